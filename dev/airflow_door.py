@@ -1,0 +1,201 @@
+"""Asking a running Airflow what it does: over REST on Airflow 3, in its database and by its command on 2.11.
+
+2.11 needs no web server to run DAGs, so none is started for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TaskInstance:
+    """One try of one task. `pid` is the process that runs the task's code, while it runs."""
+
+    task_id: str
+    map_index: int
+    state: str | None
+    try_number: int
+    max_tries: int
+    pid: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
+
+
+class Door(Protocol):
+    def import_errors(self) -> list[str]: ...
+    def trigger(self, dag_id: str, run_id: str, conf: Json) -> bool:
+        """False while Airflow does not know the DAG yet."""
+
+    def dag_run_state(self, dag_id: str, run_id: str) -> str: ...
+    def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]: ...
+    def xcom(self, dag_id: str, run_id: str, task_id: str, map_index: int, key: str) -> Any: ...
+    def mark(self, dag_id: str, run_id: str, task_id: str, map_index: int, state: str) -> None: ...
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None: ...
+
+
+class Rest:
+    """The public API of Airflow 3, which asks for no password here (simple auth manager, all admins)."""
+
+    def __init__(self, url: str, patience: float = 30) -> None:
+        self.url = url
+        self.patience = patience
+        self._token = ""
+        # A proxy of the user's has no business with 127.0.0.1.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def call(self, method: str, path: str, body: Json | None = None, accept: tuple[int, ...] = ()) -> Json:
+        """One request, sent again while the server starts or SQLite is locked; an accepted error answers its status."""
+        deadline = time.monotonic() + self.patience
+        while True:
+            headers = {"Content-Type": "application/json", "Accept": "application/json"}
+            if self._token:
+                headers["Authorization"] = f"Bearer {self._token}"
+            request = urllib.request.Request(
+                self.url + path, None if body is None else json.dumps(body).encode(), headers, method=method
+            )
+            try:
+                with self._opener.open(request, timeout=30) as reply:
+                    return dict(json.loads(reply.read() or b"{}"))
+            except urllib.error.HTTPError as error:
+                said = error.read().decode(errors="replace")
+                if error.code in accept:
+                    return {"status": error.code}
+                if error.code == 401 and path != "/auth/token":
+                    self._token = str(self.call("GET", "/auth/token")["access_token"])
+                elif error.code < 500 or time.monotonic() > deadline:
+                    raise RuntimeError(f"Airflow answered {error.code} to {method} {path}: {said[:2000]}") from None
+            except (OSError, ValueError) as error:
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"Airflow does not answer {method} {path}: {error}") from None
+            time.sleep(0.3)
+
+    def import_errors(self) -> list[str]:
+        found = self.call("GET", "/api/v2/importErrors")["import_errors"]
+        return [f"{error['filename']}: {error['stack_trace']}" for error in found]
+
+    def trigger(self, dag_id: str, run_id: str, conf: Json) -> bool:
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
+        # 409: the first attempt was answered with an error, but the run had been made.
+        return self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body, accept=(404, 409)).get("status") != 404
+
+    def dag_run_state(self, dag_id: str, run_id: str) -> str:
+        return str(self.call("GET", _run(dag_id, run_id))["state"])
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
+        rows: list[Json] = []
+        while True:
+            path = f"{_run(dag_id, run_id)}/taskInstances?limit=100&offset={len(rows)}&order_by=id"
+            page = self.call("GET", path)
+            rows += page["task_instances"]
+            if not page["task_instances"] or len(rows) >= page["total_entries"]:
+                return sorted((_instance(row) for row in rows), key=lambda found: (found.task_id, found.map_index))
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, map_index: int, key: str) -> Any:
+        path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{urllib.parse.quote(key)}"
+        return self.call("GET", f"{path}?map_index={map_index}&stringify=false", accept=(404,)).get("value")
+
+    def mark(self, dag_id: str, run_id: str, task_id: str, map_index: int, state: str) -> None:
+        path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}"
+        self.call("PATCH", path if map_index < 0 else f"{path}/{map_index}", {"new_state": state})
+
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
+        self.call("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", {**body, "reset_dag_runs": True})
+
+
+def _run(dag_id: str, run_id: str) -> str:
+    return f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id, safe='')}"
+
+
+def _instance(row: Json) -> TaskInstance:
+    return TaskInstance(
+        row["task_id"], row["map_index"], row["state"], row["try_number"], row["max_tries"], row.get("pid")
+    )
+
+
+class Database:
+    """Airflow 2.11 without its web server: the SQLite file tells, the `airflow` command acts (some seconds a call)."""
+
+    def __init__(self, file: Path, airflow: Callable[..., str], python: Callable[[str], str]) -> None:
+        self.file = file
+        self.airflow = airflow
+        self.python = python
+
+    def import_errors(self) -> list[str]:
+        return [f"{row['filename']}: {row['stacktrace']}" for row in self._rows("select * from import_error")]
+
+    def trigger(self, dag_id: str, run_id: str, conf: Json) -> bool:
+        if not self._rows("select 1 from serialized_dag where dag_id = ?", dag_id):
+            return False
+        self.airflow("dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(conf))
+        return True
+
+    def dag_run_state(self, dag_id: str, run_id: str) -> str:
+        (row,) = self._rows("select state from dag_run where dag_id = ? and run_id = ?", dag_id, run_id)
+        return str(row["state"])
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
+        query = "select * from task_instance where dag_id = ? and run_id = ? order by task_id, map_index"
+        return [_instance(row) for row in self._rows(query, dag_id, run_id)]
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, map_index: int, key: str) -> Any:
+        query = "select value from xcom where dag_id = ? and run_id = ? and task_id = ? and map_index = ? and key = ?"
+        rows = self._rows(query, dag_id, run_id, task_id, map_index, key)
+        return json.loads(rows[0]["value"]) if rows else None
+
+    def mark(self, dag_id: str, run_id: str, task_id: str, map_index: int, state: str) -> None:
+        # What the button of the 2.11 web page does.
+        self.python(
+            "from airflow.models.dagbag import DagBag; from airflow.api.common.mark_tasks import set_state;"
+            f"dag = DagBag(read_dags_from_db=True).get_dag({dag_id!r}); task = dag.get_task({task_id!r});"
+            f"set_state(tasks=[({'task' if map_index < 0 else f'(task, {map_index})'})], run_id={run_id!r},"
+            f" state={state!r}, commit=True)"
+        )
+
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        self.python(
+            "from airflow.models.dagbag import DagBag; from airflow.models import DagRun;"
+            f"dag = DagBag(read_dags_from_db=True).get_dag({dag_id!r});"
+            f"(run,) = DagRun.find(dag_id={dag_id!r}, run_id={run_id!r});"
+            f"dag.clear(task_ids=[{task_id!r}], start_date=run.execution_date, end_date=run.execution_date)"
+        )
+
+    def _rows(self, query: str, *values: Any) -> list[Json]:
+        with contextlib.closing(self._open()) as connection:
+            return [dict(row) for row in connection.execute(query, values)]
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=20)
+        connection.row_factory = sqlite3.Row
+        return connection
+
+
+def log_lines(text: str) -> Iterator[str]:
+    """What a task's log says, in plain words: Airflow 3 writes one JSON object a line."""
+    for line in text.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            yield line
+            continue
+        if not isinstance(entry, dict):
+            yield line
+            continue
+        yield str(entry.get("event", line))
+        for error in entry.get("error_detail") or ():
+            yield f"{error.get('exc_type')}: {error.get('exc_value')}"
