@@ -1,16 +1,70 @@
-# Everything here needs only python3 (with venv and pip), make and git.
-# Another interpreter: make test PYTHON=python3.12
+# Everything here needs only make, git and a python3 that has venv and pip; the rest is installed into folders of this checkout.
+# Another interpreter:        make test PYTHON=python3.12
+# Arguments for pytest:       make test ARGS="tests/api -x"
+# The service's generation:   make demo BATCH_API=v2
 
 PYTHON ?= python3
+BATCH_API ?= v1
+ARGS ?=
+
 ENV := $(PYTHON) dev/env.py
 
 .DEFAULT_GOAL := help
 
-.PHONY: help
-help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+.PHONY: help demo demo-ui test test-fast test-2.11 test-3.0 e2e lint types format hooks constraints clean
 
-.PHONY: test
-test:  ## all tests, on the newest Airflow
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo:  ## watch a batch job go through its life on a real Airflow, against the simulator
 	@$(ENV) 3.3
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m dev.demo --batch-api $(BATCH_API)
+
+demo-ui:  ## the same in Airflow's own web page, until Ctrl-C
+	@$(ENV) 3.3
+	@.venv/bin/python -m dev.demo --ui --batch-api $(BATCH_API)
+
+test:  ## all tests, on the newest Airflow (3.3)
+	@$(ENV) 3.3
+	@.venv/bin/python -m pytest $(ARGS)
+
+test-fast:  ## the tests that start no Airflow
+	@$(ENV) 3.3
+	@.venv/bin/python -m pytest -m "not e2e and not chaos" $(ARGS)
+
+test-2.11:  ## all tests, on Airflow 2.11
+	@$(ENV) 2.11
+	@.venv-2.11/bin/python -m pytest $(ARGS)
+
+test-3.0:  ## all tests, on Airflow 3.0
+	@$(ENV) 3.0
+	@.venv-3.0/bin/python -m pytest $(ARGS)
+
+e2e:  ## only the tests on a real Airflow
+	@$(ENV) 3.3
+	@.venv/bin/python -m pytest -m "e2e and not chaos" $(ARGS)
+
+lint:  ## ruff: lint and format
+	@$(ENV) 3.3
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+
+types:  ## mypy --strict on the package
+	@$(ENV) 3.3
+	@.venv/bin/mypy
+
+format:  ## put the code into shape
+	@$(ENV) 3.3
+	@.venv/bin/ruff check --fix
+	@.venv/bin/ruff format
+
+hooks:  ## let git run lint and types before every commit
+	@$(ENV) 3.3
+	@.venv/bin/pre-commit install
+
+constraints:  ## resolve constraints/ anew
+	@$(ENV) constraints
+
+clean:  ## remove the environments and what the tools left behind
+	rm -rf .venv .venv-2.11 .venv-3.0 .venv-uv .venv.lock .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

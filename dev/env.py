@@ -78,7 +78,7 @@ def check_python(flavour: Flavour, version: Tuple[int, int], executable: str) ->
     fault = "old" if version < flavour.oldest else "new"
     raise Problem(
         f"Python {version[0]}.{version[1]} ({executable}) is too {fault} for Airflow {flavour.airflow},"
-        f" which needs {flavour.pythons}: choose another one, for example with PYTHON=python3.12 behind make."
+        f" which needs Python {flavour.pythons}: choose another one, for example with PYTHON=python3.12 behind make."
     )
 
 

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, TypeVar
@@ -54,17 +54,16 @@ def _from_ps() -> Iterator[tuple[int, Row]]:
                 yield int(pid), Row(int(parent), os.getsid(int(pid)))
 
 
-def members(sessions: Iterable[int]) -> list[int]:
-    """The processes of these sessions, and what descends from them in sessions of its own."""
+def members(sessions: set[int]) -> list[int]:
+    """The processes of these sessions and what descends from them; sessions that those began are added to the set."""
     table = running()
-    wanted = set(sessions)
-    found = {pid for pid, row in table.items() if row.session in wanted}
-    grown = True
-    while grown:
-        more = {pid for pid, row in table.items() if row.parent in found} - found
+    found: set[int] = set()
+    while True:
+        more = {pid for pid, row in table.items() if row.session in sessions or row.parent in found} - found
+        if not more:
+            return sorted(found)
         found |= more
-        grown = bool(more)
-    return sorted(found - {os.getpid()})
+        sessions |= {table[pid].session for pid in more}
 
 
 def wait_for(look: Callable[[], Found | None], *, timeout: float, every: float = 0.1) -> Found | None:
@@ -94,13 +93,14 @@ class Process:
                 start_new_session=True,
             )
         self.pid = self._popen.pid
+        self.sessions = {self.pid}
 
     @property
     def exit_code(self) -> int | None:
         return self._popen.poll()
 
     def members(self) -> list[int]:
-        return members([self.pid])
+        return members(self.sessions)
 
     def output(self) -> str:
         """What it has said since this start."""
@@ -128,6 +128,7 @@ class Process:
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to the program alone, as a crash or an operator would."""
+        self.members()  # while it is still known who belongs to it
         if self.exit_code is None:
             os.kill(self.pid, number)
         if number == signal.SIGKILL:
@@ -145,7 +146,8 @@ class Process:
 
 def end(processes: Sequence[Process], grace: float = 10, number: int = signal.SIGTERM) -> None:
     """Ask politely, all at once; after the grace time end whatever is left of their sessions."""
-    sessions = [process.pid for process in processes]
+    sessions = {session for process in processes for session in process.sessions}
+    members(sessions)  # while it is still known who belongs to them
     try:
         for process in processes:
             if process.exit_code is None:

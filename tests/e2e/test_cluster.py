@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from dev.cluster import Cluster, TaskInstance
-from dev.processes import members
 
 DAGS = Path(__file__).parent / "dags"
 
@@ -17,7 +16,7 @@ DAGS = Path(__file__).parent / "dags"
 def cluster(ended_by_sigterm: None) -> Iterator[Cluster]:
     with Cluster(DAGS, env={"AIRFLOW_CONN_SOMEWHERE": "http://user:secret@127.0.0.1:81"}) as cluster:
         yield cluster
-    assert not members([process.pid for process in cluster.processes.values()])
+    assert not any(process.members() for process in cluster.processes.values())
     assert not cluster.home.exists()
 
 

@@ -1,0 +1,20 @@
+"""Set before anything imports Airflow: no test reads or writes the developer's own."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+    del os.environ[name]
+
+home = Path(tempfile.mkdtemp(prefix="airflow-sentinelhub-tests-"))
+atexit.register(shutil.rmtree, home, ignore_errors=True)
+(home / "dags").mkdir()
+
+os.environ["AIRFLOW_HOME"] = str(home)
+os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(home / "dags")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
