@@ -1,10 +1,12 @@
 # Everything here needs only make, git and a python3 that has venv and pip; the rest is installed into folders of this checkout.
 # Another interpreter:        make test PYTHON=python3.12
 # Arguments for pytest:       make test ARGS="tests/api -x"
-# The service's generation:   make demo BATCH_API=v2
+# The service's generation:   make demo BATCH_API=v2     (v1 by default: it shows its tiles)
+# A port for the web page:    make demo-ui PORT=8080     (a free one by default)
 
 PYTHON ?= python3
 BATCH_API ?= v1
+PORT ?= 0
 ARGS ?=
 
 ENV := $(PYTHON) dev/env.py
@@ -22,7 +24,7 @@ demo:  ## watch a batch job go through its life on a real Airflow, against the s
 
 demo-ui:  ## the same in Airflow's own web page, until Ctrl-C
 	@$(ENV) 3.3
-	@.venv/bin/python -m dev.demo --ui --batch-api $(BATCH_API)
+	@.venv/bin/python -m dev.demo --ui --batch-api $(BATCH_API) --port $(PORT)
 
 test:  ## all tests, on the newest Airflow (3.3)
 	@$(ENV) 3.3

@@ -1,4 +1,4 @@
-"""Asking a running Airflow what it does: over REST on Airflow 3, in its database and by its command on 2.11.
+"""Asking a running Airflow what it does: over REST on Airflow 3, in its database and by its own code on 2.11.
 
 2.11 needs no web server to run DAGs, so none is started for it.
 """
@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 Json = dict[str, Any]
 
@@ -39,7 +39,7 @@ class TaskInstance:
 class Door(Protocol):
     def import_errors(self) -> list[str]: ...
     def trigger(self, dag_id: str, run_id: str, conf: Json) -> bool:
-        """False while Airflow does not know the DAG yet."""
+        """Unpause the DAG and start a run; false while Airflow does not know the DAG yet."""
 
     def dag_run_state(self, dag_id: str, run_id: str) -> str: ...
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]: ...
@@ -49,11 +49,12 @@ class Door(Protocol):
 
 
 class Rest:
-    """The public API of Airflow 3, which asks for no password here (simple auth manager, all admins)."""
+    """The public API of Airflow 3. Without a login it asks for none (simple auth manager, all admins)."""
 
-    def __init__(self, url: str, patience: float = 30) -> None:
+    def __init__(self, url: str, patience: float = 30, login: Json | None = None) -> None:
         self.url = url
         self.patience = patience
+        self.login = login
         self._token = ""
         # A proxy of the user's has no business with 127.0.0.1.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -76,7 +77,8 @@ class Rest:
                 if error.code in accept:
                     return {"status": error.code}
                 if error.code == 401 and path != "/auth/token":
-                    self._token = str(self.call("GET", "/auth/token")["access_token"])
+                    reply = self.call("POST" if self.login else "GET", "/auth/token", self.login)
+                    self._token = str(reply["access_token"])
                 elif error.code < 500 or time.monotonic() > deadline:
                     raise RuntimeError(f"Airflow answered {error.code} to {method} {path}: {said[:2000]}") from None
             except (OSError, ValueError) as error:
@@ -89,6 +91,8 @@ class Rest:
         return [f"{error['filename']}: {error['stack_trace']}" for error in found]
 
     def trigger(self, dag_id: str, run_id: str, conf: Json) -> bool:
+        if self.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False}, accept=(404,)).get("status") == 404:
+            return False
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
         # 409: the first attempt was answered with an error, but the run had been made.
         return self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body, accept=(404, 409)).get("status") != 404
@@ -129,11 +133,10 @@ def _instance(row: Json) -> TaskInstance:
 
 
 class Database:
-    """Airflow 2.11 without its web server: the SQLite file tells, the `airflow` command acts (some seconds a call)."""
+    """Airflow 2.11 without its web server: the SQLite file tells, a Python program acts (some seconds a call)."""
 
-    def __init__(self, file: Path, airflow: Callable[..., str], python: Callable[[str], str]) -> None:
+    def __init__(self, file: Path, python: Callable[[str], str]) -> None:
         self.file = file
-        self.airflow = airflow
         self.python = python
 
     def import_errors(self) -> list[str]:
@@ -142,7 +145,11 @@ class Database:
     def trigger(self, dag_id: str, run_id: str, conf: Json) -> bool:
         if not self._rows("select 1 from serialized_dag where dag_id = ?", dag_id):
             return False
-        self.airflow("dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(conf))
+        self.python(
+            "from airflow.api.common.trigger_dag import trigger_dag; from airflow.models import DagModel;"
+            f"DagModel.get_dagmodel({dag_id!r}).set_is_paused(False);"
+            f"trigger_dag({dag_id!r}, run_id={run_id!r}, conf={conf!r})"
+        )
         return True
 
     def dag_run_state(self, dag_id: str, run_id: str) -> str:
@@ -185,17 +192,24 @@ class Database:
         return connection
 
 
-def log_lines(text: str) -> Iterator[str]:
+class Said(NamedTuple):
+    """One line of a task's log. Airflow 2.11 does not say which logger wrote it."""
+
+    text: str
+    logger: str = ""
+
+
+def log_lines(text: str) -> Iterator[Said]:
     """What a task's log says, in plain words: Airflow 3 writes one JSON object a line."""
     for line in text.splitlines():
         try:
             entry = json.loads(line)
         except ValueError:
-            yield line
-            continue
+            entry = None
         if not isinstance(entry, dict):
-            yield line
+            yield Said(line)
             continue
-        yield str(entry.get("event", line))
+        logger = str(entry.get("logger", ""))
+        yield Said(str(entry.get("event", line)), logger)
         for error in entry.get("error_detail") or ():
-            yield f"{error.get('exc_type')}: {error.get('exc_value')}"
+            yield Said(f"{error.get('exc_type')}: {error.get('exc_value')}", logger)

@@ -91,7 +91,7 @@ class Cluster:
         # New ports for the log servers: the one of a killed process stays, and keeps its port.
         worker, triggerer = free_ports(2)
         ports = {"logging.worker_log_server_port": worker, "logging.trigger_log_server_port": triggerer}
-        env = {**self.environment, **_as_env(ports)}
+        env = {**self.environment, **as_env(ports)}
         process = Process(name, [self._program, name], env=env, log=self.home / f"{name}.log")
         self.processes[name] = process
         self.down.discard(name)
@@ -206,7 +206,7 @@ class Cluster:
         if map_index >= 0:
             folder /= f"map_index={map_index}"
         files = sorted(folder.glob("attempt=*.log*"))
-        return [line for file in files for line in log_lines(file.read_text(errors="replace"))]
+        return [said.text for file in files for said in log_lines(file.read_text(errors="replace"))]
 
     def report(self, dag_id: str, run_id: str, lines: int = 30) -> str:
         """Everything that helps to see why a run did not end well."""
@@ -247,7 +247,7 @@ class Cluster:
         settings: dict[str, object] = {
             "core.dags_folder": self.dags,
             "core.load_examples": False,
-            "core.dags_are_paused_at_creation": False,
+            "core.dags_are_paused_at_creation": True,  # only what is asked for runs, whatever lies in the folder
             "scheduler.min_file_process_interval": 5,
             "scheduler.scheduler_idle_sleep_time": 0.3,
             "triggerer.job_heartbeat_sec": 1,
@@ -274,11 +274,11 @@ class Cluster:
             self.door = Rest(url)
         else:
             settings |= {"core.executor": "SequentialExecutor"}
-            self.door = Database(self.home / "airflow.db", self.airflow, self.python)
-        return {**env, **_as_env({**settings, **self._extra_settings}), **self._extra_env}
+            self.door = Database(self.home / "airflow.db", self.python)
+        return {**env, **as_env({**settings, **self._extra_settings}), **self._extra_env}
 
 
-def _as_env(settings: Mapping[str, object]) -> dict[str, str]:
+def as_env(settings: Mapping[str, object]) -> dict[str, str]:
     return {f"AIRFLOW__{name.replace('.', '__').upper()}": str(value) for name, value in settings.items()}
 
 

@@ -134,7 +134,7 @@ class Process:
         if number == signal.SIGKILL:
             self._popen.wait()
 
-    def wait(self, timeout: float) -> int | None:
+    def wait(self, timeout: float | None) -> int | None:
         """Its exit code, or None if it is still running then."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self._popen.wait(timeout)

@@ -62,9 +62,16 @@ def test_a_token_is_fetched_when_it_is_asked_for(server: Server, rest: Rest) -> 
 
 
 def test_a_locked_database_is_waited_out_and_no_run_is_made_twice(server: Server, rest: Rest) -> None:
-    server.answers = [(500, {"detail": "Database error"}), (409, {"detail": "exists"})]
+    server.answers = [(200, {}), (500, {"detail": "Database error"}), (409, {"detail": "exists"})]
     assert rest.trigger("d", "r", {})
-    assert len(server.asked) == 2
+    assert [method for method, _, _ in server.asked] == ["PATCH", "POST", "POST"]
+
+
+def test_a_login(server: Server, rest: Rest) -> None:
+    rest.login = {"username": "admin", "password": "p"}
+    server.answers = [(401, {}), (201, {"access_token": "t"}), (200, {"state": "queued"})]
+    assert rest.dag_run_state("d", "r") == "queued"
+    assert server.asked[1][:2] == ("POST", "/auth/token")
 
 
 def test_an_unknown_dag_is_not_an_error_yet(server: Server, rest: Rest) -> None:
@@ -100,12 +107,12 @@ def test_logs_in_plain_words() -> None:
     text = "\n".join(
         [
             "[2026-01-01] {op.py:1} INFO - a line of 2.11",
-            '{"timestamp": "2026-01-01T00:00:00Z", "event": "a line of 3.x"}',
+            '{"timestamp": "2026-01-01T00:00:00Z", "event": "a line of 3.x", "logger": "x"}',
             '{"event": "Task failed", "error_detail": [{"exc_type": "ValueError", "exc_value": "no"}]}',
             "[1]",
         ]
     )
-    assert list(log_lines(text)) == [
+    assert [said.text for said in log_lines(text)] == [
         "[2026-01-01] {op.py:1} INFO - a line of 2.11",
         "a line of 3.x",
         "Task failed",

@@ -1,0 +1,232 @@
+"""`make demo`: the example DAG takes a batch job through its whole life, on a real Airflow, against the simulator.
+
+`make demo-ui`: the same in `airflow standalone`, to be looked at in a browser until Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+import time
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dev.airflow_door import Rest, TaskInstance, log_lines
+from dev.cluster import Cluster, as_env
+from dev.processes import Process, end_on_sigterm, free_ports, wait_for
+from dev.simulator import Simulator
+
+ROOT = Path(__file__).resolve().parent.parent
+DAG = "sentinelhub_ndvi_corsica"
+CONNECTION = "AIRFLOW_CONN_SENTINELHUB_DEFAULT"
+# Shown as they happen; the others (scheduled, queued) pass too quickly to tell anything.
+SHOWN = ("running", "deferred", "success", "failed", "up_for_retry", "upstream_failed", "skipped", "removed")
+AIRFLOW = importlib.metadata.version("apache-airflow")
+
+
+class Clock:
+    """Lines with the time since the start before them."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def say(self, text: str) -> None:
+        minutes, seconds = divmod(int(self.seconds), 60)
+        print(f"{minutes}:{seconds:02d}  {text}", flush=True)
+
+
+class Story:
+    """What a run has to tell since one looked last: states of its tasks, and what our operators and triggers logged."""
+
+    def __init__(self, cluster: Cluster, run_id: str, dag_id: str) -> None:
+        self.folder = cluster.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}"
+        self.deferrals = 0
+        self._read: dict[Path, int] = {}
+
+    def states(self, changed: list[TaskInstance]) -> Iterator[str]:
+        for found in changed:
+            self.deferrals += found.state == "deferred"
+            if found.state in SHOWN:
+                again = f" (try {found.try_number})" if found.try_number > 1 else ""
+                yield f"{found.name:<24} {found.state}{again}"
+
+    def log(self) -> Iterator[str]:
+        for file in sorted(self.folder.glob("**/attempt=*.log*")):
+            said = file.read_bytes()
+            whole = said[: said.rfind(b"\n") + 1]
+            fresh = whole[self._read.get(file, 0) :].decode(errors="replace")
+            self._read[file] = len(whole)
+            yield from (line.text for line in log_lines(fresh) if "airflow_sentinelhub" in line.logger)
+
+
+def with_batch_api(uri: str, batch_api: str) -> str:
+    """The connection for one generation of the service."""
+    parts = urllib.parse.urlsplit(uri)
+    query = dict(urllib.parse.parse_qsl(parts.query))
+    if "__extra__" in query:
+        query["__extra__"] = json.dumps({**json.loads(query["__extra__"]), "batch_api": batch_api})
+    else:
+        query["batch_api"] = batch_api
+    return urllib.parse.urlunsplit(parts._replace(query=urllib.parse.urlencode(query)))
+
+
+def demo(options: argparse.Namespace) -> int:
+    clock = Clock()
+    with Simulator(speed=options.speed) as simulator:
+        clock.say(f"Sentinel Hub simulator on {simulator.url}, {options.speed:g} times as fast as the real time")
+        connection = {CONNECTION: with_batch_api(simulator.connection_uri, options.batch_api)}
+        with Cluster(options.dags, env=connection) as cluster:
+            clock.say(f"Airflow {AIRFLOW}: {', '.join(cluster.names)}")
+            run_id = cluster.trigger(options.dag_id, options.conf)
+            clock.say(f"DAG {options.dag_id} with batch API {options.batch_api}, run {run_id}")
+            story = Story(cluster, run_id, options.dag_id)
+            for changed in cluster.watch(options.dag_id, run_id, timeout=options.timeout):
+                for line in story.log():
+                    clock.say(f"    {line}")
+                for line in story.states(changed):
+                    clock.say(line)
+            good = conclude(simulator.requests(), cluster.task_instances(options.dag_id, run_id), story, clock)
+            if not good:
+                print(f"\n{cluster.report(options.dag_id, run_id)}", file=sys.stderr)
+    return 0 if good else 1
+
+
+def conclude(requests: list[dict[str, Any]], tasks: list[TaskInstance], story: Story, clock: Clock) -> bool:
+    """Print the results; true only if one job is DONE, was billed once, and every task succeeded."""
+    mapped = [task for task in tasks if task.map_index >= 0]
+    for request in requests:
+        rows = {
+            "request": request["id"],
+            "status": request["status"],
+            "tiles": tiles(request),
+            "PU": f"{pu(request.get('estimate'))} estimated, {pu(request['cost'])} charged",
+            "billed starts": request["billed_starts"],
+        }
+        print()
+        for name, value in rows.items():
+            print(f"  {name:<14} {value}")
+    done = sum(task.state == "success" for task in mapped)
+    print(f"  {'mapped tasks':<14} {done} of {len(mapped)} succeeded")
+    print(f"  {'deferrals':<14} {story.deferrals}")
+    print(f"  {'took':<14} {clock.seconds:.0f} s")
+    return (
+        [(request["status"], request["billed_starts"]) for request in requests] == [("DONE", 1)]
+        and bool(mapped)
+        and all(task.state == "success" for task in tasks)
+    )
+
+
+def tiles(request: dict[str, Any]) -> str:
+    counts = request.get("tiles")
+    if not counts:
+        return "-"
+    return ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+
+
+def pu(number: float | None) -> str:
+    return "not" if number is None else f"{number:,.1f}"
+
+
+def demo_ui(options: argparse.Namespace) -> int:
+    clock = Clock()
+    port = options.port or free_ports(1)[0]
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            print(
+                f"Port {port} is taken: choose another one with PORT=..., or none to get a free one.", file=sys.stderr
+            )
+            return 1
+    url = f"http://127.0.0.1:{port}"
+    with (
+        Simulator(speed=options.speed) as simulator,
+        tempfile.TemporaryDirectory(prefix="airflow-sentinelhub-") as folder,
+    ):
+        clock.say(f"Sentinel Hub simulator on {simulator.url}, {options.speed:g} times as fast as the real time")
+        home = Path(folder)
+        login = {"username": "admin", "password": secrets.token_urlsafe(9)}
+        # Written before the start, this sets the password instead of Airflow making one up.
+        (home / "simple_auth_manager_passwords.json.generated").write_text(json.dumps({"admin": login["password"]}))
+        worker, triggerer = free_ports(2)
+        settings = {
+            "core.dags_folder": options.dags,
+            "core.load_examples": False,
+            "core.execution_api_server_url": f"{url}/execution/",
+            "api.host": "127.0.0.1",
+            "api.port": port,
+            "api.workers": 1,
+            "api.base_url": url,
+            "logging.worker_log_server_port": worker,
+            "logging.trigger_log_server_port": triggerer,
+            "workers.min_heartbeat_interval": 1,  # or short deferrals may be marked failed
+            "usage_data_collection.enabled": False,
+        }
+        env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        env |= {**as_env(settings), "AIRFLOW_HOME": folder, "PYTHONUNBUFFERED": "1", "NO_PROXY": "127.0.0.1,localhost"}
+        env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")])
+        env[CONNECTION] = with_batch_api(simulator.connection_uri, options.batch_api)
+        airflow = Process("standalone", ["airflow", "standalone"], env=env, log=home / "standalone.log")
+        try:
+            clock.say(f"Airflow {AIRFLOW} starts; this takes half a minute")
+            rest = Rest(url, patience=120, login=login)
+            run_id = f"demo__{secrets.token_hex(4)}"
+            known = wait_for(
+                lambda: airflow.exit_code is not None or rest.trigger(options.dag_id, run_id, options.conf), timeout=120
+            )
+            if airflow.exit_code is not None or not known:
+                raise RuntimeError(f"airflow standalone did not come up:\n{airflow.tail()}")
+            clock.say(f"DAG {options.dag_id} with batch API {options.batch_api}, run {run_id}")
+            print(f"\n  {url}/dags/{options.dag_id}/runs/{run_id}")
+            print(
+                f"  user      {login['username']}\n  password  {login['password']}\n\nCtrl-C ends it all.", flush=True
+            )
+            airflow.wait(timeout=options.keep)
+        finally:
+            # On SIGTERM it would leave its children behind; SIGINT takes them along.
+            airflow.end(grace=20, number=signal.SIGINT)
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="make demo", description="Run the example DAG against the simulator.")
+    parser.add_argument(
+        "--batch-api", choices=["v1", "v2"], default="v1", help="v1 shows its tiles; v2 is the one alive"
+    )
+    parser.add_argument("--speed", type=float, default=20, help="simulated seconds in one")
+    parser.add_argument("--ui", action="store_true", help="in Airflow's web page, until Ctrl-C")
+    parser.add_argument("--port", type=int, default=0, help="of the web page; 0 takes a free one")
+    parser.add_argument("--dags", type=Path, default=ROOT / "example_dags", help="folder of the DAG")
+    parser.add_argument("--dag-id", default=DAG)
+    parser.add_argument("--conf", type=json.loads, default={}, help="of the run, JSON")
+    parser.add_argument("--timeout", type=float, default=300, help="seconds that the run may take")
+    parser.add_argument("--keep", type=float, default=None, help="seconds after which --ui ends by itself")
+    options = parser.parse_args(arguments)
+    options.dags = options.dags.resolve()
+    end_on_sigterm()
+    try:
+        return demo_ui(options) if options.ui else demo(options)
+    except KeyboardInterrupt:
+        print("\nEnded; nothing is left running.", flush=True)
+        return 0 if options.ui else 130
+    except (RuntimeError, TimeoutError) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
