@@ -1,0 +1,32 @@
+"""Sentinel Hub batch processing for Apache Airflow.
+
+Importing this package imports nothing heavy: public names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "SentinelHubHook": "airflow_sentinelhub.hooks.sentinelhub",
+    "SentinelHubError": "airflow_sentinelhub.exceptions",
+    "process_request": "airflow_sentinelhub.api.payloads",
+    "tiling_grid": "airflow_sentinelhub.api.payloads",
+    "output": "airflow_sentinelhub.api.payloads",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

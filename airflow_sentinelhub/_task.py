@@ -1,0 +1,134 @@
+"""What our operators and sensors share: the connection, the identity of the task, errors as Airflow wants them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_sentinelhub._compat import AirflowFailException, conf
+from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub.links import push_link
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub.api.generations import Generation
+    from airflow_sentinelhub.api.marker import Mark
+    from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
+
+BACKSTOP = 300.0
+"""Seconds after our own deadline at which Airflow's deferral timeout ends a wait whose trigger is gone."""
+
+REQUEST_ID_KEY = "request_id"
+"""XCom key under which the id of the request is pushed the moment it is known."""
+
+
+@contextmanager
+def airflow_errors() -> Iterator[None]:
+    """Turn errors that another try cannot mend into `AirflowFailException`, so that Airflow does not retry."""
+    try:
+        yield
+    except SentinelHubError as err:
+        if err.retry_helps:
+            raise
+        raise AirflowFailException(str(err)) from err
+
+
+def deployment_name() -> str:
+    """What tells this Airflow from its copies: `[sentinelhub] deployment`, else the base URLs it is configured with."""
+    named = conf.get("sentinelhub", "deployment", fallback=None)
+    if named:
+        return str(named)
+    urls = (
+        conf.get("api", "base_url", fallback=None),
+        conf.get("webserver", "base_url", fallback=None),
+        conf.get("core", "execution_api_server_url", fallback=None),
+    )
+    return " ".join(str(url) for url in urls if url)
+
+
+def round_of(context: Any, retries: int) -> int:
+    """The number of tries used before the task was last cleared: constant over automatic retries."""
+    ti = context["ti"]
+    return max(0, int(getattr(ti, "max_tries", 0) or 0) - int(retries or 0))
+
+
+def mark_for(context: Any, retries: int, job: str) -> Mark:
+    """The marker of this task instance for a job with this digest."""
+    from airflow_sentinelhub.api.marker import Mark, identity
+
+    ti = context["ti"]
+    who = identity(deployment_name(), ti.dag_id, ti.run_id, ti.task_id, int(getattr(ti, "map_index", -1)))
+    return Mark(who, round_of(context, retries), job)
+
+
+class SentinelHubTask:
+    """Mixed into operators and sensors that have `sentinelhub_conn_id` and `batch_api`."""
+
+    sentinelhub_conn_id: str
+    batch_api: str | None
+
+    @cached_property
+    def hook(self) -> SentinelHubHook:
+        from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
+
+        return SentinelHubHook(self.sentinelhub_conn_id)
+
+    @property
+    def api(self) -> Generation:
+        """The generation this task talks to: its own `batch_api`, else the connection's."""
+        return self.hook.generation(self.batch_api)
+
+    def announce(self, context: Any, request_id: str) -> None:
+        """Push the request's id and address as soon as they are known, whatever becomes of the task."""
+        context["ti"].xcom_push(key=REQUEST_ID_KEY, value=request_id)
+        push_link(context, self.hook.settings.url(self.api.get(request_id).path))
+
+
+def checked_id(value: Any) -> str:
+    """The id of a request as it came out of a template or an XCom.
+
+    :raises InvalidInputError: it is not a UUID, which all ids of the service are.
+    """
+    from uuid import UUID
+
+    from airflow_sentinelhub.exceptions import InvalidInputError
+
+    text = value.get("request_id") if isinstance(value, dict) else value
+    try:
+        return str(UUID(str(text).strip()))
+    except ValueError:
+        raise InvalidInputError(
+            f"request_id is {value!r}, which is no id of a batch request (a UUID such as "
+            "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10). Does the task it comes from push it?"
+        ) from None
+
+
+def seconds(value: timedelta | float | None) -> float | None:
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def deadline_from(context: Any, timeout: timedelta | float | None, execution_timeout: timedelta | None) -> float | None:
+    """The absolute end of a wait, in seconds since 1970; None if nothing bounds it.
+
+    `timeout` counts from now, `execution_timeout` from the start of this try, as Airflow counts it.
+    """
+    ends = []
+    if timeout is not None:
+        ends.append(time.time() + float(seconds(timeout) or 0))
+    if execution_timeout is not None:
+        started = getattr(context["ti"], "start_date", None)
+        began = started.timestamp() if isinstance(started, datetime) else time.time()
+        ends.append(began + execution_timeout.total_seconds())
+    return min(ends) if ends else None
+
+
+def backstop(deadline: float | None) -> timedelta | None:
+    """Airflow's own timeout for a deferral, behind our deadline: when it fires, none of our code runs."""
+    return None if deadline is None else timedelta(seconds=max(deadline - time.time(), 0) + BACKSTOP)
+
+
+def default_deferrable() -> bool:
+    return bool(conf.getboolean("operators", "default_deferrable", fallback=False))

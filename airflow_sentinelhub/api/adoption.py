@@ -1,0 +1,93 @@
+"""Which request a try of a task goes on with: the one decision behind "never pay twice", as a pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from enum import Enum
+
+from airflow_sentinelhub.api.marker import Mark, mark_of
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus
+
+
+class Plan(str, Enum):
+    """What to do.
+
+    ADOPT: go on with `request`. CREATE: make a new one. AWAIT_END: `request` is being cancelled; wait for its end, then
+    make a new one. REPLACE: cancel `request`, wait until that has taken effect, then make a new one.
+    """
+
+    ADOPT = "adopt"
+    CREATE = "create"
+    AWAIT_END = "await_end"
+    REPLACE = "replace"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The plan, the request it is about, those to remove (never started, so free), and a word for the log."""
+
+    plan: Plan
+    request: Snapshot | None = None
+    remove: tuple[Snapshot, ...] = ()
+    why: str = ""
+
+
+_EARLY = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def oldest_first(found: Sequence[Snapshot]) -> list[Snapshot]:
+    """By time of creation, then id: an order in which all copies of a task agree."""
+    return sorted(found, key=lambda job: (job.created or _EARLY, job.request_id))
+
+
+def choose(found: Sequence[Snapshot], mark: Mark) -> Decision:
+    """Decide what a try with this marker does about the requests that carry its identity.
+
+    | found | same round (a retry) | earlier round (a user cleared) |
+    | --- | --- | --- |
+    | not started or running, same job | adopt | adopt |
+    | not started, job changed | create anew, remove the old | the same |
+    | running, job changed | adopt with a warning | cancel, wait, start anew |
+    | being cancelled | wait for the end, start anew | the same |
+    | finished well (PARTIAL too: its failed part can be restarted) | adopt | start anew |
+    | failed, cancelled | start anew | start anew |
+
+    Of several requests that could be adopted the oldest is, started ones first; the rest, never started, are removed.
+    A request of a *later* round belongs to a try that came after this one: it is adopted like one of the same round,
+    so that an old copy of a task that outlives a clear never starts another job beside the new try.
+    """
+    mine = [(job, mark_of(job.description)) for job in oldest_first(found)]
+    owned = [(job, its) for job, its in mine if its is not None and its.identity == mark.identity]
+    started = [(job, its) for job, its in owned if job.started and not job.status.is_final and not job.ending]
+    waiting = [(job, its) for job, its in owned if not job.started and not job.ending and not job.status.is_final]
+    same = tuple(job for job, its in waiting if its.job == mark.job)
+    changed = tuple(job for job, its in waiting if its.job != mark.job)
+
+    for job, its in started:
+        litter = tuple(other for other, _ in waiting)
+        if its.job == mark.job:
+            return Decision(Plan.ADOPT, job, litter, "it is running")
+        if its.round >= mark.round:
+            return Decision(Plan.ADOPT, job, litter, "it is running, though the job has changed since it was started")
+        return Decision(Plan.REPLACE, job, litter, "the job has changed since the task was cleared")
+    for job, its in owned:
+        if its.round >= mark.round and job.status in (BatchRequestStatus.DONE, BatchRequestStatus.PARTIAL):
+            return Decision(Plan.ADOPT, job, same + changed, f"it is {job.status} already")
+    for job, _ in owned:
+        if job.ending:
+            return Decision(Plan.AWAIT_END, job, changed, "it is being cancelled")
+    if same:
+        return Decision(Plan.ADOPT, same[0], same[1:] + changed, "it has not been started yet")
+    return Decision(Plan.CREATE, None, changed, "the job has changed" if changed else "")
+
+
+def after_creating(found: Sequence[Snapshot], created: Snapshot, mark: Mark) -> Decision:
+    """The second look, after this try has created `created`: copies of a task that created at once take the oldest."""
+    known = list(found)
+    if all(job.request_id != created.request_id for job in known):
+        known.append(replace(created))
+    decision = choose(known, mark)
+    return decision if decision.plan is Plan.ADOPT and decision.request else Decision(Plan.ADOPT, created)

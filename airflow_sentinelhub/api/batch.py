@@ -1,0 +1,142 @@
+"""Endpoints of batch v1 (`/api/v1/batch`). Each function describes one call and does nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from airflow_sentinelhub.api.call import Call
+from airflow_sentinelhub.api.models import BatchRequest
+from airflow_sentinelhub.api.paging import Page, page_of
+
+Json = dict[str, Any]
+ROOT = "/api/v1/batch"
+
+
+def _as_is(body: Any) -> Any:
+    return body
+
+
+def _unwrapped(body: Any) -> Json:
+    """A collection: the contract shows it bare, the vendor's client expects it under `data`."""
+    inner = body.get("data") if isinstance(body, dict) else None
+    return inner if isinstance(inner, dict) else dict(body or {})
+
+
+def create(payload: Json) -> Call[BatchRequest]:
+    """Create a request. Free of charge. Not repeatable: the service has no idempotency key."""
+    return Call("POST", f"{ROOT}/process", BatchRequest.from_dict, json=payload, about="create a batch request")
+
+
+def get_request(request_id: str) -> Call[BatchRequest]:
+    return Call("GET", _one(request_id), BatchRequest.from_dict, repeatable=True, about=f"batch request {request_id}")
+
+
+def list_requests(
+    *, search: str | None = None, sort: str | None = None, viewtoken: str | None = None, **query: Any
+) -> Call[Page[BatchRequest]]:
+    """A page of requests. `search`: a word, or words joined by `|` and `&`; `sort`: `created:desc` and the like."""
+    return Call(
+        "GET",
+        f"{ROOT}/process",
+        page_of(BatchRequest.from_dict),
+        {"search": search, "sort": sort, **query, "viewtoken": viewtoken},
+        repeatable=True,
+        about="list batch requests",
+    )
+
+
+def update_request(request_id: str, payload: Json) -> Call[Any]:
+    """Change description or collection; an `output` without `collectionId` unlinks. 409 while it is processed."""
+    return Call("PUT", _one(request_id), _as_is, json=payload, repeatable=True, about=f"batch request {request_id}")
+
+
+def delete_request(request_id: str) -> Call[None]:
+    """Delete a request that is neither at work nor has a processed tile; else 409."""
+    return Call("DELETE", _one(request_id), lambda _: None, about=f"batch request {request_id}")
+
+
+def _action(request_id: str, word: str, repeatable: bool = False) -> Call[None]:
+    path = f"{_one(request_id)}/{word}"
+    return Call("POST", path, lambda _: None, repeatable=repeatable, about=f"batch request {request_id}")
+
+
+def analyse(request_id: str) -> Call[None]:
+    return _action(request_id, "analyse")
+
+
+def start(request_id: str) -> Call[None]:
+    """Start processing. **This bills.** `flows.start_once` is the way to call it."""
+    return _action(request_id, "start")
+
+
+def cancel(request_id: str) -> Call[None]:
+    """Cancel for good: what is finished or running is charged, a running analysis completes first."""
+    return _action(request_id, "cancel", repeatable=True)
+
+
+def restart_partial(request_id: str) -> Call[None]:
+    """Process the failed tiles of a PARTIAL request again. **This bills.** Else 400."""
+    return _action(request_id, "restartpartial")
+
+
+def list_tiles(
+    request_id: str, *, status: str | None = None, viewtoken: str | None = None, **query: Any
+) -> Call[Page[Json]]:
+    return Call(
+        "GET",
+        f"{_one(request_id)}/tiles",
+        page_of(_as_is),
+        {"status": status, **query, "viewtoken": viewtoken},
+        repeatable=True,
+        about=f"tiles of batch request {request_id}",
+    )
+
+
+def get_tile(request_id: str, tile_id: int | str) -> Call[Json]:
+    path = f"{_one(request_id)}/tiles/{quote(str(tile_id), safe='')}"
+    return Call("GET", path, _as_is, repeatable=True, about=f"tile {tile_id} of batch request {request_id}")
+
+
+def list_tiling_grids(*, viewtoken: str | None = None, root: str = ROOT, **query: Any) -> Call[Page[Json]]:
+    """A page of tiling grids; `root` is the generation's."""
+    path, query = f"{root}/tilinggrids", {**query, "viewtoken": viewtoken}
+    return Call("GET", path, page_of(_as_is), query, repeatable=True, about="list tiling grids")
+
+
+def get_tiling_grid(grid_id: int | str, *, root: str = ROOT) -> Call[Json]:
+    path = f"{root}/tilinggrids/{quote(str(grid_id), safe='')}"
+    return Call("GET", path, _as_is, repeatable=True, about=f"tiling grid {grid_id}")
+
+
+def list_collections(*, search: str | None = None, viewtoken: str | None = None, **query: Any) -> Call[Page[Json]]:
+    query = {"search": search, **query, "viewtoken": viewtoken}
+    return Call("GET", f"{ROOT}/collections", page_of(_as_is), query, repeatable=True, about="list batch collections")
+
+
+def get_collection(collection_id: str) -> Call[Json]:
+    return Call(
+        "GET", _collection(collection_id), _unwrapped, repeatable=True, about=f"batch collection {collection_id}"
+    )
+
+
+def create_collection(payload: Json) -> Call[Json]:
+    return Call("POST", f"{ROOT}/collections", _unwrapped, json=payload, about="create a batch collection")
+
+
+def update_collection(collection_id: str, payload: Json) -> Call[Any]:
+    path, about = _collection(collection_id), f"batch collection {collection_id}"
+    return Call("PUT", path, _as_is, json=payload, repeatable=True, about=about)
+
+
+def delete_collection(collection_id: str) -> Call[None]:
+    """Delete a collection that no request uses; else 409."""
+    return Call("DELETE", _collection(collection_id), lambda _: None, about=f"batch collection {collection_id}")
+
+
+def _one(request_id: str) -> str:
+    return f"{ROOT}/process/{quote(request_id, safe='')}"
+
+
+def _collection(collection_id: str) -> str:
+    return f"{ROOT}/collections/{quote(collection_id, safe='')}"

@@ -1,0 +1,298 @@
+"""Calls as values, and the one flow that carries a call through: retry, 429, expired tokens, errors.
+
+A `Call` describes an endpoint's request and does nothing. A flow is a generator: it yields steps (`Send`, `Sleep`,
+`Now`, `Note`, `Renew`), receives what a driver made of each, and returns a result. Two drivers run flows
+(`transport/sync.py`, `transport/aio.py`); tests run them by feeding replies, without socket or clock.
+
+How the service behaves is taken from recordings of the live service and from its clients' code:
+`Retry-After` is in milliseconds; 5xx and lost replies may hide an effect; some 400s are accidents of the service.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from airflow_sentinelhub.exceptions import (
+    BODY_LIMIT,
+    ApiError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    RateLimitError,
+    SentinelHubError,
+    ServerError,
+    UnreachableError,
+    UnreadableReplyError,
+    redacted,
+)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back. `headers` have lower-case names."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The decoded body, None if it is empty; ValueError if it is not JSON."""
+        return jsonlib.loads(self.body) if self.body.strip() else None
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Nothing usable came back. `ambiguous`: the call may have reached the service."""
+
+    why: str
+    ambiguous: bool
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request to the service, as a value.
+
+    :param method: HTTP method.
+    :param path: path below the deployment's base URL.
+    :param parse: turns the decoded JSON body into the result.
+    :param query: query parameters; None values are left out.
+    :param json: JSON body, None for none.
+    :param repeatable: True if sending it twice does no more than sending it once. Others are never sent again after
+        an ambiguous failure: the caller looks up what became of them.
+    :param about: what it is about, for messages: `batch request 5f2a...`.
+    """
+
+    method: str
+    path: str
+    parse: Callable[[Any], T]
+    query: Mapping[str, str | int | None] = field(default_factory=dict)
+    json: Any = field(default=None, repr=False)  # payloads may hold storage keys
+    repeatable: bool = False
+    about: str = ""
+
+    def params(self) -> dict[str, str]:
+        return {name: str(value) for name, value in self.query.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send the call; receive a `Reply` or a `Lost`."""
+
+    call: Call[Any]
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """Wait; the driver adds up to `jitter` of the time at random, so that many waiting tasks do not poll together."""
+
+    seconds: float
+    jitter: float = 0.1
+
+
+@dataclass(frozen=True)
+class Now:
+    """Receive the time, in seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line for the task's log."""
+
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Renew:
+    """Forget the access token that was refused; the next call gets a new one."""
+
+
+Step = Send | Sleep | Now | Note | Renew
+Flow = Generator[Step, Any, R]
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long one call is tried. Waiting tasks are patient in the wait (`flows.wait`), not in a call.
+
+    :param backoff: seconds before each repetition after a 5xx or a lost reply.
+    :param rate_limited: seconds in all that a call waits because of 429.
+    """
+
+    backoff: tuple[float, ...] = (1, 3, 9)
+    rate_limited: float = 600.0
+
+
+PATIENT = Patience()
+ONCE = Patience(backoff=(), rate_limited=0)
+"""For a call that has only seconds to live, such as a cancel while the task is being killed."""
+
+RETRY_AFTER_DEFAULT, RETRY_AFTER_FLOOR, RETRY_AFTER_CAP = 30.0, 1.0, 60.0
+_ACCIDENTS = ("Request body should be non-empty.", "Missing grant_type parameter")
+"""Messages of 400s that the live service has given to correct calls now and then; nothing was done."""
+
+
+@dataclass(frozen=True)
+class _Again:
+    after: float
+    renew: bool = False
+    rate_limited: bool = False
+    why: str = ""
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds to wait after a 429. The service counts `Retry-After` in milliseconds, unlike RFC 9110."""
+    try:
+        seconds = float(headers["retry-after"]) / 1000
+    except (KeyError, ValueError):
+        return RETRY_AFTER_DEFAULT
+    return min(max(seconds, RETRY_AFTER_FLOOR), RETRY_AFTER_CAP)
+
+
+def decide(
+    call: Call[Any], outcome: Reply | Lost, failures: int, waited: float, renewed: bool, patience: Patience
+) -> _Again | SentinelHubError | None:
+    """What to do about one outcome: None to take it, `_Again` to repeat the call, or the error to raise.
+
+    :param failures: how often this call has failed before.
+    :param waited: seconds already spent on 429.
+    """
+    left = failures < len(patience.backoff)
+    wait = patience.backoff[failures] if left else 0.0
+    if isinstance(outcome, Lost):
+        if left and (call.repeatable or not outcome.ambiguous):
+            return _Again(wait, why=outcome.why)
+        return UnreachableError(_lost(call, outcome), ambiguous=outcome.ambiguous and not call.repeatable)
+    error = error_of(call, outcome)
+    if error is None:
+        return None
+    if isinstance(error, RateLimitError):
+        pause = retry_after(outcome.headers)
+        return _Again(pause, rate_limited=True) if waited + pause <= patience.rate_limited else error
+    if outcome.status == 401 and not renewed:
+        return _Again(0, renew=True)
+    if isinstance(error, ServerError):
+        return _Again(wait, why=f"HTTP {outcome.status}") if left and call.repeatable else error
+    if isinstance(error, BadRequestError) and any(text in error.reason for text in _ACCIDENTS) and left:
+        return _Again(wait, why=error.reason)
+    return error
+
+
+def exchange(call: Call[T], patience: Patience = PATIENT) -> Flow[T]:
+    """Carry one call through and return what it parses to.
+
+    :raises ApiError: the service refused, or kept failing; :raises UnreachableError: no reply. Both may be
+        *ambiguous* for a call that is not repeatable: look up what became of it before you send it again.
+    """
+    failures, waited, renewed = 0, 0.0, False
+    while True:
+        outcome: Reply | Lost = yield Send(call)
+        verdict = decide(call, outcome, failures, waited, renewed, patience)
+        if verdict is None:
+            assert isinstance(outcome, Reply)
+            return call.parse(outcome.json())
+        if not isinstance(verdict, _Again):
+            raise verdict
+        if verdict.renew:
+            renewed = True
+            yield Renew()
+            continue
+        if verdict.rate_limited:
+            waited += verdict.after
+            yield Note(f"Sentinel Hub asks to slow down (429); waiting {verdict.after:.1f} s before going on")
+        else:
+            failures += 1
+            yield Note(f"{_what(call)} failed ({verdict.why}); trying again in {verdict.after:.0f} s", warning=True)
+        yield Sleep(verdict.after)
+
+
+def error_of(call: Call[Any], reply: Reply) -> ApiError | None:
+    """The error that a reply stands for, None if it is a success whose body can be read."""
+    if 200 <= reply.status < 300:
+        try:
+            reply.json()
+        except ValueError:
+            return UnreadableReplyError(
+                f"{_what(call)}: the reply (HTTP {reply.status}) is cut off or is not JSON.",
+                status=reply.status,
+                about=call.about,
+                body=reply.text,
+            )
+        return None
+    reason, code = _said(reply)
+    said = f"{reply.status}" + (f" {code}" if code else "") + f": {reason}"
+    kind, advice = _KINDS.get(reply.status, (ServerError if reply.status >= 500 else BadRequestError, ""))
+    return kind(
+        f"{_what(call)} was answered with {said}" + ("" if said.endswith((".", "!", "?")) else ".") + advice,
+        status=reply.status,
+        reason=reason,
+        code=code,
+        about=call.about,
+        body=reply.text,
+    )
+
+
+_KINDS: dict[int, tuple[type[ApiError], str]] = {
+    401: (
+        AuthenticationError,
+        " Check the connection's client id and secret, and that they belong to this deployment.",
+    ),
+    403: (ForbiddenError, " Batch processing needs an account that is entitled to it; ask Sentinel Hub's support."),
+    404: (
+        NotFoundError,
+        " Check the id and that the connection names the right deployment; the service also removes old requests.",
+    ),
+    409: (ConflictError, " It is not possible in the present state."),
+    429: (RateLimitError, " The account's rate limit is spent; run fewer tasks at a time (an Airflow pool)."),
+}
+
+
+def _said(reply: Reply) -> tuple[str, str | None]:
+    """The service's own words and code, from any of the shapes it was seen to answer errors in."""
+    try:
+        body = reply.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        text = " ".join(reply.text.split())
+        title = _between(text, "<title>", "</title>") or _between(text, "<h1>", "</h1>")
+        return redacted(title or ("no JSON in the reply" if text.startswith("<") else text[:200] or "no details")), None
+    inner = body.get("error", body)
+    if not isinstance(inner, dict):  # OAuth: {"error": "invalid_client", "error_description": "..."}
+        return redacted(str(body.get("error_description") or inner)), str(inner)
+    violations = inner.get("errors")
+    told = []
+    if isinstance(violations, list):
+        for item in violations:
+            if isinstance(item, dict):
+                told.append(": ".join(str(item[k]) for k in ("parameter", "violation") if item.get(k)))
+    message = str(inner.get("message") or inner.get("description") or inner.get("reason") or "no details").strip()
+    message = "; ".join(told) if told else message
+    code = inner.get("code")
+    return redacted(message[:BODY_LIMIT]), str(code) if code is not None else None
+
+
+def _between(text: str, start: str, end: str) -> str:
+    _, found, rest = text.partition(start)
+    return rest.partition(end)[0].strip() if found else ""
+
+
+def _what(call: Call[Any]) -> str:
+    return f"{call.method} {call.path}" + (f" ({call.about})" if call.about else "")
+
+
+def _lost(call: Call[Any], lost: Lost) -> str:
+    tail = " Whether it was carried out is not known." if lost.ambiguous and not call.repeatable else ""
+    return f"{_what(call)} got no reply: {lost.why}.{tail}"

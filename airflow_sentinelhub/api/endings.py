@@ -1,0 +1,84 @@
+"""How a wait ends for the user: a snapshot, or an error that says what happened, whether it still bills, what to do."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import StoppedStatusReason
+from airflow_sentinelhub.api.verdict import Outcome, fate
+from airflow_sentinelhub.api.waiting import Waited
+from airflow_sentinelhub.exceptions import (
+    DeadlineError,
+    JobCancelledError,
+    JobError,
+    JobFailedError,
+    JobNotStartedError,
+    JobPartialError,
+    NotFoundError,
+    UnknownStateError,
+)
+
+_STOPPED = {
+    StoppedStatusReason.OUT_OF_PU: "the account has run out of processing units; buy or wait for more",
+    StoppedStatusReason.USER_ACTION: "somebody stopped it; it can be started again after 30 minutes",
+    StoppedStatusReason.UNHEALTHY: "the service stopped it as unhealthy; the vendor may restart it, ask their support",
+}
+
+
+def conclude(waited: Waited, request_id: str, wanted: str) -> Snapshot:
+    """The last reading if what was waited for has come, else the error that fits.
+
+    :param wanted: what was waited for, in words: a status, or a goal for tiles.
+    """
+    job = waited.job
+    if waited.outcome is Outcome.REACHED and job is not None:
+        return job
+    _raise(waited, job, f"Batch request {request_id}", request_id, wanted)
+
+
+def _raise(waited: Waited, job: Snapshot | None, name: str, request_id: str, wanted: str) -> NoReturn:
+    outcome = waited.outcome
+    if outcome is Outcome.NOT_FOUND:
+        raise NotFoundError(waited.why, status=404, about=name)
+    if outcome is Outcome.UNKNOWN:
+        known = f" It was {job.status} when it was last read." if job else ""
+        raise UnknownStateError(
+            f"{name}: its state could not be read for too long ({waited.why}).{known} It was left alone: "
+            "if it was started, it runs on and bills. A retry of this task attaches to it again.",
+            request_id=request_id,
+            snapshot=job,
+        )
+    if job is None:
+        kind = DeadlineError if outcome is Outcome.TIMED_OUT else JobError
+        raise kind(f"{name} was not {wanted} in time, and its state is not known.", request_id=request_id)
+    said = f" The service says: {job.error.strip()}" if job.error else ""
+    said += "." if said and said[-1] not in ".!?" else ""
+    status = f"{name} is {job.status}"
+    if outcome is Outcome.TIMED_OUT:
+        raise DeadlineError(f"{status}, not {wanted}, at the end of the time allowed. {fate(job)}", **_about(job))
+    if outcome is Outcome.FAILED:
+        advice = "Nothing was billed." if not job.started else "Processed tiles are billed."
+        raise JobFailedError(
+            f"{status}.{said} {fate(job)} {advice} Correct the request and create it anew.", **_about(job)
+        )
+    if outcome is Outcome.PARTIAL:
+        raise JobPartialError(
+            f"{status}: some tiles failed.{said} {fate(job)} The tiles in status FAILED are listed by the service; "
+            "restart the failed part (SentinelHubRestartBatchOperator), or accept the rest.",
+            **_about(job),
+        )
+    if outcome is Outcome.CANCELLED:
+        because = _STOPPED.get(job.stopped_reason) if job.stopped_reason else "somebody cancelled it"
+        raise JobCancelledError(f"{status}: {because or job.stopped_reason}.{said} {fate(job)}", **_about(job))
+    if outcome is Outcome.NOT_STARTED:
+        raise JobNotStartedError(
+            f"{status} and nobody has started it, so it will never be {wanted}. {fate(job)} Start it with "
+            "SentinelHubStartBatchOperator, or set wait_for_start if somebody else will.",
+            **_about(job),
+        )
+    raise JobError(f"{status} and will not be {wanted} any more.{said} {fate(job)}", **_about(job))
+
+
+def _about(job: Snapshot) -> dict[str, Any]:
+    return {"request_id": job.request_id, "snapshot": job}

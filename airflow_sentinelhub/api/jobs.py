@@ -1,0 +1,179 @@
+"""One vocabulary for both generations: a job in plain words, rendered to the payload that v1 or v2 takes.
+
+What v1 words become on v2: `tiling_grid` -> `input`; `bucket_name` and `output.defaultTilePath` ->
+`output.delivery.s3.url`; the other members of `output` keep their names; `zarrOutput` -> `output` of type zarr.
+What has no counterpart is an error before anything is sent, and the error names the other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_sentinelhub.api.payloads import Json, finished, without_none
+from airflow_sentinelhub.exceptions import InvalidInputError
+
+
+@dataclass(frozen=True)
+class Access:
+    """Right to write into the bucket (v2): keys or a role. Resolved when the payload is sent, never before."""
+
+    access_key: str | None = field(default=None, repr=False)
+    secret_access_key: str | None = field(default=None, repr=False)
+    iam_role_arn: str | None = None
+    region: str | None = None
+
+    def members(self) -> Json:
+        if self.iam_role_arn:
+            return without_none({"iamRoleARN": self.iam_role_arn, "region": self.region})
+        keys = {"accessKey": self.access_key, "secretAccessKey": self.secret_access_key, "region": self.region}
+        return without_none(keys)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done, in the words of either generation.
+
+    :param process_request: Process API payload; :param area, evalscript: put into it when given.
+    :param tiling_grid: see `payloads.tiling_grid`; :param geopackage: URL of a GeoPackage instead (v2), or v2's
+        `input` in full.
+    :param output: `s3://bucket/path`, v1's output (`payloads.output`), or v2's output in full.
+    :param bucket_name: short for an output at the root of this bucket.
+    :param description: free text; :param extra: further members of the payload, such as `zarrOutput`.
+    """
+
+    process_request: Mapping[str, Any]
+    tiling_grid: Mapping[str, Any] | None = None
+    geopackage: str | Mapping[str, Any] | None = None
+    output: str | Mapping[str, Any] | None = None
+    bucket_name: str | None = None
+    description: str | None = None
+    area: Any = None
+    evalscript: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def render(job: Job, batch_api: str, access: Access | None = None) -> Json:
+    """The payload of a create call.
+
+    :raises InvalidInputError: the job cannot be said in this generation, or is incomplete.
+    """
+    if (job.tiling_grid is None) == (job.geopackage is None):
+        raise InvalidInputError("Give either tiling_grid or geopackage (v2).")
+    if job.output is None and job.bucket_name is None and not job.extra.get("zarrOutput"):
+        raise InvalidInputError("Say where the results go: output='s3://bucket/path' or bucket_name='bucket'.")
+    if job.output is not None and job.bucket_name is not None:
+        raise InvalidInputError("Give either output or bucket_name, not both.")
+    process = finished(job.process_request, area=job.area, evalscript=job.evalscript)
+    if "bounds" not in process["input"] and job.geopackage is None:
+        raise InvalidInputError("There is no area: give area= (GeoJSON or four numbers) or bounds in process_request.")
+    return _v1(job, process) if batch_api == "v1" else _v2(job, process, access)
+
+
+def _v1(job: Job, process: Json) -> Json:
+    if job.geopackage is not None:
+        raise InvalidInputError("Batch v1 has no GeoPackage input; use tiling_grid, or batch_api='v2'.")
+    if isinstance(job.tiling_grid, Mapping) and "id" not in job.tiling_grid:
+        raise InvalidInputError("tiling_grid has no id; build it with tiling_grid(grid_id, resolution).")
+    grid = {key: value for key, value in dict(job.tiling_grid or {}).items() if key != "type"}
+    return without_none(
+        {
+            "processRequest": process,
+            "tilingGrid": grid,
+            **_output_v1(job.output),
+            "bucketName": job.bucket_name,
+            "description": job.description,
+            **job.extra,
+        }
+    )
+
+
+def _output_v1(given: str | Mapping[str, Any] | None) -> Json:
+    if given is None:
+        return {}
+    if isinstance(given, str):
+        return {"output": {"defaultTilePath": _s3(given)}}
+    if "delivery" not in given:
+        return {"output": dict(given)}
+    url = ((given.get("delivery") or {}).get("s3") or {}).get("url")
+    if not url:
+        raise InvalidInputError("Batch v1 delivers to S3 only; output.delivery has no s3 url. Use batch_api='v2'.")
+    rest = {key: value for key, value in given.items() if key not in ("type", "delivery")}
+    if given.get("type") == "zarr":
+        return {"zarrOutput": {"path": url, **rest}}
+    return {"output": {"defaultTilePath": url, **rest}}
+
+
+def _v2(job: Job, process: Json, access: Access | None) -> Json:
+    return without_none(
+        {
+            "processRequest": process,
+            "input": _input_v2(job, access),
+            "output": _output_v2(job, access),
+            "description": job.description,
+            **{key: value for key, value in job.extra.items() if key != "zarrOutput"},
+        }
+    )
+
+
+def _input_v2(job: Job, access: Access | None) -> Json:
+    if isinstance(job.geopackage, Mapping):
+        return dict(job.geopackage)
+    if job.geopackage is not None:
+        return {"type": "geopackage", "features": {"s3": _place(_s3(job.geopackage), access)}}
+    grid = dict(job.tiling_grid or {})
+    if "id" not in grid:
+        raise InvalidInputError("tiling_grid has no id; build it with tiling_grid(grid_id, resolution).")
+    return {"type": "tiling-grid", **grid}
+
+
+def _output_v2(job: Job, access: Access | None) -> Json:
+    zarr = job.extra.get("zarrOutput")
+    if zarr:
+        rest = {key: value for key, value in zarr.items() if key != "path"}
+        return {"type": "zarr", "delivery": {"s3": _place(_s3(zarr.get("path")), access)}, **rest}
+    if job.bucket_name is not None:
+        return {"type": "raster", "delivery": {"s3": _place(f"s3://{job.bucket_name}", access)}}
+    if isinstance(job.output, str):
+        return {"type": "raster", "delivery": {"s3": _place(_s3(job.output), access)}}
+    output = dict(job.output or {})
+    if "delivery" in output:
+        return {"type": "raster", **output, "delivery": _delivered(output["delivery"], access)}
+    if output.pop("responses", None):
+        raise InvalidInputError(
+            "Batch v2 has no path per response (output.responses); put <outputId> into one path, "
+            "such as s3://bucket/<tileName>/<outputId>.<format>."
+        )
+    url = output.pop("defaultTilePath", None)
+    if url is None:
+        raise InvalidInputError(
+            "output names no place: give default_tile_path='s3://bucket/path' (v1 words) or delivery."
+        )
+    return {"type": "raster", "delivery": {"s3": _place(_s3(url), access)}, **output}
+
+
+def _delivered(delivery: Mapping[str, Any], access: Access | None) -> Json:
+    """A delivery as the user wrote it; keys are put in where it names none."""
+    place = dict(delivery.get("s3") or {})
+    if place and not {"accessKey", "iamRoleARN"} & set(place) and access:
+        return {**delivery, "s3": {**place, **access.members()}}
+    return dict(delivery)
+
+
+def _place(url: str, access: Access | None) -> Json:
+    if access is None:
+        raise InvalidInputError(
+            f"Batch v2 writes to {url} with keys of yours: give aws_conn_id (an Airflow connection of type aws) or "
+            "iam_role_arn. A bucket policy, as for v1, is not enough."
+        )
+    return {"url": url, **access.members()}
+
+
+def _s3(url: Any) -> str:
+    text = str(url or "")
+    if not text.startswith("s3://") or len(text) <= 5:
+        raise InvalidInputError(f"The place of an output is s3://bucket/path, not {text!r}.")
+    if "<tileId>" in text:
+        raise InvalidInputError(f"{text}: use <tileName>; <tileId> is not known to batch v2.")
+    return text

@@ -1,0 +1,70 @@
+"""The marker: which task a request belongs to, as searchable words at the end of its description.
+
+The service has no idempotency key; the free-text description is the only handle. The marker is three words:
+`afx<16 hex>` the identity (a digest of Airflow deployment, dag, run, task and map index), `r<number>` the round
+(`max_tries - retries`: the same for all automatic retries, another after a user cleared the task), and `j<8 hex>` a
+digest of the job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_MARK = re.compile(r"\b(afx[0-9a-f]{16}) r(\d+) j([0-9a-f]{8})\b")
+_SECRET_KEYS = frozenset({"accessKey", "secretAccessKey", "credentials", "iamRoleARN"})
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A marker.
+
+    :param identity: the searchable word; :param round: number of tries used before the task was last cleared;
+    :param job: digest of the job.
+    """
+
+    identity: str
+    round: int
+    job: str
+
+    def __str__(self) -> str:
+        return f"{self.identity} r{self.round} j{self.job}"
+
+
+def identity(deployment: str, dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
+    """The identity word of a task instance; its tries and rounds share it.
+
+    :param deployment: what tells this Airflow from its clones.
+    """
+    text = json.dumps([deployment, dag_id, run_id, task_id, map_index])
+    return "afx" + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def job_digest(payload: Mapping[str, Any]) -> str:
+    """A digest of what is to be done. Description and storage keys do not count: a rotated key is not another job."""
+    kept = {key: value for key, value in payload.items() if key != "description"}
+    text = json.dumps(_without_secrets(kept), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_secrets(item) for key, item in value.items() if key not in _SECRET_KEYS}
+    if isinstance(value, (list, tuple)):
+        return [_without_secrets(item) for item in value]
+    return value
+
+
+def marked(description: str | None, mark: Mark) -> str:
+    """The description with the marker at its end."""
+    return f"{(description or '').strip()} {mark}".strip()
+
+
+def mark_of(description: str | None) -> Mark | None:
+    """The marker in a description, None if it carries none."""
+    found = _MARK.search(description or "")
+    return Mark(found[1], int(found[2]), found[3]) if found else None

@@ -1,0 +1,253 @@
+# No `from __future__ import annotations` here: dataclasses-json reads the annotations at run time.
+# ruff: noqa: UP007, UP045
+"""The service's objects as frozen dataclasses, with the names of the vendor's client.
+
+`from_dict`, `from_json`, `to_dict`, `to_json` and `schema` come from dataclasses-json. Fields the service adds are
+kept in `other_data` and written back by `to_dict`. Unknown statuses survive (`statuses.py`).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Optional, TypeVar, Union
+
+from dataclasses_json import CatchAll, DataClassJsonMixin, LetterCase, Undefined, config
+
+from airflow_sentinelhub.api.areas import BBox, Geometry, bbox_of, geometry_of
+from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchTileStatus, BatchUserAction, StoppedStatusReason
+from airflow_sentinelhub.exceptions import InvalidInputError, JobFailedError
+
+__all__ = [
+    "BatchCollection",
+    "BatchCollectionAdditionalData",
+    "BatchCollectionBatchData",
+    "BatchProcessRequest",
+    "BatchRequest",
+    "BatchRequestStatus",
+    "BatchStatisticalRequest",
+    "BatchTileStatus",
+    "BatchUserAction",
+    "StoppedStatusReason",
+    "id_of",
+]
+
+E = TypeVar("E")
+_CAMEL = config(letter_case=LetterCase.CAMEL, undefined=Undefined.INCLUDE)["dataclasses_json"]
+
+
+def read_time(text: Any) -> Optional[datetime]:
+    """A time of the service (`2020-12-21T22:28:38.824Z`, three or six decimals) with its zone; None for none."""
+    if not text or isinstance(text, datetime):
+        return text or None
+    head, _, fraction = str(text).strip().replace("Z", "+00:00").partition(".")
+    if fraction:  # Python 3.10 reads three or six decimals only
+        digits = fraction[: len(fraction) - len(fraction.lstrip("0123456789"))]
+        head += f".{digits[:6].ljust(6, '0')}{fraction[len(digits) :]}"
+    time = datetime.fromisoformat(head)
+    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)
+
+
+def write_time(time: Optional[datetime]) -> Optional[str]:
+    return time.isoformat().replace("+00:00", "Z") if time else None
+
+
+def _time() -> dict[str, Any]:
+    return config(encoder=write_time, decoder=read_time, letter_case=LetterCase.CAMEL)
+
+
+def _word(kind: Callable[[Any], E]) -> dict[str, Any]:
+    return config(
+        encoder=lambda word: None if word is None else str(word),
+        decoder=lambda text: kind(text) if text else None,
+        exclude=lambda word: word is None,
+        letter_case=LetterCase.CAMEL,
+    )
+
+
+def _named(name: str) -> dict[str, Any]:
+    return config(field_name=name)
+
+
+class _Request(DataClassJsonMixin):
+    """What requests of all generations can do."""
+
+    dataclass_json_config = _CAMEL
+
+    request_id: str
+    status: BatchRequestStatus
+    error: Optional[str]
+
+    def _process(self) -> dict[str, Any]:
+        """The Process API part of the request; each generation keeps it in its own place."""
+        return {}
+
+    @property
+    def evalscript(self) -> str:
+        """The evalscript, empty where there is none."""
+        return str(self._process().get("evalscript") or "")
+
+    @property
+    def bbox(self) -> Optional[BBox]:
+        """The bounding box of the area with its CRS, None where the area is none."""
+        return bbox_of(self._process())
+
+    @property
+    def geometry(self) -> Optional[Geometry]:
+        """The geometry of the area with its CRS, None where the area is none."""
+        return geometry_of(self._process())
+
+    def raise_for_status(
+        self,
+        status: Union[str, BatchRequestStatus, Iterable[Union[str, BatchRequestStatus]]] = BatchRequestStatus.FAILED,
+    ) -> None:
+        """Raise `JobFailedError` if the request has this status, or one of these."""
+        unwanted = [status] if isinstance(status, str) else list(status)
+        if self.status in [BatchRequestStatus(word) for word in unwanted]:
+            because = f' and says: "{self.error}"' if self.error else ""
+            raise JobFailedError(
+                f"Batch request {self.request_id} is {self.status}{because}.", request_id=self.request_id
+            )
+
+
+def _short(request: _Request, *names: str) -> str:
+    shown = [f"{name}={getattr(request, name)!s}" for name in names if getattr(request, name) is not None]
+    return f"{type(request).__name__}({', '.join(shown)}, ...)"
+
+
+@dataclass(frozen=True, repr=False)
+class BatchRequest(_Request):
+    """A batch request of v1. `value_estimate` is in PU before the batch factor: the real cost is about a third."""
+
+    request_id: str = field(metadata=_named("id"))
+    process_request: dict  # type: ignore[type-arg]
+    tile_count: int
+    status: BatchRequestStatus = field(metadata=_word(BatchRequestStatus))
+    user_id: Optional[str] = None
+    created: Optional[datetime] = field(metadata=_time(), default=None)
+    tiling_grid: dict = field(default_factory=dict)  # type: ignore[type-arg]
+    output: dict = field(default_factory=dict)  # type: ignore[type-arg]
+    bucket_name: Optional[str] = None
+    description: Optional[str] = None
+    value_estimate: Optional[float] = None
+    tile_width_px: Optional[int] = None
+    tile_height_px: Optional[int] = None
+    user_action: Optional[BatchUserAction] = field(metadata=_word(BatchUserAction), default=None)
+    user_action_updated: Optional[datetime] = field(metadata=_time(), default=None)
+    error: Optional[str] = None
+    other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
+
+    def _process(self) -> dict[str, Any]:
+        return self.process_request
+
+    def __repr__(self) -> str:
+        return _short(self, "request_id", "created", "status", "user_action", "value_estimate", "tile_count")
+
+
+@dataclass(frozen=True, repr=False)
+class BatchProcessRequest(_Request):
+    """A batch task of v2. `cost_PU` is what it has cost so far, in PU."""
+
+    request_id: str = field(metadata=_named("id"))
+    request: dict  # type: ignore[type-arg]
+    domain_account_id: str
+    status: BatchRequestStatus = field(metadata=_word(BatchRequestStatus))
+    error: Optional[str] = None
+    user_action: Optional[BatchUserAction] = field(metadata=_word(BatchUserAction), default=None)
+    user_action_updated: Optional[datetime] = field(metadata=_time(), default=None)
+    created: Optional[datetime] = field(metadata=_time(), default=None)
+    completion_percentage: float = 0
+    last_updated: Optional[datetime] = field(metadata=_time(), default=None)
+    cost_PU: Optional[float] = field(metadata=_named("costPU"), default=None)
+    stopped_status_reason: Optional[StoppedStatusReason] = field(metadata=_word(StoppedStatusReason), default=None)
+    other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
+
+    def _process(self) -> dict[str, Any]:
+        return dict(self.request.get("processRequest") or {})
+
+    @property
+    def description(self) -> Optional[str]:
+        return self.request.get("description")
+
+    @property
+    def output_url(self) -> Optional[str]:
+        """Where the results go, as it stands in the request; None where the request names no delivery."""
+        delivery = (self.request.get("output") or {}).get("delivery") or {}
+        return next((str(place["url"]) for place in delivery.values() if "url" in place), None)
+
+    def __repr__(self) -> str:
+        return _short(self, "request_id", "created", "status", "completion_percentage", "user_action", "cost_PU")
+
+
+@dataclass(frozen=True, repr=False)
+class BatchStatisticalRequest(_Request):
+    """A batch statistical request. `cost_pu` is what it has cost so far, in PU."""
+
+    request_id: str = field(metadata=_named("id"))
+    completion_percentage: float
+    request: dict  # type: ignore[type-arg]
+    status: BatchRequestStatus = field(metadata=_word(BatchRequestStatus))
+    user_id: Optional[str] = None
+    created: Optional[datetime] = field(metadata=_time(), default=None)
+    cost_pu: Optional[float] = field(metadata=_named("costPU"), default=None)
+    user_action: Optional[BatchUserAction] = field(metadata=_word(BatchUserAction), default=None)
+    user_action_updated: Optional[datetime] = field(metadata=_time(), default=None)
+    error: Optional[str] = None
+    other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
+
+    def _process(self) -> dict[str, Any]:
+        aggregation = self.request.get("aggregation") or {}
+        return {"input": self.request.get("input") or {}, "evalscript": aggregation.get("evalscript")}
+
+    def __repr__(self) -> str:
+        return _short(self, "request_id", "created", "status", "completion_percentage", "user_action", "cost_pu")
+
+
+@dataclass(frozen=True)
+class BatchCollectionBatchData(DataClassJsonMixin):
+    """The `batchData` of a batch collection."""
+
+    dataclass_json_config = _CAMEL
+    tiling_grid_id: Optional[int] = None
+    other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
+
+
+@dataclass(frozen=True)
+class BatchCollectionAdditionalData(DataClassJsonMixin):
+    """The `additionalData` of a batch collection."""
+
+    dataclass_json_config = _CAMEL
+    bands: Optional[dict[str, Any]] = None
+    other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
+
+
+@dataclass(frozen=True)
+class BatchCollection(DataClassJsonMixin):
+    """A batch collection of v1: where a data set made by batch requests lies."""
+
+    dataclass_json_config = _CAMEL
+    name: str
+    s3_bucket: str
+    additional_data: Optional[BatchCollectionAdditionalData] = None
+    collection_id: Optional[str] = field(metadata=_named("id"), default=None)
+    user_id: Optional[str] = None
+    created: Optional[datetime] = field(metadata=_time(), default=None)
+    no_data: Optional[Union[int, float]] = None
+    other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
+    batch_data: Optional[BatchCollectionBatchData] = None
+
+
+def id_of(thing: Any) -> str:
+    """The id of a request or collection given as id, raw payload or object.
+
+    :raises InvalidInputError: nothing with an id was given.
+    """
+    found = thing
+    if isinstance(thing, dict):
+        found = thing.get("id")
+    elif not isinstance(thing, str):
+        found = getattr(thing, "request_id", None) or getattr(thing, "collection_id", None)
+    if not isinstance(found, str) or not found.strip():
+        raise InvalidInputError(
+            f"Expected an id, a payload with an id or an object with one, not {type(thing).__name__}."
+        )
+    return found.strip()

@@ -1,0 +1,215 @@
+"""Payload builders: a job in plain words, rendered for the generation that gets it.
+
+Only the standard library is used here: these functions run while Airflow parses DAGs. Values that are still templates
+(`"{{ ds }}"`) pass through untouched; what is wrong with a literal value is said at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_sentinelhub.exceptions import InvalidInputError
+
+Json = dict[str, Any]
+
+GRIDS: dict[int, tuple[str, tuple[float, ...]]] = {
+    0: ("UTM 20km", (10, 20, 30, 60)),
+    1: ("UTM 10km", (1, 1.4999, 10, 20)),
+    2: ("UTM 100km", (30, 60, 120, 240, 360)),
+    3: ("WGS84 1 degree", (0.0001, 0.0002, 0.0005, 0.0008, 0.001, 0.002, 0.005, 0.008)),
+    6: ("LAEA 100km", (40, 50, 100)),
+    7: ("LAEA 20km", (10, 20)),
+}
+"""The service's grids with the resolutions that its documents or its answers name (metres; degrees for grid 3)."""
+
+
+def without_none(payload: Mapping[str, Any]) -> Json:
+    """The payload without keys whose value is None: the service refuses nulls."""
+    return {key: value for key, value in payload.items() if value is not None}
+
+
+def is_template(value: Any) -> bool:
+    """Whether a value still has to be rendered by Airflow."""
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
+def tiling_grid(grid_id: int, resolution: float, buffer: tuple[int, int] | None = None, **kwargs: Any) -> Json:
+    """The tiling grid of a job, for v1 and v2 alike.
+
+    :param grid_id: 0 UTM 20 km, 1 UTM 10 km, 2 UTM 100 km, 3 WGS84 1 degree, 6 LAEA 100 km, 7 LAEA 20 km.
+    :param resolution: size of a pixel, in metres (degrees for grid 3).
+    :param buffer: pixels added around each tile, (x, y); the output grows by twice as many in each direction.
+    :param kwargs: further members of the payload.
+    :raises InvalidInputError: the resolution is not a positive number, or the buffer is not two of them.
+    """
+    if isinstance(resolution, (int, float)) and resolution <= 0:
+        raise InvalidInputError(f"The resolution of a tiling grid is a positive number, not {resolution!r}.")
+    payload: Json = {"id": grid_id, "resolution": resolution, **kwargs}
+    if buffer is not None:
+        if not isinstance(buffer, Sequence) or len(buffer) != 2:
+            raise InvalidInputError(f"The buffer of a tiling grid is two numbers of pixels (x, y), not {buffer!r}.")
+        payload |= {"bufferX": buffer[0], "bufferY": buffer[1]}
+    return payload
+
+
+def grid_complaint(grid: Mapping[str, Any], grids: Sequence[Mapping[str, Any]]) -> str | None:
+    """What is wrong with a tiling grid, given the grids that the deployment offers; None if nothing is."""
+    by_id = {item.get("id"): item for item in grids}
+    found = by_id.get(grid.get("id"))
+    if found is None:
+        return f"Tiling grid {grid.get('id')!r} does not exist; this deployment offers {sorted(by_id, key=str)}."
+    offered = (found.get("properties") or {}).get("resolutions") or []
+    if offered and float(grid.get("resolution", 0)) not in {float(number) for number in offered}:
+        return (
+            f"Tiling grid {grid['id']} ({found.get('name')}) does not offer resolution {grid.get('resolution')}; "
+            f"it offers {sorted(float(number) for number in offered)}."
+        )
+    return None
+
+
+def output(
+    *,
+    default_tile_path: str | None = None,
+    overwrite: bool | None = None,
+    skip_existing: bool | None = None,
+    cog_output: bool | None = None,
+    cog_parameters: Mapping[str, Any] | None = None,
+    create_collection: bool | None = None,
+    collection_id: str | None = None,
+    responses: Sequence[Any] | None = None,
+    **kwargs: Any,
+) -> Json:
+    """The output of a v1 job; every argument is optional and left out when None.
+
+    :param default_tile_path: `s3://bucket/path`, or a template with `<requestId>`, `<tileName>`, `<outputId>`,
+        `<format>`.
+    :param overwrite: replace existing files instead of failing.
+    :param skip_existing: leave out tiles whose files all exist (the service checks below 5,000 files only).
+    :param cog_output: write cloud-optimised GeoTIFFs; :param cog_parameters: how.
+    :param create_collection: register the results as a new collection; :param collection_id: or in this one.
+    :param responses: a path template per output, `[{"identifier": ..., "tilePath": ...}]`.
+    :param kwargs: further members of the payload.
+    """
+    return without_none(
+        {
+            "defaultTilePath": default_tile_path,
+            "overwrite": overwrite,
+            "skipExisting": skip_existing,
+            "cogOutput": cog_output,
+            "cogParameters": cog_parameters,
+            "createCollection": create_collection,
+            "collectionId": collection_id,
+            "responses": responses,
+            **kwargs,
+        }
+    )
+
+
+def process_request(
+    data: str | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    time_range: tuple[Any, Any] | None = None,
+    *,
+    max_cloud_coverage: float | None = None,
+    mosaicking_order: str | None = None,
+    data_filter: Mapping[str, Any] | None = None,
+    processing: Mapping[str, Any] | None = None,
+    responses: Sequence[str | Mapping[str, Any]] = ("default",),
+    area: Any = None,
+    evalscript: str | None = None,
+) -> Json:
+    """The Process API part of a job without writing its JSON.
+
+    :param data: a data source such as `sentinel-2-l2a`, or the service's `data` objects for several sources.
+    :param time_range: (from, to); dates (`2019-04-01`), times, datetimes, or templates of these. A date as the end
+        means the end of that day.
+    :param max_cloud_coverage: percent, 0 to 100.
+    :param mosaicking_order: `mostRecent`, `leastRecent` or `leastCC`.
+    :param data_filter: further members of the data filter; :param processing: the data source's processing options.
+    :param responses: the outputs: identifiers (GeoTIFF), or the service's `responses` objects.
+    :param area: see `areas.area_bounds`; may be given to the operator instead.
+    :param evalscript: text of the script; may be given to the operator instead.
+    :raises InvalidInputError: a literal value cannot be right.
+    """
+    from airflow_sentinelhub.api.areas import area_bounds
+
+    if isinstance(max_cloud_coverage, (int, float)) and not 0 <= max_cloud_coverage <= 100:
+        raise InvalidInputError(f"max_cloud_coverage is a percentage from 0 to 100, not {max_cloud_coverage!r}.")
+    if isinstance(data, str):
+        chosen = without_none(
+            {
+                "timeRange": _time_range(time_range),
+                "maxCloudCoverage": max_cloud_coverage,
+                "mosaickingOrder": mosaicking_order,
+                **(data_filter or {}),
+            }
+        )
+        source: Json = {"type": data, "dataFilter": chosen}
+        if processing:
+            source["processing"] = dict(processing)
+        sources: list[Any] = [source]
+    else:
+        sources = [data] if isinstance(data, Mapping) else list(data)
+    request: Json = {"input": {"data": sources}, "output": {"responses": [_response(item) for item in responses]}}
+    if area is not None:
+        request["input"]["bounds"] = area_bounds(area)
+    if evalscript is not None:
+        request["evalscript"] = evalscript
+    return request
+
+
+def _response(item: str | Mapping[str, Any]) -> Json:
+    return {"identifier": item, "format": {"type": "image/tiff"}} if isinstance(item, str) else dict(item)
+
+
+def _time_range(time_range: tuple[Any, Any] | None) -> Json | None:
+    if time_range is None:
+        return None
+    if isinstance(time_range, str) or len(time_range) != 2:
+        raise InvalidInputError(f"time_range is a pair (from, to), not {time_range!r}.")
+    return {"from": time_range[0], "to": time_range[1]}
+
+
+def _moment(value: Any, *, end: bool) -> Any:
+    """A time as the service writes it. Idempotent, so that it may run before and after templates are rendered."""
+    if hasattr(value, "isoformat"):
+        value = value.isoformat()
+    text = str(value)
+    if is_template(text):
+        return text
+    if len(text) == 10:
+        return f"{text}T23:59:59Z" if end else f"{text}T00:00:00Z"
+    text = text.replace("+00:00", "Z")
+    return text if text.endswith("Z") or "+" in text[10:] or "-" in text[10:] else f"{text}Z"
+
+
+def finished(process: Mapping[str, Any], *, area: Any = None, evalscript: str | None = None) -> Json:
+    """The process request as it is sent: area and evalscript put in, dates turned into times.
+
+    :raises InvalidInputError: there is no evalscript, or the area is malformed.
+    """
+    from airflow_sentinelhub.api.areas import area_bounds
+
+    if not isinstance(process, Mapping) or "input" not in process:
+        raise InvalidInputError(
+            "process_request must be a Process API payload with `input`; build it with process_request()."
+        )
+    done: Json = {**process, "input": {**process["input"]}}
+    done["input"]["data"] = [_dated(item) for item in done["input"].get("data") or []]
+    if area is not None:
+        done["input"]["bounds"] = area_bounds(area)
+    if evalscript is not None:
+        done["evalscript"] = evalscript
+    if not str(done.get("evalscript") or "").strip():
+        raise InvalidInputError(
+            "There is no evalscript: give evalscript= (text, or the name of a .js file beside the DAG)."
+        )
+    return done
+
+
+def _dated(item: Any) -> Any:
+    times = item.get("dataFilter", {}).get("timeRange") if isinstance(item, Mapping) else None
+    if not times:
+        return item
+    ends = {"from": _moment(times.get("from"), end=False), "to": _moment(times.get("to"), end=True)}
+    return {**item, "dataFilter": {**item["dataFilter"], "timeRange": {**times, **ends}}}

@@ -1,0 +1,100 @@
+"""Payload builders of batch v2, with the names and arguments of the vendor's client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_sentinelhub.api.payloads import Json, tiling_grid, without_none
+from airflow_sentinelhub.exceptions import InvalidInputError
+
+
+def s3_specification(
+    url: str,
+    access_key: str | None = None,
+    secret_access_key: str | None = None,
+    iam_role_arn: str | None = None,
+    region: str | None = None,
+) -> Json:
+    """Access to a place in S3.
+
+    :param url: of a bucket, a path in it or an object.
+    :param access_key: with `secret_access_key`, keys that may write there; :param iam_role_arn: or a role (AWS only).
+    :param region: of the bucket; the deployment's if left out.
+    :raises InvalidInputError: neither or both ways of access are given.
+    """
+    if (iam_role_arn is None) == (access_key is None or secret_access_key is None):
+        raise InvalidInputError("Give either iam_role_arn, or access_key and secret_access_key.")
+    keys = {"accessKey": access_key, "secretAccessKey": secret_access_key, "iamRoleARN": iam_role_arn}
+    return {"s3": without_none({"url": url, **keys, "region": region})}
+
+
+def gs_specification(url: str, credentials: str) -> Json:
+    """Access to a place in Google Cloud Storage (AWS deployments only). :param credentials: JSON key in base64."""
+    return {"gs": {"url": url, "credentials": credentials}}
+
+
+def tiling_grid_input(
+    grid_id: int, resolution: float, buffer_x: int | None = None, buffer_y: int | None = None, **kwargs: Any
+) -> Json:
+    """Input: a tiling grid. :param resolution: metres (degrees for grid 3); :param buffer_x: pixels around a tile."""
+    grid = tiling_grid(grid_id, resolution)
+    return {"type": "tiling-grid", **grid, **without_none({"bufferX": buffer_x, "bufferY": buffer_y}), **kwargs}
+
+
+def geopackage_input(
+    geopackage_specification: Mapping[str, Any],
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    resolution: float | None = None,
+) -> Json:
+    """Input: the features of a GeoPackage in a bucket.
+
+    :param geopackage_specification: see `s3_specification`.
+    :param width: with `height`, pixels (1 to 3500) of features that name none; :param resolution: or their pixel size.
+    :raises InvalidInputError: both ways of a default size are given.
+    """
+    if (width is not None or height is not None) and resolution is not None:
+        raise InvalidInputError("Give either width and height, or resolution, as the default size of features.")
+    if (width is None) != (height is None):
+        raise InvalidInputError("width and height go together.")
+    payload: Json = {"type": "geopackage", "features": dict(geopackage_specification)}
+    defaults = without_none({"width": width, "height": height, "resolution": resolution})
+    return {**payload, "defaults": defaults} if defaults else payload
+
+
+def raster_output(
+    delivery: Mapping[str, Any],
+    *,
+    overwrite: bool | None = None,
+    skip_existing: bool | None = None,
+    cog_output: bool | None = None,
+    cog_parameters: Mapping[str, Any] | None = None,
+    create_collection: bool | None = None,
+    collection_id: str | None = None,
+    **kwargs: Any,
+) -> Json:
+    """Output: raster files. :param delivery: see `s3_specification`; the rest as in v1's `output()`."""
+    options = {
+        "overwrite": overwrite,
+        "skipExisting": skip_existing,
+        "cogOutput": cog_output,
+        "cogParameters": cog_parameters,
+        "createCollection": create_collection,
+        "collectionId": collection_id,
+    }
+    return {"type": "raster", "delivery": dict(delivery), **without_none({**options, **kwargs})}
+
+
+def zarr_output(
+    delivery: Mapping[str, Any],
+    *,
+    group: Mapping[str, Any] | None = None,
+    array_parameters: Mapping[str, Any] | None = None,
+    array_overrides: Mapping[str, Any] | None = None,
+    **kwargs: Any,
+) -> Json:
+    """Output: one Zarr. :param group: `{"zarr_format": 2, ...}`; :param array_parameters: dtype, order, chunks ..."""
+    options = {"group": group, "arrayParameters": array_parameters, "arrayOverrides": array_overrides, **kwargs}
+    return {"type": "zarr", "delivery": dict(delivery), **without_none(options)}

@@ -1,0 +1,195 @@
+"""Waiting for a request or for its tiles, as flows. One call a poll, whatever the number of tiles.
+
+A failed poll is not a failed job: while the state cannot be read, a budget of its own runs (`max_unknown_time`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from airflow_sentinelhub.api import batch
+from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, exchange
+from airflow_sentinelhub.api.flows import NEW_REQUEST_404, read
+from airflow_sentinelhub.api.generations import Generation
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.verdict import Outcome, TileGoal, judge, judge_tiles, progress_line
+from airflow_sentinelhub.exceptions import (
+    NotFoundError,
+    RateLimitError,
+    SentinelHubError,
+    ServerError,
+    UnreachableError,
+)
+
+POLL = Patience(backoff=(2.0,), rate_limited=60.0)
+HEARTBEAT = 600.0
+"""Seconds after which an unchanged state is logged again."""
+NOT_STARTED_GRACE = 120.0
+"""Seconds for which a request may look as if nobody had started it: reads lag behind."""
+
+
+@dataclass(frozen=True)
+class WaitPlan:
+    """How to wait.
+
+    :param poll_interval: seconds between polls; :param first_poll: seconds before the first.
+    :param deadline: seconds since 1970 at which the wait ends, None for never.
+    :param max_unknown_time: seconds for which the state may be unreadable.
+    :param wait_for_start: go on waiting for a request that nobody has started.
+    :param stale_partial: seconds for which PARTIAL is taken for a lagging reading (after a restart).
+    """
+
+    poll_interval: float = 60.0
+    first_poll: float = 0.0
+    deadline: float | None = None
+    max_unknown_time: float = 1800.0
+    wait_for_start: bool = False
+    stale_partial: float = 0.0
+
+
+@dataclass(frozen=True)
+class Waited:
+    """How a wait ended: the outcome, the last reading (None if there was none), and why it is unknown if it is."""
+
+    outcome: Outcome
+    job: Snapshot | None = None
+    why: str = ""
+    matching: int | None = None
+    total: int | None = None
+
+
+def look(api: Generation, request_id: str, target: str) -> Flow[Waited]:
+    """One look at the request."""
+    job = yield from read(api, request_id, POLL)
+    return Waited(judge(job, target), job)
+
+
+def wait(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[Waited]:
+    """Wait until the request is `target` or cannot become it any more."""
+    return (yield from _wait(lambda: look(api, request_id, target), request_id, plan))
+
+
+def wait_for_tiles(api: Generation, request_id: str, goal: TileGoal, plan: WaitPlan) -> Flow[Waited]:
+    """Wait until the tiles are as `goal` says or cannot become so any more."""
+    return (yield from _wait(lambda: look_at_tiles(api, request_id, goal), request_id, plan))
+
+
+def _wait(one_look: Callable[[], Flow[Waited]], request_id: str, plan: WaitPlan) -> Flow[Waited]:
+    began = yield Now()
+    unknown_since = not_started_since = None
+    last: Waited = Waited(Outcome.WAITING)
+    said, said_at = "", began
+    yield Sleep(plan.first_poll)
+    while True:
+        pause = plan.poll_interval
+        try:
+            last = yield from one_look()
+            unknown_since = None
+            line = line_of(last)
+            now = yield Now()
+            if line != said or now - said_at >= HEARTBEAT:
+                yield Note(line)
+                said, said_at = line, now
+            outcome = last.outcome
+            if outcome is Outcome.NOT_STARTED:
+                not_started_since = not_started_since or now
+                if plan.wait_for_start or now - not_started_since < NOT_STARTED_GRACE:
+                    outcome, pause = Outcome.WAITING, min(pause, 10.0) if not plan.wait_for_start else pause
+            elif outcome is Outcome.PARTIAL and now - began < plan.stale_partial:
+                outcome, pause = Outcome.WAITING, min(pause, 10.0)
+            if outcome is not Outcome.WAITING:
+                return last
+        except (UnreachableError, ServerError, RateLimitError, NotFoundError) as err:
+            now = yield Now()
+            unknown_since = now if unknown_since is None else unknown_since
+            if ended := _unknown(err, last, now - unknown_since, plan):
+                return ended
+            pause = min(pause, 10.0) if isinstance(err, NotFoundError) else pause
+            yield Note(f"The state of batch request {request_id} cannot be read: {err} Trying again.", warning=True)
+        except SentinelHubError as err:
+            if last.job is None:
+                raise
+            now = yield Now()
+            unknown_since = now if unknown_since is None else unknown_since
+            if ended := _unknown(err, last, now - unknown_since, plan):
+                return ended
+            yield Note(f"The state of batch request {request_id} cannot be read: {err} Trying again.", warning=True)
+        if plan.deadline is not None:
+            if now >= plan.deadline:
+                return replace(last, outcome=Outcome.TIMED_OUT)
+            pause = min(pause, plan.deadline - now)
+        yield Sleep(pause)
+
+
+def _unknown(err: SentinelHubError, last: Waited, seconds: float, plan: WaitPlan) -> Waited | None:
+    """The end of a wait whose state has been unreadable for so long, None while it may go on."""
+    if isinstance(err, NotFoundError) and last.job is None:
+        grace = min(sum(NEW_REQUEST_404), plan.max_unknown_time)
+        return Waited(Outcome.NOT_FOUND, None, str(err)) if seconds >= grace else None
+    return replace(last, outcome=Outcome.UNKNOWN, why=str(err)) if seconds >= plan.max_unknown_time else None
+
+
+def rests_since(job: Snapshot) -> float:
+    """The time, in seconds since 1970, since which nobody has acted on the request."""
+    times = [time.timestamp() for time in (job.created, job.acted) if time]
+    return max(times) if times else 0.0
+
+
+def line_of(waited: Waited) -> str:
+    """A line for the log about this reading."""
+    if waited.job is None:
+        return ""
+    line = progress_line(waited.job)
+    if waited.matching is not None and waited.total:
+        line += f", {waited.matching} of {waited.total} tiles as wanted ({waited.matching / waited.total:.0%})"
+    return line
+
+
+def look_at_tiles(api: Generation, request_id: str, goal: TileGoal) -> Flow[Waited]:
+    """One look at the tiles: as few pages as answer the question.
+
+    v2 has no tiles to list; its share of completion answers for a share of the tiles, DONE for all of them.
+    """
+    job = yield from read(api, request_id, POLL)
+    if api.name != "v1":
+        enough = goal.share is not None and job.started and (job.share_done or 0) >= goal.share
+        return Waited(Outcome.REACHED if enough else judge(job, "DONE"), job)
+    total = job.tile_count if job.status.value not in ("CREATED", "ANALYSING") else None
+    tile: str | None = None
+    matching = 0
+    if goal.tile is not None:
+        tile = yield from _one_tile(request_id, goal.tile)
+    elif total is not None:
+        matching = yield from _count(request_id, goal.status, goal.needed(total))
+    outcome = judge_tiles(job, goal, matching, total, tile)
+    return Waited(outcome, job, matching=None if goal.tile is not None else matching, total=total)
+
+
+def _count(request_id: str, status: str, enough: int) -> Flow[int]:
+    """How many tiles are in the status; stops counting at `enough`."""
+    counted, token = 0, None
+    while True:
+        page = yield from exchange(batch.list_tiles(request_id, status=status, viewtoken=token), POLL)
+        counted, token = counted + len(page.items), page.next_token
+        if token is None or counted >= enough:
+            return counted
+
+
+def _one_tile(request_id: str, wanted: str) -> Flow[str | None]:
+    """Status of the tile with this id or name, None if there is none (yet)."""
+    if wanted.isdigit():
+        try:
+            found: dict[str, Any] = yield from exchange(batch.get_tile(request_id, wanted), POLL)
+            return str(found.get("status"))
+        except NotFoundError:
+            return None
+    token = None
+    while True:
+        page = yield from exchange(batch.list_tiles(request_id, viewtoken=token), POLL)
+        for tile in page.items:
+            if tile.get("name") == wanted:
+                return str(tile.get("status"))
+        if (token := page.next_token) is None:
+            return None

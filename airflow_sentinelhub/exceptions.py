@@ -1,0 +1,177 @@
+"""The error tree. Everything this package raises on purpose is a `SentinelHubError`.
+
+A message says what happened, to which request, whether that request still runs and bills, and what to do.
+Errors never carry credentials: bodies are cut to `BODY_LIMIT` characters and known secret fields are blanked.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+BODY_LIMIT = 2_000
+"""Characters of a reply's body that an error keeps."""
+
+_SECRET_FIELDS = re.compile(
+    r"""(?ix) (["']? \b (?: access_?token | refresh_?token | client_?secret | secret_?access_?key | access_?key
+          | credentials | password | authorization ) \b ["']? \s* [:=] \s*)
+         (?: "[^"]*" | '[^']*' | (?:bearer\s+)?[^\s,;&}\]]+ )"""
+)
+
+
+def redacted(text: str) -> str:
+    """The text with the values of fields that hold credentials (`secretAccessKey`, `access_token`, ...) blanked."""
+    return _SECRET_FIELDS.sub(r"\1***", text)
+
+
+class SentinelHubError(Exception):
+    """Root of all errors of this package.
+
+    `retry_helps` tells Airflow's side whether another try of the task can end differently.
+    """
+
+    retry_helps = True
+
+
+class SettingsError(SentinelHubError):
+    """The Airflow connection, or what it names, cannot be used as it is."""
+
+    retry_helps = False
+
+
+class InvalidInputError(SentinelHubError, ValueError):
+    """An argument is wrong; nothing was sent."""
+
+    retry_helps = False
+
+
+class UnreachableError(SentinelHubError):
+    """No usable reply came: connection refused, cut, timed out.
+
+    `ambiguous` is True when the service may have carried out the call all the same.
+    """
+
+    def __init__(self, message: str, *, ambiguous: bool) -> None:
+        super().__init__(message)
+        self.ambiguous = ambiguous
+
+
+class ApiError(SentinelHubError):
+    """The service answered, and the answer is an error (the envelope of its REST API).
+
+    :param status: HTTP status.
+    :param code: the service's code, an open set of words such as `COMMON_BAD_PAYLOAD`; None if there was none.
+    :param reason: what the service said, its list of violations included.
+    :param about: what the call was about, for example `batch request 5f2a4c1e-...`.
+    :param body: the reply's body, bounded and without credentials.
+    """
+
+    def __init__(
+        self, message: str, *, status: int, reason: str = "", code: str | None = None, about: str = "", body: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.code = code
+        self.about = about
+        self.body = redacted(body[:BODY_LIMIT])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), str(self), self.status, self.reason, self.code, self.about, self.body)
+
+
+def _rebuild(
+    kind: type[ApiError], message: str, status: int, reason: str, code: str | None, about: str, body: str
+) -> ApiError:
+    """Pickle an ApiError: Airflow carries exceptions between processes."""
+    return kind(message, status=status, reason=reason, code=code, about=about, body=body)
+
+
+class BadRequestError(ApiError):
+    """400, 405, 415, 422: the call cannot succeed as it is."""
+
+    retry_helps = False
+
+
+class AuthenticationError(ApiError):
+    """401, or the token endpoint refused the credentials."""
+
+    retry_helps = False
+
+
+class ForbiddenError(ApiError):
+    """403: the account may not do this (batch needs an enterprise or Copernicus Service account)."""
+
+    retry_helps = False
+
+
+class NotFoundError(ApiError):
+    """404: unknown id, removed by retention, or created so recently that the service does not know it yet."""
+
+
+class ConflictError(ApiError):
+    """409: not allowed in the present state."""
+
+
+class RateLimitError(ApiError):
+    """429, for longer than we were willing to wait."""
+
+
+class ServerError(ApiError):
+    """5xx. `ambiguous`: the call may have been carried out all the same."""
+
+    ambiguous = True
+
+
+class UnreadableReplyError(ServerError):
+    """A success whose body cannot be read (cut off, HTML, not JSON): the call has probably been carried out."""
+
+
+class JobError(SentinelHubError):
+    """A job did not end as it should. `request_id` is the request, `snapshot` the last thing read about it."""
+
+    def __init__(self, message: str, *, request_id: str = "", snapshot: Any = None) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+        self.snapshot = snapshot
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_job, (type(self), str(self), self.request_id)
+
+
+def _rebuild_job(kind: type[JobError], message: str, request_id: str) -> JobError:
+    return kind(message, request_id=request_id)
+
+
+class JobFailedError(JobError):
+    """FAILED: the service gave up, in analysis (an evalscript with an error) or in processing."""
+
+    retry_helps = False
+
+
+class JobPartialError(JobError):
+    """Some tiles failed, more than the policy accepts."""
+
+
+class JobCancelledError(JobError):
+    """CANCELED (v1) or STOPPED (v2) while somebody waited for its end."""
+
+
+class JobNotStartedError(JobError):
+    """Somebody waits for the end of a request that nobody has started: it would wait for ever."""
+
+    retry_helps = False
+
+
+class UnknownStateError(JobError):
+    """The state could not be read for longer than `max_unknown_time`; the request runs on and bills."""
+
+
+class DeadlineError(JobError):
+    """The wait's deadline passed before the request got there."""
+
+
+class OverBudgetError(JobError):
+    """The estimate or the cost passes `max_processing_units`."""
+
+    retry_helps = False

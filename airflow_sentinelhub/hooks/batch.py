@@ -1,0 +1,181 @@
+"""`hook.batch`: batch v1 with the names, arguments and meaning of the vendor's `SentinelHubBatch`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from airflow_sentinelhub.api import batch as endpoints
+from airflow_sentinelhub.api import flows, payloads
+from airflow_sentinelhub.api.generations import V1
+from airflow_sentinelhub.api.models import BatchCollection, BatchRequest, BatchTileStatus, id_of
+from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
+from airflow_sentinelhub.hooks._client import Client, query
+
+Json = dict[str, Any]
+RequestSpec = str | Json | BatchRequest
+"""A request: its id, its payload, or the object."""
+CollectionSpec = str | Json | BatchCollection
+
+
+class SentinelHubBatch(Client):
+    """Batch v1. Wherever a request or a collection is taken: an id, a raw payload or the object.
+
+    :raises ApiError: the service refused, with its words, status and code; :raises UnreachableError: no reply.
+    """
+
+    tiling_grid = staticmethod(payloads.tiling_grid)
+    output = staticmethod(payloads.output)
+
+    def create(
+        self,
+        sentinelhub_request: Any,
+        tiling_grid: Json,
+        output: Json | None = None,
+        bucket_name: str | None = None,
+        description: str | None = None,
+        **kwargs: Any,
+    ) -> BatchRequest:
+        """Create a request (free of charge) and return it.
+
+        :param sentinelhub_request: Process API payload, or a `SentinelHubRequest` of the vendor's library.
+        :param tiling_grid: see `tiling_grid()`; :param output: see `output()`; :param bucket_name: instead of it.
+        :param description: free text, searchable.
+        :param kwargs: further members of the payload, such as `zarrOutput`.
+        """
+        payload = payloads.without_none(
+            {
+                "processRequest": _process_payload(sentinelhub_request),
+                "tilingGrid": tiling_grid,
+                "output": output,
+                "bucketName": bucket_name,
+                "description": description,
+                **kwargs,
+            }
+        )
+        return self._ask(endpoints.create(payload))
+
+    def iter_tiling_grids(self, **kwargs: Any) -> Iterator[Json]:
+        """Iterate over the tiling grids. :param kwargs: further query parameters."""
+        return self._iterate(lambda token: endpoints.list_tiling_grids(**{**kwargs, "viewtoken": token}))
+
+    def get_tiling_grid(self, grid_id: int | str) -> Json:
+        """A single tiling grid."""
+        return self._ask(endpoints.get_tiling_grid(grid_id))
+
+    def iter_requests(
+        self, user_id: str | None = None, search: str | None = None, sort: str | None = None, **kwargs: Any
+    ) -> Iterator[BatchRequest]:
+        """Iterate over existing requests.
+
+        :param user_id: only those of this user; :param search: a word, or words joined by `|` and `&`.
+        :param sort: `created`, `created:desc`, `status`, `status:desc`; :param kwargs: further query parameters.
+        """
+        asked = {**query(userid=user_id, search=search, sort=sort), **kwargs}
+        return self._iterate(lambda token: endpoints.list_requests(**{**asked, "viewtoken": token}))
+
+    def get_latest_request(self) -> BatchRequest:
+        """The request that was created last.
+
+        :raises NotFoundError: there is none.
+        """
+        page = self._ask(endpoints.list_requests(sort="created:desc", count=1))
+        if not page.items:
+            raise NotFoundError("There is no batch request in this account yet.", status=404, about="batch requests")
+        return page.items[0]
+
+    def get_request(self, batch_request: RequestSpec) -> BatchRequest:
+        """The request as it is now."""
+        return self._ask(endpoints.get_request(id_of(batch_request)))
+
+    def update_request(
+        self, batch_request: RequestSpec, output: Json | None = None, description: str | None = None, **kwargs: Any
+    ) -> Any:
+        """Change description or collection. Refused (409) while the request is processed.
+
+        :param output: `{"collectionId": ...}`; an output without it unlinks the collection.
+        """
+        payload = payloads.without_none({"output": output, "description": description, **kwargs})
+        return self._ask(endpoints.update_request(id_of(batch_request), payload))
+
+    def delete_request(self, batch_request: RequestSpec) -> None:
+        """Delete a request that is neither at work nor has a processed tile; else 409."""
+        return self._ask(endpoints.delete_request(id_of(batch_request)))
+
+    def start_analysis(self, batch_request: RequestSpec) -> None:
+        """Have the request analysed (free of charge). `user_action` moves at once, `status` later."""
+        return self._ask(endpoints.analyse(id_of(batch_request)))
+
+    def start_job(self, batch_request: RequestSpec) -> None:
+        """Start processing, unless it has been started. **This bills.** Never sent again blind after a lost reply."""
+        self._run(flows.start_once(V1, id_of(batch_request)))
+
+    def cancel_job(self, batch_request: RequestSpec) -> None:
+        """Cancel for good. What is finished or running is charged."""
+        return self._ask(endpoints.cancel(id_of(batch_request)))
+
+    def restart_job(self, batch_request: RequestSpec) -> None:
+        """Process the failed part of a PARTIAL request again. **This bills** what is processed again."""
+        self._run(flows.restart_failed(V1, id_of(batch_request)))
+
+    def iter_tiles(
+        self, batch_request: RequestSpec, status: str | BatchTileStatus | None = None, **kwargs: Any
+    ) -> Iterator[Json]:
+        """Iterate over the tiles, lazily, a page of 100 at a time. None before analysis.
+
+        :param status: only tiles in this status; :param kwargs: further query parameters.
+        """
+        request_id = id_of(batch_request)
+        asked = {**query(status=str(status) if status else None), **kwargs}
+        return self._iterate(lambda token: endpoints.list_tiles(request_id, **{**asked, "viewtoken": token}))
+
+    def get_tile(self, batch_request: RequestSpec, tile_id: int | None) -> Json:
+        """A single tile by its id."""
+        if tile_id is None:
+            raise InvalidInputError("get_tile needs the id of a tile.")
+        return self._ask(endpoints.get_tile(id_of(batch_request), tile_id))
+
+    def iter_collections(self, search: str | None = None, **kwargs: Any) -> Iterator[Json]:
+        """Iterate over the batch collections."""
+        asked = {**query(search=search), **kwargs}
+        return self._iterate(lambda token: endpoints.list_collections(**{**asked, "viewtoken": token}))
+
+    def get_collection(self, collection_id: str) -> Json:
+        """A batch collection by its id."""
+        return self._ask(endpoints.get_collection(id_of(collection_id)))
+
+    def create_collection(self, collection: Json | BatchCollection) -> Json:
+        """Create a batch collection; `name` and `s3Bucket` are required."""
+        return self._ask(endpoints.create_collection(_collection_payload(collection, ("name", "s3Bucket"))))
+
+    def update_collection(self, collection: Json | BatchCollection) -> Any:
+        """Change the name of a batch collection."""
+        payload = _collection_payload(collection, ("name",))
+        return self._ask(endpoints.update_collection(id_of(collection), payload))
+
+    def delete_collection(self, collection: CollectionSpec) -> None:
+        """Delete a batch collection that no request uses; else 409."""
+        return self._ask(endpoints.delete_collection(id_of(collection)))
+
+
+def _process_payload(given: Any) -> Json:
+    """The Process API payload from a payload, or from a `SentinelHubRequest` (which need not be installed)."""
+    downloads: Sequence[Any] | None = getattr(given, "download_list", None)
+    found = downloads[0].post_values if downloads else given
+    if not isinstance(found, Mapping):
+        raise InvalidInputError(
+            "sentinelhub_request must be a Process API payload or a SentinelHubRequest, "
+            f"not {type(given).__name__}; nothing was sent."
+        )
+    return dict(found)
+
+
+def _collection_payload(collection: Json | BatchCollection, required: tuple[str, ...]) -> Json:
+    if not isinstance(collection, (dict, BatchCollection)):
+        raise InvalidInputError(f"A collection is a payload or a BatchCollection, not {type(collection).__name__}.")
+    given = collection.to_dict() if isinstance(collection, BatchCollection) else collection
+    payload = payloads.without_none(given)
+    missing = [name for name in required if not payload.get(name)]
+    if missing:
+        raise InvalidInputError(f"The batch collection has no {' and no '.join(missing)}; nothing was sent.")
+    return payload

@@ -1,0 +1,146 @@
+"""`SentinelHubHook`: an Airflow connection turned into clients of the service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_sentinelhub._compat import BaseHook, get_async_connection, mask_secret
+from airflow_sentinelhub.exceptions import SentinelHubError
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub.api.call import Flow
+    from airflow_sentinelhub.api.generations import Generation
+    from airflow_sentinelhub.hooks.batch import SentinelHubBatch
+    from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
+    from airflow_sentinelhub.transport.aio import AsyncDriver
+    from airflow_sentinelhub.transport.settings import Settings
+    from airflow_sentinelhub.transport.sync import SyncDriver
+
+R = TypeVar("R")
+
+
+class SentinelHubHook(BaseHook):
+    """Sentinel Hub by an Airflow connection of type `sentinelhub`.
+
+    The connection: OAuth client id in login, secret in password, deployment in host (`aws-eu`, `aws-us-west-2`,
+    `cdse`, or a base URL); in extra `token_url`, `batch_api` (`v2` or `v1`), `path_form`, `timeout`, `bucket_mount`.
+
+    All clients of a process share one token and at most eight requests in flight per connection.
+
+    :param sentinelhub_conn_id: id of the connection.
+    """
+
+    conn_name_attr = "sentinelhub_conn_id"
+    default_conn_name = "sentinelhub_default"
+    conn_type = "sentinelhub"
+    hook_name = "Sentinel Hub"
+
+    def __init__(self, sentinelhub_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.sentinelhub_conn_id = sentinelhub_conn_id
+        self._driver: SyncDriver | None = None
+        self._settings: Settings | None = None
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Field names of the connection form, for Airflow before 3.2 (later ones read the provider info)."""
+        from airflow_sentinelhub.provider import FIELD_BEHAVIOUR
+
+        return {key.replace("-", "_"): value for key, value in FIELD_BEHAVIOUR.items()}
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Extra fields of the connection form, for Airflow before 3.2."""
+        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget  # type: ignore[import-not-found]
+        from wtforms import StringField  # type: ignore[import-untyped]
+
+        from airflow_sentinelhub.provider import CONN_FIELDS
+
+        return {
+            name: StringField(spec["label"], widget=BS3TextFieldWidget(), description=spec["description"])
+            for name, spec in CONN_FIELDS.items()
+        }
+
+    @property
+    def settings(self) -> Settings:
+        """Where the deployment is and who we are there.
+
+        :raises SettingsError: the connection is incomplete or names something unknown.
+        """
+        if self._settings is None:
+            self._settings = _settings(self.sentinelhub_conn_id, self.get_connection(self.sentinelhub_conn_id))
+        return self._settings
+
+    @property
+    def driver(self) -> SyncDriver:
+        """The driver that runs flows in this thread."""
+        if self._driver is None:
+            from airflow_sentinelhub.transport.sync import SyncDriver
+
+            self._driver = SyncDriver(self.settings, self.log, mask_secret)
+        return self._driver
+
+    async def async_driver(self) -> AsyncDriver:
+        """A driver that runs flows in the event loop; the connection is looked up without blocking it."""
+        from airflow_sentinelhub.transport.aio import AsyncDriver
+
+        if self._settings is None:
+            self._settings = _settings(self.sentinelhub_conn_id, await get_async_connection(self.sentinelhub_conn_id))
+        return AsyncDriver(self._settings, self.log, mask_secret)
+
+    def run(self, flow: Flow[R]) -> R:
+        """Run a flow to its end in this thread."""
+        return self.driver.run(flow)
+
+    def generation(self, batch_api: str | None = None) -> Generation:
+        """The generation asked for, else the connection's."""
+        from airflow_sentinelhub.api.generations import generation
+
+        return generation(batch_api or self.settings.batch_api)
+
+    def get_conn(self) -> SyncDriver:
+        return self.driver
+
+    @property
+    def batch(self) -> SentinelHubBatch:
+        """Batch v1, with the method names of the vendor's `SentinelHubBatch`."""
+        from airflow_sentinelhub.hooks.batch import SentinelHubBatch
+
+        return SentinelHubBatch(self.run)
+
+    @property
+    def batch_v2(self) -> BatchProcessClient:
+        """Batch v2, with the method names of the vendor's `BatchProcessClient`."""
+        from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
+
+        return BatchProcessClient(self.run)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Get a token and list the tiling grids: (True, ...) if both work, else (False, what is wrong)."""
+        from airflow_sentinelhub.api import batch, batch_v2
+        from airflow_sentinelhub.api.call import Patience, exchange
+
+        try:
+            root = batch.ROOT if self.settings.batch_api == "v1" else batch_v2.ROOT
+            grids = self.run(exchange(batch.list_tiling_grids(root=root), Patience(backoff=(1,), rate_limited=10)))
+        except SentinelHubError as err:
+            return False, str(err)
+        where, api = self.settings.base_url, self.settings.batch_api
+        return True, f"Connected to {where}; batch {api} offers {len(grids.items)} tiling grids."
+
+
+def _settings(conn_id: str, connection: Any) -> Settings:
+    """Settings from an Airflow connection; its secret is masked in logs from here on."""
+    from airflow_sentinelhub.transport.settings import settings_from
+
+    if connection.password:
+        mask_secret(connection.password)
+    return settings_from(
+        conn_id=conn_id,
+        login=connection.login,
+        password=connection.password,
+        host=connection.host,
+        schema=connection.schema,
+        port=connection.port,
+        extra=connection.extra_dejson,
+    )

@@ -1,0 +1,167 @@
+"""The arguments that describe a job, shared by all operators that create one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_sentinelhub._compat import BaseOperator
+from airflow_sentinelhub._task import SentinelHubTask, mark_for
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub.api.flows import Found
+    from airflow_sentinelhub.api.jobs import Access
+
+
+class JobOperator(SentinelHubTask, BaseOperator):
+    """An operator that creates a request.
+
+    :param process_request: Process API payload; `airflow_sentinelhub.process_request()` writes it for you.
+    :param tiling_grid: `airflow_sentinelhub.tiling_grid(grid_id, resolution)`.
+    :param geopackage: instead of a grid, `s3://bucket/file.gpkg`, or v2's `input` in full (v2 only).
+    :param output: `s3://bucket/path`, or v1's output (`airflow_sentinelhub.output()`), or v2's in full.
+    :param bucket_name: instead of output, the bucket alone.
+    :param area: GeoJSON (a dict, or the name of a `.geojson` file beside the DAG) or `[west, south, east, north]`.
+    :param evalscript: its text, or the name of a `.js` file beside the DAG.
+    :param description: free text; the marker of the task is put behind it.
+    :param aws_conn_id: Airflow connection of type `aws` whose keys may write to the bucket (v2 needs it or a role).
+    :param iam_role_arn: role that may write to the bucket (v2 on AWS).
+    :param payload_extra: further members of the payload, as the service calls them.
+    :param sentinelhub_conn_id: connection of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; the connection's if left out.
+    """
+
+    template_fields: Sequence[str] = (
+        "process_request",
+        "tiling_grid",
+        "geopackage",
+        "output_spec",
+        "bucket_name",
+        "area",
+        "evalscript",
+        "description",
+        "aws_conn_id",
+        "iam_role_arn",
+        "payload_extra",
+        "sentinelhub_conn_id",
+        "batch_api",
+    )
+    template_ext: Sequence[str] = (".js", ".json", ".geojson")
+    template_fields_renderers = {
+        "process_request": "json",
+        "tiling_grid": "json",
+        "output_spec": "json",
+        "area": "json",
+        "evalscript": "js",
+        "payload_extra": "json",
+    }
+    ui_color = "#dbeef4"
+
+    def __init__(
+        self,
+        *,
+        process_request: Mapping[str, Any] | str,
+        tiling_grid: Mapping[str, Any] | None = None,
+        geopackage: str | Mapping[str, Any] | None = None,
+        output: str | Mapping[str, Any] | None = None,
+        bucket_name: str | None = None,
+        area: Any = None,
+        evalscript: str | None = None,
+        description: str | None = None,
+        aws_conn_id: str | None = None,
+        iam_role_arn: str | None = None,
+        payload_extra: Mapping[str, Any] | None = None,
+        sentinelhub_conn_id: str = "sentinelhub_default",
+        batch_api: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.process_request = process_request
+        self.tiling_grid = tiling_grid
+        self.geopackage = geopackage
+        self.output_spec = output  # BaseOperator.output is the task's XCom
+        self.bucket_name = bucket_name
+        self.area = area
+        self.evalscript = evalscript
+        self.description = description
+        self.aws_conn_id = aws_conn_id
+        self.iam_role_arn = iam_role_arn
+        self.payload_extra = payload_extra
+        self.sentinelhub_conn_id = sentinelhub_conn_id
+        self.batch_api = batch_api
+
+    def find_or_create(self, context: Any) -> Found:
+        """The one request of this task instance: an earlier try's, or a new one."""
+        from airflow_sentinelhub.api.flows import find_or_create
+        from airflow_sentinelhub.api.jobs import Job, render
+        from airflow_sentinelhub.api.marker import job_digest
+
+        api = self.api
+        job = Job(
+            process_request=as_json(self.process_request, "process_request"),
+            tiling_grid=as_json(self.tiling_grid, "tiling_grid"),
+            geopackage=self.geopackage,
+            output=as_json(self.output_spec, "output") if _looks_like_json(self.output_spec) else self.output_spec,
+            bucket_name=self.bucket_name,
+            description=self.description,
+            area=self.area,
+            evalscript=self.evalscript,
+            extra=as_json(self.payload_extra, "payload_extra") or {},
+        )
+        payload = render(job, api.name, self._access())
+        self._check_grid(payload)
+        mark = mark_for(context, self.retries or 0, job_digest(payload))
+        found = self.hook.run(find_or_create(api, payload, mark, since=_since(context)))
+        verb = "Going on with" if found.adopted else "Created"
+        why = f" ({found.why})" if found.adopted and found.why else ""
+        self.log.info("%s batch request %s%s; marker %s", verb, found.job.request_id, why, mark)
+        self.announce(context, found.job.request_id)
+        return found
+
+    def _access(self) -> Access | None:
+        from airflow_sentinelhub.hooks.storage import access_from
+
+        return access_from(self.aws_conn_id, self.iam_role_arn)
+
+    def _check_grid(self, payload: Mapping[str, Any]) -> None:
+        """Refuse a grid or a resolution that the deployment does not offer before anything is created."""
+        from airflow_sentinelhub.api import batch, batch_v2
+        from airflow_sentinelhub.api.flows import walk
+        from airflow_sentinelhub.api.payloads import grid_complaint
+        from airflow_sentinelhub.exceptions import InvalidInputError
+
+        grid = payload.get("tilingGrid") or payload.get("input") or {}
+        if "id" not in grid:
+            return
+        root = batch.ROOT if self.api.name == "v1" else batch_v2.ROOT
+        grids = self.hook.run(walk(lambda token: batch.list_tiling_grids(root=root, viewtoken=token)))
+        if complaint := grid_complaint(grid, grids):
+            raise InvalidInputError(complaint)
+
+
+def as_json(value: Any, name: str) -> Any:
+    """A member of the payload: as it is, or the JSON that a template has rendered to."""
+    import json
+
+    from airflow_sentinelhub.exceptions import InvalidInputError
+
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as err:
+        raise InvalidInputError(f"{name} is text that is not JSON: {err}.") from None
+
+
+def _looks_like_json(value: Any) -> bool:
+    return isinstance(value, str) and value.lstrip().startswith("{")
+
+
+def _since(context: Any) -> Any:
+    """No request of this task is older than this: a day before the run began to be."""
+    from datetime import datetime, timedelta
+
+    run = context.get("dag_run")
+    times: list[Any] = [getattr(run, name, None) for name in ("queued_at", "start_date", "run_after")]
+    known = [time for time in times if isinstance(time, datetime)]
+    return min(known) - timedelta(days=1) if known else None

@@ -1,0 +1,200 @@
+"""Operators for the single steps of a batch job: create, analyse, start, cancel.
+
+Every one answers the same five questions: what it calls, what it returns, what happens on kill, on timeout, on retry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_sentinelhub._compat import BaseOperator
+from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id, default_deferrable
+from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.operators._job import JobOperator
+from airflow_sentinelhub.operators._waiting import WaitingTask
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub._compat import Context
+    from airflow_sentinelhub.api.snapshot import Snapshot
+
+__all__ = [
+    "SentinelHubAnalyseBatchOperator",
+    "SentinelHubCancelBatchOperator",
+    "SentinelHubCreateBatchOperator",
+    "SentinelHubStartBatchOperator",
+]
+
+
+class SentinelHubCreateBatchOperator(JobOperator):
+    """Create a batch request, or find the one that an earlier try of this task has created. Free of charge.
+
+    - **Calls** the list of tiling grids, the list of requests (to find its own), then create.
+    - **Returns** the id of the request (also pushed as `request_id` the moment it is known).
+    - **On kill** nothing runs at the service: a request that is not started costs nothing.
+    - **On timeout** the same.
+    - **On retry** it finds the request by its marker in the description. A task that was cleared makes a new request
+      only if the job has changed or the old one has been used up.
+
+    Arguments: see `JobOperator`.
+    """
+
+    operator_extra_links = (SentinelHubRequestLink(),)
+
+    def execute(self, context: Context) -> str:
+        with airflow_errors():
+            return self.find_or_create(context).job.request_id
+
+
+class _OnRequest(SentinelHubTask, BaseOperator):
+    """An operator on a request that exists."""
+
+    template_fields: Sequence[str] = ("request_id", "sentinelhub_conn_id", "batch_api")
+    operator_extra_links = (SentinelHubRequestLink(),)
+    ui_color = "#dbeef4"
+
+    def __init__(
+        self,
+        *,
+        request_id: str,
+        sentinelhub_conn_id: str = "sentinelhub_default",
+        batch_api: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.request_id = request_id
+        self.sentinelhub_conn_id = sentinelhub_conn_id
+        self.batch_api = batch_api
+
+
+class _WaitOnRequest(WaitingTask, _OnRequest):
+    """An operator that acts on a request and waits for what comes of it. Arguments: see `WaitingTask`."""
+
+    def __init__(
+        self,
+        *,
+        deferrable: bool | None = None,
+        poll_interval: float = 60.0,
+        timeout: timedelta | float | None = None,
+        max_unknown_time: float = 1800.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self.max_unknown_time = max_unknown_time
+
+
+class SentinelHubAnalyseBatchOperator(_WaitOnRequest):
+    """Have a request analysed and wait until that is done. Free of charge; errors in the evalscript show here.
+
+    - **Calls** the request, analyse (unless it has been asked for), then the request at each poll.
+    - **Returns** `{"request_id", "status", "tile_count", "estimated_pu", "expected_pu"}`: `estimated_pu` is the
+      service's number without the batch factor, `expected_pu` a third of it, what the job will probably cost (PU;
+      both None on v2, which does not estimate, as is `tile_count`).
+    - **On kill** the analysis goes on at the service and costs nothing.
+    - **On timeout** the task fails; the request stays as it is and costs nothing.
+    - **On retry** it looks first, and goes on waiting.
+
+    :param request_id: the request. For the rest see `WaitingTask`; `poll_interval` is 10 seconds here.
+    """
+
+    def __init__(self, *, poll_interval: float = 10.0, **kwargs: Any) -> None:
+        super().__init__(poll_interval=poll_interval, **kwargs)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from airflow_sentinelhub.api.flows import analyse_once
+
+        with airflow_errors():
+            request_id = checked_id(self.request_id)
+            self.announce(context, request_id)
+            self.hook.run(analyse_once(self.api, request_id))
+            return self._result(self.wait_for(context, request_id, "ANALYSIS_DONE", "execute_complete"))
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+        with airflow_errors():
+            return self._result(self.waited(event, checked_id(self.request_id), "ANALYSIS_DONE"))
+
+    def _result(self, job: Snapshot) -> dict[str, Any]:
+        from airflow_sentinelhub.api.verdict import progress_line
+
+        self.log.info("Analysis: %s", progress_line(job))
+        return {
+            "request_id": job.request_id,
+            "status": str(job.status),
+            "tile_count": job.tile_count,
+            "estimated_pu": job.estimate,
+            "expected_pu": job.expected_cost,
+        }
+
+
+class SentinelHubStartBatchOperator(_WaitOnRequest):
+    """Start a request exactly once, and wait for its end if asked to. **This bills.**
+
+    - **Calls** the request, start (only if nobody has started it), then, with `wait_for_completion`, the request at
+      each poll.
+    - **Returns** the id of the request.
+    - **On kill** the request runs on and bills; the next try attaches to it.
+    - **On timeout** the task fails saying that the request runs on; it is not cancelled.
+    - **On retry** it reads status and user action first and never starts twice. A lost reply is looked up.
+
+    :param request_id: the request; :param wait_for_completion: wait until it is DONE. For the rest see `WaitingTask`.
+    """
+
+    def __init__(self, *, wait_for_completion: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.wait_for_completion = wait_for_completion
+
+    def execute(self, context: Context) -> str:
+        from airflow_sentinelhub.api.flows import start_once
+
+        with airflow_errors():
+            request_id = checked_id(self.request_id)
+            self.announce(context, request_id)
+            job = self.hook.run(start_once(self.api, request_id))
+            self.log.info("Batch request %s is started (%s, action %s)", request_id, job.status, job.user_action)
+            if self.wait_for_completion:
+                self._done(context, self.wait_for(context, request_id, "DONE", "execute_complete"))
+            return request_id
+
+    def execute_complete(self, context: Context, event: Any = None) -> str:
+        with airflow_errors():
+            return self._done(context, self.waited(event, checked_id(self.request_id), "DONE"))
+
+    def _done(self, context: Context, job: Snapshot) -> str:
+        from airflow_sentinelhub.api.verdict import progress_line
+
+        self.log.info("Finished: %s", progress_line(job))
+        return job.request_id
+
+
+class SentinelHubCancelBatchOperator(_OnRequest):
+    """Cancel (v1) or stop (v2) a request and wait until that has taken effect.
+
+    - **Calls** the request, cancel or stop (again and again while v2 refuses it, straight after a start), then the
+      request until it has ended.
+    - **Returns** the status it ended in; a request that had ended before is left as it is.
+    - **On kill** the request may be on its way to its end or not; run the task again.
+    - **On timeout** (`execution_timeout`) the same.
+    - **On retry** it looks first.
+
+    Tiles that are finished or at work are billed.
+
+    :param request_id: the request; :param poll_interval: seconds between looks.
+    """
+
+    def __init__(self, *, poll_interval: float = 5.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.poll_interval = poll_interval
+
+    def execute(self, context: Context) -> str:
+        from airflow_sentinelhub.api.flows import end
+
+        with airflow_errors():
+            request_id = checked_id(self.request_id)
+            self.announce(context, request_id)
+            job = self.hook.run(end(self.api, request_id, poll_interval=self.poll_interval))
+            self.log.info("Batch request %s is %s", request_id, job.status)
+            return str(job.status)

@@ -1,0 +1,277 @@
+"""Sensors for a request's status and for its tiles: poke, reschedule and deferrable, with the same meaning in each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow_sentinelhub._compat import AirflowSensorTimeout, AirflowSkipException, BaseSensorOperator
+from airflow_sentinelhub._task import (
+    SentinelHubTask,
+    airflow_errors,
+    backstop,
+    checked_id,
+    deadline_from,
+    default_deferrable,
+)
+from airflow_sentinelhub.exceptions import (
+    DeadlineError,
+    JobError,
+    NotFoundError,
+    RateLimitError,
+    SentinelHubError,
+    ServerError,
+    UnknownStateError,
+    UnreachableError,
+)
+from airflow_sentinelhub.links import SentinelHubRequestLink
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub._compat import BaseTrigger, Context
+    from airflow_sentinelhub.api.call import Flow
+    from airflow_sentinelhub.api.waiting import Waited
+
+__all__ = ["SentinelHubBatchSensor", "SentinelHubBatchTileSensor"]
+
+
+class _BatchSensor(SentinelHubTask, BaseSensorOperator):
+    """What both sensors share. They only read: nothing is started, cancelled or changed.
+
+    :param request_id: the request.
+    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
+    :param max_unknown_time: seconds for which the state may be unreadable before the sensor fails.
+    :param wait_for_start: wait for a request that nobody has started yet, instead of failing after two minutes.
+    :param sentinelhub_conn_id: connection of type `sentinelhub`; :param batch_api: `v1` or `v2`.
+
+    `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and mean the same in all modes.
+    """
+
+    template_fields: Sequence[str] = ("request_id", "sentinelhub_conn_id", "batch_api")
+    operator_extra_links = (SentinelHubRequestLink(),)
+    ui_color = "#dbeef4"
+
+    def __init__(
+        self,
+        *,
+        request_id: str,
+        deferrable: bool | None = None,
+        max_unknown_time: float = 1800.0,
+        wait_for_start: bool = False,
+        sentinelhub_conn_id: str = "sentinelhub_default",
+        batch_api: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.request_id = request_id
+        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.max_unknown_time = max_unknown_time
+        self.wait_for_start = wait_for_start
+        self.sentinelhub_conn_id = sentinelhub_conn_id
+        self.batch_api = batch_api
+        self._unknown_since: float | None = None
+        self._said = ""
+
+    def _wanted(self) -> str:
+        """What is waited for, in words."""
+        return ""
+
+    def _look(self, request_id: str) -> Flow[Waited]:
+        """One look."""
+        raise SentinelHubError("A sensor of this kind looks at nothing.")
+
+    def _trigger(self, **common: Any) -> BaseTrigger:
+        """The trigger that waits for the same."""
+        raise SentinelHubError("A sensor of this kind has no trigger.")
+
+    def execute(self, context: Context) -> Any:
+        with airflow_errors(), self._soft():
+            request_id = checked_id(self.request_id)
+            self.announce(context, request_id)
+            if not self.deferrable:
+                return super().execute(context)
+            if self.poke(context):
+                return None
+            deadline = deadline_from(context, self.timeout, self.execution_timeout)
+            trigger = self._trigger(
+                sentinelhub_conn_id=self.sentinelhub_conn_id,
+                batch_api=self.api.name,
+                request_id=request_id,
+                poll_interval=float(self.poke_interval),
+                deadline=deadline,
+                max_unknown_time=self.max_unknown_time,
+                wait_for_start=self.wait_for_start,
+            )
+            self.defer(trigger=trigger, method_name="execute_complete", timeout=backstop(deadline))
+
+    def execute_complete(self, context: Context, event: Any = None) -> None:
+        """Called when the trigger has fired."""
+        from airflow_sentinelhub.api.endings import conclude
+        from airflow_sentinelhub.triggers.events import read_event
+
+        with airflow_errors(), self._soft():
+            request_id = checked_id(self.request_id)
+            conclude(read_event(event, request_id), request_id, self._wanted())
+
+    def poke(self, context: Context) -> bool:
+        """One look: True if it is as wanted, False to go on waiting.
+
+        :raises JobError: it will not be as wanted any more.
+        """
+        from airflow_sentinelhub.api.endings import conclude
+        from airflow_sentinelhub.api.verdict import Outcome
+        from airflow_sentinelhub.api.waiting import NOT_STARTED_GRACE, Waited, line_of, rests_since
+
+        request_id = checked_id(self.request_id)
+        try:
+            waited = self.hook.run(self._look(request_id))
+        except NotFoundError:
+            raise
+        except (UnreachableError, ServerError, RateLimitError) as err:
+            now = time.time()
+            self._unknown_since = self._unknown_since or now
+            if now - self._unknown_since >= self.max_unknown_time:
+                conclude(Waited(Outcome.UNKNOWN, None, str(err)), request_id, self._wanted())
+            self.log.warning("The state of batch request %s cannot be read: %s Trying again.", request_id, err)
+            return False
+        self._unknown_since = None
+        if (line := line_of(waited)) != self._said:
+            self.log.info("%s", line)
+            self._said = line
+        if waited.outcome is Outcome.WAITING:
+            return False
+        if waited.outcome is Outcome.NOT_STARTED and waited.job is not None:
+            resting = time.time() - rests_since(waited.job)
+            if self.wait_for_start or resting < NOT_STARTED_GRACE:
+                return False
+        conclude(waited, request_id, self._wanted())
+        return True
+
+    def _soft(self) -> Any:
+        return soft(self.soft_fail, getattr(self, "never_fail", False))
+
+
+class soft:
+    """`soft_fail` and `never_fail`, the same in every mode and on every Airflow.
+
+    soft_fail turns what the job or the time did, and what a retry cannot mend, into a skip; an unknown state stays a
+    failure. never_fail turns every error into a skip.
+    The time that runs out is an `AirflowSensorTimeout`, as in Airflow's own sensors.
+    """
+
+    def __init__(self, soft_fail: bool, never_fail: bool) -> None:
+        self._soft, self._never = soft_fail, never_fail
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if not isinstance(error, (SentinelHubError, AirflowSensorTimeout)):
+            return
+        if self._never or (self._soft and _is_verdict(error)):
+            raise AirflowSkipException(str(error)) from error
+        if isinstance(error, DeadlineError):
+            _timed_out(error)
+
+
+def _is_verdict(error: BaseException) -> bool:
+    if isinstance(error, UnknownStateError):
+        return False
+    return isinstance(error, (JobError, AirflowSensorTimeout)) or not getattr(error, "retry_helps", True)
+
+
+def _timed_out(error: DeadlineError) -> NoReturn:
+    raise AirflowSensorTimeout(str(error)) from error
+
+
+class SentinelHubBatchSensor(_BatchSensor):
+    """Wait until a request has a status.
+
+    - **Calls** the request, one call a poll, whatever the number of tiles.
+    - **Returns** nothing.
+    - **On kill** nothing happens to the request: a sensor only looks.
+    - **On timeout** it fails (or skips, with `soft_fail`), saying whether the request still runs and bills.
+    - **On retry** it looks again.
+
+    It fails at once when the status cannot come any more: the request failed, was cancelled, is PARTIAL, or nobody
+    has started it for two minutes (unless `wait_for_start`).
+
+    :param target_status: the status; one on the way (`ANALYSIS_DONE`, `PROCESSING`) is reached by later ones too.
+        For the rest see `_BatchSensor`.
+    """
+
+    template_fields: Sequence[str] = (*_BatchSensor.template_fields, "target_status")
+
+    def __init__(self, *, target_status: str = "DONE", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.target_status = target_status
+
+    def _wanted(self) -> str:
+        return str(self.target_status)
+
+    def _look(self, request_id: str) -> Flow[Waited]:
+        from airflow_sentinelhub.api.waiting import look
+
+        return look(self.api, request_id, self.target_status)
+
+    def _trigger(self, **common: Any) -> BaseTrigger:
+        from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
+
+        return SentinelHubBatchTrigger(target_status=self.target_status, **common)
+
+
+class SentinelHubBatchTileSensor(_BatchSensor):
+    """Wait until tiles of a request are in a status: one of them, a number, a share, or all.
+
+    - **Calls** the request, and as few pages of its tiles as answer the question.
+    - **Returns** nothing.
+    - **On kill** nothing happens to the request: a sensor only looks.
+    - **On timeout** it fails (or skips, with `soft_fail`), saying whether the request still runs and bills.
+    - **On retry** it looks again.
+
+    On v2, which lists no tiles, a share is compared with the share of completion.
+
+    :param tile_status: `PROCESSED`, `FAILED`, ... ; :param tile: name or id of one tile; :param count: at least so
+        many; :param share: at least this share, above 0 and up to 1. None of the three: all tiles.
+        For the rest see `_BatchSensor`.
+    """
+
+    template_fields: Sequence[str] = (*_BatchSensor.template_fields, "tile_status", "tile", "count", "share")
+
+    def __init__(
+        self,
+        *,
+        tile_status: str = "PROCESSED",
+        tile: str | int | None = None,
+        count: int | None = None,
+        share: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.tile_status = tile_status
+        self.tile = tile
+        self.count = count
+        self.share = share
+
+    def _goal(self) -> dict[str, Any]:
+        return {
+            "tile": None if self.tile is None else str(self.tile),
+            "count": None if self.count is None else int(self.count),
+            "share": None if self.share is None else float(self.share),
+        }
+
+    def _wanted(self) -> str:
+        from airflow_sentinelhub.api.verdict import TileGoal
+
+        return str(TileGoal(self.tile_status, **self._goal()))
+
+    def _look(self, request_id: str) -> Flow[Waited]:
+        from airflow_sentinelhub.api.verdict import TileGoal
+        from airflow_sentinelhub.api.waiting import look_at_tiles
+
+        return look_at_tiles(self.api, request_id, TileGoal(self.tile_status, **self._goal()))
+
+    def _trigger(self, **common: Any) -> BaseTrigger:
+        from airflow_sentinelhub.triggers.batch import SentinelHubBatchTileTrigger
+
+        return SentinelHubBatchTileTrigger(tile_status=self.tile_status, **self._goal(), **common)

@@ -1,0 +1,132 @@
+"""Where a deployment is and who we are there, made from an Airflow connection. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_sentinelhub.exceptions import SettingsError
+
+MAIN_TOKEN_URL = "https://services.sentinel-hub.com/auth/realms/main/protocol/openid-connect/token"
+CDSE_TOKEN_URL = "https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token"
+
+DEPLOYMENTS: dict[str, tuple[str, str]] = {
+    "aws-eu": ("https://services.sentinel-hub.com", MAIN_TOKEN_URL),
+    "aws-us-west-2": ("https://services-uswest2.sentinel-hub.com", MAIN_TOKEN_URL),
+    "cdse": ("https://sh.dataspace.copernicus.eu", CDSE_TOKEN_URL),
+    "creodias": ("https://creodias.sentinel-hub.com", MAIN_TOKEN_URL),
+    "mundi": ("https://shservices.mundiwebservices.com", MAIN_TOKEN_URL),
+    "code-de": ("https://code-de.sentinel-hub.com", MAIN_TOKEN_URL),
+}
+"""Short name -> (base URL, token URL). Tokens of all AWS deployments come from the main one."""
+
+BATCH_APIS = ("v1", "v2")
+PATH_FORMS = {"version-first": "/api/v2/batch", "service-first": "/batch/v2"}
+_NEW_FORMS = (("/api/v2/batch", "/batch/v2"), ("/api/v1/statistics/batch", "/statistics/batch/v1"))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a driver needs.
+
+    :param base_url: of the API, without a trailing slash; :param token_url: of the OAuth token endpoint.
+    :param batch_api: generation used where a task names none.
+    :param path_form: `version-first` (`/api/v2/batch`) or `service-first` (`/batch/v2`, since 2026).
+    :param timeout: seconds for one call.
+    :param bucket_mount: folder or fsspec URL under which buckets can be read, where it is not their own S3 address.
+    """
+
+    base_url: str
+    token_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    batch_api: str = "v2"
+    path_form: str = "version-first"
+    timeout: float = 60.0
+    bucket_mount: str | None = None
+    conn_id: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What shares one token and one limit within a process."""
+        return self.base_url, self.token_url, self.client_id, self.client_secret
+
+    def url(self, path: str) -> str:
+        """The URL of a call's path."""
+        if self.path_form == "service-first":
+            for old, new in _NEW_FORMS:
+                if path.startswith(old):
+                    path = new + path[len(old) :]
+        return self.base_url + path
+
+
+def settings_from(
+    *,
+    conn_id: str,
+    login: str | None,
+    password: str | None,
+    host: str | None,
+    schema: str | None = None,
+    port: int | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Settings from the members of an Airflow connection.
+
+    :raises SettingsError: something is missing or unknown; the sentence says what and where.
+    """
+    extra = extra or {}
+    where = f"Connection {conn_id!r}"
+    if not login or not password:
+        what = "client id (login)" if not login else "client secret (password)"
+        raise SettingsError(
+            f"{where} has no {what}; create an OAuth client in the Sentinel Hub dashboard and enter it."
+        )
+    name = (host or "aws-eu").strip().rstrip("/")
+    if name.lower() in DEPLOYMENTS:
+        base_url, token_url = DEPLOYMENTS[name.lower()]
+    elif "." in name or ":" in name or name == "localhost" or port:
+        base_url = name if "://" in name else f"{schema or 'https'}://{name}"
+        if port and urlsplit(base_url).port is None:
+            base_url += f":{port}"
+        token_url = _token_url_of(base_url)
+    else:
+        raise SettingsError(
+            f"{where} names the deployment {name!r}, which is not known; "
+            f"use one of {', '.join(DEPLOYMENTS)}, or a URL such as https://services.sentinel-hub.com."
+        )
+    token_url = str(extra.get("token_url") or token_url)
+    for label, url in (("host", base_url), ("token_url", token_url)):
+        parts = urlsplit(url)
+        if parts.scheme not in ("https", "http") or not parts.hostname:
+            raise SettingsError(f"{where}: {label} {url!r} is not an http(s) URL.")
+    batch_api = str(extra.get("batch_api") or "v2")
+    if batch_api not in BATCH_APIS:
+        raise SettingsError(f"{where}: batch_api is {batch_api!r}; it must be {' or '.join(BATCH_APIS)}.")
+    path_form = str(extra.get("path_form") or "version-first")
+    if path_form not in PATH_FORMS:
+        raise SettingsError(f"{where}: path_form is {path_form!r}; it must be {' or '.join(PATH_FORMS)}.")
+    try:
+        timeout = float(extra.get("timeout") or 60)
+    except (TypeError, ValueError):
+        raise SettingsError(f"{where}: timeout is {extra.get('timeout')!r}; it must be a number of seconds.") from None
+    return Settings(
+        base_url=base_url,
+        token_url=token_url,
+        client_id=login,
+        client_secret=password,
+        batch_api=batch_api,
+        path_form=path_form,
+        timeout=timeout,
+        bucket_mount=extra.get("bucket_mount") or None,
+        conn_id=conn_id,
+    )
+
+
+def _token_url_of(base_url: str) -> str:
+    """The token URL for a base URL given in full: that of the deployment it belongs to, the main one otherwise."""
+    for known, token_url in DEPLOYMENTS.values():
+        if urlsplit(known).hostname == urlsplit(base_url).hostname:
+            return token_url
+    return MAIN_TOKEN_URL

@@ -1,0 +1,107 @@
+"""Access tokens, by oauthlib: one per process and credential, renewed early, shared by all tasks and triggers.
+
+oauthlib's `BackendApplicationClient` does no I/O: it writes the body of the token request and reads the reply. The
+request itself goes through the same driver and the same patience as any other call.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
+
+from airflow_sentinelhub.api.call import Call, Flow, Reply, exchange
+from airflow_sentinelhub.exceptions import AuthenticationError, BadRequestError, SentinelHubError
+from airflow_sentinelhub.transport.settings import Settings
+
+MARGIN = 120.0
+"""Seconds before its end at which a token is renewed; a short-lived one at half of its life."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """An access token; `renew_at` is in seconds since 1970."""
+
+    value: str
+    renew_at: float
+
+    def __repr__(self) -> str:
+        return f"Token(***, renew_at={self.renew_at})"
+
+
+class TokenCall(Call[Reply]):
+    """The token request: its body is a form, it goes to the token URL and carries no token itself."""
+
+
+class Tokens:
+    """The present token of one credential. No I/O and no lock: the drivers bring both."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client = BackendApplicationClient(client_id=settings.client_id)
+        self._token: Token | None = None
+        if urlsplit(settings.base_url).scheme == "http":
+            # oauthlib refuses to sign plain http. The connection asks for it by name: a simulator, a test host.
+            os.environ.setdefault("OAUTHLIB_INSECURE_TRANSPORT", "1")
+
+    def current(self, now: float) -> Token | None:
+        """The token if it need not be renewed yet."""
+        return self._token if self._token and now < self._token.renew_at else None
+
+    def refused(self, value: str | None) -> None:
+        """The service refused this token (401). One that has been renewed meanwhile is kept."""
+        if self._token and self._token.value == value:
+            self._token = None
+
+    def headers(self, url: str, token: Token) -> dict[str, str]:
+        """The Authorization header of a call, as oauthlib writes it."""
+        self._client.token_type = "Bearer"
+        self._client.access_token = token.value
+        _, headers, _ = self._client.add_token(url, headers={})
+        return dict(headers or {})
+
+    def form(self) -> str:
+        """The body of the token request: the credentials stand in it, not in a header."""
+        return str(
+            self._client.prepare_request_body(include_client_id=True, client_secret=self._settings.client_secret)
+        )
+
+    def fetch(self, now: Callable[[], float], mask: Callable[[str], None]) -> Flow[Token]:
+        """Ask for a new token. 429 (HTML), 5xx and lost replies are waited out as for any call.
+
+        :raises AuthenticationError: the credentials are wrong.
+        """
+        path = urlsplit(self._settings.token_url).path
+        call: Call[Any] = TokenCall("POST", path, lambda body: body, repeatable=True, about="access token")
+        asked = now()
+        try:
+            body = yield from exchange(call)
+        except (BadRequestError, AuthenticationError) as err:
+            raise AuthenticationError(
+                f"Sentinel Hub refused the credentials of connection {self._settings.conn_id!r} at "
+                f"{self._settings.token_url}: {err.reason}. Check client id and secret, and that the token URL belongs "
+                "to the deployment.",
+                status=err.status,
+                reason=err.reason,
+                code=err.code,
+                about="access token",
+            ) from None
+        try:
+            read = self._client.parse_request_body_response(_text(body))
+        except (OAuth2Error, ValueError) as err:
+            raise SentinelHubError(f"The token endpoint {self._settings.token_url} gave no token: {err}.") from None
+        life = float(read.get("expires_in") or 3600)
+        token = Token(str(read["access_token"]), asked + max(life - MARGIN, life / 2))
+        mask(token.value)
+        self._token = token
+        return token
+
+
+def _text(body: Any) -> str:
+    import json
+
+    return json.dumps(body if isinstance(body, dict) else {})
