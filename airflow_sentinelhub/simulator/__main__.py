@@ -1,0 +1,99 @@
+"""``python -m airflow_sentinelhub.simulator``: serves until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from typing import Any
+
+from .server import Simulator, SimulatorError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_sentinelhub.simulator",
+        description="A Sentinel Hub that runs on your machine.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0, the default, takes a free one")
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="simulated seconds in a real one; 0 freezes (default: 1)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="decides ids, credentials and all that varies (default: 0)")
+    parser.add_argument("--state", metavar="DIR", help="keep everything in this folder and go on with what is there")
+    parser.add_argument("--bucket-dir", metavar="DIR", help="folder for the buckets (default: a temporary one)")
+    parser.add_argument(
+        "--token-lifetime", type=float, metavar="SECONDS", help="of access tokens, real time (default: 3600)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any setting of the service, e.g. action_lag=1 or balance=500; repeatable",
+    )
+    parser.add_argument("--output", choices=("text", "json"), default="text", help="what is printed at the start")
+    return parser
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for item in arguments.set:
+        name, separator, value = item.partition("=")
+        try:
+            settings[name] = json.loads(value)
+        except ValueError:
+            separator = ""
+        if not separator:
+            raise SimulatorError(f"--set takes NAME=VALUE with a number, true, false or null, not {item!r}.")
+    if arguments.token_lifetime is not None:
+        settings["token_lifetime"] = arguments.token_lifetime
+    return settings
+
+
+def _text(simulator: Simulator, speed: float) -> str:
+    return f"""Sentinel Hub simulator, serving until Ctrl+C
+
+  url            {simulator.url}
+  token url      {simulator.token_url}
+  client id      {simulator.client_id}
+  client secret  {simulator.client_secret}
+  buckets        {simulator.bucket_dir}
+  speed          {speed:g} simulated seconds in a second
+
+Airflow connection:
+  export AIRFLOW_CONN_SENTINELHUB_DEFAULT='{simulator.airflow_connection_uri}'
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code 0 after a signal, 2 when it cannot start."""
+    arguments = _parser().parse_args(argv)
+    try:
+        simulator = Simulator(
+            host=arguments.host,
+            port=arguments.port,
+            speed=arguments.speed,
+            seed=arguments.seed,
+            state=arguments.state,
+            bucket_dir=arguments.bucket_dir,
+            **_settings(arguments),
+        )
+        simulator.prepare()
+    except SimulatorError as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    # Uvicorn ends gracefully on these signals, then raises them once more for whoever handled them before: us, calmly.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    print(
+        json.dumps(simulator.as_dict()) if arguments.output == "json" else _text(simulator, arguments.speed), flush=True
+    )
+    simulator.serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

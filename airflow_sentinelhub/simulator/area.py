@@ -1,0 +1,139 @@
+"""The requested area: from the bounds of a process request to a shape in longitude and latitude.
+
+Coordinates are always easting, northing or longitude, latitude, in EPSG:4326 too (contract): the axis order that the
+EPSG registry gives to 4326 does not apply here.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+import shapely
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+WGS84 = 4326
+_URI = re.compile(r"^https?://www\.opengis\.net/def/crs/(?:EPSG/0/(\d+)|OGC/1\.3/(CRS84))$")
+_URN = re.compile(r"^urn:ogc:def:crs:(?:EPSG::(\d+)|OGC:(?:1\.3)?:(CRS84))$")
+
+
+class AreaError(ValueError):
+    """The bounds are wrong: ``where`` is the member below ``bounds``, the text one sentence."""
+
+    def __init__(self, where: str, text: str) -> None:
+        super().__init__(text)
+        self.where = where
+
+
+@lru_cache(maxsize=256)
+def transformer(source: int, target: int) -> Transformer:
+    """From EPSG code to EPSG code, x before y on both sides. Making one takes milliseconds, so each is made once."""
+    return Transformer.from_crs(source, target, always_xy=True)
+
+
+@lru_cache(maxsize=256)
+def _is_flat_crs(code: int) -> bool:
+    try:
+        crs = CRS.from_epsg(code)
+    except CRSError:
+        return False
+    return crs.is_projected or (crs.is_geographic and len(crs.axis_info) == 2)
+
+
+def epsg_code(crs: Any) -> int | None:
+    """The EPSG code of a CRS written as the service writes it (URI in properties, URN in a geometry), else None."""
+    match = (_URI.match(crs) or _URN.match(crs)) if isinstance(crs, str) else None
+    if match is None:
+        return None
+    code = int(match[1]) if match[1] else WGS84
+    return code if _is_flat_crs(code) else None
+
+
+def crs_urn(crs: str) -> str:
+    """The URN that the service puts into a geometry it echoes (seen: ``urn:ogc:def:crs:OGC::CRS84``)."""
+    match = _URI.match(crs) or _URN.match(crs)
+    return f"urn:ogc:def:crs:EPSG::{match[1]}" if match and match[1] else "urn:ogc:def:crs:OGC::CRS84"
+
+
+def parse_area(bounds: Any, max_vertices: int | None = None) -> BaseGeometry:
+    """The area in longitude and latitude; raises AreaError. With bbox and geometry given it is what lies in both.
+
+    ``max_vertices`` is None for bounds that were checked before.
+    """
+    if not isinstance(bounds, dict):
+        raise AreaError("", "bounds must be an object.")
+    properties = bounds.get("properties") or {}
+    crs = (
+        properties.get("crs", "http://www.opengis.net/def/crs/OGC/1.3/CRS84") if isinstance(properties, dict) else None
+    )
+    code = epsg_code(crs)
+    if code is None:
+        raise AreaError("properties->crs", f"Unsupported CRS: {crs}.")
+    parts: list[BaseGeometry] = []
+    if bounds.get("bbox") is not None:
+        parts.append(_bbox(bounds["bbox"]))
+    if bounds.get("geometry") is not None:
+        parts.append(_polygon(bounds["geometry"], max_vertices))
+    if not parts:
+        raise AreaError("", "Either bbox or geometry must be specified.")
+    area = parts[0] if len(parts) == 1 else parts[0].intersection(parts[1])
+    if area.is_empty or area.area == 0:
+        raise AreaError("bbox" if "bbox" in bounds else "geometry", "The requested area is empty.")
+    return _to_wgs84(area, code)
+
+
+def _bbox(bbox: Any) -> BaseGeometry:
+    if not isinstance(bbox, list) or len(bbox) != 4 or not all(_is_number(value) for value in bbox):
+        raise AreaError("bbox", "bbox must be a list of four numbers.")
+    x1, y1, x2, y2 = bbox
+    box: BaseGeometry = shapely.box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
+    return box
+
+
+def _polygon(geometry: Any, max_vertices: int | None) -> BaseGeometry:
+    kind = geometry.get("type") if isinstance(geometry, dict) else None
+    if kind not in ("Polygon", "MultiPolygon"):
+        raise AreaError("geometry", "geometry must be a GeoJSON Polygon or MultiPolygon.")
+    try:
+        polygon: BaseGeometry = shape({"type": kind, "coordinates": geometry.get("coordinates")})
+        vertices = int(shapely.get_num_coordinates(polygon))
+    except (TypeError, ValueError, IndexError, AttributeError, shapely.errors.ShapelyError) as error:
+        raise AreaError("geometry->coordinates", "geometry holds no valid coordinates.") from error
+    if max_vertices is not None and vertices > max_vertices:
+        raise AreaError("geometry", f"The geometry has {vertices} vertices, more than the {max_vertices} allowed.")
+    if polygon.is_empty or not polygon.is_valid:
+        raise AreaError("geometry", f"The geometry is not valid: {shapely.is_valid_reason(polygon)}.")
+    return polygon
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _to_wgs84(area: BaseGeometry, code: int) -> BaseGeometry:
+    area = reproject(area, code, WGS84)
+    west, south, east, north = area.bounds
+    if not (-180.0001 <= west <= east <= 180.0001 and -90.0001 <= south <= north <= 90.0001):
+        raise AreaError("bbox", "The area lies outside the world in its CRS.")
+    return area
+
+
+def reproject(area: BaseGeometry, source: int, target: int) -> BaseGeometry:
+    """The shape in another CRS. Long edges get points in between, since a straight edge is not straight elsewhere."""
+    if source == target:
+        return area
+    west, south, east, north = area.bounds
+    step = max(east - west, north - south) / 64
+    dense = shapely.segmentize(area, step) if step > 0 else area
+    project = transformer(source, target)
+
+    def convert(points: Any) -> Any:
+        x, y = project.transform(points[:, 0], points[:, 1])
+        points[:, 0], points[:, 1] = x, y
+        return points
+
+    return shapely.transform(dense, lambda points: convert(points.copy()))

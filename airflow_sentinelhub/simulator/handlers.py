@@ -1,0 +1,177 @@
+"""What the handlers of both generations share: reading bodies, finding requests, pages, actions."""
+
+from __future__ import annotations
+
+import email.policy
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.parser import BytesParser
+from typing import Any
+
+from . import delivery, lifecycle
+from .bodies import delivery_url
+from .faults import Fault
+from .grids import GRIDS
+from .jobs import Generation, Job
+from .replies import Call, Json, Refusal, Reply, error, violations
+from .world import World
+
+
+@dataclass(frozen=True)
+class Context:
+    """One call to a handler: the world, the call, the parts of its path, and the faults that hit it."""
+
+    world: World
+    call: Call
+    parts: Mapping[str, str]
+    hits: dict[str, Fault] = field(default_factory=dict)
+
+
+Handler = Callable[[Context], Reply]
+Transition = Callable[[Job, lifecycle.Terms], lifecycle.Outcome]
+
+
+def read_object(call: Call) -> Json:
+    """The JSON object of the body."""
+    if not call.body.strip():
+        raise Refusal(error(400, "Request body should be non-empty."))
+    return _object(call.body)
+
+
+def read_create_body(call: Call) -> Json:
+    """The JSON object of a create: the body itself, or a form with the parts ``request`` and ``evalscript``."""
+    kind = call.headers.get("content-type", "application/json").lower()
+    if kind.startswith("multipart/form-data"):
+        parts = _form(call)
+        body = _object(parts.get("request", b""))
+        if "evalscript" in parts and isinstance(body.get("processRequest"), dict):
+            body["processRequest"]["evalscript"] = parts["evalscript"].decode("utf-8", "replace")
+        return body
+    if "json" not in kind:
+        raise Refusal(error(415))
+    return read_object(call)
+
+
+def _object(content: bytes) -> Json:
+    try:
+        body = json.loads(content)
+    except ValueError:
+        raise Refusal(error(400, "Request body is not valid JSON.")) from None
+    if not isinstance(body, dict):
+        raise Refusal(error(400, "Request body should be a JSON object."))
+    return body
+
+
+def _form(call: Call) -> dict[str, bytes]:
+    head = f"Content-Type: {call.headers['content-type']}\r\nMIME-Version: 1.0\r\n\r\n".encode("latin-1")
+    message = BytesParser(policy=email.policy.HTTP).parsebytes(head + call.body)
+    parts: dict[str, bytes] = {}
+    for part in message.iter_parts() if message.is_multipart() else ():
+        name = part.get_param("name", header="content-disposition")
+        content = part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(content, bytes):
+            parts[name] = content
+    return parts
+
+
+def find(context: Context, generation: Generation) -> Job:
+    """The request of the path as the answering replica knows it; 404 otherwise."""
+    number = context.parts["id"]
+    job = context.world.jobs.get(number)
+    known = job is not None and job.generation == generation and job.exists(context.call.seen)
+    if job is None or not known or not job.exists(context.call.now):
+        raise Refusal(error(404, request_id=number))
+    return job
+
+
+def create(context: Context, generation: Generation, body: Json) -> Job:
+    """A new request of a checked body, with its JSON in the bucket, where missing rights would show (doc)."""
+    world = context.world
+    job = world.new_job(generation, body)
+    url = delivery.root(delivery_url(body, generation), job.id) + f"/request-{job.id}.json"
+    try:
+        world.bucket.put(url, json.dumps({"id": job.id, **body}, indent=1).encode())
+    except (OSError, ValueError) as problem:
+        raise Refusal(violations([("output", f"Cannot write to {url}: {problem}")])) from problem
+    return job
+
+
+def act(context: Context, generation: Generation, transition: Transition) -> Reply:
+    """An action on the request of the path: 204, or 400 with the service's words."""
+    job = find(context, generation)
+    outcome = transition(job, context.world.terms(job, context.hits))
+    if isinstance(outcome, lifecycle.Refused):
+        return error(400, outcome.message, request_id=job.id)
+    if outcome.job is not job:
+        context.world.keep(outcome.job)
+    return Reply(204, effect=outcome.effect, request_id=job.id)
+
+
+def sort_jobs(jobs: list[Job], call: Call) -> list[Job]:
+    """By ``sort``; without it in the order of creation (the real default is not known)."""
+    wanted = call.parameter("sort")
+    field_name, _, order = (wanted or "created").partition(":")
+    if field_name not in ("created", "status") or order not in ("", "desc"):
+        raise Refusal(error(400, f"Invalid sort: {wanted}."))
+
+    def key(job: Job) -> Any:
+        return (job.status(call.seen) if field_name == "status" else "", job.number)
+
+    return sorted(jobs, key=key, reverse=order == "desc")
+
+
+def page(context: Context, path: str, total: int, make: Callable[[int], Any]) -> Json:
+    """``{"data": [...], "links": {...}}`` with the items that ``make`` gives for the page's positions.
+
+    The view token is an offset (seen), which clients should not know. More than the limit is cut to it (unknown whether
+    the service does so or refuses). The last page has no next (seen).
+    """
+    call = context.call
+    limit = context.world.settings.page_size
+    count = min(_whole(call, "count", limit, least=1), limit)
+    begin = _whole(call, "viewtoken", 0, least=0)
+    links = {"currentToken": str(begin), "@id": call.url(path, viewtoken=str(begin))}
+    if begin + count < total:
+        links["nextToken"] = str(begin + count)
+        links["next"] = call.url(path, viewtoken=str(begin + count))
+    if begin > 0:
+        links["previousToken"] = str(max(0, begin - count))
+        links["previous"] = call.url(path, viewtoken=str(max(0, begin - count)))
+    return {"data": [make(index) for index in range(begin, min(begin + count, total))], "links": links}
+
+
+def _whole(call: Call, name: str, default: int, least: int) -> int:
+    text = call.parameter(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise Refusal(error(400, f"Invalid {name}: {text}."))
+    return int(text)
+
+
+def matches(search: str | None, text: str) -> bool:
+    """``search``: words joined by | (or) and & (and), which binds stronger; letter case does not matter.
+
+    A word is found anywhere in the description. Whether the service looks elsewhere too is not known.
+    """
+    if not search or not search.strip():
+        return True
+    text = text.lower()
+    alternatives = ([word.strip().lower() for word in part.split("&")] for part in search.split("|"))
+    return any(all(word in text for word in words) for words in alternatives if any(words))
+
+
+def list_grids(path: str) -> Handler:
+    def handler(context: Context) -> Reply:
+        grids = list(GRIDS.values())
+        return Reply(200, page(context, path, len(grids), lambda index: grids[index].descriptor()))
+
+    return handler
+
+
+def get_grid(context: Context) -> Reply:
+    """An unknown grid is a 400 in the contract."""
+    number = context.parts["id"]
+    grid = GRIDS.get(int(number)) if number.isascii() and number.isdigit() else None
+    return error(400, f"Tiling grid {number} does not exist.") if grid is None else Reply(200, grid.descriptor())

@@ -1,0 +1,131 @@
+"""What v1 takes when a request is created, and what of it comes back."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Container, Sequence
+from typing import Any
+
+from .delivery import template_problems
+from .payload import (
+    Findings,
+    Json,
+    check_grid,
+    check_process_request,
+    check_raster_output,
+    check_zarr,
+    echoed_process_request,
+    without_nulls,
+)
+
+_OUTPUT_DEFAULTS: Json = {
+    "overwrite": False,
+    "skipExisting": False,
+    "cogOutput": False,
+    "createCollection": False,
+    "collectionId": None,
+}
+
+
+def check(body: Json, collections: Container[str], max_vertices: int) -> tuple[Json, Findings]:
+    """The body as the service will echo it, and what is wrong with the one that was sent."""
+    findings = Findings()
+    body = without_nulls(body)
+    responses = check_process_request(body, findings, max_vertices)
+    findings.child(body, "", "description", str, required=False)
+    settings = _grid_settings(body)
+    grid = check_grid(settings, "tilingGrid", findings)
+    given = [name for name in ("output", "bucketName", "zarrOutput") if name in body]
+    if not given:
+        findings.add("output", "One of output, bucketName and zarrOutput is required.")
+    if "zarrOutput" in given and len(given) > 1:
+        findings.add("zarrOutput", f"zarrOutput and {given[0]} cannot be given together.")
+    if "zarrOutput" in given:
+        zarr = findings.child(body, "", "zarrOutput", dict)
+        if zarr is not None:
+            _check_path(findings.child(zarr, "zarrOutput", "path", str), "zarrOutput->path", 1, findings, zarr=True)
+            resolution = settings.get("resolution") if isinstance(settings, dict) else None
+            check_zarr(zarr, "zarrOutput", grid, resolution, responses, findings)
+    else:
+        _check_raster(body, given, responses, findings)
+        _check_collection(body.get("output"), collections, findings)
+    return _echo(body, settings), findings
+
+
+def _grid_settings(body: Json) -> Any:
+    """``tilingGrid``, or its deprecated twins at the top level."""
+    if "tilingGrid" in body or "tilingGridId" not in body:
+        return body.get("tilingGrid", {})
+    twins = {"id": body["tilingGridId"], "resolution": body.get("resolution")}
+    return {name: value for name, value in twins.items() if value is not None}
+
+
+def _check_raster(body: Json, given: Sequence[str], responses: list[Json], findings: Findings) -> None:
+    bucket = findings.child(body, "", "bucketName", str, required=False)
+    output = findings.child(body, "", "output", dict, required=False) or {}
+    path = findings.child(output, "output", "defaultTilePath", str, required=False)
+    own = findings.child(output, "output", "responses", list, required=False) or []
+    paths = [item.get("tilePath") for item in own if isinstance(item, dict) and item.get("tilePath")]
+    if bucket is not None:
+        _check_path(f"s3://{bucket}", "bucketName", 1, findings)
+        if path is not None:
+            findings.add("bucketName", "bucketName and output->defaultTilePath cannot be given together.")
+    if path is not None:
+        _check_path(path, "output->defaultTilePath", len(responses), findings)
+    for index, item in enumerate(paths):
+        _check_path(item, f"output->responses->{index}->tilePath", 1, findings)
+    if "bucketName" not in given and path is None and len(paths) < len(responses):
+        findings.add("output->defaultTilePath", "output->defaultTilePath is required.")
+    check_raster_output(output, "output", responses, findings)
+
+
+def _check_path(path: Any, where: str, outputs: int, findings: Findings, zarr: bool = False) -> None:
+    if path is not None:
+        required = ("<requestId>",) if zarr else ("<tileName>", "<tileId>")
+        for problem in template_problems(path, 1 if zarr else outputs, required):
+            findings.add(where, problem)
+
+
+def _check_collection(output: Any, collections: Container[str], findings: Findings) -> None:
+    if not isinstance(output, dict) or output.get("collectionId") is None:
+        return
+    where, number = "output->collectionId", output["collectionId"]
+    if output.get("createCollection"):
+        findings.add(where, "Only one of createCollection and collectionId may be specified.")
+    if not is_uuid(number):
+        findings.add(where, "collectionId must be a UUID.")
+    elif number not in collections:
+        findings.add(where, f"Batch collection {number} does not exist.")
+
+
+def is_uuid(text: Any) -> bool:
+    """Whether it is a UUID with dashes, as the service writes them."""
+    try:
+        return isinstance(text, str) and str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def _echo(body: Json, settings: Any) -> Json:
+    echo: Json = {}
+    if isinstance(body.get("processRequest"), dict):
+        echo["processRequest"] = echoed_process_request(body["processRequest"]) if _readable(body) else {}
+    echo["tilingGrid"] = settings
+    if isinstance(body.get("output"), dict):
+        output = body["output"]
+        echo["output"] = {**{k: v for k, v in output.items() if k not in _OUTPUT_DEFAULTS}, **_with_defaults(output)}
+    for name in ("bucketName", "zarrOutput", "description"):
+        if name in body:
+            echo[name] = body[name]
+    return echo
+
+
+def _with_defaults(output: Json) -> Json:
+    return {name: output.get(name, default) for name, default in _OUTPUT_DEFAULTS.items()}
+
+
+def _readable(body: Json) -> bool:
+    given = body["processRequest"].get("input")
+    bounds = given.get("bounds") if isinstance(given, dict) else None
+    geometry = bounds.get("geometry") if isinstance(bounds, dict) else None
+    return isinstance(bounds, dict) and (geometry is None or {"type", "coordinates"} <= set(geometry))

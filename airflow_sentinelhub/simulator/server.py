@@ -1,0 +1,279 @@
+"""A simulator in this process: a context manager that serves on a real socket from a thread."""
+
+from __future__ import annotations
+
+import json
+import socket
+import tempfile
+import threading
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from .world import World
+
+# What the simulator needs and the package itself does not.
+_NEEDS = ("pyproj", "shapely", "starlette", "uvicorn")
+_START_SECONDS = 10.0
+
+
+class SimulatorError(RuntimeError):
+    """The simulator cannot start, or refused what it was told; one sentence."""
+
+
+class Simulator:
+    """A Sentinel Hub on this machine.
+
+    ::
+
+        with Simulator(speed=600) as simulator:
+            hook = SentinelHubHook(...)  # simulator.airflow_connection_uri
+
+    :param host: Address to listen on.
+    :param port: Port to listen on; 0 takes a free one.
+    :param speed: Simulated seconds that pass in a real one; 0 is a frozen clock, to be moved by ``step``.
+    :param seed: Decides ids, credentials, and all that varies: the same seed makes the same history.
+    :param state: Folder that keeps everything. A simulator that is started on a folder with a state goes on with it,
+        with the settings, the speed and the time of that state (time went on meanwhile).
+    :param bucket_dir: Folder for the buckets; ``s3://maps/ndvi`` is ``<bucket_dir>/maps/ndvi``. Without it a temporary
+        folder that is removed at the end.
+    :param settings: Anything of :class:`~airflow_sentinelhub.simulator.settings.Settings`, such as ``action_lag=1``.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        speed: float = 1.0,
+        seed: int = 0,
+        state: str | Path | None = None,
+        bucket_dir: str | Path | None = None,
+        **settings: Any,
+    ) -> None:
+        self._host, self._port, self._speed, self._seed = host, port, speed, seed
+        self._state = None if state is None else Path(state)
+        self._bucket_dir = None if bucket_dir is None else Path(bucket_dir)
+        self._settings = settings
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._socket: socket.socket | None = None
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+        self._world: World | None = None
+
+    # Life
+
+    def start(self) -> Simulator:
+        """Serves from a thread of this process; returns when it answers."""
+        self.prepare()
+        assert self._server is not None
+        self._thread = threading.Thread(target=self.serve, name="sentinelhub-simulator", daemon=True)
+        self._thread.start()
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                self.stop()
+                raise SimulatorError("The simulator's server did not start.")
+            time.sleep(0.005)
+        return self
+
+    def prepare(self) -> None:
+        """Binds the port and makes the world; raises SimulatorError in one sentence when that cannot be."""
+        make_server, world_class, bucket_class, settings_class = _load()
+        try:
+            settings = settings_class().updated(self._settings)
+        except ValueError as problem:
+            raise SimulatorError(str(problem)) from None
+        self._socket = _bind(self._host, self._port)
+        self._port = self._socket.getsockname()[1]
+        try:
+            if self._state is not None:
+                self._state.mkdir(parents=True, exist_ok=True)
+            if self._bucket_dir is None:
+                self._temporary = tempfile.TemporaryDirectory(prefix="sentinelhub-buckets-")
+                self._bucket_dir = Path(self._temporary.name)
+            self._world = world_class(
+                settings=settings,
+                speed=self._speed,
+                seed=self._seed,
+                bucket=bucket_class(self._bucket_dir),
+                folder=self._state,
+            )
+        except BaseException:
+            self._socket.close()
+            raise
+        self._server = make_server(self._world)
+
+    def serve(self) -> None:
+        """Serves until somebody asks it to end. In the main thread, SIGTERM and SIGINT do that."""
+        assert self._server is not None
+        assert self._world is not None
+        assert self._socket is not None
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._world.close()
+            self._socket.close()
+            if self._temporary is not None:
+                self._temporary.cleanup()
+
+    def stop(self) -> None:
+        """Ends the thread and frees the port."""
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(timeout=_START_SECONDS)
+            self._thread = None
+
+    def __enter__(self) -> Simulator:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # Where and who
+
+    @property
+    def port(self) -> int:
+        if self._socket is None:
+            raise SimulatorError("The simulator has not been started.")
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """Base URL of the service."""
+        return f"http://{self._host}:{self.port}"
+
+    @property
+    def token_url(self) -> str:
+        return f"{self.url}/auth/realms/main/protocol/openid-connect/token"
+
+    @property
+    def client_id(self) -> str:
+        assert self._world is not None, "The simulator has not been started."
+        return self._world.client.id
+
+    @property
+    def client_secret(self) -> str:
+        assert self._world is not None, "The simulator has not been started."
+        return self._world.client.secret
+
+    @property
+    def bucket_dir(self) -> Path:
+        """Folder of the buckets."""
+        assert self._bucket_dir is not None, "The simulator has not been started."
+        return self._bucket_dir
+
+    @property
+    def airflow_connection_uri(self) -> str:
+        """For ``AIRFLOW_CONN_SENTINELHUB_DEFAULT``; the path ``/http`` becomes the connection's schema."""
+        token_url = quote(self.token_url, safe="")
+        return (
+            f"sentinelhub://{self.client_id}:{self.client_secret}@{self._host}:{self.port}/http?token_url={token_url}"
+        )
+
+    def as_dict(self) -> dict[str, str]:
+        """What a script needs to know, by public name."""
+        names = ("url", "token_url", "client_id", "client_secret", "airflow_connection_uri")
+        return {name: getattr(self, name) for name in names} | {"bucket_dir": str(self.bucket_dir)}
+
+    # The control plane
+
+    def step(self, seconds: float) -> dict[str, Any]:
+        """So many simulated seconds later."""
+        return self._control("POST", "/clock", {"step": seconds})
+
+    def speed(self, speed: float) -> dict[str, Any]:
+        """From now on so many simulated seconds pass in a real one; 0 freezes."""
+        return self._control("POST", "/clock", {"speed": speed})
+
+    def clock(self) -> dict[str, Any]:
+        """``now`` (ISO), ``seconds`` since 1970 and ``speed``."""
+        return self._control("GET", "/clock")
+
+    def fault(
+        self, kind: str, path: str = "", *, method: str | None = None, times: int | None = 1, **options: Any
+    ) -> str:
+        """Orders a fault for the next ``times`` calls (None: all) whose path matches; returns its id."""
+        order = {"kind": kind, "path": path, "method": method, "times": times, **options}
+        return str(self._control("POST", "/faults", order)["id"])
+
+    def clear_faults(self) -> None:
+        self._control("DELETE", "/faults")
+
+    def journal(self, since: int = 0) -> list[dict[str, Any]]:
+        """The calls the service got after call number ``since``."""
+        calls: list[dict[str, Any]] = self._control("GET", f"/journal?since={since}")["calls"]
+        return calls
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Every request of either generation, deleted ones included."""
+        requests: list[dict[str, Any]] = self._control("GET", "/requests")["requests"]
+        return requests
+
+    def force(self, request_id: str, status: str, **options: Any) -> dict[str, Any]:
+        """The request has this status from now on (``reason``, ``error``)."""
+        return self._control("POST", "/requests", {"id": request_id, "status": status, **options})
+
+    def settings(self, **changes: Any) -> dict[str, Any]:
+        """Changes settings, if any are given, and returns them all."""
+        return self._control("POST", "/settings", changes) if changes else self._control("GET", "/settings")
+
+    def reset(self) -> None:
+        """An empty service with the settings and the speed it was started with."""
+        self._control("POST", "/reset")
+
+    def _control(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        connection = HTTPConnection(self._host, self.port, timeout=60)
+        try:
+            connection.request(method, f"/_simulator{path}", None if body is None else json.dumps(body))
+            response = connection.getresponse()
+            reply: dict[str, Any] = json.loads(response.read())
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise SimulatorError(str(reply.get("error", reply)))
+        return reply
+
+
+def _load() -> tuple[Any, Any, Any, Any]:
+    """The parts that need the extra; loaded when a simulator starts, so that importing this module stays light."""
+    try:
+        from .app import make_server
+        from .delivery import LocalBucket
+        from .settings import Settings
+        from .world import World
+    except ModuleNotFoundError as missing:
+        if missing.name and missing.name.partition(".")[0] in (*_NEEDS, "numpy"):
+            raise SimulatorError(
+                f"The simulator needs {missing.name}: pip install 'airflow-sentinelhub[simulator]'."
+            ) from None
+        raise
+    return make_server, World, LocalBucket, Settings
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as problem:
+        raise SimulatorError(f"The simulator cannot listen on {host}: {problem.strerror}.") from None
+    try:
+        # A port whose last owner was killed is free again at once; one that is in use is not.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(2048)
+    except OSError as problem:
+        bound.close()
+        raise SimulatorError(
+            f"The simulator cannot listen on {host} port {port}: {problem.strerror}; take another, or 0 for a free one."
+        ) from None
+    return bound

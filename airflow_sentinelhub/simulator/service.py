@@ -1,0 +1,103 @@
+"""From a call to its reply: routes, tokens, faults, journal. Synchronous: one call is one indivisible step."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+from . import faults, oauth, v1, v2
+from .clock import iso_microseconds
+from .handlers import Context, Handler
+from .replies import Call, Refusal, Reply, error
+from .world import World
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server has to do: send ``reply`` after ``delay`` real seconds, or cut the connection (None).
+
+    ``truncate``: send the head and half of the body, then cut.
+    """
+
+    reply: Reply | None
+    delay: float = 0.0
+    truncate: bool = False
+
+
+class Service:
+    """The public side of a world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._routes = [(method, _pattern(path), handler) for method, path, handler in (*v1.ROUTES, *v2.ROUTES)]
+
+    def answer(self, call: Call) -> Answer:
+        """Answers, keeps the journal, and has everything on disk before it returns."""
+        world = self.world
+        world.tick()
+        hits = faults.select(world.faults.values(), call.method, call.path)
+        for fault in hits.values():
+            world.keep_fault(fault.used())
+        if "expire_tokens" in hits:
+            world.set_counter("revoked", world.counters["tokens"])
+        lag = float(hits["lag"].options["seconds"]) if "lag" in hits else 0.0
+        call = replace(call, now=world.now, seen=world.now - lag)
+        made = next((hits[kind] for kind in ("status", "html") if kind in hits), None)
+        real: Reply | None = None
+        if "drop_before" not in hits and (made is None or made.options["when"] == "after"):
+            real = self._really(call, hits)
+        sent = faults.answer(made) if made is not None else real
+        if "drop_before" in hits or "drop_after" in hits:
+            sent = None
+        world.record(
+            {
+                "at": iso_microseconds(world.now),
+                "method": call.method,
+                "path": call.path,
+                "query": urlencode(call.query),
+                "status": sent.status if sent else None,
+                "fault": ",".join(hits) or None,
+                "request_id": (real.request_id if real else None) or _request_id(call.path),
+                "effect": real.effect if real else None,
+            }
+        )
+        world.commit()
+        delay = float(hits["delay"].options["seconds"]) if "delay" in hits else 0.0
+        return Answer(sent, delay, truncate="truncate" in hits and sent is not None)
+
+    def _really(self, call: Call, hits: dict[str, faults.Fault]) -> Reply:
+        """What the service does and says when nothing comes in between."""
+        world = self.world
+        if call.path in oauth.TOKEN_PATHS:
+            if call.method != "POST":
+                return error(405)
+            number, lifetime = world.count("tokens"), world.settings.token_lifetime
+            return oauth.token_reply(world.client, call.body, number, lifetime, world.moment)
+        routes = [
+            (method, found, handler) for method, pattern, handler in self._routes if (found := pattern.match(call.path))
+        ]
+        if not routes:
+            return error(404)
+        if not oauth.accepts(world.client, call.headers.get("authorization"), world.counters["revoked"], world.moment):
+            return error(401)
+        chosen: tuple[re.Match[str], Handler] | None = next(
+            ((found, handler) for method, found, handler in routes if method == call.method), None
+        )
+        if chosen is None:
+            return error(405)
+        try:
+            return chosen[1](Context(world, call, chosen[0].groupdict(), hits))
+        except Refusal as refusal:
+            return refusal.reply
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """``/process/{id}`` as a pattern; a slash at the end does no harm (doc, for the grids)."""
+    return re.compile("^" + re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path) + "/?$")
+
+
+def _request_id(path: str) -> str | None:
+    """The request that a path is about, also when the call did not get that far."""
+    match = re.search(r"/process/([^/]+)", path)
+    return match[1] if match else None

@@ -1,0 +1,268 @@
+"""The whole state of a simulated Sentinel Hub, kept in memory and, if wanted, on disk.
+
+Everything runs in one thread, one call at a time: nothing here locks. What a call changes is written in one piece by
+``commit``, before its reply is sent.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from . import faults
+from .analysis import analyse, estimated_tiles
+from .area import parse_area
+from .bodies import tiling_of
+from .clock import Clock
+from .delivery import Bucket
+from .jobs import Generation, Job, Step, job_from_json
+from .journal import Journal
+from .ledger import Ledger, generator, ledger
+from .lifecycle import Mishaps, Terms
+from .oauth import Client
+from .settings import Settings
+from .store import Change, Store
+from .tiling import TileSet, tiles_of
+
+Json = dict[str, Any]
+# Tiles kept in memory for requests that were looked at lately.
+_KEPT_TILES = 3_000_000
+
+
+class World:
+    """Requests, collections, faults, clock, settings and journal of one service."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        speed: float,
+        seed: int,
+        bucket: Bucket,
+        folder: Path | None = None,
+        real: Callable[[], float] = time.time,
+    ) -> None:
+        self.first_settings, self.first_speed, self.seed, self.bucket, self.real = settings, speed, seed, bucket, real
+        self.settings = settings
+        # The real time of the call that is being answered: a call happens at one moment.
+        self.moment = real()
+        self.clock = Clock(self.moment, self.moment, speed)
+        self.client = Client(
+            id=self.uuid("client"),
+            secret=self.uuid("secret").replace("-", ""),
+            user=self.uuid("user"),
+            account=self.uuid("account"),
+        )
+        self.jobs: dict[str, Job] = {}
+        self.collections: dict[str, Json] = {}
+        self.faults: dict[str, faults.Fault] = {}
+        self.journal = Journal()
+        # Numbers: tokens given out, tokens refused up to, requests, collections and faults made, resets.
+        self.counters = {"tokens": 0, "revoked": 0, "requests": 0, "collections": 0, "faults": 0, "resets": 0}
+        self._tiles: dict[str, TileSet] = {}
+        self._ledgers: dict[str, tuple[int, Ledger]] = {}
+        self._pending: list[Change] = []
+        self._store = Store(folder)
+        for change in self._store.load():
+            self._apply(*change)
+        self._store.replace(self._snapshot())
+
+    # Time
+
+    def tick(self) -> None:
+        """A call begins."""
+        self.moment = self.real()
+
+    @property
+    def now(self) -> float:
+        """Simulated seconds since 1970 at this call."""
+        return self.clock.now(self.moment)
+
+    def set_clock(self, clock: Clock) -> None:
+        self.clock = clock
+        self._pending.append(("clock", "", clock.as_dict()))
+
+    # Identity
+
+    def uuid(self, *parts: Any) -> str:
+        """The same for the same seed and parts, on every machine."""
+        return str(uuid.UUID(bytes=generator(self.seed, *parts).bytes(16), version=4))
+
+    def count(self, name: str) -> int:
+        self.set_counter(name, self.counters[name] + 1)
+        return self.counters[name]
+
+    def set_counter(self, name: str, value: int) -> None:
+        self.counters[name] = value
+        self._pending.append(("counters", name, value))
+
+    # Tables
+
+    def new_job(self, generation: Generation, body: Json) -> Job:
+        """A request in CREATED, not yet kept: ``keep`` does that."""
+        number, now = self.count("requests"), self.now
+        return Job(
+            id=self.uuid("request", self.counters["resets"], number),
+            number=number,
+            generation=generation,
+            created=now,
+            body=body,
+            estimated_tiles=estimated_tiles(body, generation),
+            plan=(Step(now, "CREATED"),),
+        )
+
+    def keep(self, job: Job) -> None:
+        self.jobs[job.id] = job
+        self._pending.append(("jobs", job.id, job.to_json()))
+
+    def keep_collection(self, number: str, collection: Json | None) -> None:
+        """None removes it."""
+        self._apply("collections", number, collection)
+        self._pending.append(("collections", number, collection))
+
+    def keep_fault(self, fault: faults.Fault) -> None:
+        self.faults[fault.id] = fault
+        self._pending.append(("faults", fault.id, fault.as_dict()))
+
+    def clear_faults(self) -> None:
+        for number in list(self.faults):
+            del self.faults[number]
+            self._pending.append(("faults", number, None))
+
+    def change_settings(self, changes: Json) -> None:
+        self.settings = self.settings.updated(changes)
+        self._pending.append(("settings", "", self.settings.as_dict()))
+
+    def record(self, entry: Json) -> None:
+        entry = {"n": self.journal.next_number(), **entry}
+        self.journal.add(entry)
+        self._pending.append(("journal", "", entry))
+
+    def reset(self) -> None:
+        """An empty service with the settings and the speed it was started with. Time and tokens go on."""
+        resets = self.count("resets")
+        self.jobs.clear()
+        self.collections.clear()
+        self.faults.clear()
+        self.journal.clear()
+        self._tiles.clear()
+        self._ledgers.clear()
+        self.counters.update(requests=0, collections=0, faults=0, resets=resets)
+        self.settings = self.first_settings
+        self.clock = self.clock.at_speed(self.first_speed, self.moment)
+        self._pending.clear()
+        self._store.replace(self._snapshot())
+
+    # Disk
+
+    def commit(self) -> None:
+        """What this call changed is on disk when this returns."""
+        changes, self._pending = self._pending, []
+        self._store.append(changes)
+        if self._store.is_long:
+            self._store.replace(self._snapshot())
+
+    def close(self) -> None:
+        self.commit()
+        self._store.close()
+
+    def _snapshot(self) -> Iterable[Change]:
+        yield "clock", "", self.clock.as_dict()
+        yield "settings", "", self.settings.as_dict()
+        for name, value in self.counters.items():
+            yield "counters", name, value
+        for number, job in self.jobs.items():
+            yield "jobs", number, job.to_json()
+        for number, collection in self.collections.items():
+            yield "collections", number, collection
+        for number, fault in self.faults.items():
+            yield "faults", number, fault.as_dict()
+        for entry in self.journal.since(0):
+            yield "journal", "", entry
+
+    def _apply(self, table: str, key: str, value: Any) -> None:
+        if table == "clock":
+            self.clock = Clock(**value)
+        elif table == "settings":
+            self.settings = Settings(**value)
+        elif table == "counters":
+            self.counters[key] = value
+        elif table == "journal":
+            self.journal.add(value)
+        elif table == "jobs":
+            self.jobs[key] = job_from_json(value)
+        else:
+            rows: dict[str, Any] = self.collections if table == "collections" else self.faults
+            if value is None:
+                rows.pop(key, None)
+            else:
+                rows[key] = faults.Fault(**value) if table == "faults" else value
+
+    # What follows from the state
+
+    def tiles(self, job: Job) -> TileSet | None:
+        """The tiles of a request over a tiling grid; None for one over a GeoPackage."""
+        wanted = tiling_of(job.body, job.generation)
+        if wanted is None:
+            return None
+        grid, bounds = wanted
+        key = json.dumps([grid.id, bounds], sort_keys=True)
+        if key not in self._tiles:
+            _make_room(self._tiles, len)
+            self._tiles[key] = tiles_of(parse_area(bounds), grid)
+        return self._tiles[key]
+
+    def ledger(self, job: Job) -> Ledger:
+        kept = self._ledgers.get(job.id)
+        if kept is None or kept[0] != job.version:
+            _make_room(self._ledgers, lambda item: item[1].size * (1 + len(item[1].times)))
+            kept = self._ledgers[job.id] = (job.version, ledger(job, self.seed))
+        return kept[1]
+
+    def terms(self, job: Job, hits: dict[str, faults.Fault]) -> Terms:
+        """What decides about an action on the job, with the faults that hit the call."""
+        others = sum(other.planned_pu for other in self.jobs.values() if other.id != job.id)
+        return Terms(
+            now=self.now,
+            settings=self.settings,
+            seed=self.seed,
+            pu_left=self.settings.balance - others - job.planned_pu,
+            analyse=lambda: analyse(job, self.tiles(job), self.bucket, _forced_error(hits)),
+            mishaps=lambda size, chosen: self._mishaps(job, size, chosen, hits),
+        )
+
+    @property
+    def pu_left(self) -> float:
+        return self.settings.balance - sum(job.planned_pu for job in self.jobs.values())
+
+    def _mishaps(self, job: Job, size: int, chosen: tuple[int, ...] | None, hits: dict[str, faults.Fault]) -> Mishaps:
+        candidates = list(range(size)) if chosen is None else list(chosen)
+        picked: dict[str, tuple[int, ...]] = {"fail_tiles": (), "stuck_tiles": ()}
+        for kind in picked:
+            fault = hits.get(kind)
+            if fault is None:
+                continue
+            if fault.options["names"] is None:
+                seed = f"{self.seed}/{job.id}/{kind}/{len(job.runs)}"
+                picked[kind] = faults.share_of(fault.options["share"], candidates, seed)
+            else:
+                tiles, names = self.tiles(job), set(fault.options["names"])
+                named = set(tiles.indices_of(names)) if tiles is not None else set()
+                picked[kind] = tuple(index for index in candidates if index in named)
+        rounds = hits["stuck_tiles"].options["rounds"] if "stuck_tiles" in hits else 0
+        return Mishaps(picked["fail_tiles"], tuple((index, rounds) for index in picked["stuck_tiles"]))
+
+
+def _make_room(kept: dict[str, Any], size: Callable[[Any], int]) -> None:
+    """Forgets what was made first while there is more than fits."""
+    while kept and sum(size(item) for item in kept.values()) > _KEPT_TILES:
+        del kept[next(iter(kept))]
+
+
+def _forced_error(hits: dict[str, faults.Fault]) -> str | None:
+    fault = hits.get("fail_analysis")
+    return None if fault is None else str(fault.options["error"])
