@@ -51,8 +51,8 @@ class Clock:
 class Story:
     """What a run has to tell since one looked last: states of its tasks, and what our operators and triggers logged."""
 
-    def __init__(self, cluster: Cluster, run_id: str, dag_id: str) -> None:
-        self.folder = cluster.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}"
+    def __init__(self, home: Path, run_id: str, dag_id: str) -> None:
+        self.folder = home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}"
         self.deferrals = 0
         self._read: dict[Path, int] = {}
 
@@ -92,52 +92,57 @@ def demo(options: argparse.Namespace) -> int:
             clock.say(f"Airflow {AIRFLOW}: {', '.join(cluster.names)}")
             run_id = cluster.trigger(options.dag_id, options.conf)
             clock.say(f"DAG {options.dag_id} with batch API {options.batch_api}, run {run_id}")
-            story = Story(cluster, run_id, options.dag_id)
+            story = Story(cluster.home, run_id, options.dag_id)
             for changed in cluster.watch(options.dag_id, run_id, timeout=options.timeout):
                 for line in story.log():
                     clock.say(f"    {line}")
                 for line in story.states(changed):
                     clock.say(line)
-            good = conclude(simulator.requests(), cluster.task_instances(options.dag_id, run_id), story, clock)
-            if not good:
-                print(f"\n{cluster.report(options.dag_id, run_id)}", file=sys.stderr)
-    return 0 if good else 1
+            tasks = cluster.task_instances(options.dag_id, run_id)
+            found = [cluster.xcom(options.dag_id, run_id, task.task_id, task.map_index) for task in tasks]
+            requests = simulator.requests()
+            print()
+            for name, value in results(requests, tasks, estimate(found)).items():
+                print(f"  {name:<14} {value}")
+            print(f"  {'deferrals':<14} {story.deferrals}\n  {'took':<14} {clock.seconds:.0f} s", flush=True)
+            problem = verdict(requests, tasks)
+            if problem:
+                print(f"\n{cluster.report(options.dag_id, run_id)}\n\n{problem}", file=sys.stderr)
+    return 1 if problem else 0
 
 
-def conclude(requests: list[dict[str, Any]], tasks: list[TaskInstance], story: Story, clock: Clock) -> bool:
-    """Print the results; true only if one job is DONE, was billed once, and every task succeeded."""
+def estimate(xcoms: list[Any]) -> float | None:
+    """What the service estimated, from the task that had it analysed."""
+    found = [xcom["estimated_pu"] for xcom in xcoms if isinstance(xcom, dict) and xcom.get("estimated_pu") is not None]
+    return found[0] if found else None
+
+
+def results(requests: list[dict[str, Any]], tasks: list[TaskInstance], estimated: float | None) -> dict[str, str | int]:
     mapped = [task for task in tasks if task.map_index >= 0]
-    for request in requests:
-        rows = {
-            "request": request["id"],
-            "status": request["status"],
-            "tiles": tiles(request),
-            "PU": f"{pu(request.get('estimate'))} estimated, {pu(request['cost'])} charged",
-            "billed starts": request["billed_starts"],
-        }
-        print()
-        for name, value in rows.items():
-            print(f"  {name:<14} {value}")
-    done = sum(task.state == "success" for task in mapped)
-    print(f"  {'mapped tasks':<14} {done} of {len(mapped)} succeeded")
-    print(f"  {'deferrals':<14} {story.deferrals}")
-    print(f"  {'took':<14} {clock.seconds:.0f} s")
-    return (
-        [(request["status"], request["billed_starts"]) for request in requests] == [("DONE", 1)]
-        and bool(mapped)
-        and all(task.state == "success" for task in tasks)
-    )
+    request = requests[-1] if requests else {}
+    costs = f"{request.get('cost', 0):,.1f} charged"
+    if estimated is not None:
+        costs = f"{estimated:,.1f} estimated, {costs}"
+    return {
+        "request": request.get("id", "none"),
+        "status": request.get("status", "none"),
+        "tiles": request.get("tiles", 0) or 0,
+        "PU": costs,
+        "billed starts": request.get("billed_starts", 0),
+        "mapped tasks": f"{sum(task.state == 'success' for task in mapped)} of {len(mapped)} succeeded",
+    }
 
 
-def tiles(request: dict[str, Any]) -> str:
-    counts = request.get("tiles")
-    if not counts:
-        return "-"
-    return ", ".join(f"{number} {status}" for status, number in counts.items() if number)
-
-
-def pu(number: float | None) -> str:
-    return "not" if number is None else f"{number:,.1f}"
+def verdict(requests: list[dict[str, Any]], tasks: list[TaskInstance]) -> str:
+    """What is not as it should be, or nothing."""
+    if [(request["status"], request["billed_starts"]) for request in requests] != [("DONE", 1)]:
+        return "There should be one batch request, DONE, started once."
+    failed = [task.name for task in tasks if task.state != "success"]
+    if failed:
+        return f"Not every task has succeeded: {', '.join(failed)}."
+    if not any(task.map_index >= 0 for task in tasks):
+        return "No mapped task got tiles."
+    return ""
 
 
 def demo_ui(options: argparse.Namespace) -> int:
@@ -202,7 +207,7 @@ def demo_ui(options: argparse.Namespace) -> int:
     return 0
 
 
-def main(arguments: list[str] | None = None) -> int:
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description="Run the example DAG against the simulator.")
     parser.add_argument(
         "--batch-api", choices=["v1", "v2"], default="v1", help="v1 shows its tiles; v2 is the one alive"
@@ -217,6 +222,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--keep", type=float, default=None, help="seconds after which --ui ends by itself")
     options = parser.parse_args(arguments)
     options.dags = options.dags.resolve()
+    return options
+
+
+def main() -> int:
+    options = parse()
     end_on_sigterm()
     try:
         return demo_ui(options) if options.ui else demo(options)
