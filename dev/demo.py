@@ -200,7 +200,8 @@ def demo_ui(options: argparse.Namespace) -> int:
             print(
                 f"  user      {login['username']}\n  password  {login['password']}\n\nCtrl-C ends it all.", flush=True
             )
-            airflow.wait(timeout=options.keep)
+            if airflow.wait(timeout=options.keep) is not None:
+                raise RuntimeError(f"airflow standalone ended by itself:\n{airflow.tail()}")
         finally:
             # On SIGTERM it would leave its children behind; SIGINT takes them along.
             airflow.end(grace=20, number=signal.SIGINT)
