@@ -15,7 +15,6 @@ import socket
 import sys
 import tempfile
 import time
-import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 from dev.airflow_door import Rest, TaskInstance, log_lines
 from dev.cluster import Cluster, as_env
 from dev.processes import Process, end_on_sigterm, free_ports, wait_for
-from dev.simulator import Simulator
+from dev.simulator import Simulator, with_batch_api
 
 ROOT = Path(__file__).resolve().parent.parent
 DAG = "sentinelhub_ndvi_corsica"
@@ -70,17 +69,6 @@ class Story:
             fresh = whole[self._read.get(file, 0) :].decode(errors="replace")
             self._read[file] = len(whole)
             yield from (line.text for line in log_lines(fresh) if "airflow_sentinelhub" in line.logger)
-
-
-def with_batch_api(uri: str, batch_api: str) -> str:
-    """The connection for one generation of the service."""
-    parts = urllib.parse.urlsplit(uri)
-    query = dict(urllib.parse.parse_qsl(parts.query))
-    if "__extra__" in query:
-        query["__extra__"] = json.dumps({**json.loads(query["__extra__"]), "batch_api": batch_api})
-    else:
-        query["batch_api"] = batch_api
-    return urllib.parse.urlunsplit(parts._replace(query=urllib.parse.urlencode(query)))
 
 
 def demo(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tempfile
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from types import TracebackType
@@ -59,3 +60,14 @@ class Simulator:
     def billed_starts(self) -> list[dict[str, Any]]:
         """Every start that cost money, whatever the client was told of it."""
         return [call for call in self.control("GET", "journal")["calls"] if call["effect"] == "billed_start"]
+
+
+def with_batch_api(uri: str, batch_api: str) -> str:
+    """The connection for one generation of the service."""
+    parts = urllib.parse.urlsplit(uri)
+    query = dict(urllib.parse.parse_qsl(parts.query))
+    if "__extra__" in query:
+        query["__extra__"] = json.dumps({**json.loads(query["__extra__"]), "batch_api": batch_api})
+    else:
+        query["batch_api"] = batch_api
+    return urllib.parse.urlunsplit(parts._replace(query=urllib.parse.urlencode(query)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import signal
 from collections.abc import Iterator
@@ -10,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dev.simulator import Simulator
+from dev.cluster import Cluster
+from dev.simulator import Simulator, with_batch_api
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,9 +38,8 @@ def ended_by_sigterm() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def simulator(ended_by_sigterm: None) -> Iterator[Simulator]:
-    if importlib.util.find_spec("airflow_sentinelhub.simulator.__main__") is None:
-        pytest.skip("the simulator is not there yet")
-    with Simulator(speed=600) as simulator:
+    """A job of ten minutes takes ten seconds: long enough that tasks really wait for it."""
+    with Simulator(speed=60) as simulator:
         yield simulator
 
 
@@ -52,3 +51,16 @@ def e2e_dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if source.exists():
             shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
+
+
+@pytest.fixture(scope="session")
+def cluster(simulator: Simulator, e2e_dags: Path) -> Iterator[Cluster]:
+    """Airflow with a connection to the simulator for each generation: sentinelhub_default (v2) and sentinelhub_v1."""
+    env = {
+        "AIRFLOW_CONN_SENTINELHUB_DEFAULT": with_batch_api(simulator.connection_uri, "v2"),
+        "AIRFLOW_CONN_SENTINELHUB_V1": with_batch_api(simulator.connection_uri, "v1"),
+    }
+    with Cluster(e2e_dags, env=env) as cluster:
+        yield cluster
+    assert not any(process.members() for process in cluster.processes.values())
+    assert not cluster.home.exists()

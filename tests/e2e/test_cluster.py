@@ -2,22 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from dev.cluster import Cluster, TaskInstance
-
-DAGS = Path(__file__).parent / "dags"
-
-
-@pytest.fixture(scope="module")
-def cluster(ended_by_sigterm: None) -> Iterator[Cluster]:
-    with Cluster(DAGS, env={"AIRFLOW_CONN_SOMEWHERE": "http://user:secret@127.0.0.1:81"}) as cluster:
-        yield cluster
-    assert not any(process.members() for process in cluster.processes.values())
-    assert not cluster.home.exists()
 
 
 def test_deferred_tasks_alone_and_mapped(cluster: Cluster) -> None:
