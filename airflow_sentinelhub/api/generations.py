@@ -28,8 +28,8 @@ class Generation:
     start: Callable[[str], Call[None]]
     end: Callable[[str], Call[None]]
     end_word: str
+    update: Callable[[str, dict[str, Any]], Call[Any]]
     search: bool
-    update: Callable[[str, dict[str, Any]], Call[Any]] | None = None
     delete: Callable[[str], Call[None]] | None = None
     restart: Callable[[str], Call[None]] | None = None
 

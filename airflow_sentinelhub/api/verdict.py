@@ -140,13 +140,16 @@ def judge_tiles(job: Snapshot, goal: TileGoal, matching: int, total: int | None,
     return ended if ended in (Outcome.NOT_STARTED,) else Outcome.WAITING
 
 
+def _on_its_way(job: Snapshot) -> bool:
+    """The last action has not shown in the status yet."""
+    if job.user_action.value == "ANALYSE":
+        return job.status == S.CREATED
+    return job.ending or (job.started and job.status in (S.CREATED, S.ANALYSING, S.ANALYSIS_DONE))
+
+
 def progress_line(job: Snapshot, counts: Mapping[str, int] | None = None) -> str:
     """One line for the log: id, status, share done, tiles by status, PU."""
-    parts = [f"{job.request_id}: {job.status}"]
-    if job.user_action.value not in ("NONE", "START") or (
-        job.user_action.value == "START" and not job.status.is_active
-    ):
-        parts[0] += f" (action {job.user_action})"
+    parts = [f"{job.request_id}: {job.status}" + (f" (action {job.user_action})" if _on_its_way(job) else "")]
     if counts:
         total = sum(counts.values())
         done = counts.get("PROCESSED", 0) + counts.get("DONE", 0)

@@ -5,7 +5,7 @@ A failed poll is not a failed job: while the state cannot be read, a budget of i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,13 +51,18 @@ class WaitPlan:
 
 @dataclass(frozen=True)
 class Waited:
-    """How a wait ended: the outcome, the last reading (None if there was none), and why it is unknown if it is."""
+    """How a wait ended: the outcome, the last reading (None if there was none), why it is unknown if it is.
+
+    :param matching: tiles in the status `goal`, of `total`, where tiles were waited for.
+    """
 
     outcome: Outcome
     job: Snapshot | None = None
     why: str = ""
     matching: int | None = None
     total: int | None = None
+    goal: str = ""
+    counts: Mapping[str, int] | None = None
 
 
 def look(api: Generation, request_id: str, target: str) -> Flow[Waited]:
@@ -69,6 +74,11 @@ def look(api: Generation, request_id: str, target: str) -> Flow[Waited]:
 def wait(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[Waited]:
     """Wait until the request is `target` or cannot become it any more."""
     return (yield from _wait(lambda: look(api, request_id, target), request_id, plan))
+
+
+def monitor(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[Waited]:
+    """As `wait`, with the number of tiles done and failed in the log."""
+    return (yield from _wait(lambda: look_with_counts(api, request_id, target), request_id, plan))
 
 
 def wait_for_tiles(api: Generation, request_id: str, goal: TileGoal, plan: WaitPlan) -> Flow[Waited]:
@@ -137,13 +147,26 @@ def rests_since(job: Snapshot) -> float:
     return max(times) if times else 0.0
 
 
+def look_with_counts(api: Generation, request_id: str, target: str) -> Flow[Waited]:
+    """One look at the request, and at how many of its tiles are done and failed: a call for every 100 of them (v1)."""
+    waited = yield from look(api, request_id, target)
+    job = waited.job
+    if job is None or api.name != "v1" or not job.started or not job.tile_count:
+        return waited
+    counts = {}
+    for status in ("PROCESSED", "FAILED"):
+        counts[status] = yield from _count(request_id, status, job.tile_count)
+    counts["PENDING"] = max(job.tile_count - sum(counts.values()), 0)
+    return replace(waited, counts=counts)
+
+
 def line_of(waited: Waited) -> str:
     """A line for the log about this reading."""
     if waited.job is None:
         return ""
-    line = progress_line(waited.job)
+    line = progress_line(waited.job, waited.counts)
     if waited.matching is not None and waited.total:
-        line += f", {waited.matching} of {waited.total} tiles as wanted ({waited.matching / waited.total:.0%})"
+        line += f", {waited.matching} of {waited.total} tiles {waited.goal} ({waited.matching / waited.total:.0%})"
     return line
 
 
@@ -164,7 +187,7 @@ def look_at_tiles(api: Generation, request_id: str, goal: TileGoal) -> Flow[Wait
     elif total is not None:
         matching = yield from _count(request_id, goal.status, goal.needed(total))
     outcome = judge_tiles(job, goal, matching, total, tile)
-    return Waited(outcome, job, matching=None if goal.tile is not None else matching, total=total)
+    return Waited(outcome, job, matching=None if goal.tile is not None else matching, total=total, goal=goal.status)
 
 
 def _count(request_id: str, status: str, enough: int) -> Flow[int]:

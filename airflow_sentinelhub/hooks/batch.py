@@ -7,8 +7,11 @@ from typing import Any
 
 from airflow_sentinelhub.api import batch as endpoints
 from airflow_sentinelhub.api import flows, payloads
+from airflow_sentinelhub.api.endings import conclude
 from airflow_sentinelhub.api.generations import V1
 from airflow_sentinelhub.api.models import BatchCollection, BatchRequest, BatchTileStatus, id_of
+from airflow_sentinelhub.api.verdict import Outcome
+from airflow_sentinelhub.api.waiting import WaitPlan, monitor, wait
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
 from airflow_sentinelhub.hooks._client import Client, query
 
@@ -156,6 +159,40 @@ class SentinelHubBatch(Client):
     def delete_collection(self, collection: CollectionSpec) -> None:
         """Delete a batch collection that no request uses; else 409."""
         return self._ask(endpoints.delete_collection(id_of(collection)))
+
+    def monitor_batch_analysis(self, batch_request: RequestSpec, sleep_time: float = 10.0) -> BatchRequest:
+        """Wait until the analysis is done, with a line in the log at each change, and return the request.
+
+        :param sleep_time: seconds between looks.
+        :raises JobError: the analysis failed, or the request was cancelled.
+        """
+        request_id = id_of(batch_request)
+        plan = WaitPlan(poll_interval=sleep_time)
+        conclude(self._run(wait(V1, request_id, "ANALYSIS_DONE", plan)), request_id, "ANALYSIS_DONE")
+        return self.get_request(request_id)
+
+    def monitor_batch_job(
+        self, batch_request: RequestSpec, sleep_time: float = 120.0, analysis_sleep_time: float = 10.0
+    ) -> dict[BatchTileStatus, list[Json]]:
+        """Wait until a started request has ended, with tiles done, failed and left in the log; return its tiles.
+
+        Built from the same flows and verdicts as the operators: an outage is waited out, a cancel ends it, and a
+        request that nobody has started is an error instead of an endless wait. PARTIAL is returned, not raised.
+
+        :param sleep_time: seconds between looks while it is processed; :param analysis_sleep_time: and analysed.
+        :return: status -> tiles.
+        :raises JobError: the request failed or was cancelled.
+        """
+        request_id = id_of(batch_request)
+        analysed = WaitPlan(poll_interval=analysis_sleep_time)
+        conclude(self._run(wait(V1, request_id, "ANALYSIS_DONE", analysed)), request_id, "ANALYSIS_DONE")
+        ended = self._run(monitor(V1, request_id, "DONE", WaitPlan(poll_interval=sleep_time)))
+        if ended.outcome is not Outcome.PARTIAL:
+            conclude(ended, request_id, "DONE")
+        tiles: dict[BatchTileStatus, list[Json]] = {}
+        for tile in self.iter_tiles(request_id):
+            tiles.setdefault(BatchTileStatus(str(tile["status"])), []).append(tile)
+        return tiles
 
 
 def _process_payload(given: Any) -> Json:

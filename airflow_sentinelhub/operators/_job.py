@@ -108,7 +108,7 @@ class JobOperator(SentinelHubTask, BaseOperator):
             evalscript=self.evalscript,
             extra=as_json(self.payload_extra, "payload_extra") or {},
         )
-        payload = render(job, api.name, self._access())
+        payload = render(job, api.name, None if api.name == "v1" else self._access())
         self._check_grid(payload)
         mark = mark_for(context, self.retries or 0, job_digest(payload))
         found = self.hook.run(find_or_create(api, payload, mark, since=_since(context)))

@@ -1,19 +1,27 @@
-"""Operators for the single steps of a batch job: create, analyse, start, cancel.
+"""Operators for the single steps of a batch job: create, analyse, start, cancel; the others are named here too.
 
 Every one answers the same five questions: what it calls, what it returns, what happens on kill, on timeout, on retry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._compat import BaseOperator
-from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id, default_deferrable
+from airflow_sentinelhub._task import airflow_errors, checked_id
 from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.operators._job import JobOperator
-from airflow_sentinelhub.operators._waiting import WaitingTask
+from airflow_sentinelhub.operators._requests import OnRequest, WaitOnRequest
+from airflow_sentinelhub.operators.collections import (
+    SentinelHubCreateBatchCollectionOperator,
+    SentinelHubDeleteBatchCollectionOperator,
+    SentinelHubUpdateBatchCollectionOperator,
+)
+from airflow_sentinelhub.operators.manage import (
+    SentinelHubDeleteBatchOperator,
+    SentinelHubRestartBatchOperator,
+    SentinelHubUpdateBatchOperator,
+)
+from airflow_sentinelhub.operators.tiles import SentinelHubListBatchTilesOperator
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
@@ -22,8 +30,15 @@ if TYPE_CHECKING:
 __all__ = [
     "SentinelHubAnalyseBatchOperator",
     "SentinelHubCancelBatchOperator",
+    "SentinelHubCreateBatchCollectionOperator",
     "SentinelHubCreateBatchOperator",
+    "SentinelHubDeleteBatchCollectionOperator",
+    "SentinelHubDeleteBatchOperator",
+    "SentinelHubListBatchTilesOperator",
+    "SentinelHubRestartBatchOperator",
     "SentinelHubStartBatchOperator",
+    "SentinelHubUpdateBatchCollectionOperator",
+    "SentinelHubUpdateBatchOperator",
 ]
 
 
@@ -47,47 +62,7 @@ class SentinelHubCreateBatchOperator(JobOperator):
             return self.find_or_create(context).job.request_id
 
 
-class _OnRequest(SentinelHubTask, BaseOperator):
-    """An operator on a request that exists."""
-
-    template_fields: Sequence[str] = ("request_id", "sentinelhub_conn_id", "batch_api")
-    operator_extra_links = (SentinelHubRequestLink(),)
-    ui_color = "#dbeef4"
-
-    def __init__(
-        self,
-        *,
-        request_id: str,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        batch_api: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.request_id = request_id
-        self.sentinelhub_conn_id = sentinelhub_conn_id
-        self.batch_api = batch_api
-
-
-class _WaitOnRequest(WaitingTask, _OnRequest):
-    """An operator that acts on a request and waits for what comes of it. Arguments: see `WaitingTask`."""
-
-    def __init__(
-        self,
-        *,
-        deferrable: bool | None = None,
-        poll_interval: float = 60.0,
-        timeout: timedelta | float | None = None,
-        max_unknown_time: float = 1800.0,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.deferrable = default_deferrable() if deferrable is None else deferrable
-        self.poll_interval = poll_interval
-        self.timeout = timeout
-        self.max_unknown_time = max_unknown_time
-
-
-class SentinelHubAnalyseBatchOperator(_WaitOnRequest):
+class SentinelHubAnalyseBatchOperator(WaitOnRequest):
     """Have a request analysed and wait until that is done. Free of charge; errors in the evalscript show here.
 
     - **Calls** the request, analyse (unless it has been asked for), then the request at each poll.
@@ -130,7 +105,7 @@ class SentinelHubAnalyseBatchOperator(_WaitOnRequest):
         }
 
 
-class SentinelHubStartBatchOperator(_WaitOnRequest):
+class SentinelHubStartBatchOperator(WaitOnRequest):
     """Start a request exactly once, and wait for its end if asked to. **This bills.**
 
     - **Calls** the request, start (only if nobody has started it), then, with `wait_for_completion`, the request at
@@ -170,7 +145,7 @@ class SentinelHubStartBatchOperator(_WaitOnRequest):
         return job.request_id
 
 
-class SentinelHubCancelBatchOperator(_OnRequest):
+class SentinelHubCancelBatchOperator(OnRequest):
     """Cancel (v1) or stop (v2) a request and wait until that has taken effect.
 
     - **Calls** the request, cancel or stop (again and again while v2 refuses it, straight after a start), then the

@@ -1,0 +1,52 @@
+"""Operators on a request that exists: what they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow_sentinelhub._compat import BaseOperator
+from airflow_sentinelhub._task import SentinelHubTask, default_deferrable
+from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.operators._waiting import WaitingTask
+
+
+class OnRequest(SentinelHubTask, BaseOperator):
+    """An operator on a request that exists."""
+
+    template_fields: Sequence[str] = ("request_id", "sentinelhub_conn_id", "batch_api")
+    operator_extra_links = (SentinelHubRequestLink(),)
+    ui_color = "#dbeef4"
+
+    def __init__(
+        self,
+        *,
+        request_id: str,
+        sentinelhub_conn_id: str = "sentinelhub_default",
+        batch_api: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.request_id = request_id
+        self.sentinelhub_conn_id = sentinelhub_conn_id
+        self.batch_api = batch_api
+
+
+class WaitOnRequest(WaitingTask, OnRequest):
+    """An operator that acts on a request and waits for what comes of it. Arguments: see `WaitingTask`."""
+
+    def __init__(
+        self,
+        *,
+        deferrable: bool | None = None,
+        poll_interval: float = 60.0,
+        timeout: timedelta | float | None = None,
+        max_unknown_time: float = 1800.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self.max_unknown_time = max_unknown_time

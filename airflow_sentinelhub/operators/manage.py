@@ -1,0 +1,148 @@
+"""Operators for what is done to a request besides its life cycle: restart the failed part, update, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_sentinelhub._task import airflow_errors, checked_id
+from airflow_sentinelhub.operators._job import as_json
+from airflow_sentinelhub.operators._requests import OnRequest, WaitOnRequest
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub._compat import Context
+    from airflow_sentinelhub.api.snapshot import Snapshot
+
+STALE_PARTIAL = 300.0
+"""Seconds for which a request may still say PARTIAL after its restart was accepted (minutes were seen)."""
+
+
+class SentinelHubRestartBatchOperator(WaitOnRequest):
+    """Process the failed tiles of a PARTIAL request again (v1). **This bills** the tiles that are processed again.
+
+    - **Calls** the request, restartpartial (only if it is PARTIAL), then, with `wait_for_completion`, the request at
+      each poll.
+    - **Returns** the id of the request.
+    - **On kill** the request runs on and bills; the next try attaches to it.
+    - **On timeout** the task fails saying that the request runs on; it is not cancelled.
+    - **On retry** it looks first: a restart that has been accepted shows as PROCESSING and is not asked for again.
+
+    A request that became DONE by itself meanwhile is success. One that is neither PARTIAL nor DONE nor PROCESSING has
+    nothing to restart, which is an error. v2 has no restart: create a new request over the same output with
+    `skip_existing`.
+
+    :param request_id: the request; :param wait_for_completion: wait until it is DONE. For the rest see `WaitingTask`.
+    """
+
+    def __init__(self, *, wait_for_completion: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.wait_for_completion = wait_for_completion
+
+    def execute(self, context: Context) -> str:
+        from airflow_sentinelhub.api.flows import restart_failed
+        from airflow_sentinelhub.exceptions import InvalidInputError
+
+        with airflow_errors():
+            request_id = checked_id(self.request_id)
+            if self.api.restart is None:
+                raise InvalidInputError(
+                    f"Batch {self.api.name} cannot restart the failed part of {request_id}; create a new request over "
+                    "the same output with skip_existing=True."
+                )
+            self.announce(context, request_id)
+            job = self.hook.run(restart_failed(self.api, request_id))
+            self.log.info("Batch request %s: restart of the failed part, status %s", request_id, job.status)
+            if self.wait_for_completion:
+                self._done(self.wait_for(context, request_id, "DONE", "execute_complete", stale_partial=STALE_PARTIAL))
+            return request_id
+
+    def execute_complete(self, context: Context, event: Any = None) -> str:
+        with airflow_errors():
+            return self._done(self.waited(event, checked_id(self.request_id), "DONE"))
+
+    def _done(self, job: Snapshot) -> str:
+        from airflow_sentinelhub.api.verdict import progress_line
+
+        self.log.info("Finished: %s", progress_line(job))
+        return job.request_id
+
+
+class SentinelHubUpdateBatchOperator(OnRequest):
+    """Change the description of a request, or (v1) the collection it writes to.
+
+    - **Calls** update.
+    - **Returns** the id of the request.
+    - **On kill**, **on timeout** the change is made or not; nothing else happens.
+    - **On retry** it is made again, which changes nothing more.
+
+    Refused (409) while the request is processed. The marker of a task that created the request stands in its
+    description: this operator keeps it.
+
+    :param request_id: the request; :param description: the new description, without the marker.
+    :param output: v1 only: `{"collectionId": ...}`; an output without it unlinks the collection.
+    """
+
+    template_fields: Sequence[str] = (*OnRequest.template_fields, "description", "output_spec")
+    template_fields_renderers = {"output_spec": "json"}
+
+    def __init__(
+        self, *, description: str | None = None, output: Mapping[str, Any] | str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.description = description
+        self.output_spec = output  # BaseOperator.output is the task's XCom
+
+    def execute(self, context: Context) -> str:
+        from airflow_sentinelhub.api.call import exchange
+        from airflow_sentinelhub.api.flows import read_patiently
+        from airflow_sentinelhub.api.marker import mark_of, marked
+        from airflow_sentinelhub.api.payloads import without_none
+        from airflow_sentinelhub.exceptions import InvalidInputError
+
+        with airflow_errors():
+            request_id = checked_id(self.request_id)
+            output = as_json(self.output_spec, "output")
+            if self.description is None and output is None:
+                raise InvalidInputError("Nothing to update: give description, or output (v1).")
+            if output is not None and self.api.name != "v1":
+                raise InvalidInputError("Batch v2 can change the description only; create a new request instead.")
+            self.announce(context, request_id)
+            description = self.description
+            if description is not None:
+                mark = mark_of(self.hook.run(read_patiently(self.api, request_id)).description)
+                description = marked(description, mark) if mark else description
+            payload = without_none({"description": description, "output": output})
+            self.hook.run(exchange(self.api.update(request_id, payload)))
+            self.log.info("Updated batch request %s: %s", request_id, ", ".join(payload))
+            return request_id
+
+
+class SentinelHubDeleteBatchOperator(OnRequest):
+    """Delete a request (v1). The service refuses while it is at work, and for ever once a tile is processed (409).
+
+    - **Calls** delete.
+    - **Returns** the id of the request that is gone.
+    - **On kill**, **on timeout** the request is deleted or not.
+    - **On retry** a request that is gone already is success.
+
+    Files in the bucket stay. v2 cannot delete.
+
+    :param request_id: the request.
+    """
+
+    def execute(self, context: Context) -> str:
+        from airflow_sentinelhub.api.call import exchange
+        from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
+
+        with airflow_errors():
+            request_id = checked_id(self.request_id)
+            if self.api.delete is None:
+                raise InvalidInputError(f"Batch {self.api.name} cannot delete requests; {request_id} is left as it is.")
+            try:
+                self.hook.run(exchange(self.api.delete(request_id)))
+                self.log.info("Deleted batch request %s", request_id)
+            except NotFoundError:
+                if context["ti"].try_number <= 1:
+                    raise
+                self.log.info("Batch request %s is gone already", request_id)
+            return request_id
