@@ -13,9 +13,9 @@ BODY_LIMIT = 2_000
 """Characters of a reply's body that an error keeps."""
 
 _SECRET_FIELDS = re.compile(
-    r"""(?ix) (["']? \b (?: access_?token | refresh_?token | client_?secret | secret_?access_?key | access_?key
-          | credentials | password | authorization ) \b ["']? \s* [:=] \s*)
-         (?: "[^"]*" | '[^']*' | (?:bearer\s+)?[^\s,;&}\]]+ )"""
+    r"""(?ix) ((?:\\?["'])? \b (?: access_?token | refresh_?token | client_?secret | secret_?access_?key | access_?key
+          | credentials | password | authorization ) \b (?:\\?["'])? \s* [:=] \s*)
+         (?: \\?"[^"]*" | '[^']*' | (?:bearer\s+)?[^\s,;&}\]]+ )"""
 )
 
 
@@ -54,6 +54,14 @@ class UnreachableError(SentinelHubError):
     def __init__(self, message: str, *, ambiguous: bool) -> None:
         super().__init__(message)
         self.ambiguous = ambiguous
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_unreachable, (type(self), str(self), self.ambiguous)
+
+
+def _rebuild_unreachable(kind: type[UnreachableError], message: str, ambiguous: bool) -> UnreachableError:
+    """Pickle an UnreachableError: Airflow carries exceptions between processes."""
+    return kind(message, ambiguous=ambiguous)
 
 
 class ApiError(SentinelHubError):

@@ -41,7 +41,7 @@ class Reply:
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)  # may hold an access token
 
     @property
     def text(self) -> str:
@@ -158,6 +158,8 @@ def retry_after(headers: Mapping[str, str]) -> float:
         seconds = float(headers["retry-after"]) / 1000
     except (KeyError, ValueError):
         return RETRY_AFTER_DEFAULT
+    if seconds != seconds:  # "nan" is a number to float()
+        return RETRY_AFTER_DEFAULT
     return min(max(seconds, RETRY_AFTER_FLOOR), RETRY_AFTER_CAP)
 
 
@@ -190,19 +192,20 @@ def decide(
     return error
 
 
-def exchange(call: Call[T], patience: Patience = PATIENT) -> Flow[T]:
+def exchange(call: Call[T], patience: Patience = PATIENT, *, signed: bool = True) -> Flow[T]:
     """Carry one call through and return what it parses to.
 
+    :param signed: it carries an access token, which is renewed once if the service refuses it.
     :raises ApiError: the service refused, or kept failing; :raises UnreachableError: no reply. Both may be
         *ambiguous* for a call that is not repeatable: look up what became of it before you send it again.
     """
-    failures, waited, renewed = 0, 0.0, False
+    failures, waited, renewed = 0, 0.0, not signed
     while True:
         outcome: Reply | Lost = yield Send(call)
         verdict = decide(call, outcome, failures, waited, renewed, patience)
         if verdict is None:
             assert isinstance(outcome, Reply)
-            return call.parse(outcome.json())
+            return _parsed(call, outcome)
         if not isinstance(verdict, _Again):
             raise verdict
         if verdict.renew:
@@ -216,6 +219,20 @@ def exchange(call: Call[T], patience: Patience = PATIENT) -> Flow[T]:
             failures += 1
             yield Note(f"{_what(call)} failed ({verdict.why}); trying again in {verdict.after:.0f} s", warning=True)
         yield Sleep(verdict.after)
+
+
+def _parsed(call: Call[T], reply: Reply) -> T:
+    """What the reply says. JSON of another shape than we know is an unreadable reply, not an error of a library."""
+    try:
+        return call.parse(reply.json())
+    except (AttributeError, LookupError, TypeError, ValueError) as err:
+        raise UnreadableReplyError(
+            f"{_what(call)}: the reply (HTTP {reply.status}) is JSON, but not what was asked for "
+            f"({type(err).__name__}: {redacted(str(err))[:100]}).",
+            status=reply.status,
+            about=call.about,
+            body=reply.text,
+        ) from None
 
 
 def error_of(call: Call[Any], reply: Reply) -> ApiError | None:

@@ -79,7 +79,7 @@ class Tokens:
         call: Call[Any] = TokenCall("POST", path, lambda body: body, repeatable=True, about="access token")
         asked = now()
         try:
-            body = yield from exchange(call)
+            body = yield from exchange(call, signed=False)
         except (BadRequestError, AuthenticationError) as err:
             raise AuthenticationError(
                 f"Sentinel Hub refused the credentials of connection {self._settings.conn_id!r} at "
