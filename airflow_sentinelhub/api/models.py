@@ -36,14 +36,20 @@ _CAMEL = config(letter_case=LetterCase.CAMEL, undefined=Undefined.INCLUDE)["data
 
 
 def read_time(text: Any) -> Optional[datetime]:
-    """A time of the service (`2020-12-21T22:28:38.824Z`, three or six decimals) with its zone; None for none."""
+    """A time of the service (`2020-12-21T22:28:38.824Z`, three or six decimals) with its zone; None for none.
+
+    One that cannot be read is None too: times order and tell, and nothing that waits may die of one.
+    """
     if not text or isinstance(text, datetime):
         return text or None
     head, _, fraction = str(text).strip().replace("Z", "+00:00").partition(".")
     if fraction:  # Python 3.10 reads three or six decimals only
         digits = fraction[: len(fraction) - len(fraction.lstrip("0123456789"))]
         head += f".{digits[:6].ljust(6, '0')}{fraction[len(digits) :]}"
-    time = datetime.fromisoformat(head)
+    try:
+        time = datetime.fromisoformat(head)
+    except ValueError:
+        return None
     return time if time.tzinfo else time.replace(tzinfo=timezone.utc)
 
 

@@ -1,0 +1,339 @@
+"""The service's objects: what it sends survives, known or not."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub.api import models
+from airflow_sentinelhub.api.areas import CRS84, BBox, Geometry
+from airflow_sentinelhub.api.models import (
+    BatchCollection,
+    BatchProcessRequest,
+    BatchRequest,
+    BatchRequestStatus,
+    BatchStatisticalRequest,
+    BatchTileStatus,
+    BatchUserAction,
+    StoppedStatusReason,
+    id_of,
+)
+from airflow_sentinelhub.api.snapshot import Snapshot, snapshot
+from airflow_sentinelhub.exceptions import InvalidInputError, JobFailedError
+from tests.api.feeding import ID, v1, v2
+
+POLYGON = {
+    "type": "Polygon",
+    "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC::CRS84"}},
+    "coordinates": [[[36.1, -6.8], [36.2, -6.8], [36.2, -6.7], [36.1, -6.8]]],
+}
+
+
+def statistical(**members: Any) -> dict[str, Any]:
+    return {
+        "id": ID,
+        "completionPercentage": 0,
+        "request": {
+            "input": {"features": {"s3": {"url": "s3://b/f.gpkg"}}, "data": []},
+            "aggregation": {"evalscript": "//VERSION=3 statistics"},
+        },
+        "status": "CREATED",
+        **members,
+    }
+
+
+# Round trips
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (BatchRequest, v1()),
+        (BatchRequest, v1("ANALYSIS_DONE", "START", valueEstimate=140005.7441392164, tileCount=1083, error="x")),
+        (BatchRequest, v1(accountId="9c6a", someday={"new": [1]}, outputs=None)),
+        (BatchProcessRequest, v2()),
+        (BatchProcessRequest, v2("STOPPED", "STOP", stoppedStatusReason="OUT_OF_PU", costPU=7205.5, projectId="p")),
+        (BatchProcessRequest, v2("DONE", "START", lastUpdated="2025-08-14T14:30:46.716642Z", completionPercentage=100)),
+        (BatchStatisticalRequest, statistical(costPU=6.027410152775339, stoppedStatusReason="UNHEALTHY")),
+        (BatchCollection, {"name": "n", "s3Bucket": "b", "batchData": {"tilingGridId": 0}, "id": "7"}),
+        (
+            BatchCollection,
+            {"name": "n", "s3Bucket": "b", "additionalData": {"bands": {"d": {"bitDepth": 32}}, "extent": {}}},
+        ),
+    ],
+)
+def test_what_came_in_goes_out(kind: Any, body: dict[str, Any]) -> None:
+    read = kind.from_dict(body)
+    again = kind.from_dict(read.to_dict())
+    assert again == read
+    assert kind.from_json(read.to_json()) == read
+    assert kind.from_json(json.dumps(body)) == read
+    written = read.to_dict()
+    for key, value in body.items():
+        if key not in ("created", "userActionUpdated", "lastUpdated", "batchData", "additionalData"):
+            assert written[key] == value, key
+    for copied in (copy.deepcopy(read), pickle.loads(pickle.dumps(read))):
+        assert copied == read
+
+
+def test_fields_that_the_service_adds_are_kept() -> None:
+    read = BatchRequest.from_dict(v1(brandNew={"a": 1}))
+    assert read.other_data["brandNew"] == {"a": 1}
+    assert read.to_dict()["brandNew"] == {"a": 1}
+
+
+def test_absent_members_are_none() -> None:
+    read = BatchRequest.from_dict(
+        {"id": ID, "processRequest": {}, "tileCount": 0, "status": "FAILED", "error": "Too many failed tiles"}
+    )
+    assert (read.created, read.user_action, read.value_estimate, read.bucket_name) == (None, None, None, None)
+    task = BatchProcessRequest.from_dict({"id": ID, "request": {}, "domainAccountId": "d", "status": "CREATED"})
+    assert (task.error, task.cost_PU, task.stopped_status_reason, task.user_action) == (None, None, None, None)
+    assert (task.evalscript, task.bbox, task.geometry, task.description, task.output_url) == (
+        "",
+        None,
+        None,
+        None,
+        None,
+    )
+
+
+# Words that nobody has heard of
+
+
+@pytest.mark.parametrize(
+    "kind", [BatchRequestStatus, BatchTileStatus, BatchUserAction, StoppedStatusReason], ids=lambda kind: kind.__name__
+)
+def test_an_unknown_word_is_a_word(kind: Any) -> None:
+    word = kind("LIMBO")
+    assert (str(word), word.value, word.name, word.known) == ("LIMBO", "LIMBO", "LIMBO", False)
+    assert word == kind("LIMBO") == "LIMBO"
+    assert word is kind("LIMBO")
+    assert len({word, kind("LIMBO")}) == 1
+    assert pickle.loads(pickle.dumps(word)) is word
+    assert copy.deepcopy(word) is word
+    assert json.dumps(word) == '"LIMBO"'
+    assert f"{word}" == "LIMBO"
+    assert "LIMBO" not in {str(member) for member in kind}
+    for member in kind:
+        assert member.known
+        assert kind(str(member)) is member
+        assert pickle.loads(pickle.dumps(member)) is member
+    with pytest.raises(ValueError, match="is not a valid"):
+        kind("")
+
+
+@pytest.mark.parametrize(
+    ("word", "final", "successful", "active"),
+    [
+        ("CREATED", False, False, False),
+        ("ANALYSING", False, False, True),
+        ("ANALYSIS_DONE", False, False, False),
+        ("PROCESSING", False, False, True),
+        ("DONE", True, True, False),
+        ("PARTIAL", True, False, False),
+        ("FAILED", True, False, False),
+        ("CANCELED", True, False, False),
+        ("STOPPED", True, False, False),
+        ("LIMBO", False, False, False),
+    ],
+)
+def test_what_a_status_means(word: str, final: bool, successful: bool, active: bool) -> None:
+    status = BatchRequestStatus(word)
+    assert (status.is_final, status.is_successful, status.is_active) == (final, successful, active)
+
+
+@pytest.mark.parametrize(
+    ("word", "final", "successful", "active"),
+    [
+        ("PENDING", False, False, False),
+        ("SCHEDULED", False, False, True),
+        ("QUEUED", False, False, True),
+        ("PROCESSING", False, False, True),
+        ("PROCESSED", True, True, False),
+        ("FAILED", True, False, False),
+        ("LIMBO", False, False, False),
+    ],
+)
+def test_what_a_tile_status_means(word: str, final: bool, successful: bool, active: bool) -> None:
+    status = BatchTileStatus(word)
+    assert (status.is_final, status.is_successful, status.is_active) == (final, successful, active)
+
+
+def test_a_request_in_an_unknown_status_is_read() -> None:
+    read = BatchProcessRequest.from_dict(v2("LIMBO", "PONDER", stoppedStatusReason="MOON"))
+    assert (str(read.status), str(read.user_action), str(read.stopped_status_reason)) == ("LIMBO", "PONDER", "MOON")
+    assert read.to_dict()["status"] == "LIMBO"
+
+
+# Times
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2020-12-21T22:28:38.824Z", datetime(2020, 12, 21, 22, 28, 38, 824000, timezone.utc)),
+        ("2025-08-14T14:01:12.306339Z", datetime(2025, 8, 14, 14, 1, 12, 306339, timezone.utc)),
+        ("2025-08-14T14:01:12Z", datetime(2025, 8, 14, 14, 1, 12, 0, timezone.utc)),
+        ("2025-08-14T14:01:12.3Z", datetime(2025, 8, 14, 14, 1, 12, 300000, timezone.utc)),
+        ("2025-08-14T14:01:12.306339123Z", datetime(2025, 8, 14, 14, 1, 12, 306339, timezone.utc)),
+        ("2025-08-14T14:01:12.306", datetime(2025, 8, 14, 14, 1, 12, 306000, timezone.utc)),
+        ("2025-08-14T14:01:12", datetime(2025, 8, 14, 14, 1, 12, 0, timezone.utc)),
+        (
+            "2025-08-14T16:01:12.306339+02:00",
+            datetime(2025, 8, 14, 16, 1, 12, 306339, timezone(timedelta(hours=2))),
+        ),
+        (" 2025-08-14T14:01:12Z ", datetime(2025, 8, 14, 14, 1, 12, 0, timezone.utc)),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_times_are_read_in_every_form(text: Any, time: datetime | None) -> None:
+    assert models.read_time(text) == time
+    read = BatchProcessRequest.from_dict(v2(created=text))
+    assert read.created == time
+    assert read.created is None or read.created.tzinfo is not None
+
+
+@pytest.mark.parametrize("text", ["yesterday", "1608589718", "2025-13-45T00:00:00Z", 1608589718824, True])
+def test_a_time_that_cannot_be_read_is_none(text: Any) -> None:
+    """It is of use, but nothing that a waiting task may die of."""
+    assert models.read_time(text) is None
+    assert BatchRequest.from_dict(v1(created=text)).created is None
+
+
+def test_times_are_written_as_the_service_writes_them() -> None:
+    for text in ("2025-08-14T14:01:12.306339Z", "2025-08-14T14:01:12Z"):
+        assert BatchProcessRequest.from_dict(v2(created=text)).to_dict()["created"] == text
+    assert models.write_time(None) is None
+
+
+# Areas
+
+
+def test_the_area_of_a_request_of_each_generation() -> None:
+    box = BBox(8.44, 41.31, 9.66, 43.1)
+    assert BatchRequest.from_dict(v1()).bbox == box
+    assert BatchProcessRequest.from_dict(v2()).bbox == box
+    bounds = {"geometry": POLYGON, "properties": {"crs": "http://www.opengis.net/def/crs/EPSG/0/3035"}}
+    both = {"input": {"bounds": {**bounds, "bbox": [1, 2, 3, 4]}}}
+    read = BatchRequest.from_dict(v1(processRequest=both))
+    assert read.geometry == Geometry(POLYGON, crs="http://www.opengis.net/def/crs/EPSG/0/3035")
+    assert read.bbox == BBox(1, 2, 3, 4, crs="http://www.opengis.net/def/crs/EPSG/0/3035")
+    assert read.evalscript == ""
+    for empty in ({}, {"input": {}}, {"input": {"bounds": None}}, {"input": None}):
+        read = BatchRequest.from_dict(v1(processRequest=empty))
+        assert (read.bbox, read.geometry) == (None, None)
+
+
+def test_shapes_are_taken_by_others() -> None:
+    shapely = pytest.importorskip("shapely.geometry")
+    assert shapely.shape(BBox(0, 0, 2, 1)).area == 2
+    assert shapely.shape(Geometry(POLYGON)).is_valid
+    assert Geometry(POLYGON).crs == CRS84
+
+
+def test_the_evalscript_of_each_generation() -> None:
+    assert BatchRequest.from_dict(v1()).evalscript == "//VERSION=3 ..."
+    assert BatchProcessRequest.from_dict(v2()).evalscript == "//VERSION=3 ..."
+    assert BatchStatisticalRequest.from_dict(statistical()).evalscript == "//VERSION=3 statistics"
+
+
+# raise_for_status
+
+
+def test_raise_for_status() -> None:
+    failed = BatchRequest.from_dict(v1("FAILED", error="Invalid DEM instance"))
+    with pytest.raises(JobFailedError, match=f'{ID} is FAILED and says: "Invalid DEM instance"') as raised:
+        failed.raise_for_status()
+    assert raised.value.request_id == ID
+    partial = BatchRequest.from_dict(v1("PARTIAL"))
+    partial.raise_for_status()
+    for wanted in ("PARTIAL", BatchRequestStatus.PARTIAL, ["FAILED", "PARTIAL"], {BatchRequestStatus.PARTIAL}):
+        with pytest.raises(JobFailedError, match=f"{ID} is PARTIAL."):
+            partial.raise_for_status(wanted)
+    partial.raise_for_status([])
+    BatchRequest.from_dict(v1("LIMBO")).raise_for_status(["FAILED", "CANCELED"])
+
+
+# Odds and ends
+
+
+def test_a_repr_is_short_and_shows_no_payload() -> None:
+    shown = repr(BatchProcessRequest.from_dict(v2("PROCESSING", "START", costPU=12.5)))
+    assert shown.startswith("BatchProcessRequest(request_id=5f2a4c1e-")
+    for part in ("status=PROCESSING", "user_action=START", "cost_PU=12.5"):
+        assert part in shown
+    for secret in ("accessKey", "VERSION", "s3://"):
+        assert secret not in shown
+
+
+def test_id_of() -> None:
+    request = BatchRequest.from_dict(v1())
+    collection = BatchCollection(name="n", s3_bucket="b", collection_id="7")
+    assert [id_of(thing) for thing in (ID, f" {ID}\n", {"id": ID}, request)] == [ID] * 4
+    assert id_of(collection) == "7"
+    for bad in (None, "", "  ", {}, {"id": None}, {"id": 7}, 7, [], BatchCollection(name="n", s3_bucket="b")):
+        with pytest.raises(InvalidInputError, match=type(bad).__name__):
+            id_of(bad)
+
+
+# Snapshots
+
+
+def test_snapshots_have_one_shape_for_all_generations() -> None:
+    one = snapshot(BatchRequest.from_dict(v1("ANALYSIS_DONE", "START", valueEstimate=300.0, error="")))
+    assert (one.generation, one.request_id, str(one.status), str(one.user_action)) == (
+        "v1",
+        ID,
+        "ANALYSIS_DONE",
+        "START",
+    )
+    assert (one.tile_count, one.estimate, one.expected_cost, one.cost, one.share_done) == (9, 300, 100, None, None)
+    assert (one.error, one.output_url) == (None, "s3://my-bucket/ndvi")
+    assert (one.started, one.ending) == (True, False)
+
+    two = snapshot(BatchProcessRequest.from_dict(v2("PROCESSING", "STOP", completionPercentage=61, costPU=5494.0)))
+    assert (two.generation, two.share_done, two.cost, two.estimate, two.tile_count) == ("v2", 0.61, 5494, None, None)
+    assert (two.output_url, two.description, two.ending) == ("s3://my-bucket/ndvi", "max NDVI", True)
+
+    three = snapshot(BatchStatisticalRequest.from_dict(statistical(status="STOPPED", stoppedStatusReason="OUT_OF_PU")))
+    assert (three.generation, three.stopped_reason) == ("statistical", StoppedStatusReason.OUT_OF_PU)
+
+
+def test_a_v1_request_by_bucket_name_has_its_url() -> None:
+    assert snapshot(BatchRequest.from_dict(v1(output=None, bucketName="b"))).output_url == "s3://b"
+    assert snapshot(BatchRequest.from_dict(v1(output=None))).output_url is None
+
+
+@pytest.mark.parametrize(
+    ("status", "action", "started", "ending"),
+    [
+        ("CREATED", "NONE", False, False),
+        ("CREATED", "ANALYSE", False, False),
+        ("CREATED", "START", True, False),
+        ("ANALYSING", "START", True, False),
+        ("ANALYSIS_DONE", "ANALYSE", False, False),
+        ("ANALYSIS_DONE", "START", True, False),
+        ("PROCESSING", "START", True, False),
+        ("PROCESSING", "NONE", True, False),
+        ("PROCESSING", "CANCEL", True, True),
+        ("ANALYSIS_DONE", "STOP", False, True),
+        ("CANCELED", "CANCEL", False, False),
+        ("STOPPED", "STOP", False, False),
+        ("DONE", "START", True, False),
+        ("DONE", "CANCEL", True, False),
+        ("FAILED", "START", True, False),
+        ("LIMBO", "START", True, False),
+    ],
+)
+def test_started_and_ending_are_read_from_status_and_action_together(
+    status: str, action: str, started: bool, ending: bool
+) -> None:
+    job = Snapshot(ID, "v1", BatchRequestStatus(status), BatchUserAction(action))
+    assert (job.started, job.ending) == (started, ending)
