@@ -24,6 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="decides ids, credentials and all that varies (default: 0)")
     parser.add_argument("--state", metavar="DIR", help="keep everything in this folder and go on with what is there")
     parser.add_argument("--bucket-dir", metavar="DIR", help="folder for the buckets (default: a temporary one)")
+    parser.add_argument("--s3-endpoint", metavar="URL", help="an S3 service that holds the buckets; needs boto3")
     parser.add_argument(
         "--token-lifetime", type=float, metavar="SECONDS", help="of access tokens, real time (default: 3600)"
     )
@@ -60,7 +61,7 @@ def _text(simulator: Simulator, speed: float) -> str:
   token url      {simulator.token_url}
   client id      {simulator.client_id}
   client secret  {simulator.client_secret}
-  buckets        {simulator.bucket_dir}
+  buckets        {simulator.as_dict().get("s3_endpoint") or simulator.bucket_dir}
   speed          {speed:g} simulated seconds in a second
 
 Airflow connection:
@@ -79,6 +80,7 @@ def main(argv: list[str] | None = None) -> int:
             seed=arguments.seed,
             state=arguments.state,
             bucket_dir=arguments.bucket_dir,
+            s3_endpoint=arguments.s3_endpoint,
             **_settings(arguments),
         )
         simulator.prepare()

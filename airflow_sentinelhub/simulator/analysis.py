@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from typing import Any, Protocol
 
 from . import evalscript
 from .area import parse_area
 from .bodies import Json, output_size, raster_url, responses_of, storage_url, tiling_of
 from .cost import batch_factor, tile_estimate
-from .delivery import Bucket, object_url
 from .jobs import Analysis, Generation, Job
-from .tiling import TileSet, estimated_count
+from .paths import output_urls
+from .tiling import estimated_count
+from .units import Features, Units
 
 # contract: whether outputs exist is checked only for fewer files than this.
 _CHECKED_FILES = 5000
+
+
+class Outputs(Protocol):
+    """Knows which outputs are there already."""
+
+    def exists(self, url: str) -> bool:
+        """Whether there is such an object."""
 
 
 def estimated_tiles(body: Json, generation: Generation) -> int:
@@ -22,40 +31,54 @@ def estimated_tiles(body: Json, generation: Generation) -> int:
     return estimated_count(parse_area(wanted[1]), wanted[0]) if wanted else 0
 
 
-def analyse(job: Job, tiles: TileSet | None, bucket: Bucket, forced_error: str | None) -> Analysis:
-    """``tiles`` is None for a request over a GeoPackage; ``forced_error`` comes from a fault."""
+def analyse(job: Job, units: Units | None, outputs: Outputs, forced_error: str | None) -> Analysis:
+    """``units`` is None when the GeoPackage of a request is lost; ``forced_error`` comes from a fault."""
     request = job.body["processRequest"]
-    responses = responses_of(job.body)
-    identifiers = [response.get("identifier", "default") for response in responses]
+    identifiers = [response.get("identifier", "default") for response in responses_of(job.body)]
     error = forced_error or evalscript.problem(request["evalscript"], identifiers)
-    if tiles is None:
+    if units is None:
         url = storage_url(job.body["input"]["features"])
         return Analysis(error or f"The GeoPackage {url} cannot be read.", 0, 0.0, 1.0)
-    if error is None and not len(tiles):
-        error = f"The area does not touch any tile of tiling grid {tiles.grid.id}."
-    width, height = output_size(job.body, job.generation)
-    existing = _existing(job, tiles, responses, bucket) if error is None else []
+    if error is None and not len(units):
+        grid = tiling_of(job.body, job.generation)
+        error = f"The area does not touch any tile of tiling grid {grid[0].id if grid else None}."
+    existing = _existing(job, units, outputs) if error is None else []
     output: dict[str, Any] = job.body.get("output") or {}
     if existing and not output.get("overwrite") and not output.get("skipExisting"):
         error = f"Output already exists: {existing[0][1]}"
+    estimate, factor = _estimate(job, units)
     return Analysis(
         error=error,
-        tiles=len(tiles),
-        tile_estimate=tile_estimate(width, height, request["evalscript"], request["input"]["data"]),
-        factor=batch_factor(width * height),
+        tiles=len(units),
+        tile_estimate=estimate,
+        factor=factor,
         existing=tuple(index for index, _ in existing) if output.get("skipExisting") else (),
     )
 
 
-def _existing(job: Job, tiles: TileSet, responses: list[Json], bucket: Bucket) -> list[tuple[int, str]]:
-    """Tiles of which all outputs lie in the bucket already, with the address of the first one."""
-    url = raster_url(job.body, job.generation)
-    if url is None or len(tiles) * len(responses) >= _CHECKED_FILES:
+def _estimate(job: Job, units: Units) -> tuple[float, float]:
+    """PU of one tile before the discount, and the discount; for features of many sizes the means."""
+    request = job.body["processRequest"]
+
+    def one(width: int, height: int) -> float:
+        return tile_estimate(width, height, request["evalscript"], request["input"]["data"])
+
+    if not isinstance(units, Features):
+        width, height = output_size(job.body, job.generation)
+        return one(width, height), batch_factor(width * height)
+    counts = Counter(zip(units.widths.tolist(), units.heights.tolist(), strict=True))
+    before = sum(count * one(*size) for size, count in counts.items())
+    after = sum(count * one(*size) * batch_factor(size[0] * size[1]) for size, count in counts.items())
+    return before / len(units), after / before
+
+
+def _existing(job: Job, units: Units, outputs: Outputs) -> list[tuple[int, str]]:
+    """Tiles or features of which all outputs are there already, with the address of the first one."""
+    if raster_url(job.body, job.generation) is None or len(units) * len(responses_of(job.body)) >= _CHECKED_FILES:
         return []
     found: list[tuple[int, str]] = []
-    for index in range(len(tiles)):
-        tile = (int(tiles.ids[index]), tiles.name(index))
-        urls = [object_url(url, job.id, tile, response) for response in responses]
-        if all(bucket.exists(address) for address in urls):
+    for index in range(len(units)):
+        urls = output_urls(job, units, index)
+        if all(outputs.exists(url) for url in urls):
             found.append((index, urls[0]))
     return found

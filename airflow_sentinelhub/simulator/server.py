@@ -11,7 +11,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 if TYPE_CHECKING:
     import uvicorn
@@ -43,6 +43,7 @@ class Simulator:
         with the settings, the speed and the time of that state (time went on meanwhile).
     :param bucket_dir: Folder for the buckets; ``s3://maps/ndvi`` is ``<bucket_dir>/maps/ndvi``. Without it a temporary
         folder that is removed at the end.
+    :param s3_endpoint: URL of an S3 service (a moto server, MinIO) that holds the buckets instead; needs boto3.
     :param settings: Anything of :class:`~airflow_sentinelhub.simulator.settings.Settings`, such as ``action_lag=1``.
     """
 
@@ -55,11 +56,13 @@ class Simulator:
         seed: int = 0,
         state: str | Path | None = None,
         bucket_dir: str | Path | None = None,
+        s3_endpoint: str | None = None,
         **settings: Any,
     ) -> None:
         self._host, self._port, self._speed, self._seed = host, port, speed, seed
         self._state = None if state is None else Path(state)
-        self._bucket_dir = None if bucket_dir is None else Path(bucket_dir)
+        self._bucket_dir = None if bucket_dir is None else Path(bucket_dir).resolve()
+        self._s3_endpoint = s3_endpoint
         self._settings = settings
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._socket: socket.socket | None = None
@@ -95,14 +98,14 @@ class Simulator:
         try:
             if self._state is not None:
                 self._state.mkdir(parents=True, exist_ok=True)
-            if self._bucket_dir is None:
+            if self._bucket_dir is None and self._s3_endpoint is None:
                 self._temporary = tempfile.TemporaryDirectory(prefix="sentinelhub-buckets-")
                 self._bucket_dir = Path(self._temporary.name)
             self._world = world_class(
                 settings=settings,
                 speed=self._speed,
                 seed=self._seed,
-                bucket=bucket_class(self._bucket_dir),
+                bucket=bucket_class(self._bucket_dir) if self._s3_endpoint is None else _s3_bucket(self._s3_endpoint),
                 folder=self._state,
             )
         except BaseException:
@@ -169,21 +172,25 @@ class Simulator:
     @property
     def bucket_dir(self) -> Path:
         """Folder of the buckets."""
-        assert self._bucket_dir is not None, "The simulator has not been started."
+        assert self._bucket_dir is not None, "The simulator has not been started, or its buckets are in S3."
         return self._bucket_dir
 
     @property
     def airflow_connection_uri(self) -> str:
         """For ``AIRFLOW_CONN_SENTINELHUB_DEFAULT``; the path ``/http`` becomes the connection's schema."""
-        token_url = quote(self.token_url, safe="")
-        return (
-            f"sentinelhub://{self.client_id}:{self.client_secret}@{self._host}:{self.port}/http?token_url={token_url}"
-        )
+        extra = {"token_url": self.token_url}
+        if self._s3_endpoint is None:
+            extra["bucket_mount"] = str(self.bucket_dir)
+        address = f"{self.client_id}:{self.client_secret}@{self._host}:{self.port}"
+        return f"sentinelhub://{address}/http?{urlencode(extra, quote_via=quote, safe='')}"
 
     def as_dict(self) -> dict[str, str]:
         """What a script needs to know, by public name."""
         names = ("url", "token_url", "client_id", "client_secret", "airflow_connection_uri")
-        return {name: getattr(self, name) for name in names} | {"bucket_dir": str(self.bucket_dir)}
+        buckets = (
+            {"bucket_dir": str(self.bucket_dir)} if self._s3_endpoint is None else {"s3_endpoint": self._s3_endpoint}
+        )
+        return {name: getattr(self, name) for name in names} | buckets
 
     # The control plane
 
@@ -258,6 +265,17 @@ def _load() -> tuple[Any, Any, Any, Any]:
             ) from None
         raise
     return make_server, World, LocalBucket, Settings
+
+
+def _s3_bucket(endpoint: str) -> Any:
+    try:
+        from .s3 import S3Bucket
+
+        return S3Bucket(endpoint)
+    except ModuleNotFoundError as missing:
+        raise SimulatorError(f"Buckets in S3 need {missing.name}: pip install boto3.") from None
+    except ValueError as problem:
+        raise SimulatorError(f"The S3 endpoint {endpoint} cannot be used: {problem}") from None
 
 
 def _bind(host: str, port: int) -> socket.socket:

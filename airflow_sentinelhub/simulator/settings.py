@@ -44,6 +44,12 @@ class Settings:
     # Time: days until v1 forgets a finished or never started request (doc: "some time").
     retention_days: float = 30.0
 
+    # Time: v2 uploads the execution database "periodically" (doc); the period is not published.
+    execution_upload_period: float = 60.0
+
+    # Outputs: small GeoTIFFs and JSON files are really written, not only reported as delivered.
+    write_images: bool = False
+
     # Account: PU bought. What started requests are planned to cost is taken off it.
     # v2 needs 1000 PU left to create (doc).
     balance: float = 1_000_000.0
@@ -60,6 +66,14 @@ class Settings:
     done_out_of_analysis: bool = False
     # v1: PARTIAL becomes DONE by itself after so many seconds (seen); null: never.
     partial_heals_after: float | None = None
+    # v2: the share of the features, 0 to 1, for which there is no data: DONE, nothing delivered (doc).
+    no_data_share: float = 0.0
+    # v2: analysis leaves no feature manifest; processing no execution database, or one that is half uploaded or has
+    # tables nobody knows. Turned off again, the next reader finds the file as it should be.
+    manifest_missing: bool = False
+    execution_missing: bool = False
+    execution_truncated: bool = False
+    execution_other_schema: bool = False
     # v1: created and fetched collections come as {"data": {...}}. The vendor's client expects it, the
     # contract does not.
     wrap_collections: bool = True
@@ -96,4 +110,6 @@ def _checked(name: str, value: Any) -> Any:
         raise ValueError(f"The setting {name} cannot be {value!r}.")
     if name == "tile_jitter" and value >= 1:
         raise ValueError("The setting tile_jitter is a share below 1.")
+    if name == "no_data_share" and value > 1:
+        raise ValueError("The setting no_data_share is a share of at most 1.")
     return int(value) if kind == "int" else float(value)

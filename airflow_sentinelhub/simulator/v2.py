@@ -6,6 +6,7 @@ from typing import Any
 
 from . import lifecycle, payload_v2
 from .clock import iso_microseconds
+from .features import FeaturesError
 from .handlers import (
     Context,
     Handler,
@@ -81,7 +82,15 @@ def post_task(context: Context) -> Reply:
         # doc: at least 1000 PU are needed; what the service says then is not known.
         message = f"At least {world.settings.minimum_balance:g} processing units are needed to create a batch request."
         return error(403, message)
+    content = None
+    if body["input"]["type"] == "geopackage":
+        try:
+            content = world.deliveries.geopackage(body)
+        except FeaturesError as problem:
+            return violations([("input->features", str(problem))])
     job = create(context, "v2", payload_v2.echo(body))
+    if content is not None:
+        world.deliveries.keep_geopackage(job, content)
     world.keep(job)
     return Reply(201, view(job, world, world.now), effect="created", request_id=job.id)
 

@@ -18,6 +18,7 @@ from .analysis import analyse, estimated_tiles
 from .area import parse_area
 from .bodies import tiling_of
 from .clock import Clock
+from .deliveries import Deliveries
 from .delivery import Bucket
 from .jobs import Generation, Job, Step, job_from_json
 from .journal import Journal
@@ -27,6 +28,7 @@ from .oauth import Client
 from .settings import Settings
 from .store import Change, Store
 from .tiling import TileSet, tiles_of
+from .units import Units
 
 Json = dict[str, Any]
 # Tiles kept in memory for requests that were looked at lately.
@@ -70,6 +72,7 @@ class World:
         for change in self._store.load():
             self._apply(*change)
         self._store.replace(self._snapshot())
+        self.deliveries = Deliveries(self, bucket, folder)
 
     # Time
 
@@ -85,6 +88,7 @@ class World:
     def set_clock(self, clock: Clock) -> None:
         self.clock = clock
         self._pending.append(("clock", "", clock.as_dict()))
+        self.deliveries.update_all()
 
     # Identity
 
@@ -136,11 +140,17 @@ class World:
     def change_settings(self, changes: Json) -> None:
         self.settings = self.settings.updated(changes)
         self._pending.append(("settings", "", self.settings.as_dict()))
+        self.deliveries.update_all()
 
     def record(self, entry: Json) -> None:
         entry = {"n": self.journal.next_number(), **entry}
         self.journal.add(entry)
         self._pending.append(("journal", "", entry))
+        # Whoever reads a request finds its files as they are by now; whoever lists, those of finished ones.
+        if entry["request_id"] in self.jobs:
+            self.deliveries.update(self.jobs[entry["request_id"]])
+        else:
+            self.deliveries.update_all(finished_only=True)
 
     def reset(self) -> None:
         """An empty service with the settings and the speed it was started with. Time and tokens go on."""
@@ -155,6 +165,7 @@ class World:
         self.settings = self.first_settings
         self.clock = self.clock.at_speed(self.first_speed, self.moment)
         self._pending.clear()
+        self.deliveries.reset()
         self._store.replace(self._snapshot())
 
     # Disk
@@ -168,6 +179,7 @@ class World:
 
     def close(self) -> None:
         self.commit()
+        self.deliveries.close()
         self._store.close()
 
     def _snapshot(self) -> Iterable[Change]:
@@ -216,6 +228,11 @@ class World:
             self._tiles[key] = tiles_of(parse_area(bounds), grid)
         return self._tiles[key]
 
+    def units(self, job: Job) -> Units | None:
+        """What the request works through: tiles, or the features of its GeoPackage."""
+        tiles = self.tiles(job)
+        return self.deliveries.features(job) if tiles is None else tiles
+
     def ledger(self, job: Job) -> Ledger:
         kept = self._ledgers.get(job.id)
         if kept is None or kept[0] != job.version:
@@ -231,7 +248,7 @@ class World:
             settings=self.settings,
             seed=self.seed,
             pu_left=self.settings.balance - others - job.planned_pu,
-            analyse=lambda: analyse(job, self.tiles(job), self.bucket, _forced_error(hits)),
+            analyse=lambda: analyse(job, self.units(job), self.deliveries.outputs(job), _forced_error(hits)),
             mishaps=lambda size, chosen: self._mishaps(job, size, chosen, hits),
         )
 
@@ -250,8 +267,8 @@ class World:
                 seed = f"{self.seed}/{job.id}/{kind}/{len(job.runs)}"
                 picked[kind] = faults.share_of(fault.options["share"], candidates, seed)
             else:
-                tiles, names = self.tiles(job), set(fault.options["names"])
-                named = set(tiles.indices_of(names)) if tiles is not None else set()
+                units, names = self.units(job), set(fault.options["names"])
+                named = set(units.indices_of(names)) if units is not None else set()
                 picked[kind] = tuple(index for index in candidates if index in named)
         rounds = hits["stuck_tiles"].options["rounds"] if "stuck_tiles" in hits else 0
         return Mishaps(picked["fail_tiles"], tuple((index, rounds) for index in picked["stuck_tiles"]))

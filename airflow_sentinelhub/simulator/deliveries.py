@@ -1,0 +1,256 @@
+"""What the service leaves in the bucket besides the request itself, and when.
+
+Nothing runs in the background: whoever reads a request, or moves the clock, finds its files as they are by then. What
+was written is kept (in the state folder, if there is one), so that a file is written once and one that somebody removed
+stays away.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .area import parse_area
+from .bodies import Json, storage_url
+from .delivery import Bucket
+from .execution import execution_database, last_upload, other_schema
+from .faults import share_of
+from .features import FeaturesError, read_features
+from .images import images
+from .jobs import FINAL, Job
+from .ledger import PROCESSED, Codes
+from .manifest import feature_manifest
+from .paths import file_url, fixed_part, output_urls
+from .settings import Settings
+from .store import Store
+from .units import Features
+
+if TYPE_CHECKING:
+    from .world import World
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What of a request lies in the bucket.
+
+    ``execution``: the moment the uploaded database is true for; ``form``: how it was uploaded (whole, truncated, other
+    schema); ``images``: outputs of what was processed up to this moment are written.
+    """
+
+    manifest: bool = False
+    execution: float | None = None
+    form: str = ""
+    images: float | None = None
+
+
+class Deliveries:
+    """The files of all requests of a world."""
+
+    def __init__(self, world: World, bucket: Bucket, folder: Path | None) -> None:
+        self._world, self._bucket = world, bucket
+        self._folder = None if folder is None else folder / "deliveries"
+        self._store = Store(self._folder)
+        self._written = {number: Written(**written) for _, number, written in self._store.load()}
+        self._features: dict[str, Features] = {}
+        # Requests that have nothing more to write unless they change: the version of the job seen last.
+        self._finished: dict[str, int] = {}
+        self._compact()
+
+    # Features of a GeoPackage
+
+    def geopackage(self, body: Json) -> bytes:
+        """The file a task names; FeaturesError in one sentence when it cannot be used."""
+        url = storage_url(body["input"]["features"])
+        try:
+            content = self._bucket.get(url)
+        except OSError as problem:
+            raise FeaturesError(f"The GeoPackage {url} cannot be read: {problem}") from None
+        if content is None:
+            raise FeaturesError(f"The GeoPackage {url} does not exist.")
+        _features_of(body, content)
+        return content
+
+    def keep_geopackage(self, job: Job, content: bytes) -> None:
+        """The task works with the features it was created with, whatever becomes of the file."""
+        self._features[job.id] = _features_of(job.body, content)
+        if self._folder is not None:
+            self._copy(self._folder, job).write_bytes(content)
+
+    def features(self, job: Job) -> Features | None:
+        """The features of a task over a GeoPackage; None for another one."""
+        if job.id not in self._features and self._folder is not None and self._copy(self._folder, job).exists():
+            self._features[job.id] = _features_of(job.body, self._copy(self._folder, job).read_bytes())
+        return self._features.get(job.id)
+
+    @staticmethod
+    def _copy(folder: Path, job: Job) -> Path:
+        return folder / f"features-{job.id}.gpkg"
+
+    # Writing
+
+    def update(self, job: Job) -> bool:
+        """Writes everything of this request that is due by now; False when that failed."""
+        now = self._world.now
+        if not job.exists(now) or not job.is_analysed(now) or (job.analysis is not None and job.analysis.error):
+            return True
+        before = self._written.get(job.id, Written())
+        try:
+            after = self._write_images(job, self._write_execution(job, self._write_manifest(job, before), now), now)
+        except OSError as problem:
+            # Tried again by the next reader; the service's answers do not depend on it.
+            _log.warning("Request %s: its files cannot be written: %s", job.id, problem)
+            return False
+        if after != before:
+            self._written[job.id] = after
+            self._store.append([("written", job.id, asdict(after))])
+        return True
+
+    def update_all(self, finished_only: bool = False) -> None:
+        """All requests; or those at their end, which are written once, so that this is cheap enough for every call."""
+        now = self._world.now
+        for job in list(self._world.jobs.values()):
+            final = job.status(now) in FINAL
+            if finished_only and (not final or self._finished.get(job.id) == job.version):
+                continue
+            if self.update(job) and final and now >= self._end(job):
+                self._finished[job.id] = job.version
+
+    def reset(self) -> None:
+        """Nothing is known any more; the bucket keeps what it has."""
+        self._written.clear()
+        self._features.clear()
+        self._finished.clear()
+        for copy in self._folder.glob("features-*.gpkg") if self._folder is not None else ():
+            copy.unlink()
+        self._compact()
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _end(self, job: Job) -> float:
+        return max((times.end for times in self._world.ledger(job).times), default=0.0)
+
+    def _write_manifest(self, job: Job, done: Written) -> Written:
+        if job.generation != "v2" or done.manifest or self._world.settings.manifest_missing:
+            return done
+        units = self._world.units(job)
+        if units is None:
+            return done
+        self._bucket.put(file_url(job, f"featureManifest-{job.id}.gpkg"), feature_manifest(job, units))
+        return replace(done, manifest=True)
+
+    def _write_execution(self, job: Job, done: Written, now: float) -> Written:
+        settings = self._world.settings
+        form = _form(settings)
+        if job.generation != "v2" or not job.runs or not form:
+            return done
+        book = self._world.ledger(job)
+        moment = last_upload(book, now, settings.execution_upload_period)
+        units = self._world.units(job) if moment is not None and (moment, form) != (done.execution, done.form) else None
+        if moment is None or units is None:
+            return done
+        if form == "other_schema":
+            content = other_schema()
+        else:
+            content = execution_database(units, book.codes(moment), self._empty(job))
+            content = content[: len(content) // 2] if form == "truncated" else content
+        self._bucket.put(file_url(job, f"execution-{job.id}.sqlite"), content)
+        return replace(done, execution=moment, form=form)
+
+    def _write_images(self, job: Job, done: Written, now: float) -> Written:
+        if not self._world.settings.write_images or not job.runs:
+            return done
+        book = self._world.ledger(job)
+        fresh = self._delivered(job, book.codes(now))
+        if done.images is not None:
+            fresh &= book.codes(done.images) != PROCESSED
+        units = self._world.units(job) if fresh.any() else None
+        for url, content in images(job, units, np.flatnonzero(fresh).tolist()) if units is not None else ():
+            self._bucket.put(url, content)
+        return replace(done, images=now) if fresh.any() or done.images is None else done
+
+    def _delivered(self, job: Job, codes: Codes) -> npt.NDArray[np.bool_]:
+        """Of which units the request has put outputs into the bucket."""
+        delivered: npt.NDArray[np.bool_] = codes == PROCESSED
+        delivered[list(self._empty(job))] = False
+        delivered[list(job.analysis.existing if job.analysis else ())] = False
+        return delivered
+
+    def _empty(self, job: Job) -> set[int]:
+        """Units for which there is no data (v2)."""
+        share, found = self._world.settings.no_data_share, job.analysis
+        if not share or job.generation != "v2" or found is None:
+            return set()
+        return set(share_of(share, list(range(found.tiles)), f"{self._world.seed}/{job.id}/empty")) - set(
+            found.existing
+        )
+
+    def _compact(self) -> None:
+        self._store.replace(("written", number, asdict(written)) for number, written in self._written.items())
+
+    # Reading
+
+    def outputs(self, job: Job) -> Outputs:
+        """Which outputs are there already when this request is analysed."""
+        return Outputs(self, job)
+
+    def delivered_beside(self, job: Job) -> set[str]:
+        """Outputs that other requests have delivered to the same place without their images being written."""
+        mine, now, found = fixed_part(job), self._world.now, set[str]()
+        for other in self._world.jobs.values():
+            theirs = fixed_part(other)
+            if other.id == job.id or not other.runs or mine is None or theirs is None:
+                continue
+            if not (mine.startswith(theirs) or theirs.startswith(mine)):
+                continue
+            units = self._world.units(other)
+            written = self._written.get(other.id, Written())
+            if units is None or written.images is not None:
+                continue
+            if self.exists(file_url(other, f"request-{other.id}.json")):
+                for index in np.flatnonzero(self._delivered(other, self._world.ledger(other).codes(now))).tolist():
+                    found.update(output_urls(other, units, index))
+        return found
+
+    def exists(self, url: str) -> bool:
+        return self._bucket.exists(url)
+
+
+class Outputs:
+    """Asks whether an output exists: in the bucket, or delivered by another request.
+
+    Images are written on demand only. A request that delivered without them counts as long as its
+    ``request-<id>.json`` is in the bucket, so that clearing a bucket clears this too.
+    """
+
+    def __init__(self, deliveries: Deliveries, job: Job) -> None:
+        self._deliveries, self._job = deliveries, job
+
+    @cached_property
+    def _beside(self) -> set[str]:
+        return self._deliveries.delivered_beside(self._job)
+
+    def exists(self, url: str) -> bool:
+        return url in self._beside or self._deliveries.exists(url)
+
+
+def _features_of(body: Json, content: bytes) -> Features:
+    bounds: Any = body["processRequest"]["input"].get("bounds")
+    return read_features(content, body["input"].get("defaults"), parse_area(bounds) if bounds else None)
+
+
+def _form(settings: Settings) -> str:
+    """How the execution database is uploaded; empty: not at all."""
+    if settings.execution_missing:
+        return ""
+    if settings.execution_other_schema:
+        return "other_schema"
+    return "truncated" if settings.execution_truncated else "whole"
