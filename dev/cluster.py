@@ -208,17 +208,16 @@ class Cluster:
         files = sorted(folder.glob("attempt=*.log*"))
         return [said.text for file in files for said in log_lines(file.read_text(errors="replace"))]
 
-    def report(self, dag_id: str, run_id: str, lines: int = 30) -> str:
+    def report(self, dag_id: str, run_id: str, lines: int = 30, processes: bool = True) -> str:
         """Everything that helps to see why a run did not end well."""
         parts = []
         with contextlib.suppress(Exception):
             for found in self.task_instances(dag_id, run_id):
                 parts.append(f"{found.name}: {found.state}, try {found.try_number}")
                 if found.state not in ("success", None):
-                    parts += [
-                        f"    {line}" for line in self.task_log(dag_id, run_id, found.task_id, found.map_index)[-lines:]
-                    ]
-        return "\n".join([*parts, self.tails(lines)])
+                    log = self.task_log(dag_id, run_id, found.task_id, found.map_index)
+                    parts += [f"    {line}" for line in log[-lines:]]
+        return "\n".join([*parts, self.tails(lines)] if processes else parts)
 
     def tails(self, lines: int = 30) -> str:
         return "\n".join(f"--- {name}\n{process.tail(lines)}" for name, process in self.processes.items())

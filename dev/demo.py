@@ -9,6 +9,7 @@ import argparse
 import importlib.metadata
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -22,13 +23,13 @@ from typing import Any
 from dev.airflow_door import Rest, TaskInstance, log_lines
 from dev.cluster import Cluster, as_env
 from dev.processes import Process, end_on_sigterm, free_ports, wait_for
-from dev.simulator import Simulator, with_batch_api
+from dev.simulator import Simulator
 
 ROOT = Path(__file__).resolve().parent.parent
 DAG = "sentinelhub_ndvi_corsica"
-CONNECTION = "AIRFLOW_CONN_SENTINELHUB_DEFAULT"
 # Shown as they happen; the others (scheduled, queued) pass too quickly to tell anything.
 SHOWN = ("running", "deferred", "success", "failed", "up_for_retry", "upstream_failed", "skipped", "removed")
+UUID = re.compile(r"\b([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 AIRFLOW = importlib.metadata.version("apache-airflow")
 
 
@@ -68,15 +69,22 @@ class Story:
             whole = said[: said.rfind(b"\n") + 1]
             fresh = whole[self._read.get(file, 0) :].decode(errors="replace")
             self._read[file] = len(whole)
-            yield from (line.text for line in log_lines(fresh) if "airflow_sentinelhub" in line.logger)
+            # A request's first eight digits are enough to tell it; the table at the end has all of them.
+            for line in log_lines(fresh):
+                if "airflow_sentinelhub" in line.logger:
+                    yield UUID.sub(r"\1", line.text)
+
+
+def environment(simulator: Simulator, options: argparse.Namespace) -> dict[str, str]:
+    # The example looks once a minute, which is right for a job of hours; this one takes seconds.
+    return {**simulator.connections(options.batch_api), "SENTINELHUB_EXAMPLE_POLL_INTERVAL": "3"}
 
 
 def demo(options: argparse.Namespace) -> int:
     clock = Clock()
     with Simulator(speed=options.speed) as simulator:
         clock.say(f"Sentinel Hub simulator on {simulator.url}, {options.speed:g} times as fast as the real time")
-        connection = {CONNECTION: with_batch_api(simulator.connection_uri, options.batch_api)}
-        with Cluster(options.dags, env=connection) as cluster:
+        with Cluster(options.dags, env=environment(simulator, options)) as cluster:
             clock.say(f"Airflow {AIRFLOW}: {', '.join(cluster.names)}")
             run_id = cluster.trigger(options.dag_id, options.conf)
             clock.say(f"DAG {options.dag_id} with batch API {options.batch_api}, run {run_id}")
@@ -95,7 +103,7 @@ def demo(options: argparse.Namespace) -> int:
             print(f"  {'deferrals':<14} {story.deferrals}\n  {'took':<14} {clock.seconds:.0f} s", flush=True)
             problem = verdict(requests, tasks)
             if problem:
-                print(f"\n{cluster.report(options.dag_id, run_id)}\n\n{problem}", file=sys.stderr)
+                print(f"\n{cluster.report(options.dag_id, run_id, processes=False)}\n\n{problem}", file=sys.stderr)
     return 1 if problem else 0
 
 
@@ -172,7 +180,7 @@ def demo_ui(options: argparse.Namespace) -> int:
         env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         env |= {**as_env(settings), "AIRFLOW_HOME": folder, "PYTHONUNBUFFERED": "1", "NO_PROXY": "127.0.0.1,localhost"}
         env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")])
-        env[CONNECTION] = with_batch_api(simulator.connection_uri, options.batch_api)
+        env |= environment(simulator, options)
         airflow = Process("standalone", ["airflow", "standalone"], env=env, log=home / "standalone.log")
         try:
             clock.say(f"Airflow {AIRFLOW} starts; this takes half a minute")

@@ -42,6 +42,16 @@ class Simulator:
         self.process.end(grace=5)
         self._folder.cleanup()
 
+    def connections(self, batch_api: str) -> dict[str, str]:
+        """The environment that gives the example DAGs their connections: the service, and the bucket it writes to."""
+        # Reads the buckets where the simulator keeps them; with the real service they are read at their S3 address.
+        service = with_extra(self.connection_uri, batch_api=batch_api, bucket_mount=str(self.ready["bucket_dir"]))
+        return {
+            "AIRFLOW_CONN_SENTINELHUB_DEFAULT": service,
+            # Any keys are good enough for the simulator's buckets.
+            "AIRFLOW_CONN_SENTINELHUB_BUCKET": "aws://simulator:simulator@",
+        }
+
     def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """A call to the control plane, for example ("POST", "clock", {"speed": 600})."""
         request = urllib.request.Request(
@@ -62,12 +72,12 @@ class Simulator:
         return [call for call in self.control("GET", "journal")["calls"] if call["effect"] == "billed_start"]
 
 
-def with_batch_api(uri: str, batch_api: str) -> str:
-    """The connection for one generation of the service."""
+def with_extra(uri: str, **extra: str) -> str:
+    """The connection with more in its extra."""
     parts = urllib.parse.urlsplit(uri)
     query = dict(urllib.parse.parse_qsl(parts.query))
     if "__extra__" in query:
-        query["__extra__"] = json.dumps({**json.loads(query["__extra__"]), "batch_api": batch_api})
+        query["__extra__"] = json.dumps({**json.loads(query["__extra__"]), **extra})
     else:
-        query["batch_api"] = batch_api
+        query.update(extra)
     return urllib.parse.urlunsplit(parts._replace(query=urllib.parse.urlencode(query)))

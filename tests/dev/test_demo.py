@@ -12,7 +12,7 @@ import pytest
 
 from dev import demo
 from dev.airflow_door import TaskInstance
-from dev.simulator import with_batch_api
+from dev.simulator import with_extra
 
 URI = "sentinelhub://id:secret@127.0.0.1:1234/http?token_url=http%3A%2F%2F127.0.0.1%2Ftoken"
 
@@ -29,14 +29,14 @@ GOOD = [task("start"), task("publish", map_index=0), task("publish", map_index=1
 
 
 def test_the_connection_gets_the_generation() -> None:
-    parts = urllib.parse.urlsplit(with_batch_api(URI, "v1"))
+    parts = urllib.parse.urlsplit(with_extra(URI, batch_api="v1"))
     assert parts.netloc == "id:secret@127.0.0.1:1234"
     assert urllib.parse.parse_qs(parts.query) == {"token_url": ["http://127.0.0.1/token"], "batch_api": ["v1"]}
 
 
 def test_the_connection_gets_the_generation_in_extra_json() -> None:
     uri = "sentinelhub://id:secret@h?" + urllib.parse.urlencode({"__extra__": json.dumps({"batch_api": "v2", "a": 1})})
-    query = urllib.parse.parse_qs(urllib.parse.urlsplit(with_batch_api(uri, "v1")).query)
+    query = urllib.parse.parse_qs(urllib.parse.urlsplit(with_extra(uri, batch_api="v1")).query)
     assert json.loads(query["__extra__"][0]) == {"batch_api": "v1", "a": 1}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dev.cluster import Cluster
-from dev.simulator import Simulator, with_batch_api
+from dev.simulator import Simulator
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,8 +57,9 @@ def e2e_dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cluster(simulator: Simulator, e2e_dags: Path) -> Iterator[Cluster]:
     """Airflow with a connection to the simulator for each generation: sentinelhub_default (v2) and sentinelhub_v1."""
     env = {
-        "AIRFLOW_CONN_SENTINELHUB_DEFAULT": with_batch_api(simulator.connection_uri, "v2"),
-        "AIRFLOW_CONN_SENTINELHUB_V1": with_batch_api(simulator.connection_uri, "v1"),
+        **simulator.connections("v2"),
+        "AIRFLOW_CONN_SENTINELHUB_V1": simulator.connections("v1")["AIRFLOW_CONN_SENTINELHUB_DEFAULT"],
+        "SENTINELHUB_EXAMPLE_POLL_INTERVAL": "2",
     }
     with Cluster(e2e_dags, env=env) as cluster:
         yield cluster
