@@ -5,6 +5,7 @@ They carry `__geo_interface__`, so shapely, geopandas and others take them as th
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
-_EPSG = re.compile(r"(?i)epsg(?:/+\d*/|:+\d*:*|/)(\d+)")
+_EPSG = re.compile(r"(?i)epsg[:/]+(?:[\d.]*[:/]+)?(\d+)$")
 
 
 def crs_url(crs: str | int) -> str:
@@ -21,10 +22,10 @@ def crs_url(crs: str | int) -> str:
     text = str(crs).strip()
     if "CRS84" in text.upper():
         return CRS84
-    found = re.fullmatch(r"\d+", text) or _EPSG.search(text)
-    if not found:
+    found = _EPSG.search(text)
+    if not found and not (text.isascii() and text.isdigit()):
         raise InvalidInputError(f"CRS {text!r} is not known; give an EPSG code such as 4326 or 'EPSG:32632'.")
-    return f"http://www.opengis.net/def/crs/EPSG/0/{found.group(found.lastindex or 0)}"
+    return f"http://www.opengis.net/def/crs/EPSG/0/{found[1] if found else text}"
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def area_bounds(area: Any) -> dict[str, Any]:
         return {"bbox": _four_numbers(area), "properties": {"crs": crs}}
     if not isinstance(area, Mapping):
         raise InvalidInputError(f"The area must be GeoJSON or [west, south, east, north], not {type(area).__name__}.")
-    named = ((area.get("crs") or {}).get("properties") or {}).get("name")
+    named = _crs_name(area.get("crs"))
     polygons: list[Any] = []
     for shape in _shapes(area):
         polygons += _polygons(shape)
@@ -127,7 +128,19 @@ def area_bounds(area: Any) -> dict[str, Any]:
     return {"geometry": shape, "properties": {"crs": crs_url(named) if named else crs}}
 
 
-def _shapes(area: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _crs_name(crs: Any) -> str | None:
+    """The name in GeoJSON's old `crs` member, which the service writes and GIS tools still do."""
+    if not crs:
+        return None
+    properties = crs.get("properties") if isinstance(crs, Mapping) else None
+    if not isinstance(properties, Mapping) or not properties.get("name"):
+        raise InvalidInputError(f"The area's crs is an object with properties.name, not {str(crs)[:100]!r}.")
+    return str(properties["name"])
+
+
+def _shapes(area: Any) -> list[Mapping[str, Any]]:
+    if not isinstance(area, Mapping):
+        raise InvalidInputError(f"The area has a part that is no JSON object: {str(area)[:100]!r}.")
     kind = area.get("type")
     if kind == "FeatureCollection":
         return [shape for feature in area.get("features") or () for shape in _shapes(feature)]
@@ -144,20 +157,30 @@ def _polygons(shape: Mapping[str, Any]) -> list[Any]:
         raise InvalidInputError(
             f"The area has a GeoJSON geometry of type {kind!r}; only Polygon and MultiPolygon work."
         )
-    polygons = [rings] if kind == "Polygon" else list(rings or ())
+    polygons = [rings or ()] if kind == "Polygon" else (rings or ())
+    if not _is_list(polygons) or not all(_is_list(polygon) for polygon in polygons):
+        raise InvalidInputError(f"The area has a {kind} whose coordinates are not lists of rings.")
     for polygon in polygons:
         for ring in polygon or [()]:
+            for point in ring if _is_list(ring) else [ring]:
+                if not _is_list(point) or len(point) < 2 or not all(_is_number(number) for number in point[:2]):
+                    raise InvalidInputError(f"The area has a point that is not two numbers: {str(point)[:100]}.")
             if len(ring) < 4 or list(ring[0]) != list(ring[-1]):
                 raise InvalidInputError("The area has a ring that is not closed or has fewer than four points.")
-            for point in ring:
-                if len(point) < 2 or not all(isinstance(number, (int, float)) for number in point[:2]):
-                    raise InvalidInputError(f"The area has a point that is not two numbers: {point!r}.")
-    return polygons
+    return list(polygons)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _four_numbers(box: Any) -> list[float]:
-    if len(box) != 4 or not all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in box):
-        raise InvalidInputError(f"A bounding box is four numbers [west, south, east, north], not {list(box)!r}.")
+    if len(box) != 4 or not all(_is_number(number) for number in box):
+        raise InvalidInputError(f"A bounding box is four numbers [west, south, east, north], not {str(box)[:100]}.")
     west, south, east, north = box
     if west >= east or south >= north:
         raise InvalidInputError(f"The bounding box {list(box)!r} is empty: west must be below east, south below north.")

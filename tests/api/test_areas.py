@@ -1,0 +1,136 @@
+"""Areas: what users have at hand becomes the bounds of a process request, or a sentence."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub.api.areas import CRS84, BBox, Geometry, area_bounds, crs_url
+from airflow_sentinelhub.exceptions import InvalidInputError
+
+RING = [[8.9, 41.9], [9.3, 41.9], [9.3, 42.3], [8.9, 41.9]]
+OTHER = [[1.0, 1.0], [2.0, 1.0], [2.0, 2.0], [1.0, 1.0]]
+POLYGON = {"type": "Polygon", "coordinates": [RING]}
+MULTI = {"type": "MultiPolygon", "coordinates": [[RING], [OTHER]]}
+EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
+
+
+def feature(geometry: Any) -> dict[str, Any]:
+    return {"type": "Feature", "properties": {"name": "x"}, "geometry": geometry}
+
+
+@pytest.mark.parametrize(
+    ("given", "geometry"),
+    [
+        (POLYGON, POLYGON),
+        (MULTI, MULTI),
+        (feature(POLYGON), POLYGON),
+        ({"type": "FeatureCollection", "features": [feature(POLYGON)]}, POLYGON),
+        ({"type": "FeatureCollection", "features": [feature(POLYGON), feature({**POLYGON, "coordinates": [OTHER]})]}, MULTI),
+        ({"type": "GeometryCollection", "geometries": [POLYGON]}, POLYGON),
+        ({"type": "MultiPolygon", "coordinates": [[RING]]}, POLYGON),
+        (json.dumps(feature(POLYGON)), POLYGON),
+        (f"  {json.dumps(POLYGON)}\n", POLYGON),
+        (Geometry(POLYGON), POLYGON),
+        ({**POLYGON, "bbox": [0, 0, 1, 1]}, POLYGON),
+    ],
+)  # fmt: skip
+def test_geojson_in_every_wrapping(given: Any, geometry: Any) -> None:
+    assert area_bounds(given) == {"geometry": geometry, "properties": {"crs": CRS84}}
+
+
+@pytest.mark.parametrize("given", [[8.9, 41.9, 9.3, 42.3], (8.9, 41.9, 9.3, 42.3), "[8.9, 41.9, 9.3, 42.3]"])
+def test_four_numbers(given: Any) -> None:
+    assert area_bounds(given) == {"bbox": [8.9, 41.9, 9.3, 42.3], "properties": {"crs": CRS84}}
+
+
+def test_shapes_of_others() -> None:
+    shapely = pytest.importorskip("shapely.geometry")
+    found = area_bounds(shapely.box(8.9, 41.9, 9.3, 42.3))
+    assert found["geometry"]["type"] == "Polygon"
+    assert json.loads(json.dumps(found))["geometry"]["coordinates"][0][0] == [9.3, 41.9]
+
+
+def test_a_box_and_a_geometry_keep_their_crs() -> None:
+    url = f"{EPSG}32632"
+    assert area_bounds(BBox(1, 2, 3, 4, crs=url)) == {"bbox": [1, 2, 3, 4], "properties": {"crs": url}}
+    assert area_bounds(Geometry(POLYGON, crs=url))["properties"] == {"crs": url}
+    named = {**POLYGON, "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3035"}}}
+    found = area_bounds(named)
+    assert found["properties"] == {"crs": f"{EPSG}3035"}
+    assert "crs" not in found["geometry"]
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        (4326, f"{EPSG}4326"),
+        ("4326", f"{EPSG}4326"),
+        ("EPSG:32632", f"{EPSG}32632"),
+        ("epsg:3035", f"{EPSG}3035"),
+        ("urn:ogc:def:crs:EPSG::3035", f"{EPSG}3035"),
+        ("urn:ogc:def:crs:EPSG:6.9:3035", f"{EPSG}3035"),
+        (f"{EPSG}3857", f"{EPSG}3857"),
+        ("urn:ogc:def:crs:OGC:1.3:CRS84", CRS84),
+        (CRS84, CRS84),
+        ("mars", None),
+        ("", None),
+    ],
+)
+def test_a_crs_by_any_name(given: Any, url: str | None) -> None:
+    if url is None:
+        with pytest.raises(InvalidInputError, match="give an EPSG code"):
+            crs_url(given)
+    else:
+        assert crs_url(given) == url
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("corsica", "neither GeoJSON nor four numbers"),
+        ("{", "neither GeoJSON nor four numbers"),
+        ("", "neither GeoJSON nor four numbers"),
+        ("7", "not int"),
+        (7, "not int"),
+        (object(), "not object"),
+        ([1, 2, 3], "four numbers"),
+        ([1, 2, 3, "4"], "four numbers"),
+        ([True, 2, 3, 4], "four numbers"),
+        ([float("nan"), 2, 3, 4], "four numbers"),
+        ("[1, 2, 3, Infinity]", "four numbers"),
+        ([9.3, 41.9, 8.9, 42.3], "is empty"),
+        ([8.9, 42.3, 9.3, 41.9], "is empty"),
+        ([1, 1, 1, 1], "is empty"),
+        ({}, "type None"),
+        ({"type": "Point", "coordinates": [1, 2]}, "type 'Point'"),
+        ({"type": "LineString", "coordinates": RING}, "type 'LineString'"),
+        ({"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": [1, 2]}]}, "type 'Point'"),
+        ({"type": "FeatureCollection", "features": []}, "no polygon"),
+        ({"type": "FeatureCollection", "features": None}, "no polygon"),
+        (feature(None), "type None"),
+        ({"type": "MultiPolygon", "coordinates": []}, "no polygon"),
+        ({"type": "Polygon", "coordinates": []}, "ring"),
+        ({"type": "Polygon"}, "ring"),
+        ({"type": "Polygon", "coordinates": [RING[:-1]]}, "not closed"),
+        ({"type": "Polygon", "coordinates": [RING[:2]]}, "fewer than four"),
+        ({"type": "Polygon", "coordinates": [[["a", "b"]] * 4]}, "not two numbers"),
+        ({"type": "Polygon", "coordinates": [[[1]] * 4]}, "not two numbers"),
+        ({"type": "Polygon", "coordinates": [[1, 2, 3, 1]]}, "not two numbers"),
+        ({"type": "Polygon", "coordinates": RING}, "not closed|not two numbers"),
+        ({"type": "Polygon", "coordinates": "text"}, "lists of rings"),
+        ({"type": "Polygon", "coordinates": 7}, "coordinates"),
+        ({"type": "MultiPolygon", "coordinates": 7}, "coordinates"),
+        ({"type": "Polygon", "coordinates": [[[float("inf"), 1]] * 4]}, "not two numbers"),
+        ({"type": "FeatureCollection", "features": ["x"]}, "JSON object"),
+        ({**POLYGON, "crs": "EPSG:4326"}, "crs"),
+        ({**POLYGON, "crs": {"type": "name", "properties": {"name": "mars"}}}, "EPSG code"),
+    ],
+)
+def test_what_is_wrong_with_an_area_is_said_in_a_sentence(given: Any, says: str) -> None:
+    with pytest.raises(InvalidInputError, match=says) as raised:
+        area_bounds(given)
+    assert len(str(raised.value)) < 300
+    assert "\n" not in str(raised.value)
