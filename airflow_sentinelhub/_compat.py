@@ -5,13 +5,16 @@ Names that the common-compat provider offers for all versions come from there; t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     BaseHook,
     BaseOperator,
     BaseOperatorLink,
@@ -19,6 +22,7 @@ from airflow.providers.common.compat.sdk import (
     XCom,
     conf,
 )
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 if TYPE_CHECKING:
@@ -39,6 +43,7 @@ __all__ = [
     "AirflowFailException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
+    "AirflowTaskTimeout",
     "BaseHook",
     "BaseOperator",
     "BaseOperatorLink",
@@ -46,12 +51,26 @@ __all__ = [
     "BaseTrigger",
     "TaskDeferralError",
     "TaskDeferralTimeout",
+    "TaskState",
+    "airflow_urls",
     "TriggerEvent",
     "XCom",
     "conf",
     "get_async_connection",
     "mask_secret",
+    "state_in_triggerer",
+    "state_in_worker",
 ]
+
+
+def airflow_urls() -> list[str | None]:
+    """The addresses that this Airflow is configured with: the same on all of its machines."""
+    named = (
+        [("api", "base_url"), ("core", "execution_api_server_url")]
+        if AIRFLOW_V_3_0_PLUS
+        else [("webserver", "base_url")]
+    )
+    return [conf.get(section, option, fallback=None) for section, option in named]
 
 
 def mask_secret(secret: str) -> None:
@@ -69,3 +88,101 @@ async def get_async_connection(conn_id: str) -> Any:
     from airflow.providers.common.compat.connection import get_async_connection as get
 
     return await get(conn_id)
+
+
+class TaskState(NamedTuple):
+    """What Airflow says about a task instance.
+
+    `answered` is False if it did not say, `exists` if the task's row is gone.
+    """
+
+    answered: bool
+    state: str | None = None
+    exists: bool = True
+
+
+NO_ANSWER = TaskState(False)
+
+
+async def state_in_triggerer(dag_id: str, run_id: str, task_id: str, map_index: int, wait: float) -> TaskState:
+    """The state of a task instance, asked from a trigger.
+
+    Airflow 3 answers through the triggerer's supervisor, 2.11 from the database. While a triggerer of Airflow 3 shuts
+    down nobody answers any more, so the wait is bounded; the question itself is never cancelled, since on 3.0 that
+    would leave the next one with the wrong reply.
+    """
+    if AIRFLOW_V_3_0_PLUS:
+        asked = asyncio.ensure_future(_ask_supervisor(dag_id, run_id, task_id, map_index))
+    else:
+        loop = asyncio.get_running_loop()
+        asked = asyncio.ensure_future(loop.run_in_executor(None, _ask_database, dag_id, run_id, task_id, map_index))
+    _pending.add(asked)
+    asked.add_done_callback(_pending.discard)
+    done, _ = await asyncio.wait({asked}, timeout=wait)
+    if not done or asked.cancelled() or asked.exception() is not None:
+        return NO_ANSWER
+    return asked.result()
+
+
+_pending: set[asyncio.Future[TaskState]] = set()
+"""Questions under way; the event loop itself keeps only weak references."""
+
+
+async def _ask_supervisor(dag_id: str, run_id: str, task_id: str, map_index: int) -> TaskState:
+    from airflow.sdk.execution_time import comms, task_runner
+
+    channel = getattr(task_runner, "SUPERVISOR_COMMS", None) or getattr(comms, "SUPERVISOR_COMMS", None)
+    if channel is None:
+        return NO_ANSWER
+    wanted = None if map_index is None or map_index < 0 else map_index
+    asked = comms.GetTaskStates(dag_id=dag_id, task_ids=[task_id], run_ids=[run_id], map_index=wanted)
+    reply = await channel.asend(asked)
+    return _state_of(getattr(reply, "task_states", None), run_id, task_id, map_index)
+
+
+def _state_of(states: Any, run_id: str, task_id: str, map_index: int) -> TaskState:
+    """Our task's state in the answer; a mapped task is named with its index."""
+    if not isinstance(states, dict):
+        return NO_ANSWER
+    mine = states.get(run_id) or {}
+    for name in (f"{task_id}_{map_index}", task_id):
+        if name in mine:
+            return TaskState(True, None if mine[name] is None else str(getattr(mine[name], "value", mine[name])))
+    return TaskState(True, None, exists=False)
+
+
+def _ask_database(dag_id: str, run_id: str, task_id: str, map_index: int) -> TaskState:
+    """2.11: triggers and tasks have the database."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        row = (
+            session.query(TaskInstance.state)
+            .filter_by(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index)
+            .one_or_none()
+        )
+    return TaskState(True, None, exists=False) if row is None else TaskState(True, row[0] and str(row[0]))
+
+
+def state_in_worker(ti: Any, wait: float) -> TaskState:
+    """The state of a task instance, asked from its own task while it is being ended.
+
+    In a thread, because the signal may have come in the middle of another question on the same channel.
+    """
+    found: list[TaskState] = []
+    index = int(getattr(ti, "map_index", -1))
+
+    def ask() -> None:
+        if not AIRFLOW_V_3_0_PLUS:
+            found.append(_ask_database(ti.dag_id, ti.run_id, ti.task_id, index))
+            return
+        states = type(ti).get_task_states(
+            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=None if index < 0 else index
+        )
+        found.append(_state_of(states, ti.run_id, ti.task_id, index))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(wait)
+    return found[0] if found else NO_ANSWER

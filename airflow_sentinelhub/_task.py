@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._compat import AirflowFailException, conf
+from airflow_sentinelhub._compat import AirflowFailException, airflow_urls, conf
 from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.links import push_link
 
@@ -41,12 +41,7 @@ def deployment_name() -> str:
     named = conf.get("sentinelhub", "deployment", fallback=None)
     if named:
         return str(named)
-    urls = (
-        conf.get("api", "base_url", fallback=None),
-        conf.get("webserver", "base_url", fallback=None),
-        conf.get("core", "execution_api_server_url", fallback=None),
-    )
-    return " ".join(str(url) for url in urls if url)
+    return " ".join(str(url) for url in airflow_urls() if url)
 
 
 def round_of(context: Any, retries: int) -> int:
@@ -110,10 +105,17 @@ def seconds(value: timedelta | float | None) -> float | None:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
-def deadline_from(context: Any, timeout: timedelta | float | None, execution_timeout: timedelta | None) -> float | None:
+MARGIN_SHARE, MARGIN_MOST = 0.1, 15.0
+
+
+def deadline_from(
+    context: Any, timeout: timedelta | float | None, execution_timeout: timedelta | None, *, deferring: bool = False
+) -> float | None:
     """The absolute end of a wait, in seconds since 1970; None if nothing bounds it.
 
-    `timeout` counts from now, `execution_timeout` from the start of this try, as Airflow counts it.
+    `timeout` counts from now, `execution_timeout` from the start of this try, as Airflow counts it. While a task is
+    deferred Airflow 3 forgets `execution_timeout` and 2.11 ends the wait by itself without a word: our deadline comes
+    a tenth of it (15 seconds at the most) earlier, so that the same happens on all versions.
     """
     ends = []
     if timeout is not None:
@@ -121,7 +123,9 @@ def deadline_from(context: Any, timeout: timedelta | float | None, execution_tim
     if execution_timeout is not None:
         started = getattr(context["ti"], "start_date", None)
         began = started.timestamp() if isinstance(started, datetime) else time.time()
-        ends.append(began + execution_timeout.total_seconds())
+        allowed = execution_timeout.total_seconds()
+        margin = min(allowed * MARGIN_SHARE, MARGIN_MOST) if deferring else 0.0
+        ends.append(began + allowed - margin)
     return min(ends) if ends else None
 
 

@@ -58,9 +58,10 @@ def choose(found: Sequence[Snapshot], mark: Mark) -> Decision:
     Of several requests that could be adopted the oldest is, started ones first; the rest, never started, are removed.
     A request of a *later* round belongs to a try that came after this one: it is adopted like one of the same round,
     so that an old copy of a task that outlives a clear never starts another job beside the new try.
+
+    A request that an earlier round has made and a later one has adopted counts as the later one's (`_owned`).
     """
-    mine = [(job, mark_of(job.description)) for job in oldest_first(found)]
-    owned = [(job, its) for job, its in mine if its is not None and its.identity == mark.identity]
+    owned = _owned(found, mark)
     started = [(job, its) for job, its in owned if job.started and not job.status.is_final and not job.ending]
     waiting = [(job, its) for job, its in owned if not job.started and not job.ending and not job.status.is_final]
     same = tuple(job for job, its in waiting if its.job == mark.job)
@@ -82,6 +83,23 @@ def choose(found: Sequence[Snapshot], mark: Mark) -> Decision:
     if same:
         return Decision(Plan.ADOPT, same[0], same[1:] + changed, "it has not been started yet")
     return Decision(Plan.CREATE, None, changed, "the job has changed" if changed else "")
+
+
+def _owned(found: Sequence[Snapshot], mark: Mark) -> list[tuple[Snapshot, Mark]]:
+    """The requests of this task with their markers, oldest first; notes raise the round of what they are about."""
+    read = [(job, its) for job in oldest_first(found) if (its := mark_of(job.description))]
+    mine = [(job, its) for job, its in read if its.identity == mark.identity]
+    adopted = {its.adopts: its.round for _, its in sorted(mine, key=lambda pair: pair[1].round) if its.adopts}
+    return [
+        (job, replace(its, round=max(its.round, adopted.get(job.request_id, 0))))
+        for job, its in mine
+        if its.adopts is None
+    ]
+
+
+def notes_about(found: Sequence[Snapshot], request_id: str) -> tuple[Snapshot, ...]:
+    """The notes about this request."""
+    return tuple(job for job in found if (its := mark_of(job.description)) and its.adopts == request_id)
 
 
 def after_creating(found: Sequence[Snapshot], created: Snapshot, mark: Mark) -> Decision:

@@ -16,6 +16,7 @@ from airflow_sentinelhub.exceptions import (
     JobNotStartedError,
     JobPartialError,
     NotFoundError,
+    OverBudgetError,
     UnknownStateError,
 )
 
@@ -78,6 +79,30 @@ def _raise(waited: Waited, job: Snapshot | None, name: str, request_id: str, wan
             **_about(job),
         )
     raise JobError(f"{status} and will not be {wanted} any more.{said} {fate(job)}", **_about(job))
+
+
+def partial_error(job: Snapshot, failed: int, total: int, names: str) -> JobPartialError:
+    """More tiles failed than the policy accepts."""
+    return JobPartialError(
+        f"Batch request {job.request_id} is {job.status}: {failed} of {total} tiles failed, more than is accepted: "
+        f"{names}. {fate(job)} The other tiles are in the bucket and paid. Allow for restarts (max_restarts, v1) or "
+        "failed tiles (max_failed_tiles, min_success_ratio), or clear the task to run the job anew.",
+        **_about(job),
+    )
+
+
+def over_budget_error(job: Snapshot, allowed: float) -> OverBudgetError:
+    """The job may cost, or has cost, more than allowed; which number was compared is said."""
+    if job.cost is not None and job.started:
+        said = f"has cost {job.cost:,.0f} PU"
+    else:
+        estimate = f"a third of the service's estimate of {job.estimate or 0:,.0f}"
+        said = f"would cost about {job.expected_cost or 0:,.0f} PU ({estimate})"
+    return OverBudgetError(
+        f"Batch request {job.request_id} {said}, more than the {allowed:,.0f} PU of max_processing_units. {fate(job)} "
+        "Allow for more, or for fewer or coarser tiles, and clear the task.",
+        **_about(job),
+    )
 
 
 def _about(job: Snapshot) -> dict[str, Any]:

@@ -7,11 +7,11 @@ Nothing here does I/O or knows the time; see `call.py`. Calls that bill are made
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from airflow_sentinelhub.api.adoption import Decision, Plan, after_creating, choose
+from airflow_sentinelhub.api.adoption import Decision, Plan, after_creating, choose, notes_about
 from airflow_sentinelhub.api.call import PATIENT, Call, Flow, Note, Now, Patience, Sleep, exchange
 from airflow_sentinelhub.api.generations import Generation
 from airflow_sentinelhub.api.marker import Mark, mark_of, marked
@@ -127,6 +127,18 @@ def _seen(api: Generation, request_id: str, asked: Callable[[Snapshot], bool]) -
         if asked(job):
             return job
     return None
+
+
+def count_restart(api: Generation, job: Snapshot) -> Flow[None]:
+    """Write one more restart into the request's marker, so that tries that come later know how many there were."""
+    mark = mark_of(job.description)
+    if mark is None:
+        return
+    words = marked(job.description, replace(mark, restarts=mark.restarts + 1))
+    try:
+        yield from exchange(api.update(job.request_id, {"description": words}))
+    except (BadRequestError, ConflictError) as err:
+        yield Note(f"The restart could not be noted in the request's description ({err.reason})", warning=True)
 
 
 def restart_failed(api: Generation, request_id: str) -> Flow[Snapshot]:
@@ -285,10 +297,37 @@ def find_or_create(
         job = _of(decision)
         yield from _remove(api, decision.remove)
         if decision.plan is Plan.ADOPT:
+            yield from _claim(api, job, payload, mark, found)
             return Found(job, True, decision.why)
         yield Note(f"Batch request {job.request_id} of this task: {decision.why}; waiting for its end", warning=True)
         ended[job.request_id] = yield from end(api, job.request_id)
     raise JobError("No request could be settled on for this task after six rounds of looking; nothing was started.")
+
+
+def _claim(api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark, found: list[Snapshot]) -> Flow[None]:
+    """Say that this round goes on with a request of an earlier one, so that the next try knows it too.
+
+    Otherwise a try that comes after the end of the request would take it for one that the user wanted to have made
+    again. The description says it; where the service refuses to change that (v1 while processing), a *note* does: a
+    request of its own that is never started and costs nothing.
+    """
+    its = mark_of(job.description)
+    if its is None or its.round >= mark.round:
+        return
+    if any(
+        (note := mark_of(other.description)) and note.round >= mark.round
+        for other in notes_about(found, job.request_id)
+    ):
+        return
+    claimed = replace(mark, job=its.job, restarts=its.restarts)
+    try:
+        yield from exchange(api.update(job.request_id, {"description": marked(job.description, claimed)}))
+    except (BadRequestError, ConflictError):
+        words = marked(payload.get("description"), replace(mark, adopts=job.request_id))
+        made = yield from exchange(api.create({**payload, "description": words}))
+        yield Note(
+            f"Batch request {made.request_id} notes that {job.request_id} goes on for this task; it bills nothing"
+        )
 
 
 def _of(decision: Decision) -> Snapshot:

@@ -3,7 +3,8 @@
 The service has no idempotency key; the free-text description is the only handle. The marker is three words:
 `afx<16 hex>` the identity (a digest of Airflow deployment, dag, run, task and map index), `r<number>` the round
 (`max_tries - retries`: the same for all automatic retries, another after a user cleared the task), and `j<8 hex>` a
-digest of the job.
+digest of the job. Two more may follow: `x<number>`, how often the failed part has been restarted, and `a<id>`, which
+makes the request a *note*: never started, it only says that this round goes on with request <id>.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_MARK = re.compile(r"\b(afx[0-9a-f]{16}) r(\d+) j([0-9a-f]{8})\b")
+_MARK = re.compile(r"\b(afx[0-9a-f]{16}) r(\d+) j([0-9a-f]{8})(?: x(\d+))?(?: a([0-9a-f-]{36}))?(?!\S)")
 _SECRET_KEYS = frozenset({"accessKey", "secretAccessKey", "credentials", "iamRoleARN"})
 
 
@@ -24,15 +25,18 @@ class Mark:
     """A marker.
 
     :param identity: the searchable word; :param round: number of tries used before the task was last cleared;
-    :param job: digest of the job.
+    :param job: digest of the job; :param restarts: of the failed part; :param adopts: request that a note is about.
     """
 
     identity: str
     round: int
     job: str
+    restarts: int = 0
+    adopts: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.identity} r{self.round} j{self.job}"
+        more = (f" x{self.restarts}" if self.restarts else "") + (f" a{self.adopts}" if self.adopts else "")
+        return f"{self.identity} r{self.round} j{self.job}{more}"
 
 
 def identity(deployment: str, dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
@@ -60,11 +64,16 @@ def _without_secrets(value: Any) -> Any:
 
 
 def marked(description: str | None, mark: Mark) -> str:
-    """The description with the marker at its end."""
-    return f"{(description or '').strip()} {mark}".strip()
+    """The description with this marker at its end, in place of one that it may carry."""
+    return f"{unmarked(description)} {mark}".strip()
+
+
+def unmarked(description: str | None) -> str:
+    """The description without its marker: what the user wrote."""
+    return _MARK.sub("", description or "").strip()
 
 
 def mark_of(description: str | None) -> Mark | None:
     """The marker in a description, None if it carries none."""
     found = _MARK.search(description or "")
-    return Mark(found[1], int(found[2]), found[3]) if found else None
+    return Mark(found[1], int(found[2]), found[3], int(found[4] or 0), found[5]) if found else None

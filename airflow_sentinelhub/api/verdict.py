@@ -24,6 +24,8 @@ class Outcome(str, Enum):
     NOT_STARTED = "not_started"
     UNREACHABLE = "unreachable"
     """The request has ended, and not in the status that was waited for."""
+    OVER_BUDGET = "over_budget"
+    """The cost has passed the budget while the request was processed (v2)."""
     UNKNOWN = "unknown"
     """The state could not be read for longer than allowed."""
     NOT_FOUND = "not_found"

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_sentinelhub.api import batch
 from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, exchange
-from airflow_sentinelhub.api.flows import NEW_REQUEST_404, read
+from airflow_sentinelhub.api.flows import NEW_REQUEST_404, end, read
 from airflow_sentinelhub.api.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.verdict import Outcome, TileGoal, judge, judge_tiles, progress_line
@@ -39,6 +39,8 @@ class WaitPlan:
     :param max_unknown_time: seconds for which the state may be unreadable.
     :param wait_for_start: go on waiting for a request that nobody has started.
     :param stale_partial: seconds for which PARTIAL is taken for a lagging reading (after a restart).
+    :param max_cost: PU at which the wait ends because the request has cost more (v2 says what it costs).
+    :param end_at_deadline: cancel or stop the request when the deadline has passed.
     """
 
     poll_interval: float = 60.0
@@ -47,6 +49,8 @@ class WaitPlan:
     max_unknown_time: float = 1800.0
     wait_for_start: bool = False
     stale_partial: float = 0.0
+    max_cost: float | None = None
+    end_at_deadline: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,17 @@ def look(api: Generation, request_id: str, target: str) -> Flow[Waited]:
 
 def wait(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[Waited]:
     """Wait until the request is `target` or cannot become it any more."""
-    return (yield from _wait(lambda: look(api, request_id, target), request_id, plan))
+    waited = yield from _wait(lambda: look(api, request_id, target), request_id, plan)
+    if waited.outcome is not Outcome.TIMED_OUT or not plan.end_at_deadline:
+        return waited
+    yield Note(f"The time allowed for batch request {request_id} is over; ending it", warning=True)
+    try:
+        job = yield from end(api, request_id)
+    except SentinelHubError as err:
+        yield Note(f"Batch request {request_id} could not be ended: {err}", warning=True)
+        return waited
+    reached = judge(job, target) is Outcome.REACHED  # it got there while it was being ended
+    return replace(waited, job=job, outcome=Outcome.REACHED if reached else Outcome.TIMED_OUT)
 
 
 def monitor(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[Waited]:
@@ -107,6 +121,8 @@ def _wait(one_look: Callable[[], Flow[Waited]], request_id: str, plan: WaitPlan)
                 not_started_since = not_started_since or now
                 if plan.wait_for_start or now - not_started_since < NOT_STARTED_GRACE:
                     outcome, pause = Outcome.WAITING, min(pause, 10.0) if not plan.wait_for_start else pause
+            elif outcome is Outcome.WAITING and over(last.job, plan.max_cost):
+                return replace(last, outcome=Outcome.OVER_BUDGET)
             elif outcome is Outcome.PARTIAL and now - began < plan.stale_partial:
                 outcome, pause = Outcome.WAITING, min(pause, 10.0)
             if outcome is not Outcome.WAITING:
@@ -139,6 +155,11 @@ def _unknown(err: SentinelHubError, last: Waited, seconds: float, plan: WaitPlan
         grace = min(sum(NEW_REQUEST_404), plan.max_unknown_time)
         return Waited(Outcome.NOT_FOUND, None, str(err)) if seconds >= grace else None
     return replace(last, outcome=Outcome.UNKNOWN, why=str(err)) if seconds >= plan.max_unknown_time else None
+
+
+def over(job: Snapshot | None, max_cost: float | None) -> bool:
+    """Whether the request has cost more than allowed."""
+    return job is not None and max_cost is not None and job.cost is not None and job.cost > max_cost
 
 
 def rests_since(job: Snapshot) -> float:

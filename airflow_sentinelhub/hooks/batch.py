@@ -19,6 +19,7 @@ Json = dict[str, Any]
 RequestSpec = str | Json | BatchRequest
 """A request: its id, its payload, or the object."""
 CollectionSpec = str | Json | BatchCollection
+_WRITTEN_BY_SERVICE = ("id", "userId", "accountId", "created")
 
 
 class SentinelHubBatch(Client):
@@ -148,13 +149,15 @@ class SentinelHubBatch(Client):
         return self._ask(endpoints.get_collection(id_of(collection_id)))
 
     def create_collection(self, collection: Json | BatchCollection) -> Json:
-        """Create a batch collection; `name` and `s3Bucket` are required."""
-        return self._ask(endpoints.create_collection(_collection_payload(collection, ("name", "s3Bucket"))))
+        """Create a batch collection; `name` and `s3Bucket` are required. What only the service writes is left out."""
+        given = _collection_payload(collection, ("name", "s3Bucket"))
+        payload = {name: value for name, value in given.items() if name not in _WRITTEN_BY_SERVICE}
+        return self._ask(endpoints.create_collection(payload))
 
     def update_collection(self, collection: Json | BatchCollection) -> Any:
-        """Change the name of a batch collection."""
-        payload = _collection_payload(collection, ("name",))
-        return self._ask(endpoints.update_collection(id_of(collection), payload))
+        """Change the name of a batch collection, which is all of it that can be changed."""
+        name = _collection_payload(collection, ("name",))["name"]
+        return self._ask(endpoints.update_collection(id_of(collection), {"name": name}))
 
     def delete_collection(self, collection: CollectionSpec) -> None:
         """Delete a batch collection that no request uses; else 409."""

@@ -80,6 +80,11 @@ class SentinelHubHook(BaseHook):
             self._driver = SyncDriver(self.settings, self.log, mask_secret)
         return self._driver
 
+    def interrupt(self) -> None:
+        """End the flow that is being run at its next sleep, with an error of ours."""
+        if self._driver is not None:
+            self._driver.interrupt()
+
     async def async_driver(self) -> AsyncDriver:
         """A driver that runs flows in the event loop; the connection is looked up without blocking it."""
         from airflow_sentinelhub.transport.aio import AsyncDriver

@@ -50,3 +50,25 @@ class WaitOnRequest(WaitingTask, OnRequest):
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.max_unknown_time = max_unknown_time
+
+
+class RunsJob(WaitOnRequest):
+    """An operator that has the service work and bill, and may wait for the end.
+
+    :param wait_for_completion: wait until the request is DONE. The two below count only then.
+    :param cancel_on_kill: cancel the request when the task is wanted no more: marked failed or success by a user.
+    :param cancel_on_timeout: cancel it when the time is over.
+    """
+
+    def __init__(
+        self,
+        *,
+        wait_for_completion: bool = False,
+        cancel_on_kill: bool = True,
+        cancel_on_timeout: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.wait_for_completion = wait_for_completion
+        self.cancel_on_kill = cancel_on_kill
+        self.cancel_on_timeout = cancel_on_timeout

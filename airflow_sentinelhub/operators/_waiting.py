@@ -9,6 +9,7 @@ from airflow_sentinelhub._task import SentinelHubTask, backstop, deadline_from
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.snapshot import Snapshot
+    from airflow_sentinelhub.api.waiting import Waited
 
 
 class WaitingTask(SentinelHubTask):
@@ -25,6 +26,12 @@ class WaitingTask(SentinelHubTask):
     timeout: timedelta | float | None
     max_unknown_time: float
     execution_timeout: timedelta | None
+    cancel_on_kill = False
+    cancel_on_timeout = False
+    log: Any
+
+    _running: str | None = None
+    _ti: Any = None
 
     def wait_for(
         self, context: Any, request_id: str, target: str, method_name: str, *, stale_partial: float = 0.0
@@ -34,25 +41,45 @@ class WaitingTask(SentinelHubTask):
         :raises JobError: it will not be `target` any more.
         """
         from airflow_sentinelhub.api.endings import conclude
+
+        deadline = deadline_from(context, self.timeout, self.execution_timeout, deferring=self.deferrable)
+        waited = self.wait(request_id, target, method_name, deadline, stale_partial=stale_partial)
+        return conclude(waited, request_id, target)
+
+    def wait(
+        self,
+        request_id: str,
+        target: str,
+        method_name: str,
+        deadline: float | None,
+        *,
+        stale_partial: float = 0.0,
+        max_cost: float | None = None,
+        memory: dict[str, Any] | None = None,
+    ) -> Waited:
+        """How the wait ended; does not return if the task defers."""
         from airflow_sentinelhub.api.flows import read_patiently
         from airflow_sentinelhub.api.verdict import Outcome, judge
-        from airflow_sentinelhub.api.waiting import Waited, WaitPlan, wait
+        from airflow_sentinelhub.api.waiting import Waited, WaitPlan, over, wait
 
-        deadline = deadline_from(context, self.timeout, self.execution_timeout)
         if self.deferrable:
             job = self.hook.run(read_patiently(self.api, request_id))
             outcome = judge(job, target)
-            stale = outcome is Outcome.PARTIAL and stale_partial > 0
-            if outcome not in (Outcome.WAITING, Outcome.NOT_STARTED) and not stale:
-                return conclude(Waited(outcome, job), request_id, target)
-            self._defer(request_id, target, method_name, deadline, stale_partial)
+            moving = outcome in (Outcome.WAITING, Outcome.NOT_STARTED) and not over(job, max_cost)
+            if not moving and not (outcome is Outcome.PARTIAL and stale_partial > 0):
+                return Waited(
+                    Outcome.OVER_BUDGET if over(job, max_cost) and outcome is Outcome.WAITING else outcome, job
+                )
+            self._defer(request_id, target, method_name, deadline, stale_partial, max_cost, memory)
         plan = WaitPlan(
             poll_interval=self.poll_interval,
             deadline=deadline,
             max_unknown_time=self.max_unknown_time,
             stale_partial=stale_partial,
+            max_cost=max_cost,
+            end_at_deadline=self.cancel_on_timeout,
         )
-        return conclude(self.hook.run(wait(self.api, request_id, target, plan)), request_id, target)
+        return self.hook.run(wait(self.api, request_id, target, plan))
 
     def waited(self, event: Any, request_id: str, target: str) -> Snapshot:
         """The end of a deferred wait."""
@@ -62,7 +89,14 @@ class WaitingTask(SentinelHubTask):
         return conclude(read_event(event, request_id), request_id, target)
 
     def _defer(
-        self, request_id: str, target: str, method_name: str, deadline: float | None, stale_partial: float
+        self,
+        request_id: str,
+        target: str,
+        method_name: str,
+        deadline: float | None,
+        stale_partial: float,
+        max_cost: float | None,
+        memory: dict[str, Any] | None,
     ) -> None:
         from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 
@@ -75,9 +109,30 @@ class WaitingTask(SentinelHubTask):
             deadline=deadline,
             max_unknown_time=self.max_unknown_time,
             stale_partial=stale_partial,
+            max_cost=max_cost,
+            cancel_on_kill=self.cancel_on_kill,
+            cancel_on_timeout=self.cancel_on_timeout,
+            memory=memory,
         )
-        self.defer(  # type: ignore[attr-defined]
-            trigger=trigger,
-            method_name=method_name,
-            timeout=backstop(deadline),
+        self.defer(trigger=trigger, method_name=method_name, timeout=backstop(deadline))  # type: ignore[attr-defined]
+
+    def responsible_for(self, request_id: str, context: Any) -> None:
+        """From now on a kill of this task is about this request."""
+        self._running, self._ti = request_id, context["ti"]
+
+    def on_kill(self) -> None:
+        """The task is being ended: find out why, and cancel the request if nobody waits for it any more."""
+        from airflow_sentinelhub._ending import end_in_worker
+
+        self.hook.interrupt()
+        if self._running is None:
+            return
+        end_in_worker(
+            self.hook,
+            self.api,
+            self._running,
+            self._ti,
+            on_kill=self.cancel_on_kill,
+            on_timeout=self.cancel_on_timeout,
+            log=self.log,
         )

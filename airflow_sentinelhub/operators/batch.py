@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_sentinelhub._task import airflow_errors, checked_id
 from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.operators._job import JobOperator
-from airflow_sentinelhub.operators._requests import OnRequest, WaitOnRequest
+from airflow_sentinelhub.operators._requests import OnRequest, RunsJob, WaitOnRequest
 from airflow_sentinelhub.operators.collections import (
     SentinelHubCreateBatchCollectionOperator,
     SentinelHubDeleteBatchCollectionOperator,
     SentinelHubUpdateBatchCollectionOperator,
 )
+from airflow_sentinelhub.operators.job import SentinelHubBatchOperator
 from airflow_sentinelhub.operators.manage import (
     SentinelHubDeleteBatchOperator,
     SentinelHubRestartBatchOperator,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SentinelHubAnalyseBatchOperator",
+    "SentinelHubBatchOperator",
     "SentinelHubCancelBatchOperator",
     "SentinelHubCreateBatchCollectionOperator",
     "SentinelHubCreateBatchOperator",
@@ -105,22 +107,20 @@ class SentinelHubAnalyseBatchOperator(WaitOnRequest):
         }
 
 
-class SentinelHubStartBatchOperator(WaitOnRequest):
+class SentinelHubStartBatchOperator(RunsJob):
     """Start a request exactly once, and wait for its end if asked to. **This bills.**
 
     - **Calls** the request, start (only if nobody has started it), then, with `wait_for_completion`, the request at
       each poll.
     - **Returns** the id of the request.
-    - **On kill** the request runs on and bills; the next try attaches to it.
-    - **On timeout** the task fails saying that the request runs on; it is not cancelled.
+    - **On kill** it finds out why. A user's hand (marked failed or success, the run marked failed): the request is
+      cancelled, if it waits for the end and `cancel_on_kill` is on. Anything else (a clear, a restart of Airflow): it
+      runs on, and the next try attaches to it.
+    - **On timeout** the request is cancelled if `cancel_on_timeout`, and the task fails.
     - **On retry** it reads status and user action first and never starts twice. A lost reply is looked up.
 
-    :param request_id: the request; :param wait_for_completion: wait until it is DONE. For the rest see `WaitingTask`.
+    :param request_id: the request. For the rest see `RunsJob` and `WaitingTask`.
     """
-
-    def __init__(self, *, wait_for_completion: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.wait_for_completion = wait_for_completion
 
     def execute(self, context: Context) -> str:
         from airflow_sentinelhub.api.flows import start_once
@@ -131,12 +131,15 @@ class SentinelHubStartBatchOperator(WaitOnRequest):
             job = self.hook.run(start_once(self.api, request_id))
             self.log.info("Batch request %s is started (%s, action %s)", request_id, job.status, job.user_action)
             if self.wait_for_completion:
+                self.responsible_for(request_id, context)
                 self._done(context, self.wait_for(context, request_id, "DONE", "execute_complete"))
             return request_id
 
     def execute_complete(self, context: Context, event: Any = None) -> str:
         with airflow_errors():
-            return self._done(context, self.waited(event, checked_id(self.request_id), "DONE"))
+            request_id = checked_id(self.request_id)
+            self.responsible_for(request_id, context)
+            return self._done(context, self.waited(event, request_id, "DONE"))
 
     def _done(self, context: Context, job: Snapshot) -> str:
         from airflow_sentinelhub.api.verdict import progress_line

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._task import airflow_errors, checked_id
 from airflow_sentinelhub.operators._job import as_json
-from airflow_sentinelhub.operators._requests import OnRequest, WaitOnRequest
+from airflow_sentinelhub.operators._requests import OnRequest, RunsJob
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
@@ -17,26 +17,21 @@ STALE_PARTIAL = 300.0
 """Seconds for which a request may still say PARTIAL after its restart was accepted (minutes were seen)."""
 
 
-class SentinelHubRestartBatchOperator(WaitOnRequest):
+class SentinelHubRestartBatchOperator(RunsJob):
     """Process the failed tiles of a PARTIAL request again (v1). **This bills** the tiles that are processed again.
 
     - **Calls** the request, restartpartial (only if it is PARTIAL), then, with `wait_for_completion`, the request at
       each poll.
     - **Returns** the id of the request.
-    - **On kill** the request runs on and bills; the next try attaches to it.
-    - **On timeout** the task fails saying that the request runs on; it is not cancelled.
+    - **On kill** and **on timeout** as with `SentinelHubStartBatchOperator`.
     - **On retry** it looks first: a restart that has been accepted shows as PROCESSING and is not asked for again.
 
     A request that became DONE by itself meanwhile is success. One that is neither PARTIAL nor DONE nor PROCESSING has
     nothing to restart, which is an error. v2 has no restart: create a new request over the same output with
     `skip_existing`.
 
-    :param request_id: the request; :param wait_for_completion: wait until it is DONE. For the rest see `WaitingTask`.
+    :param request_id: the request. For the rest see `RunsJob` and `WaitingTask`.
     """
-
-    def __init__(self, *, wait_for_completion: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.wait_for_completion = wait_for_completion
 
     def execute(self, context: Context) -> str:
         from airflow_sentinelhub.api.flows import restart_failed
@@ -53,12 +48,15 @@ class SentinelHubRestartBatchOperator(WaitOnRequest):
             job = self.hook.run(restart_failed(self.api, request_id))
             self.log.info("Batch request %s: restart of the failed part, status %s", request_id, job.status)
             if self.wait_for_completion:
+                self.responsible_for(request_id, context)
                 self._done(self.wait_for(context, request_id, "DONE", "execute_complete", stale_partial=STALE_PARTIAL))
             return request_id
 
     def execute_complete(self, context: Context, event: Any = None) -> str:
         with airflow_errors():
-            return self._done(self.waited(event, checked_id(self.request_id), "DONE"))
+            request_id = checked_id(self.request_id)
+            self.responsible_for(request_id, context)
+            return self._done(self.waited(event, request_id, "DONE"))
 
     def _done(self, job: Snapshot) -> str:
         from airflow_sentinelhub.api.verdict import progress_line

@@ -92,7 +92,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
                 return super().execute(context)
             if self.poke(context):
                 return None
-            deadline = deadline_from(context, self.timeout, self.execution_timeout)
+            deadline = deadline_from(context, self.timeout, self.execution_timeout, deferring=True)
             trigger = self._trigger(
                 sentinelhub_conn_id=self.sentinelhub_conn_id,
                 batch_api=self.api.name,

@@ -9,13 +9,15 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseTrigger, TriggerEvent, conf
+from airflow_sentinelhub._ending import end_in_triggerer, warm_up
 from airflow_sentinelhub.exceptions import SentinelHubError
-from airflow_sentinelhub.triggers.events import error_event, event_of
+from airflow_sentinelhub.triggers.events import Event, error_event, event_of
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.call import Flow
     from airflow_sentinelhub.api.generations import Generation
     from airflow_sentinelhub.api.waiting import Waited, WaitPlan
+    from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 
 
 class _WaitTrigger(BaseTrigger):
@@ -26,6 +28,12 @@ class _WaitTrigger(BaseTrigger):
     :param deadline: seconds since 1970 at which the wait ends, None for never.
     :param max_unknown_time: seconds for which the state may be unreadable.
     :param wait_for_start: wait for a request that nobody has started yet.
+    :param stale_partial: seconds for which PARTIAL is taken for a lagging reading (after a restart).
+    :param max_cost: PU at which the wait ends because the request has cost more (v2).
+    :param cancel_on_kill: end the request when the task is wanted no more (see `_ending.py`).
+    :param cancel_on_timeout: end it at the deadline.
+    :param memory: what the task wants to be told again with the event: Airflow keeps no state of a deferred task
+        that `dag.test()` keeps too.
     """
 
     def __init__(
@@ -39,6 +47,10 @@ class _WaitTrigger(BaseTrigger):
         max_unknown_time: float = 1800.0,
         wait_for_start: bool = False,
         stale_partial: float = 0.0,
+        max_cost: float | None = None,
+        cancel_on_kill: bool = False,
+        cancel_on_timeout: bool = False,
+        memory: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.sentinelhub_conn_id = sentinelhub_conn_id
@@ -49,6 +61,11 @@ class _WaitTrigger(BaseTrigger):
         self.max_unknown_time = max_unknown_time
         self.wait_for_start = wait_for_start
         self.stale_partial = stale_partial
+        self.max_cost = max_cost
+        self.cancel_on_kill = cancel_on_kill
+        self.cancel_on_timeout = cancel_on_timeout
+        self.memory = memory
+        self._ended = False
 
     def _kwargs(self) -> dict[str, Any]:
         return {
@@ -60,6 +77,10 @@ class _WaitTrigger(BaseTrigger):
             "max_unknown_time": self.max_unknown_time,
             "wait_for_start": self.wait_for_start,
             "stale_partial": self.stale_partial,
+            "max_cost": self.max_cost,
+            "cancel_on_kill": self.cancel_on_kill,
+            "cancel_on_timeout": self.cancel_on_timeout,
+            "memory": self.memory,
         }
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -71,25 +92,57 @@ class _WaitTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then yield the one event."""
-        from airflow_sentinelhub.api.generations import generation
-        from airflow_sentinelhub.api.waiting import WaitPlan
+        event: Event
+        try:
+            if self.cancel_on_kill:
+                warm_up(getattr(self, "task_instance", None))
+            driver = await self._hook().async_driver()
+            waited = await driver.run(self._flow(self._api(), self._plan()))
+            event = event_of(waited, self.request_id, self.memory)
+        except SentinelHubError as err:
+            event = error_event(err, self.request_id, self.memory)
+        self._ended = True
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """A user has acted on the task, or another triggerer has taken over (3.3 only; `cleanup` comes on all)."""
+        await self._end()
+
+    async def cleanup(self) -> None:
+        """The trigger ends: after its event, for a user, for a restart of the triggerer; nobody says which."""
+        await self._end()
+
+    async def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self.cancel_on_kill:
+            ti = getattr(self, "task_instance", None)
+            await end_in_triggerer(self._hook(), self._api(), self.request_id, ti, self.log)
+
+    def _hook(self) -> SentinelHubHook:
         from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 
-        plan = WaitPlan(
+        return SentinelHubHook(self.sentinelhub_conn_id)
+
+    def _api(self) -> Generation:
+        from airflow_sentinelhub.api.generations import generation
+
+        return generation(self.batch_api)
+
+    def _plan(self) -> WaitPlan:
+        from airflow_sentinelhub.api.waiting import WaitPlan
+
+        return WaitPlan(
             poll_interval=self.poll_interval,
             first_poll=first_poll(),
             deadline=self.deadline,
             max_unknown_time=self.max_unknown_time,
             wait_for_start=self.wait_for_start,
             stale_partial=self.stale_partial,
+            max_cost=self.max_cost,
+            end_at_deadline=self.cancel_on_timeout,
         )
-        try:
-            driver = await SentinelHubHook(self.sentinelhub_conn_id).async_driver()
-            waited = await driver.run(self._flow(generation(self.batch_api), plan))
-        except SentinelHubError as err:
-            yield TriggerEvent(error_event(err, self.request_id))  # type: ignore[no-untyped-call]
-        else:
-            yield TriggerEvent(event_of(waited, self.request_id))  # type: ignore[no-untyped-call]
 
 
 def first_poll() -> float:

@@ -23,9 +23,10 @@ class Event(TypedDict, total=False):
     total: int | None
     message: str
     retry_helps: bool
+    memory: dict[str, Any] | None
 
 
-def event_of(waited: Any, request_id: str) -> Event:
+def event_of(waited: Any, request_id: str, memory: dict[str, Any] | None = None) -> Event:
     """The event for how a wait ended (`api.waiting.Waited`)."""
     job: dict[str, Any] | None = None
     if waited.job is not None:
@@ -40,10 +41,11 @@ def event_of(waited: Any, request_id: str) -> Event:
         job=job,
         matching=waited.matching,
         total=waited.total,
+        memory=memory,
     )
 
 
-def error_event(error: SentinelHubError, request_id: str) -> Event:
+def error_event(error: SentinelHubError, request_id: str, memory: dict[str, Any] | None = None) -> Event:
     """The event for a wait that could not go on."""
     return Event(
         version=VERSION,
@@ -51,7 +53,22 @@ def error_event(error: SentinelHubError, request_id: str) -> Event:
         outcome="error",
         message=str(error),
         retry_helps=error.retry_helps,
+        memory=memory,
     )
+
+
+def memory_of(event: Any) -> dict[str, Any]:
+    """What the task has given its trigger to be told again.
+
+    :raises SentinelHubError: the event carries none.
+    """
+    memory = event.get("memory") if isinstance(event, dict) else None
+    if not isinstance(memory, dict) or "request_id" not in memory:
+        raise SentinelHubError(
+            "The trigger sent an event that cannot be read; the request was left alone. A retry of this task attaches "
+            "to it again. Do triggerer and workers run the same version of airflow-sentinelhub?"
+        )
+    return memory
 
 
 def read_event(event: Any, request_id: str | None = None) -> Any:

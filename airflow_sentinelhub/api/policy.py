@@ -1,0 +1,143 @@
+"""What a whole job may cost and leave undone, and what comes next: pure decisions of `SentinelHubBatchOperator`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from airflow_sentinelhub.api.payloads import is_template
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
+from airflow_sentinelhub.exceptions import InvalidInputError
+
+ON_OVER_BUDGET = ("fail", "skip", "stop")
+ON_PARTIAL = ("fail", "skip", "accept")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The user's limits. Build it with `policy_from`, which checks them.
+
+    :param max_processing_units: PU that the job may cost, None for no limit.
+    :param on_over_budget: `fail` the task, `skip` it, or `stop` the job and succeed with what is there.
+    :param max_restarts: how often the failed part is restarted.
+    :param max_failed_tiles: failed tiles that are accepted; :param min_success_ratio: or the share (0 to 1) of tiles
+        that must be done. Both must hold where both are given; none given: no failed tile is accepted.
+    :param on_partial: what happens when more has failed: `fail`, `skip` or `accept` all the same.
+    """
+
+    max_processing_units: float | None = None
+    on_over_budget: str = "fail"
+    max_restarts: int = 0
+    max_failed_tiles: int | None = None
+    min_success_ratio: float | None = None
+    on_partial: str = "fail"
+
+    def accepts(self, failed: int, total: int) -> bool:
+        """Whether a job with so many failed tiles, of so many, is good enough."""
+        if failed == 0:
+            return True
+        if self.max_failed_tiles is None and self.min_success_ratio is None:
+            return False
+        few = self.max_failed_tiles is None or failed <= self.max_failed_tiles
+        most = self.min_success_ratio is None or (total > 0 and (total - failed) / total >= self.min_success_ratio)
+        return few and most
+
+    def allows(self, expected: float | None) -> bool:
+        """Whether a job that will cost so many PU may start."""
+        return self.max_processing_units is None or expected is None or expected <= self.max_processing_units
+
+
+def policy_from(**given: Any) -> Policy:
+    """The policy, from arguments or rendered templates.
+
+    :raises InvalidInputError: a limit makes no sense, is no number, or two contradict each other.
+    """
+    policy = Policy(
+        max_processing_units=_number("max_processing_units", given.get("max_processing_units")),
+        on_over_budget=_word("on_over_budget", given.get("on_over_budget", "fail"), ON_OVER_BUDGET),
+        max_restarts=_whole("max_restarts", given.get("max_restarts", 0)) or 0,
+        max_failed_tiles=_whole("max_failed_tiles", given.get("max_failed_tiles")),
+        min_success_ratio=_number("min_success_ratio", given.get("min_success_ratio")),
+        on_partial=_word("on_partial", given.get("on_partial", "fail"), ON_PARTIAL),
+    )
+    if policy.max_processing_units is not None and policy.max_processing_units <= 0:
+        raise InvalidInputError("max_processing_units must be above 0: a job that may cost nothing cannot run.")
+    if policy.min_success_ratio is not None and not 0 <= policy.min_success_ratio <= 1:
+        raise InvalidInputError(f"min_success_ratio is a share from 0 to 1, not {policy.min_success_ratio:g}.")
+    if policy.on_partial == "accept" and (policy.max_failed_tiles is not None or policy.min_success_ratio is not None):
+        raise InvalidInputError(
+            "on_partial='accept' accepts any number of failed tiles, so max_failed_tiles and min_success_ratio have no "
+            "effect; drop them, or use on_partial='fail' or 'skip'."
+        )
+    if policy.on_over_budget != "fail" and policy.max_processing_units is None:
+        raise InvalidInputError(f"on_over_budget={policy.on_over_budget!r} needs max_processing_units.")
+    return policy
+
+
+def check_literals(**given: Any) -> None:
+    """The same checks while the DAG is parsed, as far as the values are no templates yet."""
+    literal = {name: value for name, value in given.items() if not is_template(value) and _plain(value)}
+    if literal.get("on_over_budget", "fail") != "fail" and "max_processing_units" not in literal:
+        literal.pop("on_over_budget", None)
+    policy_from(**literal)
+
+
+def _plain(value: Any) -> bool:
+    """Not an XComArg or the like, whose value comes with the run."""
+    return value is None or isinstance(value, (int, float, str))
+
+
+def _number(name: str, value: Any) -> float | None:
+    if value is None or value == "" or value == "None":
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InvalidInputError(f"{name} must be a number, not {value!r}.") from None
+    if number != number or number < 0 or isinstance(value, bool):
+        raise InvalidInputError(f"{name} must be a number from 0, not {value!r}.")
+    return number
+
+
+def _whole(name: str, value: Any) -> int | None:
+    number = _number(name, value)
+    if number is None:
+        return None
+    if number != int(number):
+        raise InvalidInputError(f"{name} must be a whole number, not {value!r}.")
+    return int(number)
+
+
+def _word(name: str, value: Any, words: tuple[str, ...]) -> str:
+    if value not in words:
+        raise InvalidInputError(f"{name} must be one of {', '.join(words)}, not {value!r}.")
+    return str(value)
+
+
+class Step(str, Enum):
+    """What a whole job does next."""
+
+    ANALYSE = "analyse"
+    AWAIT_ANALYSIS = "await_analysis"
+    START = "start"
+    AWAIT_END = "await_end"
+    RESTART = "restart"
+    JUDGE = "judge"
+    """It is at its end: see what it has brought, or why it failed."""
+
+
+def next_step(job: Snapshot, restarts_left: int, can_restart: bool) -> Step:
+    """The next step of a whole job, from one reading alone: so any try can go on where another was killed."""
+    if job.status == S.PARTIAL:
+        return Step.RESTART if restarts_left > 0 and can_restart else Step.JUDGE
+    if job.status.is_final:
+        return Step.JUDGE
+    if job.started or job.ending or job.status == S.PROCESSING:
+        return Step.AWAIT_END
+    if job.status == S.ANALYSIS_DONE:
+        return Step.START
+    if job.status == S.CREATED and job.user_action.value == "NONE":
+        return Step.ANALYSE
+    return Step.AWAIT_ANALYSIS

@@ -1,0 +1,56 @@
+"""A process of its own that ends a request whose task is being killed.
+
+A killed task has about five seconds. The service may refuse a stop for longer than that (v2, straight after a start),
+or be out of reach just then: this process goes on asking, for `ATTEMPTS` looks, and ends. It gets what it needs on its
+standard input, so that no secret stands on a command line.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+
+from airflow_sentinelhub.transport.settings import Settings
+
+ATTEMPTS = 120
+EVERY = 5.0
+"""Looks, and seconds between them: ten minutes in all."""
+
+
+def leave_behind(settings: Settings, batch_api: str, request_id: str) -> int:
+    """Start the process; it outlives the task. Returns its id."""
+    told = json.dumps({"settings": asdict(settings), "batch_api": batch_api, "request_id": request_id})
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write(told.encode())
+    process.stdin.close()
+    return process.pid
+
+
+def main() -> int:
+    """End the request that standard input tells of; 0 if it has ended."""
+    from airflow_sentinelhub.api.flows import end
+    from airflow_sentinelhub.api.generations import generation
+    from airflow_sentinelhub.exceptions import SentinelHubError
+    from airflow_sentinelhub.transport.sync import SyncDriver
+
+    told = json.load(sys.stdin)
+    driver = SyncDriver(Settings(**told["settings"]))
+    flow = end(generation(told["batch_api"]), told["request_id"], poll_interval=EVERY, attempts=ATTEMPTS)
+    try:
+        driver.run(flow)
+    except SentinelHubError:
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
