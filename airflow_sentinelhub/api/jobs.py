@@ -93,7 +93,7 @@ def _output_v1(given: str | Mapping[str, Any] | None) -> Json:
     if given is None:
         return {}
     if isinstance(given, str):
-        return {"output": {"defaultTilePath": _s3(given)}}
+        return {"output": {"defaultTilePath": _s3(given, v2=False)}}
     if "delivery" not in given:
         return {"output": dict(given)}
     url = ((given.get("delivery") or {}).get("s3") or {}).get("url")
@@ -170,10 +170,10 @@ def _place(url: str, access: Access | None) -> Json:
     return {"url": url, **access.members()}
 
 
-def _s3(url: Any) -> str:
+def _s3(url: Any, *, v2: bool = True) -> str:
     text = str(url or "")
     if not text.startswith("s3://") or len(text) <= 5:
         raise InvalidInputError(f"The place of an output is s3://bucket/path, not {text!r}.")
-    if "<tileId>" in text:
+    if v2 and "<tileId>" in text:
         raise InvalidInputError(f"{text}: use <tileName>; <tileId> is not known to batch v2.")
     return text

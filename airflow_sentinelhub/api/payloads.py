@@ -59,13 +59,17 @@ def grid_complaint(grid: Mapping[str, Any], grids: Sequence[Mapping[str, Any]]) 
     found = by_id.get(grid.get("id"))
     if found is None:
         return f"Tiling grid {grid.get('id')!r} does not exist; this deployment offers {sorted(by_id, key=str)}."
-    offered = (found.get("properties") or {}).get("resolutions") or []
-    if offered and float(grid.get("resolution", 0)) not in {float(number) for number in offered}:
-        return (
-            f"Tiling grid {grid['id']} ({found.get('name')}) does not offer resolution {grid.get('resolution')}; "
-            f"it offers {sorted(float(number) for number in offered)}."
-        )
-    return None
+    offered = sorted(float(number) for number in (found.get("properties") or {}).get("resolutions") or ())
+    try:
+        known = not offered or float(grid.get("resolution", 0)) in offered
+    except (TypeError, ValueError):
+        known = False
+    if known:
+        return None
+    return (
+        f"Tiling grid {grid['id']} ({found.get('name')}) does not offer resolution {grid.get('resolution')}; "
+        f"it offers {offered}."
+    )
 
 
 def output(
@@ -190,7 +194,7 @@ def finished(process: Mapping[str, Any], *, area: Any = None, evalscript: str | 
     """
     from airflow_sentinelhub.api.areas import area_bounds
 
-    if not isinstance(process, Mapping) or "input" not in process:
+    if not isinstance(process, Mapping) or not isinstance(process.get("input"), Mapping):
         raise InvalidInputError(
             "process_request must be a Process API payload with `input`; build it with process_request()."
         )
@@ -208,8 +212,9 @@ def finished(process: Mapping[str, Any], *, area: Any = None, evalscript: str | 
 
 
 def _dated(item: Any) -> Any:
-    times = item.get("dataFilter", {}).get("timeRange") if isinstance(item, Mapping) else None
-    if not times:
+    chosen = item.get("dataFilter") if isinstance(item, Mapping) else None
+    times = chosen.get("timeRange") if isinstance(chosen, Mapping) else None
+    if not isinstance(times, Mapping):
         return item
     ends = {"from": _moment(times.get("from"), end=False), "to": _moment(times.get("to"), end=True)}
     return {**item, "dataFilter": {**item["dataFilter"], "timeRange": {**times, **ends}}}

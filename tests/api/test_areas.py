@@ -13,6 +13,7 @@ from airflow_sentinelhub.exceptions import InvalidInputError
 RING = [[8.9, 41.9], [9.3, 41.9], [9.3, 42.3], [8.9, 41.9]]
 OTHER = [[1.0, 1.0], [2.0, 1.0], [2.0, 2.0], [1.0, 1.0]]
 POLYGON = {"type": "Polygon", "coordinates": [RING]}
+SECOND = {"type": "Polygon", "coordinates": [OTHER]}
 MULTI = {"type": "MultiPolygon", "coordinates": [[RING], [OTHER]]}
 EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
 
@@ -28,7 +29,7 @@ def feature(geometry: Any) -> dict[str, Any]:
         (MULTI, MULTI),
         (feature(POLYGON), POLYGON),
         ({"type": "FeatureCollection", "features": [feature(POLYGON)]}, POLYGON),
-        ({"type": "FeatureCollection", "features": [feature(POLYGON), feature({**POLYGON, "coordinates": [OTHER]})]}, MULTI),
+        ({"type": "FeatureCollection", "features": [feature(POLYGON), feature(SECOND)]}, MULTI),
         ({"type": "GeometryCollection", "geometries": [POLYGON]}, POLYGON),
         ({"type": "MultiPolygon", "coordinates": [[RING]]}, POLYGON),
         (json.dumps(feature(POLYGON)), POLYGON),
@@ -36,7 +37,7 @@ def feature(geometry: Any) -> dict[str, Any]:
         (Geometry(POLYGON), POLYGON),
         ({**POLYGON, "bbox": [0, 0, 1, 1]}, POLYGON),
     ],
-)  # fmt: skip
+)
 def test_geojson_in_every_wrapping(given: Any, geometry: Any) -> None:
     assert area_bounds(given) == {"geometry": geometry, "properties": {"crs": CRS84}}
 
