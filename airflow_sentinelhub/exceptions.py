@@ -183,3 +183,7 @@ class OverBudgetError(JobError):
     """The estimate or the cost passes `max_processing_units`."""
 
     retry_helps = False
+
+
+class ResultsError(SentinelHubError):
+    """What a job left in the bucket cannot be read: no such bucket, no right to it, or a file that is not (yet) whole."""

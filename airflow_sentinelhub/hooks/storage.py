@@ -9,6 +9,8 @@ from airflow_sentinelhub.exceptions import SettingsError
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.jobs import Access
+    from airflow_sentinelhub.results.bucket import BucketReader
+    from airflow_sentinelhub.transport.settings import Settings
 
 
 def access_from(aws_conn_id: str | None, iam_role_arn: str | None = None) -> Access | None:
@@ -34,3 +36,35 @@ def access_from(aws_conn_id: str | None, iam_role_arn: str | None = None) -> Acc
     mask_secret(key)
     mask_secret(secret)
     return Access(access_key=key, secret_access_key=secret, region=extra.get("region_name"))
+
+
+def bucket_reader(aws_conn_id: str | None, settings: Settings) -> BucketReader:
+    """A reader of the bucket that results are in. Keys are masked in logs from here on. Nothing is connected to yet.
+
+    The mount of the Sentinel Hub connection (`bucket_mount`) comes first. Else S3 with the keys of the connection
+    `aws_conn_id`, its `region_name` and `endpoint_url`; without keys, boto3 looks for some where it usually does.
+    """
+    from airflow_sentinelhub.results.bucket import BucketReader
+
+    if settings.bucket_mount:
+        return BucketReader(mount=settings.bucket_mount)
+    if not aws_conn_id:
+        return BucketReader()
+    connection = BaseHook.get_connection(aws_conn_id)
+    extra = connection.extra_dejson
+    key = connection.login or extra.get("aws_access_key_id")
+    secret = connection.password or extra.get("aws_secret_access_key")
+    token = extra.get("aws_session_token")
+    for value in (key, secret, token):
+        if value:
+            mask_secret(value)
+    own = (extra.get("service_config") or {}).get("s3") or {}
+    style = ((extra.get("config_kwargs") or {}).get("s3") or {}).get("addressing_style")
+    return BucketReader(
+        key=key,
+        secret=secret,
+        token=token,
+        region=extra.get("region_name"),
+        endpoint_url=own.get("endpoint_url") or extra.get("endpoint_url"),
+        addressing_style=style,
+    )

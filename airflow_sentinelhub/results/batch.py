@@ -1,0 +1,220 @@
+"""What a v2 request has brought, from the files in its bucket: one object for operators, sensors and triggers.
+
+Everything blocks; the triggerer calls it in a thread. Files are fetched when they are first needed, once, and are
+removed with the object: make a new one to look again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from airflow_sentinelhub.exceptions import ResultsError, SentinelHubError
+from airflow_sentinelhub.results import execution, manifest
+from airflow_sentinelhub.results._sqlite import Source
+from airflow_sentinelhub.results.bucket import BucketReader
+from airflow_sentinelhub.results.execution import FeatureState
+from airflow_sentinelhub.results.manifest import ManifestFeature
+from airflow_sentinelhub.results.root import execution_url, manifest_url
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A tile, or a feature of the user's GeoPackage.
+
+    :param paths: URL of each output by its id; empty where the manifest does not know the feature.
+    :param status: in the service's words (PENDING, DONE, FATAL); :param tile_status: in v1's words for tiles.
+    """
+
+    name: str
+    status: str
+    tile_status: str
+    paths: dict[str, str] = field(default_factory=dict)
+    no_data: bool = False
+    delivered: bool = False
+    error: str | None = None
+
+    def as_tile(self) -> dict[str, Any]:
+        """A small item for XCom, with the members that v1's tiles have: `name`, `status`, `paths`.
+
+        `no_data` (then there are no paths) and `error` are there only where they have something to say.
+        """
+        item: dict[str, Any] = {
+            "name": self.name,
+            "status": self.tile_status,
+            "paths": {} if self.no_data else self.paths,
+        }
+        if self.no_data:
+            item["no_data"] = True
+        elif self.error:
+            item["error"] = self.error
+        return item
+
+
+class BatchResults:
+    """The results of one request.
+
+    :param request_id: the request.
+    :param url: its delivery URL, as it was given (`s3://bucket/path`, with or without placeholders).
+    :param reader: reads the bucket.
+    :param nothing_to_do: analysis ended in DONE because every output existed: there is no execution database, and all
+        features are done.
+    """
+
+    def __init__(self, request_id: str, url: str, reader: BucketReader, *, nothing_to_do: bool = False) -> None:
+        self.request_id = request_id
+        self.url = url
+        self.nothing_to_do = nothing_to_do
+        self._reader = reader
+        self._folder: Path | None = None
+        self._files: dict[str, Source | None] = {}
+        self._checked: bool | None = None
+        self._reason: str | None = None
+
+    def __enter__(self) -> BatchResults:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Removes the copies. Happens by itself when the object goes; nothing can be read afterwards."""
+        if self._folder is not None:
+            self._remove()
+
+    @property
+    def checked(self) -> bool:
+        """Whether it is known what became of each feature; if not, `reason` says why. Never raises."""
+        if self._checked is None:
+            try:
+                self._check()
+                self._checked = True
+            except SentinelHubError as err:
+                self._checked, self._reason = False, str(err)
+        return self._checked
+
+    @property
+    def reason(self) -> str | None:
+        """Why the results could not be checked, in one sentence; None if they could."""
+        return None if self.checked else self._reason
+
+    def counts(self) -> dict[str, int]:
+        """How many tiles there are by status, in v1's words (PENDING, PROCESSING, PROCESSED, FAILED).
+
+        Before the first upload of the execution database all are PENDING; before analysis there are none.
+
+        :raises ResultsError: the files cannot be read.
+        """
+        database = self._execution()
+        if database is not None:
+            return execution.count_tiles(database)
+        total = self.total()
+        return {self._untold().tile_status: total} if total else {}
+
+    def total(self) -> int:
+        """How many tiles there are: 0 before analysis."""
+        file = self._manifest()
+        if file is not None:
+            return manifest.count_features(file)
+        database = self._execution()
+        return sum(execution.count_states(database).values()) if database is not None else 0
+
+    def failed(self, limit: int | None = None) -> list[str]:
+        """Names of the features that failed for good, in order, at most so many.
+
+        :raises ResultsError: the execution database cannot be read.
+        """
+        database = self._execution()
+        return [] if database is None else execution.failed_names(database, limit)
+
+    def features(self) -> Iterator[Feature]:
+        """All features, ordered by name, one at a time, however many there are.
+
+        :raises ResultsError: the files cannot be read.
+        """
+        states, listed = self._execution(), self._manifest()
+        yield from self._joined(
+            iter(()) if listed is None else manifest.read_manifest(listed),
+            iter(()) if states is None else execution.read_states(states),
+        )
+
+    def tiles(self, status: str | None = None) -> Iterator[dict[str, Any]]:
+        """Tiles as small items, see `Feature.as_tile`; with `status` only those in it (v1's words)."""
+        for feature in self.features():
+            if status is None or feature.tile_status == status:
+                yield feature.as_tile()
+
+    def _check(self) -> None:
+        database = self._execution()
+        if database is not None:
+            execution.count_states(database)
+        elif not self.nothing_to_do:
+            raise ResultsError(
+                f"Batch request {self.request_id}: there is no execution database at "
+                f"{execution_url(self.url, self.request_id)}, so that failed features cannot be told from good ones."
+            )
+
+    def _untold(self) -> FeatureState:
+        """The state of features that no execution database speaks of."""
+        done = self.nothing_to_do
+        return FeatureState("", "DONE" if done else "PENDING", delivered=done)
+
+    def _joined(self, listed: Iterator[ManifestFeature], states: Iterator[FeatureState]) -> Iterator[Feature]:
+        """Both files side by side, by name. Either may have names that the other does not have."""
+        feature, state = self._next(listed, None), self._next(states, None)
+        while feature is not None or state is not None:
+            if state is None or (feature is not None and feature.name < state.name):
+                assert feature is not None
+                yield _feature(feature.name, feature.paths, self._untold())
+                feature = self._next(listed, feature)
+            else:
+                same = feature is not None and feature.name == state.name
+                yield _feature(state.name, feature.paths if feature is not None and same else {}, state)
+                if same:
+                    feature = self._next(listed, feature)
+                state = self._next(states, state)
+
+    def _next(self, items: Iterator[Any], last: Any) -> Any:
+        """The next item, None at the end.
+
+        :raises ResultsError: a name comes twice, or out of order: then they could not be joined.
+        """
+        item = next(items, None)
+        if item is not None and last is not None and not last.name < item.name:
+            raise ResultsError(
+                f"Batch request {self.request_id}: its results in the bucket cannot be read: the feature "
+                f"{item.name!r} is listed twice, or names are not in order."
+            )
+        return item
+
+    def _execution(self) -> Source | None:
+        """The execution database, None before its first upload."""
+        return self._file(execution_url(self.url, self.request_id), execution.source)
+
+    def _manifest(self) -> Source | None:
+        """The manifest, None before analysis has ended."""
+        return self._file(manifest_url(self.url, self.request_id), manifest.source)
+
+    def _file(self, url: str, source: Any) -> Source | None:
+        if url not in self._files:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="sentinelhub-results-"))
+                self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+            try:
+                path = self._reader.fetch(url, self._folder)
+            except ResultsError as err:
+                raise ResultsError(f"Batch request {self.request_id}: {err}") from err
+            self._files[url] = None if path is None else source(path, self.request_id, url)
+        return self._files[url]
+
+
+def _feature(name: str, paths: dict[str, str], state: FeatureState) -> Feature:
+    return Feature(name, state.status, state.tile_status, paths, state.no_data, state.delivered, state.error)

@@ -1,0 +1,228 @@
+"""Reading objects from the user's bucket, blocking: the triggerer calls this in a thread.
+
+For a real S3 we use boto3 (extra `s3`), not fsspec with s3fs. boto3 comes with the Amazon provider, so most Airflow
+installations have it, in a version of their choice; s3fs would bring aiobotocore, which pins botocore to a narrow range
+that boto3 has to follow. boto3 does nothing but block, which is what a thread wants, while s3fs keeps an event loop of
+its own beside the triggerer's. And it takes `endpoint_url`, which Copernicus Data Space and other services with the S3
+protocol need.
+
+A *mount* takes the place of S3: a folder, or an fsspec URL, below which `s3://bucket/key` lies at `bucket/key`. fsspec
+itself comes with Airflow.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from airflow_sentinelhub.exceptions import ResultsError, SettingsError
+
+_NOTHING = ("NoSuchKey", "404", "NotFound")
+_DENIED = ("403", "401", "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken")
+
+
+class BucketReader:
+    """Fetches objects by their URL. Nothing is connected to before the first one.
+
+    :param mount: folder or fsspec URL that stands for all buckets, instead of S3.
+    :param key, secret, token: S3 credentials; without a key, boto3 looks for some where it usually does (environment,
+        instance role).
+    :param region: of the bucket; :param endpoint_url: of an S3 service other than Amazon's.
+    :param addressing_style: `path` or `virtual`; by default `path` with an endpoint_url, else boto3's choice.
+    """
+
+    def __init__(
+        self,
+        *,
+        mount: str | None = None,
+        key: str | None = None,
+        secret: str | None = None,
+        token: str | None = None,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        addressing_style: str | None = None,
+    ) -> None:
+        self.mount = mount
+        self.region = region
+        self.endpoint_url = endpoint_url
+        self._keys = (key, secret, token)
+        self._style = addressing_style or ("path" if endpoint_url else "auto")
+        self._made: Any = None
+
+    def __repr__(self) -> str:
+        return f"BucketReader({self._service})"
+
+    def fetch(self, url: str, folder: Path) -> Path | None:
+        """Copy an object into the folder, under the last part of its name; None if there is no such object.
+
+        :raises ResultsError: the bucket does not exist, cannot be reached, or may not be read.
+        :raises SettingsError: a library is missing, or the URL is none of a bucket.
+        """
+        bucket, key = _parts(url)
+        target = folder / key.rpartition("/")[2]
+        if self.mount is None:
+            return self._fetch_s3(url, bucket, key, target)
+        if "://" in self.mount:
+            return self._fetch_fsspec(url, f"{_slash(self.mount)}{bucket}/{key}", target)
+        source = Path(self.mount) / bucket / key
+        try:
+            return Path(shutil.copyfile(source, target))
+        except (FileNotFoundError, NotADirectoryError):
+            if not Path(self.mount).is_dir():
+                raise ResultsError(f"{url} cannot be read: there is no folder {self.mount}.") from None
+            return None
+        except OSError as err:
+            raise ResultsError(f"{url} cannot be read from {source}: {err.strerror}.") from None
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """URLs of the objects whose URL begins with `prefix`, such as `s3://bucket/folder/`, in order."""
+        bucket, key = _parts(prefix, key_needed=False)
+        scheme = prefix.partition("://")[0]
+        if self.mount is None:
+            yield from self._list_s3(prefix, bucket, key)
+            return
+        if "://" in self.mount:
+            raise SettingsError(f"{self.mount} cannot be listed; only folders and S3 can.")
+        root = Path(self.mount) / bucket
+        for path in sorted(path for path in root.rglob("*") if path.is_file()):
+            url = f"{scheme}://{bucket}/{path.relative_to(root).as_posix()}"
+            if url.startswith(prefix):
+                yield url
+
+    # S3
+
+    def _fetch_s3(self, url: str, bucket: str, key: str, target: Path) -> Path | None:
+        if not url.startswith("s3://"):
+            raise SettingsError(
+                f"{url} is not in S3; set bucket_mount in the Sentinel Hub connection, for example to "
+                f"'{url.partition('://')[0]}://', to read it through fsspec."
+            )
+        client, errors = self._client()
+        try:
+            body = client.get_object(Bucket=bucket, Key=key)["Body"]
+            with target.open("wb") as file:
+                shutil.copyfileobj(body, file, 1 << 20)
+            return target
+        except errors.ClientError as err:
+            if err.response.get("Error", {}).get("Code") in _NOTHING:
+                return None
+            raise self._refused(url, err) from None
+        except errors.BotoCoreError as err:
+            raise self._lost(url, err) from None
+        except OSError as err:
+            raise ResultsError(f"{url} cannot be copied to {target.parent}: {err.strerror}.") from None
+
+    def _list_s3(self, prefix: str, bucket: str, key: str) -> Iterator[str]:
+        client, errors = self._client()
+        try:
+            for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
+                for item in page.get("Contents", ()):
+                    yield f"s3://{bucket}/{item['Key']}"
+        except errors.ClientError as err:
+            raise self._refused(prefix, err) from None
+        except errors.BotoCoreError as err:
+            raise self._lost(prefix, err) from None
+
+    def _client(self) -> tuple[Any, Any]:
+        """boto3's client and its errors."""
+        if self._made is None:
+            boto3, config, errors = (_load(name) for name in ("boto3", "botocore.config", "botocore.exceptions"))
+            key, secret, token = self._keys
+            settings = config.Config(
+                connect_timeout=10,
+                read_timeout=60,
+                retries={"max_attempts": 3, "mode": "standard"},
+                s3={"addressing_style": self._style},
+            )
+            try:
+                # A session of our own: the default one is shared, and not made for several threads.
+                client = boto3.session.Session().client(
+                    "s3",
+                    aws_access_key_id=key or None,
+                    aws_secret_access_key=secret or None,
+                    aws_session_token=token or None,
+                    region_name=self.region or None,
+                    endpoint_url=self.endpoint_url or None,
+                    config=settings,
+                )
+            except (ValueError, errors.BotoCoreError) as err:
+                raise SettingsError(f"The bucket's connection cannot be used: {err}.") from None
+            self._made = client, errors
+        found: tuple[Any, Any] = self._made
+        return found
+
+    @property
+    def _service(self) -> str:
+        return self.mount or self.endpoint_url or f"S3 ({self.region or 'default region'})"
+
+    def _refused(self, url: str, err: Any) -> ResultsError:
+        said = err.response.get("Error", {})
+        code, status = str(said.get("Code", "")), err.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if code == "NoSuchBucket":
+            return ResultsError(f"{url} cannot be read: there is no such bucket at {self._service}.")
+        if code in _DENIED or status in (401, 403):
+            return ResultsError(
+                f"{url} cannot be read: {self._service} denied access ({code}); check the keys of the bucket's "
+                "connection, and that they have s3:GetObject and s3:ListBucket (without the latter a missing object "
+                "is denied too)."
+            )
+        if code in ("PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"):
+            return ResultsError(
+                f"{url} cannot be read: the bucket is in another region than {self._service}; set region_name in "
+                "the bucket's connection."
+            )
+        return ResultsError(f"{url} cannot be read: {self._service} answered {status} {code}.")
+
+    def _lost(self, url: str, err: Any) -> ResultsError:
+        kind = type(err).__name__
+        if kind in ("NoCredentialsError", "PartialCredentialsError"):
+            return ResultsError(
+                f"{url} cannot be read: there are no S3 credentials; name a connection of type aws that holds them "
+                "(aws_conn_id)."
+            )
+        return ResultsError(f"{url} cannot be read: {self._service} cannot be reached ({kind}).")
+
+    # Mounts by URL
+
+    def _fetch_fsspec(self, url: str, address: str, target: Path) -> Path | None:
+        fsspec = _load("fsspec")
+        try:
+            system, path = fsspec.core.url_to_fs(address)
+            system.invalidate_cache()
+            system.get_file(path, str(target))
+            return target
+        except (FileNotFoundError, NotADirectoryError):
+            target.unlink(missing_ok=True)
+            return None
+        except ImportError as err:
+            raise SettingsError(f"{address} needs a library that is not installed: {err}.") from None
+        except (OSError, ValueError) as err:
+            raise ResultsError(f"{url} cannot be read from {address} ({type(err).__name__}).") from None
+
+
+def _parts(url: str, key_needed: bool = True) -> tuple[str, str]:
+    """Bucket and key of a URL."""
+    scheme, found, rest = url.partition("://")
+    bucket, _, key = rest.partition("/")
+    if not found or not scheme or not bucket or (key_needed and not key.rpartition("/")[2]) or ".." in rest.split("/"):
+        raise SettingsError(f"{url!r} is not the URL of an object in a bucket, such as s3://bucket/path/file.")
+    return bucket, key
+
+
+def _slash(mount: str) -> str:
+    return mount if mount.endswith("/") else mount + "/"
+
+
+def _load(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as err:
+        if err.name is None or not name.startswith(err.name.partition(".")[0]):
+            raise
+        raise SettingsError(
+            f"Reading results from the bucket needs {err.name}: pip install 'airflow-sentinelhub[s3]' (or the Amazon "
+            "provider, which has it)."
+        ) from None

@@ -1,0 +1,110 @@
+"""The execution database: what became of each feature. Pure readers over a local file.
+
+Table `features(id INTEGER, name TEXT, status TEXT, error TEXT, delivered BOOLEAN)`; `status` is PENDING, DONE or FATAL;
+DONE with "No data" in `error` means that there was nothing; `delivered` that the outputs are in the bucket (the
+service's documentation). A DONE request may hold FATAL features: nothing but this file says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_sentinelhub.results._sqlite import Source, opened, require
+
+_TABLE = "features"
+_COLUMNS = ("name", "status", "error", "delivered")
+_NO_DATA = "No data"
+_WORDS = {"FATAL": "FAILED"}
+
+
+@dataclass(frozen=True)
+class FeatureState:
+    """What became of a feature. `status` may be a word that we do not know."""
+
+    name: str
+    status: str
+    error: str | None = None
+    delivered: bool = False
+
+    @property
+    def no_data(self) -> bool:
+        """It is done, and there was nothing to deliver."""
+        return self.status == "DONE" and self.error is not None and _NO_DATA.lower() in self.error.lower()
+
+    @property
+    def tile_status(self) -> str:
+        """The status in the words that v1 has for tiles; a word that we do not know stays as it is.
+
+        DONE is PROCESSED when the outputs are there, or when there is nothing to deliver; PROCESSING until then.
+        """
+        if self.status == "DONE":
+            return "PROCESSED" if self.delivered or self.no_data else "PROCESSING"
+        return _WORDS.get(self.status, self.status)
+
+
+def source(path: Path, request_id: str, url: str = "") -> Source:
+    """The file, for the readers below."""
+    return Source(path, "execution database", request_id, url)
+
+
+def read_states(file: Source) -> Iterator[FeatureState]:
+    """All features, ordered by name, one at a time.
+
+    :raises ResultsError: the file cannot be read.
+    """
+    with opened(file) as database:
+        require(file, database, _TABLE, _COLUMNS)
+        for row in database.execute(
+            f"SELECT name, status, error, delivered FROM {_TABLE} ORDER BY name COLLATE BINARY"
+        ):
+            yield _state(*row)
+
+
+def count_states(file: Source) -> dict[str, int]:
+    """How many features there are by status, in the service's words (PENDING, DONE, FATAL)."""
+    return _summed((state.status, count) for state, count in _groups(file))
+
+
+def count_tiles(file: Source) -> dict[str, int]:
+    """How many features there are by status, in v1's words for tiles (PENDING, PROCESSING, PROCESSED, FAILED)."""
+    return _summed((state.tile_status, count) for state, count in _groups(file))
+
+
+def failed_names(file: Source, limit: int | None = None) -> list[str]:
+    """Names of the features that failed for good, in order, at most so many."""
+    with opened(file) as database:
+        require(file, database, _TABLE, _COLUMNS)
+        rows = database.execute(
+            f"SELECT name FROM {_TABLE} WHERE status = 'FATAL' ORDER BY name COLLATE BINARY LIMIT ?",
+            (-1 if limit is None else limit,),
+        )
+        return [str(name) for (name,) in rows]
+
+
+def _groups(file: Source) -> Iterator[tuple[FeatureState, int]]:
+    """Kinds of states and how many features are in each: one pass over the table, whatever its size."""
+    with opened(file) as database:
+        require(file, database, _TABLE, _COLUMNS)
+        rows = database.execute(
+            f"SELECT status, error LIKE '%{_NO_DATA}%', delivered, count(*) FROM {_TABLE} GROUP BY 1, 2, 3"
+        )
+        for status, no_data, delivered, count in rows:
+            yield _state("", status, _NO_DATA if no_data else None, delivered), int(count)
+
+
+def _state(name: object, status: object, error: object, delivered: object) -> FeatureState:
+    return FeatureState(
+        name=str(name),
+        status="UNKNOWN" if status is None else str(status),
+        error=None if error is None or error == "" else str(error),
+        delivered=str(delivered).lower() in ("1", "true"),
+    )
+
+
+def _summed(pairs: Iterator[tuple[str, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for word, count in pairs:
+        found[word] = found.get(word, 0) + count
+    return found

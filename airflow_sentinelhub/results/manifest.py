@@ -1,0 +1,90 @@
+"""The feature manifest: which features there are and where their outputs go. Pure readers over a local file.
+
+A GeoPackage with tables `feature_<crs-id>`; columns `fid`, `outputId`, `identifier`, `path`, `width`, `height`,
+`geometry`; one row for each feature AND output (the service's documentation). For zarr `path` is that of the store.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from airflow_sentinelhub.results._sqlite import Source, columns_of, opened, quoted
+
+_COLUMNS = ("identifier", "outputId", "path", "width", "height")
+_TABLE = re.compile(r"feature_(\d+)")
+
+
+@dataclass(frozen=True)
+class ManifestFeature:
+    """A tile or a feature of the user's GeoPackage.
+
+    :param paths: URL of each output by its id; :param width, height: pixels of the outputs, with buffers.
+    :param crs: EPSG code.
+    """
+
+    name: str
+    paths: dict[str, str] = field(default_factory=dict)
+    width: int | None = None
+    height: int | None = None
+    crs: int | None = None
+
+
+def source(path: Path, request_id: str, url: str = "") -> Source:
+    """The file, for the readers below."""
+    return Source(path, "feature manifest", request_id, url)
+
+
+def read_manifest(file: Source) -> Iterator[ManifestFeature]:
+    """All features, ordered by name, one at a time.
+
+    :raises ResultsError: the file cannot be read.
+    """
+    with opened(file) as database:
+        tables = _tables(file, database)
+        parts = (
+            f"SELECT identifier, outputId, path, width, height, {crs} FROM {quoted(name)}"
+            for name, crs in tables.items()
+        )
+        rows = database.execute(" UNION ALL ".join(parts) + " ORDER BY 1 COLLATE BINARY")
+        for name, group in groupby(rows, key=lambda row: str(row[0])):
+            yield _feature(name, group)
+
+
+def count_features(file: Source) -> int:
+    """How many features there are, by name."""
+    with opened(file) as database:
+        parts = (f"SELECT identifier FROM {quoted(name)}" for name in _tables(file, database))
+        rows = database.execute(f"SELECT count(DISTINCT identifier) FROM ({' UNION ALL '.join(parts)})")
+        return int(rows.fetchone()[0])
+
+
+def _feature(name: str, rows: Iterator[Any]) -> ManifestFeature:
+    paths: dict[str, str] = {}
+    last: Any = (None,) * 6
+    for last in rows:
+        paths[str(last[1])] = str(last[2])
+    _, _, _, width, height, crs = last
+    return ManifestFeature(name, paths, _whole(width), _whole(height), _whole(crs))
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _tables(file: Source, database: sqlite3.Connection) -> dict[str, int]:
+    """The feature tables and the EPSG codes in their names."""
+    names = [str(name) for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    found = {name: int(match[1]) for name in names if (match := _TABLE.fullmatch(name))}
+    if not found:
+        raise file.error("it has another schema, without a table 'feature_<crs>'.")
+    for name in found:
+        missing = [column for column in _COLUMNS if column not in columns_of(database, name)]
+        if missing:
+            raise file.error(f"it has another schema: table {name!r} has no column {', '.join(missing)}.")
+    return found
