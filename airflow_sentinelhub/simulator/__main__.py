@@ -54,6 +54,10 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
+def _pace(speed: float) -> str:
+    return "real time" if speed == 1 else "frozen" if speed == 0 else f"{speed:g} times as fast as real time"
+
+
 def _text(simulator: Simulator, speed: float) -> str:
     return f"""Sentinel Hub simulator, serving until Ctrl+C
 
@@ -62,7 +66,7 @@ def _text(simulator: Simulator, speed: float) -> str:
   client id      {simulator.client_id}
   client secret  {simulator.client_secret}
   buckets        {simulator.as_dict().get("s3_endpoint") or simulator.bucket_dir}
-  speed          {speed:g} simulated seconds in a second
+  clock          {_pace(speed)}
 
 Airflow connection:
   export AIRFLOW_CONN_SENTINELHUB_DEFAULT='{simulator.airflow_connection_uri}'
@@ -87,9 +91,9 @@ def main(argv: list[str] | None = None) -> int:
     except SimulatorError as problem:
         print(problem, file=sys.stderr)
         return 2
-    # Uvicorn ends gracefully on these signals, then raises them once more for whoever handled them before: us, calmly.
+    # Uvicorn handles these itself once it runs, and raises them again at its end. Ours serve for before and after.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, lambda *_: simulator.stop())
     print(
         json.dumps(simulator.as_dict()) if arguments.output == "json" else _text(simulator, arguments.speed), flush=True
     )

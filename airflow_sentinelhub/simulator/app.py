@@ -100,6 +100,7 @@ def make_server(world: World) -> uvicorn.Server:
         make_app(world),
         http=CuttableProtocol,
         ws="none",
+        loop="asyncio",
         lifespan="on",
         log_level="warning",
         access_log=False,

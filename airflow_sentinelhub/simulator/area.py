@@ -103,9 +103,11 @@ def _polygon(geometry: Any, max_vertices: int | None) -> BaseGeometry:
         vertices = int(shapely.get_num_coordinates(polygon))
     except (TypeError, ValueError, IndexError, AttributeError, shapely.errors.ShapelyError) as error:
         raise AreaError("geometry->coordinates", "geometry holds no valid coordinates.") from error
+    if polygon.is_empty:
+        raise AreaError("geometry->coordinates", "geometry holds no valid coordinates.")
     if max_vertices is not None and vertices > max_vertices:
         raise AreaError("geometry", f"The geometry has {vertices} vertices, more than the {max_vertices} allowed.")
-    if polygon.is_empty or not polygon.is_valid:
+    if not polygon.is_valid:
         raise AreaError("geometry", f"The geometry is not valid: {shapely.is_valid_reason(polygon)}.")
     return polygon
 

@@ -92,9 +92,11 @@ def _force(world: World, call: Call) -> Json:
     if not isinstance(number, str) or number not in world.jobs:
         raise ValueError(f"There is no request {number}.")
     job = world.jobs[number]
-    possible = {"v1": ("DONE", "PARTIAL", "FAILED", "CANCELED"), "v2": ("DONE", "FAILED", "STOPPED")}[job.generation]
+    possible = {"v1": ["FAILED", "CANCELED"], "v2": ["FAILED", "STOPPED"]}[job.generation]
+    if job.status(world.now) == "PARTIAL":
+        possible.append("DONE")
     if status not in possible:
-        raise ValueError(f"A request of {job.generation} can be forced to be {', '.join(possible)}, not {status}.")
+        raise ValueError(f"The request can be forced to be {' or '.join(possible)}, not {status}.")
     reason = body.get("reason", "UNHEALTHY" if status == "STOPPED" else None)
     if reason not in ((None,) if status != "STOPPED" else ("OUT_OF_PU", "USER_ACTION", "UNHEALTHY")):
         raise ValueError(f"{reason} is no reason for {status}.")

@@ -11,6 +11,16 @@ from typing import Any
 from .ledger import STUCK_ROUNDS_TO_FAIL, generator
 from .replies import Reply, error_body, html
 
+# These are used up when a run or an analysis really begins, not by a call that only asked for it.
+AT_WORK = ("fail_tiles", "stuck_tiles", "fail_analysis")
+# Where a kind hits when the order names no path: calls of the API, or those that begin the work in question.
+_PATHS = {
+    "lag": r"^(?!.*/token$)",
+    "expire_tokens": r"^(?!.*/token$)",
+    "fail_tiles": r"/(start|restartpartial)$",
+    "stuck_tiles": r"/(start|restartpartial)$",
+    "fail_analysis": r"/(analyse|start)$",
+}
 # Of these at most one hits a call, since each decides what the client gets. All others combine freely.
 ANSWERS = ("status", "html", "truncate", "drop_before", "drop_after")
 # Options of each kind with their defaults. ``when``: before the effect (nothing happens) or after it.
@@ -77,7 +87,7 @@ def parse(number: str, order: Any) -> Fault:
     if unknown:
         known = ", ".join(KINDS[kind]) or "none"
         raise ValueError(f"A fault of kind {kind} has no option {sorted(unknown)[0]!r}; its options are: {known}.")
-    path, method, times = order.get("path", ""), order.get("method"), order.get("times", 1)
+    path, method, times = order.get("path") or _PATHS.get(kind, ""), order.get("method"), order.get("times", 1)
     try:
         re.compile(path)
     except (TypeError, re.error) as error:

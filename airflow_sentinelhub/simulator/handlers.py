@@ -55,12 +55,17 @@ def read_create_body(call: Call) -> Json:
 
 def _object(content: bytes) -> Json:
     try:
-        body = json.loads(content)
+        body = json.loads(content, parse_constant=_refuse_constant)
     except ValueError:
         raise Refusal(error(400, "Request body is not valid JSON.")) from None
     if not isinstance(body, dict):
         raise Refusal(error(400, "Request body should be a JSON object."))
     return body
+
+
+def _refuse_constant(name: str) -> None:
+    """NaN and Infinity, which Python reads and JSON does not know."""
+    raise ValueError(name)
 
 
 def _form(call: Call) -> dict[str, bytes]:

@@ -76,7 +76,8 @@ class Ledger:
 def _codes(times: Times, at: float, window: slice) -> Codes:
     run, start, finish = times.run, times.start[window], times.finish[window]
     codes = np.full(len(start), PENDING, dtype=np.int8)
-    codes[at >= start - run.lead] = SCHEDULED
+    # A microsecond of grace, since start was reckoned as begin plus lead.
+    codes[at >= start - run.lead - 1e-6] = SCHEDULED
     codes[at >= start] = PROCESSING
     for index in np.flatnonzero((times.stuck[window] > 0) & (at >= start)).tolist():
         if _waits_between_rounds(at - float(start[index]), int(times.stuck[window][index]), run):

@@ -255,7 +255,7 @@ def _cut(job: Job, at: float, terms: Terms) -> Job:
     runs = tuple(
         replace(run, cut=at) if run is job.runs[-1] and (run.cut is None or run.cut > at) else run
         for run in job.runs
-        if run.begin <= at
+        if run.begin < at
     )
     job = job.changed(runs=runs)
     if job.analysis is None or not runs:

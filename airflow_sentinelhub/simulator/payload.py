@@ -68,7 +68,7 @@ def without_nulls(value: Any) -> Any:
 def check_process_request(
     body: Json, findings: Findings, max_vertices: int, bounds_required: bool = True, output_required: bool = False
 ) -> list[Json]:
-    """``processRequest``; returns its responses as far as they can be read."""
+    """``processRequest``; returns the responses, each with ``identifier`` and ``format.type`` (None if unreadable)."""
     request = findings.child(body, "", "processRequest", dict)
     if request is None:
         return []
@@ -124,19 +124,18 @@ def _check_responses(output: Json, where: str, findings: Findings) -> list[Json]
                 f"{where}->{name}", f"{name} cannot be given, the size follows from the grid and its resolution."
             )
     responses = findings.child(output, where, "responses", list, required=False) or []
-    readable = [response for response in responses if isinstance(response, dict)]
-    if len(readable) < len(responses):
-        findings.add(f"{where}->responses", "Each response must be an object.")
-    for index, response in enumerate(readable):
+    read: list[Json] = []
+    for index, response in enumerate(responses):
         path = f"{where}->responses->{index}"
+        name = findings.child(response, path, "identifier", str, required=False)
         form = findings.child(response, path, "format", dict)
         kind = findings.child(form, f"{path}->format", "type", str) if form is not None else None
         if kind is not None and kind not in EXTENSIONS:
             findings.add(f"{path}->format->type", f"Unsupported format {kind}.")
-    identifiers = [response.get("identifier", "default") for response in readable]
-    if len(set(map(str, identifiers))) < len(identifiers):
+        read.append({"identifier": name or "default", "format": {"type": kind}})
+    if len({response["identifier"] for response in read}) < len(read):
         findings.add(f"{where}->responses", "The identifiers of the responses must differ.")
-    return readable or [{"identifier": "default", "format": {"type": "image/tiff"}}]
+    return read or [{"identifier": "default", "format": {"type": "image/tiff"}}]
 
 
 def check_grid(settings: Any, where: str, findings: Findings) -> Grid | None:
@@ -168,9 +167,7 @@ def check_raster_output(output: Json, where: str, responses: list[Json], finding
         findings.child(output, where, name, bool, required=False)
     collects = bool(output.get("createCollection")) or output.get("collectionId") is not None
     cog = output.get("cogOutput") is True
-    kinds = {
-        response.get("format", {}).get("type") for response in responses if response.get("identifier") != "userdata"
-    }
+    kinds = {response["format"]["type"] for response in responses if response["identifier"] != "userdata"}
     if "zarr/array" in kinds:
         findings.add(where, "Outputs of type zarr/array need a zarr output.")
     if cog and kinds - {"image/tiff", None}:
@@ -193,13 +190,13 @@ def check_zarr(
         findings.add(f"{where}->group->zarr_format", "zarr_format must be 2.")
     if grid is not None and grid.family == "utm":
         findings.add(where, "Zarr output is supported for WGS84 and LAEA grids only.")
-    if any(response.get("format", {}).get("type") != "zarr/array" for response in responses):
+    if any(response["format"]["type"] != "zarr/array" for response in responses):
         findings.add("processRequest->output->responses", "With zarr output all responses must be of type zarr/array.")
     common = findings.child(output, where, "arrayParameters", dict, required=False) or {}
     overrides = findings.child(output, where, "arrayOverrides", dict, required=False) or {}
     side = grid.pixels(resolution) if grid is not None and is_number(resolution) and resolution > 0 else None
     for response in responses:
-        name = response.get("identifier", "default")
+        name = response["identifier"]
         own = overrides.get(name)
         array = {**common, **(own if isinstance(own, dict) else {})}
         missing = [key for key in ("dtype", "chunks", "order", "fill_value") if key not in array]

@@ -27,8 +27,8 @@ _OUTPUT_DEFAULTS: Json = {
 }
 
 
-def check(body: Json, collections: Container[str], max_vertices: int) -> tuple[Json, Findings]:
-    """The body as the service will echo it, and what is wrong with the one that was sent."""
+def check(body: Json, collections: Container[str], max_vertices: int) -> Findings:
+    """What is wrong with the body."""
     findings = Findings()
     body = without_nulls(body)
     responses = check_process_request(body, findings, max_vertices)
@@ -49,7 +49,7 @@ def check(body: Json, collections: Container[str], max_vertices: int) -> tuple[J
     else:
         _check_raster(body, given, responses, findings)
         _check_collection(body.get("output"), collections, findings)
-    return _echo(body, settings), findings
+    return findings
 
 
 def _grid_settings(body: Json) -> Any:
@@ -106,26 +106,13 @@ def is_uuid(text: Any) -> bool:
         return False
 
 
-def _echo(body: Json, settings: Any) -> Json:
-    echo: Json = {}
-    if isinstance(body.get("processRequest"), dict):
-        echo["processRequest"] = echoed_process_request(body["processRequest"]) if _readable(body) else {}
-    echo["tilingGrid"] = settings
-    if isinstance(body.get("output"), dict):
-        output = body["output"]
-        echo["output"] = {**{k: v for k, v in output.items() if k not in _OUTPUT_DEFAULTS}, **_with_defaults(output)}
-    for name in ("bucketName", "zarrOutput", "description"):
-        if name in body:
-            echo[name] = body[name]
-    return echo
-
-
-def _with_defaults(output: Json) -> Json:
-    return {name: output.get(name, default) for name, default in _OUTPUT_DEFAULTS.items()}
-
-
-def _readable(body: Json) -> bool:
-    given = body["processRequest"].get("input")
-    bounds = given.get("bounds") if isinstance(given, dict) else None
-    geometry = bounds.get("geometry") if isinstance(bounds, dict) else None
-    return isinstance(bounds, dict) and (geometry is None or {"type", "coordinates"} <= set(geometry))
+def echo(body: Json) -> Json:
+    """A checked body as it comes back: in the order and with the defaults of the service."""
+    body = without_nulls(body)
+    shown: Json = {
+        "processRequest": echoed_process_request(body["processRequest"]),
+        "tilingGrid": _grid_settings(body),
+    }
+    if "output" in body:
+        shown["output"] = {**_OUTPUT_DEFAULTS, **body["output"]}
+    return shown | {name: body[name] for name in ("bucketName", "zarrOutput", "description") if name in body}

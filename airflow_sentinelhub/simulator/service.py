@@ -37,8 +37,6 @@ class Service:
         world = self.world
         world.tick()
         hits = faults.select(world.faults.values(), call.method, call.path)
-        for fault in hits.values():
-            world.keep_fault(fault.used())
         if "expire_tokens" in hits:
             world.set_counter("revoked", world.counters["tokens"])
         lag = float(hits["lag"].options["seconds"]) if "lag" in hits else 0.0
@@ -47,6 +45,11 @@ class Service:
         real: Reply | None = None
         if "drop_before" not in hits and (made is None or made.options["when"] == "after"):
             real = self._really(call, hits)
+        # What was to go wrong at work is used up, and named, only when the work has begun.
+        idle = () if real is not None and real.effect is not None else faults.AT_WORK
+        hits = {kind: fault for kind, fault in hits.items() if kind not in idle}
+        for fault in hits.values():
+            world.keep_fault(fault.used())
         sent = faults.answer(made) if made is not None else real
         if "drop_before" in hits or "drop_after" in hits:
             sent = None

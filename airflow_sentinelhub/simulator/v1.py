@@ -69,9 +69,11 @@ def find_v1(context: Context) -> Job:
 
 def post_request(context: Context) -> Reply:
     world = context.world
-    body, findings = payload_v1.check(read_create_body(context.call), world.collections, world.settings.max_vertices)
+    body = read_create_body(context.call)
+    findings = payload_v1.check(body, world.collections, world.settings.max_vertices)
     if findings.found:
         return violations(findings.found)
+    body = payload_v1.echo(body)
     job = create(context, "v1", body)
     if body.get("output", {}).get("createCollection"):
         number = new_collection(world, body.get("description") or job.id, body)
@@ -121,7 +123,7 @@ def put_request(context: Context) -> Reply:
         if not isinstance(body["output"], dict):
             return violations([("output", "output has a wrong type.")])
         number = body["output"].get("collectionId")
-        if number is not None and number not in world.collections:
+        if number is not None and (not isinstance(number, str) or number not in world.collections):
             return violations([("output->collectionId", f"Batch collection {number} does not exist.")])
         members["output"] = {**job.body_at(now).get("output", {}), "collectionId": number}
     job = job.changed(edits=(*job.edits, Edit(now, members)))

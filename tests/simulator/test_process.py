@@ -1,0 +1,285 @@
+"""The simulator as a process of its own: command line, signals, and what a SIGKILL leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import httpx
+import pytest
+
+from airflow_sentinelhub.simulator import Simulator, SimulatorError
+from airflow_sentinelhub.simulator.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "airflow_sentinelhub.simulator", *arguments]
+
+
+@contextmanager
+def running(*arguments: str, expect: int = 0) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    process = subprocess.Popen(
+        command("--output", "json", *arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        first = process.stdout.readline()
+        assert first, process.stderr.read() if process.stderr else ""
+        yield process, json.loads(first)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == expect, errors
+        assert "Traceback" not in errors
+
+
+def login(info: dict[str, Any]) -> httpx.Client:
+    form = {"grant_type": "client_credentials", "client_id": info["client_id"], "client_secret": info["client_secret"]}
+    token = httpx.post(info["token_url"], data=form).json()["access_token"]
+    return httpx.Client(base_url=info["url"], headers={"Authorization": f"Bearer {token}"})
+
+
+BODY = {
+    "processRequest": {
+        "input": {"bounds": {"bbox": [8.9, 41.9, 9.3, 42.3]}, "data": [{"type": "sentinel-2-l2a"}]},
+        "evalscript": "//VERSION=3\nfunction setup() {}\nfunction evaluatePixel() {}",
+    },
+    "tilingGrid": {"id": 1, "resolution": 10},
+    "bucketName": "maps",
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_is_and_ends_cleanly(number: int) -> None:
+    with running("--speed", "600", "--seed", "7") as (process, info):
+        assert set(info) == {"url", "token_url", "client_id", "client_secret", "airflow_connection_uri", "bucket_dir"}
+        uri = urlsplit(info["airflow_connection_uri"])
+        assert uri.scheme == "sentinelhub"
+        assert (unquote(uri.username or ""), unquote(uri.password or "")) == (info["client_id"], info["client_secret"])
+        assert f"{uri.path.strip('/')}://{uri.hostname}:{uri.port}" == info["url"]
+        assert parse_qs(uri.query)["token_url"] == [info["token_url"]]
+        assert login(info).get("/batch/v2/process").status_code == 200
+        process.send_signal(number)
+        assert process.wait(timeout=20) == 0
+        assert not Path(info["bucket_dir"]).exists(), "a temporary folder is removed"
+
+
+def test_text_is_for_people() -> None:
+    process = subprocess.Popen(command("--speed", "600"), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(11)]
+    process.terminate()
+    assert process.wait(timeout=20) == 0
+    text = "".join(lines)
+    assert text.startswith("Sentinel Hub simulator")
+    assert "600 times as fast" in text
+    assert "export AIRFLOW_CONN_SENTINELHUB_DEFAULT='sentinelhub://" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--set", "colour=1"], "There is no setting 'colour'"),
+        (["--set", "action_lag"], "--set takes NAME=VALUE"),
+        (["--set", "action_lag=fast"], "--set takes NAME=VALUE"),
+        (["--token-lifetime", "-1"], "token_lifetime cannot be"),
+        (["--speed", "-1"], "speed is a number of 0 or more"),
+        (["--host", "nowhere.invalid"], "cannot listen on nowhere.invalid"),
+        (["--port", "99999"], "cannot listen on 127.0.0.1"),
+    ],
+)
+def test_what_it_cannot_do_is_one_sentence(arguments: list[str], sentence: str) -> None:
+    result = subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert result.returncode == 2
+    assert sentence in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert result.stdout == ""
+
+
+def test_a_taken_port() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        result = subprocess.run(command("--port", port), cwd=ROOT, capture_output=True, text=True, timeout=30)
+        with pytest.raises(SimulatorError, match="already in use"):
+            Simulator(port=int(port)).start()
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"The simulator cannot listen on 127.0.0.1 port {port}: Address already in use;"
+        " take another, or 0 for a free one.\n"
+    )
+
+
+def test_nothing_is_lost_by_a_kill(tmp_path: Path) -> None:
+    options = ["--state", str(tmp_path / "state"), "--bucket-dir", str(tmp_path / "buckets"), "--speed", "0"]
+    with running(*options, expect=-signal.SIGKILL) as (process, info):
+        client = login(info)
+        httpx.post(f"{info['url']}/_simulator/settings", json={"balance": 5000})
+        httpx.post(f"{info['url']}/_simulator/faults", json={"kind": "drop_after", "path": "/start$", "times": 2})
+        path = f"/api/v1/batch/process/{client.post('/api/v1/batch/process', json=BODY).json()['id']}"
+        client.post("/api/v1/batch/collections", json={"name": "c", "s3Bucket": "maps"})
+        with pytest.raises(httpx.TransportError):
+            client.post(f"{path}/start")
+        httpx.post(f"{info['url']}/_simulator/clock", json={"step": 100})
+        reads = ["journal", "requests", "settings", "faults", "clock"]
+        before = [httpx.get(f"{info['url']}/_simulator/{name}").json() for name in reads]
+        shown = client.get(path).json()
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    with running(*options, "--port", info["url"].rpartition(":")[2]) as (_, again):
+        assert again == info
+        # The old token is still good.
+        assert client.get(path).json() == shown
+        assert shown["userAction"] == "START"
+        assert len(client.get("/api/v1/batch/collections").json()["data"]) == 1
+        after = [httpx.get(f"{info['url']}/_simulator/{name}").json() for name in reads]
+        kept = len(before[0]["calls"])
+        assert after[0]["calls"][:kept] == before[0]["calls"]
+        assert after[1:] == before[1:]
+        assert after[3]["faults"][0]["times"] == 1
+        assert after[1]["requests"][0]["billed_starts"] == 1
+        httpx.post(f"{info['url']}/_simulator/clock", json={"step": 3600})
+        assert client.get(path).json()["status"] == "DONE"
+        # New things get new names.
+        assert client.post("/api/v1/batch/process", json=BODY).json()["id"] != shown["id"]
+
+
+def test_every_reply_was_on_disk_first(tmp_path: Path) -> None:
+    """Killed while many create, in the middle of whatever it was doing: who got an id finds the request again."""
+    options = ["--state", str(tmp_path / "state"), "--bucket-dir", str(tmp_path / "buckets")]
+    created: list[str] = []
+    with running(*options, expect=-signal.SIGKILL) as (process, info):
+        client = login(info)
+
+        def create() -> None:
+            try:
+                while True:
+                    created.append(client.post("/api/v1/batch/process", json=BODY).json()["id"])
+            except httpx.HTTPError:
+                return
+
+        threads = [threading.Thread(target=create) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        for thread in threads:
+            thread.join(timeout=20)
+    assert len(created) > 20
+    with running(*options) as (_, info):
+        kept = {one["id"] for one in httpx.get(f"{info['url']}/_simulator/requests").json()["requests"]}
+        journal = httpx.get(f"{info['url']}/_simulator/journal").json()["calls"]
+    assert set(created) <= kept
+    assert kept == {call["request_id"] for call in journal if call["effect"] == "created"}
+
+
+def test_time_goes_on_while_nobody_can_reach_it(tmp_path: Path) -> None:
+    with Simulator(state=tmp_path, speed=1000) as simulator:
+        before = simulator.clock()["seconds"]
+    time.sleep(0.2)
+    with Simulator(state=tmp_path) as simulator:
+        assert simulator.clock()["speed"] == 1000
+        assert simulator.clock()["seconds"] >= before + 200
+
+
+class TestStore:
+    def test_half_a_line_is_no_call(self, tmp_path: Path) -> None:
+        store = Store(tmp_path)
+        store.append([("a", "1", {"x": 1}), ("a", "2", None)])
+        store.append([("b", "", [1, 2])])
+        store.close()
+        with (tmp_path / "state.jsonl").open("ab") as file:
+            file.write(b'[["a", "3", ')
+        assert Store(tmp_path).load() == [("a", "1", {"x": 1}), ("a", "2", None), ("b", "", [1, 2])]
+
+    def test_replacing_is_whole(self, tmp_path: Path) -> None:
+        store = Store(tmp_path)
+        store.append([("a", "1", 1)])
+        store.replace([("a", "2", 2)])
+        store.append([("a", "3", 3)])
+        assert Store(tmp_path).load() == [("a", "2", 2), ("a", "3", 3)]
+        assert [file.name for file in tmp_path.iterdir()] == ["state.jsonl"]
+        assert (tmp_path / "state.jsonl").stat().st_mode & 0o077 == 0, "nobody else reads it"
+
+    def test_without_a_folder_nothing_is_kept(self) -> None:
+        store = Store(None)
+        store.append([("a", "1", 1)])
+        store.replace([("a", "1", 1)])
+        assert store.load() == []
+
+
+def test_it_imports_nothing_of_the_package_and_little_at_first() -> None:
+    code = """
+import sys
+import airflow_sentinelhub.simulator
+heavy = {'numpy', 'shapely', 'pyproj', 'starlette', 'uvicorn', 'airflow', 'requests', 'httpx'} & set(sys.modules)
+assert not heavy, heavy
+with airflow_sentinelhub.simulator.Simulator() as simulator:
+    simulator.requests()
+ours = {name for name in sys.modules if name.startswith('airflow_sentinelhub.')}
+others = {name for name in ours if not name.startswith('airflow_sentinelhub.simulator')}
+assert not others, others
+assert 'airflow' not in sys.modules
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_missing_extra_is_one_sentence() -> None:
+    code = """
+import sys
+sys.modules['shapely'] = None
+from airflow_sentinelhub.simulator.__main__ import main
+sys.exit(main([]))
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2
+    assert result.stderr == "The simulator needs shapely: pip install 'airflow-sentinelhub[simulator]'.\n"
+
+
+class TestInProcess:
+    def test_before_it_is_started(self) -> None:
+        with pytest.raises(SimulatorError, match="not been started"):
+            Simulator().url  # noqa: B018
+
+    def test_the_port_is_free_again(self) -> None:
+        with Simulator() as simulator:
+            port = simulator.port
+        with Simulator(port=port) as simulator:
+            assert simulator.port == port
+
+    def test_settings_of_the_constructor(self) -> None:
+        with Simulator(speed=0, action_lag=1) as simulator:
+            assert simulator.settings()["action_lag"] == 1
+            simulator.settings(action_lag=3)
+            simulator.reset()
+            assert simulator.settings()["action_lag"] == 1
+        with pytest.raises(SimulatorError, match="There is no setting"):
+            Simulator(colour=1).start()
+
+    def test_the_seed_decides(self) -> None:
+        def ids(seed: int) -> tuple[str, str]:
+            with Simulator(speed=0, seed=seed) as simulator:
+                return simulator.client_id, login(simulator.as_dict()).post("/api/v1/batch/process", json=BODY).json()[
+                    "id"
+                ]
+
+        assert ids(1) == ids(1)
+        assert ids(1)[0] != ids(2)[0]
+        assert ids(1)[1] != ids(2)[1]
