@@ -138,7 +138,9 @@ class Cluster:
         while state not in ENDED:
             self.check()
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{dag_id} has not ended after {timeout:g} s\n{self.report(dag_id, run_id)}")
+                raise TimeoutError(
+                    f"{dag_id} has not ended after {timeout:g} s\n{self.report(dag_id, run_id, processes=True)}"
+                )
             # First the run, then its tasks: so the last look shows how they ended.
             state = self.dag_run_state(dag_id, run_id)
             now = {(found.task_id, found.map_index): found for found in self.task_instances(dag_id, run_id)}
@@ -208,7 +210,7 @@ class Cluster:
         files = sorted(folder.glob("attempt=*.log*"))
         return [said.text for file in files for said in log_lines(file.read_text(errors="replace"))]
 
-    def report(self, dag_id: str, run_id: str, lines: int = 30, processes: bool = True) -> str:
+    def report(self, dag_id: str, run_id: str, lines: int = 30, processes: bool = False) -> str:
         """Everything that helps to see why a run did not end well."""
         parts = []
         with contextlib.suppress(Exception):

@@ -103,7 +103,7 @@ def demo(options: argparse.Namespace) -> int:
             print(f"  {'deferrals':<14} {story.deferrals}\n  {'took':<14} {clock.seconds:.0f} s", flush=True)
             problem = verdict(requests, tasks)
             if problem:
-                print(f"\n{cluster.report(options.dag_id, run_id, processes=False)}\n\n{problem}", file=sys.stderr)
+                print(f"\n{cluster.report(options.dag_id, run_id)}\n\n{problem}", file=sys.stderr)
     return 1 if problem else 0
 
 

@@ -13,6 +13,12 @@ from dev.cluster import Cluster
 from dev.simulator import Simulator
 
 ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = "sentinelhub_ndvi_corsica"
+EXAMPLES = [(batch_api, deferrable) for batch_api in ("v1", "v2") for deferrable in (True, False)]
+
+
+def example_id(batch_api: str, deferrable: bool) -> str:
+    return f"{EXAMPLE}_{batch_api}_{'deferrable' if deferrable else 'plain'}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,8 +44,8 @@ def ended_by_sigterm() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def simulator(ended_by_sigterm: None) -> Iterator[Simulator]:
-    """A job of ten minutes takes ten seconds: long enough that tasks really wait for it."""
-    with Simulator(speed=60) as simulator:
+    """A job of ten minutes takes half a minute: long enough that tasks really wait for it, on 2.11 too."""
+    with Simulator(speed=20) as simulator:
         yield simulator
 
 
@@ -48,8 +54,19 @@ def e2e_dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The DAGs of these tests and the examples, in one folder as Airflow wants it."""
     folder = tmp_path_factory.mktemp("dags")
     for source in (ROOT / "tests" / "e2e" / "dags", ROOT / "example_dags"):
-        if source.exists():
-            shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for batch_api, deferrable in EXAMPLES:
+        name = example_id(batch_api, deferrable)
+        text = (folder / f"{EXAMPLE}.py").read_text()
+        arguments = f'{{"deferrable": {deferrable}, "batch_api": "{batch_api}"}}'
+        # The same DAG, but for its name and what the connection and the environment decide otherwise.
+        for old, new in (
+            (f'dag_id="{EXAMPLE}"', f'dag_id="{name}"'),
+            ('default_args={"deferrable": DEFERRABLE}', f"default_args={arguments}"),
+        ):
+            assert old in text, f"the example DAG no longer says {old}"
+            text = text.replace(old, new)
+        (folder / f"{name}.py").write_text(text)
     return folder
 
 

@@ -12,7 +12,7 @@ def test_deferred_tasks_alone_and_mapped(cluster: Cluster) -> None:
 
     state = cluster.wait("deferring", run_id, timeout=240, on_change=seen.append)
 
-    assert state == "success", cluster.report("deferring", run_id)
+    assert state == "success", cluster.report("deferring", run_id, processes=True)
     found = cluster.task_instances("deferring", run_id)
     assert [(one.name, one.state, one.try_number) for one in found] == [
         ("first", "success", 1),
@@ -41,5 +41,5 @@ def test_a_triggerer_that_is_killed_and_started_again(cluster: Cluster) -> None:
         if "triggerer" in cluster.down and first and first.state == "deferred":
             cluster.start("triggerer")
 
-    assert cluster.dag_run_state("deferring", run_id) == "success", cluster.report("deferring", run_id)
+    assert cluster.dag_run_state("deferring", run_id) == "success", cluster.report("deferring", run_id, processes=True)
     assert {name: process.pid for name, process in cluster.processes.items() if name != "triggerer"} == others
