@@ -83,7 +83,8 @@ def settings_from(
         raise SettingsError(
             f"{where} has no {what}; create an OAuth client in the Sentinel Hub dashboard and enter it."
         )
-    name = (host or "aws-eu").strip().rstrip("/")
+    name = (host or "aws-eu").strip()
+    name = name if name.endswith("://") else name.rstrip("/")
     if name.lower() in DEPLOYMENTS:
         base_url, token_url = DEPLOYMENTS[name.lower()]
     elif "." in name or ":" in name or name == "localhost" or port:
@@ -98,8 +99,7 @@ def settings_from(
         )
     token_url = str(extra.get("token_url") or token_url)
     for label, url in (("host", base_url), ("token_url", token_url)):
-        parts = urlsplit(url)
-        if parts.scheme not in ("https", "http") or not parts.hostname:
+        if not _is_url(url):
             raise SettingsError(f"{where}: {label} {url!r} is not an http(s) URL.")
     batch_api = str(extra.get("batch_api") or "v2")
     if batch_api not in BATCH_APIS:
@@ -110,7 +110,9 @@ def settings_from(
     try:
         timeout = float(extra.get("timeout") or 60)
     except (TypeError, ValueError):
-        raise SettingsError(f"{where}: timeout is {extra.get('timeout')!r}; it must be a number of seconds.") from None
+        timeout = 0
+    if not 0 < timeout < float("inf"):
+        raise SettingsError(f"{where}: timeout is {extra.get('timeout')!r}; it must be a number of seconds above 0.")
     return Settings(
         base_url=base_url,
         token_url=token_url,
@@ -122,6 +124,14 @@ def settings_from(
         bucket_mount=extra.get("bucket_mount") or None,
         conn_id=conn_id,
     )
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        return False
 
 
 def _token_url_of(base_url: str) -> str:
