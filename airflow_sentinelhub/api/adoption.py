@@ -56,30 +56,35 @@ def choose(found: Sequence[Snapshot], mark: Mark) -> Decision:
     | failed, cancelled | start anew | start anew |
 
     Of several requests that could be adopted the oldest is, started ones first; the rest, never started, are removed.
-    A request of a *later* round belongs to a try that came after this one: it is adopted like one of the same round,
-    so that an old copy of a task that outlives a clear never starts another job beside the new try.
+    A request of a *later* round belongs to a try that came after this one: it is adopted whatever its job, and never
+    removed, so that an old copy of a task that outlives a clear never starts another job beside the new try.
 
     A request that an earlier round has made and a later one has adopted counts as the later one's (`_owned`).
     """
     owned = _owned(found, mark)
     started = [(job, its) for job, its in owned if job.started and not job.status.is_final and not job.ending]
     waiting = [(job, its) for job, its in owned if not job.started and not job.ending and not job.status.is_final]
+    later = [its for _, its in waiting if its.round > mark.round and its.job != mark.job]
     same = tuple(job for job, its in waiting if its.job == mark.job)
-    changed = tuple(job for job, its in waiting if its.job != mark.job)
+    changed = tuple(job for job, its in waiting if its.job != mark.job and its.round <= mark.round)
 
     for job, its in started:
-        litter = tuple(other for other, _ in waiting)
         if its.job == mark.job:
-            return Decision(Plan.ADOPT, job, litter, "it is running")
+            return Decision(Plan.ADOPT, job, same + changed, "it is running")
         if its.round >= mark.round:
-            return Decision(Plan.ADOPT, job, litter, "it is running, though the job has changed since it was started")
-        return Decision(Plan.REPLACE, job, litter, "the job has changed since the task was cleared")
+            why = "it is running, though the job has changed since it was started"
+            return Decision(Plan.ADOPT, job, same + changed, why)
+        return Decision(Plan.REPLACE, job, changed, "the job has changed since the task was cleared")
     for job, its in owned:
         if its.round >= mark.round and job.status in (BatchRequestStatus.DONE, BatchRequestStatus.PARTIAL):
             return Decision(Plan.ADOPT, job, same + changed, f"it is {job.status} already")
     for job, _ in owned:
         if job.ending:
             return Decision(Plan.AWAIT_END, job, changed, "it is being cancelled")
+    if later:
+        wanted = max(later, key=lambda its: its.round).job
+        heir = next(job for job, its in waiting if its.job == wanted)
+        return Decision(Plan.ADOPT, heir, (), "a later try of this task has made it")
     if same:
         return Decision(Plan.ADOPT, same[0], same[1:] + changed, "it has not been started yet")
     return Decision(Plan.CREATE, None, changed, "the job has changed" if changed else "")
@@ -100,12 +105,3 @@ def _owned(found: Sequence[Snapshot], mark: Mark) -> list[tuple[Snapshot, Mark]]
 def notes_about(found: Sequence[Snapshot], request_id: str) -> tuple[Snapshot, ...]:
     """The notes about this request."""
     return tuple(job for job in found if (its := mark_of(job.description)) and its.adopts == request_id)
-
-
-def after_creating(found: Sequence[Snapshot], created: Snapshot, mark: Mark) -> Decision:
-    """The second look, after this try has created `created`: copies of a task that created at once take the oldest."""
-    known = list(found)
-    if all(job.request_id != created.request_id for job in known):
-        known.append(replace(created))
-    decision = choose(known, mark)
-    return decision if decision.plan is Plan.ADOPT and decision.request else Decision(Plan.ADOPT, created)

@@ -6,16 +6,26 @@ Nothing here does I/O or knows the time; see `call.py`. Calls that bill are made
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from airflow_sentinelhub.api.adoption import Decision, Plan, after_creating, choose, notes_about
-from airflow_sentinelhub.api.call import PATIENT, Call, Flow, Note, Now, Patience, Sleep, exchange
+from airflow_sentinelhub.api.adoption import Decision, Plan, choose, notes_about
+from airflow_sentinelhub.api.call import Call, Flow, Note, Now, Sleep, exchange
 from airflow_sentinelhub.api.generations import Generation
 from airflow_sentinelhub.api.marker import Mark, mark_of, marked
-from airflow_sentinelhub.api.paging import Page
+from airflow_sentinelhub.api.reading import (
+    AFTER_AMBIGUOUS,
+    LAGGING_LIST,
+    current,
+    find,
+    read,
+    read_patiently,
+    seen,
+    walk,
+)
 from airflow_sentinelhub.api.snapshot import Snapshot, snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from airflow_sentinelhub.api.verdict import fate
@@ -30,43 +40,26 @@ from airflow_sentinelhub.exceptions import (
     UnreachableError,
 )
 
-T = TypeVar("T")
-
-NEW_REQUEST_404 = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
-"""Seconds between looks at a request that is answered with 404: read and write databases of the service are out of
-sync for up to minutes after a create (seen in production)."""
-
-LAGGING_LIST = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
-"""Seconds between looks at a list until it shows the request that was just created."""
-
-AFTER_AMBIGUOUS = (1.0, 2.0, 5.0, 10.0, 20.0)
-"""Seconds between looks at what became of a call whose reply was lost."""
-
-PAGE_LIMIT = 100
-"""Pages of 100 requests that the search for a marker walks at the most where the service cannot search."""
+__all__ = [
+    "Found",
+    "analyse_once",
+    "count_restart",
+    "end",
+    "find",
+    "find_or_create",
+    "read",
+    "read_patiently",
+    "restart_failed",
+    "start_once",
+    "walk",
+]
 
 AMBIGUOUS = (UnreachableError, ServerError)
-
-
-def read(api: Generation, request_id: str, patience: Patience = PATIENT) -> Flow[Snapshot]:
-    """One reading of the request."""
-    request = yield from exchange(api.get(request_id), patience)
-    return snapshot(request)
-
-
-def read_patiently(api: Generation, request_id: str) -> Flow[Snapshot]:
-    """A reading that gives the service a minute to know a request that it has just created."""
-    return (yield from _despite_404(lambda: read(api, request_id), request_id))
-
-
-def _despite_404(attempt: Callable[[], Flow[T]], request_id: str) -> Flow[T]:
-    for pause in NEW_REQUEST_404:
-        try:
-            return (yield from attempt())
-        except NotFoundError:
-            yield Note(f"Sentinel Hub does not know batch request {request_id} (yet); looking again in {pause:.0f} s")
-            yield Sleep(pause)
-    return (yield from attempt())
+LAG = 30.0
+"""Seconds by which a reading may be behind what the service itself knows."""
+_NOT_STARTED = re.compile(r"userAction from (NONE|ANALYSE) to")
+_NOT_PARTIAL = "Only requests with status PARTIAL"
+ROUNDS_OF_LOOKING = 8
 
 
 def analyse_once(api: Generation, request_id: str) -> Flow[Snapshot]:
@@ -105,28 +98,17 @@ def _act_once(
             return job
         try:
             yield from exchange(action(request_id))
-            return (yield from _seen(api, request_id, asked)) or job
+            return (yield from seen(api, request_id, asked)) or job
         except AMBIGUOUS as err:
             yield Note(f"Whether the {word} of {request_id} arrived is not known ({err}); looking it up", warning=True)
             refused = err
         except (BadRequestError, NotFoundError, ConflictError) as err:
             yield Note(f"The {word} of {request_id} was refused ({err}); looking at it again", warning=True)
             refused = err
-        job = (yield from _seen(api, request_id, asked)) or (yield from read_patiently(api, request_id))
+        job = (yield from seen(api, request_id, asked)) or (yield from read_patiently(api, request_id))
     if asked(job) or refused is None:
         return job
     raise refused
-
-
-def _seen(api: Generation, request_id: str, asked: Callable[[Snapshot], bool]) -> Flow[Snapshot | None]:
-    """A reading that shows the action, waiting for lagging reads for about half a minute; None if none did."""
-    for pause in (0.0, *AFTER_AMBIGUOUS):
-        if pause:
-            yield Sleep(pause)
-        job = yield from read_patiently(api, request_id)
-        if asked(job):
-            return job
-    return None
 
 
 def count_restart(api: Generation, job: Snapshot) -> Flow[None]:
@@ -145,7 +127,8 @@ def restart_failed(api: Generation, request_id: str) -> Flow[Snapshot]:
     """Process the failed tiles of a PARTIAL request again (v1). **This bills** the tiles that are processed again.
 
     A request that became DONE by itself, or that somebody has restarted, is left as it is: the 400 of the service
-    means "look again". After the service has accepted, the status may say PARTIAL for minutes: trust the reply.
+    means "look again". The status may say PARTIAL for minutes after a restart: the service's reply is trusted, be it
+    that it has accepted, or that the request is not PARTIAL any more.
 
     :raises JobError: the request is in a state that has nothing to restart.
     """
@@ -157,21 +140,15 @@ def restart_failed(api: Generation, request_id: str) -> Flow[Snapshot]:
         raise _nothing_to_restart(job)
     try:
         yield from exchange(api.restart(request_id))
-    except BadRequestError as err:
-        yield Note(f"The restart of {request_id} was refused ({err.reason}); looking at it again", warning=True)
+    except (BadRequestError, *AMBIGUOUS) as err:
+        yield Note(f"The restart of {request_id} was refused or its reply lost ({err}); looking at it", warning=True)
         for pause in (0.0, *AFTER_AMBIGUOUS):
             yield Sleep(pause)
             job = yield from read_patiently(api, request_id)
             if job.status != S.PARTIAL:
                 return job
-        raise
-    except AMBIGUOUS as err:
-        yield Note(f"Whether the restart of {request_id} arrived is not known ({err}); looking it up", warning=True)
-        for pause in AFTER_AMBIGUOUS:
-            yield Sleep(pause)
-            job = yield from read_patiently(api, request_id)
-            if job.status != S.PARTIAL:
-                return job
+        if isinstance(err, BadRequestError) and _NOT_PARTIAL in err.reason:
+            return job  # the service knows better than its lagging reads: somebody has restarted it, or it is DONE
         raise
     return job
 
@@ -189,25 +166,30 @@ def end(api: Generation, request_id: str, *, poll_interval: float = 5.0, attempt
     """Cancel (v1) or stop (v2) the request, and wait until that has taken effect. Returns the last reading.
 
     v2 refuses to stop a request whose start has not taken effect yet (400): the stop is sent again until it is taken.
-    A v2 request that nobody has started cannot be stopped and need not be: it bills nothing.
+    It also refuses where nobody has started the request, which then need not be ended: it bills nothing. A reading
+    that shows no start may lag behind one, so that is believed only once the service itself says so, or for `LAG`.
 
     :raises JobError: it has not ended after `attempts` looks.
     """
-    accepted = False
+    accepted, refused_for = False, 0.0
     job = yield from read_patiently(api, request_id)
     for _ in range(attempts):
-        if job.status.is_final or (api.restart is None and not job.started and not job.ending):
+        if job.status.is_final:
             return job
         if not accepted:
             try:
                 yield from exchange(api.end(request_id))
                 accepted = True
                 yield Note(f"Asked Sentinel Hub to {api.end_word} batch request {request_id}")
-            except (BadRequestError, NotFoundError) as err:
+            except (BadRequestError, NotFoundError, ConflictError) as err:
+                idle = not job.started and not job.ending
+                if idle and (_NOT_STARTED.search(err.reason) or refused_for >= LAG):
+                    return job
+                refused_for += poll_interval
                 yield Note(f"The {api.end_word} of {request_id} was refused for now ({err}); trying again")
         yield Sleep(poll_interval)
         job = yield from read_patiently(api, request_id)
-    if job.status.is_final:
+    if job.status.is_final or (not accepted and not job.started and not job.ending):
         return job
     raise JobError(
         f"Batch request {request_id} is still {job.status} long after the {api.end_word} was asked for. "
@@ -215,41 +197,6 @@ def end(api: Generation, request_id: str, *, poll_interval: float = 5.0, attempt
         request_id=request_id,
         snapshot=job,
     )
-
-
-def walk(list_page: Callable[[str | None], Call[Page[T]]], stop: Callable[[T], bool] | None = None) -> Flow[list[T]]:
-    """All items of a list, up to the first for which `stop` says so, PAGE_LIMIT pages at the most."""
-    items: list[T] = []
-    token: str | None = None
-    for _ in range(PAGE_LIMIT):
-        page: Page[T] = yield from exchange(list_page(token))
-        for item in page.items:
-            if stop and stop(item):
-                return items
-            items.append(item)
-        token = page.next_token
-        if token is None:
-            return items
-    yield Note(f"Stopped reading a list after {PAGE_LIMIT} pages", warning=True)
-    return items
-
-
-def find(api: Generation, identity: str, since: datetime | None) -> Flow[list[Snapshot]]:
-    """The requests that carry this identity, newest first.
-
-    v1 is searched; v2 has no search, so its list is walked from the newest back to `since`.
-    """
-
-    def page(token: str | None) -> Call[Page[Any]]:
-        query = {"search": identity} if api.search else {}
-        return api.list(sort="created:desc", viewtoken=token, **query)
-
-    def too_old(request: Any) -> bool:
-        return not api.search and since is not None and request.created is not None and request.created < since
-
-    requests = yield from walk(page, too_old)
-    jobs = [snapshot(request) for request in requests]
-    return [job for job in jobs if (mark := mark_of(job.description)) and mark.identity == identity]
 
 
 @dataclass(frozen=True)
@@ -271,37 +218,72 @@ def find_or_create(
 ) -> Flow[Found]:
     """The one request of this task: a remembered one, one that carries the marker, or a new one. Never bills.
 
+    After a create it looks again before it goes on, so that copies of this task which create at the same time agree.
+
     :param payload: the job as the generation takes it; the marker is put into its description.
     :param since: no request of this task is older than this (bounds the walk through v2's list).
     :param remembered: id that an earlier try of the same round has stored.
     """
-    if remembered:
-        try:
-            job = yield from read(api, remembered)
-            decision = choose([job], mark)
-            if decision.plan is Plan.ADOPT and mark_of(job.description):
-                return Found(job, True, decision.why)
-        except NotFoundError:
-            yield Note(f"The remembered batch request {remembered} does not exist any more; looking for others")
+    if remembered and (known := (yield from _recall(api, remembered, mark))):
+        return known
+    words = {**payload, "description": marked(payload.get("description"), mark)}
+    created: Snapshot | None = None
     ended: dict[str, Snapshot] = {}
-    for _ in range(6):
-        found = yield from _current(api, (yield from find(api, mark.identity, since)), ended)
+    for _ in range(ROUNDS_OF_LOOKING):
+        found = yield from current(api, (yield from _listed(api, mark, since, created)), ended)
+        if created is not None and all(job.request_id != created.request_id for job in found):
+            found.append(created)
         decision = choose(found, mark)
         if decision.plan is Plan.CREATE:
-            created = yield from _create(api, {**payload, "description": marked(payload.get("description"), mark)})
-            yield from _remove(api, decision.remove)
-            if created is None:
-                continue  # the reply was lost: look for it
-            chosen = yield from _second_look(api, created, mark, since)
-            return Found(chosen, chosen.request_id != created.request_id, "a copy of this task made it")
+            yield from _remove(api, decision.remove, end_too=True)
+            created = yield from _create(api, words, mark, {job.request_id for job in found})
+            continue
         job = _of(decision)
-        yield from _remove(api, decision.remove)
+        yield from _remove(api, decision.remove, end_too=decision.plan is not Plan.ADOPT)
         if decision.plan is Plan.ADOPT:
             yield from _claim(api, job, payload, mark, found)
-            return Found(job, True, decision.why)
+            mine = created is not None and created.request_id == job.request_id
+            return Found(job, not mine, "" if mine else decision.why)
         yield Note(f"Batch request {job.request_id} of this task: {decision.why}; waiting for its end", warning=True)
         ended[job.request_id] = yield from end(api, job.request_id)
-    raise JobError("No request could be settled on for this task after six rounds of looking; nothing was started.")
+    raise JobError(
+        f"No request could be settled on for this task in {ROUNDS_OF_LOOKING} rounds of looking; nothing was started."
+    )
+
+
+def _of(decision: Decision) -> Snapshot:
+    assert decision.request is not None
+    return decision.request
+
+
+def _recall(api: Generation, request_id: str, mark: Mark) -> Flow[Found | None]:
+    """The remembered request, if it is one to go on with. It belongs to this round, whatever its marker says."""
+    try:
+        job = yield from read(api, request_id)
+    except NotFoundError:
+        yield Note(f"The remembered batch request {request_id} does not exist any more; looking for others")
+        return None
+    its = mark_of(job.description)
+    if its is None or its.identity != mark.identity:
+        return None
+    mine = replace(job, description=marked(job.description, replace(its, round=max(its.round, mark.round))))
+    decision = choose([mine], mark)
+    return Found(job, True, decision.why) if decision.plan is Plan.ADOPT else None
+
+
+def _listed(api: Generation, mark: Mark, since: datetime | None, created: Snapshot | None) -> Flow[list[Snapshot]]:
+    """This task's requests by the list, which lags. Once it shows our own new one, it shows all older ones too."""
+    found: list[Snapshot] = yield from find(api, mark.identity, since)
+    if created is None:
+        return found
+    for pause in LAGGING_LIST:
+        if any(job.request_id == created.request_id for job in found):
+            return found
+        yield Sleep(pause)
+        found = yield from find(api, mark.identity, since)
+    if all(job.request_id != created.request_id for job in found):
+        yield Note(f"The list of requests still does not show {created.request_id}; going on with it", warning=True)
+    return found
 
 
 def _claim(api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark, found: list[Snapshot]) -> Flow[None]:
@@ -330,75 +312,48 @@ def _claim(api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark, 
         )
 
 
-def _of(decision: Decision) -> Snapshot:
-    assert decision.request is not None
-    return decision.request
-
-
-def _current(api: Generation, found: list[Snapshot], ended: dict[str, Snapshot]) -> Flow[list[Snapshot]]:
-    """The found requests as they are now: lists lag behind, so those not at their end are read again."""
-    jobs: list[Snapshot] = []
-    for job in found:
-        if job.request_id in ended:
-            jobs.append(ended[job.request_id])
-        elif job.status.is_final:
-            jobs.append(job)
-        else:
-            try:
-                jobs.append((yield from read_patiently(api, job.request_id)))
-            except NotFoundError:
-                continue  # deleted meanwhile
-    return jobs
-
-
-def _create(api: Generation, payload: dict[str, Any]) -> Flow[Snapshot | None]:
-    """Create; None if the reply was lost and whether the request exists has to be looked up."""
+def _create(api: Generation, payload: dict[str, Any], mark: Mark, known: set[str]) -> Flow[Snapshot | None]:
+    """Create; None if the reply was lost, and the list has been watched for the request as long as it may lag."""
     try:
-        request = yield from exchange(api.create(payload))
-        return snapshot(request)
+        return snapshot((yield from exchange(api.create(payload))))
     except RateLimitError:
         raise
     except AMBIGUOUS as err:
         yield Note(f"Whether the batch request was created is not known ({err}); looking for it", warning=True)
-        mark = mark_of(payload["description"])
-        assert mark is not None
-        before = yield Now()
-        for pause in AFTER_AMBIGUOUS:
-            yield Sleep(pause)
-            if (yield from find(api, mark.identity, datetime.fromtimestamp(before - 600).astimezone())):
-                return None
-        yield Note("It was not created; creating it again (which is free)", warning=True)
-        return None
+    before = yield Now()
+    for pause in AFTER_AMBIGUOUS:
+        yield Sleep(pause)
+        found = yield from find(api, mark.identity, datetime.fromtimestamp(before - 600).astimezone())
+        if any(job.request_id not in known for job in found):
+            return None
+    yield Note("It was not created; creating it again (which is free)", warning=True)
+    return None
 
 
-def _second_look(api: Generation, created: Snapshot, mark: Mark, since: datetime | None) -> Flow[Snapshot]:
-    """Agree with copies of this task that created at the same time: everyone takes the oldest.
+def _remove(api: Generation, jobs: tuple[Snapshot, ...], *, end_too: bool) -> Flow[None]:
+    """Take never started requests away, so that nobody starts them any more.
 
-    The list is read until it shows our own request: then it shows all older ones too.
+    :param end_too: where one cannot be deleted (the service refuses because somebody has acted on it meanwhile, or
+        knows no delete at all), end it. v2 cannot end what has not been analysed: that is left, and bills nothing.
     """
-    found: list[Snapshot] = []
-    for pause in LAGGING_LIST:
-        if pause:
-            yield Sleep(pause)
-        found = yield from find(api, mark.identity, since)
-        if any(job.request_id == created.request_id for job in found):
-            break
-    else:
-        yield Note(f"The list of requests still does not show {created.request_id}; going on with it", warning=True)
-    if len(found) < 2:
-        return created
-    decision = after_creating((yield from _current(api, found, {})), created, mark)
-    yield from _remove(api, decision.remove)
-    return _of(decision)
-
-
-def _remove(api: Generation, jobs: tuple[Snapshot, ...]) -> Flow[None]:
     for job in jobs:
-        if api.delete is None:
-            yield Note(f"Batch request {job.request_id} is left over, never started; it bills nothing")
+        name = f"batch request {job.request_id}, never started"
+        try:
+            if api.delete is not None:
+                yield from exchange(api.delete(job.request_id))
+                yield Note(f"Deleted {name}")
+                continue
+        except NotFoundError:
+            continue
+        except (ApiError, UnreachableError) as err:
+            if not end_too or not isinstance(err, ConflictError):
+                yield Note(f"Could not delete {name}: {err}", warning=True)
+                continue
+        if not end_too or (api.delete is None and job.status == S.CREATED):
+            yield Note(f"Left over: {name}; it bills nothing")
             continue
         try:
-            yield from exchange(api.delete(job.request_id))
-            yield Note(f"Deleted batch request {job.request_id}, which was never started")
+            yield from exchange(api.end(job.request_id))
+            yield Note(f"Asked Sentinel Hub to {api.end_word} batch request {job.request_id}: its job has changed")
         except (ApiError, UnreachableError) as err:
-            yield Note(f"Batch request {job.request_id}, never started, could not be deleted ({err})", warning=True)
+            yield Note(f"Could not {api.end_word} batch request {job.request_id}: {err}", warning=True)

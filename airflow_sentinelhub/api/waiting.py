@@ -11,8 +11,9 @@ from typing import Any
 
 from airflow_sentinelhub.api import batch
 from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, exchange
-from airflow_sentinelhub.api.flows import NEW_REQUEST_404, end, read
+from airflow_sentinelhub.api.flows import end
 from airflow_sentinelhub.api.generations import Generation
+from airflow_sentinelhub.api.reading import NEW_REQUEST_404, read
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.verdict import Outcome, TileGoal, judge, judge_tiles, progress_line
 from airflow_sentinelhub.exceptions import (
@@ -117,8 +118,10 @@ def _wait(one_look: Callable[[], Flow[Waited]], request_id: str, plan: WaitPlan)
                 yield Note(line)
                 said, said_at = line, now
             outcome = last.outcome
+            if outcome is not Outcome.NOT_STARTED:
+                not_started_since = None  # a later reading that looks so may come from a replica that lags
             if outcome is Outcome.NOT_STARTED:
-                not_started_since = not_started_since or now
+                not_started_since = now if not_started_since is None else not_started_since
                 if plan.wait_for_start or now - not_started_since < NOT_STARTED_GRACE:
                     outcome, pause = Outcome.WAITING, min(pause, 10.0) if not plan.wait_for_start else pause
             elif outcome is Outcome.WAITING and over(last.job, plan.max_cost):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api import batch, batch_v2, flows
+from airflow_sentinelhub.api import batch, batch_v2, reading
 from airflow_sentinelhub.api.paging import Page, page_of
 from airflow_sentinelhub.exceptions import ServerError
 from tests.api.feeding import error, feed, ok, page, v1, v2
@@ -60,7 +60,7 @@ def test_a_walk_asks_its_own_path_with_the_next_token() -> None:
     """Links have had another path form than the one that was called since 2026."""
     next_link = {"next": "https://sh.example/batch/v2/process?viewtoken=2&sort=created%3Adesc"}
     fed = feed(
-        flows.walk(lambda token: batch_v2.list_requests(sort="created:desc", viewtoken=token)),
+        reading.walk(lambda token: batch_v2.list_requests(sort="created:desc", viewtoken=token)),
         [ok({"data": [v2(id="1"), v2(id="2")], "links": next_link}), page([v2(id="3")])],
     )
     assert [request.request_id for request in fed.result] == ["1", "2", "3"]
@@ -73,22 +73,22 @@ def test_a_walk_asks_its_own_path_with_the_next_token() -> None:
 
 def test_a_walk_stops_where_it_is_told() -> None:
     fed = feed(
-        flows.walk(lambda token: batch.list_requests(viewtoken=token), lambda request: request.request_id == "2"),
+        reading.walk(lambda token: batch.list_requests(viewtoken=token), lambda request: request.request_id == "2"),
         [page([v1(id="1"), v1(id="2"), v1(id="3")], "3")],
     )
     assert [request.request_id for request in fed.result] == ["1"]
 
 
 def test_a_walk_ends_and_says_so() -> None:
-    fed = feed(flows.walk(lambda token: batch.list_requests(viewtoken=token)), [page([v1()], "1"), ...])
-    assert len(fed.result) == flows.PAGE_LIMIT
+    fed = feed(reading.walk(lambda token: batch.list_requests(viewtoken=token)), [page([v1()], "1"), ...])
+    assert len(fed.result) == reading.PAGE_LIMIT
     assert "100 pages" in fed.warnings[-1]
 
 
 def test_a_page_that_fails_for_good_fails_the_walk() -> None:
     """A list cut short would look like a list without our request."""
     fed = feed(
-        flows.walk(lambda token: batch.list_requests(viewtoken=token)),
+        reading.walk(lambda token: batch.list_requests(viewtoken=token)),
         [page([v1(id="1")], "1"), *[error(500)] * 4],
     )
     assert isinstance(fed.error, ServerError)
