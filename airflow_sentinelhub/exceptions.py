@@ -186,4 +186,4 @@ class OverBudgetError(JobError):
 
 
 class ResultsError(SentinelHubError):
-    """What a job left in the bucket cannot be read: no such bucket, no right to it, or a file that is not (yet) whole."""
+    """What a job left in the bucket cannot be read: no such bucket, no right to it, or a file not whole (yet)."""

@@ -63,7 +63,12 @@ with DAG(
     start = SentinelHubStartBatchOperator(task_id="start", request_id=create.output)
 
     half = SentinelHubBatchTileSensor(
-        task_id="half_of_the_tiles", request_id=create.output, share=0.5, poke_interval=EVERY, timeout=24 * 3600
+        task_id="half_of_the_tiles",
+        request_id=create.output,
+        share=0.5,
+        poke_interval=EVERY,
+        timeout=24 * 3600,
+        aws_conn_id="sentinelhub_bucket",
     )
 
     done = SentinelHubBatchSensor(task_id="done", request_id=create.output, poke_interval=EVERY, timeout=24 * 3600)

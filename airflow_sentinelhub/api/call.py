@@ -1,7 +1,7 @@
 """Calls as values, and the one flow that carries a call through: retry, 429, expired tokens, errors.
 
 A `Call` describes an endpoint's request and does nothing. A flow is a generator: it yields steps (`Send`, `Sleep`,
-`Now`, `Note`, `Renew`), receives what a driver made of each, and returns a result. Two drivers run flows
+`Now`, `Note`, `Work`, `Renew`), receives what a driver made of each, and returns a result. Two drivers run flows
 (`transport/sync.py`, `transport/aio.py`); tests run them by feeding replies, without socket or clock.
 
 How the service behaves is taken from recordings of the live service and from its clients' code:
@@ -115,11 +115,18 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Work:
+    """Call a function that blocks (it reads a bucket), off the event loop; receive what it returns."""
+
+    function: Callable[[], Any]
+
+
+@dataclass(frozen=True)
 class Renew:
     """Forget the access token that was refused; the next call gets a new one."""
 
 
-Step = Send | Sleep | Now | Note | Renew
+Step = Send | Sleep | Now | Note | Work | Renew
 Flow = Generator[Step, Any, R]
 
 

@@ -70,6 +70,11 @@ def _nobody_starts(job: Snapshot, wanted: S) -> bool:
     return False
 
 
+def nothing_to_do(job: Snapshot) -> bool:
+    """v2: the analysis ended in DONE because every output existed already; nothing was started, nothing is billed."""
+    return job.status == S.DONE and job.user_action.value in ("ANALYSE", "NONE")
+
+
 def fate(job: Snapshot | None, generation: str = "") -> str:
     """Whether the request still runs and bills, as a sentence."""
     if job is None:

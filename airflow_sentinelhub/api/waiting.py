@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_sentinelhub.api import batch
-from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, exchange
+from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, Work, exchange
 from airflow_sentinelhub.api.flows import end
 from airflow_sentinelhub.api.generations import Generation
 from airflow_sentinelhub.api.reading import NEW_REQUEST_404, read
@@ -19,6 +19,7 @@ from airflow_sentinelhub.api.verdict import Outcome, TileGoal, judge, judge_tile
 from airflow_sentinelhub.exceptions import (
     NotFoundError,
     RateLimitError,
+    ResultsError,
     SentinelHubError,
     ServerError,
     UnreachableError,
@@ -96,9 +97,11 @@ def monitor(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Fl
     return (yield from _wait(lambda: look_with_counts(api, request_id, target), request_id, plan))
 
 
-def wait_for_tiles(api: Generation, request_id: str, goal: TileGoal, plan: WaitPlan) -> Flow[Waited]:
+def wait_for_tiles(
+    api: Generation, request_id: str, goal: TileGoal, plan: WaitPlan, read_tiles: ReadTiles
+) -> Flow[Waited]:
     """Wait until the tiles are as `goal` says or cannot become so any more."""
-    return (yield from _wait(lambda: look_at_tiles(api, request_id, goal), request_id, plan))
+    return (yield from _wait(lambda: look_at_tiles(api, request_id, goal, read_tiles), request_id, plan))
 
 
 def _wait(one_look: Callable[[], Flow[Waited]], request_id: str, plan: WaitPlan) -> Flow[Waited]:
@@ -130,7 +133,7 @@ def _wait(one_look: Callable[[], Flow[Waited]], request_id: str, plan: WaitPlan)
                 outcome, pause = Outcome.WAITING, min(pause, 10.0)
             if outcome is not Outcome.WAITING:
                 return last
-        except (UnreachableError, ServerError, RateLimitError, NotFoundError) as err:
+        except (UnreachableError, ServerError, RateLimitError, NotFoundError, ResultsError) as err:
             now = yield Now()
             unknown_since = now if unknown_since is None else unknown_since
             if ended := _unknown(err, last, now - unknown_since, plan):
@@ -194,19 +197,22 @@ def line_of(waited: Waited) -> str:
     return line
 
 
-def look_at_tiles(api: Generation, request_id: str, goal: TileGoal) -> Flow[Waited]:
-    """One look at the tiles: as few pages as answer the question.
+ReadTiles = Callable[[Snapshot, "str | None"], "tuple[Mapping[str, int], str | None]"]
+"""Reads a v2 request's tiles from its bucket, blocking: (request, name of one tile) -> (number of tiles by status,
+status of the one tile)."""
 
-    v2 has no tiles to list; its share of completion answers for a share of the tiles, DONE for all of them.
-    """
+
+def look_at_tiles(api: Generation, request_id: str, goal: TileGoal, read_tiles: ReadTiles) -> Flow[Waited]:
+    """One look at the tiles: as few pages as answer the question (v1), or the files in the bucket (v2)."""
     job = yield from read(api, request_id, POLL)
-    if api.name != "v1":
-        enough = goal.share is not None and job.started and (job.share_done or 0) >= goal.share
-        return Waited(Outcome.REACHED if enough else judge(job, "DONE"), job)
-    total = job.tile_count if job.status.value not in ("CREATED", "ANALYSING") else None
+    analysed = job.status.value not in ("CREATED", "ANALYSING")
     tile: str | None = None
-    matching = 0
-    if goal.tile is not None:
+    matching, total = 0, job.tile_count if analysed else None
+    if api.name != "v1":
+        if analysed:
+            counts, tile = yield Work(lambda: read_tiles(job, goal.tile))
+            matching, total = counts.get(goal.status, 0), sum(counts.values())
+    elif goal.tile is not None:
         tile = yield from _one_tile(request_id, goal.tile)
     elif total is not None:
         matching = yield from _count(request_id, goal.status, goal.needed(total))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from airflow_sentinelhub.api.generations import Generation
     from airflow_sentinelhub.hooks.batch import SentinelHubBatch
     from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
+    from airflow_sentinelhub.results.batch import BatchResults
     from airflow_sentinelhub.transport.aio import AsyncDriver
     from airflow_sentinelhub.transport.settings import Settings
     from airflow_sentinelhub.transport.sync import SyncDriver
@@ -89,9 +90,13 @@ class SentinelHubHook(BaseHook):
         """A driver that runs flows in the event loop; the connection is looked up without blocking it."""
         from airflow_sentinelhub.transport.aio import AsyncDriver
 
+        return AsyncDriver(await self.async_settings(), self.log, mask_secret)
+
+    async def async_settings(self) -> Settings:
+        """The settings, looked up without blocking the event loop."""
         if self._settings is None:
             self._settings = _settings(self.sentinelhub_conn_id, await get_async_connection(self.sentinelhub_conn_id))
-        return AsyncDriver(self._settings, self.log, mask_secret)
+        return self._settings
 
     def run(self, flow: Flow[R]) -> R:
         """Run a flow to its end in this thread."""
@@ -119,6 +124,17 @@ class SentinelHubHook(BaseHook):
         from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
 
         return BatchProcessClient(self.run)
+
+    def results(self, request_id: str, aws_conn_id: str | None = None) -> BatchResults:
+        """What a v2 request has left in its bucket: tiles with status and paths.
+
+        :param aws_conn_id: connection of type `aws` that may read the bucket, unless this one has a `bucket_mount`.
+        """
+        from airflow_sentinelhub.api.snapshot import snapshot
+        from airflow_sentinelhub.hooks.storage import bucket_reader, results_of
+
+        reader = bucket_reader(aws_conn_id, self.settings)
+        return results_of(snapshot(self.batch_v2.get_request(request_id)), reader)
 
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and list the tiling grids: (True, ...) if both work, else (False, what is wrong)."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._compat import BaseHook, mask_secret
+from airflow_sentinelhub._compat import BaseHook, get_async_connection, mask_secret
 from airflow_sentinelhub.exceptions import SettingsError
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.jobs import Access
+    from airflow_sentinelhub.api.snapshot import Snapshot
+    from airflow_sentinelhub.api.waiting import ReadTiles
+    from airflow_sentinelhub.results.batch import BatchResults
     from airflow_sentinelhub.results.bucket import BucketReader
     from airflow_sentinelhub.transport.settings import Settings
 
@@ -46,11 +50,23 @@ def bucket_reader(aws_conn_id: str | None, settings: Settings) -> BucketReader:
     """
     from airflow_sentinelhub.results.bucket import BucketReader
 
-    if settings.bucket_mount:
+    if settings.bucket_mount or not aws_conn_id:
         return BucketReader(mount=settings.bucket_mount)
-    if not aws_conn_id:
-        return BucketReader()
-    connection = BaseHook.get_connection(aws_conn_id)
+    return _reader(BaseHook.get_connection(aws_conn_id))
+
+
+async def bucket_reader_in_triggerer(aws_conn_id: str | None, settings: Settings) -> BucketReader:
+    """The same, without blocking the event loop."""
+    from airflow_sentinelhub.results.bucket import BucketReader
+
+    if settings.bucket_mount or not aws_conn_id:
+        return BucketReader(mount=settings.bucket_mount)
+    return _reader(await get_async_connection(aws_conn_id))
+
+
+def _reader(connection: Any) -> BucketReader:
+    from airflow_sentinelhub.results.bucket import BucketReader
+
     extra = connection.extra_dejson
     key = connection.login or extra.get("aws_access_key_id")
     secret = connection.password or extra.get("aws_secret_access_key")
@@ -68,3 +84,26 @@ def bucket_reader(aws_conn_id: str | None, settings: Settings) -> BucketReader:
         endpoint_url=own.get("endpoint_url") or extra.get("endpoint_url"),
         addressing_style=style,
     )
+
+
+def results_of(job: Snapshot, reader: BucketReader) -> BatchResults:
+    """The results of this request, read by this reader."""
+    from airflow_sentinelhub.api.verdict import nothing_to_do
+    from airflow_sentinelhub.exceptions import ResultsError
+    from airflow_sentinelhub.results.batch import BatchResults
+
+    if not job.output_url:
+        raise ResultsError(f"Batch request {job.request_id} names no place for its results, so they cannot be read.")
+    return BatchResults(job.request_id, job.output_url, reader, nothing_to_do=nothing_to_do(job))
+
+
+def read_tiles_by(reader: BucketReader) -> ReadTiles:
+    """How a waiting flow reads the tiles of a v2 request: blocking, from the bucket."""
+
+    def read_tiles(job: Snapshot, wanted: str | None) -> tuple[Mapping[str, int], str | None]:
+        with results_of(job, reader) as results:
+            if wanted is None:
+                return results.counts(), None
+            return {}, next((str(tile["status"]) for tile in results.tiles() if tile["name"] == wanted), None)
+
+    return read_tiles

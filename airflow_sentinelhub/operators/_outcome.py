@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub.exceptions import SentinelHubError
-
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.generations import Generation
     from airflow_sentinelhub.api.snapshot import Snapshot
@@ -65,15 +63,11 @@ def outcome_of(hook: SentinelHubHook, api: Generation, job: Snapshot, aws_conn_i
     restarts = mark.restarts if mark else 0
     if api.name == "v1":
         return _by_tiles(hook, job, restarts)
-    try:
-        results = hook.results(job.request_id, aws_conn_id)
-        counts = results.counts()
-        failed = tuple(results.failed())
-    except SentinelHubError as err:
-        log.warning(
-            "Batch request %s is %s; its tiles could not be checked in the bucket: %s", job.request_id, job.status, err
-        )
+    results = hook.results(job.request_id, aws_conn_id)
+    if not results.checked:
+        log.warning("Its tiles could not be checked in the bucket, so some may have failed: %s", results.reason)
         return Outcome(job, 0, 0, 0, (), job.cost, False, restarts)
+    counts, failed = results.counts(), tuple(results.failed())
     total = sum(counts.values())
     return Outcome(job, total, counts.get("PROCESSED", 0), len(failed), failed, job.cost, True, restarts)
 

@@ -20,6 +20,7 @@ from airflow_sentinelhub.exceptions import (
     JobError,
     NotFoundError,
     RateLimitError,
+    ResultsError,
     SentinelHubError,
     ServerError,
     UnknownStateError,
@@ -127,7 +128,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
             waited = self.hook.run(self._look(request_id))
         except NotFoundError:
             raise
-        except (UnreachableError, ServerError, RateLimitError) as err:
+        except (UnreachableError, ServerError, RateLimitError, ResultsError) as err:
             now = time.time()
             self._unknown_since = self._unknown_since or now
             if now - self._unknown_since >= self.max_unknown_time:
@@ -229,14 +230,22 @@ class SentinelHubBatchTileSensor(_BatchSensor):
     - **On timeout** it fails (or skips, with `soft_fail`), saying whether the request still runs and bills.
     - **On retry** it looks again.
 
-    On v2, which lists no tiles, a share is compared with the share of completion.
+    On v2, which lists no tiles, manifest and execution database are read from the bucket at each poll.
 
     :param tile_status: `PROCESSED`, `FAILED`, ... ; :param tile: name or id of one tile; :param count: at least so
         many; :param share: at least this share, above 0 and up to 1. None of the three: all tiles.
+    :param aws_conn_id: Airflow connection of type `aws` that may read the bucket (v2).
         For the rest see `_BatchSensor`.
     """
 
-    template_fields: Sequence[str] = (*_BatchSensor.template_fields, "tile_status", "tile", "count", "share")
+    template_fields: Sequence[str] = (
+        *_BatchSensor.template_fields,
+        "tile_status",
+        "tile",
+        "count",
+        "share",
+        "aws_conn_id",
+    )
 
     def __init__(
         self,
@@ -245,6 +254,7 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         tile: str | int | None = None,
         count: int | None = None,
         share: float | None = None,
+        aws_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -252,6 +262,7 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         self.tile = tile
         self.count = count
         self.share = share
+        self.aws_conn_id = aws_conn_id
 
     def _goal(self) -> dict[str, Any]:
         return {
@@ -268,10 +279,14 @@ class SentinelHubBatchTileSensor(_BatchSensor):
     def _look(self, request_id: str) -> Flow[Waited]:
         from airflow_sentinelhub.api.verdict import TileGoal
         from airflow_sentinelhub.api.waiting import look_at_tiles
+        from airflow_sentinelhub.hooks.storage import bucket_reader, read_tiles_by
 
-        return look_at_tiles(self.api, request_id, TileGoal(self.tile_status, **self._goal()))
+        reader = bucket_reader(self.aws_conn_id, self.hook.settings)
+        goal = TileGoal(self.tile_status, **self._goal())
+        return look_at_tiles(self.api, request_id, goal, read_tiles_by(reader))
 
     def _trigger(self, **common: Any) -> BaseTrigger:
         from airflow_sentinelhub.triggers.batch import SentinelHubBatchTileTrigger
 
-        return SentinelHubBatchTileTrigger(tile_status=self.tile_status, **self._goal(), **common)
+        goal = {**self._goal(), "tile_status": self.tile_status, "aws_conn_id": self.aws_conn_id}
+        return SentinelHubBatchTileTrigger(**goal, **common)

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Renew, Reply, Send, Sleep, Step
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Renew, Reply, Send, Sleep, Step, Work
 from airflow_sentinelhub.transport.process import IN_FLIGHT, Log, tokens_of, user_agent
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.tokens import Token, TokenCall
@@ -93,6 +93,8 @@ class AsyncDriver:
             return time.time()
         elif isinstance(step, Note):
             self._log.log(logging.WARNING if step.warning else logging.INFO, "%s", step.message)
+        elif isinstance(step, Work):
+            return await asyncio.to_thread(step.function)
         elif isinstance(step, Renew):
             self._tokens.refused(self._used)
         return None

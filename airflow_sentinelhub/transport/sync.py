@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import requests
 from requests_oauthlib import OAuth2
 
-from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Renew, Reply, Send, Sleep, Step
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Renew, Reply, Send, Sleep, Step, Work
 from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.transport.process import IN_FLIGHT, Log, tokens_of, user_agent
 from airflow_sentinelhub.transport.settings import Settings
@@ -79,6 +79,8 @@ class SyncDriver:
             return time.time()
         elif isinstance(step, Note):
             self._log.log(logging.WARNING if step.warning else logging.INFO, "%s", step.message)
+        elif isinstance(step, Work):
+            return step.function()
         elif isinstance(step, Renew):
             self._tokens.refused(self._used)
         return None

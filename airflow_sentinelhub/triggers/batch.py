@@ -87,7 +87,7 @@ class _WaitTrigger(BaseTrigger):
         """Class path and arguments, from which another triggerer builds this trigger again."""
         return f"{type(self).__module__}.{type(self).__qualname__}", self._kwargs()
 
-    def _flow(self, api: Generation, plan: WaitPlan) -> Flow[Waited]:
+    async def _flow(self, api: Generation, plan: WaitPlan) -> Flow[Waited]:
         raise SentinelHubError("A trigger of this kind waits for nothing.")
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -97,7 +97,7 @@ class _WaitTrigger(BaseTrigger):
             if self.cancel_on_kill:
                 warm_up(getattr(self, "task_instance", None))
             driver = await self._hook().async_driver()
-            waited = await driver.run(self._flow(self._api(), self._plan()))
+            waited = await driver.run(await self._flow(self._api(), self._plan()))
             event = event_of(waited, self.request_id, self.memory)
         except SentinelHubError as err:
             event = error_event(err, self.request_id, self.memory)
@@ -164,14 +164,17 @@ class SentinelHubBatchTrigger(_WaitTrigger):
     def _kwargs(self) -> dict[str, Any]:
         return {**super()._kwargs(), "target_status": self.target_status}
 
-    def _flow(self, api: Generation, plan: WaitPlan) -> Flow[Waited]:
+    async def _flow(self, api: Generation, plan: WaitPlan) -> Flow[Waited]:
         from airflow_sentinelhub.api.waiting import wait
 
         return wait(api, self.request_id, self.target_status, plan)
 
 
 class SentinelHubBatchTileTrigger(_WaitTrigger):
-    """Waits until tiles of a request are in a status: one, a number, a share, or all of them."""
+    """Waits until tiles of a request are in a status: one, a number, a share, or all of them.
+
+    :param aws_conn_id: connection that may read the bucket (v2).
+    """
 
     def __init__(
         self,
@@ -180,6 +183,7 @@ class SentinelHubBatchTileTrigger(_WaitTrigger):
         tile: str | None = None,
         count: int | None = None,
         share: float | None = None,
+        aws_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -187,14 +191,18 @@ class SentinelHubBatchTileTrigger(_WaitTrigger):
         self.tile = tile
         self.count = count
         self.share = share
+        self.aws_conn_id = aws_conn_id
 
     def _kwargs(self) -> dict[str, Any]:
         goal = {"tile_status": self.tile_status, "tile": self.tile, "count": self.count, "share": self.share}
-        return {**super()._kwargs(), **goal}
+        return {**super()._kwargs(), **goal, "aws_conn_id": self.aws_conn_id}
 
-    def _flow(self, api: Generation, plan: WaitPlan) -> Flow[Waited]:
+    async def _flow(self, api: Generation, plan: WaitPlan) -> Flow[Waited]:
         from airflow_sentinelhub.api.verdict import TileGoal
         from airflow_sentinelhub.api.waiting import wait_for_tiles
+        from airflow_sentinelhub.hooks.storage import bucket_reader_in_triggerer, read_tiles_by
 
         goal = TileGoal(self.tile_status, self.tile, self.count, self.share)
-        return wait_for_tiles(api, self.request_id, goal, plan)
+        settings = await self._hook().async_settings()
+        reader = await bucket_reader_in_triggerer(self.aws_conn_id, settings)
+        return wait_for_tiles(api, self.request_id, goal, plan, read_tiles_by(reader))
