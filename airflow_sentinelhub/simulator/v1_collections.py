@@ -12,7 +12,14 @@ from .v1_rules import collection_id, uses_collection
 from .world import World
 
 PATH = "/api/v1/batch/collections"
-_BIT_DEPTHS = {"UINT8": 8, "INT8": 8, "UINT16": 16, "INT16": 16, "FLOAT32": 32, "AUTO": 8}
+# Sample types of an evalscript as bit depth and format of a band.
+_BANDS = {
+    "UINT8": {"bitDepth": 8, "sampleFormat": "UINT"},
+    "INT8": {"bitDepth": 8, "sampleFormat": "INT"},
+    "UINT16": {"bitDepth": 16, "sampleFormat": "UINT"},
+    "INT16": {"bitDepth": 16, "sampleFormat": "INT"},
+    "FLOAT32": {"bitDepth": 32, "sampleFormat": "FLOAT"},
+}
 
 
 def new_collection(world: World, name: str, body: Json | None = None, bucket: str = "") -> str:
@@ -39,9 +46,9 @@ def initialise(world: World, job: Job, at: float) -> None:
     number = collection_id(job, at)
     collection = world.collections[str(number)]
     request = job.body["processRequest"]
-    depth = _BIT_DEPTHS.get(sample_type(request["evalscript"]), 8)
+    band = _BANDS.get(sample_type(request["evalscript"]), _BANDS["UINT8"])
     names = [response.get("identifier", "default") for response in responses_of(job.body)]
-    bands = {name: {"bitDepth": depth} for name in names if name != "userdata"}
+    bands = {name: dict(band) for name in names if name != "userdata"}
     data = {"batchData": {"tilingGridId": job.body["tilingGrid"]["id"]}, "additionalData": {"bands": bands}}
     if "batchData" not in collection:
         world.keep_collection(str(number), {**collection, **data})

@@ -417,7 +417,7 @@ class TestCollections:
         assert api.put(path, json={"output": {"collectionId": number}}).json()["output"]["collectionId"] == number
         collection = api.get(f"{self.PATH}/{number}").json()["data"]
         assert collection["batchData"] == {"tilingGridId": 1}
-        assert collection["additionalData"] == {"bands": {"default": {"bitDepth": 32}}}
+        assert collection["additionalData"] == {"bands": {"default": {"bitDepth": 32, "sampleFormat": "FLOAT"}}}
         assert [item["id"] for item in api.get(f"{BASE}/process", params={"collectionId": number}).json()["data"]] == [
             path.rpartition("/")[2]
         ]
