@@ -90,6 +90,14 @@ class JobOperator(SentinelHubTask, BaseOperator):
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
 
+    def render_template(
+        self, content: Any, context: Any, jinja_env: Any = None, seen_oids: set[int] | None = None
+    ) -> Any:
+        """As Airflow's, but an address or a sentence that ends in `.json` is no file beside the DAG."""
+        if isinstance(content, str) and content.endswith(tuple(self.template_ext)) and not _names_a_file(content):
+            return self._render((jinja_env or self.get_template_env()).from_string(content), context)
+        return super().render_template(content, context, jinja_env, seen_oids)
+
     def find_or_create(self, context: Any) -> Found:
         """The one request of this task instance: an earlier try's, or a new one."""
         from airflow_sentinelhub.api.flows import find_or_create
@@ -99,7 +107,7 @@ class JobOperator(SentinelHubTask, BaseOperator):
         api = self.api
         job = Job(
             process_request=as_json(self.process_request, "process_request"),
-            tiling_grid=as_json(self.tiling_grid, "tiling_grid"),
+            tiling_grid=_with_numbers(as_json(self.tiling_grid, "tiling_grid")),
             geopackage=self.geopackage,
             output=as_json(self.output_spec, "output") if _looks_like_json(self.output_spec) else self.output_spec,
             bucket_name=self.bucket_name,
@@ -137,6 +145,31 @@ class JobOperator(SentinelHubTask, BaseOperator):
         grids = self.hook.run(walk(lambda token: batch.list_tiling_grids(root=root, viewtoken=token)))
         if complaint := grid_complaint(grid, grids):
             raise InvalidInputError(complaint)
+
+
+def _names_a_file(text: str) -> bool:
+    return "://" not in text and " " not in text
+
+
+def _with_numbers(grid: Any) -> Any:
+    """A tiling grid whose numbers came out of templates as text."""
+    if not isinstance(grid, Mapping):
+        return grid
+    return {name: _number(value) if name in _NUMBERS else value for name, value in grid.items()}
+
+
+_NUMBERS = ("id", "resolution", "bufferX", "bufferY")
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
 
 
 def as_json(value: Any, name: str) -> Any:
