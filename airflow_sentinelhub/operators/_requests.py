@@ -13,7 +13,11 @@ from airflow_sentinelhub.operators._waiting import WaitingTask
 
 
 class OnRequest(SentinelHubTask, BaseOperator):
-    """An operator on a request that exists."""
+    """An operator on a request that exists.
+
+    :param request_id: the request; :param sentinelhub_conn_id: connection of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; the connection's if left out.
+    """
 
     template_fields: Sequence[str] = ("request_id", "sentinelhub_conn_id", "batch_api")
     operator_extra_links = (SentinelHubRequestLink(),)
