@@ -1,0 +1,213 @@
+"""From an Airflow connection to settings, and the button that tests it."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub._compat import AirflowFailException
+from airflow_sentinelhub.exceptions import SettingsError
+from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
+from airflow_sentinelhub.operators.batch import SentinelHubCancelBatchOperator
+from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
+
+MAIN = "https://services.sentinel-hub.com/auth/realms/main/protocol/openid-connect/token"
+CDSE = "https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token"
+GOOD: dict[str, Any] = {"conn_type": "sentinelhub", "login": "an-id", "password": "a-secret"}
+REQUEST = "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"
+
+
+once = pytest.mark.parametrize("generation", ["v2"], indirect=True)
+
+
+def one_sentence(message: str) -> None:
+    assert "\n" not in message
+    assert "Traceback" not in message
+    assert message.endswith(".")
+    assert 20 < len(message) < 600
+
+
+@once
+@pytest.mark.parametrize(
+    ("members", "base", "token"),
+    [
+        ({}, "https://services.sentinel-hub.com", MAIN),
+        ({"host": "aws-eu"}, "https://services.sentinel-hub.com", MAIN),
+        ({"host": "AWS-US-WEST-2"}, "https://services-uswest2.sentinel-hub.com", MAIN),
+        ({"host": "cdse"}, "https://sh.dataspace.copernicus.eu", CDSE),
+        ({"host": "creodias"}, "https://creodias.sentinel-hub.com", MAIN),
+        ({"host": "https://sh.dataspace.copernicus.eu/"}, "https://sh.dataspace.copernicus.eu", CDSE),
+        ({"host": "sh.dataspace.copernicus.eu"}, "https://sh.dataspace.copernicus.eu", CDSE),
+        (
+            {"host": "maps.example.org", "extra": {"token_url": "https://id.example.org/t"}},
+            "https://maps.example.org",
+            "https://id.example.org/t",
+        ),
+        ({"host": "http://127.0.0.1:8765"}, "http://127.0.0.1:8765", MAIN),
+        ({"host": "127.0.0.1", "port": 8765, "schema": "http"}, "http://127.0.0.1:8765", MAIN),
+        ({"host": "localhost", "port": 8765, "schema": "http"}, "http://localhost:8765", MAIN),
+    ],
+)
+def test_deployments(bench: Any, members: dict[str, Any], base: str, token: str) -> None:
+    bench.connection("sh", **GOOD, **members)
+    settings = SentinelHubHook("sh").settings
+    assert (settings.base_url, settings.token_url) == (base, token)
+    assert (settings.client_id, settings.client_secret) == ("an-id", "a-secret")
+
+
+@once
+def test_the_uri_of_the_simulator(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SH", bench.sim.airflow_connection_uri)
+    settings = SentinelHubHook("sh").settings
+    assert (settings.base_url, settings.token_url) == (bench.sim.url, bench.sim.token_url)
+    assert SentinelHubHook("sh").test_connection()[0] is True
+
+
+@once
+def test_extras(bench: Any) -> None:
+    bench.connection(
+        "sh",
+        **GOOD,
+        extra={"batch_api": "v1", "path_form": "service-first", "timeout": "12.5", "bucket_mount": "/buckets"},
+    )
+    settings = SentinelHubHook("sh").settings
+    assert (settings.batch_api, settings.timeout, settings.bucket_mount) == ("v1", 12.5, "/buckets")
+    assert settings.url("/api/v2/batch/process").endswith(".com/batch/v2/process")
+    assert settings.url("/api/v1/batch/process").endswith(".com/api/v1/batch/process")
+
+
+@once
+@pytest.mark.parametrize("extra", [{}, {"batch_api": None, "path_form": "", "timeout": None, "token_url": ""}])
+def test_extras_left_empty_in_the_form(bench: Any, extra: dict[str, Any]) -> None:
+    bench.connection("sh", **GOOD, extra=extra)
+    settings = SentinelHubHook("sh").settings
+    assert (settings.batch_api, settings.path_form, settings.timeout) == ("v2", "version-first", 60)
+
+
+BAD = [
+    ({"login": None}, "client id (login)"),
+    ({"password": None}, "client secret (password)"),
+    ({"login": "", "password": ""}, "client id (login)"),
+    ({"host": "aws-mars"}, "'aws-mars'"),
+    ({"host": "ftp://example.org"}, "'ftp://example.org'"),
+    ({"host": "https://"}, "host"),
+    ({"extra": {"batch_api": "v3"}}, "'v3'"),
+    ({"extra": {"path_form": "sideways"}}, "'sideways'"),
+    ({"extra": {"timeout": "soon"}}, "'soon'"),
+    ({"extra": {"timeout": -1}}, "timeout"),
+    ({"extra": {"token_url": "id.example.org/token"}}, "token_url"),
+    ({"host": "example.org:port"}, "host"),
+]
+
+
+@once
+@pytest.mark.parametrize(("members", "said"), BAD)
+def test_a_bad_connection_gets_one_sentence(bench: Any, members: dict[str, Any], said: str) -> None:
+    bench.connection("sh", **{**GOOD, **members})
+
+    with pytest.raises(SettingsError) as caught:
+        _ = SentinelHubHook("sh").settings
+
+    one_sentence(str(caught.value))
+    assert "'sh'" in str(caught.value)
+    assert said in str(caught.value)
+    assert SentinelHubHook("sh").test_connection() == (False, str(caught.value))
+
+
+@once
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_task_with_a_bad_connection_fails_for_good(bench: Any, deferrable: bool) -> None:
+    """Another try cannot end differently."""
+    bench.connection("sh", **{**GOOD, "host": "aws-mars"})
+    for make in (
+        lambda: SentinelHubCancelBatchOperator(task_id="t", request_id=REQUEST, sentinelhub_conn_id="sh"),
+        lambda: SentinelHubBatchSensor(
+            task_id="t", request_id=REQUEST, sentinelhub_conn_id="sh", deferrable=deferrable
+        ),
+    ):
+        with pytest.raises(AirflowFailException, match="aws-mars"):
+            bench.run(make)
+
+
+def test_a_good_connection_says_where_it_leads(bench: Any) -> None:
+    good, said = bench.hook.test_connection()
+    assert good is True
+    one_sentence(said)
+    assert bench.sim.url in said
+    assert f"batch {bench.api}" in said
+    assert "6 tiling grids" in said
+
+
+@once
+@pytest.mark.parametrize("members", [{"password": "wrong"}, {"login": "nobody"}])
+def test_wrong_credentials(bench: Any, members: dict[str, str]) -> None:
+    right = {"login": bench.sim.client_id, "password": bench.sim.client_secret}
+    extra = {"token_url": bench.sim.token_url}
+    bench.connection("sh", conn_type="sentinelhub", host=bench.sim.url, extra=extra, **{**right, **members})
+
+    good, said = SentinelHubHook("sh").test_connection()
+
+    assert good is False
+    one_sentence(said)
+    assert "refused the credentials of connection 'sh'" in said
+    assert bench.sim.token_url in said
+    assert "Invalid client" in said
+
+
+@once
+def test_an_unreachable_host(bench: Any) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        bench.connection("sh", **GOOD, host=nobody, extra={"token_url": bench.sim.token_url})
+        bench.connection(
+            "id",
+            conn_type="sentinelhub",
+            host=bench.sim.url,
+            extra={"token_url": f"{nobody}/token"},
+            login="a",
+            password="b",
+        )
+        for conn_id in ("sh", "id"):
+            good, said = SentinelHubHook(conn_id).test_connection()
+            assert good is False
+            one_sentence(said)
+            if conn_id == "id":
+                assert f"{nobody}/token cannot be reached" in said
+
+
+@once
+def test_a_host_that_does_not_exist(bench: Any) -> None:
+    extra = {"token_url": "http://no-such-host.invalid/token"}
+    bench.connection("sh", **GOOD, host="http://no-such-host.invalid", extra=extra)
+    good, said = SentinelHubHook("sh").test_connection()
+    assert good is False
+    one_sentence(said)
+    assert "no-such-host.invalid" in said
+
+
+def test_an_account_that_may_not_use_batch(bench: Any) -> None:
+    bench.sim.fault("status", "/tilinggrids", status=403, message="Forbidden", times=None)
+    good, said = bench.hook.test_connection()
+    assert good is False
+    assert "403" in said
+    assert "entitled" in said
+
+
+@once
+def test_an_unknown_connection(bench: Any) -> None:
+    with pytest.raises(Exception, match="nowhere"):
+        _ = SentinelHubHook("nowhere").settings
+
+
+def test_a_task_overrides_the_generation_of_its_connection(bench: Any) -> None:
+    hook = bench.hook
+    assert hook.generation().name == bench.api
+    assert {hook.generation("v1").name, hook.generation("v2").name} == {"v1", "v2"}
+    for wrong in ("v3", "{{ x }}"):
+        with pytest.raises(AirflowFailException, match="batch_api must be one of v1, v2"):
+            bench.run(
+                lambda wrong=wrong: SentinelHubCancelBatchOperator(task_id="t", request_id=REQUEST, batch_api=wrong)
+            )
