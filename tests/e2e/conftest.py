@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ from dev.simulator import Simulator
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = "sentinelhub_ndvi_corsica"
-EXAMPLES = [(batch_api, deferrable) for batch_api in ("v1", "v2") for deferrable in (True, False)]
+CONNECTIONS = {"v1": "sentinelhub_v1", "v2": "sentinelhub_default"}
+EXAMPLES = [(batch_api, deferrable) for batch_api in CONNECTIONS for deferrable in (True, False)]
 
 
 def example_id(batch_api: str, deferrable: bool) -> str:
@@ -55,18 +57,18 @@ def e2e_dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dags")
     for source in (ROOT / "tests" / "e2e" / "dags", ROOT / "example_dags"):
         shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (folder / f"{EXAMPLE}.py").read_text()
     for batch_api, deferrable in EXAMPLES:
-        name = example_id(batch_api, deferrable)
-        text = (folder / f"{EXAMPLE}.py").read_text()
-        arguments = f'{{"deferrable": {deferrable}, "batch_api": "{batch_api}"}}'
-        # The same DAG, but for its name and what the connection and the environment decide otherwise.
-        for old, new in (
-            (f'dag_id="{EXAMPLE}"', f'dag_id="{name}"'),
-            ('default_args={"deferrable": DEFERRABLE}', f"default_args={arguments}"),
+        # The same DAG, but for its name and what its environment decides otherwise: where to wait, and for which service.
+        variant = text
+        for pattern, new in (
+            (rf'dag_id="{EXAMPLE}"', f'dag_id="{example_id(batch_api, deferrable)}"'),
+            (r"(?m)^DEFERRABLE = .*$", f"DEFERRABLE = {deferrable}"),
+            (r"(SentinelHub\w+)\(", rf'\1(sentinelhub_conn_id="{CONNECTIONS[batch_api]}", '),
         ):
-            assert old in text, f"the example DAG no longer says {old}"
-            text = text.replace(old, new)
-        (folder / f"{name}.py").write_text(text)
+            variant, number = re.subn(pattern, new, variant)
+            assert number, f"the example DAG no longer has {pattern}"
+        (folder / f"{example_id(batch_api, deferrable)}.py").write_text(variant)
     return folder
 
 
