@@ -59,7 +59,7 @@ def e2e_dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     text = (folder / f"{EXAMPLE}.py").read_text()
     for batch_api, deferrable in EXAMPLES:
-        # The same DAG, but for its name and what its environment decides otherwise: where to wait, and for which service.
+        # The same DAG, but for its name and what its environment decides: where to wait, and for which service.
         variant = text
         for pattern, new in (
             (rf'dag_id="{EXAMPLE}"', f'dag_id="{example_id(batch_api, deferrable)}"'),
