@@ -8,7 +8,8 @@ import signal
 import sys
 from typing import Any
 
-from .server import Simulator, SimulatorError
+from .remote import SimulatorError
+from .server import Simulator
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,7 +59,7 @@ def _pace(speed: float) -> str:
     return "real time" if speed == 1 else "frozen" if speed == 0 else f"{speed:g} times as fast as real time"
 
 
-def _text(simulator: Simulator, speed: float) -> str:
+def _text(simulator: Simulator) -> str:
     return f"""Sentinel Hub simulator, serving until Ctrl+C
 
   url            {simulator.url}
@@ -66,7 +67,7 @@ def _text(simulator: Simulator, speed: float) -> str:
   client id      {simulator.client_id}
   client secret  {simulator.client_secret}
   buckets        {simulator.as_dict().get("s3_endpoint") or simulator.bucket_dir}
-  clock          {_pace(speed)}
+  clock          {_pace(simulator.started_speed)}
 
 Airflow connection:
   export AIRFLOW_CONN_SENTINELHUB_DEFAULT='{simulator.airflow_connection_uri}'
@@ -94,9 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     # Uvicorn handles these itself once it runs, and raises them again at its end. Ours serve for before and after.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: simulator.stop())
-    print(
-        json.dumps(simulator.as_dict()) if arguments.output == "json" else _text(simulator, arguments.speed), flush=True
-    )
+    print(json.dumps(simulator.as_dict()) if arguments.output == "json" else _text(simulator), flush=True)
     simulator.serve()
     return 0
 

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from . import control
+from .remote import PREFIX
 from .replies import Call, Reply
 from .service import Answer, Service
 from .world import World
@@ -50,7 +51,7 @@ def make_app(world: World) -> ASGIApp:
             body=await request.body(),
             base=str(request.base_url).rstrip("/"),
         )
-        if call.path.startswith(control.PREFIX):
+        if call.path.startswith(PREFIX):
             await _send(control.answer(world, call), scope, receive, send)
             return
         await _carry_out(service.answer(call), scope, receive, send)

@@ -6,10 +6,9 @@ import json
 
 from . import faults, lifecycle
 from .clock import iso_microseconds
+from .remote import PREFIX
 from .replies import Call, Json, Reply
 from .world import World
-
-PREFIX = "/_simulator"
 
 
 def answer(world: World, call: Call) -> Reply:

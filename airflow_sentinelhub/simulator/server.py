@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import tempfile
 import threading
 import time
-from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from .clock import Clock
+from .remote import ControlPlane, SimulatorError
 
 if TYPE_CHECKING:
     import uvicorn
@@ -25,11 +24,7 @@ _NEEDS = ("pyproj", "shapely", "starlette", "uvicorn")
 _START_SECONDS = 10.0
 
 
-class SimulatorError(RuntimeError):
-    """The simulator cannot start, or refused what it was told; one sentence."""
-
-
-class Simulator:
+class Simulator(ControlPlane):
     """A Sentinel Hub on this machine.
 
     ::
@@ -42,7 +37,7 @@ class Simulator:
     :param speed: Simulated seconds that pass in a real one; 0 is a frozen clock, to be moved by ``step``.
     :param seed: Decides ids, credentials, and all that varies: the same seed makes the same history.
     :param state: Folder that keeps everything. A simulator that is started on a folder with a state goes on with it,
-        with the settings, the speed and the time of that state (time went on meanwhile).
+        with the seed, the settings, the speed and the time of that state (time went on meanwhile).
     :param bucket_dir: Folder for the buckets; ``s3://maps/ndvi`` is ``<bucket_dir>/maps/ndvi``. Without it a temporary
         folder that is removed at the end.
     :param s3_endpoint: URL of an S3 service (a moto server, MinIO) that holds the buckets instead; needs boto3.
@@ -148,6 +143,12 @@ class Simulator:
     # Where and who
 
     @property
+    def started_speed(self) -> float:
+        """The speed it began with: that of the state, if there was one."""
+        assert self._world is not None, "The simulator has not been started."
+        return self._world.clock.speed
+
+    @property
     def port(self) -> int:
         if self._socket is None:
             raise SimulatorError("The simulator has not been started.")
@@ -194,64 +195,6 @@ class Simulator:
             {"bucket_dir": str(self.bucket_dir)} if self._s3_endpoint is None else {"s3_endpoint": self._s3_endpoint}
         )
         return {name: getattr(self, name) for name in names} | buckets
-
-    # The control plane
-
-    def step(self, seconds: float) -> dict[str, Any]:
-        """So many simulated seconds later."""
-        return self._control("POST", "/clock", {"step": seconds})
-
-    def speed(self, speed: float) -> dict[str, Any]:
-        """From now on so many simulated seconds pass in a real one; 0 freezes."""
-        return self._control("POST", "/clock", {"speed": speed})
-
-    def clock(self) -> dict[str, Any]:
-        """``now`` (ISO), ``seconds`` since 1970 and ``speed``."""
-        return self._control("GET", "/clock")
-
-    def fault(
-        self, kind: str, path: str = "", *, method: str | None = None, times: int | None = 1, **options: Any
-    ) -> str:
-        """Orders a fault for the next ``times`` calls (None: all) whose path matches; returns its id."""
-        order = {"kind": kind, "path": path, "method": method, "times": times, **options}
-        return str(self._control("POST", "/faults", order)["id"])
-
-    def clear_faults(self) -> None:
-        self._control("DELETE", "/faults")
-
-    def journal(self, since: int = 0) -> list[dict[str, Any]]:
-        """The calls the service got after call number ``since``."""
-        calls: list[dict[str, Any]] = self._control("GET", f"/journal?since={since}")["calls"]
-        return calls
-
-    def requests(self) -> list[dict[str, Any]]:
-        """Every request of either generation, deleted ones included."""
-        requests: list[dict[str, Any]] = self._control("GET", "/requests")["requests"]
-        return requests
-
-    def force(self, request_id: str, status: str, **options: Any) -> dict[str, Any]:
-        """The request has this status from now on (``reason``, ``error``)."""
-        return self._control("POST", "/requests", {"id": request_id, "status": status, **options})
-
-    def settings(self, **changes: Any) -> dict[str, Any]:
-        """Changes settings, if any are given, and returns them all."""
-        return self._control("POST", "/settings", changes) if changes else self._control("GET", "/settings")
-
-    def reset(self) -> None:
-        """An empty service with the settings and the speed it was started with."""
-        self._control("POST", "/reset")
-
-    def _control(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        connection = HTTPConnection(self._host, self.port, timeout=60)
-        try:
-            connection.request(method, f"/_simulator{path}", None if body is None else json.dumps(body))
-            response = connection.getresponse()
-            reply: dict[str, Any] = json.loads(response.read())
-        finally:
-            connection.close()
-        if response.status != 200:
-            raise SimulatorError(str(reply.get("error", reply)))
-        return reply
 
 
 def _load() -> tuple[Any, Any, Any, Any]:

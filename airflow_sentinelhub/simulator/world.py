@@ -53,12 +53,6 @@ class World:
         # The real time of the call that is being answered: a call happens at one moment.
         self.moment = real()
         self.clock = Clock(self.moment, self.moment, speed)
-        self.client = Client(
-            id=self.uuid("client"),
-            secret=self.uuid("secret").replace("-", ""),
-            user=self.uuid("user"),
-            account=self.uuid("account"),
-        )
         self.jobs: dict[str, Job] = {}
         self.collections: dict[str, Json] = {}
         self.faults: dict[str, faults.Fault] = {}
@@ -71,6 +65,12 @@ class World:
         self._store = Store(folder)
         for change in self._store.load():
             self._apply(*change)
+        self.client = Client(
+            id=self.uuid("client"),
+            secret=self.uuid("secret").replace("-", ""),
+            user=self.uuid("user"),
+            account=self.uuid("account"),
+        )
         self._store.replace(self._snapshot())
         self.deliveries = Deliveries(self, bucket, folder)
 
@@ -183,6 +183,7 @@ class World:
         self._store.close()
 
     def _snapshot(self) -> Iterable[Change]:
+        yield "seed", "", self.seed
         yield "clock", "", self.clock.as_dict()
         yield "settings", "", self.settings.as_dict()
         for name, value in self.counters.items():
@@ -197,7 +198,9 @@ class World:
             yield "journal", "", entry
 
     def _apply(self, table: str, key: str, value: Any) -> None:
-        if table == "clock":
+        if table == "seed":
+            self.seed = value
+        elif table == "clock":
             self.clock = Clock(**value)
         elif table == "settings":
             self.settings = Settings(**value)

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import httpx
 import pytest
 
-from airflow_sentinelhub.simulator import Simulator, SimulatorError
+from airflow_sentinelhub.simulator import ControlPlane, Simulator, SimulatorError
 from airflow_sentinelhub.simulator.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -191,10 +191,12 @@ def test_every_reply_was_on_disk_first(tmp_path: Path) -> None:
 
 def test_time_goes_on_while_nobody_can_reach_it(tmp_path: Path) -> None:
     with Simulator(state=tmp_path, speed=1000) as simulator:
+        first = simulator.client_id
         before = simulator.clock()["seconds"]
     time.sleep(0.2)
-    with Simulator(state=tmp_path) as simulator:
-        assert simulator.clock()["speed"] == 1000
+    with Simulator(state=tmp_path, seed=9) as simulator:
+        assert simulator.client_id == first, "the seed is part of the state"
+        assert simulator.clock()["speed"] == simulator.started_speed == 1000
         assert simulator.clock()["seconds"] >= before + 200
 
 
@@ -251,6 +253,46 @@ sys.exit(main([]))
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert result.returncode == 2
     assert result.stderr == "The simulator needs shapely: pip install 'airflow-sentinelhub[simulator]'.\n"
+
+
+def test_another_process_is_driven_the_same_way() -> None:
+    with running("--speed", "0") as (_, info):
+        plane = ControlPlane(info["url"])
+        path = f"/api/v1/batch/process/{login(info).post('/api/v1/batch/process', json=BODY).json()['id']}"
+        plane.fault("status", "/start$", status=503)
+        assert login(info).post(f"{path}/start").status_code == 503
+        assert login(info).post(f"{path}/start").status_code == 204
+        plane.step(3600)
+        assert [one["status"] for one in plane.requests()] == ["DONE"]
+        assert [call["effect"] for call in plane.journal() if call["effect"]] == ["created", "billed_start"]
+        with pytest.raises(SimulatorError, match="no setting"):
+            plane.settings(colour=1)
+
+
+def test_the_fixture_for_dag_tests(tmp_path: Path) -> None:
+    (tmp_path / "test_dag.py").write_text(
+        """
+def test_one(sentinelhub_simulator):
+    before = sentinelhub_simulator.clock()["seconds"]
+    assert sentinelhub_simulator.clock()["speed"] == 0
+    assert sentinelhub_simulator.step(60)["seconds"] == before + 60
+    sentinelhub_simulator.fault("status", times=None)
+
+def test_two(sentinelhub_simulator):
+    assert sentinelhub_simulator.requests() == sentinelhub_simulator.journal() == []
+    assert sentinelhub_simulator.airflow_connection_uri.startswith("sentinelhub://")
+"""
+    )
+    plugin = "airflow_sentinelhub.simulator.pytest_plugin"
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", plugin, "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "2 passed" in result.stdout, result.stdout + result.stderr
 
 
 class TestInProcess:
