@@ -10,6 +10,8 @@ from pathlib import Path
 
 from airflow_sentinelhub.exceptions import ResultsError
 
+_HALF = "it is damaged, or only half of it has been uploaded yet; try again later."
+
 
 @dataclass(frozen=True)
 class Source:
@@ -31,13 +33,33 @@ def opened(source: Source) -> Iterator[sqlite3.Connection]:
 
     :raises ResultsError: it is no SQLite file, damaged, or half uploaded; also in the middle of reading.
     """
+    if not _is_whole(source.path):
+        raise source.error(_HALF)
     try:
         # immutable: no locks, and no look for a journal beside the copy.
         address = f"{source.path.resolve().as_uri()}?mode=ro&immutable=1"
-        with closing(sqlite3.connect(address, uri=True)) as database:
+        # A reader that nobody has read to its end may be closed, by the garbage collector, in any thread.
+        with closing(sqlite3.connect(address, uri=True, check_same_thread=False)) as database:
             yield database
     except sqlite3.Error as err:
         raise source.error(_why(err)) from err
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the file is as long as its header says; True for what has no such header.
+
+    SQLite itself notices missing pages, but takes a last page that is cut off for one that ends in zeros. Page size and
+    number of pages stand in the header, the latter only if two counters agree (sqlite.org/fileformat.html, 1.3).
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(100)
+    except OSError:
+        return True  # SQLite says what is wrong with it
+    if len(head) < 100 or not head.startswith(b"SQLite format 3\0") or head[24:28] != head[92:96]:
+        return True
+    page = int.from_bytes(head[16:18], "big")
+    return path.stat().st_size >= (65536 if page == 1 else page) * int.from_bytes(head[28:32], "big")
 
 
 def _why(err: sqlite3.Error) -> str:
@@ -45,7 +67,7 @@ def _why(err: sqlite3.Error) -> str:
     if "not a database" in text:
         return "it is not an SQLite file."
     if "malformed" in text or "disk I/O" in text:
-        return "it is damaged, or only half of it has been uploaded yet; try again later."
+        return _HALF
     return f"SQLite says {text!r}."
 
 

@@ -13,6 +13,7 @@ itself comes with Airflow.
 from __future__ import annotations
 
 import importlib
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,17 +81,18 @@ class BucketReader:
     def list(self, prefix: str) -> Iterator[str]:
         """URLs of the objects whose URL begins with `prefix`, such as `s3://bucket/folder/`, in order."""
         bucket, key = _parts(prefix, key_needed=False)
-        scheme = prefix.partition("://")[0]
         if self.mount is None:
             yield from self._list_s3(prefix, bucket, key)
             return
+        below = key.rpartition("/")[0]
         if "://" in self.mount:
-            raise SettingsError(f"{self.mount} cannot be listed; only folders and S3 can.")
-        root = Path(self.mount) / bucket
-        for path in sorted(path for path in root.rglob("*") if path.is_file()):
-            url = f"{scheme}://{bucket}/{path.relative_to(root).as_posix()}"
-            if url.startswith(prefix):
-                yield url
+            keys = self._list_fsspec(prefix, f"{_slash(self.mount)}{bucket}", below)
+        else:
+            root = Path(self.mount) / bucket
+            keys = (path.relative_to(root).as_posix() for path in (root / below).rglob("*") if path.is_file())
+        for found in sorted(keys):
+            if found.startswith(key):
+                yield f"{prefix.partition('://')[0]}://{bucket}/{found}"
 
     # S3
 
@@ -156,7 +158,9 @@ class BucketReader:
 
     @property
     def _service(self) -> str:
-        return self.mount or self.endpoint_url or f"S3 ({self.region or 'default region'})"
+        if self.mount is not None:
+            return re.sub(r"(?<=://)[^/@]*@", "***@", self.mount)
+        return self.endpoint_url or f"S3 ({self.region or 'default region'})"
 
     def _refused(self, url: str, err: Any) -> ResultsError:
         said = err.response.get("Error", {})
@@ -188,19 +192,31 @@ class BucketReader:
     # Mounts by URL
 
     def _fetch_fsspec(self, url: str, address: str, target: Path) -> Path | None:
-        fsspec = _load("fsspec")
+        system, path = self._system(address)
         try:
-            system, path = fsspec.core.url_to_fs(address)
-            system.invalidate_cache()
             system.get_file(path, str(target))
             return target
         except (FileNotFoundError, NotADirectoryError):
             target.unlink(missing_ok=True)
             return None
-        except ImportError as err:
-            raise SettingsError(f"{address} needs a library that is not installed: {err}.") from None
         except (OSError, ValueError) as err:
-            raise ResultsError(f"{url} cannot be read from {address} ({type(err).__name__}).") from None
+            raise ResultsError(f"{url} cannot be read at {self._service} ({type(err).__name__}).") from None
+
+    def _list_fsspec(self, prefix: str, address: str, below: str) -> Iterator[str]:
+        system, root = self._system(address)
+        try:
+            names = system.find(f"{root}/{below}")
+        except (OSError, ValueError) as err:
+            raise ResultsError(f"{prefix} cannot be read at {self._service} ({type(err).__name__}).") from None
+        yield from (str(name)[len(root) :].lstrip("/") for name in names)
+
+    def _system(self, address: str) -> tuple[Any, str]:
+        """The file system of an address, and the path in it. Nothing that it has listed before is taken for true."""
+        try:
+            system, path = _load("fsspec").core.url_to_fs(address, use_listings_cache=False)
+        except (ImportError, ValueError) as err:
+            raise SettingsError(f"The mount {self._service} cannot be used: {err}.") from None
+        return system, str(path).rstrip("/")
 
 
 def _parts(url: str, key_needed: bool = True) -> tuple[str, str]:
