@@ -46,7 +46,7 @@ KNOWN = (
         r".* is not one of \['<identifier>', 'userdata'\]",
     ),
     Known(
-        rf"POST {V1}/process",
+        r"(GET|POST|PUT) .*/process.*",
         "request|reply",
         r"body .*input/data/\*",
         "The type of a collection of one's own is any text, so a source without a filter of its kind fits twice.",
@@ -106,10 +106,17 @@ KNOWN = (
         r"\[.*\] is not of type 'object'",
     ),
     Known(
-        rf"GET {V1}/process/\{{requestId\}}/tiles",
+        rf"GET {V1}/process/\{{requestId\}}/tiles.*",
         "reply",
-        "status 404",
-        "The tiles' list names no refusals at all; an unknown request has no tiles to list.",
+        "status 40[014]",
+        "The tiles' operations name no refusals, though nothing comes without a token and no nonsense is taken.",
+        _ABSENT,
+    ),
+    Known(
+        rf"(GET ({V1}|{V2})/(process|collections)|PUT {V1}/collections/.*)",
+        "reply",
+        "status 400",
+        "No list and no change of a collection names a 400, though no nonsense is taken.",
         _ABSENT,
     ),
     # What the live service does and the contract does not say.

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.api.areas import Geometry
-from airflow_sentinelhub.api.batch import get_request
+from airflow_sentinelhub.api.batch import get_request, update_collection
 from airflow_sentinelhub.api.call import ONCE, exchange
 from airflow_sentinelhub.api.flows import find_or_create, start_once
 from airflow_sentinelhub.api.generations import V1, V2
@@ -289,6 +289,22 @@ def errors(simulator: Simulator) -> None:
     refused(503, lambda: hook.run(exchange(get_request(done.request_id), ONCE)))
 
 
+def nonsense(simulator: Simulator) -> None:
+    """What the contract does not allow to be said, and our client lets through all the same: the replies count."""
+    hook, other = SentinelHubHook(CONNECTIONS["v1"]), SentinelHubHook(CONNECTIONS["v2"])
+    made = hook.batch.create_collection({"name": "ndvi", "s3Bucket": "maps"})
+    request = hook.batch.create(process(), tiling_grid(1, 10), bucket_name="maps")
+    refused(400, lambda: list(hook.batch.iter_requests(sort="age")))
+    refused(400, lambda: list(hook.batch.iter_collections(count="many")))
+    refused(400, lambda: list(other.batch_v2.iter_requests(count="many")))
+    refused(400, lambda: list(hook.batch.iter_tiles(request, status="GONE")))
+    refused(400, lambda: hook.run(exchange(update_collection(made["id"], {}))))
+    refused(400, lambda: hook.batch.update_request(request, description=7))  # type: ignore[arg-type]
+    refused(404, lambda: hook.batch.get_tile(request, "x"))  # type: ignore[arg-type]
+    simulator.fault("expire_tokens", "/tiles", times=2)
+    refused(401, lambda: list(hook.batch.iter_tiles(request)))
+
+
 def _raster() -> dict[str, Any]:
     place = {"url": "s3://maps/a", "accessKey": "AKIA", "secretAccessKey": "hush"}
     return {"type": "raster", "delivery": {"s3": place}, "overwrite": True}
@@ -375,6 +391,7 @@ LIVES: dict[str, Callable[[Simulator], None]] = {
     "v2 life": lambda simulator: v2_life(simulator, CONNECTIONS["v2"]),
     "v2 life, new paths": lambda simulator: v2_life(simulator, CONNECTIONS["v2 new"]),
     "errors": errors,
+    "nonsense": nonsense,
     "in the event loop": in_the_event_loop,
     "v1 by operators": lambda simulator: by_operators(simulator, CONNECTIONS["v1"]),
     "v2 by operators": lambda simulator: by_operators(simulator, CONNECTIONS["v2"]),

@@ -36,6 +36,7 @@ def test_what_is_said_is_as_the_contract_says(contract: Contract, name: str) -> 
         f"{finding}   <- {exchange.method} {url_of(exchange)} {exchange.status}"
         for exchange in exchanges
         for finding in unknown(contract.findings(exchange))
+        if finding.side == "reply" or name != "nonsense"
     ]
     assert not told, "\n".join(told)
 

@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from airflow_sentinelhub.simulator import Simulator
-from tests.contract.checker import Contract, Exchange
-from tests.contract.conftest import contract  # noqa: F401  (a fixture)
+from tests.contract.checker import Contract, Exchange, the_contract
 from tests.contract.faults import unknown
 
 if TYPE_CHECKING:
     from .conftest import Api
+
 
 class Witness:
     """Holds every reply that the client gets against the contract; what of it is known to be wrong is not ours."""
@@ -58,8 +58,8 @@ class Witness:
 
 
 @pytest.fixture
-def witness(api: Api, contract: Contract) -> Iterator[Witness]:
-    found = Witness(contract)
+def witness(api: Api) -> Iterator[Witness]:
+    found = Witness(the_contract())
     api.http.event_hooks["response"].append(found)
     yield found
     api.http.event_hooks["response"].clear()
