@@ -45,6 +45,7 @@ class Door(Protocol):
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]: ...
     def xcom(self, dag_id: str, run_id: str, task_id: str, map_index: int, key: str) -> Any: ...
     def mark(self, dag_id: str, run_id: str, task_id: str, map_index: int, state: str) -> None: ...
+    def mark_run(self, dag_id: str, run_id: str, state: str) -> None: ...
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None: ...
 
 
@@ -117,6 +118,9 @@ class Rest:
         path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}"
         self.call("PATCH", path if map_index < 0 else f"{path}/{map_index}", {"new_state": state})
 
+    def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
+        self.call("PATCH", _run(dag_id, run_id), {"state": state})
+
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
         self.call("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", {**body, "reset_dag_runs": True})
@@ -172,6 +176,13 @@ class Database:
             f"dag = DagBag(read_dags_from_db=True).get_dag({dag_id!r}); task = dag.get_task({task_id!r});"
             f"set_state(tasks=[({'task' if map_index < 0 else f'(task, {map_index})'})], run_id={run_id!r},"
             f" state={state!r}, commit=True)"
+        )
+
+    def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
+        self.python(
+            "from airflow.models.dagbag import DagBag; from airflow.api.common import mark_tasks;"
+            f"dag = DagBag(read_dags_from_db=True).get_dag({dag_id!r});"
+            f"mark_tasks.set_dag_run_state_to_{state}(dag=dag, run_id={run_id!r}, commit=True)"
         )
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:

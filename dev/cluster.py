@@ -81,7 +81,7 @@ class Cluster:
         self.stop()
 
     def start(self, name: str) -> Process:
-        """Start a process, or start it anew after it was killed or ended."""
+        """Start a process, or start it anew after it was killed or ended. `triggerer:2` is a second triggerer."""
         if name in self.processes:
             old = self.processes[name]
             if old.exit_code is None:
@@ -92,7 +92,7 @@ class Cluster:
         worker, triggerer = free_ports(2)
         ports = {"logging.worker_log_server_port": worker, "logging.trigger_log_server_port": triggerer}
         env = {**self.environment, **as_env(ports)}
-        process = Process(name, [self._program, name], env=env, log=self.home / f"{name}.log")
+        process = Process(name, [self._program, name.partition(":")[0]], env=env, log=self.home / f"{name}.log")
         self.processes[name] = process
         self.down.discard(name)
         return process
@@ -107,6 +107,17 @@ class Cluster:
         """End one process as a deployment does (SIGTERM), and all that it started."""
         self.down.add(name)
         self.processes[name].end(grace)
+
+    def sweep(self) -> None:
+        """End what killed processes have left: workers of a killed scheduler, log servers of a killed triggerer."""
+        end(self._retired, 1)
+        self._retired.clear()
+
+    def drop(self, name: str) -> None:
+        """End a process that is not started again, such as a second triggerer."""
+        self.end(name)
+        self._retired.append(self.processes.pop(name))
+        self.down.discard(name)
 
     def stop(self, grace: float = 8) -> None:
         """End everything that was ever started here. A scheduler may wait for a task for ever: the grace is short."""
@@ -181,6 +192,10 @@ class Cluster:
     def mark(self, dag_id: str, run_id: str, task_id: str, state: str, map_index: int = -1) -> None:
         """Set a task's state by hand, as a user does in the web page: `failed` or `success`."""
         self.door.mark(dag_id, run_id, task_id, map_index, state)
+
+    def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
+        """Set the state of a whole run by hand."""
+        self.door.mark_run(dag_id, run_id, state)
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Clear a task, as a user does who wants it to run again."""

@@ -77,7 +77,7 @@ class Story:
 
 def environment(simulator: Simulator, options: argparse.Namespace) -> dict[str, str]:
     # The example looks once a minute, which is right for a job of hours; this one takes seconds.
-    return {**simulator.connections(options.batch_api), "SENTINELHUB_EXAMPLE_POLL_INTERVAL": "3"}
+    return {**simulator.connections(options.batch_api), "SENTINELHUB_EXAMPLE_POLL_INTERVAL": "2"}
 
 
 def demo(options: argparse.Namespace) -> int:
@@ -209,7 +209,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--batch-api", choices=["v1", "v2"], default="v1", help="v1 shows its tiles; v2 is the one alive"
     )
-    parser.add_argument("--speed", type=float, default=20, help="simulated seconds in one")
+    parser.add_argument("--speed", type=float, default=30, help="simulated seconds in one")
     parser.add_argument("--ui", action="store_true", help="in Airflow's web page, until Ctrl-C")
     parser.add_argument("--port", type=int, default=0, help="of the web page; 0 takes a free one")
     parser.add_argument("--dags", type=Path, default=ROOT / "example_dags", help="folder of the DAG")

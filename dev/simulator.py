@@ -24,17 +24,21 @@ class Simulator:
 
     def __enter__(self) -> Simulator:
         self._folder = tempfile.TemporaryDirectory(prefix="airflow-sentinelhub-")
-        command = [sys.executable, "-m", "airflow_sentinelhub.simulator", *self.options, "--output", "json"]
-        log = Path(self._folder.name) / "simulator.log"
-        self.process = Process("simulator", command, env={**os.environ, "PYTHONUNBUFFERED": "1"}, log=log)
         try:
-            self.ready = self.process.first_json()
+            self.start()
         except BaseException:
             self.__exit__(None, None, None)
             raise
+        return self
+
+    def start(self) -> None:
+        """Start the process, or start it anew after it was killed."""
+        command = [sys.executable, "-m", "airflow_sentinelhub.simulator", *self.options, "--output", "json"]
+        log = Path(self._folder.name) / "simulator.log"
+        self.process = Process("simulator", command, env={**os.environ, "PYTHONUNBUFFERED": "1"}, log=log)
+        self.ready = self.process.first_json()
         self.url = str(self.ready["url"])
         self.connection_uri = str(self.ready["airflow_connection_uri"])
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
