@@ -59,6 +59,26 @@ def mark_for(context: Any, retries: int, job: str) -> Mark:
     return Mark(who, round_of(context, retries), job)
 
 
+_STORE_KEY = "sentinelhub_request"
+
+
+def remember(context: Any, round_: int, request_id: str) -> None:
+    """Keep the id where the next try finds it without a search: Airflow 3.3's task state store, which outlives tries.
+
+    It outlives a success and a clear too, so the round stands beside the id.
+    """
+    store = context.get("task_state_store")
+    if store is not None:
+        store.set(_STORE_KEY, {"round": round_, "request_id": request_id})
+
+
+def remembered(context: Any, round_: int) -> str | None:
+    """The id that an earlier try of this round has kept, None if there is none or no store (before 3.3)."""
+    store = context.get("task_state_store")
+    kept = store.get(_STORE_KEY) if store is not None else None
+    return str(kept["request_id"]) if isinstance(kept, dict) and kept.get("round") == round_ else None
+
+
 class SentinelHubTask:
     """Mixed into operators and sensors that have `sentinelhub_conn_id` and `batch_api`."""
 

@@ -91,14 +91,20 @@ def choose(found: Sequence[Snapshot], mark: Mark) -> Decision:
 
 
 def _owned(found: Sequence[Snapshot], mark: Mark) -> list[tuple[Snapshot, Mark]]:
-    """The requests of this task with their markers, oldest first; notes raise the round of what they are about."""
+    """The requests of this task with their markers, oldest first; notes raise the round of what they are about.
+
+    A request that another one continues is done with: the other one stands for the job. A marker that continues a
+    request looks for its like only.
+    """
     read = [(job, its) for job in oldest_first(found) if (its := mark_of(job.description))]
     mine = [(job, its) for job, its in read if its.identity == mark.identity]
     adopted = {its.adopts: its.round for _, its in sorted(mine, key=lambda pair: pair[1].round) if its.adopts}
+    continued = {its.continues for _, its in mine}
     return [
         (job, replace(its, round=max(its.round, adopted.get(job.request_id, 0))))
         for job, its in mine
         if its.adopts is None
+        and (its.continues == mark.continues if mark.continues else job.request_id not in continued)
     ]
 
 

@@ -85,7 +85,7 @@ def partial_error(job: Snapshot, failed: int, total: int, names: str) -> JobPart
     """More tiles failed than the policy accepts."""
     return JobPartialError(
         f"Batch request {job.request_id} is {job.status}: {failed} of {total} tiles failed, more than is accepted: "
-        f"{names}. {fate(job)} The other tiles are in the bucket and paid. Allow for restarts (max_restarts, v1) or "
+        f"{names}. {fate(job)} The other tiles are in the bucket and paid. Allow for restarts (max_restarts) or "
         "failed tiles (max_failed_tiles, min_success_ratio), or clear the task to run the job anew.",
         **_about(job),
     )

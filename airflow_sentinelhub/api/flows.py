@@ -50,6 +50,7 @@ __all__ = [
     "read",
     "read_patiently",
     "restart_failed",
+    "resume",
     "start_once",
     "walk",
 ]
@@ -59,7 +60,8 @@ LAG = 30.0
 """Seconds by which a reading may be behind what the service itself knows."""
 _NOT_STARTED = re.compile(r"userAction from (NONE|ANALYSE) to")
 _NOT_PARTIAL = "Only requests with status PARTIAL"
-ROUNDS_OF_LOOKING = 8
+ROUNDS_OF_LOOKING, AGAIN = 8, 5.0
+"""Looks that find_or_create takes at the most, and seconds before it looks again at what somebody else is doing."""
 
 
 def analyse_once(api: Generation, request_id: str) -> Flow[Snapshot]:
@@ -109,6 +111,53 @@ def _act_once(
     if asked(job) or refused is None:
         return job
     raise refused
+
+
+RESUME_AFTER = 1800.0
+"""Seconds for which the service refuses to start a request again that a user has stopped (v2)."""
+
+
+def resume(api: Generation, request_id: str, *, patient: bool, poll_interval: float = 60.0) -> Flow[Snapshot]:
+    """Start a STOPPED request again (v2). **This bills** what is left of it.
+
+    :param patient: wait while the service refuses, which it does for 30 minutes after a user's stop.
+    :raises JobError: it refuses, and `patient` is off; or it refuses for longer than that.
+    """
+    began = yield Now()
+    job = yield from read_patiently(api, request_id)
+    while job.status == S.STOPPED:
+        try:
+            yield from exchange(api.start(request_id))
+            return (yield from _left(api, job))
+        except BadRequestError as err:
+            now = yield Now()
+            if not patient or now - began > RESUME_AFTER + poll_interval:
+                raise JobError(
+                    f"Batch request {request_id} is STOPPED and the service refuses to start it again ({err.reason}), "
+                    "as it does for 30 minutes after a user's stop. It bills nothing. Try again later, or have it "
+                    "waited for (resume_stopped='wait').",
+                    request_id=request_id,
+                    snapshot=job,
+                ) from None
+            yield Note(f"Batch request {request_id} cannot be started again yet ({err.reason}); trying again")
+            yield Sleep(poll_interval)
+        except AMBIGUOUS as err:
+            yield Note(f"Whether the start of {request_id} arrived is not known ({err}); looking it up", warning=True)
+            if (now := (yield from _left(api, job))).status != S.STOPPED or now.acted != job.acted:
+                return now
+        job = yield from read_patiently(api, request_id)
+    return job
+
+
+def _left(api: Generation, stopped: Snapshot) -> Flow[Snapshot]:
+    """A reading in which the request is STOPPED no more, or the last one after some minutes of looking."""
+    job = stopped
+    for _ in range(60):
+        job = yield from read_patiently(api, stopped.request_id)
+        if job.status != S.STOPPED:
+            break
+        yield Sleep(5.0)
+    return job
 
 
 def count_restart(api: Generation, job: Snapshot) -> Flow[None]:
@@ -235,12 +284,15 @@ def find_or_create(
             found.append(created)
         decision = choose(found, mark)
         if decision.plan is Plan.CREATE:
-            yield from _remove(api, decision.remove, end_too=True)
+            yield from _remove(api, decision.remove, mark)
             created = yield from _create(api, words, mark, {job.request_id for job in found})
             continue
         job = _of(decision)
-        yield from _remove(api, decision.remove, end_too=decision.plan is not Plan.ADOPT)
+        acted = yield from _remove(api, decision.remove, mark)
         if decision.plan is Plan.ADOPT:
+            if acted and not job.started and not job.status.is_final:
+                yield Sleep(AGAIN)  # somebody goes on with one that looked as if nobody did
+                continue
             yield from _claim(api, job, payload, mark, found)
             mine = created is not None and created.request_id == job.request_id
             return Found(job, not mine, "" if mine else decision.why)
@@ -330,30 +382,35 @@ def _create(api: Generation, payload: dict[str, Any], mark: Mark, known: set[str
     return None
 
 
-def _remove(api: Generation, jobs: tuple[Snapshot, ...], *, end_too: bool) -> Flow[None]:
-    """Take never started requests away, so that nobody starts them any more.
+def _remove(api: Generation, jobs: tuple[Snapshot, ...], mark: Mark) -> Flow[bool]:
+    """Take requests away that look as if nobody had started them, so that nobody does.
 
-    :param end_too: where one cannot be deleted (the service refuses because somebody has acted on it meanwhile, or
-        knows no delete at all), end it. v2 cannot end what has not been analysed: that is left, and bills nothing.
+    One whose job has changed is ended where it cannot be deleted: when somebody has acted on it meanwhile, or where the
+    service knows no delete. v2 cannot end what has not been analysed: that is left, and bills nothing. Returns whether
+    somebody has acted on one of the same job.
     """
+    acted = False
     for job in jobs:
-        name = f"batch request {job.request_id}, never started"
+        its, name = mark_of(job.description), f"batch request {job.request_id}, not started"
+        changed = its is not None and its.job != mark.job
         try:
             if api.delete is not None:
                 yield from exchange(api.delete(job.request_id))
                 yield Note(f"Deleted {name}")
                 continue
+            if not changed or job.status == S.CREATED:
+                yield Note(f"Left over: {name}; it bills nothing")
+                continue
         except NotFoundError:
             continue
         except (ApiError, UnreachableError) as err:
-            if not end_too or not isinstance(err, ConflictError):
-                yield Note(f"Could not delete {name}: {err}", warning=True)
+            yield Note(f"Could not delete {name}: {err}", warning=True)
+            if not changed or not isinstance(err, ConflictError):
+                acted = acted or isinstance(err, ConflictError)
                 continue
-        if not end_too or (api.delete is None and job.status == S.CREATED):
-            yield Note(f"Left over: {name}; it bills nothing")
-            continue
         try:
             yield from exchange(api.end(job.request_id))
             yield Note(f"Asked Sentinel Hub to {api.end_word} batch request {job.request_id}: its job has changed")
         except (ApiError, UnreachableError) as err:
             yield Note(f"Could not {api.end_word} batch request {job.request_id}: {err}", warning=True)
+    return acted

@@ -177,3 +177,23 @@ def _s3(url: Any, *, v2: bool = True) -> str:
     if v2 and "<tileId>" in text:
         raise InvalidInputError(f"{text}: use <tileName>; <tileId> is not known to batch v2.")
     return text
+
+
+def continuation(payload: Json, first_id: str) -> Json:
+    """The payload of a v2 request that does what is missing of an earlier one: the same files, existing ones skipped.
+
+    A path with the id of the request (also the one that the service puts in by itself) gets that of the first request.
+
+    :raises InvalidInputError: a Zarr cannot be continued: it must be empty at the start.
+    """
+    output = payload["output"]
+    if output.get("type") == "zarr":
+        raise InvalidInputError(f"The failed part of {first_id} cannot be restarted: a Zarr output must be empty.")
+    delivery = {name: {**place, "url": _pinned(place["url"], first_id)} for name, place in output["delivery"].items()}
+    return {**payload, "output": {**output, "delivery": delivery, "skipExisting": True}}
+
+
+def _pinned(url: str, request_id: str) -> str:
+    if "<" not in url:
+        url = f"{url.rstrip('/')}/<requestId>/<tileName>/<outputId>.<format>"
+    return url.replace("<requestId>", request_id)

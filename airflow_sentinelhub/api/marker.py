@@ -3,8 +3,9 @@
 The service has no idempotency key; the free-text description is the only handle. The marker is three words:
 `afx<16 hex>` the identity (a digest of Airflow deployment, dag, run, task and map index), `r<number>` the round
 (`max_tries - retries`: the same for all automatic retries, another after a user cleared the task), and `j<8 hex>` a
-digest of the job. Two more may follow: `x<number>`, how often the failed part has been restarted, and `a<id>`, which
-makes the request a *note*: never started, it only says that this round goes on with request <id>.
+digest of the job. Three more may follow: `x<number>`, how often the failed part has been restarted; `c<id>`, the
+request that this one continues (v2, which restarts by a new request over the same output); and `a<id>`, which makes
+the request a *note*: never started, it only says that this round goes on with request <id>.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_MARK = re.compile(r"\b(afx[0-9a-f]{16}) r(\d+) j([0-9a-f]{8})(?: x(\d+))?(?: a([0-9a-f-]{36}))?(?!\S)")
+_MARK = re.compile(
+    r"\b(afx[0-9a-f]{16}) r(\d+) j([0-9a-f]{8})(?: x(\d+))?(?: c([0-9a-f-]{36}))?(?: a([0-9a-f-]{36}))?(?!\S)"
+)
 _SECRET_KEYS = frozenset({"accessKey", "secretAccessKey", "credentials", "iamRoleARN"})
 
 
@@ -25,18 +28,21 @@ class Mark:
     """A marker.
 
     :param identity: the searchable word; :param round: number of tries used before the task was last cleared;
-    :param job: digest of the job; :param restarts: of the failed part; :param adopts: request that a note is about.
+    :param job: digest of the job; :param restarts: of the failed part; :param continues: request that this one
+        continues; :param adopts: request that a note is about.
     """
 
     identity: str
     round: int
     job: str
     restarts: int = 0
+    continues: str | None = None
     adopts: str | None = None
 
     def __str__(self) -> str:
-        more = (f" x{self.restarts}" if self.restarts else "") + (f" a{self.adopts}" if self.adopts else "")
-        return f"{self.identity} r{self.round} j{self.job}{more}"
+        more = {"x": self.restarts, "c": self.continues, "a": self.adopts}
+        tail = "".join(f" {letter}{value}" for letter, value in more.items() if value)
+        return f"{self.identity} r{self.round} j{self.job}{tail}"
 
 
 def identity(deployment: str, dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
@@ -76,4 +82,4 @@ def unmarked(description: str | None) -> str:
 def mark_of(description: str | None) -> Mark | None:
     """The marker in a description, None if it carries none."""
     found = _MARK.search(description or "")
-    return Mark(found[1], int(found[2]), found[3], int(found[4] or 0), found[5]) if found else None
+    return Mark(found[1], int(found[2]), found[3], int(found[4] or 0), found[5], found[6]) if found else None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator
-from airflow_sentinelhub._task import SentinelHubTask, mark_for
+from airflow_sentinelhub._task import SentinelHubTask, mark_for, remember, remembered
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.flows import Found
     from airflow_sentinelhub.api.jobs import Access
+    from airflow_sentinelhub.api.snapshot import Snapshot
 
 
 class JobOperator(SentinelHubTask, BaseOperator):
@@ -98,13 +100,10 @@ class JobOperator(SentinelHubTask, BaseOperator):
             return self._render((jinja_env or self.get_template_env()).from_string(content), context)
         return super().render_template(content, context, jinja_env, seen_oids)
 
-    def find_or_create(self, context: Any) -> Found:
-        """The one request of this task instance: an earlier try's, or a new one."""
-        from airflow_sentinelhub.api.flows import find_or_create
+    def payload(self) -> dict[str, Any]:
+        """The payload of the create call. It may hold storage keys: it is neither kept nor logged."""
         from airflow_sentinelhub.api.jobs import Job, render
-        from airflow_sentinelhub.api.marker import job_digest
 
-        api = self.api
         job = Job(
             process_request=as_json(self.process_request, "process_request"),
             tiling_grid=_with_numbers(as_json(self.tiling_grid, "tiling_grid")),
@@ -116,13 +115,41 @@ class JobOperator(SentinelHubTask, BaseOperator):
             evalscript=self.evalscript,
             extra=as_json(self.payload_extra, "payload_extra") or {},
         )
-        payload = render(job, api.name, None if api.name == "v1" else self._access())
+        return render(job, self.api.name, None if self.api.name == "v1" else self._access())
+
+    def find_or_create(self, context: Any) -> Found:
+        """The one request of this task instance: an earlier try's, or a new one."""
+        from airflow_sentinelhub.api.flows import find_or_create
+        from airflow_sentinelhub.api.marker import job_digest
+
+        payload = self.payload()
         self._check_grid(payload)
         mark = mark_for(context, self.retries or 0, job_digest(payload))
-        found = self.hook.run(find_or_create(api, payload, mark, since=_since(context)))
+        since, known = _since(context), remembered(context, mark.round)
+        found = self.hook.run(find_or_create(self.api, payload, mark, since=since, remembered=known))
         verb = "Going on with" if found.adopted else "Created"
         why = f" ({found.why})" if found.adopted and found.why else ""
         self.log.info("%s batch request %s%s; marker %s", verb, found.job.request_id, why, mark)
+        remember(context, mark.round, found.job.request_id)
+        self.announce(context, found.job.request_id)
+        return found
+
+    def continue_with(self, context: Any, first: Snapshot) -> Found:
+        """The request that does what is missing of a v2 request (see `api.jobs.continuation`), found or created."""
+        from airflow_sentinelhub.api.flows import find_or_create
+        from airflow_sentinelhub.api.jobs import continuation
+        from airflow_sentinelhub.api.marker import job_digest, mark_of
+
+        payload = self.payload()
+        its = mark_of(first.description)
+        mark = replace(
+            mark_for(context, self.retries or 0, job_digest(payload)),
+            restarts=(its.restarts if its else 0) + 1,
+            continues=first.request_id,
+        )
+        root = its.continues if its and its.continues else first.request_id
+        found = self.hook.run(find_or_create(self.api, continuation(payload, root), mark, since=_since(context)))
+        remember(context, mark.round, found.job.request_id)
         self.announce(context, found.job.request_id)
         return found
 

@@ -67,9 +67,20 @@ def outcome_of(hook: SentinelHubHook, api: Generation, job: Snapshot, aws_conn_i
     if not results.checked:
         log.warning("Its tiles could not be checked in the bucket, so some may have failed: %s", results.reason)
         return Outcome(job, 0, 0, 0, (), job.cost, False, restarts)
-    counts, failed = results.counts(), tuple(results.failed())
-    total = sum(counts.values())
-    return Outcome(job, total, counts.get("PROCESSED", 0), len(failed), failed, job.cost, True, restarts)
+    failed = tuple(results.failed())
+    processed, total = results.counts().get("PROCESSED", 0), results.total()
+    if mark and mark.continues:  # it did what was missing: the rest of the tiles stands in the first one's manifest
+        total = hook.results(_first(hook, mark.continues), aws_conn_id).total()
+        processed = total - len(failed)
+    return Outcome(job, total, processed, len(failed), failed, job.cost, True, restarts)
+
+
+def _first(hook: SentinelHubHook, request_id: str) -> str:
+    """The request with which a chain of continuations began."""
+    from airflow_sentinelhub.api.marker import mark_of
+
+    mark = mark_of(hook.batch_v2.get_request(request_id).description)
+    return _first(hook, mark.continues) if mark and mark.continues else request_id
 
 
 def _by_tiles(hook: SentinelHubHook, job: Snapshot, restarts: int) -> Outcome:

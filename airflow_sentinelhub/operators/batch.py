@@ -119,16 +119,35 @@ class SentinelHubStartBatchOperator(RunsJob):
     - **On timeout** the request is cancelled if `cancel_on_timeout`, and the task fails.
     - **On retry** it reads status and user action first and never starts twice. A lost reply is looked up.
 
-    :param request_id: the request. For the rest see `RunsJob` and `WaitingTask`.
+    A request that has failed or was cancelled cannot be started. One that was stopped (v2) can be started again, by
+    choice; for 30 minutes after a user's stop the service refuses that.
+
+    :param request_id: the request.
+    :param resume_stopped: None: a STOPPED request is an error; `fail`: start it again, and fail if the service refuses;
+        `wait`: start it again, and wait in this worker while it refuses. For the rest see `RunsJob` and `WaitingTask`.
     """
 
+    def __init__(self, *, resume_stopped: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.resume_stopped = resume_stopped
+
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.flows import start_once
+        from airflow_sentinelhub.api.endings import conclude
+        from airflow_sentinelhub.api.flows import resume, start_once
+        from airflow_sentinelhub.api.verdict import judge
+        from airflow_sentinelhub.api.waiting import Waited
+        from airflow_sentinelhub.exceptions import InvalidInputError
 
         with airflow_errors():
             request_id = checked_id(self.request_id)
+            if self.resume_stopped not in (None, "fail", "wait"):
+                raise InvalidInputError(f"resume_stopped is None, 'fail' or 'wait', not {self.resume_stopped!r}.")
             self.announce(context, request_id)
             job = self.hook.run(start_once(self.api, request_id))
+            if job.status.value == "STOPPED" and self.resume_stopped:
+                job = self.hook.run(resume(self.api, request_id, patient=self.resume_stopped == "wait"))
+            if job.status.value in ("FAILED", "CANCELED", "STOPPED"):
+                conclude(Waited(judge(job, "DONE"), job), request_id, "started")
             self.log.info("Batch request %s is started (%s, action %s)", request_id, job.status, job.user_action)
             if self.wait_for_completion:
                 self.responsible_for(request_id, context)

@@ -49,7 +49,8 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         the expected cost, is compared. v2 does not estimate: the cost is watched while it runs.
     :param on_over_budget: `fail`, `skip`, or `stop`: end the job and succeed with what is there. A running job is
         stopped in each case.
-    :param max_restarts: how often the failed part of a PARTIAL job is restarted (v1).
+    :param max_restarts: how often the failed part is restarted: a PARTIAL job on v1; on v2, which has no restart, by a
+        new request over the same output that skips what is there.
     :param max_failed_tiles: failed tiles that are accepted; :param min_success_ratio: share of tiles that must be
         done. :param on_partial: what happens when more has failed: `fail`, `skip`, or `accept`.
     :param cancel_on_kill: see above; :param cancel_on_timeout: see above.
@@ -132,7 +133,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         left = policy.max_restarts - (mark.restarts if mark else 0)
         step = next_step(job, left, api.restart is not None)
         if step is Step.JUDGE:
-            return self._judge(context, job, policy)
+            return self._judge(context, job, policy, deadline)
         if step is Step.ANALYSE:
             job = self.hook.run(flows.analyse_once(api, job.request_id))
             step = Step.AWAIT_ANALYSIS
@@ -189,7 +190,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         assert self._running is not None
         return self._go_on(context, conclude(waited, self._running, target), deadline)
 
-    def _judge(self, context: Any, job: Snapshot, policy: Policy) -> dict[str, Any]:
+    def _judge(self, context: Any, job: Snapshot, policy: Policy, deadline: float | None) -> dict[str, Any]:
         """The end: success, an accepted part, or the error that fits."""
         from airflow_sentinelhub.api.endings import conclude, partial_error
         from airflow_sentinelhub.api.verdict import judge
@@ -198,6 +199,11 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         if job.status.value not in ("DONE", "PARTIAL"):
             conclude(Waited(judge(job, "DONE"), job), job.request_id, "DONE")
         outcome = outcome_of(self.hook, self.api, job, self.aws_conn_id, self.log)
+        if outcome.failed and self.api.restart is None and outcome.restarts < policy.max_restarts:
+            self.log.warning("%s; restarting the failed part by a new request", outcome.line())
+            continued = self.continue_with(context, job).job
+            self.responsible_for(continued.request_id, context)
+            return self._go_on(context, continued, deadline)
         if outcome.failed and policy.on_partial != "accept" and not policy.accepts(outcome.failed, outcome.total):
             error = partial_error(job, outcome.failed, outcome.total, names_of(outcome.failed_tiles))
             if policy.on_partial == "skip":

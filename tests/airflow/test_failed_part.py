@@ -1,0 +1,80 @@
+"""Restarting the failed part within one task: v1 restarts the request, v2 makes another one over the same output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub import process_request, tiling_grid
+from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator, SentinelHubStartBatchOperator
+
+
+def job(bench: Any, **limits: Any) -> Callable[[], SentinelHubBatchOperator]:
+    return lambda: SentinelHubBatchOperator(
+        task_id="job",
+        process_request=process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30")),
+        evalscript=bench.ndvi,
+        area=bench.area,
+        tiling_grid=tiling_grid(1, 10),
+        output="s3://maps/ndvi",
+        aws_conn_id="my_bucket",
+        batch_api=bench.api,
+        **limits,
+    )
+
+
+def effects(bench: Any) -> list[str]:
+    return [call["effect"] for call in bench.sim.journal() if call["effect"]]
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_the_failed_part_is_restarted_and_the_whole_is_done(bench: Any, deferrable: bool) -> None:
+    bench.sim.fault(kind="fail_tiles", share=0.3, times=1)
+    result = bench.run(job(bench, max_restarts=1, deferrable=deferrable))
+
+    assert (result["status"], result["failed"], result["restarts"]) == ("DONE", 0, 1)
+    assert result["processed"] == result["tile_count"] > 10
+    assert effects(bench).count("billed_start") + effects(bench).count("restarted") == 2
+
+
+def test_a_retry_after_the_restart_pays_nothing_more(bench: Any) -> None:
+    bench.sim.fault(kind="fail_tiles", share=0.3, times=1)
+    first = bench.run(job(bench, max_restarts=1))
+    before = len(effects(bench))
+    again = bench.run(job(bench, max_restarts=1, retries=1), bench.context(try_number=2, max_tries=1))
+
+    assert again == first
+    assert effects(bench)[before:] == []
+
+
+def test_it_is_not_restarted_more_often_than_allowed(bench: Any) -> None:
+    bench.sim.fault(kind="fail_tiles", share=0.3, times=5)
+    with pytest.raises(Exception, match="tiles failed, more than is accepted"):
+        bench.run(job(bench, max_restarts=2))
+    assert effects(bench).count("billed_start") + effects(bench).count("restarted") == 3
+
+
+@pytest.mark.parametrize("resume", [None, "fail", "wait"])
+@pytest.mark.parametrize("generation", ["v2"])
+def test_a_stopped_request_is_started_again_by_choice_only(bench: Any, resume: str | None, generation: str) -> None:
+    stopped = bench.run(job(bench, max_processing_units=1e-6, on_over_budget="stop", poll_interval=5.0))
+    assert stopped["status"] == "STOPPED"
+
+    def start() -> SentinelHubStartBatchOperator:
+        return SentinelHubStartBatchOperator(
+            task_id="again",
+            request_id=stopped["request_id"],
+            resume_stopped=resume,
+            wait_for_completion=True,
+        )
+
+    if resume == "wait":
+        assert bench.run(start) == stopped["request_id"]
+        assert bench.shown(stopped["request_id"])["status"] == "DONE"
+        assert max(bench.clock.slept) <= 120
+    else:
+        with pytest.raises(Exception, match=stopped["request_id"]) as refused:
+            bench.run(start)
+        assert ("somebody stopped it" if resume is None else "30 minutes") in str(refused.value)
