@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from airflow_sentinelhub.simulator import ControlPlane, Simulator, SimulatorError
+from airflow_sentinelhub.simulator.__main__ import main
 from airflow_sentinelhub.simulator.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +43,11 @@ def running(*arguments: str, expect: int = 0) -> Iterator[tuple[subprocess.Popen
     finally:
         if process.poll() is None:
             process.terminate()
-        _, errors = process.communicate(timeout=20)
+        try:
+            _, errors = process.communicate(timeout=20)
+        finally:
+            # Nothing is left running, not even by a test that fails.
+            process.kill()
         assert process.returncode == expect, errors
         assert "Traceback" not in errors
 
@@ -83,7 +88,10 @@ def test_text_is_for_people() -> None:
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(11)]
     process.terminate()
-    assert process.wait(timeout=20) == 0
+    try:
+        assert process.wait(timeout=20) == 0
+    finally:
+        process.kill()
     text = "".join(lines)
     assert text.startswith("Sentinel Hub simulator")
     assert "600 times as fast" in text
@@ -102,12 +110,14 @@ def test_text_is_for_people() -> None:
         (["--port", "99999"], "cannot listen on 127.0.0.1"),
     ],
 )
-def test_what_it_cannot_do_is_one_sentence(arguments: list[str], sentence: str) -> None:
-    result = subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=30)
-    assert result.returncode == 2
-    assert sentence in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
-    assert result.stdout == ""
+def test_what_it_cannot_do_is_one_sentence(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert sentence in printed.err
+    assert len(printed.err.strip().splitlines()) == 1
+    assert printed.out == ""
 
 
 def test_a_taken_port() -> None:
@@ -322,6 +332,7 @@ class TestInProcess:
                     "id"
                 ]
 
-        assert ids(1) == ids(1)
-        assert ids(1)[0] != ids(2)[0]
-        assert ids(1)[1] != ids(2)[1]
+        one, again, other = ids(1), ids(1), ids(2)
+        assert one == again
+        assert one[0] != other[0]
+        assert one[1] != other[1]
