@@ -128,7 +128,7 @@ def _rows_of(database: sqlite3.Connection, table: _Table) -> Iterator[_Row]:
     chosen = ["id", "identifier", _quoted(table.geometry)]
     chosen += [name if name in table.columns else "NULL" for name in _SIZES]
     for number, identifier, blob, *size in database.execute(f"SELECT {', '.join(chosen)} FROM {_quoted(table.name)}"):
-        where = f"Table {table.name}, feature {identifier if isinstance(identifier, str) else number}:"
+        where = f"Table {table.name}, feature {identifier or number}:"
         if not isinstance(number, int):
             raise FeaturesError(f"{where} id is not a whole number.")
         if not isinstance(identifier, str) or not identifier:

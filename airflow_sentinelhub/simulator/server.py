@@ -99,6 +99,8 @@ class Simulator(ControlPlane):
             if self._bucket_dir is None and self._s3_endpoint is None:
                 self._temporary = tempfile.TemporaryDirectory(prefix="sentinelhub-buckets-")
                 self._bucket_dir = Path(self._temporary.name)
+            elif self._bucket_dir is not None:
+                self._bucket_dir.mkdir(parents=True, exist_ok=True)
             self._world = world_class(
                 settings=settings,
                 speed=self._speed,
@@ -106,6 +108,9 @@ class Simulator(ControlPlane):
                 bucket=bucket_class(self._bucket_dir) if self._s3_endpoint is None else _s3_bucket(self._s3_endpoint),
                 folder=self._state,
             )
+        except OSError as problem:
+            self._socket.close()
+            raise SimulatorError(f"The simulator cannot use {problem.filename}: {problem.strerror}.") from None
         except BaseException:
             self._socket.close()
             raise
