@@ -163,7 +163,7 @@ def _left(api: Generation, stopped: Snapshot) -> Flow[Snapshot]:
 def count_restart(api: Generation, job: Snapshot) -> Flow[None]:
     """Write one more restart into the request's marker, so that tries that come later know how many there were."""
     mark = mark_of(job.description)
-    if mark is None:
+    if mark is None or api.update is None:
         return
     words = marked(job.description, replace(mark, restarts=mark.restarts + 1))
     try:
@@ -342,8 +342,8 @@ def _claim(api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark, 
     """Say that this round goes on with a request of an earlier one, so that the next try knows it too.
 
     Otherwise a try that comes after the end of the request would take it for one that the user wanted to have made
-    again. The description says it; where the service refuses to change that (v1 while processing), a *note* does: a
-    request of its own that is never started and costs nothing.
+    again. The description says it; where the service refuses to change that (v1 while processing) or cannot (batch
+    statistical), a *note* does: a request of its own that is never started and costs nothing.
     """
     its = mark_of(job.description)
     if its is None or its.round >= mark.round:
@@ -354,14 +354,22 @@ def _claim(api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark, 
     ):
         return
     claimed = replace(mark, job=its.job, restarts=its.restarts)
+    if (yield from _describe(api, job.request_id, marked(job.description, claimed))):
+        return
+    words = marked(payload.get("description"), replace(mark, adopts=job.request_id))
+    made = yield from exchange(api.create({**payload, "description": words}))
+    yield Note(f"Batch request {made.request_id} notes that {job.request_id} goes on for this task; it bills nothing")
+
+
+def _describe(api: Generation, request_id: str, words: str) -> Flow[bool]:
+    """Change the description; False where the service refuses that, or knows no such call."""
+    if api.update is None:
+        return False
     try:
-        yield from exchange(api.update(job.request_id, {"description": marked(job.description, claimed)}))
+        yield from exchange(api.update(request_id, {"description": words}))
     except (BadRequestError, ConflictError):
-        words = marked(payload.get("description"), replace(mark, adopts=job.request_id))
-        made = yield from exchange(api.create({**payload, "description": words}))
-        yield Note(
-            f"Batch request {made.request_id} notes that {job.request_id} goes on for this task; it bills nothing"
-        )
+        return False
+    return True
 
 
 def _create(api: Generation, payload: dict[str, Any], mark: Mark, known: set[str]) -> Flow[Snapshot | None]:

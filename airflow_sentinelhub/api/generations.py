@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_sentinelhub.api import batch, batch_v2
+from airflow_sentinelhub.api import batch, batch_v2, statistical
 from airflow_sentinelhub.api.call import Call
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -17,7 +17,7 @@ class Generation:
 
     :param end: cancels (v1, final) or stops (v2); :param end_word: what that is called.
     :param search: whether the list can be searched for a word of the description.
-    :param delete, restart: None where the service has no such call.
+    :param update, delete, restart: None where the service has no such call.
     """
 
     name: str
@@ -28,8 +28,8 @@ class Generation:
     start: Callable[[str], Call[None]]
     end: Callable[[str], Call[None]]
     end_word: str
-    update: Callable[[str, dict[str, Any]], Call[Any]]
     search: bool
+    update: Callable[[str, dict[str, Any]], Call[Any]] | None = None
     delete: Callable[[str], Call[None]] | None = None
     restart: Callable[[str], Call[None]] | None = None
 
@@ -60,11 +60,22 @@ V2 = Generation(
     search=False,
     update=batch_v2.update_request,
 )
-_BY_NAME = {"v1": V1, "v2": V2}
+STATISTICAL = Generation(
+    name="statistical",
+    create=statistical.create_described,
+    get=statistical.get_request,
+    list=statistical.list_requests,
+    analyse=statistical.analyse,
+    start=statistical.start,
+    end=statistical.stop,
+    end_word="stop",
+    search=False,
+)
+_BY_NAME = {"v1": V1, "v2": V2, "statistical": STATISTICAL}
 
 
 def generation(name: str) -> Generation:
-    """The generation called `v1` or `v2`."""
+    """The generation called `v1`, `v2` or `statistical`."""
     try:
         return _BY_NAME[name]
     except KeyError:

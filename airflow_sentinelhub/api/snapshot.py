@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_sentinelhub.api.models import BatchProcessRequest, BatchRequest, BatchStatisticalRequest
+from airflow_sentinelhub.api.statistical import description_of, place_of
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
 
 BATCH_FACTOR = 3
@@ -95,8 +96,10 @@ def snapshot(request: Any) -> Snapshot:
     reason = (request.other_data or {}).get("stoppedStatusReason")
     return Snapshot(
         generation="statistical",
+        description=description_of(request),
         cost=request.cost_pu,
         share_done=(request.completion_percentage or 0) / 100,
         stopped_reason=StoppedStatusReason(reason) if reason else None,
+        output_url=place_of(request),
         **common,
     )

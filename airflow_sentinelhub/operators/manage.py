@@ -100,6 +100,8 @@ class SentinelHubUpdateBatchOperator(OnRequest):
         with airflow_errors():
             request_id = checked_id(self.request_id)
             output = as_json(self.output_spec, "output")
+            if self.api.update is None:
+                raise InvalidInputError(f"Batch {self.api.name} cannot change {request_id}; create a new request.")
             if self.description is None and output is None:
                 raise InvalidInputError("Nothing to update: give description, or output (v1).")
             if output is not None and self.api.name != "v1":
