@@ -11,10 +11,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "SentinelHubHook": "airflow_sentinelhub.hooks.sentinelhub",
+    "sentinelhub_batch": "airflow_sentinelhub.groups",
     "SentinelHubError": "airflow_sentinelhub.exceptions",
     "process_request": "airflow_sentinelhub.api.payloads",
     "tiling_grid": "airflow_sentinelhub.api.payloads",
     "output": "airflow_sentinelhub.api.payloads",
+    "aggregation": "airflow_sentinelhub.api.statistical_jobs",
+    "input_data": "airflow_sentinelhub.api.statistical_jobs",
 }
 
 __all__ = ["__version__", *_HOMES]

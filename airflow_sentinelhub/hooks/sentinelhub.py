@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from airflow_sentinelhub.api.generations import Generation
     from airflow_sentinelhub.hooks.batch import SentinelHubBatch
     from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
+    from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
     from airflow_sentinelhub.results.batch import BatchResults
+    from airflow_sentinelhub.results.statistical import StatisticalResults
     from airflow_sentinelhub.transport.aio import AsyncDriver
     from airflow_sentinelhub.transport.settings import Settings
     from airflow_sentinelhub.transport.sync import SyncDriver
@@ -124,6 +126,23 @@ class SentinelHubHook(BaseHook):
         from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
 
         return BatchProcessClient(self.run)
+
+    @property
+    def statistical(self) -> SentinelHubBatchStatistical:
+        """Batch statistical, with the method names of the vendor's `SentinelHubBatchStatistical`."""
+        from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
+
+        return SentinelHubBatchStatistical(self.run)
+
+    def statistical_results(self, request_id: str, aws_conn_id: str | None = None) -> StatisticalResults:
+        """What a statistical request has left in its bucket: one JSON file for each feature.
+
+        :param aws_conn_id: connection of type `aws` that may read the bucket, unless this one has a `bucket_mount`.
+        """
+        from airflow_sentinelhub.hooks.storage import bucket_reader
+        from airflow_sentinelhub.results.statistical import results_of_request
+
+        return results_of_request(self.statistical.get_request(request_id), bucket_reader(aws_conn_id, self.settings))
 
     def results(self, request_id: str, aws_conn_id: str | None = None) -> BatchResults:
         """What a v2 request has left in its bucket: tiles with status and paths.

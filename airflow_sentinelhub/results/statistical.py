@@ -1,0 +1,272 @@
+"""What a statistical request has brought: one JSON file for each feature, in the forms that the service writes.
+
+- `{"id", "identifier", "response": {"data": [...], "status": "OK"}}`: a good one; single intervals in it may carry an
+  `error` with a `type`. Statistics without any data are the text `"NaN"`.
+- `{"id", "identifier", "error": {"type": "EXECUTION_ERROR"}}` and `{..., "response": {"data": null, "status":
+  "FAILED"}}`: a failed one. A DONE request may hold such features; nothing but these files says so.
+
+Everything blocks. Files are read one after the other, as they are asked for, a few ahead.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_sentinelhub.exceptions import ResultsError, SentinelHubError
+from airflow_sentinelhub.results._sqlite import Source, columns_of, opened, quoted
+from airflow_sentinelhub.results.bucket import BucketReader
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub.api.models import BatchStatisticalRequest
+
+AT_ONCE = 8
+"""Files that are fetched at the same time."""
+MISSING = "MISSING"
+"""Error of a feature that is in the GeoPackage and has no file."""
+_PATTERNS = {"<ID>": r"(?P<id>\d+)", "<IDENTIFIER>": r"(?P<identifier>[^/]+)"}
+
+
+@dataclass(frozen=True)
+class StatisticalFeature:
+    """The result of one feature.
+
+    :param id, identifier: as in the GeoPackage; :param url: its file.
+    :param data: its intervals in the service's words, `"NaN"` included; empty where it failed.
+    :param error: why it failed as a whole, in the service's word (`EXECUTION_ERROR`, ...), None if it did not.
+    :param interval_errors: start of each interval that failed, and its error.
+    """
+
+    id: int | str | None
+    identifier: str
+    url: str
+    data: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    error: str | None = None
+    interval_errors: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """It, or one of its intervals, has no result because of an error."""
+        return self.error is not None or bool(self.interval_errors)
+
+    @property
+    def why(self) -> str | None:
+        """Why it failed, in a few words."""
+        if self.error is not None or not self.interval_errors:
+            return self.error
+        kinds = sorted({kind for _, kind in self.interval_errors})
+        return f"{', '.join(kinds)} in {len(self.interval_errors)} of {len(self.data)} intervals"
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Its statistics flat: a row for each interval, output and band, `"NaN"` as a float that is not a number."""
+        for item in self.data:
+            times = item.get("interval") or {}
+            for output, found in (item.get("outputs") or {}).items():
+                for band, told in (found.get("bands") or {}).items():
+                    yield {
+                        "identifier": self.identifier,
+                        "from": times.get("from"),
+                        "to": times.get("to"),
+                        "output": output,
+                        "band": band,
+                        **{name: _parsed(value) for name, value in (told.get("stats") or {}).items()},
+                    }
+
+    def as_item(self) -> dict[str, Any]:
+        """A small item for XCom: `identifier`, `id`, `path`, `status` (`OK` or `FAILED`) and, if it failed, `error`."""
+        item = {"identifier": self.identifier, "id": self.id, "path": self.url}
+        item["status"] = "FAILED" if self.failed else "OK"
+        return {**item, "error": self.why} if self.failed else item
+
+
+class StatisticalResults:
+    """The results of one request.
+
+    :param request_id: the request; :param url: where its results go, as it was given.
+    :param reader: reads the bucket.
+    :param geopackage: where its features are, to know which have no result; None to go by the files alone.
+    """
+
+    def __init__(self, request_id: str, url: str, reader: BucketReader, geopackage: str | None = None) -> None:
+        self.request_id = request_id
+        self.url = url
+        self._reader = reader
+        self._geopackage = geopackage
+
+    @property
+    def template(self) -> str:
+        """The path of a feature's file, with `<ID>` or `<IDENTIFIER>` left in it."""
+        url = self.url if "<" in self.url else self.url.rstrip("/") + "/<REQUEST_ID>/<ID>.json"
+        return url.replace("<REQUEST_ID>", self.request_id)
+
+    @cached_property
+    def expected(self) -> dict[int, str] | None:
+        """Id -> identifier of the features of the GeoPackage; None where it cannot be read, see `reason`."""
+        self._reason: str | None = "the request names no GeoPackage"
+        if self._geopackage is None:
+            return None
+        try:
+            with tempfile.TemporaryDirectory(prefix="sentinelhub-results-") as folder:
+                path = self._reader.fetch(self._geopackage, Path(folder))
+                if path is None:
+                    self._reason = f"there is no {self._geopackage} any more"
+                    return None
+                self._reason = None
+                return _features(Source(path, "GeoPackage", self.request_id, self._geopackage))
+        except SentinelHubError as err:
+            self._reason = str(err)
+            return None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is not known which features have no result at all, None if it is."""
+        return self._reason if self.expected is None else None
+
+    def urls(self) -> Iterator[str]:
+        """The files of features that are there, in order. One call for every thousand.
+
+        :raises ResultsError: the bucket cannot be read.
+        """
+        for url, _ in self._found():
+            yield url
+
+    def features(self) -> Iterator[StatisticalFeature]:
+        """All results, in order of their files, then the features of the GeoPackage that have none (`MISSING`).
+
+        :raises ResultsError: the bucket or a file cannot be read.
+        """
+        expected = self.expected
+        identifiers = set(expected.values()) if expected is not None else set()
+        seen: set[str] = set()
+        with tempfile.TemporaryDirectory(prefix="sentinelhub-results-") as folder, ThreadPoolExecutor(AT_ONCE) as pool:
+            found = (url for url, named in self._found() if _wanted(named, expected, identifiers))
+            count = 0
+            while batch := list(islice(found, 4 * AT_ONCE)):
+                places = [_folder(folder, count + at) for at in range(len(batch))]
+                count += len(batch)
+                for feature in pool.map(self._read, batch, places):
+                    seen.add(feature.identifier)
+                    yield feature
+        for number, identifier in (expected or {}).items():
+            if identifier not in seen:
+                url = self.template.replace("<ID>", str(number)).replace("<IDENTIFIER>", identifier)
+                yield StatisticalFeature(number, identifier, url, error=MISSING)
+
+    def failed(self) -> Iterator[StatisticalFeature]:
+        """The features that failed, as a whole or in single intervals, or that have no file."""
+        return (feature for feature in self.features() if feature.failed)
+
+    def _found(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """The files that fit the template, with what stands in the place of its placeholders."""
+        parts = re.split(r"(<ID>|<IDENTIFIER>)", self.template)
+        pattern, used = "", set[str]()
+        for part in parts:
+            pattern += _PATTERNS[part] if part in _PATTERNS and part not in used else _later(part)
+            used.add(part)
+        for url in self._reader.list(parts[0]):
+            match = re.fullmatch(pattern, url)
+            if match is not None and f"request-{self.request_id}" not in url:
+                yield url, match.groupdict()
+
+    def _read(self, url: str, folder: Path) -> StatisticalFeature:
+        try:
+            path = self._reader.fetch(url, folder)
+            if path is None:
+                raise ResultsError(f"{url} was listed and is gone.")
+            body = json.loads(path.read_bytes())
+            path.unlink()
+        except ResultsError as err:
+            raise ResultsError(f"Batch statistical request {self.request_id}: {err}") from err
+        except ValueError as err:
+            raise ResultsError(
+                f"Batch statistical request {self.request_id}: {url} is not the JSON of a result ({err})."
+            ) from None
+        return feature_of(body, url)
+
+
+def results_of_request(request: BatchStatisticalRequest, reader: BucketReader) -> StatisticalResults:
+    """The results of this request, read by this reader."""
+    from airflow_sentinelhub.api.statistical import features_of, place_of
+
+    url = place_of(request)
+    if not url:
+        raise ResultsError(
+            f"Batch statistical request {request.request_id} names no place for its results, so they cannot be read."
+        )
+    return StatisticalResults(request.request_id, url, reader, features_of(request))
+
+
+def feature_of(body: Any, url: str) -> StatisticalFeature:
+    """The result in a file, whichever form it has. What nobody has seen before counts as failed, never as good."""
+    body = body if isinstance(body, dict) else {}
+    number = body.get("id")
+    identifier = str(body.get("identifier", number if number is not None else url.rpartition("/")[2]))
+    response = body.get("response")
+    if body.get("error") is not None:
+        return StatisticalFeature(number, identifier, url, error=_kind(body["error"]))
+    data = response.get("data") if isinstance(response, dict) else None
+    if not isinstance(response, dict) or not isinstance(data, list) or response.get("status") == "FAILED":
+        said = response.get("status") if isinstance(response, dict) else None
+        return StatisticalFeature(number, identifier, url, error=str(said or "UNREADABLE"))
+    items = tuple(item for item in data if isinstance(item, dict))
+    errors = tuple(
+        (str((item.get("interval") or {}).get("from")), _kind(item["error"]))
+        for item in items
+        if item.get("error") is not None
+    )
+    return StatisticalFeature(number, identifier, url, items, interval_errors=errors)
+
+
+def _kind(error: Any) -> str:
+    return str(error.get("type") or "UNKNOWN") if isinstance(error, dict) else str(error)
+
+
+def _parsed(value: Any) -> Any:
+    """A number, also where JSON has no word for it."""
+    if isinstance(value, str) and value in ("NaN", "Infinity", "-Infinity"):
+        return float(value)
+    return {name: _parsed(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
+def _wanted(named: Mapping[str, str], expected: Mapping[int, str] | None, identifiers: set[str]) -> bool:
+    """Whether a file is about a feature of the GeoPackage: a folder may hold those of other requests too."""
+    if expected is None:
+        return True
+    if "id" in named:
+        return int(named["id"]) in expected
+    return named["identifier"] in identifiers
+
+
+def _later(part: str) -> str:
+    """A part of the template: text as it is, a placeholder that was there before as what it stood for."""
+    return f"(?P={part[1:-1].lower()})" if part in _PATTERNS else re.escape(part)
+
+
+def _folder(parent: str, number: int) -> Path:
+    """Files of different folders may have the same name."""
+    place = Path(parent) / str(number % (4 * AT_ONCE))
+    place.mkdir(exist_ok=True)
+    return place
+
+
+def _features(file: Source) -> dict[int, str]:
+    """Id -> identifier of the features of all tables."""
+    found: dict[int, str] = {}
+    with opened(file) as database:
+        if not columns_of(database, "gpkg_contents"):
+            raise file.error("it is no GeoPackage.")
+        tables = database.execute("SELECT table_name FROM gpkg_contents WHERE data_type = 'features'").fetchall()
+        for (name,) in tables:
+            if not {"id", "identifier"} <= columns_of(database, str(name)):
+                raise file.error(f"its table {name!r} has no columns id and identifier.")
+            rows = database.execute(f"SELECT id, identifier FROM {quoted(str(name))} ORDER BY id")
+            found.update((int(number), str(identifier)) for number, identifier in rows)
+    return found
