@@ -55,11 +55,13 @@ __all__ = [
     "TriggerEvent",
     "XCom",
     "airflow_urls",
+    "approval",
     "conf",
     "get_async_connection",
     "mask_secret",
     "state_in_triggerer",
     "state_in_worker",
+    "task_group",
 ]
 
 
@@ -81,6 +83,22 @@ def mask_secret(secret: str) -> None:
 
     for form in {secret, quote(secret, safe="")}:
         mask(form)
+
+
+def task_group(**how: Any) -> Any:
+    """A TaskGroup of this Airflow."""
+    from airflow.providers.common.compat.sdk import TaskGroup
+
+    return TaskGroup(**how)
+
+
+def approval(**how: Any) -> Any:
+    """Airflow's own human-in-the-loop step; None where there is none (before 3.1, or without the standard provider)."""
+    try:
+        from airflow.providers.standard.operators.hitl import ApprovalOperator
+    except ImportError:
+        return None
+    return ApprovalOperator(**how)
 
 
 async def get_async_connection(conn_id: str) -> Any:

@@ -11,6 +11,7 @@ from airflow_sentinelhub._task import airflow_errors, checked_id
 from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.operators._job import JobOperator
 from airflow_sentinelhub.operators._requests import OnRequest, RunsJob, WaitOnRequest
+from airflow_sentinelhub.operators.budget import SentinelHubBatchBudgetOperator
 from airflow_sentinelhub.operators.collections import (
     SentinelHubCreateBatchCollectionOperator,
     SentinelHubDeleteBatchCollectionOperator,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SentinelHubAnalyseBatchOperator",
+    "SentinelHubBatchBudgetOperator",
     "SentinelHubBatchOperator",
     "SentinelHubCancelBatchOperator",
     "SentinelHubCreateBatchCollectionOperator",

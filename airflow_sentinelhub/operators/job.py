@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import AirflowSkipException
-from airflow_sentinelhub._task import airflow_errors, deadline_from, default_deferrable
+from airflow_sentinelhub._task import airflow_errors, checked_id, deadline_from, default_deferrable
 from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.operators._job import JobOperator
 from airflow_sentinelhub.operators._outcome import Outcome as JobOutcome
@@ -45,6 +45,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
     - **On retry** it finds its request by the marker and goes on where the last try was; nothing is paid twice. A
       cleared task keeps a running job if it has not changed, replaces it if it has, and runs anew if it was done.
 
+    :param request_id: go on with this request, instead of finding or creating one.
     :param max_processing_units: PU that the job may cost. v1 estimates before the start: a third of its estimate,
         the expected cost, is compared. v2 does not estimate: the cost is watched while it runs.
     :param on_over_budget: `fail`, `skip`, or `stop`: end the job and succeed with what is there. A running job is
@@ -63,12 +64,13 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
     `max_active_tis_per_dag`; a deferred task occupies its pool slot only if the pool includes deferred tasks.
     """
 
-    template_fields: Sequence[str] = (*JobOperator.template_fields, *_LIMITS)
+    template_fields: Sequence[str] = (*JobOperator.template_fields, "request_id", *_LIMITS)
     operator_extra_links = (SentinelHubRequestLink(),)
 
     def __init__(
         self,
         *,
+        request_id: str | None = None,
         max_processing_units: float | str | None = None,
         on_over_budget: str = "fail",
         max_restarts: int | str = 0,
@@ -85,6 +87,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.request_id = request_id
         self.max_processing_units = max_processing_units
         self.on_over_budget = on_over_budget
         self.max_restarts = max_restarts
@@ -103,9 +106,19 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         with airflow_errors():
             deadline = deadline_from(context, self.timeout, self.execution_timeout, deferring=self.deferrable)
-            job = self.find_or_create(context).job
+            job = self._request(context)
             self.responsible_for(job.request_id, context)
             return self._go_on(context, job, deadline)
+
+    def _request(self, context: Any) -> Snapshot:
+        """The request of this task: the one it was given, else an earlier try's, else a new one."""
+        from airflow_sentinelhub.api.flows import read_patiently
+
+        if self.request_id is None:
+            return self.find_or_create(context).job
+        request_id = checked_id(self.request_id)
+        self.announce(context, request_id)
+        return self.hook.run(read_patiently(self.api, request_id))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Called when the trigger has fired."""

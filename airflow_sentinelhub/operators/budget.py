@@ -1,0 +1,59 @@
+"""`SentinelHubBatchBudgetOperator`: look at what an analysed request will cost before it is started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_sentinelhub._compat import AirflowSkipException
+from airflow_sentinelhub._task import airflow_errors, checked_id
+from airflow_sentinelhub.operators._requests import OnRequest
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub._compat import Context
+
+
+class SentinelHubBatchBudgetOperator(OnRequest):
+    """Compare what an analysed request will probably cost with what it may cost. Nothing is started or billed.
+
+    - **Calls** the request.
+    - **Returns** `{"request_id", "estimated_pu", "expected_pu", "max_processing_units"}`; a third of the service's
+      estimate, the expected cost, is compared. v2 does not estimate: both are None and the step passes.
+    - **On kill**, **on timeout** and **on retry** nothing happens to the request: it only reads.
+
+    :param request_id: the request, analysed.
+    :param max_processing_units: PU that it may cost.
+    :param on_over_budget: `fail` or `skip` (the steps downstream are skipped too).
+    """
+
+    template_fields: Sequence[str] = (*OnRequest.template_fields, "max_processing_units", "on_over_budget")
+
+    def __init__(self, *, max_processing_units: float | str, on_over_budget: str = "fail", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.max_processing_units = max_processing_units
+        self.on_over_budget = on_over_budget
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from airflow_sentinelhub.api.endings import over_budget_error
+        from airflow_sentinelhub.api.flows import read_patiently
+        from airflow_sentinelhub.api.policy import policy_from
+
+        with airflow_errors():
+            given = {"max_processing_units": self.max_processing_units, "on_over_budget": self.on_over_budget}
+            policy = policy_from(**given)
+            request_id = checked_id(self.request_id)
+            self.announce(context, request_id)
+            job = self.hook.run(read_patiently(self.api, request_id))
+            if not policy.allows(job.expected_cost):
+                error = over_budget_error(job, policy.max_processing_units or 0)
+                if policy.on_over_budget == "skip":
+                    raise AirflowSkipException(str(error)) from None
+                raise error
+            expected = "not estimated" if job.expected_cost is None else f"about {job.expected_cost:,.0f} PU"
+            self.log.info("Batch request %s: %s, %s PU allowed", request_id, expected, policy.max_processing_units)
+            return {
+                "request_id": request_id,
+                "estimated_pu": job.estimate,
+                "expected_pu": job.expected_cost,
+                "max_processing_units": policy.max_processing_units,
+            }
