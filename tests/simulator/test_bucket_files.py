@@ -6,7 +6,6 @@ import json
 import shutil
 import sqlite3
 import struct
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -62,8 +61,8 @@ def finished(api: Any, **members: Any) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _empty_buckets(sim: Simulator) -> Iterator[None]:
-    yield
+def _empty_buckets(sim: Simulator) -> None:
+    """The simulator is shared, and a reset leaves its buckets alone."""
     for bucket in sim.bucket_dir.iterdir():
         shutil.rmtree(bucket)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -237,8 +236,8 @@ def query(sim: Simulator, kind: str, statement: str) -> list[Any]:
 
 class TestTask:
     @pytest.fixture(autouse=True)
-    def _empty_buckets(self, sim: Simulator) -> Iterator[None]:
-        yield
+    def _empty_buckets(self, sim: Simulator) -> None:
+        """The simulator is shared, and a reset leaves its buckets alone."""
         for bucket in sim.bucket_dir.iterdir():
             shutil.rmtree(bucket)
 

@@ -43,8 +43,9 @@ def test_the_life_of_a_task(api: Api, sim: Simulator, base: str) -> None:
     assert api.post(f"{path}/start").status_code == 204
     assert api.state(path) == ("ANALYSIS_DONE", "START")
     seen = []
-    for _ in range(12):
-        sim.step(15)
+    for _ in range(24):
+        # More often than the ten seconds between the last tile and DONE.
+        sim.step(7.5)
         seen.append(task(api, path))
     shares = [one["completionPercentage"] for one in seen]
     costs = [one["costPU"] for one in seen]
