@@ -12,6 +12,8 @@ Json = dict[str, Any]
 
 def tiling_of(body: Json, generation: Generation) -> tuple[Grid, Json] | None:
     """Grid and bounds of a checked body; None for a GeoPackage."""
+    if generation == "statistical":
+        return None
     settings = body["tilingGrid"] if generation == "v1" else body["input"]
     if generation == "v2" and settings["type"] != "tiling-grid":
         return None
@@ -34,6 +36,8 @@ def delivery_url(body: Json, generation: Generation) -> str:
     """Where the outputs go, as the user wrote it; a v1 bucket name as the path it stands for."""
     if generation == "v2":
         return storage_url(body["output"]["delivery"])
+    if generation == "statistical":
+        return storage_url(body["output"])
     if "zarrOutput" in body:
         return str(body["zarrOutput"]["path"])
     output = body.get("output", {})
@@ -42,7 +46,9 @@ def delivery_url(body: Json, generation: Generation) -> str:
 
 
 def raster_url(body: Json, generation: Generation) -> str | None:
-    """The delivery of a raster output; None for zarr, which is one folder for all tiles."""
+    """The delivery of a raster output; None for zarr, which is one folder for all tiles, and for statistics."""
+    if generation == "statistical":
+        return None
     zarr = "zarrOutput" in body if generation == "v1" else body["output"]["type"] == "zarr"
     return None if zarr else delivery_url(body, generation)
 

@@ -91,7 +91,7 @@ def _force(world: World, call: Call) -> Json:
     if not isinstance(number, str) or number not in world.jobs:
         raise ValueError(f"There is no request {number}.")
     job = world.jobs[number]
-    possible = {"v1": ["FAILED", "CANCELED"], "v2": ["FAILED", "STOPPED"]}[job.generation]
+    possible = ["FAILED", "CANCELED" if job.generation == "v1" else "STOPPED"]
     if job.status(world.now) == "PARTIAL":
         possible.append("DONE")
     if status not in possible:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from . import statistical_work
 from .area import parse_area
 from .bodies import Json, storage_url
 from .delivery import Bucket
@@ -104,6 +105,7 @@ class Deliveries:
         before = self._written.get(job.id, Written())
         try:
             after = self._write_images(job, self._write_execution(job, self._write_manifest(job, before), now), now)
+            after = self._write_statistics(job, after, now)
         except OSError as problem:
             # Tried again by the next reader; the service's answers do not depend on it.
             _log.warning("Request %s: its files cannot be written: %s", job.id, problem)
@@ -166,7 +168,7 @@ class Deliveries:
         return replace(done, execution=moment, form=form)
 
     def _write_images(self, job: Job, done: Written, now: float) -> Written:
-        if not self._world.settings.write_images or not job.runs:
+        if not self._world.settings.write_images or not job.runs or job.generation == "statistical":
             return done
         book = self._world.ledger(job)
         fresh = self._delivered(job, book.codes(now))
@@ -177,6 +179,31 @@ class Deliveries:
             self._bucket.put(url, content)
         return replace(done, images=now) if fresh.any() or done.images is None else done
 
+    def _write_statistics(self, job: Job, done: Written, now: float) -> Written:
+        """The files of features that were processed or have failed since the last time."""
+        features = self.features(job) if job.generation == "statistical" and job.runs else None
+        if features is None:
+            return done
+        book, settings = self._world.ledger(job), self._world.settings
+        fresh = book.codes(now) >= PROCESSED
+        if done.images is not None:
+            fresh &= book.codes(done.images) < PROCESSED
+        troubled = self._share(job, settings.failed_intervals_share, "intervals")
+        oddities = statistical_work.Oddities(self._empty(job), troubled)
+        script = statistical_work.script_of(job.body, self._bucket.get) or ""
+        chosen = np.flatnonzero(fresh).tolist()
+        files = statistical_work.results(job, features, book.codes(now), chosen, script, oddities, self._world.seed)
+        for url, content in files:
+            self._bucket.put(url, content)
+        return replace(done, images=now) if chosen or done.images is None else done
+
+    def _share(self, job: Job, share: float, what: str) -> set[int]:
+        """So many of the request's units, the same ones whenever it is asked."""
+        found = job.analysis
+        if not share or found is None:
+            return set()
+        return set(share_of(share, list(range(found.tiles)), f"{self._world.seed}/{job.id}/{what}"))
+
     def _delivered(self, job: Job, codes: Codes) -> npt.NDArray[np.bool_]:
         """Of which units the request has put outputs into the bucket."""
         delivered: npt.NDArray[np.bool_] = codes == PROCESSED
@@ -185,13 +212,10 @@ class Deliveries:
         return delivered
 
     def _empty(self, job: Job) -> set[int]:
-        """Units for which there is no data (v2)."""
-        share, found = self._world.settings.no_data_share, job.analysis
-        if not share or job.generation != "v2" or found is None:
+        """Units for which there is no data (v2, statistical)."""
+        if job.generation == "v1" or job.analysis is None:
             return set()
-        return set(share_of(share, list(range(found.tiles)), f"{self._world.seed}/{job.id}/empty")) - set(
-            found.existing
-        )
+        return self._share(job, self._world.settings.no_data_share, "empty") - set(job.analysis.existing)
 
     def _compact(self) -> None:
         self._store.replace(("written", number, asdict(written)) for number, written in self._written.items())
@@ -243,6 +267,8 @@ class Outputs:
 
 
 def _features_of(body: Json, content: bytes) -> Features:
+    if "aggregation" in body:
+        return statistical_work.features_of(body, content)
     bounds: Any = body["processRequest"]["input"].get("bounds")
     return read_features(content, body["input"].get("defaults"), parse_area(bounds) if bounds else None)
 

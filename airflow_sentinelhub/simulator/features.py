@@ -66,6 +66,7 @@ def read_features(
         polygons=polygons,
         widths=np.array([width for width, _ in pixels], dtype=np.int64),
         heights=np.array([height for _, height in pixels], dtype=np.int64),
+        numbers=np.array([row.id for row in rows], dtype=np.int64),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-Generation = Literal["v1", "v2"]
+Generation = Literal["v1", "v2", "statistical"]
 FINAL = {"DONE", "PARTIAL", "FAILED", "CANCELED", "STOPPED"}
 
 

@@ -18,7 +18,8 @@ from .settings import Settings
 
 ONLY_PARTIAL = "Only requests with status PARTIAL can be restarted."
 TOO_MANY_FAILED = "Too many failed tiles"
-_END = {"v1": ("CANCEL", "CANCELED", None, "cancelled"), "v2": ("STOP", "STOPPED", "USER_ACTION", "stopped")}
+_STOP = ("STOP", "STOPPED", "USER_ACTION", "stopped")
+_END = {"v1": ("CANCEL", "CANCELED", None, "cancelled"), "v2": _STOP, "statistical": _STOP}
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,8 @@ def end(job: Job, terms: Terms) -> Outcome:
     """cancel (v1) or stop (v2): no further tile is begun; what is finished or running is charged.
 
     A running analysis completes first (doc). v2 refuses to stop what is CREATED (seen) or at its end (by the same
-    pattern); v1 has no refusal in its contract, so there a cancel that comes too late is taken and does nothing.
+    pattern); v1 and batch statistical have no refusal in their contracts: one that comes too late is taken and does
+    nothing.
     """
     now, lag = terms.now, terms.settings.action_lag
     action, final, reason, effect = _END[job.generation]
@@ -173,7 +175,12 @@ def spent(job: Job, book: Ledger, at: float, settings: Settings) -> float:
         begin = job.runs[-1].begin
         at = begin + (at - begin) // settings.billing_period * settings.billing_period
     pu = book.cost(at) * job.analysis.factor
-    return charged(pu) if status in FINAL else pu
+    return _charged(job, pu) if status in FINAL else pu
+
+
+def _charged(job: Job, pu: float) -> float:
+    """The least a request costs is not asked of statistics: one was seen at 6 PU."""
+    return pu if job.generation == "statistical" else charged(pu)
 
 
 def _begins_later(job: Job, now: float) -> bool:
@@ -218,8 +225,8 @@ def _with_run(job: Job, begin: float, tiles: tuple[int, ...] | None, terms: Term
     job = job.changed(runs=(*job.runs, run), plan=(*job.plan, Step(begin, "PROCESSING")))
     book = ledger(job, terms.seed)
     finish = book.times[-1].end + settings.settle_seconds
-    planned = charged(book.cost(finish) * found.factor)
-    dry = _runs_dry(book, found.factor, before + terms.pu_left) if job.generation == "v2" else None
+    planned = _charged(job, book.cost(finish) * found.factor)
+    dry = _runs_dry(book, found.factor, before + terms.pu_left) if job.generation != "v1" else None
     if dry is not None:
         job = _cut(job.changed(plan=(*job.plan, Step(dry, "STOPPED", reason="OUT_OF_PU"))), dry, terms)
         return job
@@ -234,7 +241,7 @@ def _with_run(job: Job, begin: float, tiles: tuple[int, ...] | None, terms: Term
 def _last_step(job: Job, book: Ledger, finish: float) -> Step:
     """v1: DONE with all tiles processed, PARTIAL with some, FAILED with none. v2: DONE, whatever failed (doc)."""
     failed = book.count(FAILED, finish)
-    if job.generation == "v2" or failed == 0:
+    if job.generation != "v1" or failed == 0:
         return Step(finish, "DONE")
     status = "PARTIAL" if book.count(PROCESSED, finish) else "FAILED"
     return Step(finish, status, error=TOO_MANY_FAILED)
@@ -261,7 +268,7 @@ def _cut(job: Job, at: float, terms: Terms) -> Job:
     if job.analysis is None or not runs:
         return job.changed(planned_pu=0.0)
     book = ledger(job, terms.seed)
-    return job.changed(planned_pu=charged(book.cost(book.times[-1].end) * job.analysis.factor))
+    return job.changed(planned_pu=_charged(job, book.cost(book.times[-1].end) * job.analysis.factor))
 
 
 def _unfinished(job: Job, terms: Terms) -> tuple[int, ...] | None:

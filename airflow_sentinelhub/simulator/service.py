@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from . import faults, oauth, v1, v2
+from . import faults, oauth, statistical, v1, v2
 from .clock import iso_microseconds
 from .handlers import Context, Handler
 from .replies import Call, Refusal, Reply, error
@@ -30,7 +30,8 @@ class Service:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self._routes = [(method, _pattern(path), handler) for method, path, handler in (*v1.ROUTES, *v2.ROUTES)]
+        routes = (*v1.ROUTES, *v2.ROUTES, *statistical.ROUTES)
+        self._routes = [(method, _pattern(path), handler) for method, path, handler in routes]
 
     def answer(self, call: Call) -> Answer:
         """Answers, keeps the journal, and has everything on disk before it returns."""
@@ -102,5 +103,5 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 def _request_id(path: str) -> str | None:
     """The request that a path is about, also when the call did not get that far."""
-    match = re.search(r"/process/([^/]+)", path)
+    match = re.search(r"/(?:process|statistics/batch(?:/v1)?)/(?!v1$)([^/]+)", path)
     return match[1] if match else None

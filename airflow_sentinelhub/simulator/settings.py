@@ -25,6 +25,8 @@ class Settings:
     action_lag: float = 5.0
     analysis_seconds: float = 20.0
     analysis_seconds_per_100_tiles: float = 1.0
+    # Time: the same for batch statistical (seen: CREATED in two polls, a minute apart, after a start).
+    statistical_lag: float = 90.0
     # Time: one tile, the share by which it may be faster or slower, and how many are worked on together.
     tile_seconds: float = 40.0
     tile_jitter: float = 0.3
@@ -67,7 +69,10 @@ class Settings:
     # v1: PARTIAL becomes DONE by itself after so many seconds (seen); null: never.
     partial_heals_after: float | None = None
     # v2: the share of the features, 0 to 1, for which there is no data: DONE, nothing delivered (doc).
+    # Statistics of such features are "NaN" (seen).
     no_data_share: float = 0.0
+    # Statistical: the share of the features, 0 to 1, in which an interval fails.
+    failed_intervals_share: float = 0.0
     # v2: analysis leaves no feature manifest; processing no execution database, or one that is half uploaded or has
     # tables nobody knows. Turned off again, the next reader finds the file as it should be.
     manifest_missing: bool = False
@@ -110,6 +115,6 @@ def _checked(name: str, value: Any) -> Any:
         raise ValueError(f"The setting {name} cannot be {value!r}.")
     if name == "tile_jitter" and value >= 1:
         raise ValueError("The setting tile_jitter is a share below 1.")
-    if name == "no_data_share" and value > 1:
-        raise ValueError("The setting no_data_share is a share of at most 1.")
+    if name in ("no_data_share", "failed_intervals_share") and value > 1:
+        raise ValueError(f"The setting {name} is a share of at most 1.")
     return int(value) if kind == "int" else float(value)

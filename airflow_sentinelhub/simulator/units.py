@@ -46,6 +46,8 @@ class Features:
     polygons: Shapes
     widths: Ints
     heights: Ints
+    # The column ``id`` of the file, unique in each of its tables.
+    numbers: Ints
 
     @cached_property
     def ids(self) -> Ints:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from . import faults
+from . import faults, statistical_work
 from .analysis import analyse, estimated_tiles
 from .area import parse_area
 from .bodies import tiling_of
@@ -246,13 +246,16 @@ class World:
     def terms(self, job: Job, hits: dict[str, faults.Fault]) -> Terms:
         """What decides about an action on the job, with the faults that hit the call."""
         others = sum(other.planned_pu for other in self.jobs.values() if other.id != job.id)
-        return Terms(
+        terms = Terms(
             now=self.now,
             settings=self.settings,
             seed=self.seed,
             pu_left=self.settings.balance - others - job.planned_pu,
             analyse=lambda: analyse(job, self.units(job), self.deliveries.outputs(job), _forced_error(hits)),
             mishaps=lambda size, chosen: self._mishaps(job, size, chosen, hits),
+        )
+        return (
+            statistical_work.terms(self, job, terms, _forced_error(hits)) if job.generation == "statistical" else terms
         )
 
     @property

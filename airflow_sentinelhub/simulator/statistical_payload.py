@@ -1,0 +1,112 @@
+"""What batch statistical takes when a request is created, and what of it comes back."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .cost import parse_time
+from .delivery import is_object_url
+from .payload import Findings, Json, _check_data, is_number, null_paths
+from .payload_v2 import masked
+
+# contract: an evalscript is smaller than this; longer sides are refused.
+EVALSCRIPT_BYTES, LARGEST_SIDE = 32 * 1024, 2500
+PLACEHOLDERS = {"<REQUEST_ID>", "<ID>", "<IDENTIFIER>"}
+_DURATION = re.compile(
+    r"P(?=.)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?"
+)
+_SECONDS = (365 * 86400, 30 * 86400, 7 * 86400, 86400, 3600, 60, 1)
+
+
+def check(body: Json) -> Findings:
+    """What is wrong with the body. Nulls are refused, as v2 was seen to do."""
+    findings = Findings()
+    for path in null_paths(body):
+        findings.add(path, f"{path} must not be null.")
+    if findings.found:
+        return findings
+    given = findings.child(body, "", "input", dict)
+    if given is not None:
+        url = check_storage(findings.child(given, "input", "features", dict), "input->features", findings)
+        if url is not None and not url.endswith(".gpkg"):
+            findings.add("input->features->s3->url", "The features must be a GeoPackage (.gpkg).")
+        _check_data(given, "input", findings)
+    divided = findings.child(body, "", "aggregation", dict)
+    if divided is not None:
+        _check_aggregation(divided, findings)
+    findings.child(body, "", "calculations", dict, required=False)
+    output = findings.child(body, "", "output", dict)
+    url = check_storage(output, "output", findings) if output is not None else None
+    used = set(re.findall(r"<[^<>/]*>", url or ""))
+    for name in sorted(used - PLACEHOLDERS):
+        findings.add("output->s3->url", f"Unknown placeholder {name}.")
+    if used and not used & {"<ID>", "<IDENTIFIER>"}:
+        findings.add("output->s3->url", "The template must contain <ID> or <IDENTIFIER>.")
+    return findings
+
+
+def _check_aggregation(divided: Json, findings: Findings) -> None:
+    where = "aggregation"
+    span = findings.child(divided, where, "timeRange", dict)
+    if span is not None:
+        begin, end = parse_time(span.get("from")), parse_time(span.get("to"))
+        if begin is None or end is None or begin > end:
+            findings.add(f"{where}->timeRange", "from and to must be ISO 8601 times, from not later than to.")
+    interval = findings.child(divided, where, "aggregationInterval", dict)
+    if interval is not None:
+        of = findings.child(interval, f"{where}->aggregationInterval", "of", str)
+        if of is not None and not seconds_of(of):
+            findings.add(f"{where}->aggregationInterval->of", f"{of} is not a duration by ISO 8601.")
+        if interval.get("lastIntervalBehavior", "SKIP") not in ("SKIP", "SHORTEN", "EXTEND"):
+            findings.add(f"{where}->aggregationInterval->lastIntervalBehavior", "Unknown lastIntervalBehavior.")
+    sized = [name for name in ("width", "height") if name in divided]
+    resolved = [name for name in ("resx", "resy") if name in divided]
+    if sized and resolved:
+        findings.add(where, "Either width and height or resx and resy can be given, not both.")
+    for name in (*sized, *resolved):
+        most = LARGEST_SIDE if name in sized else float("inf")
+        if not is_number(divided[name]) or not 0 < divided[name] <= most:
+            findings.add(f"{where}->{name}", f"{name} is out of range.")
+    _check_script(divided, findings)
+
+
+def _check_script(divided: Json, findings: Findings) -> None:
+    if ("evalscript" in divided) == ("evalscriptReference" in divided):
+        findings.add("aggregation->evalscript", "Exactly one of evalscript and evalscriptReference must be given.")
+    elif "evalscript" in divided:
+        script = findings.child(divided, "aggregation", "evalscript", str)
+        if script is not None and not script.strip():
+            findings.add("aggregation->evalscript", "Missing or empty evalscript.")
+        elif script is not None and len(script.encode()) >= EVALSCRIPT_BYTES:
+            findings.add("aggregation->evalscript", "The evalscript must be smaller than 32 KB.")
+    else:
+        reference = findings.child(divided, "aggregation", "evalscriptReference", dict)
+        check_storage(reference, "aggregation->evalscriptReference", findings)
+
+
+def check_storage(place: Any, where: str, findings: Findings) -> str | None:
+    """An object storage with its access: the URL, if one can be read. Any keys that are not empty are accepted."""
+    storage = findings.child(place, where, "s3", dict) if place is not None else None
+    if storage is None:
+        return None
+    url = findings.child(storage, f"{where}->s3", "url", str)
+    if url is not None and not (is_object_url(url) and url.startswith("s3://")):
+        findings.add(f"{where}->s3->url", f"{url} is not a valid path: expected s3://<bucket>/<path>.")
+        url = None
+    ways = [bool(storage.get("iamRoleARN")), bool(storage.get("accessKey") and storage.get("secretAccessKey"))]
+    if sum(ways) != 1:
+        findings.add(f"{where}->s3", "Access needs either accessKey and secretAccessKey or iamRoleARN.")
+    return url if isinstance(url, str) else None
+
+
+def echo(body: Json) -> Json:
+    """The request as the service shows it: without secrets."""
+    echoed: Json = masked(body)
+    return echoed
+
+
+def seconds_of(duration: str) -> int:
+    """Length of an ISO 8601 duration, months of 30 days; 0 for what is none."""
+    match = _DURATION.fullmatch(duration)
+    return sum(int(part or 0) * unit for part, unit in zip(match.groups(), _SECONDS, strict=True)) if match else 0
