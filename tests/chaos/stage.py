@@ -1,0 +1,346 @@
+"""The stage of these tests: a real Airflow, a simulator that can be killed, and a clock that stands still.
+
+The simulator's clock is frozen, so a job waits at a step of its life until the test moves the clock. A step is known by
+what the simulator's journal says, never by time. Where a step passes within one call, a fault holds the call's reply.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from airflow_sentinelhub.simulator.remote import ControlPlane
+from dev.airflow_door import Rest, TaskInstance
+from dev.cluster import VERSION, Cluster
+from dev.processes import free_ports, running
+from dev.simulator import Simulator
+
+T = TypeVar("T")
+TASK = "job"
+DAGS = Path(__file__).parent / "dags"
+ENDED = ("DONE", "PARTIAL", "FAILED", "CANCELED", "STOPPED")
+HOLD = 5.0
+"""Seconds for which a reply is held: long enough to kill somebody who waits for it."""
+
+# As recommended for tests that kill: what takes minutes to be noticed by default is noticed in seconds.
+FAST = {
+    "scheduler.job_heartbeat_sec": 1,
+    "scheduler.scheduler_health_check_threshold": 10,
+    "scheduler.orphaned_tasks_check_interval": 5,
+    "scheduler.trigger_timeout_check_interval": 2,
+    "triggerer.job_heartbeat_sec": 1,
+    "triggerer.triggerer_health_check_threshold": 8,
+    **(
+        {
+            "core.parallelism": 6,
+            "scheduler.task_instance_heartbeat_timeout": 15,
+            "scheduler.task_instance_heartbeat_timeout_detection_interval": 2,
+        }
+        if VERSION >= (3, 0)
+        else {
+            "scheduler.local_task_job_heartbeat_sec": 2,
+            "scheduler.scheduler_zombie_task_threshold": 20,
+            "scheduler.zombie_detection_interval": 3,
+        }
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Which job is looked at: the generation of the service, and where the task waits."""
+
+    batch_api: str
+    deferrable: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.batch_api} {'deferrable' if self.deferrable else 'plain'}"
+
+    @property
+    def dag_id(self) -> str:
+        return f"chaos_{self.name.replace(' ', '_')}"
+
+
+CELLS = [Cell(batch_api, deferrable) for batch_api in ("v1", "v2") for deferrable in (False, True)]
+PLAIN = [cell for cell in CELLS if not cell.deferrable]
+DEFERRABLE = [cell for cell in CELLS if cell.deferrable]
+
+
+def together(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Cells that share a kill. Airflow 2.11 on SQLite runs one task at a time, so there each has its own."""
+    return [list(cells)] if VERSION >= (3, 0) else [[cell] for cell in cells]
+
+
+@dataclass
+class Run:
+    """One DAG run with its one job. `seen` is the journal's length before it."""
+
+    cell: Cell
+    dag_id: str
+    run_id: str
+    seen: int = 0
+    killed: bool = True
+    """Whether there was somebody to kill."""
+    tries: int = field(default=1)
+
+
+class Service(Simulator, ControlPlane):
+    """The simulator on a port and with a state that outlive it."""
+
+    url = ""
+
+    def __init__(self) -> None:
+        self._kept = tempfile.TemporaryDirectory(prefix="airflow-sentinelhub-state-")
+        folder, (port,) = Path(self._kept.name), free_ports(1)
+        state, buckets = folder / "state", folder / "buckets"
+        options = ("--port", str(port), "--state", str(state), "--bucket-dir", str(buckets))
+        super().__init__(speed=0, options=options)
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._kept.cleanup()
+
+    def requests(self) -> list[dict[str, Any]]:
+        return ControlPlane.requests(self)
+
+
+class Stage:
+    """What the tests do with Airflow and the service."""
+
+    def __init__(self, cluster: Cluster, service: Service) -> None:
+        self.cluster = cluster
+        self.service = service
+
+    # Runs
+
+    def begin(self, cells: Sequence[Cell], variant: str = "") -> list[Run]:
+        """One run of each cell's DAG."""
+        runs = []
+        for cell in cells:
+            dag_id = f"{cell.dag_id}_{variant}".rstrip("_")
+            seen = len(self.service.journal())
+            runs.append(Run(cell, dag_id, self.cluster.trigger(dag_id), seen))
+        return runs
+
+    def task(self, run: Run) -> TaskInstance:
+        return self.cluster.task_instances(run.dag_id, run.run_id)[0]
+
+    def state(self, run: Run) -> str:
+        return str(self.task(run).state)
+
+    def requests(self, run: Run) -> list[dict[str, Any]]:
+        """The requests of a run, oldest first, without deleted ones."""
+        found = [one for one in self.service.requests() if str(one["description"]).startswith(run.run_id)]
+        return sorted((one for one in found if not one["deleted"]), key=lambda one: str(one["created"]))
+
+    def request(self, run: Run) -> dict[str, Any]:
+        """The newest request of a run."""
+        return self.requests(run)[-1]
+
+    def calls(self, run: Run, since: int = 0) -> list[dict[str, Any]]:
+        """The journal of a run's requests."""
+        ids = {one["id"] for one in self.service.requests() if str(one["description"]).startswith(run.run_id)}
+        return [call for call in self.service.journal(max(since, run.seen)) if call["request_id"] in ids]
+
+    def effects(self, run: Run, since: int = 0) -> list[str]:
+        return [str(call["effect"]) for call in self.calls(run, since) if call["effect"]]
+
+    def billed(self, run: Run) -> int:
+        return self.effects(run).count("billed_start")
+
+    def now(self) -> int:
+        """The number of the journal's last call."""
+        journal = self.service.journal()
+        return int(journal[-1]["n"]) if journal else 0
+
+    # Waiting for what is seen
+
+    def until(self, what: str, look: Callable[[], T], *, timeout: float = 200) -> T:
+        """What `look` finds as soon as it finds it."""
+        deadline = time.monotonic() + timeout
+        while True:
+            self.cluster.check()
+            found = look()
+            if found:
+                return found
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not seen in {timeout:g} s: {what}\n{self.report()}")
+            time.sleep(0.5)
+
+    def until_all(
+        self,
+        what: str,
+        runs: Sequence[Run],
+        look: Callable[[Run], object],
+        *,
+        timeout: float = 200,
+        ended: bool = False,
+    ) -> None:
+        """Until `look` has found it for each run. `ended`: also of runs that have ended already."""
+        left = list(runs)
+        looks = 0
+
+        def all_of_them() -> bool:
+            nonlocal looks
+            looks += 1
+            # Not at every look: these are questions to a server that shares its machine with all the rest.
+            over = [run for run in left if self.is_over(run)] if not ended and looks % 10 == 0 else []
+            left[:] = [run for run in left if not look(run)]
+            if lost := [run for run in left if run in over]:
+                raise AssertionError(f"the run of {lost[0].dag_id} ended before this was seen: {what}")
+            return not left
+
+        try:
+            self.until(what, all_of_them, timeout=timeout)
+        except AssertionError as error:
+            said = "\n\n".join(f"{run.dag_id}\n{self.about(run)}" for run in left)
+            raise AssertionError(f"{error}\n{said}") from None
+
+    def polled(self, run: Run, since: int) -> bool:
+        """Whether somebody has read the run's request since then."""
+        return any(call["method"] == "GET" for call in self.calls(run, since))
+
+    # Steps of a job's life
+
+    def reach(self, step: str, runs: Sequence[Run], worker: bool = False) -> None:
+        """Let the jobs come to this step, and hold them there. `worker`: the task's own code must be at it."""
+        getattr(self, f"_reach_{step}")(runs, worker)
+
+    def _reach_create(self, runs: Sequence[Run], worker: bool) -> None:
+        self.until_all("the request is created", runs, lambda run: "created" in self.effects(run))
+
+    def _reach_analysis(self, runs: Sequence[Run], worker: bool) -> None:
+        self.until_all("analysis has begun", runs, lambda run: "analysis_started" in self.effects(run))
+        since = self.now()
+        self.until_all("it is waited for", runs, lambda run: self.waits(run) and self.polled(run, since))
+
+    def _reach_start(self, runs: Sequence[Run], worker: bool) -> None:
+        self._reach_analysis(runs, worker)
+        since = self.now()
+        self.service.fault("drop_before", "/start$", method="POST", times=None)
+        self.service.step(60)
+        self.until_all(
+            "the start is asked for in vain",
+            runs,
+            lambda run: any(call["path"].endswith("/start") for call in self.calls(run, since)),
+        )
+
+    def _reach_started(self, runs: Sequence[Run], worker: bool) -> None:
+        self._reach_analysis(runs, worker)
+        self.service.fault("delay", "/start$", method="POST", times=None, seconds=HOLD)
+        self.service.step(60)
+        self.until_all("the start is billed", runs, lambda run: self.billed(run) > 0)
+
+    def _reach_processing(self, runs: Sequence[Run], worker: bool) -> None:
+        self._reach_analysis(runs, worker)
+        self.service.step(60)
+        self.until_all("the start is billed", runs, lambda run: self.billed(run) > 0)
+        self.service.step(20)
+        since = self.now()
+        self.until_all("it is waited for", runs, lambda run: self.waits(run) and self.polled(run, since))
+        assert {self.request(run)["status"] for run in runs} == {"PROCESSING"}
+
+    def _reach_end(self, runs: Sequence[Run], worker: bool) -> None:
+        self._reach_processing(runs, worker)
+        self.service.fault("delay", "/batch/", method="GET", times=None, seconds=HOLD)
+        since = self.now()
+        self.service.step(7200)
+        if worker:
+            self.until_all("a worker has it", runs, lambda run: self.state(run) == "running")
+            since = self.now()
+        self.until_all("its end is read", runs, lambda run: self.polled(run, since))
+
+    def waits(self, run: Run) -> bool:
+        return self.state(run) == ("deferred" if run.cell.deferrable else "running")
+
+    # Kills
+
+    def pid(self, run: Run) -> int | None:
+        """The process of the task's code, if there is one now."""
+        found = self.task(run)
+        return found.pid if found.state == "running" and found.pid in running() else None
+
+    def kill_task(self, run: Run) -> bool:
+        return _end(self.pid(run))
+
+    def kill_supervisor(self, run: Run) -> bool:
+        pid = self.pid(run)
+        return _end(running()[pid].parent if pid else None)
+
+    def release(self) -> None:
+        """No faults any more, and time runs."""
+        self.service.clear_faults()
+        self.service.speed(20)
+
+    def finish(self, runs: Sequence[Run], timeout: float = 240) -> None:
+        """Let the jobs go to their end, and their runs too."""
+        self.release()
+        self.until_all("the run ends", runs, self.is_over, timeout=timeout)
+
+    def is_over(self, run: Run) -> bool:
+        return self.cluster.dag_run_state(run.dag_id, run.run_id) in ("success", "failed")
+
+    def unattended(self, run: Run) -> list[str]:
+        """Requests of this run that were started and go on."""
+        return [one["id"] for one in self.requests(run) if one["billed_starts"] and one["status"] not in ENDED]
+
+    def close(self, runs: Sequence[Run]) -> None:
+        """After a test, however it went: nothing of it is left, and time stands still."""
+        self.service.clear_faults()
+        self.service.speed(0)
+        for name in [name for name in self.cluster.processes if ":" in name]:
+            self.cluster.drop(name)
+        for name in self.cluster.names:
+            if self.cluster.processes[name].exit_code is not None:
+                self.cluster.start(name)
+        for run in runs:
+            if not self.is_over(run):
+                with contextlib.suppress(RuntimeError):
+                    self.cluster.mark_run(run.dag_id, run.run_id, "failed")
+        self.cluster.sweep()
+
+    # Words
+
+    def about(self, run: Run) -> str:
+        calls = [
+            f"{call['n']} {call['method']} {call['path'][-50:]} {call['status']} {call['fault'] or ''} {call['effect']}"
+            for call in self.calls(run)
+            if call["effect"] or call["fault"] or call["method"] != "GET"
+        ]
+        return "\n".join([*map(str, self.requests(run)), *calls, self.cluster.report(run.dag_id, run.run_id)])
+
+    def log(self, run: Run) -> str:
+        return "\n".join(self.cluster.task_log(run.dag_id, run.run_id, TASK))
+
+    def report(self) -> str:
+        return self.cluster.tails(15)
+
+
+def _end(pid: int | None) -> bool:
+    if pid is None:
+        return False
+    os.kill(pid, signal.SIGKILL)
+    return True
+
+
+@contextlib.contextmanager
+def a_stage(service: Service, **settings: object) -> Iterator[Stage]:
+    """An Airflow beside the service."""
+    with tempfile.TemporaryDirectory(prefix="airflow-sentinelhub-dags-") as folder:
+        dags = Path(folder)
+        shutil.copytree(DAGS, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        for cell in CELLS:
+            shutil.copy(dags / "plain.js", dags / f"edited_{cell.dag_id}.js")
+        with Cluster(dags, env=service.connections("v2"), settings={**FAST, **settings}) as cluster:
+            if isinstance(cluster.door, Rest):
+                cluster.door.patience = 150
+            yield Stage(cluster, service)

@@ -1,0 +1,95 @@
+"""Whoever is killed, at whatever step of the job's life: one billed start, and the run ends well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.chaos.conftest import Record
+from tests.chaos.stage import CELLS, HOLD, Cell, Run, Stage, together
+
+STEPS = {
+    "create": "after create, before its reply",
+    "analysis": "during analysis",
+    "start": "start asked for, nothing billed yet",
+    "started": "after start, before its reply",
+    "processing": "while processing",
+    "end": "while the end is being read",
+}
+PLACES = {
+    "task": "the task's process",
+    "supervisor": "its supervisor",
+    "triggerer": "triggerer",
+    "scheduler": "scheduler",
+    "simulator": "the service",
+}
+# One of each place for every CI run.
+SMALL = {("task", "create"), ("supervisor", "start"), ("triggerer", "processing"), ("simulator", "started")}
+# Deferred, so there is no process of the task.
+NOBODY = {(place, step) for place in ("task", "supervisor") for step in ("analysis", "processing")}
+
+
+def cells_of(place: str, step: str) -> list[Cell]:
+    return [cell for cell in CELLS if not (cell.deferrable and (place, step) in NOBODY)]
+
+
+def marks(place: str, step: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.e2e] if (place, step) in SMALL else [pytest.mark.chaos]
+
+
+@pytest.mark.parametrize(
+    ("place", "step"),
+    [pytest.param(place, step, id=f"{place}-{step}", marks=marks(place, step)) for place in PLACES for step in STEPS],
+)
+def test_one_billed_start_whoever_is_killed(stage: Stage, record: Record, place: str, step: str) -> None:
+    for cell in CELLS:
+        record(f"SIGKILL of {PLACES[place]}, {STEPS[step]}", cell, "-")
+    for cells in together(cells_of(place, step)):
+        if step == "create":
+            stage.service.fault("delay", "/process$", method="POST", times=None, seconds=HOLD)
+        runs = stage.begin(cells)
+        stage.reach(step, runs, worker=place in ("task", "supervisor"))
+        kill(stage, place, runs)
+        settle(stage, runs, record, f"SIGKILL of {PLACES[place]}, {STEPS[step]}")
+
+
+def kill(stage: Stage, place: str, runs: list[Run]) -> None:
+    if place in ("task", "supervisor"):
+        killer: Callable[[Run], bool] = stage.kill_task if place == "task" else stage.kill_supervisor
+        before = {run.run_id: stage.task(run).try_number for run in runs}
+        for run in runs:
+            assert killer(run), f"no process of {run.dag_id} to kill\n{stage.about(run)}"
+        stage.service.clear_faults()
+        # The clock stands still until the next try is there: a killed supervisor's child runs beside it.
+        stage.until_all(
+            "the next try",
+            runs,
+            lambda run: (
+                stage.task(run).try_number > before[run.run_id]
+                and stage.state(run) in ("running", "deferred", "success", "failed")
+            ),
+        )
+    elif place == "simulator":
+        stage.service.process.kill()
+        stage.service.start()
+        stage.service.clear_faults()
+    else:
+        stage.cluster.kill(place)
+        stage.service.clear_faults()
+        stage.cluster.start(place)
+
+
+def settle(stage: Stage, runs: list[Run], record: Record, row: str) -> None:
+    """To the end of the runs, and what must be true then."""
+    stage.finish(runs)
+    for run in runs:
+        state, billed = stage.cluster.dag_run_state(run.dag_id, run.run_id), stage.billed(run)
+        tries = stage.task(run).try_number
+        record(row, run.cell, f"{state}, {billed} start{'s' * (billed != 1)}, {tries} tr{'ies' if tries > 1 else 'y'}")
+    for run in runs:
+        about = stage.about(run)
+        assert stage.cluster.dag_run_state(run.dag_id, run.run_id) == "success", about
+        assert stage.billed(run) == 1, about
+        assert stage.unattended(run) == [], about
+        assert not {"cancelled", "stopped"} & set(stage.effects(run)), about
