@@ -175,3 +175,17 @@ def progress_line(job: Snapshot, counts: Mapping[str, int] | None = None) -> str
     if job.stopped_reason:
         parts.append(f"stopped: {job.stopped_reason}")
     return ", ".join(parts)
+
+
+def seconds_left(then: float, share_then: float, now: float, share: float) -> float | None:
+    """Seconds that the rest will take if it goes on as between two readings; None while that cannot be told."""
+    if share <= share_then or now <= then or share >= 1:
+        return None
+    return (now - then) / (share - share_then) * (1 - share)
+
+
+def in_words(seconds: float) -> str:
+    """A span of time as one says it: `about 40 s`, `about 12 min`, `about 3.5 h`."""
+    if seconds < 90:
+        return f"about {max(10, round(seconds, -1)):.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"

@@ -15,7 +15,7 @@ from airflow_sentinelhub.api.flows import end
 from airflow_sentinelhub.api.generations import Generation
 from airflow_sentinelhub.api.reading import NEW_REQUEST_404, read
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.api.verdict import Outcome, TileGoal, judge, judge_tiles, progress_line
+from airflow_sentinelhub.api.verdict import Outcome, TileGoal, in_words, judge, judge_tiles, progress_line, seconds_left
 from airflow_sentinelhub.exceptions import (
     NotFoundError,
     RateLimitError,
@@ -30,6 +30,10 @@ HEARTBEAT = 600.0
 """Seconds after which an unchanged state is logged again."""
 NOT_STARTED_GRACE = 120.0
 """Seconds for which a request may look as if nobody had started it: reads lag behind."""
+
+
+PASSING = (UnreachableError, ServerError, RateLimitError, NotFoundError, ResultsError)
+"""Errors of a first look that may pass; any other (a wrong id, refused credentials) is said at once."""
 
 
 @dataclass(frozen=True)
@@ -106,20 +110,18 @@ def wait_for_tiles(
 
 def _wait(one_look: Callable[[], Flow[Waited]], request_id: str, plan: WaitPlan) -> Flow[Waited]:
     began = yield Now()
+    log = _Log(began)
     unknown_since = not_started_since = None
     last: Waited = Waited(Outcome.WAITING)
-    said, said_at = "", began
     yield Sleep(plan.first_poll)
     while True:
         pause = plan.poll_interval
         try:
             last = yield from one_look()
-            unknown_since = None
-            line = line_of(last)
             now = yield Now()
-            if line != said or now - said_at >= HEARTBEAT:
+            unknown_since = None
+            if line := log.line(last, now):
                 yield Note(line)
-                said, said_at = line, now
             outcome = last.outcome
             if outcome is not Outcome.NOT_STARTED:
                 not_started_since = None  # a later reading that looks so may come from a replica that lags
@@ -133,26 +135,40 @@ def _wait(one_look: Callable[[], Flow[Waited]], request_id: str, plan: WaitPlan)
                 outcome, pause = Outcome.WAITING, min(pause, 10.0)
             if outcome is not Outcome.WAITING:
                 return last
-        except (UnreachableError, ServerError, RateLimitError, NotFoundError, ResultsError) as err:
+        except SentinelHubError as err:
+            if last.job is None and not isinstance(err, PASSING):
+                raise
             now = yield Now()
             unknown_since = now if unknown_since is None else unknown_since
             if ended := _unknown(err, last, now - unknown_since, plan):
                 return ended
             pause = min(pause, 10.0) if isinstance(err, NotFoundError) else pause
             yield Note(f"The state of batch request {request_id} cannot be read: {err} Trying again.", warning=True)
-        except SentinelHubError as err:
-            if last.job is None:
-                raise
-            now = yield Now()
-            unknown_since = now if unknown_since is None else unknown_since
-            if ended := _unknown(err, last, now - unknown_since, plan):
-                return ended
-            yield Note(f"The state of batch request {request_id} cannot be read: {err} Trying again.", warning=True)
         if plan.deadline is not None:
             if now >= plan.deadline:
                 return replace(last, outcome=Outcome.TIMED_OUT)
             pause = min(pause, plan.deadline - now)
         yield Sleep(pause)
+
+
+class _Log:
+    """What a wait has said: a line when something has changed, and a heartbeat otherwise, with the time left."""
+
+    def __init__(self, began: float) -> None:
+        self._said, self._at = "", began
+        self._first: tuple[float, float] | None = None
+
+    def line(self, waited: Waited, now: float) -> str | None:
+        """The line to say now, None if there is nothing new."""
+        line = line_of(waited)
+        share = share_of(waited)
+        if self._first is None and share:
+            self._first = (now, share)
+        if line == self._said and now - self._at < HEARTBEAT:
+            return None
+        self._said, self._at = line, now
+        left = seconds_left(*self._first, now, share) if self._first and share else None
+        return line if left is None else f"{line}, {in_words(left)} left"
 
 
 def _unknown(err: SentinelHubError, last: Waited, seconds: float, plan: WaitPlan) -> Waited | None:
@@ -185,6 +201,15 @@ def look_with_counts(api: Generation, request_id: str, target: str) -> Flow[Wait
         counts[status] = yield from _count(request_id, status, job.tile_count)
     counts["PENDING"] = max(job.tile_count - sum(counts.values()), 0)
     return replace(waited, counts=counts)
+
+
+def share_of(waited: Waited) -> float | None:
+    """The share of the job that is done, 0 to 1, None where nobody says."""
+    if waited.counts and (total := sum(waited.counts.values())):
+        return waited.counts.get("PROCESSED", 0) / total
+    if waited.goal == "PROCESSED" and waited.total and waited.matching is not None:
+        return waited.matching / waited.total
+    return waited.job.share_done if waited.job else None
 
 
 def line_of(waited: Waited) -> str:

@@ -124,6 +124,7 @@ class JobOperator(SentinelHubTask, BaseOperator):
 
         payload = self.payload()
         self._check_grid(payload)
+        self._check_geopackage(payload)
         mark = mark_for(context, self.retries or 0, job_digest(payload))
         since, known = _since(context), remembered(context, mark.round)
         found = self.hook.run(find_or_create(self.api, payload, mark, since=since, remembered=known))
@@ -172,6 +173,30 @@ class JobOperator(SentinelHubTask, BaseOperator):
         grids = self.hook.run(walk(lambda token: batch.list_tiling_grids(root=root, viewtoken=token)))
         if complaint := grid_complaint(grid, grids):
             raise InvalidInputError(complaint)
+
+    def _check_geopackage(self, payload: Mapping[str, Any]) -> None:
+        """Refuse a GeoPackage that breaks the service's rules, if we can read it; the service says no only later."""
+        import tempfile
+        from pathlib import Path
+
+        from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError
+        from airflow_sentinelhub.hooks.storage import bucket_reader
+        from airflow_sentinelhub.results.geopackage import complaint_about
+
+        given = payload.get("input") or {}
+        url = ((given.get("features") or {}).get("s3") or {}).get("url")
+        if given.get("type") != "geopackage" or not url:
+            return
+        with tempfile.TemporaryDirectory(prefix="sentinelhub-geopackage-") as folder:
+            try:
+                file = bucket_reader(self.aws_conn_id, self.hook.settings).fetch(url, Path(folder))
+            except SentinelHubError as err:
+                self.log.info("The GeoPackage could not be read here and is checked by the service only: %s", err)
+                return
+            if file is None:
+                raise InvalidInputError(f"There is no GeoPackage at {url}; nothing was created.")
+            if complaint := complaint_about(file, given.get("defaults")):
+                raise InvalidInputError(f"GeoPackage {url}: {complaint} Nothing was created.")
 
 
 def _names_a_file(text: str) -> bool:
