@@ -33,6 +33,7 @@ from airflow_sentinelhub.exceptions import (
     ApiError,
     BadRequestError,
     ConflictError,
+    ForbiddenError,
     JobError,
     NotFoundError,
     RateLimitError,
@@ -113,14 +114,15 @@ def _act_once(
     raise refused
 
 
-RESUME_AFTER = 1800.0
-"""Seconds for which the service refuses to start a request again that a user has stopped (v2)."""
+RESUME_AFTER, RESUME_AFTER_OUT_OF_PU = 1800.0, 3600.0
+"""Seconds for which the service refuses to start a request again that a user has stopped, or that has run out of PU."""
 
 
 def resume(api: Generation, request_id: str, *, patient: bool, poll_interval: float = 60.0) -> Flow[Snapshot]:
-    """Start a STOPPED request again (v2). **This bills** what is left of it.
+    """Start a STOPPED request again (v2, statistical). **This bills** what is left of it.
 
-    :param patient: wait while the service refuses, which it does for 30 minutes after a user's stop.
+    :param patient: wait while the service refuses, which it does for 30 minutes after a user's stop, for 60 after the
+        account has run out of PU, and (403) while it has too few.
     :raises JobError: it refuses, and `patient` is off; or it refuses for longer than that.
     """
     began = yield Now()
@@ -129,13 +131,14 @@ def resume(api: Generation, request_id: str, *, patient: bool, poll_interval: fl
         try:
             yield from exchange(api.start(request_id))
             return (yield from _left(api, job))
-        except BadRequestError as err:
+        except (BadRequestError, ForbiddenError) as err:
             now = yield Now()
-            if not patient or now - began > RESUME_AFTER + poll_interval:
+            longest = RESUME_AFTER_OUT_OF_PU if job.stopped_reason == "OUT_OF_PU" else RESUME_AFTER
+            if not patient or now - began > longest + poll_interval:
                 raise JobError(
                     f"Batch request {request_id} is STOPPED and the service refuses to start it again ({err.reason}), "
-                    "as it does for 30 minutes after a user's stop. It bills nothing. Try again later, or have it "
-                    "waited for (resume_stopped='wait').",
+                    "as it does for 30 minutes after a user's stop, and for 60 after the account has run out of PU. It "
+                    "bills nothing. Try again later, or have it waited for (resume_stopped='wait').",
                     request_id=request_id,
                     snapshot=job,
                 ) from None

@@ -1,0 +1,255 @@
+"""Operators for batch statistical: the whole job in one task, and the list of what it has brought."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_sentinelhub._compat import AirflowSkipException, BaseOperator, conf
+from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id
+from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.operators._job import as_json
+from airflow_sentinelhub.operators._statistics import Statistics, statistics_of, too_many_failed
+from airflow_sentinelhub.operators.job import SentinelHubBatchOperator
+from airflow_sentinelhub.operators.tiles import chunk_size_of, chunked
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub._compat import Context
+    from airflow_sentinelhub.api.policy import Policy
+    from airflow_sentinelhub.api.snapshot import Snapshot
+
+__all__ = ["SentinelHubBatchStatisticalOperator", "SentinelHubListStatisticsOperator"]
+
+
+class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
+    """Statistics over the features of a GeoPackage, the whole job in one task: create, analyse, start, wait, judge.
+
+    - **Calls** the list of requests (to find its own), create, analyse, **start exactly once**, the request at each
+      poll; then it reads the result of every feature from the bucket.
+    - **Returns** `{"request_id", "batch_api", "status", "feature_count", "processed", "failed", "failed_features",
+      "processing_units", "output_url", "checked"}`. `failed_features` are identifiers, a hundred at the most; `checked`
+      tells whether the results could be read.
+    - **On kill** it finds out why. A user's hand (marked failed or success, the run marked failed): the job is
+      stopped, if `cancel_on_kill`. A restart of Airflow, a takeover, a clear: it is left to the try that comes next.
+    - **On timeout** (`timeout`, or `execution_timeout`, also while deferred) the job is stopped if
+      `cancel_on_timeout`, and the task fails saying which.
+    - **On retry** it finds its request by the marker, which stands in the last line of the evalscript, and goes on
+      where the last try was; nothing is paid twice. A cleared task keeps a running job if it has not changed, replaces
+      it if it has, and runs anew if it was done.
+
+    A feature has failed when its result is an error, when single intervals in it are errors, or when the GeoPackage
+    has it and the bucket has no file of it.
+
+    :param geopackage: `s3://bucket/fields.gpkg` with the features, or the service's `features` in full.
+    :param data: a data source such as `sentinel-2-l2a`, or the service's `data` objects
+        (`airflow_sentinelhub.input_data()`).
+    :param aggregation: time range, interval, resolution: `airflow_sentinelhub.aggregation()` writes it for you.
+    :param calculations: percentiles and histograms by output, as the service takes them; min, max, mean and standard
+        deviation come without.
+    :param output: `s3://bucket/path`, which stands for `<path>/<REQUEST_ID>/<ID>.json`, or a path with placeholders.
+    :param max_processing_units: PU that the job may cost. Nobody estimates: the cost is watched while it runs.
+    :param on_over_budget: `fail`, `skip`, or `stop`: succeed with what is there. The job is stopped in each case.
+    :param max_failed_features: failed features that are accepted; :param min_success_ratio: share of features that
+        must be done. :param on_partial: what happens when more has failed: `fail`, `skip`, or `accept`.
+    :param resume_stopped: what happens when the service stops the job because the account has run out of PU, or as
+        unhealthy: None: the task fails; `fail`: the job is started again, and the task fails if that is refused;
+        `wait`: it waits in this worker while it is refused, an hour at the most. What a person has stopped stays so.
+
+    For `evalscript`, `description`, `aws_conn_id` (which must read the GeoPackage and write the results),
+    `iam_role_arn`, `payload_extra` and `sentinelhub_conn_id` see `JobOperator`; for `deferrable`, the intervals and
+    times see `SentinelHubBatchOperator`.
+    """
+
+    template_fields: Sequence[str] = (
+        "geopackage",
+        "data",
+        "aggregation",
+        "calculations",
+        "output_spec",
+        "evalscript",
+        "description",
+        "aws_conn_id",
+        "iam_role_arn",
+        "payload_extra",
+        "sentinelhub_conn_id",
+        "max_processing_units",
+        "on_over_budget",
+        "max_failed_features",
+        "min_success_ratio",
+        "on_partial",
+    )
+    template_fields_renderers = {
+        "data": "json",
+        "aggregation": "json",
+        "calculations": "json",
+        "output_spec": "json",
+        "evalscript": "js",
+        "payload_extra": "json",
+    }
+
+    def __init__(
+        self,
+        *,
+        geopackage: str | Mapping[str, Any],
+        data: str | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        aggregation: Mapping[str, Any] | str,
+        output: str | Mapping[str, Any],
+        evalscript: str | None = None,
+        calculations: Mapping[str, Any] | str | None = None,
+        max_failed_features: int | str | None = None,
+        resume_stopped: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            process_request={},
+            geopackage=geopackage,
+            output=output,
+            evalscript=evalscript,
+            max_failed_tiles=max_failed_features,
+            batch_api="statistical",
+            **kwargs,
+        )
+        self.data = data
+        self.aggregation = aggregation
+        self.calculations = calculations
+        self.max_failed_features = max_failed_features
+        self.resume_stopped = resume_stopped
+
+    def payload(self) -> dict[str, Any]:
+        """The payload of the create call. It may hold storage keys: it is neither kept nor logged."""
+        from airflow_sentinelhub.api.statistical_jobs import StatisticalJob, render_statistical
+
+        job = StatisticalJob(
+            geopackage=_json_or_text(self.geopackage, "geopackage"),
+            data=_json_or_text(self.data, "data"),
+            aggregation=as_json(self.aggregation, "aggregation"),
+            output=_json_or_text(self.output_spec, "output"),
+            evalscript=self.evalscript,
+            calculations=as_json(self.calculations, "calculations"),
+            description=self.description,
+            extra=as_json(self.payload_extra, "payload_extra") or {},
+        )
+        return render_statistical(job, self._access())
+
+    def _policy(self) -> Policy:
+        self.max_failed_tiles = self.max_failed_features
+        return super()._policy()
+
+    def _judge(self, context: Any, job: Snapshot, policy: Policy, deadline: float | None) -> dict[str, Any]:
+        """The end: success, an accepted part, another start, or the error that fits."""
+        from airflow_sentinelhub.api.endings import conclude
+        from airflow_sentinelhub.api.verdict import judge
+        from airflow_sentinelhub.api.waiting import Waited
+
+        if job.status.value == "STOPPED" and self.resume_stopped and job.stopped_reason != "USER_ACTION":
+            return self._go_on(context, self._resumed(job), deadline)
+        if job.status.value not in ("DONE", "PARTIAL"):
+            conclude(Waited(judge(job, "DONE"), job), job.request_id, "DONE")
+        found = statistics_of(self.hook, job, self.aws_conn_id, self.log)
+        if found.failed and policy.on_partial != "accept" and not policy.accepts(found.failed, found.total):
+            error = too_many_failed(found)
+            if policy.on_partial == "skip":
+                self._told(context, found)
+                raise AirflowSkipException(str(error)) from None
+            raise error
+        return self._told(context, found)
+
+    def _after(self, context: Any, waited: Any, target: str, deadline: float | None) -> dict[str, Any]:
+        """What a wait has brought; a stop that may be taken back is judged like an end."""
+        if waited.job is not None and waited.job.status.value == "STOPPED" and self.resume_stopped:
+            return self._go_on(context, waited.job, deadline)
+        return super()._after(context, waited, target, deadline)
+
+    def _resumed(self, job: Snapshot) -> Snapshot:
+        from airflow_sentinelhub.api.flows import resume
+        from airflow_sentinelhub.exceptions import InvalidInputError
+
+        if self.resume_stopped not in ("fail", "wait"):
+            raise InvalidInputError(f"resume_stopped is None, 'fail' or 'wait', not {self.resume_stopped!r}.")
+        self.log.warning("Batch request %s was stopped (%s); starting it again", job.request_id, job.stopped_reason)
+        return self.hook.run(resume(self.api, job.request_id, patient=self.resume_stopped == "wait"))
+
+    def _over_budget(self, context: Any, job: Snapshot, policy: Policy) -> dict[str, Any]:
+        """The job has cost more than allowed: end it, then fail, skip or take what is there."""
+        from airflow_sentinelhub.api.endings import over_budget_error
+        from airflow_sentinelhub.api.flows import end
+
+        job = self.hook.run(end(self.api, job.request_id))
+        error = over_budget_error(job, policy.max_processing_units or 0)
+        if policy.on_over_budget == "fail":
+            raise error
+        if policy.on_over_budget == "skip":
+            raise AirflowSkipException(str(error)) from None
+        self.log.warning("%s", error)
+        return self._told(context, statistics_of(self.hook, job, self.aws_conn_id, self.log))
+
+    def _told(self, context: Any, found: Statistics) -> dict[str, Any]:
+        """Tell what the job has brought and cost: log, XCom, and the events of the task's asset outlets."""
+        self.log.info("%s", found.line())
+        if found.failed:
+            self.log.warning("Failed features of %s: %s", found.job.request_id, found.names())
+        result = found.result()
+        context["ti"].xcom_push(key="processing_units", value=result["processing_units"])
+        events = context.get("outlet_events")
+        for outlet in self.outlets or ():
+            if events is not None and hasattr(outlet, "uri"):
+                told = ("request_id", "status", "processing_units", "processed", "failed")
+                events[outlet].extra = {name: result[name] for name in told}
+        return result
+
+
+class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
+    """List the results of a statistical request in chunks: `task.expand(fields=listing.output)` maps over them.
+
+    - **Calls** the request; then it reads the result of every feature from the bucket.
+    - **Returns** a list of lists of `{"identifier", "id", "path", "status"}`, where `status` is `OK` or `FAILED`, with
+      `error` where it failed. `path` is the feature's JSON file.
+    - **On kill** nothing happens: it only reads.
+    - **On timeout** (`execution_timeout`) the same.
+    - **On retry** it reads anew.
+
+    :param request_id: the request; :param status: only `OK` (the default) or `FAILED` features; None for all.
+    :param chunk_size: features in a chunk. Left out: as few as keep the list within what Airflow maps over
+        (`[core] max_map_length`).
+    :param aws_conn_id: Airflow connection of type `aws` that may read the bucket.
+    :param sentinelhub_conn_id: connection of type `sentinelhub`.
+    """
+
+    template_fields: Sequence[str] = ("request_id", "status", "chunk_size", "aws_conn_id", "sentinelhub_conn_id")
+    operator_extra_links = (SentinelHubRequestLink(),)
+    ui_color = "#dbeef4"
+    batch_api = "statistical"
+
+    def __init__(
+        self,
+        *,
+        request_id: str,
+        status: str | None = "OK",
+        chunk_size: int | None = None,
+        aws_conn_id: str | None = None,
+        sentinelhub_conn_id: str = "sentinelhub_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.request_id = request_id
+        self.status = status
+        self.chunk_size = chunk_size
+        self.aws_conn_id = aws_conn_id
+        self.sentinelhub_conn_id = sentinelhub_conn_id
+
+    def execute(self, context: Context) -> list[list[dict[str, Any]]]:
+        with airflow_errors():
+            request_id = checked_id(self.request_id)
+            self.announce(context, request_id)
+            size = chunk_size_of(self.chunk_size)
+            results = self.hook.statistical_results(request_id, self.aws_conn_id)
+            everything = (feature.as_item() for feature in results.features())
+            items = [item for item in everything if self.status in (None, "None", item["status"])]
+            chunks = chunked(items, size, conf.getint("core", "max_map_length", fallback=1024))
+            self.log.info("Batch request %s: %d features in %d chunks", request_id, len(items), len(chunks))
+            return chunks
+
+
+def _json_or_text(value: Any, name: str) -> Any:
+    """A member of the payload in either form: a word or an address as it is, JSON that came out of a template read."""
+    return as_json(value, name) if isinstance(value, str) and value.lstrip()[:1] in ("{", "[") else value
