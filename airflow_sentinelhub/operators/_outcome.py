@@ -67,7 +67,7 @@ def outcome_of(hook: SentinelHubHook, api: Generation, job: Snapshot, aws_conn_i
     if not results.checked:
         log.warning("Its tiles could not be checked in the bucket, so some may have failed: %s", results.reason)
         return Outcome(job, 0, 0, 0, (), job.cost, False, restarts)
-    failed = tuple(results.failed())
+    failed = tuple(sorted(results.failed()))
     processed, total = results.counts().get("PROCESSED", 0), results.total()
     if mark and mark.continues:  # it did what was missing: the rest of the tiles stands in the first one's manifest
         total = hook.results(_first(hook, mark.continues), aws_conn_id).total()
@@ -93,7 +93,7 @@ def _by_tiles(hook: SentinelHubHook, job: Snapshot, restarts: int) -> Outcome:
         processed += tile.get("status") == "PROCESSED"
         if tile.get("status") == "FAILED":
             failed.append(str(tile.get("name") or tile.get("id")))
-    return Outcome(job, total, processed, len(failed), tuple(failed), cost / 3, True, restarts)
+    return Outcome(job, total, processed, len(failed), tuple(sorted(failed)), cost / 3, True, restarts)
 
 
 def names_of(tiles: Sequence[str], most: int = 10) -> str:

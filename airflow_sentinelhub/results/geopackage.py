@@ -83,7 +83,7 @@ def _sizes(database: sqlite3.Connection, table: str, columns: set[str], defaults
     single = "resolution IS NOT NULL" if "resolution" in known else "0"
     bare = database.execute(f"SELECT count(*) FROM {_quoted(table)} WHERE NOT ({pair} OR {single})").fetchone()[0]
     if bare:
-        yield f"Table {table}: {bare:,} features have neither width and height nor resolution, and there are no defaults."
+        yield f"Table {table}: {bare:,} features have neither width and height nor resolution, nor a default."
 
 
 def _quoted(name: str) -> str:
