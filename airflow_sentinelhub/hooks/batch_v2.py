@@ -67,9 +67,15 @@ class BatchProcessClient(Client):
         """A single tiling grid."""
         return self._ask(batch.get_tiling_grid(grid_id, root=endpoints.ROOT))
 
-    def iter_requests(self, sort: str | None = None, **kwargs: Any) -> Iterator[BatchProcessRequest]:
-        """Iterate over existing tasks. :param sort: `created:desc` and the like; :param kwargs: query parameters."""
-        asked = {**query(sort=sort), **kwargs}
+    def iter_requests(
+        self, user_id: str | None = None, search: str | None = None, sort: str | None = None, **kwargs: Any
+    ) -> Iterator[BatchProcessRequest]:
+        """Iterate over existing tasks.
+
+        :param user_id: only those of this user; :param search: words. The newer contract knows neither, so a
+            deployment may ignore them. :param sort: `created:desc` and the like; :param kwargs: query parameters.
+        """
+        asked = {**query(userid=user_id, search=search, sort=sort), **kwargs}
         return self._iterate(lambda token: endpoints.list_requests(**{**asked, "viewtoken": token}))
 
     def get_request(self, batch_request: RequestSpec) -> BatchProcessRequest:
