@@ -35,6 +35,8 @@ def new_collection(world: World, name: str, body: Json | None = None, bucket: st
             "accountId": world.client.account,
             "name": name,
             "s3Bucket": bucket,
+            # The vendor's client cannot read a collection without it.
+            "additionalData": {},
             "created": iso_milliseconds(world.now),
         },
     )
