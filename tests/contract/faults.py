@@ -128,7 +128,7 @@ KNOWN = (
         _ABSENT,
     ),
     Known(
-        rf"GET {V1}/process",
+        rf"GET ({V1}|{V2})/process",
         "request",
         "query userid",
         "The vendor's client filters by this parameter.",

@@ -216,6 +216,8 @@ def v2_requests(simulator: Simulator, conn_id: str) -> None:
     batch.create(process(area=Geometry(SHAPE)), batch.tiling_grid_input(0, 60), raster, instance_type="normal")
     batch.create(array, batch.tiling_grid_input(6, 50), zarr)
     assert [one.description for one in batch.iter_requests(sort="created", count=1)] == ["one", None, None]
+    # The newer contract has no search, and nobody knows whether v2 looks at the user.
+    assert len(list(batch.iter_requests(NOWHERE, "one"))) == 3
     batch.update_request(first, "one, renamed")
     assert batch.get_request(first).description == "one, renamed"
     grids = list(batch.iter_tiling_grids(count=4))

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import pytest
 
-from tests.contract.checker import Contract, Exchange, url_of
+from tests.contract.checker import Contract, Exchange, Finding, the_contract, url_of
 from tests.contract.faults import KNOWN, unknown
 from tests.contract.lives import LIVES, live
 
@@ -21,7 +21,17 @@ SENTINEL = {"type": "sentinel-2-l2a", "dataFilter": {"maxCloudCoverage": 70}}
 # Not served by the simulator yet.
 UNSERVED = "/api/v1/statistics/batch"
 
-exchanges_of = lru_cache(maxsize=None)(live)
+
+exchanges_of = cache(live)
+
+
+@cache
+def findings_of(name: str) -> list[tuple[Exchange, list[Finding]]]:
+    return [(exchange, the_contract().findings(exchange)) for exchange in exchanges_of(name)]
+
+
+def all_findings() -> set[Finding]:
+    return {finding for name in LIVES for _, findings in findings_of(name) for finding in findings}
 
 
 def everything() -> list[Exchange]:
@@ -29,16 +39,15 @@ def everything() -> list[Exchange]:
 
 
 @pytest.mark.parametrize("name", LIVES)
-def test_what_is_said_is_as_the_contract_says(contract: Contract, name: str) -> None:
-    exchanges = exchanges_of(name)
-    assert exchanges
+def test_what_is_said_is_as_the_contract_says(name: str) -> None:
     told = [
         f"{finding}   <- {exchange.method} {url_of(exchange)} {exchange.status}"
-        for exchange in exchanges
-        for finding in unknown(contract.findings(exchange))
+        for exchange, findings in findings_of(name)
+        for finding in unknown(findings)
         if finding.side == "reply" or name != "nonsense"
     ]
     assert not told, "\n".join(told)
+    assert exchanges_of(name)
 
 
 def test_every_operation_is_called_and_every_success_is_answered(contract: Contract) -> None:
@@ -54,16 +63,14 @@ def test_both_forms_of_the_paths_are_called() -> None:
     assert paths >= {"/api/v1/batch", "/api/v2/batch", "/batch/v2"}
 
 
-def test_every_known_fault_is_still_there(contract: Contract) -> None:
-    findings = {finding for exchange in everything() for finding in contract.findings(exchange)}
-    idle = [entry for entry in KNOWN if not any(entry.covers(finding) for finding in findings)]
+def test_every_known_fault_is_still_there() -> None:
+    idle = [entry for entry in KNOWN if not any(entry.covers(finding) for finding in all_findings())]
     assert idle == []
 
 
-def test_no_finding_is_covered_twice(contract: Contract) -> None:
+def test_no_finding_is_covered_twice() -> None:
     """Entries that overlap would keep each other alive."""
-    findings = {finding for exchange in everything() for finding in contract.findings(exchange)}
-    for finding in findings:
+    for finding in all_findings():
         assert len([entry.reason for entry in KNOWN if entry.covers(finding)]) < 2, str(finding)
 
 
