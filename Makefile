@@ -13,7 +13,7 @@ ENV := $(PYTHON) dev/env.py
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo demo-ui test test-fast test-2.11 test-3.0 e2e lint types format hooks constraints clean
+.PHONY: help demo demo-ui test test-fast test-2.11 test-3.0 e2e test-chaos lint types format hooks constraints clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,10 @@ test-3.0:  ## all tests, on Airflow 3.0
 e2e:  ## only the tests on a real Airflow
 	@$(ENV) 3.3
 	@.venv/bin/python -m pytest -m "e2e and not chaos" $(ARGS)
+
+test-chaos:  ## kill every process at every step of a job's life, and more; takes long
+	@$(ENV) 3.3
+	@.venv/bin/python -m pytest -m chaos $(ARGS)
 
 lint:  ## ruff: lint and format
 	@$(ENV) 3.3
