@@ -1,0 +1,221 @@
+"""What is done to a request, as generators: analyse, start once, resume, restart the failed part, end.
+
+Nothing here does I/O or knows the time; see `call.py`. Calls that bill are made in this file and nowhere else:
+`start_once`, `resume` and `restart_failed`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from airflow_sentinelhub.api.call import Call, Flow, Note, Now, Sleep, exchange
+from airflow_sentinelhub.api.generations import Generation
+from airflow_sentinelhub.api.marker import mark_of, marked
+from airflow_sentinelhub.api.reading import AFTER_AMBIGUOUS, read_patiently, seen
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
+from airflow_sentinelhub.api.verdict import fate
+from airflow_sentinelhub.exceptions import (
+    ApiError,
+    BadRequestError,
+    ConflictError,
+    ForbiddenError,
+    JobError,
+    NotFoundError,
+    ServerError,
+    UnreachableError,
+)
+
+AMBIGUOUS = (UnreachableError, ServerError)
+LAG = 30.0
+"""Seconds by which a reading may be behind what the service itself knows."""
+_NOT_STARTED = re.compile(r"userAction from (NONE|ANALYSE) to")
+_NOT_PARTIAL = "Only requests with status PARTIAL"
+
+
+def analyse_once(api: Generation, request_id: str) -> Flow[Snapshot]:
+    """Have the request analysed, unless it has been or is being; free. Returns a reading from before or after."""
+    return (yield from _act_once(api, request_id, api.analyse, "analyse", _analysis_asked))
+
+
+def start_once(api: Generation, request_id: str) -> Flow[Snapshot]:
+    """Start the request if nobody has. **This bills.** Returns a reading in which it is started, or at its end.
+
+    Status and user action are read first. A 400 or 404, or a lost reply, means "look again": the start is sent again
+    only after the request was seen, for half a minute, not to be started.
+    """
+    return (yield from _act_once(api, request_id, api.start, "start", _start_asked))
+
+
+def _analysis_asked(job: Snapshot) -> bool:
+    return job.user_action.value != "NONE" or job.status != S.CREATED
+
+
+def _start_asked(job: Snapshot) -> bool:
+    return job.started or job.ending or job.status.is_final
+
+
+def _act_once(
+    api: Generation,
+    request_id: str,
+    action: Callable[[str], Call[None]],
+    word: str,
+    asked: Callable[[Snapshot], bool],
+) -> Flow[Snapshot]:
+    job = yield from read_patiently(api, request_id)
+    refused: ApiError | UnreachableError | None = None
+    for _ in range(3):
+        if asked(job):
+            return job
+        try:
+            yield from exchange(action(request_id))
+            return (yield from seen(api, request_id, asked)) or job
+        except AMBIGUOUS as err:
+            yield Note(f"Whether the {word} of {request_id} arrived is not known ({err}); looking it up", warning=True)
+            refused = err
+        except (BadRequestError, NotFoundError, ConflictError) as err:
+            yield Note(f"The {word} of {request_id} was refused ({err}); looking at it again", warning=True)
+            refused = err
+        job = (yield from seen(api, request_id, asked)) or (yield from read_patiently(api, request_id))
+    if asked(job) or refused is None:
+        return job
+    raise refused
+
+
+RESUME_AFTER, RESUME_AFTER_OUT_OF_PU = 1800.0, 3600.0
+"""Seconds for which the service refuses to start a request again that a user has stopped, or that has run out of PU."""
+
+
+def resume(api: Generation, request_id: str, *, patient: bool, poll_interval: float = 60.0) -> Flow[Snapshot]:
+    """Start a STOPPED request again (v2, statistical). **This bills** what is left of it.
+
+    :param patient: wait while the service refuses, which it does for 30 minutes after a user's stop, for 60 after the
+        account has run out of PU, and (403) while it has too few.
+    :raises JobError: it refuses, and `patient` is off; or it refuses for longer than that.
+    """
+    began = yield Now()
+    job = yield from read_patiently(api, request_id)
+    while job.status == S.STOPPED:
+        try:
+            yield from exchange(api.start(request_id))
+            return (yield from _left(api, job))
+        except (BadRequestError, ForbiddenError) as err:
+            now = yield Now()
+            longest = RESUME_AFTER_OUT_OF_PU if job.stopped_reason == "OUT_OF_PU" else RESUME_AFTER
+            if not patient or now - began > longest + poll_interval:
+                raise JobError(
+                    f"Batch request {request_id} is STOPPED and the service refuses to start it again ({err.reason}), "
+                    "as it does for 30 minutes after a user's stop, and for 60 after the account has run out of PU. It "
+                    "bills nothing. Try again later, or have it waited for (resume_stopped='wait').",
+                    request_id=request_id,
+                    snapshot=job,
+                ) from None
+            yield Note(f"Batch request {request_id} cannot be started again yet ({err.reason}); trying again")
+            yield Sleep(poll_interval)
+        except AMBIGUOUS as err:
+            yield Note(f"Whether the start of {request_id} arrived is not known ({err}); looking it up", warning=True)
+            if (now := (yield from _left(api, job))).status != S.STOPPED or now.acted != job.acted:
+                return now
+        job = yield from read_patiently(api, request_id)
+    return job
+
+
+def _left(api: Generation, stopped: Snapshot) -> Flow[Snapshot]:
+    """A reading in which the request is STOPPED no more, or the last one after some minutes of looking."""
+    job = stopped
+    for _ in range(60):
+        job = yield from read_patiently(api, stopped.request_id)
+        if job.status != S.STOPPED:
+            break
+        yield Sleep(5.0)
+    return job
+
+
+def count_restart(api: Generation, job: Snapshot) -> Flow[None]:
+    """Write one more restart into the request's marker, so that tries that come later know how many there were."""
+    mark = mark_of(job.description)
+    if mark is None or api.update is None:
+        return
+    words = marked(job.description, replace(mark, restarts=mark.restarts + 1))
+    try:
+        yield from exchange(api.update(job.request_id, {"description": words}))
+    except (BadRequestError, ConflictError) as err:
+        yield Note(f"The restart could not be noted in the request's description ({err.reason})", warning=True)
+
+
+def restart_failed(api: Generation, request_id: str) -> Flow[Snapshot]:
+    """Process the failed tiles of a PARTIAL request again (v1). **This bills** the tiles that are processed again.
+
+    A request that became DONE by itself, or that somebody has restarted, is left as it is: the 400 of the service
+    means "look again". The status may say PARTIAL for minutes after a restart: the service's reply is trusted, be it
+    that it has accepted, or that the request is not PARTIAL any more.
+
+    :raises JobError: the request is in a state that has nothing to restart.
+    """
+    assert api.restart is not None
+    job = yield from read_patiently(api, request_id)
+    if job.status != S.PARTIAL:
+        if job.status in (S.DONE, S.PROCESSING):
+            return job
+        raise _nothing_to_restart(job)
+    try:
+        yield from exchange(api.restart(request_id))
+    except (BadRequestError, *AMBIGUOUS) as err:
+        yield Note(f"The restart of {request_id} was refused or its reply lost ({err}); looking at it", warning=True)
+        for pause in (0.0, *AFTER_AMBIGUOUS):
+            yield Sleep(pause)
+            job = yield from read_patiently(api, request_id)
+            if job.status != S.PARTIAL:
+                return job
+        if isinstance(err, BadRequestError) and _NOT_PARTIAL in err.reason:
+            return job  # the service knows better than its lagging reads: somebody has restarted it, or it is DONE
+        raise
+    return job
+
+
+def _nothing_to_restart(job: Snapshot) -> JobError:
+    return JobError(
+        f"Batch request {job.request_id} is {job.status}; only a PARTIAL request has a failed part to restart. "
+        f"{fate(job)} Create a new request for the whole job.",
+        request_id=job.request_id,
+        snapshot=job,
+    )
+
+
+def end(api: Generation, request_id: str, *, poll_interval: float = 5.0, attempts: int = 40) -> Flow[Snapshot]:
+    """Cancel (v1) or stop (v2) the request, and wait until that has taken effect. Returns the last reading.
+
+    v2 refuses to stop a request whose start has not taken effect yet (400): the stop is sent again until it is taken.
+    It also refuses where nobody has started the request, which then need not be ended: it bills nothing. A reading
+    that shows no start may lag behind one, so that is believed only once the service itself says so, or for `LAG`.
+
+    :raises JobError: it has not ended after `attempts` looks.
+    """
+    accepted, refused_for = False, 0.0
+    job = yield from read_patiently(api, request_id)
+    for _ in range(attempts):
+        if job.status.is_final:
+            return job
+        if not accepted:
+            try:
+                yield from exchange(api.end(request_id))
+                accepted = True
+                yield Note(f"Asked Sentinel Hub to {api.end_word} batch request {request_id}")
+            except (BadRequestError, NotFoundError, ConflictError) as err:
+                idle = not job.started and not job.ending
+                if idle and (_NOT_STARTED.search(err.reason) or refused_for >= LAG):
+                    return job
+                refused_for += poll_interval
+                yield Note(f"The {api.end_word} of {request_id} was refused for now ({err}); trying again")
+        yield Sleep(poll_interval)
+        job = yield from read_patiently(api, request_id)
+    if job.status.is_final or (not accepted and not job.started and not job.ending):
+        return job
+    raise JobError(
+        f"Batch request {request_id} is still {job.status} long after the {api.end_word} was asked for. "
+        f"{fate(job)} Look at it again and {api.end_word} it by hand if need be.",
+        request_id=request_id,
+        snapshot=job,
+    )
