@@ -93,7 +93,7 @@ def partial_error(job: Snapshot, failed: int, total: int, names: str) -> JobPart
 
 def over_budget_error(job: Snapshot, allowed: float) -> OverBudgetError:
     """The job may cost, or has cost, more than allowed; which number was compared is said."""
-    if job.cost is not None and job.started:
+    if job.cost is not None and (job.started or job.cost > 0):
         said = f"has cost {job.cost:,.0f} PU"
     else:
         estimate = f"a third of the service's estimate of {job.estimate or 0:,.0f}"

@@ -69,6 +69,11 @@ def statistics_of(hook: SentinelHubHook, job: Snapshot, aws_conn_id: str | None,
     except (ResultsError, SettingsError) as err:
         log.warning("Its results could not be checked in the bucket, so some features may have failed: %s", err)
         return Statistics(job, 0, 0, (), False)
+    if total == 0 and results.reason:
+        log.warning(
+            "There are no results of %s, and how many there should be is not known: %s", job.request_id, results.reason
+        )
+        return Statistics(job, 0, 0, (), False)
     if results.reason:
         log.warning("Whether features of %s have no result at all is not known: %s", job.request_id, results.reason)
     return Statistics(job, total, failed, tuple(failures), True)

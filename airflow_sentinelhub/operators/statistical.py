@@ -131,6 +131,12 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         )
         return render_statistical(job, self._access())
 
+    def _check_geopackage(self, payload: Mapping[str, Any]) -> None:
+        """By the rules for batch v2, which are these; sizes come from the aggregation."""
+        features = payload["input"]["features"]
+        given = {"type": "geopackage", "features": features, "defaults": {"width": 1, "height": 1}}
+        super()._check_geopackage({"input": given})
+
     def _policy(self) -> Policy:
         self.max_failed_tiles = self.max_failed_features
         return super()._policy()

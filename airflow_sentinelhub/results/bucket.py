@@ -88,6 +88,8 @@ class BucketReader:
         if "://" in self.mount:
             keys = self._list_fsspec(prefix, f"{_slash(self.mount)}{bucket}", below)
         else:
+            if not Path(self.mount).is_dir():
+                raise ResultsError(f"{prefix} cannot be read: there is no folder {self.mount}.")
             root = Path(self.mount) / bucket
             keys = (path.relative_to(root).as_posix() for path in (root / below).rglob("*") if path.is_file())
         for found in sorted(keys):

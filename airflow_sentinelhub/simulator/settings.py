@@ -25,7 +25,7 @@ class Settings:
     action_lag: float = 5.0
     analysis_seconds: float = 20.0
     analysis_seconds_per_100_tiles: float = 1.0
-    # Time: the same for batch statistical (seen: CREATED in two polls, a minute apart, after a start).
+    # Time: the same for analysis and start of batch statistical (seen: CREATED in two polls, a minute apart).
     statistical_lag: float = 90.0
     # Time: one tile, the share by which it may be faster or slower, and how many are worked on together.
     tile_seconds: float = 40.0

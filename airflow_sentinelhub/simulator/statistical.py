@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from . import lifecycle, statistical_payload, v2
 from .features import FeaturesError
 from .handlers import Context, Handler, act, find, page, read_create_body, sort_jobs
 from .jobs import Job
+from .lifecycle import Terms
 from .replies import Json, Refusal, Reply, error, violations
 from .world import World
 
@@ -72,12 +74,18 @@ def get_status(context: Context) -> Reply:
 
 
 def action(transition: Any, word: str) -> Handler:
-    """analyse and start need 1000 PU, as create does (doc)."""
+    """analyse and start need 1000 PU, as create does (doc), and what comes of them shows after minutes (seen)."""
+
+    def slowly(job: Job, terms: Terms) -> Any:
+        return transition(
+            job, replace(terms, settings=replace(terms.settings, action_lag=terms.settings.statistical_lag))
+        )
 
     def handler(context: Context) -> Reply:
-        if word != "stop":
-            _check_balance(context.world, word, find(context, "statistical"))
-        return act(context, "statistical", transition)
+        if word == "stop":
+            return act(context, "statistical", transition)
+        _check_balance(context.world, word, find(context, "statistical"))
+        return act(context, "statistical", slowly)
 
     return handler
 

@@ -194,12 +194,11 @@ def script_of(body: Json, read: Any) -> str | None:
 
 
 def terms(world: World, job: Job, usual: Terms, forced_error: str | None) -> Terms:
-    """What decides about an action on a statistical request: statuses lag longer (seen), and a request is stopped when
-    the account has less left than the least balance (doc)."""
+    """What decides about an action on a statistical request, which is stopped when the account has less left than the
+    least balance (doc)."""
     script = script_of(job.body, world.bucket.get)
     return replace(
         usual,
-        settings=replace(usual.settings, action_lag=usual.settings.statistical_lag),
         pu_left=usual.pu_left - usual.settings.minimum_balance,
         analyse=lambda: analyse(job, world.deliveries.features(job), script, forced_error),
     )

@@ -1,0 +1,64 @@
+"""The bench of the Airflow tests, with statistical requests on it: one clock for service, client and Airflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub import aggregation
+from airflow_sentinelhub.simulator import Simulator
+from tests.airflow.conftest import Bench, Clock, clock, server, sim
+from tests.statistical.fields import DATA, GEOPACKAGE, NDVI, OUTPUT, put_fields
+
+__all__ = ["clock", "server", "sim"]
+
+
+class StatisticalBench(Bench):
+    """Runs tasks over six field parcels that lie in the bucket."""
+
+    def __init__(self, sim: Simulator, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(sim, clock, "v2", monkeypatch)
+        self.api = "statistical"
+        put_fields(sim.bucket_dir)
+
+    def payload(self, **members: Any) -> dict[str, Any]:
+        from airflow_sentinelhub.api.jobs import Access
+        from airflow_sentinelhub.api.statistical_jobs import StatisticalJob, render_statistical
+
+        job = {"geopackage": GEOPACKAGE, "data": DATA, "output": OUTPUT, "evalscript": NDVI, **members}
+        job.setdefault("aggregation", aggregation(("2024-06-01", "2024-06-30"), "P10D", resolution=10))
+        return render_statistical(StatisticalJob(**job), Access(access_key="AKIA", secret_access_key="hush"))
+
+    def whole(self, **arguments: Any) -> Any:
+        """A maker of the operator for whole jobs."""
+        from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
+
+        given = {
+            "task_id": "statistics",
+            "geopackage": GEOPACKAGE,
+            "data": DATA,
+            "aggregation": aggregation(("2024-06-01", "2024-06-30"), "P10D", resolution=10),
+            "evalscript": NDVI,
+            "output": OUTPUT,
+            "aws_conn_id": "my_bucket",
+            "deferrable": False,
+            **arguments,
+        }
+        return lambda: SentinelHubBatchStatisticalOperator(**given)
+
+    def results(self, request_id: str) -> Any:
+        return self.hook.statistical_results(request_id)
+
+
+@pytest.fixture
+def bench(sim: Simulator, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> StatisticalBench:
+    return StatisticalBench(sim, clock, monkeypatch)
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """All that was logged: Airflow 3 writes its logs to the standard output, 2.11 by Python's logging."""
+    caplog.set_level("DEBUG")
+    return lambda: caplog.text + "".join(capsys.readouterr())
