@@ -38,6 +38,7 @@ class Flavour(NamedTuple):
     oldest: Tuple[int, int]
     newest: Tuple[int, int]
     compile_options: Tuple[str, ...] = ()
+    also: str = ""
 
     @property
     def pythons(self) -> str:
@@ -58,6 +59,8 @@ FLAVOURS: Dict[str, Flavour] = {
             "--exclude-newer=2025-09-15",
             "--exclude-newer-package=apache-airflow-providers-common-compat=2026-11-01",
         ),
+        # Without this, a Python that 3.0 does not even know would hold all others back.
+        "apache-airflow-providers-common-compat>=1.20; python_version < '3.13'",
     ),
     "2.11": Flavour("2.11.2", ".venv-2.11", "test", (3, 10), (3, 12)),
 }
@@ -223,7 +226,7 @@ def write_constraints() -> None:
                 *flavour.compile_options,
                 "pyproject.toml",
                 "-",
-                input=f"apache-airflow=={flavour.airflow}\n",
+                input=f"apache-airflow=={flavour.airflow}\n{flavour.also}\n",
                 stderr=subprocess.PIPE,
             )
             constraint_file(name).write_text(
