@@ -1,0 +1,271 @@
+"""Which request a try goes on with: the whole table, then several candidates, ties, copies and old copies."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from airflow_sentinelhub.api.adoption import Plan, choose, oldest_first
+from airflow_sentinelhub.api.marker import Mark, identity, marked
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
+
+WHO = identity("production", "dag", "run", "task", -1)
+SAME, CHANGED = "aaaaaaaa", "bbbbbbbb"
+NOW = Mark(WHO, 3, SAME)
+BORN = datetime(2025, 1, 1, tzinfo=timezone.utc)
+
+
+def job(
+    status: str = "CREATED",
+    action: str = "NONE",
+    *,
+    round: int = 3,
+    digest: str = SAME,
+    id: str = "1",
+    born: int | None = 0,
+    who: str = WHO,
+    adopts: str | None = None,
+    continues: str | None = None,
+) -> Snapshot:
+    mark = Mark(who, round, digest, adopts=adopts and adopts * 36, continues=continues and continues * 36)
+    return Snapshot(
+        id * 36,
+        "v1",
+        BatchRequestStatus(status),
+        BatchUserAction(action),
+        description=marked("max NDVI", mark),
+        created=None if born is None else BORN + timedelta(seconds=born),
+    )
+
+
+# The table of the design, row by row
+
+NOT_STARTED = [
+    ("CREATED", "NONE"),
+    ("CREATED", "ANALYSE"),
+    ("ANALYSING", "ANALYSE"),
+    ("ANALYSIS_DONE", "ANALYSE"),
+    ("ANALYSIS_DONE", "NONE"),
+    ("LIMBO", "NONE"),
+]
+RUNNING = [
+    ("CREATED", "START"),
+    ("ANALYSING", "START"),
+    ("ANALYSIS_DONE", "START"),
+    ("PROCESSING", "START"),
+    ("PROCESSING", "NONE"),
+    ("LIMBO", "START"),
+]
+ENDING = [
+    ("CREATED", "CANCEL"),
+    ("ANALYSING", "CANCEL"),
+    ("ANALYSIS_DONE", "CANCEL"),
+    ("PROCESSING", "CANCEL"),
+    ("PROCESSING", "STOP"),
+    ("LIMBO", "STOP"),
+]
+WELL = [("DONE", "START"), ("DONE", "ANALYSE"), ("DONE", "CANCEL"), ("PARTIAL", "START")]
+BADLY = [("FAILED", "START"), ("FAILED", "ANALYSE"), ("CANCELED", "CANCEL"), ("STOPPED", "STOP"), ("STOPPED", "START")]
+
+TABLE = [
+    *((state, SAME, 3, Plan.ADOPT) for state in NOT_STARTED + RUNNING),
+    *((state, SAME, 0, Plan.ADOPT) for state in NOT_STARTED + RUNNING),
+    *((state, CHANGED, 3, Plan.CREATE) for state in NOT_STARTED),
+    *((state, CHANGED, 0, Plan.CREATE) for state in NOT_STARTED),
+    *((state, CHANGED, 3, Plan.ADOPT) for state in RUNNING),
+    *((state, CHANGED, 0, Plan.REPLACE) for state in RUNNING),
+    *((state, digest, round, Plan.AWAIT_END) for state in ENDING for digest in (SAME, CHANGED) for round in (0, 3)),
+    *((state, digest, 3, Plan.ADOPT) for state in WELL for digest in (SAME, CHANGED)),
+    *((state, digest, 0, Plan.CREATE) for state in WELL for digest in (SAME, CHANGED)),
+    *((state, digest, round, Plan.CREATE) for state in BADLY for digest in (SAME, CHANGED) for round in (0, 3)),
+]
+
+
+@pytest.mark.parametrize(("state", "digest", "round", "plan"), TABLE)
+def test_the_table(state: tuple[str, str], digest: str, round: int, plan: Plan) -> None:
+    found = job(*state, digest=digest, round=round)
+    decision = choose([found], NOW)
+    assert decision.plan is plan
+    removed = plan is Plan.CREATE and digest == CHANGED and state in NOT_STARTED
+    assert decision.remove == ((found,) if removed else ())
+    assert decision.request is (None if plan is Plan.CREATE else found)
+    if state in RUNNING and digest == CHANGED and round == 3:
+        assert "changed" in decision.why
+
+
+def test_nothing_found() -> None:
+    assert choose([], NOW).plan is Plan.CREATE
+
+
+def test_requests_of_others_are_nobodys_business() -> None:
+    clone = identity("clone", "dag", "run", "task", -1)
+    foreign = [job("PROCESSING", "START", who=clone), Snapshot("2", "v1", BatchRequestStatus("PROCESSING"))]
+    assert choose(foreign, NOW).plan is Plan.CREATE
+
+
+# Several candidates
+
+
+def test_the_oldest_of_several_is_taken_whatever_the_order() -> None:
+    jobs = [job(id="c", born=0), job(id="a", born=5), job(id="b", born=5), job(id="d", born=9)]
+    for order in itertools.permutations(jobs):
+        decision = choose(order, NOW)
+        assert decision.request is jobs[0]
+        assert decision.remove == tuple(jobs[1:])
+
+
+def test_of_equally_old_ones_all_copies_take_the_same() -> None:
+    jobs = [job(id=id, born=0) for id in ("b", "a", "c")]
+    assert {choose(order, NOW).request.request_id for order in itertools.permutations(jobs)} == {"a" * 36}  # type: ignore[union-attr]
+
+
+def test_a_request_without_a_time_has_its_place_too() -> None:
+    jobs = [job(id="b", born=0), job(id="a", born=None)]
+    assert [one.request_id for one in oldest_first(jobs)] == ["a" * 36, "b" * 36]
+    assert choose(jobs, NOW).request is jobs[1]
+
+
+def test_a_started_one_is_taken_before_an_older_one_that_is_not() -> None:
+    old, started = job(id="a", born=0), job("PROCESSING", "START", id="b", born=9)
+    for order in itertools.permutations([old, started]):
+        decision = choose(order, NOW)
+        assert decision.request is started
+        assert decision.remove == (old,)
+
+
+def test_a_running_one_is_taken_before_one_that_is_done() -> None:
+    done, running = job("DONE", "START", id="a", round=0), job("ANALYSING", "START", id="b", born=9)
+    assert choose([done, running], NOW).request is running
+
+
+def test_after_a_failure_the_one_made_since_is_taken() -> None:
+    failed, fresh = job("FAILED", "START", id="a"), job(id="b", born=9)
+    assert choose([failed, fresh], NOW).request is fresh
+    assert choose([failed, job("DONE", "START", id="c", born=9)], NOW).plan is Plan.ADOPT
+
+
+def test_one_that_is_done_in_this_round_wins_over_one_never_started() -> None:
+    done, idle = job("DONE", "START", id="b", born=9), job(id="a", born=0)
+    decision = choose([done, idle], NOW)
+    assert (decision.request, decision.remove) == (done, (idle,))
+
+
+def test_while_one_is_being_ended_none_is_taken() -> None:
+    ending, idle = job("PROCESSING", "CANCEL", id="a"), job(id="b", born=9)
+    decision = choose([ending, idle], NOW)
+    assert (decision.plan, decision.request, decision.remove) == (Plan.AWAIT_END, ending, ())
+
+
+def test_what_waits_for_its_place_is_not_removed_while_another_is_replaced() -> None:
+    running, idle = job("PROCESSING", "START", id="a", round=0, digest=CHANGED), job(id="b", born=9)
+    decision = choose([running, idle], NOW)
+    assert (decision.plan, decision.request, decision.remove) == (Plan.REPLACE, running, ())
+
+
+def test_never_started_ones_of_an_old_job_are_removed_with_every_plan() -> None:
+    old = job(id="z", digest=CHANGED, born=99)
+    for other, plan in (
+        (job(id="a"), Plan.ADOPT),
+        (job("PROCESSING", "START", id="a"), Plan.ADOPT),
+        (job("DONE", "START", id="a"), Plan.ADOPT),
+        (job("PROCESSING", "CANCEL", id="a"), Plan.AWAIT_END),
+        (job("FAILED", "START", id="a"), Plan.CREATE),
+    ):
+        decision = choose([other, old], NOW)
+        assert (decision.plan, decision.remove) == (plan, (old,))
+
+
+def test_a_started_one_is_never_removed() -> None:
+    jobs = [job("PROCESSING", "START", id="a"), job("CREATED", "START", id="b", born=1), job("DONE", "START", id="c")]
+    for order in itertools.permutations(jobs):
+        assert choose(order, NOW).remove == ()
+
+
+# An old copy of the task, which outlives a clear
+
+OLD = Mark(WHO, 0, SAME)
+
+
+@pytest.mark.parametrize("digest", [SAME, CHANGED])
+@pytest.mark.parametrize("state", [*RUNNING, *WELL])
+def test_an_old_copy_goes_on_with_what_a_later_try_has_started(state: tuple[str, str], digest: str) -> None:
+    later = job(*state, digest=digest, round=3)
+    assert choose([later], OLD).request is later
+
+
+def test_an_old_copy_leaves_its_own_request_for_that_of_a_later_try() -> None:
+    mine, theirs = job(id="a", round=0), job(id="b", round=3, digest=CHANGED, born=9)
+    decision = choose([mine, theirs], OLD)
+    assert (decision.plan, decision.request, decision.remove) == (Plan.ADOPT, theirs, ())
+
+
+def test_an_old_copy_and_a_later_try_of_the_same_job_agree() -> None:
+    mine, theirs = job(id="a", round=0), job(id="b", round=3, born=9)
+    assert choose([mine, theirs], OLD).request is choose([mine, theirs], NOW).request is mine
+
+
+def test_an_old_copy_takes_what_the_later_try_takes() -> None:
+    """The later try goes back to a job of two rounds ago: the request of then is the oldest of that job."""
+    jobs = [job(id="a", round=0, digest=CHANGED), job(id="b", round=1), job(id="c", round=3, digest=CHANGED, born=9)]
+    later = choose(jobs, Mark(WHO, 3, CHANGED))
+    old = choose(jobs, Mark(WHO, 1, SAME))
+    assert later.request is old.request is jobs[0]
+    assert later.remove == (jobs[2], jobs[1])
+    assert old.remove == ()
+
+
+def test_an_old_copy_removes_nothing_of_a_later_try() -> None:
+    running, theirs = job("PROCESSING", "START", id="a", round=0), job(id="b", round=3, digest=CHANGED, born=9)
+    decision = choose([running, theirs], OLD)
+    assert (decision.request, decision.remove) == (running, ())
+
+
+# Notes: what a later round has taken over
+
+
+@pytest.mark.parametrize("state", WELL)
+def test_a_request_that_this_round_took_over_is_not_made_again(state: tuple[str, str]) -> None:
+    taken = job(*state, round=0)
+    assert choose([taken], NOW).plan is Plan.CREATE
+    note = job(id="2", round=3, adopts="1", born=9)
+    decision = choose([taken, note], NOW)
+    assert (decision.plan, decision.request) == (Plan.ADOPT, taken)
+    assert choose([taken, note], Mark(WHO, 6, SAME)).plan is Plan.CREATE
+
+
+def test_a_note_is_never_taken_nor_removed() -> None:
+    note = job(round=3, adopts="7", id="2")
+    decision = choose([note], NOW)
+    assert (decision.plan, decision.remove) == (Plan.CREATE, ())
+    changed = job(round=3, adopts="7", id="3", digest=CHANGED)
+    assert choose([note, changed], NOW).remove == ()
+
+
+def test_the_latest_of_several_notes_counts() -> None:
+    taken = job("DONE", "START", round=0)
+    notes = [job(id="2", round=3, adopts="1", born=9), job(id="3", round=1, adopts="1", born=12)]
+    for order in itertools.permutations([taken, *notes]):
+        assert choose(order, NOW).request is taken
+
+
+# Requests that continue others (v2's restart)
+
+
+def test_a_request_that_another_continues_is_done_with() -> None:
+    first, second = job("DONE", "START", id="1"), job("PROCESSING", "START", id="2", continues="1", born=9)
+    assert choose([first, second], NOW).request is second
+    ended = job("DONE", "START", id="2", continues="1", born=9)
+    assert choose([first, ended], NOW).request is ended
+
+
+def test_a_try_that_continues_one_looks_for_its_like_only() -> None:
+    first = job("DONE", "START", id="1")
+    continuing = Mark(WHO, 3, SAME, restarts=1, continues="1" * 36)
+    assert choose([first], continuing).plan is Plan.CREATE
+    second = job(id="2", continues="1", born=9)
+    assert choose([first, second], continuing).request is second
+    third = job(id="3", continues="2", born=12)
+    assert choose([first, second, third], continuing).request is second

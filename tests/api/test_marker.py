@@ -1,0 +1,100 @@
+"""The marker: one task instance, one word; a retry finds it, a clone of the deployment does not."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from airflow_sentinelhub.api.marker import Mark, identity, job_digest, mark_of, marked, unmarked
+from tests.api.feeding import ID, OTHER
+
+WHO = identity("production", "dag", "run", "task", -1)
+MARK = Mark(WHO, 3, "0123abcd")
+
+
+def test_an_identity_is_one_searchable_word() -> None:
+    assert identity("production", "dag", "run", "task", -1) == WHO
+    assert WHO.isalnum()
+    assert len(WHO) == 19
+
+
+def test_whatever_differs_makes_another_identity() -> None:
+    given = ["production", "dag", "run", "task", -1]
+    others = [identity("clone", *given[1:])]  # type: ignore[arg-type]
+    others += [identity(*given[:at], f"{given[at]}x", *given[at + 1 :]) for at in range(1, 4)]  # type: ignore[arg-type]
+    others += [identity(*given[:4], 0), identity(*given[:4], 1)]  # type: ignore[arg-type]
+    others += [identity("production", "dagrun", "", "task", -1), identity("production", "dag", "runtask", "", -1)]
+    assert len({WHO, *others}) == 1 + len(others)
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        MARK,
+        Mark(WHO, 0, "00000000"),
+        Mark(WHO, 12, "ffffffff", restarts=2),
+        Mark(WHO, 1, "ffffffff", adopts=ID),
+        Mark(WHO, 1, "ffffffff", restarts=1, continues=OTHER),
+        Mark(WHO, 1, "ffffffff", restarts=1, continues=OTHER, adopts=ID),
+    ],
+)
+@pytest.mark.parametrize(
+    "words", ["", "max NDVI", "  with\nlines ", "ends in a5", "afx", f"{WHO} is my favourite", "Ж"]
+)
+def test_a_marker_is_read_as_it_was_written(words: str, mark: Mark) -> None:
+    text = marked(words, mark)
+    assert mark_of(text) == mark
+    assert text.endswith(str(mark))
+    assert unmarked(text) == words.strip()
+    assert mark_of(f"{text} and what somebody added") == mark
+
+
+def test_a_description_carries_one_marker() -> None:
+    """Somebody copies the description of another request, marker and all."""
+    copied = marked("max NDVI", Mark(identity("x", "y", "z", "t", 0), 0, "99999999"))
+    again = marked(copied, MARK)
+    assert mark_of(again) == MARK
+    assert again == f"max NDVI {MARK}"
+    assert marked(again, MARK) == again
+
+
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "max NDVI", WHO, f"{WHO} r0", f"{WHO} r0 j123", f"x{MARK}", f"{MARK}0", str(MARK).upper()],
+)
+def test_what_is_no_marker(text: str | None) -> None:
+    assert mark_of(text) is None
+    assert unmarked(text) == (text or "")
+
+
+PAYLOAD = {
+    "processRequest": {"evalscript": "//VERSION=3", "input": {"data": [{"type": "s2"}]}},
+    "output": {"delivery": {"s3": {"url": "s3://b/p", "accessKey": "A", "secretAccessKey": "S"}}},
+    "description": "max NDVI",
+}
+
+
+def test_keys_and_words_are_no_part_of_the_job() -> None:
+    digest = job_digest(PAYLOAD)
+    assert len(digest) == 8
+    assert digest == job_digest({**PAYLOAD, "description": "another"})
+    assert digest == job_digest({key: PAYLOAD[key] for key in reversed(PAYLOAD)})
+    for access in ({"accessKey": "B", "secretAccessKey": "T"}, {"iamRoleARN": "arn"}, {}):
+        assert digest == job_digest({**PAYLOAD, "output": {"delivery": {"s3": {"url": "s3://b/p", **access}}}})
+
+
+def test_what_is_done_and_where_it_goes_is_the_job() -> None:
+    changed = [
+        {**PAYLOAD, "processRequest": {**PAYLOAD["processRequest"], "evalscript": "//VERSION=3 "}},  # type: ignore[dict-item]
+        {**PAYLOAD, "output": {"delivery": {"s3": {"url": "s3://b/q"}}}},
+        {**PAYLOAD, "tilingGrid": {"id": 1, "resolution": 10}},
+        {**PAYLOAD, "tilingGrid": {"id": 1, "resolution": 20}},
+    ]
+    digests = [job_digest(payload) for payload in (PAYLOAD, *changed)]
+    assert len(set(digests)) == len(digests)
+
+
+def test_no_secret_is_in_a_marker() -> None:
+    for secret, other in itertools.permutations(("hush", "quiet"), 2):
+        assert job_digest({"secretAccessKey": secret}) == job_digest({"secretAccessKey": other})
