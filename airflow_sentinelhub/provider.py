@@ -59,7 +59,10 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "triggers": [
-            {"integration-name": "Sentinel Hub", "python-modules": ["airflow_sentinelhub.triggers.batch"]},
+            {
+                "integration-name": "Sentinel Hub",
+                "python-modules": [f"airflow_sentinelhub.triggers.{name}" for name in ("batch", "statistical")],
+            },
         ],
         "extra-links": ["airflow_sentinelhub.links.SentinelHubRequestLink"],
         "config": {

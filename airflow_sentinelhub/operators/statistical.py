@@ -208,8 +208,8 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
     """List the results of a statistical request in chunks: `task.expand(fields=listing.output)` maps over them.
 
     - **Calls** the request; then it reads the result of every feature from the bucket.
-    - **Returns** a list of lists of `{"identifier", "id", "path", "status"}`, where `status` is `OK` or `FAILED`, with
-      `error` where it failed. `path` is the feature's JSON file.
+    - **Returns** a list of lists of `{"request_id", "identifier", "id", "path", "status"}`, where `status` is `OK` or
+      `FAILED`, with `error` where it failed. `path` is the feature's JSON file.
     - **On kill** nothing happens: it only reads.
     - **On timeout** (`execution_timeout`) the same.
     - **On retry** it reads anew.
@@ -249,7 +249,7 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
             self.announce(context, request_id)
             size = chunk_size_of(self.chunk_size)
             results = self.hook.statistical_results(request_id, self.aws_conn_id)
-            everything = (feature.as_item() for feature in results.features())
+            everything = ({"request_id": request_id, **feature.as_item()} for feature in results.features())
             items = [item for item in everything if self.status in (None, "None", item["status"])]
             chunks = chunked(items, size, conf.getint("core", "max_map_length", fallback=1024))
             self.log.info("Batch request %s: %d features in %d chunks", request_id, len(items), len(chunks))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -146,19 +146,26 @@ class StatisticalResults:
         expected = self.expected
         identifiers = set(expected.values()) if expected is not None else set()
         seen: set[str] = set()
-        with tempfile.TemporaryDirectory(prefix="sentinelhub-results-") as folder, ThreadPoolExecutor(AT_ONCE) as pool:
-            found = (url for url, named in self._found() if _wanted(named, expected, identifiers))
-            count = 0
-            while batch := list(islice(found, 4 * AT_ONCE)):
-                places = [_folder(folder, count + at) for at in range(len(batch))]
-                count += len(batch)
-                for feature in pool.map(self._read, batch, places):
-                    seen.add(feature.identifier)
-                    yield feature
+        for feature in self.read(url for url, named in self._found() if _wanted(named, expected, identifiers)):
+            seen.add(feature.identifier)
+            yield feature
         for number, identifier in (expected or {}).items():
             if identifier not in seen:
                 url = self.template.replace("<ID>", str(number)).replace("<IDENTIFIER>", identifier)
                 yield StatisticalFeature(number, identifier, url, error=MISSING)
+
+    def read(self, urls: Iterable[str]) -> Iterator[StatisticalFeature]:
+        """The results in these files, in their order: what a mapped task reads of its chunk.
+
+        :raises ResultsError: a file is not there or cannot be read.
+        """
+        left = iter(urls)
+        with tempfile.TemporaryDirectory(prefix="sentinelhub-results-") as folder, ThreadPoolExecutor(AT_ONCE) as pool:
+            places = [Path(folder) / str(at) for at in range(4 * AT_ONCE)]  # files may have the same name
+            for place in places:
+                place.mkdir()
+            while batch := list(islice(left, len(places))):
+                yield from pool.map(self._read, batch, places)
 
     def failed(self) -> Iterator[StatisticalFeature]:
         """The features that failed, as a whole or in single intervals, or that have no file."""
@@ -180,7 +187,7 @@ class StatisticalResults:
         try:
             path = self._reader.fetch(url, folder)
             if path is None:
-                raise ResultsError(f"{url} was listed and is gone.")
+                raise ResultsError(f"there is no {url}.")
             body = json.loads(path.read_bytes())
             path.unlink()
         except ResultsError as err:
@@ -248,13 +255,6 @@ def _wanted(named: Mapping[str, str], expected: Mapping[int, str] | None, identi
 def _later(part: str) -> str:
     """A part of the template: text as it is, a placeholder that was there before as what it stood for."""
     return f"(?P={part[1:-1].lower()})" if part in _PATTERNS else re.escape(part)
-
-
-def _folder(parent: str, number: int) -> Path:
-    """Files of different folders may have the same name."""
-    place = Path(parent) / str(number % (4 * AT_ONCE))
-    place.mkdir(exist_ok=True)
-    return place
 
 
 def _features(file: Source) -> dict[int, str]:
