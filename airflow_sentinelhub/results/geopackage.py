@@ -1,6 +1,6 @@
 """The service's rules for a GeoPackage of features, checked before a request is sent, as far as the file can be read.
 
-From the vendor's documentation: tables by `gpkg_geometry_columns`, polygons in an EPSG CRS; `identifier` TEXT, not
+From the vendor's documentation: tables by `gpkg_geometry_columns`, polygons in an EPSG CRS; `id` INTEGER; `identifier` TEXT, not
 null, unique across tables; `width` and `height` INTEGER up to 3500, or `resolution` REAL, in the file or as defaults of
 the request; at most 700,000 features.
 """
@@ -44,6 +44,8 @@ def _complaints(database: sqlite3.Connection, defaults: dict[str, Any]) -> Itera
         if str(authority).upper() != "EPSG" or not code or int(code) <= 0:
             yield f"Table {table} has no CRS with an EPSG code."
         columns = {row[1].lower() for row in database.execute(f"PRAGMA table_info({_quoted(table)})")}
+        if "id" not in columns:
+            yield f"Table {table} has no column id (INTEGER, unique)."
         if "identifier" not in columns:
             yield f"Table {table} has no column identifier (TEXT, unique, not null)."
             continue
