@@ -63,7 +63,11 @@ class SyncDriver:
             return result
 
     def interrupt(self) -> None:
-        """End the flow that sleeps in another thread, or below this signal handler, at its next sleep."""
+        """End the flow that runs in another thread, or below this signal handler, at its next sleep or call.
+
+        A call that is under way is not cut short; none follows it. So a task whose request was ended in the middle of a
+        reading cannot start it after that.
+        """
         self._stop.set()
 
     def close(self) -> None:
@@ -71,6 +75,8 @@ class SyncDriver:
 
     def _perform(self, step: Step) -> Any:
         if isinstance(step, Send):
+            if self._stop.is_set():
+                raise Interrupted("The task is being ended.")
             return self._send(step.call)
         if isinstance(step, Sleep):
             if self._stop.wait(step.seconds * (1 + step.jitter * random.random())):
