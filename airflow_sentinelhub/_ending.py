@@ -75,13 +75,19 @@ def end_in_worker(
         )
 
 
-async def end_in_triggerer(hook: SentinelHubHook, api: Generation, request_id: str, ti: Any, log: Any) -> None:
+async def end_in_triggerer(
+    hook: SentinelHubHook, api: Generation, request_id: str, ti: Any, *, on_kill: bool, log: Any
+) -> None:
     """What a trigger does that ends without an event: the same decision, asked and carried out without blocking."""
     if ti is None:
         return
     told = await ask_in_triggerer(ti, ANSWER_WITHIN)
     if not nobody_waits(told):
         log.info("Batch request %s is left to whoever goes on waiting for it (%s)", request_id, _why(told))
+        return
+    if not on_kill:
+        why = f"{_why(told)}, and cancel_on_kill is off"
+        log.warning("Batch request %s was left alone (%s): if started, it runs on and bills", request_id, why)
         return
     log.warning("Asking Sentinel Hub to %s batch request %s: %s", api.end_word, request_id, _why(told))
     from airflow_sentinelhub.api.flows import end

@@ -94,8 +94,7 @@ class _WaitTrigger(BaseTrigger):
         """Wait, then yield the one event."""
         event: Event
         try:
-            if self.cancel_on_kill:
-                warm_up(getattr(self, "task_instance", None))
+            warm_up(getattr(self, "task_instance", None))
             driver = await self._hook().async_driver()
             waited = await driver.run(await self._flow(self._api(), self._plan()))
             event = event_of(waited, self.request_id, self.memory)
@@ -116,9 +115,9 @@ class _WaitTrigger(BaseTrigger):
         if self._ended:
             return
         self._ended = True
-        if self.cancel_on_kill:
-            ti = getattr(self, "task_instance", None)
-            await end_in_triggerer(self._hook(), self._api(), self.request_id, ti, self.log)
+        ti = getattr(self, "task_instance", None)
+        kill = self.cancel_on_kill
+        await end_in_triggerer(self._hook(), self._api(), self.request_id, ti, on_kill=kill, log=self.log)
 
     def _hook(self) -> SentinelHubHook:
         from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
