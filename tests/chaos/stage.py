@@ -13,7 +13,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from dev.processes import free_ports, running
 from dev.simulator import Simulator
 
 T = TypeVar("T")
+Act = Callable[["Run"], object]
 TASK = "job"
 DAGS = Path(__file__).parent / "dags"
 ENDED = ("DONE", "PARTIAL", "FAILED", "CANCELED", "STOPPED")
@@ -33,21 +34,22 @@ HOLD = 5.0
 # As recommended for tests that kill: what takes minutes to be noticed by default is noticed in seconds.
 FAST = {
     "scheduler.job_heartbeat_sec": 1,
-    "scheduler.scheduler_health_check_threshold": 10,
+    # Not tighter: on a busy machine a scheduler would take itself for dead, and reset its own tasks for ever.
+    "scheduler.scheduler_health_check_threshold": 30,
     "scheduler.orphaned_tasks_check_interval": 5,
     "scheduler.trigger_timeout_check_interval": 2,
     "triggerer.job_heartbeat_sec": 1,
-    "triggerer.triggerer_health_check_threshold": 8,
+    "triggerer.triggerer_health_check_threshold": 12,
     **(
         {
             "core.parallelism": 6,
-            "scheduler.task_instance_heartbeat_timeout": 15,
+            "scheduler.task_instance_heartbeat_timeout": 30,
             "scheduler.task_instance_heartbeat_timeout_detection_interval": 2,
         }
         if VERSION >= (3, 0)
         else {
             "scheduler.local_task_job_heartbeat_sec": 2,
-            "scheduler.scheduler_zombie_task_threshold": 20,
+            "scheduler.scheduler_zombie_task_threshold": 30,
             "scheduler.zombie_detection_interval": 3,
         }
     ),
@@ -88,9 +90,6 @@ class Run:
     dag_id: str
     run_id: str
     seen: int = 0
-    killed: bool = True
-    """Whether there was somebody to kill."""
-    tries: int = field(default=1)
 
 
 class Service(Simulator, ControlPlane):
@@ -205,59 +204,82 @@ class Stage:
             said = "\n\n".join(f"{run.dag_id}\n{self.about(run)}" for run in left)
             raise AssertionError(f"{error}\n{said}") from None
 
+    def until_polled(self, runs: Sequence[Run]) -> None:
+        """Until somebody reads each run's request from now on."""
+        since = self.now()
+        self.until_all("it is waited for", runs, lambda run: self.polled(run, since))
+
+    def tries(self, runs: Sequence[Run]) -> dict[str, int]:
+        return {run.run_id: self.task(run).try_number for run in runs}
+
+    def until_next_try(self, runs: Sequence[Run], before: dict[str, int], states: Sequence[str]) -> None:
+        def there(run: Run) -> bool:
+            task = self.task(run)
+            return task.try_number > before[run.run_id] and task.state in states
+
+        self.until_all("the next try", runs, there, timeout=300)
+
     def polled(self, run: Run, since: int) -> bool:
         """Whether somebody has read the run's request since then."""
         return any(call["method"] == "GET" for call in self.calls(run, since))
 
     # Steps of a job's life
 
-    def reach(self, step: str, runs: Sequence[Run], worker: bool = False) -> None:
-        """Let the jobs come to this step, and hold them there. `worker`: the task's own code must be at it."""
-        getattr(self, f"_reach_{step}")(runs, worker)
+    def reach(self, step: str, runs: Sequence[Run], act: Act = lambda run: True, worker: bool = False) -> None:
+        """Let the jobs come to this step, and do something to each that is there.
 
-    def _reach_create(self, runs: Sequence[Run], worker: bool) -> None:
-        self.until_all("the request is created", runs, lambda run: "created" in self.effects(run))
+        `worker`: it counts only if the task's own code is at the step, not its trigger.
+        """
+        getattr(self, f"_reach_{step}")(runs, act, worker)
 
-    def _reach_analysis(self, runs: Sequence[Run], worker: bool) -> None:
+    def _reach_create(self, runs: Sequence[Run], act: Act, worker: bool) -> None:
+        self.until_all("the request is created", runs, lambda run: "created" in self.effects(run) and act(run))
+
+    def _reach_analysis(self, runs: Sequence[Run], act: Act = lambda run: True, worker: bool = False) -> None:
         self.until_all("analysis has begun", runs, lambda run: "analysis_started" in self.effects(run))
         since = self.now()
-        self.until_all("it is waited for", runs, lambda run: self.waits(run) and self.polled(run, since))
+        self.until_all("it is waited for", runs, lambda run: self.waits(run) and self.polled(run, since) and act(run))
 
-    def _reach_start(self, runs: Sequence[Run], worker: bool) -> None:
-        self._reach_analysis(runs, worker)
+    def _reach_start(self, runs: Sequence[Run], act: Act, worker: bool) -> None:
+        self._reach_analysis(runs)
         since = self.now()
         self.service.fault("drop_before", "/start$", method="POST", times=None)
         self.service.step(60)
-        self.until_all(
-            "the start is asked for in vain",
-            runs,
-            lambda run: any(call["path"].endswith("/start") for call in self.calls(run, since)),
-        )
 
-    def _reach_started(self, runs: Sequence[Run], worker: bool) -> None:
-        self._reach_analysis(runs, worker)
+        def asked(run: Run) -> bool:
+            return any(call["path"].endswith("/start") for call in self.calls(run, since))
+
+        self.until_all("the start is asked for in vain", runs, lambda run: asked(run) and act(run))
+
+    def _reach_started(self, runs: Sequence[Run], act: Act, worker: bool) -> None:
+        self._reach_analysis(runs)
         self.service.fault("delay", "/start$", method="POST", times=None, seconds=HOLD)
         self.service.step(60)
-        self.until_all("the start is billed", runs, lambda run: self.billed(run) > 0)
+        self.until_all("the start is billed", runs, lambda run: self.billed(run) and act(run))
 
-    def _reach_processing(self, runs: Sequence[Run], worker: bool) -> None:
-        self._reach_analysis(runs, worker)
+    def _reach_processing(self, runs: Sequence[Run], act: Act = lambda run: True, worker: bool = False) -> None:
+        self._reach_analysis(runs)
         self.service.step(60)
-        self.until_all("the start is billed", runs, lambda run: self.billed(run) > 0)
+        self.until_all("the start is billed", runs, self.billed)
         self.service.step(20)
-        since = self.now()
-        self.until_all("it is waited for", runs, lambda run: self.waits(run) and self.polled(run, since))
         assert {self.request(run)["status"] for run in runs} == {"PROCESSING"}
-
-    def _reach_end(self, runs: Sequence[Run], worker: bool) -> None:
-        self._reach_processing(runs, worker)
-        self.service.fault("delay", "/batch/", method="GET", times=None, seconds=HOLD)
         since = self.now()
+        self.until_all("it is waited for", runs, lambda run: self.waits(run) and self.polled(run, since) and act(run))
+
+    def _reach_end(self, runs: Sequence[Run], act: Act, worker: bool) -> None:
+        self._reach_processing(runs)
+        self.service.fault("delay", "/batch/", method="GET", times=None, seconds=HOLD)
+        since = {run.run_id: self.now() for run in runs}
+        awake: set[str] = set()
         self.service.step(7200)
-        if worker:
-            self.until_all("a worker has it", runs, lambda run: self.state(run) == "running")
-            since = self.now()
-        self.until_all("its end is read", runs, lambda run: self.polled(run, since))
+
+        def read(run: Run) -> bool:
+            if worker and run.run_id not in awake and self.state(run) == "running":
+                awake.add(run.run_id)
+                since[run.run_id] = self.now()
+            return (not worker or run.run_id in awake) and self.polled(run, since[run.run_id])
+
+        self.until_all("its end is read", runs, lambda run: read(run) and act(run))
 
     def waits(self, run: Run) -> bool:
         return self.state(run) == ("deferred" if run.cell.deferrable else "running")
@@ -270,7 +292,19 @@ class Stage:
         return found.pid if found.state == "running" and found.pid in running() else None
 
     def kill_task(self, run: Run) -> bool:
+        """Kill the process of the task's code; false if there is none just now."""
         return _end(self.pid(run))
+
+    def kill_mapped(self, runs: Sequence[Run]) -> None:
+        """Every process that runs a task's code now."""
+        for run in runs:
+            for found in self.cluster.task_instances(run.dag_id, run.run_id):
+                if found.state == "running" and found.pid in running():
+                    _end(found.pid)
+
+    def signal(self, pid: int, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
     def kill_supervisor(self, run: Run) -> bool:
         pid = self.pid(run)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.chaos.conftest import Record
@@ -49,28 +47,34 @@ def test_one_billed_start_whoever_is_killed(stage: Stage, record: Record, place:
         if step == "create":
             stage.service.fault("delay", "/process$", method="POST", times=None, seconds=HOLD)
         runs = stage.begin(cells)
-        stage.reach(step, runs, worker=place in ("task", "supervisor"))
-        kill(stage, place, runs)
+        if place in ("task", "supervisor"):
+            kill_each(stage, place, step, runs)
+        else:
+            stage.reach(step, runs)
+            kill(stage, place)
         settle(stage, runs, record, f"SIGKILL of {PLACES[place]}, {STEPS[step]}")
 
 
-def kill(stage: Stage, place: str, runs: list[Run]) -> None:
-    if place in ("task", "supervisor"):
-        killer: Callable[[Run], bool] = stage.kill_task if place == "task" else stage.kill_supervisor
-        before = {run.run_id: stage.task(run).try_number for run in runs}
-        for run in runs:
-            assert killer(run), f"no process of {run.dag_id} to kill\n{stage.about(run)}"
-        stage.service.clear_faults()
-        # The clock stands still until the next try is there: a killed supervisor's child runs beside it.
-        stage.until_all(
-            "the next try",
-            runs,
-            lambda run: (
-                stage.task(run).try_number > before[run.run_id]
-                and stage.state(run) in ("running", "deferred", "success", "failed")
-            ),
-        )
-    elif place == "simulator":
+def kill_each(stage: Stage, place: str, step: str, runs: list[Run]) -> None:
+    """Each as soon as it is at the step; then the clock stands still until the next try is there.
+
+    So a killed supervisor's child runs on beside the next try.
+    """
+    killed: dict[str, int] = {}
+
+    def strike(run: Run) -> bool:
+        number = stage.task(run).try_number
+        if stage.kill_task(run) if place == "task" else stage.kill_supervisor(run):
+            killed[run.run_id] = number
+        return run.run_id in killed
+
+    stage.reach(step, runs, strike, worker=True)
+    stage.service.clear_faults()
+    stage.until_next_try(runs, killed, ["running", "deferred", "success", "failed"])
+
+
+def kill(stage: Stage, place: str) -> None:
+    if place == "simulator":
         stage.service.process.kill()
         stage.service.start()
         stage.service.clear_faults()
@@ -93,3 +97,17 @@ def settle(stage: Stage, runs: list[Run], record: Record, row: str) -> None:
         assert stage.billed(run) == 1, about
         assert stage.unattended(run) == [], about
         assert not {"cancelled", "stopped"} & set(stage.effects(run)), about
+
+
+@pytest.mark.parametrize("call", ["create", "start"])
+def test_one_billed_start_though_the_reply_is_lost(stage: Stage, record: Record, call: str) -> None:
+    """The service has done it, and the connection is cut before it can say so."""
+    path = {"create": "/process$", "start": "/start$"}[call]
+    for cells in together(CELLS):
+        stage.service.fault("drop_after", path, method="POST", times=len(cells))
+        runs = stage.begin(cells)
+        stage.reach("processing", runs)
+        lost = [call for run in runs for call in stage.calls(run) if call["fault"] == "drop_after" and call["effect"]]
+        assert len(lost) == len(cells)
+        settle(stage, runs, record, f"reply to the {call} lost")
+        assert all(stage.effects(run).count("created") == 1 for run in runs)

@@ -15,10 +15,10 @@ KEEP = {"cancel_on_kill": False, "cancel_on_timeout": False}
 VARIANTS: dict[str, dict[str, Any]] = {
     "": {},
     "keep": KEEP,
-    "timeout": {"timeout": timedelta(seconds=40), "retries": 0},
-    "timeout_keep": {"timeout": timedelta(seconds=40), "retries": 0, **KEEP},
-    "execution": {"execution_timeout": timedelta(seconds=40), "retries": 0},
-    "execution_keep": {"execution_timeout": timedelta(seconds=40), "retries": 0, **KEEP},
+    "timeout": {"timeout": timedelta(seconds=90), "retries": 0},
+    "timeout_keep": {"timeout": timedelta(seconds=90), "retries": 0, **KEEP},
+    "execution": {"execution_timeout": timedelta(seconds=90), "retries": 0},
+    "execution_keep": {"execution_timeout": timedelta(seconds=90), "retries": 0, **KEEP},
 }
 
 

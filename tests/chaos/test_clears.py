@@ -1,0 +1,111 @@
+"""A user clears a task; tasks are mapped; an Airflow has a copy: each job starts once, for whom it should."""
+
+from __future__ import annotations
+
+import pytest
+
+from dev.cluster import VERSION
+from tests.chaos.conftest import Record
+from tests.chaos.stage import CELLS, DEFERRABLE, TASK, Run, Service, Stage, a_stage, together
+
+
+def clear(stage: Stage, run: Run) -> None:
+    stage.cluster.clear(run.dag_id, run.run_id, TASK)
+
+
+def ended_well(stage: Stage, runs: list[Run]) -> None:
+    stage.finish(runs)
+    for run in runs:
+        assert stage.cluster.dag_run_state(run.dag_id, run.run_id) == "success", stage.about(run)
+        assert stage.unattended(run) == [], stage.about(run)
+
+
+def test_cleared_after_success_it_runs_anew(stage: Stage, record: Record) -> None:
+    for cells in together(CELLS):
+        runs = stage.begin(cells)
+        ended_well(stage, runs)
+        first = {run.run_id: stage.request(run)["id"] for run in runs}
+        for run in runs:
+            clear(stage, run)
+        stage.until_all("a second start", runs, lambda run: stage.billed(run) == 2, timeout=300, ended=True)
+        ended_well(stage, runs)
+        for run in runs:
+            statuses = {one["id"]: (one["status"], one["billed_starts"]) for one in stage.requests(run)}
+            assert statuses.pop(first[run.run_id]) == ("DONE", 1), stage.about(run)
+            assert list(statuses.values()) == [("DONE", 1)], stage.about(run)
+            record("cleared after success", run.cell, "a new job, 1 start each")
+
+
+@pytest.mark.e2e
+def test_cleared_while_it_runs_the_job_is_kept(stage: Stage, record: Record) -> None:
+    for cells in together(CELLS):
+        runs = stage.begin(cells)
+        stage.reach("processing", runs)
+        before = stage.tries(runs)
+        for run in runs:
+            clear(stage, run)
+        stage.until_next_try(runs, before, ["running", "deferred"])
+        stage.until_polled(runs)
+        ended_well(stage, runs)
+        for run in runs:
+            assert stage.billed(run) == 1, stage.about(run)
+            assert not {"cancelled", "stopped"} & set(stage.effects(run)), stage.about(run)
+            record("cleared while processing, job unchanged", run.cell, "kept, 1 start")
+
+
+def test_cleared_while_it_runs_a_changed_job_is_replaced(stage: Stage, record: Record) -> None:
+    for cells in together(CELLS):
+        runs = stage.begin(cells, "edited")
+        stage.reach("processing", runs)
+        first = {run.run_id: stage.request(run)["id"] for run in runs}
+        for run in runs:
+            file = stage.cluster.dags / f"edited_{run.cell.dag_id}.js"
+            file.write_text(file.read_text() + "// and now something else\n")
+            clear(stage, run)
+        # The replaced job ends when the clock moves.
+        stage.release()
+        stage.until_all("a second start", runs, lambda run: stage.billed(run) == 2, timeout=300)
+        ended_well(stage, runs)
+        for run in runs:
+            statuses = {one["id"]: (one["status"], one["billed_starts"]) for one in stage.requests(run)}
+            old = statuses.pop(first[run.run_id])
+            assert old in (("CANCELED", 1), ("STOPPED", 1)), stage.about(run)
+            assert list(statuses.values()) == [("DONE", 1)], stage.about(run)
+            record(
+                "cleared while processing, evalscript edited", run.cell, f"{old[0].lower()}, a new job, 1 start each"
+            )
+
+
+def test_mapped_tasks_start_one_job_each(stage: Stage, record: Record) -> None:
+    """Their workers are killed after the create: each goes on with its own request."""
+    for cells in together(CELLS):
+        stage.service.fault("delay", "/process$", method="POST", times=None, seconds=5.0)
+        runs = stage.begin(cells, "mapped")
+        stage.until_all("three are created", runs, lambda run: stage.effects(run).count("created") == 3)
+        stage.kill_mapped(runs)
+        ended_well(stage, runs)
+        for run in runs:
+            # Two copies that create at the same time leave one over that is never started.
+            started = [one for one in stage.requests(run) if one["billed_starts"]]
+            assert [one["billed_starts"] for one in started] == [1, 1, 1], stage.about(run)
+            assert stage.billed(run) == 3, stage.about(run)
+            record("3 mapped tasks, killed after create", run.cell, "3 jobs, 1 start each")
+
+
+@pytest.mark.skipif(VERSION < (3, 0), reason="the same code; two of these clusters at once are too much for 2.11")
+def test_a_copy_of_a_deployment_leaves_its_jobs_alone(stage: Stage, service: Service, record: Record) -> None:
+    """The same DAG, run and task in a copy of an Airflow, on the same account: another job."""
+    runs = stage.begin(DEFERRABLE)
+    stage.reach("processing", runs)
+    with a_stage(service, **{"sentinelhub.deployment": "a copy"}) as copy:
+        again = [Run(run.cell, run.dag_id, run.run_id, stage.now()) for run in runs]
+        for run in again:
+            copy.until("the copy knows the DAG", lambda run=run: copy.cluster.door.trigger(run.dag_id, run.run_id, {}))
+        copy.until_all("the copy has its own", again, lambda run: "created" in copy.effects(run))
+        stage.release()
+        copy.finish(again)
+    ended_well(stage, runs)
+    for run in runs:
+        assert [one["billed_starts"] for one in stage.requests(run)] == [1, 1], stage.about(run)
+        assert not {"cancelled", "stopped"} & set(stage.effects(run)), stage.about(run)
+        record("the same run in a copy of this Airflow", run.cell, "2 jobs, 1 start each")
