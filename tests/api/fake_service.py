@@ -7,14 +7,16 @@ look further up in the list. It is no simulator: it knows just what the flows th
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow_sentinelhub.api.call import Call, Lost, Reply
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Reply, Send, Sleep
 from airflow_sentinelhub.api.marker import Mark, mark_of
+from airflow_sentinelhub.exceptions import SentinelHubError
 from tests.api import feeding
-from tests.api.feeding import EPOCH, done, error, html, ok, page
+from tests.api.feeding import EPOCH, Fed, done, error, html, ok, page
 
 FINAL = ("DONE", "PARTIAL", "FAILED", "CANCELED", "STOPPED")
 STEP = 5.0
@@ -230,3 +232,35 @@ class FakeService:
         return error(
             400, f"Illegal to change userAction from {state.action} to {action} with task status {state.status}"
         )
+
+
+def drive(
+    service: FakeService,
+    flow: Flow[Any],
+    answer: Callable[[Call[Any]], Reply | Lost] | None = None,
+    *,
+    lag: float = 0.0,
+) -> Fed:
+    """Run a flow to its end against the service, in the service's time.
+
+    :param answer: answers in the service's place; :param lag: seconds by which reads are behind otherwise.
+    """
+    fed, received = Fed(), None
+    try:
+        while True:
+            step, received = flow.send(received), None
+            if isinstance(step, Send):
+                fed.sent.append(step.call)
+                received = answer(step.call) if answer else service.answer(step.call, lag=lag)
+            elif isinstance(step, Sleep):
+                fed.slept.append(step.seconds)
+                service.now += step.seconds
+            elif isinstance(step, Now):
+                received = service.now
+            elif isinstance(step, Note):
+                (fed.warnings if step.warning else fed.notes).append(step.message)
+    except StopIteration as end:
+        fed._result = end.value
+    except SentinelHubError as err:
+        fed.error = err
+    return fed

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Renew, Reply, Send, Sleep
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Renew, Reply, Send, Sleep, Work
 
 EPOCH = 1_700_000_000.0
 ID = "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"
@@ -92,6 +92,8 @@ def feed(flow: Flow[Any], script: Iterable[Answer] = (), *, now: float = EPOCH) 
             elif isinstance(step, Note):
                 (fed.warnings if step.warning else fed.notes).append(step.message)
                 fed.did.append(step)
+            elif isinstance(step, Work):
+                received = step.function()
             elif isinstance(step, Renew):
                 fed.renewed += 1
                 fed.did.append(step)

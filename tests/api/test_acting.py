@@ -1,0 +1,370 @@
+"""Acting on a request: analyse once, start once, restart, resume, end, whatever becomes of calls and replies."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub import exceptions as errors
+from airflow_sentinelhub.api import acting
+from airflow_sentinelhub.api.call import Call, Lost, Reply
+from airflow_sentinelhub.api.generations import STATISTICAL, V1, V2, Generation
+from airflow_sentinelhub.api.marker import Mark, identity, marked
+from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
+from tests.api import feeding
+from tests.api.fake_service import FakeService, drive
+from tests.api.feeding import ID, Fed, done, error, feed, lost, ok
+
+GENERATIONS = [V1, V2]
+ILLEGAL = "Illegal to change userAction from START to START with task status CREATED"
+
+
+def body(api: Generation, status: str = "CREATED", action: str = "NONE", **members: Any) -> Reply:
+    return ok((feeding.v1 if api.name == "v1" else feeding.v2)(status, action, **members))
+
+
+def starts(fed: Fed) -> int:
+    return sum(call.endswith("/start") for call in fed.calls)
+
+
+# Start once
+
+
+@pytest.mark.parametrize("api", GENERATIONS, ids=lambda api: api.name)
+@pytest.mark.parametrize(
+    ("status", "action", "sent"),
+    [
+        ("CREATED", "NONE", True),
+        ("CREATED", "ANALYSE", True),
+        ("ANALYSING", "ANALYSE", True),
+        ("ANALYSIS_DONE", "ANALYSE", True),
+        ("LIMBO", "NONE", True),
+        ("CREATED", "START", False),
+        ("ANALYSING", "START", False),
+        ("ANALYSIS_DONE", "START", False),
+        ("PROCESSING", "START", False),
+        ("PROCESSING", "CANCEL", False),
+        ("ANALYSIS_DONE", "STOP", False),
+        ("DONE", "START", False),
+        ("DONE", "ANALYSE", False),
+        ("PARTIAL", "START", False),
+        ("FAILED", "ANALYSE", False),
+        ("CANCELED", "CANCEL", False),
+        ("STOPPED", "STOP", False),
+    ],
+)
+def test_only_what_nobody_has_started_is_started(api: Generation, status: str, action: str, sent: bool) -> None:
+    script = [body(api, status, action)] + ([done(), body(api, status, "START")] if sent else [])
+    fed = feed(acting.start_once(api, ID), script)
+    assert starts(fed) == sent
+    assert str(fed.result.status) == status
+    assert fed.slept == []
+
+
+@pytest.mark.parametrize("api", GENERATIONS, ids=lambda api: api.name)
+def test_a_start_is_taken_on_trust_and_shown_when_it_shows(api: Generation) -> None:
+    idle = body(api)
+    fed = feed(acting.start_once(api, ID), [idle, done(), idle, idle, body(api, "CREATED", "START")])
+    assert str(fed.result.user_action) == "START"
+    assert starts(fed) == 1
+    fed = feed(acting.start_once(api, ID), [idle, done(), idle, ...])
+    assert starts(fed) == 1
+    assert fed.waited == sum(acting.AFTER_AMBIGUOUS)
+
+
+FAULTS: dict[str, tuple[bool, Callable[[], Reply | Lost]]] = {
+    "lost before": (False, lost),
+    "lost after": (True, lost),
+    "503 before": (False, lambda: error(503)),
+    "503 after": (True, lambda: error(503)),
+    "html after": (True, lambda: feeding.html(200, "Maintenance")),
+    "400": (False, lambda: error(400, ILLEGAL)),
+    "404": (False, lambda: error(404)),
+    "409": (False, lambda: error(409)),
+}
+
+
+@pytest.mark.parametrize("api", GENERATIONS, ids=lambda api: api.name)
+@pytest.mark.parametrize("lag", [0.0, 4.0, 30.0])
+@pytest.mark.parametrize("plan", [*itertools.product(FAULTS), *itertools.product(FAULTS, FAULTS)], ids="+".join)
+def test_one_start_takes_effect_however_calls_and_replies_fail(
+    api: Generation, lag: float, plan: tuple[str, ...]
+) -> None:
+    service = FakeService(api.name)
+    number = _made(service)
+    service.now += 60
+    left = list(plan)
+
+    def answer(call: Call[Any]) -> Reply | Lost:
+        if call.method != "POST" or not left:
+            return service.answer(call, lag=lag)
+        carried_out, reply = FAULTS[left.pop(0)]
+        if carried_out:
+            service.answer(call)
+        return reply()
+
+    fed = drive(service, acting.start_once(api, number), answer)
+    assert [kind for kind, _ in service.effects].count("billed_start") == 1
+    assert fed.result.request_id == number
+
+
+def _made(service: FakeService) -> str:
+    service._create({"description": marked("", Mark(identity("d", "d", "r", "t", 0), 0, "aaaaaaaa"))})
+    return next(iter(service.jobs))
+
+
+@pytest.mark.parametrize("api", GENERATIONS, ids=lambda api: api.name)
+def test_a_start_that_is_refused_for_good_fails_and_is_not_hammered(api: Generation) -> None:
+    refusal = error(400, "Not enough processing units", "COMMON_BAD_PAYLOAD")
+
+    def answers(call: Call[Any]) -> Reply:
+        return refusal if call.method == "POST" else body(api, "ANALYSIS_DONE", "ANALYSE")
+
+    fed = feed(acting.start_once(api, ID), [answers, ...])
+    assert isinstance(fed.error, errors.BadRequestError)
+    assert "Not enough processing units" in str(fed.error)
+    assert starts(fed) == 3
+    assert not fed.error.retry_helps
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_start_that_is_forbidden_fails_at_once(status: int) -> None:
+    fed = feed(acting.start_once(V2, ID), [body(V2), error(status), *([error(status)] if status == 401 else [])])
+    assert isinstance(fed.error, (errors.ForbiddenError, errors.AuthenticationError))
+
+
+def test_a_request_that_is_not_known_yet_is_looked_for_as_long_as_replicas_lag() -> None:
+    """404 right after create, on GET and on start."""
+    idle, started = body(V2), body(V2, "CREATED", "START")
+    looks = 2 + len(acting.AFTER_AMBIGUOUS)
+    fed = feed(acting.start_once(V2, ID), [error(404), error(404), idle, error(404), *[idle] * looks, done(), started])
+    assert starts(fed) == 2
+    assert str(fed.result.user_action) == "START"
+
+
+def test_a_request_that_does_not_exist_is_an_error_after_a_minute() -> None:
+    fed = feed(acting.start_once(V2, ID), [error(404), ...])
+    assert isinstance(fed.error, errors.NotFoundError)
+    assert ID in str(fed.error)
+    assert 60 <= fed.waited <= 120
+    assert starts(fed) == 0
+
+
+# Analyse once
+
+
+@pytest.mark.parametrize("api", GENERATIONS, ids=lambda api: api.name)
+@pytest.mark.parametrize(
+    ("status", "action", "sent"),
+    [
+        ("CREATED", "NONE", True),
+        ("CREATED", "ANALYSE", False),
+        ("CREATED", "START", False),
+        ("CREATED", "CANCEL", False),
+        ("ANALYSING", "NONE", False),
+        ("ANALYSING", "ANALYSE", False),
+        ("ANALYSIS_DONE", "ANALYSE", False),
+        ("PROCESSING", "START", False),
+        ("DONE", "ANALYSE", False),
+        ("FAILED", "ANALYSE", False),
+        ("LIMBO", "NONE", False),
+    ],
+)
+def test_only_what_nobody_has_analysed_is_analysed(api: Generation, status: str, action: str, sent: bool) -> None:
+    script = [body(api, status, action)] + ([done(), body(api, status, "ANALYSE")] if sent else [])
+    fed = feed(acting.analyse_once(api, ID), script)
+    assert sum(call.endswith("/analyse") for call in fed.calls) == sent
+    assert fed.result.request_id == ID
+
+
+# Restart (v1)
+
+
+ONLY_PARTIAL = error(400, "Only requests with status PARTIAL can be restarted.", "COMMON_BAD_PAYLOAD")
+PARTIAL, PROCESSING = body(V1, "PARTIAL", "START"), body(V1, "PROCESSING", "START")
+
+
+def test_a_restart_is_trusted_though_the_status_does_not_move() -> None:
+    fed = feed(acting.restart_failed(V1, ID), [PARTIAL, done()])
+    assert fed.calls[-1].endswith("/restartpartial")
+    assert fed.result.status == S.PARTIAL
+
+
+@pytest.mark.parametrize("status", ["DONE", "PROCESSING"])
+def test_what_is_whole_or_at_work_again_is_left_as_it_is(status: str) -> None:
+    fed = feed(acting.restart_failed(V1, ID), [body(V1, status, "START")])
+    assert fed.result.status == S(status)
+
+
+@pytest.mark.parametrize("status", ["CREATED", "ANALYSING", "ANALYSIS_DONE", "FAILED", "CANCELED", "LIMBO"])
+def test_nothing_to_restart(status: str) -> None:
+    fed = feed(acting.restart_failed(V1, ID), [body(V1, status)])
+    assert type(fed.error) is errors.JobError
+    assert fed.error.request_id == ID
+    for part in (ID, status, "only a PARTIAL request", "Create a new request"):
+        assert part in str(fed.error)
+
+
+@pytest.mark.parametrize("become", ["DONE", "PROCESSING"])
+def test_partial_became_something_else_by_itself(become: str) -> None:
+    """Seen: PARTIAL turned into DONE between two polls, and the restart was refused."""
+    fed = feed(acting.restart_failed(V1, ID), [PARTIAL, ONLY_PARTIAL, body(V1, become, "START")])
+    assert fed.result.status == S(become)
+    fed = feed(acting.restart_failed(V1, ID), [PARTIAL, ONLY_PARTIAL, PARTIAL, PARTIAL, body(V1, become, "START")])
+    assert fed.result.status == S(become)
+
+
+def test_the_service_is_believed_that_it_is_partial_no_more_while_reads_lag() -> None:
+    """A copy of the task has restarted it: the status may say PARTIAL for minutes."""
+    fed = feed(acting.restart_failed(V1, ID), [PARTIAL, ONLY_PARTIAL, PARTIAL, ...])
+    assert fed.error is None
+    assert sum(call.endswith("/restartpartial") for call in fed.calls) == 1
+
+
+def test_a_restart_that_is_refused_for_another_reason_fails() -> None:
+    fed = feed(acting.restart_failed(V1, ID), [PARTIAL, error(400, "no"), PARTIAL, ...])
+    assert isinstance(fed.error, errors.BadRequestError)
+
+
+@pytest.mark.parametrize("reply", [lost(), error(502), feeding.html(200)])
+def test_a_restart_whose_reply_is_lost_is_looked_up_and_never_sent_again(reply: Reply | Lost) -> None:
+    fed = feed(acting.restart_failed(V1, ID), [PARTIAL, reply, PARTIAL, PROCESSING])
+    assert fed.result.status == S.PROCESSING
+    fed = feed(acting.restart_failed(V1, ID), [PARTIAL, reply, PARTIAL, ...])
+    assert isinstance(fed.error, (errors.UnreachableError, errors.ServerError))
+    assert fed.error.retry_helps
+    assert sum(call.endswith("/restartpartial") for call in fed.calls) == 1
+
+
+# Counting restarts
+
+MARK = Mark(identity("d", "d", "r", "t", -1), 0, "aaaaaaaa")
+
+
+@pytest.mark.parametrize("api", GENERATIONS, ids=lambda api: api.name)
+def test_a_restart_is_counted_in_the_description(api: Generation) -> None:
+    from airflow_sentinelhub.api.marker import mark_of
+    from airflow_sentinelhub.api.snapshot import snapshot
+
+    job = snapshot(api.get(ID).parse(body(api, "PARTIAL", "START", description=marked("max NDVI", MARK)).json()))
+    fed = feed(acting.count_restart(api, job), [ok({})])
+    words = fed.sent[0].json["description"]
+    assert words.startswith("max NDVI ")
+    assert mark_of(words) == Mark(MARK.identity, 0, "aaaaaaaa", restarts=1)
+    assert feed(acting.count_restart(api, job), [error(409)]).error is None
+
+
+def test_a_request_of_somebody_else_is_not_described() -> None:
+    from airflow_sentinelhub.api.snapshot import Snapshot
+
+    assert feed(acting.count_restart(V1, Snapshot(ID, "v1", S.PARTIAL))).sent == []
+    assert (
+        feed(acting.count_restart(STATISTICAL, Snapshot(ID, "statistical", S.DONE, description=str(MARK)))).sent == []
+    )
+
+
+# End
+
+
+def ends(fed: Fed) -> int:
+    return sum(call.endswith(("/cancel", "/stop")) for call in fed.calls)
+
+
+FINAL = {"v1": ["DONE", "PARTIAL", "FAILED", "CANCELED"], "v2": ["DONE", "FAILED", "STOPPED"]}
+
+
+@pytest.mark.parametrize(("api", "status"), [(api, status) for api in GENERATIONS for status in FINAL[api.name]])
+def test_what_has_ended_is_left_as_it_is(api: Generation, status: str) -> None:
+    fed = feed(acting.end(api, ID), [body(api, status, "START")])
+    assert (ends(fed), fed.result.status) == (0, S(status))
+
+
+@pytest.mark.parametrize("api", GENERATIONS, ids=lambda api: api.name)
+def test_an_end_is_waited_for(api: Generation) -> None:
+    final = "CANCELED" if api is V1 else "STOPPED"
+    action = "CANCEL" if api is V1 else "STOP"
+    running, ending = body(api, "PROCESSING", "START"), body(api, "PROCESSING", action)
+    fed = feed(
+        acting.end(api, ID, poll_interval=7), [running, done(), running, ending, ending, body(api, final, action)]
+    )
+    assert (ends(fed), str(fed.result.status)) == (1, final)
+    assert set(fed.slept) == {7}
+
+
+def test_a_stop_straight_after_a_start_is_sent_until_it_is_taken() -> None:
+    """Seen on v2: "Illegal to change userAction from START to STOP with task status CREATED"."""
+    refused = error(400, "Illegal to change userAction from START to STOP with task status CREATED")
+    fresh = body(V2, "CREATED", "START")
+    fed = feed(
+        acting.end(V2, ID),
+        [fresh, refused, fresh, refused, body(V2, "ANALYSING", "START"), done(), body(V2, "STOPPED", "STOP")],
+    )
+    assert (ends(fed), fed.result.status) == (3, S.STOPPED)
+
+
+def test_a_start_that_the_reading_does_not_show_yet_is_stopped_all_the_same() -> None:
+    """A job started a moment before must not run on because a replica lags."""
+    refused = error(400, "Illegal to change userAction from START to STOP with task status CREATED")
+    idle = body(V2, "CREATED", "NONE")
+    fed = feed(
+        acting.end(V2, ID),
+        [idle, refused, idle, refused, body(V2, "ANALYSING", "START"), done(), body(V2, "STOPPED", "STOP")],
+    )
+    assert fed.result.status == S.STOPPED
+
+
+@pytest.mark.parametrize("lag", [0.0, 4.0, 12.0, 29.0])
+@pytest.mark.parametrize("api", GENERATIONS, ids=lambda api: api.name)
+@pytest.mark.parametrize("age", [0.0, 1.0, 6.0, 40.0])
+def test_a_started_request_is_ended_however_far_reads_lag(api: Generation, age: float, lag: float) -> None:
+    service = FakeService(api.name)
+    number = _made(service)
+    service.now += 100
+    service._start(service.jobs[number])
+    service.now += age
+    fed = drive(service, acting.end(api, number), lag=lag)
+    assert fed.error is None
+    service.now += 100
+    state = service.jobs[number].at(service.now)
+    assert state is not None
+    assert state.status in ("CANCELED", "STOPPED")
+
+
+def test_a_v2_request_that_nobody_has_started_need_not_be_stopped() -> None:
+    idle = body(V2, "CREATED", "NONE")
+    refused = error(400, "Illegal to change userAction from NONE to STOP with task status CREATED")
+    fed = feed(acting.end(V2, ID), [idle, refused])
+    assert (fed.result.status, fed.waited) == (S.CREATED, 0)
+    fed = feed(acting.end(V2, ID), [idle, error(400, "No.")] * 7)
+    assert fed.result.status == S.CREATED
+    assert fed.waited >= acting.LAG
+
+
+def test_a_v2_request_that_was_analysed_is_stopped() -> None:
+    fed = feed(acting.end(V2, ID), [body(V2, "ANALYSIS_DONE", "ANALYSE"), done(), body(V2, "STOPPED", "STOP")])
+    assert fed.result.status == S.STOPPED
+
+
+def test_a_job_that_ends_well_while_it_is_being_cancelled() -> None:
+    fed = feed(acting.end(V1, ID), [PROCESSING, done(), body(V1, "DONE", "CANCEL")])
+    assert fed.result.status == S.DONE
+
+
+def test_an_end_that_never_comes_is_said() -> None:
+    fed = feed(
+        acting.end(V1, ID, poll_interval=1, attempts=5), [PROCESSING, done(), body(V1, "PROCESSING", "CANCEL"), ...]
+    )
+    assert type(fed.error) is errors.JobError
+    for part in (ID, "still PROCESSING", "cancel", "still billed"):
+        assert part in str(fed.error)
+    assert ends(fed) == 1
+    assert fed.error.retry_helps
+
+
+@pytest.mark.parametrize("reply", [lost(), error(503)])
+def test_an_end_is_sent_again_when_its_reply_is_lost(reply: Reply | Lost) -> None:
+    fed = feed(acting.end(V1, ID), [PROCESSING, reply, reply, done(), body(V1, "CANCELED", "CANCEL")])
+    assert (ends(fed), fed.result.status) == (3, S.CANCELED)
