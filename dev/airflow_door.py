@@ -52,10 +52,18 @@ class Door(Protocol):
 class Rest:
     """The public API of Airflow 3. Without a login it asks for none (simple auth manager, all admins)."""
 
-    def __init__(self, url: str, patience: float = 30, login: Json | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        patience: float = 30,
+        login: Json | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`check` raises when it is no use to wait for an answer any longer."""
         self.url = url
         self.patience = patience
         self.login = login
+        self.check = check
         self._token = ""
         # A proxy of the user's has no business with 127.0.0.1.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -85,6 +93,7 @@ class Rest:
             except (OSError, ValueError) as error:
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"Airflow does not answer {method} {path}: {error}") from None
+            self.check()
             time.sleep(0.3)
 
     def import_errors(self) -> list[str]:

@@ -128,7 +128,7 @@ class Cluster:
 
     # Work
 
-    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, timeout: float = 120) -> str:
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, timeout: float = 180) -> str:
         """Start a run as soon as Airflow knows the DAG; answers its run id."""
         run_id = f"test__{secrets.token_hex(4)}"
         deadline = time.monotonic() + timeout
@@ -287,7 +287,8 @@ class Cluster:
                 # With the default of 5 s a task whose trigger fires sooner than that may be marked failed.
                 "workers.min_heartbeat_interval": 1,
             }
-            self.door = Rest(url)
+            # A busy machine may take a minute to start the server.
+            self.door = Rest(url, patience=150, check=self.check)
         else:
             settings |= {"core.executor": "SequentialExecutor"}
             self.door = Database(self.home / "airflow.db", self.python)

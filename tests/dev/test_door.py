@@ -90,6 +90,14 @@ def test_a_server_that_is_not_there() -> None:
         Rest("http://127.0.0.1:1", patience=0).import_errors()
 
 
+def test_nobody_waits_for_a_server_that_has_ended() -> None:
+    def ended() -> None:
+        raise RuntimeError("airflow api-server ended with 1")
+
+    with pytest.raises(RuntimeError, match="api-server ended"):
+        Rest("http://127.0.0.1:1", patience=60, check=ended).import_errors()
+
+
 def test_task_instances_are_read_page_by_page(server: Server, rest: Rest) -> None:
     row = {"task_id": "t", "state": None, "try_number": 1, "max_tries": 0, "pid": 7}
     rows = [{**row, "map_index": index} for index in (1, 0)]
