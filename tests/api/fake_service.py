@@ -234,6 +234,56 @@ class FakeService:
         )
 
 
+class Process:
+    """A process that runs a flow against the service, in the service's time, and can be stopped between two steps.
+
+    :param answer: answers in the service's place; :param lag: seconds by which reads are behind otherwise.
+    """
+
+    def __init__(
+        self,
+        service: FakeService,
+        flow: Flow[Any],
+        answer: Callable[[Call[Any]], Reply | Lost] | None = None,
+        *,
+        lag: float = 0.0,
+    ) -> None:
+        self.fed = Fed()
+        self._service, self._flow = service, flow
+        self._answer = answer or (lambda call: service.answer(call, lag=lag))
+        self._step = next(flow)
+
+    def run(self, *, before: str | None = None, after: str | None = None) -> Fed:
+        """Go on to the end of the flow, or stop before or after its next call of this method."""
+        try:
+            while True:
+                call = self._step.call if isinstance(self._step, Send) else None
+                if call is not None and call.method == before:
+                    return self.fed
+                received = self._perform(self._step)
+                if call is not None and call.method == after:
+                    return self.fed
+                self._step = self._flow.send(received)
+        except StopIteration as end:
+            self.fed._result = end.value
+        except SentinelHubError as err:
+            self.fed.error = err
+        return self.fed
+
+    def _perform(self, step: Any) -> Any:
+        if isinstance(step, Send):
+            self.fed.sent.append(step.call)
+            return self._answer(step.call)
+        if isinstance(step, Sleep):
+            self.fed.slept.append(step.seconds)
+            self._service.now += step.seconds
+        elif isinstance(step, Now):
+            return self._service.now
+        elif isinstance(step, Note):
+            (self.fed.warnings if step.warning else self.fed.notes).append(step.message)
+        return None
+
+
 def drive(
     service: FakeService,
     flow: Flow[Any],
@@ -241,26 +291,5 @@ def drive(
     *,
     lag: float = 0.0,
 ) -> Fed:
-    """Run a flow to its end against the service, in the service's time.
-
-    :param answer: answers in the service's place; :param lag: seconds by which reads are behind otherwise.
-    """
-    fed, received = Fed(), None
-    try:
-        while True:
-            step, received = flow.send(received), None
-            if isinstance(step, Send):
-                fed.sent.append(step.call)
-                received = answer(step.call) if answer else service.answer(step.call, lag=lag)
-            elif isinstance(step, Sleep):
-                fed.slept.append(step.seconds)
-                service.now += step.seconds
-            elif isinstance(step, Now):
-                received = service.now
-            elif isinstance(step, Note):
-                (fed.warnings if step.warning else fed.notes).append(step.message)
-    except StopIteration as end:
-        fed._result = end.value
-    except SentinelHubError as err:
-        fed.error = err
-    return fed
+    """Run a flow to its end; see `Process`."""
+    return Process(service, flow, answer, lag=lag).run()

@@ -1,0 +1,389 @@
+"""Find or create: one request for a task, whatever tries, twins, clears and lost replies there are."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub import exceptions as errors
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Reply
+from airflow_sentinelhub.api.flows import Found, find_or_create, start_once
+from airflow_sentinelhub.api.generations import generation
+from airflow_sentinelhub.api.marker import Mark, identity, marked
+from tests.api.fake_service import FakeService, Process, drive
+from tests.api.feeding import error, lost
+
+WHO = identity("production", "dag", "run", "task", -1)
+A, B = "aaaaaaaa", "bbbbbbbb"
+PAYLOAD = {"description": "max NDVI", "processRequest": {}}
+
+
+@pytest.fixture(params=["v1", "v2"])
+def service(request: pytest.FixtureRequest) -> FakeService:
+    return FakeService(request.param)
+
+
+@pytest.fixture
+def v1() -> FakeService:
+    return FakeService("v1")
+
+
+@pytest.fixture
+def v2() -> FakeService:
+    return FakeService("v2")
+
+
+def search(service: FakeService, round: int = 0, job: str = A, **how: Any) -> Flow[Found]:
+    return find_or_create(generation(service.api), PAYLOAD, Mark(WHO, round, job), **how)
+
+
+def settle(service: FakeService, round: int = 0, job: str = A, *, lag: float = 0.0, **how: Any) -> Found:
+    found: Found = drive(service, search(service, round, job, **how), lag=lag).result
+    return found
+
+
+def start(service: FakeService, number: str) -> None:
+    drive(service, start_once(generation(service.api), number)).result  # noqa: B018
+
+
+def created(service: FakeService) -> int:
+    return [kind for kind, _ in service.effects].count("created")
+
+
+# One try after another
+
+
+def test_the_first_try_creates(service: FakeService) -> None:
+    fed = drive(service, search(service))
+    assert not fed.result.adopted
+    assert created(service) == 1
+    job = service.jobs[fed.result.job.request_id]
+    assert job.description(service.now) == f"max NDVI {WHO} r0 jaaaaaaaa"
+    assert not job.billed
+
+
+def test_a_job_without_words_is_marked_too(service: FakeService) -> None:
+    found = drive(service, find_or_create(generation(service.api), {}, Mark(WHO, 0, A))).result
+    assert service.jobs[found.job.request_id].description(service.now) == str(Mark(WHO, 0, A))
+
+
+def test_the_next_try_finds(service: FakeService) -> None:
+    first = settle(service)
+    again = settle(service)
+    assert (again.job.request_id, again.adopted) == (first.job.request_id, True)
+    assert "not been started" in again.why
+    start(service, first.job.request_id)
+    assert settle(service).why == "it is running"
+    service.now += 600
+    assert settle(service).why == "it is DONE already"
+    assert created(service) == 1
+
+
+@pytest.mark.parametrize("lag", [3.0, 30.0])
+def test_a_try_right_after_a_crash_finds_what_the_list_does_not_show_yet(service: FakeService, lag: float) -> None:
+    Process(service, search(service)).run(after="POST")
+    found = settle(service, lag=lag)
+    assert found.job.request_id == next(iter(service.jobs))
+    assert len([job for job in service.jobs.values() if job.at(service.now)]) == (1 if service.api == "v1" else 2)
+
+
+def test_among_many_requests_of_others_ours_is_found(service: FakeService) -> None:
+    first = settle(service)
+    for number in range(8):
+        service.now += 1
+        service._create({"description": marked("", Mark(identity("other", "dag", "run", "task", number), 0, A))})
+    assert settle(service).job.request_id == first.job.request_id
+
+
+def test_the_walk_ends_where_no_request_of_the_task_can_be(v2: FakeService) -> None:
+    for number in range(9):
+        v2._create({"description": f"old {number}"})
+        v2.now += 3600
+    since = datetime.fromtimestamp(v2.now, timezone.utc) - timedelta(hours=2, minutes=1)
+    fed = drive(v2, search(v2, since=since))
+    assert sum(call.method == "GET" for call in fed.sent) == 4
+    assert not fed.result.adopted
+
+
+def test_clones_and_other_map_indexes_have_their_own(service: FakeService) -> None:
+    api = generation(service.api)
+    marks = [Mark(identity(where, "dag", "run", "task", index), 0, A) for where in "pc" for index in (-1, 0, 1)]
+    numbers = {drive(service, find_or_create(api, PAYLOAD, mark)).result.job.request_id for mark in marks}
+    assert len(numbers) == len(marks)
+
+
+# Clears
+
+
+def test_a_clear_while_it_runs_keeps_it_and_a_crash_after_its_end_adopts_it(service: FakeService) -> None:
+    """Without a word about the new round, the retry would take the request for one that the user wants made again."""
+    number = settle(service).job.request_id
+    start(service, number)
+    assert settle(service, round=2).job.request_id == number
+    service.now += 600
+    again = settle(service, round=2)
+    assert (again.job.request_id, again.why) == (number, "it is DONE already")
+    assert settle(service, round=4).job.request_id != number
+
+
+def test_what_a_round_has_taken_over_is_noted_once(service: FakeService) -> None:
+    number = settle(service).job.request_id
+    start(service, number)
+    for _ in range(3):
+        settle(service, round=2)
+    notes = [job for job in service.jobs.values() if job.mark(service.now).adopts]
+    assert [note.mark(service.now).adopts for note in notes] == [number]
+    assert not notes[0].billed
+    assert "notes that" in drive(service, search(service, round=3)).notes[-1]
+
+
+def test_a_clear_before_the_start_takes_the_request_over_in_its_own_words(service: FakeService) -> None:
+    number = settle(service).job.request_id
+    assert settle(service, round=2).job.request_id == number
+    assert service.jobs[number].description(service.now) == f"max NDVI {WHO} r2 jaaaaaaaa"
+    assert created(service) == 1
+
+
+def test_a_clear_after_the_end_starts_anew(service: FakeService) -> None:
+    number = settle(service).job.request_id
+    start(service, number)
+    service.now += 600
+    assert settle(service, round=2).job.request_id != number
+
+
+def test_a_clear_while_a_changed_job_runs_replaces_it(service: FakeService) -> None:
+    number = settle(service).job.request_id
+    start(service, number)
+    service.now += 60
+    fed = drive(service, search(service, round=2, job=B))
+    state = service.jobs[number].at(service.now)
+    assert state is not None
+    assert state.status in ("CANCELED", "STOPPED")
+    assert fed.result.job.request_id != number
+    order = [call.path.rpartition("/")[2] for call in fed.sent if call.method == "POST"]
+    assert order == ["cancel" if service.api == "v1" else "stop", "process"]
+    assert "the job has changed" in fed.warnings[0]
+
+
+def test_a_retry_of_a_changed_job_keeps_what_runs_and_says_so(service: FakeService) -> None:
+    number = settle(service).job.request_id
+    start(service, number)
+    found = settle(service, job=B)
+    assert found.job.request_id == number
+    assert "changed" in found.why
+
+
+def test_a_changed_job_that_was_not_started_is_made_anew(service: FakeService) -> None:
+    number = settle(service).job.request_id
+    again = settle(service, job=B)
+    assert again.job.request_id != number
+    assert (service.jobs[number].at(service.now) is None) == (service.api == "v1")
+
+
+def test_a_request_that_is_being_cancelled_is_waited_for(service: FakeService) -> None:
+    number = settle(service).job.request_id
+    start(service, number)
+    service.now += 60
+    service._end(service.jobs[number], *(("CANCEL", "CANCELED") if service.api == "v1" else ("STOP", "STOPPED")))
+    fed = drive(service, search(service))
+    assert fed.result.job.request_id != number
+    assert "being cancelled; waiting for its end" in fed.warnings[0]
+    state = service.jobs[number].at(service.now)
+    assert state is not None
+    assert state.status in ("CANCELED", "STOPPED")
+
+
+@pytest.mark.parametrize("outcome", ["FAILED", "DONE", "PARTIAL"])
+def test_a_retry_after_the_end(service: FakeService, outcome: str) -> None:
+    service.outcome = outcome
+    number = settle(service).job.request_id
+    start(service, number)
+    service.now += 600
+    assert (settle(service).job.request_id == number) is (outcome != "FAILED")
+
+
+# Lost replies of create
+
+
+@pytest.mark.parametrize("lag", [0.0, 3.0, 30.0])
+@pytest.mark.parametrize("reply", [lost(), error(503)], ids=["lost", "503"])
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_a_create_whose_reply_is_lost_is_looked_up(
+    service: FakeService, carried_out: bool, reply: Reply | Lost, lag: float
+) -> None:
+    posts = 0
+
+    def answer(call: Call[Any]) -> Reply | Lost:
+        nonlocal posts
+        posts += call.method == "POST"
+        if call.method == "POST" and posts == 1:
+            if carried_out:
+                service.answer(call)
+            return reply
+        return service.answer(call, lag=lag)
+
+    fed = drive(service, search(service), answer)
+    assert fed.result.job.request_id == next(iter(service.jobs))
+    assert (posts, created(service)) == ((1, 1) if carried_out else (2, 1))
+    assert "is not known" in fed.warnings[0]
+
+
+def test_a_create_that_is_never_seen_again_ends_in_an_error_and_nothing_is_started(service: FakeService) -> None:
+    def answer(call: Call[Any]) -> Reply | Lost:
+        return lost() if call.method == "POST" else service.answer(call)
+
+    fed = drive(service, search(service), answer)
+    assert type(fed.error) is errors.JobError
+    assert "nothing was started" in str(fed.error)
+    assert fed.error.retry_helps
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_create_that_is_refused_fails_at_once(service: FakeService, status: int) -> None:
+    refusal = error(status, "output->path: no rights")
+
+    def answer(call: Call[Any]) -> Reply | Lost:
+        return refusal if call.method == "POST" else service.answer(call)
+
+    fed = drive(service, search(service), answer)
+    assert isinstance(fed.error, (errors.BadRequestError, errors.ForbiddenError))
+    assert "no rights" in str(fed.error)
+    assert not fed.error.retry_helps
+    assert sum(call.method == "POST" for call in fed.sent) == 1
+
+
+def test_a_list_that_cannot_be_read_creates_nothing(service: FakeService) -> None:
+    """A list cut short would look like one without our request."""
+    fed = drive(service, search(service), lambda call: error(500))
+    assert isinstance(fed.error, errors.ServerError)
+    assert {call.method for call in fed.sent} == {"GET"}
+
+
+# Twins: copies of the same try
+
+
+def test_twins_that_create_at_once_agree(service: FakeService) -> None:
+    """Both look, see nothing, and create; each then sees the other's."""
+    one, two = Process(service, search(service)), Process(service, search(service))
+    one.run(before="POST")
+    two.run(before="POST")
+    first, second = one.run(), two.run()
+    assert created(service) == 2
+    assert first.result.job.request_id == second.result.job.request_id
+    assert {first.result.adopted, second.result.adopted} == {True, False}
+    left = [job for job in service.jobs.values() if job.at(service.now)]
+    assert len(left) == (1 if service.api == "v1" else 2)
+
+
+def test_a_twin_that_created_later_takes_what_the_first_has_started(service: FakeService) -> None:
+    two = Process(service, search(service))
+    two.run(before="POST")
+    number = settle(service).job.request_id
+    start(service, number)
+    service.now += 5
+    late = two.run().result
+    assert (late.job.request_id, late.why) == (number, "it is running")
+
+
+def test_a_twin_whose_own_request_the_list_never_shows_takes_the_older_one(service: FakeService) -> None:
+    """Even a list that lags for minutes may show the older of two."""
+    first = settle(service).job.request_id
+    service.now += 200
+    two = Process(service, search(service), lag=250)
+    two.run(after="POST")
+    service.now += 60
+    assert created(service) == 2
+    assert two.run().result.job.request_id == first
+
+
+# Old copies that outlive a clear
+
+
+def test_an_old_copy_does_not_start_the_old_job_beside_the_new_one(v1: FakeService) -> None:
+    """The old copy has settled on its request; the new try, of another job, deletes it before it makes its own."""
+    old = settle(v1).job.request_id
+    new = settle(v1, round=2, job=B).job.request_id
+    assert drive(v1, start_once(generation("v1"), old)).error is not None
+    start(v1, new)
+    assert [number for kind, number in v1.effects if kind == "billed_start"] == [new]
+
+
+def test_an_old_copy_that_starts_behind_a_lagging_read_is_ended(v1: FakeService) -> None:
+    """The new try still reads that nobody has started the old request: the refused delete tells."""
+    old = settle(v1).job.request_id
+    v1.now += 60
+    start(v1, old)
+    new = settle(v1, round=2, job=B, lag=30).job.request_id
+    assert new != old
+    v1.now += 60
+    state = v1.jobs[old].at(v1.now)
+    assert state is not None
+    assert state.status == "CANCELED"
+
+
+def test_an_old_copy_that_creates_late_goes_on_with_the_new_job(service: FakeService) -> None:
+    old = Process(service, search(service))
+    old.run(before="POST")
+    new = settle(service, round=2, job=B).job.request_id
+    service.now += 1
+    late = old.run().result
+    assert (late.job.request_id, late.why) == (new, "a later try of this task has made it")
+
+
+def test_a_copy_of_the_new_try_ends_what_an_old_copy_started_meanwhile(service: FakeService) -> None:
+    """Found by the look after the create: the old copy has created and started between look and create."""
+    new = Process(service, search(service, round=2, job=B))
+    new.run(before="POST")
+    old = settle(service).job.request_id
+    start(service, old)
+    service.now += 30
+    late = new.run().result
+    state = service.jobs[old].at(service.now)
+    assert state is not None
+    assert state.status in ("CANCELED", "STOPPED")
+    assert late.job.request_id not in (old, "")
+    assert service.jobs[late.job.request_id].mark(service.now).job == B
+
+
+def test_a_twin_of_a_changed_job_that_has_started_is_not_joined_by_a_second(v1: FakeService) -> None:
+    """The DAG was edited between two tries of one round, and both live."""
+    edited = Process(v1, search(v1, job=B))
+    edited.run(before="POST")
+    number = settle(v1).job.request_id
+    start(v1, number)
+    found = edited.run().result
+    assert found.job.request_id == number
+    assert "changed" in found.why
+
+
+# A remembered id
+
+
+def test_a_remembered_request_is_read_and_no_list(service: FakeService) -> None:
+    number = settle(service).job.request_id
+    fed = drive(service, search(service, remembered=number))
+    assert fed.result.job.request_id == number
+    assert len(fed.sent) == 1
+
+
+def test_a_remembered_request_belongs_to_this_round_whatever_its_marker_says(service: FakeService) -> None:
+    number = settle(service).job.request_id
+    start(service, number)
+    service.now += 600
+    assert settle(service, round=2, remembered=number).job.request_id == number
+
+
+@pytest.mark.parametrize("outcome", ["gone", "somebody else's", "FAILED"])
+def test_a_remembered_request_that_is_of_no_use_is_forgotten(service: FakeService, outcome: str) -> None:
+    service.outcome = "FAILED"
+    number = settle(service).job.request_id
+    if outcome == "somebody else's":
+        service.jobs[number].words.append((service.now, "edited by hand"))
+    elif outcome == "gone":
+        number = number[:-1] + "x"
+    else:
+        start(service, number)
+        service.now += 600
+    assert settle(service, remembered=number).job.request_id != number
