@@ -108,6 +108,11 @@ def wait_for_tiles(
     return (yield from _wait(lambda: look_at_tiles(api, request_id, goal, read_tiles), request_id, plan))
 
 
+def pause(seconds: float) -> Flow[None]:
+    """Wait so long."""
+    yield Sleep(seconds)
+
+
 def _wait(one_look: Callable[[], Flow[Waited]], request_id: str, plan: WaitPlan) -> Flow[Waited]:
     began = yield Now()
     log = _Log(began)

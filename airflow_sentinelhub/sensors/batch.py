@@ -19,12 +19,8 @@ from airflow_sentinelhub.exceptions import (
     DeadlineError,
     JobError,
     NotFoundError,
-    RateLimitError,
-    ResultsError,
     SentinelHubError,
-    ServerError,
     UnknownStateError,
-    UnreachableError,
 )
 from airflow_sentinelhub.links import SentinelHubRequestLink
 
@@ -70,7 +66,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         self.wait_for_start = wait_for_start
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
-        self._unknown_since: float | None = None
+        self._unreadable_since: float | None = None
         self._said = ""
 
     def _wanted(self) -> str:
@@ -117,25 +113,32 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
     def poke(self, context: Context) -> bool:
         """One look: True if it is as wanted, False to go on waiting.
 
+        While the state cannot be read it goes on waiting, for `max_unknown_time` (in reschedule mode without giving
+        the worker back).
+
         :raises JobError: it will not be as wanted any more.
         """
         from airflow_sentinelhub.api.endings import conclude
         from airflow_sentinelhub.api.verdict import Outcome
-        from airflow_sentinelhub.api.waiting import NOT_STARTED_GRACE, Waited, line_of, rests_since
+        from airflow_sentinelhub.api.waiting import NOT_STARTED_GRACE, PASSING, Waited, line_of, pause, rests_since
 
         request_id = checked_id(self.request_id)
-        try:
-            waited = self.hook.run(self._look(request_id))
-        except NotFoundError:
-            raise
-        except (UnreachableError, ServerError, RateLimitError, ResultsError) as err:
-            now = time.time()
-            self._unknown_since = self._unknown_since or now
-            if now - self._unknown_since >= self.max_unknown_time:
-                conclude(Waited(Outcome.UNKNOWN, None, str(err)), request_id, self._wanted())
-            self.log.warning("The state of batch request %s cannot be read: %s Trying again.", request_id, err)
-            return False
-        self._unknown_since = None
+        while True:
+            try:
+                waited = self._first_or_next_look(request_id)
+                break
+            except SentinelHubError as err:
+                if not self._said and (isinstance(err, NotFoundError) or not isinstance(err, PASSING)):
+                    raise
+                self._unreadable_since = since = self._unreadable_since or time.time()
+                if time.time() - since >= self.max_unknown_time:
+                    conclude(Waited(Outcome.UNKNOWN, None, str(err)), request_id, self._wanted())
+                self.log.warning("The state of batch request %s cannot be read: %s Trying again.", request_id, err)
+            if self.mode != "reschedule":
+                return False
+            # A rescheduled sensor is a new process at each look and would forget since when: it stays for the outage.
+            self.hook.run(pause(float(self.poke_interval)))
+        self._unreadable_since = None
         if (line := line_of(waited)) != self._said:
             self.log.info("%s", line)
             self._said = line
@@ -147,6 +150,18 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
                 return False
         conclude(waited, request_id, self._wanted())
         return True
+
+    def _first_or_next_look(self, request_id: str) -> Waited:
+        """One look. The first one gives the service a minute to know a request that has just been created."""
+        from airflow_sentinelhub.api.reading import read_patiently
+
+        try:
+            return self.hook.run(self._look(request_id))
+        except NotFoundError:
+            if self._said:
+                raise
+            self.hook.run(read_patiently(self.api, request_id))
+            return self.hook.run(self._look(request_id))
 
     def _soft(self) -> Any:
         return soft(self.soft_fail, getattr(self, "never_fail", False))
