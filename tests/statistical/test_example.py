@@ -1,0 +1,91 @@
+"""The example DAG over field parcels, run by `dag.test()` in a process of its own, with Airflow's own tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_sentinelhub.simulator import Simulator
+from tests.statistical.fields import parcels, put_fields
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = """
+import json, sys
+sys.path.insert(0, "example_dags")
+from sentinelhub_statistics_fields import dag
+run = dag.test()
+tis = [{"task": ti.task_id, "map_index": ti.map_index, "state": str(getattr(ti.state, "value", ti.state))}
+       for ti in run.get_task_instances()]
+print("RESULT " + json.dumps({"state": str(getattr(run.state, "value", run.state)), "tasks": tis}))
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with Airflow's tables."""
+    home = tmp_path_factory.mktemp("airflow")
+    subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"], env=environment(home), check=True, capture_output=True
+    )
+    return home
+
+
+@pytest.fixture
+def fast(tmp_path: Path) -> Iterator[Simulator]:
+    """A simulator in which minutes are seconds."""
+    with Simulator(speed=300, bucket_dir=tmp_path) as simulator:
+        put_fields(tmp_path, parcels(60), url="s3://my-bucket/fields.gpkg")
+        yield simulator
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    own = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "PYTHONPATH": str(ROOT),
+    }
+    return {**kept, **own, **more}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("deferrable", [False, True], ids=["plain", "deferred"])
+def test_from_parcels_to_numbers(home: Path, fast: Simulator, deferrable: bool) -> None:
+    fast.fault("fail_tiles", names=["field-07"])
+    ran = subprocess.run(
+        [sys.executable, "-c", RUN],
+        cwd=ROOT,
+        env=environment(
+            home,
+            AIRFLOW_CONN_SENTINELHUB_DEFAULT=fast.airflow_connection_uri,
+            AIRFLOW_CONN_SENTINELHUB_BUCKET=json.dumps({"conn_type": "aws", "login": "AKIA", "password": "hush"}),
+            SENTINELHUB_EXAMPLE_POLL_INTERVAL="1",
+            SENTINELHUB_EXAMPLE_DEFERRABLE=str(deferrable).lower(),
+            AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL="1",
+        ),
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    said = [line for line in ran.stdout.splitlines() if line.startswith("RESULT ")]
+    assert said, ran.stdout[-6000:] + ran.stderr[-4000:]
+    result = json.loads(said[-1].removeprefix("RESULT "))
+    assert result["state"] == "success", ran.stdout[-6000:]
+    states = {(ti["task"], ti["map_index"]): ti["state"] for ti in result["tasks"]}
+    assert states == {
+        ("statistics", -1): "success",
+        ("fields", -1): "success",
+        **{("greenest", index): "success" for index in range(2)},
+    }
+    (request,) = fast.requests()
+    assert (request["generation"], request["status"], request["billed_starts"]) == ("statistical", "DONE", 1)
+    assert "field-07 (EXECUTION_ERROR)" in ran.stdout + ran.stderr
