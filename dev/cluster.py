@@ -92,7 +92,7 @@ class Cluster:
         worker, triggerer = free_ports(2)
         ports = {"logging.worker_log_server_port": worker, "logging.trigger_log_server_port": triggerer}
         env = {**self.environment, **as_env(ports)}
-        process = Process(name, [self._program, name.partition(":")[0]], env=env, log=self.home / f"{name}.log")
+        process = Process(name, self._command(name), env=env, log=self.home / f"{name}.log")
         self.processes[name] = process
         self.down.discard(name)
         return process
@@ -244,6 +244,9 @@ class Cluster:
     @property
     def _program(self) -> Path:
         return Path(sys.executable).parent / "airflow"
+
+    def _command(self, name: str) -> list[str | Path]:
+        return [self._program, name.partition(":")[0]]
 
     def _run(self, command: list[str | Path], timeout: float) -> str:
         done = subprocess.run(
