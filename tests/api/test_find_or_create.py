@@ -287,6 +287,26 @@ def test_a_twin_that_created_later_takes_what_the_first_has_started(service: Fak
     assert (late.job.request_id, late.why) == (number, "it is running")
 
 
+def test_a_twin_does_not_go_on_with_one_while_it_cannot_tell_whether_the_other_is_started(v1: FakeService) -> None:
+    """Of two requests of the same job the younger was started a moment ago, which a lagging read does not show."""
+    settle(v1)
+    v1.now += 1
+    v1._create({"description": str(Mark(WHO, 0, A))})
+    v1.now += 60
+    younger = list(v1.jobs)[1]
+    v1._start(v1.jobs[younger])
+    fed = drive(v1, search(v1), lambda call: stale_reads(v1, call))
+    assert fed.result.job.request_id == younger
+    assert fed.result.why == "it is running"
+
+
+def test_a_list_that_never_shows_our_own_request_does_not_keep_us(service: FakeService) -> None:
+    fed = drive(service, search(service), lambda call: service.answer(call, lag=10_000.0 if call.query else 0.0))
+    assert not fed.result.adopted
+    assert created(service) == 1
+    assert "still does not show" in fed.warnings[-1]
+
+
 def test_a_twin_whose_own_request_the_list_never_shows_takes_the_older_one(service: FakeService) -> None:
     """Even a list that lags for minutes may show the older of two."""
     first = settle(service).job.request_id
@@ -310,13 +330,19 @@ def test_an_old_copy_does_not_start_the_old_job_beside_the_new_one(v1: FakeServi
     assert [number for kind, number in v1.effects if kind == "billed_start"] == [new]
 
 
+def stale_reads(service: FakeService, call: Call[Any]) -> Reply | Lost:
+    """The replica that answers for single requests is behind the one that lists them."""
+    return service.answer(call, lag=30.0 if call.method == "GET" and not call.query else 0.0)
+
+
 def test_an_old_copy_that_starts_behind_a_lagging_read_is_ended(v1: FakeService) -> None:
     """The new try still reads that nobody has started the old request: the refused delete tells."""
     old = settle(v1).job.request_id
     v1.now += 60
     start(v1, old)
-    new = settle(v1, round=2, job=B, lag=30).job.request_id
-    assert new != old
+    fed = drive(v1, search(v1, round=2, job=B), lambda call: stale_reads(v1, call))
+    assert fed.result.job.request_id != old
+    assert [kind for kind, _ in v1.effects] == ["created", "billed_start", "ended", "created"]
     v1.now += 60
     state = v1.jobs[old].at(v1.now)
     assert state is not None
