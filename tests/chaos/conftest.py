@@ -76,16 +76,20 @@ def whole_stage(service: Service) -> Iterator[Stage]:
 
 @pytest.fixture
 def stage(whole_stage: Stage) -> Iterator[Stage]:
-    """The stage, with nothing of the test left on it."""
+    yield from swept(whole_stage)
+
+
+def swept(whole: Stage) -> Iterator[Stage]:
+    """The stage, with nothing of the test left on it afterwards."""
     runs: list[Run] = []
-    begin = whole_stage.begin
+    begin = whole.begin
 
     def remember(*arguments: object, **named: object) -> list[Run]:
         begun = begin(*arguments, **named)  # type: ignore[arg-type]
         runs.extend(begun)
         return begun
 
-    whole_stage.begin = remember  # type: ignore[method-assign]
-    yield whole_stage
-    del whole_stage.begin
-    whole_stage.close(runs)
+    whole.begin = remember  # type: ignore[method-assign]
+    yield whole
+    del whole.begin
+    whole.close(runs)

@@ -331,7 +331,7 @@ class Stage:
         """After a test, however it went: nothing of it is left, and time stands still."""
         self.service.clear_faults()
         self.service.speed(0)
-        for name in [name for name in self.cluster.processes if ":" in name]:
+        for name in set(self.cluster.processes) - set(self.cluster.names):
             self.cluster.drop(name)
         for name in self.cluster.names:
             if self.cluster.processes[name].exit_code is not None:
@@ -367,14 +367,14 @@ def _end(pid: int | None) -> bool:
 
 
 @contextlib.contextmanager
-def a_stage(service: Service, **settings: object) -> Iterator[Stage]:
+def a_stage(service: Service, kind: type[Cluster] = Cluster, **settings: object) -> Iterator[Stage]:
     """An Airflow beside the service."""
     with tempfile.TemporaryDirectory(prefix="airflow-sentinelhub-dags-") as folder:
         dags = Path(folder)
         shutil.copytree(DAGS, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         for cell in CELLS:
             shutil.copy(dags / "plain.js", dags / f"edited_{cell.dag_id}.js")
-        with Cluster(dags, env=service.connections("v2"), settings={**FAST, **settings}) as cluster:
+        with kind(dags, env=service.connections("v2"), settings={**FAST, **settings}) as cluster:
             if isinstance(cluster.door, Rest):
                 cluster.door.patience = 150
             yield Stage(cluster, service)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -171,20 +172,31 @@ def test_a_triggerer_that_restarts(stage: Stage, record: Record) -> None:
 def test_a_triggerer_that_stood_still_and_was_robbed_of_its_triggers(stage: Stage, record: Record) -> None:
     runs = stage.begin(CELLS)
     stage.reach("processing", runs)
-    stage.cluster.kill("triggerer", signal.SIGSTOP)
-    for pid in stage.cluster.processes["triggerer"].members():
-        stage.signal(pid, signal.SIGSTOP)
-    try:
+    with standing_still(stage, "triggerer"):
         stage.cluster.start("triggerer:2")
         stage.until_polled(runs)
         stage.until_polled(runs)
+    let_go(stage, runs)
+    after_all_that(stage, runs, record, "SIGSTOP of triggerer, takeover by a second one, SIGCONT")
+
+
+@contextlib.contextmanager
+def standing_still(stage: Stage, name: str) -> Iterator[None]:
+    """SIGSTOP of the process and its children, as on a machine that is suspended; then SIGCONT."""
+    pids = stage.cluster.processes[name].members()
+    for pid in pids:
+        stage.signal(pid, signal.SIGSTOP)
+    try:
+        yield
     finally:
-        for pid in stage.cluster.processes["triggerer"].members():
+        for pid in pids:
             stage.signal(pid, signal.SIGCONT)
-    # Awake again, it learns that its triggers are not its own, and lets them go.
+
+
+def let_go(stage: Stage, runs: Sequence[Run]) -> None:
+    """Awake again, a triggerer learns that its triggers are not its own any more."""
     deferred = [run for run in runs if run.cell.deferrable]
     stage.until_all("it lets go", deferred, lambda run: "is left to whoever goes on waiting" in said(stage, run))
-    after_all_that(stage, runs, record, "SIGSTOP of triggerer, takeover by a second one, SIGCONT")
 
 
 def test_a_scheduler_that_resets_healthy_tasks(stage: Stage, record: Record) -> None:
