@@ -48,7 +48,7 @@ e2e:  ## only the tests on a real Airflow
 
 test-chaos:  ## kill every process at every step of a job's life, and more; takes long
 	@$(ENV) 3.3
-	@.venv/bin/python -m pytest -m chaos $(ARGS)
+	@.venv/bin/python -m pytest tests/chaos -m "chaos or e2e" $(ARGS)
 
 lint:  ## ruff: lint and format
 	@$(ENV) 3.3
