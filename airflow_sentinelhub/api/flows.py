@@ -73,7 +73,9 @@ def find_or_create(
 ) -> Flow[Found]:
     """The one request of this task: a remembered one, one that carries the marker, or a new one. Never bills.
 
-    After a create it looks again before it goes on, so that copies of this task which create at the same time agree.
+    Before it goes on with a new request, or with one that an earlier round has made and nobody has started, it looks
+    again, until the list shows what it has written: so copies of this task which create at the same time agree, and
+    what was started a moment before is not overlooked.
 
     :param payload: the job as the generation takes it; the marker is put into its description.
     :param since: no request of this task is older than this (bounds the walk through v2's list).
@@ -83,23 +85,28 @@ def find_or_create(
         return known
     words = {**payload, "description": marked(payload.get("description"), mark)}
     created: Snapshot | None = None
+    claimed, written = "", None
     ended: dict[str, Snapshot] = {}
     for _ in range(ROUNDS_OF_LOOKING):
-        found = yield from current(api, (yield from _listed(api, mark, since, created)), ended)
+        found = yield from current(api, (yield from _listed(api, mark, since, written)), ended)
         if created is not None and all(job.request_id != created.request_id for job in found):
             found.append(created)
         decision = choose(found, mark)
         if decision.plan is Plan.CREATE:
             yield from _remove(api, decision.remove, mark)
             created = yield from _create(api, words, mark, {job.request_id for job in found})
+            written = _Written(created.request_id) if created else None
             continue
         job = _of(decision)
         acted = yield from _remove(api, decision.remove, mark)
         if decision.plan is Plan.ADOPT:
-            if acted and not job.started and not job.status.is_final:
+            idle = not job.started and not job.status.is_final
+            if acted and idle:
                 yield Sleep(AGAIN)  # somebody goes on with one that looked as if nobody did
                 continue
-            yield from _claim(api, job, payload, mark, found)
+            if job.request_id != claimed and (claim := (yield from _claim(api, job, payload, mark, found))) and idle:
+                claimed, written = job.request_id, claim
+                continue
             mine = created is not None and created.request_id == job.request_id
             return Found(job, not mine, "" if mine else decision.why)
         yield Note(f"Batch request {job.request_id} of this task: {decision.why}; waiting for its end", warning=True)
@@ -129,42 +136,57 @@ def _recall(api: Generation, request_id: str, mark: Mark) -> Flow[Found | None]:
     return Found(job, True, decision.why) if decision.plan is Plan.ADOPT else None
 
 
-def _listed(api: Generation, mark: Mark, since: datetime | None, created: Snapshot | None) -> Flow[list[Snapshot]]:
-    """This task's requests by the list, which lags. Once it shows our own new one, it shows all older ones too."""
+@dataclass(frozen=True)
+class _Written:
+    """What this try has written last: a request, or the round into the description of one."""
+
+    request_id: str
+    round: int = 0
+
+    def shows_in(self, found: list[Snapshot]) -> bool:
+        marks = (mark_of(job.description) for job in found if job.request_id == self.request_id)
+        return any(its is not None and its.round >= self.round for its in marks)
+
+
+def _listed(api: Generation, mark: Mark, since: datetime | None, written: _Written | None) -> Flow[list[Snapshot]]:
+    """This task's requests by the list, which lags. Once it shows what we wrote last, it shows all that came before."""
     found: list[Snapshot] = yield from find(api, mark.identity, since)
-    if created is None:
+    if written is None:
         return found
     for pause in LAGGING_LIST:
-        if any(job.request_id == created.request_id for job in found):
+        if written.shows_in(found):
             return found
         yield Sleep(pause)
         found = yield from find(api, mark.identity, since)
-    if all(job.request_id != created.request_id for job in found):
-        yield Note(f"The list of requests still does not show {created.request_id}; going on with it", warning=True)
+    if not written.shows_in(found):
+        yield Note(f"The list of requests still does not show {written.request_id}; going on with it", warning=True)
     return found
 
 
-def _claim(api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark, found: list[Snapshot]) -> Flow[None]:
+def _claim(
+    api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark, found: list[Snapshot]
+) -> Flow[_Written | None]:
     """Say that this round goes on with a request of an earlier one, so that the next try knows it too.
 
     Otherwise a try that comes after the end of the request would take it for one that the user wanted to have made
     again. The description says it; where the service refuses to change that (v1 while processing) or cannot (batch
-    statistical), a *note* does: a request of its own that is never started and costs nothing.
+    statistical), a *note* does: a request of its own that is never started and costs nothing. Returns what was written.
     """
     its = mark_of(job.description)
     if its is None or its.round >= mark.round:
-        return
+        return None
     if any(
         (note := mark_of(other.description)) and note.round >= mark.round
         for other in notes_about(found, job.request_id)
     ):
-        return
+        return None
     claimed = replace(mark, job=its.job, restarts=its.restarts)
     if (yield from _describe(api, job.request_id, marked(job.description, claimed))):
-        return
+        return _Written(job.request_id, mark.round)
     words = marked(payload.get("description"), replace(mark, adopts=job.request_id))
     made = yield from exchange(api.create({**payload, "description": words}))
     yield Note(f"Batch request {made.request_id} notes that {job.request_id} goes on for this task; it bills nothing")
+    return _Written(made.request_id)
 
 
 def _describe(api: Generation, request_id: str, words: str) -> Flow[bool]:

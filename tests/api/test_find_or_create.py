@@ -182,6 +182,19 @@ def test_a_changed_job_that_was_not_started_is_made_anew(service: FakeService) -
     assert (service.jobs[number].at(service.now) is None) == (service.api == "v1")
 
 
+@pytest.mark.parametrize("lag", [0.0, 3.0, 30.0])
+def test_back_to_the_job_of_before_a_moment_after_the_other_was_started(service: FakeService, lag: float) -> None:
+    """v2 cannot delete the first request: it is there to be taken while the list hides that the second runs."""
+    settle(service)
+    second = settle(service, round=1, job=B).job.request_id
+    start(service, second)
+    third = settle(service, round=2, lag=lag).job.request_id
+    state = service.jobs[second].at(service.now)
+    assert state is not None
+    assert state.status in ("CANCELED", "STOPPED")
+    assert third != second
+
+
 def test_a_request_that_is_being_cancelled_is_waited_for(service: FakeService) -> None:
     number = settle(service).job.request_id
     start(service, number)
