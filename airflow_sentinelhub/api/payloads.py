@@ -7,6 +7,7 @@ Only the standard library is used here: these functions run while Airflow parses
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -171,7 +172,12 @@ def _time_range(time_range: tuple[Any, Any] | None) -> Json | None:
         return None
     if isinstance(time_range, str) or len(time_range) != 2:
         raise InvalidInputError(f"time_range is a pair (from, to), not {time_range!r}.")
-    return {"from": time_range[0], "to": time_range[1]}
+    return {"from": _literal(time_range[0], end=False), "to": _literal(time_range[1], end=True)}
+
+
+def _literal(value: Any, *, end: bool) -> Any:
+    """A time that is known by now, as the service writes it; anything else (another task's output) as it is."""
+    return _moment(value, end=end) if isinstance(value, (str, date)) else value
 
 
 def _moment(value: Any, *, end: bool) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub.api.payloads import Json, _moment, is_template, process_request, without_none
+from airflow_sentinelhub.api.payloads import Json, _moment, _time_range, is_template, process_request, without_none
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
@@ -66,15 +66,14 @@ def aggregation(
     :param kwargs: further members of the payload.
     :raises InvalidInputError: a literal value cannot be right.
     """
-    if isinstance(time_range, str) or len(time_range) != 2:
-        raise InvalidInputError(f"time_range is a pair (from, to), not {time_range!r}.")
+    times = _time_range(time_range)
     if last_interval not in (None, *LAST_INTERVAL) and not is_template(last_interval):
         raise InvalidInputError(f"last_interval is one of {', '.join(LAST_INTERVAL)}, not {last_interval!r}.")
     x, y = resolution if isinstance(resolution, (tuple, list)) else (resolution, resolution)
     width, height = size if size is not None else (None, None)
     payload = without_none(
         {
-            "timeRange": {"from": time_range[0], "to": time_range[1]},
+            "timeRange": times,
             "aggregationInterval": without_none({"of": interval, "lastIntervalBehavior": last_interval}),
             "resx": x,
             "resy": y,
