@@ -34,7 +34,9 @@ class Known:
 
 V1, V2 = "/api/v1/batch", "/api/v2/batch"
 _ABSENT = "not in the contract"
+STATISTICAL = "/api/v1/statistics/batch"
 _TASKS = rf"(GET|POST|PUT) {V2}/process.*"
+_WITH_ACCESS = rf"{_TASKS}|(GET|POST) {STATISTICAL}.*"
 
 KNOWN = (
     # Faults of the contract.
@@ -60,17 +62,24 @@ KNOWN = (
         "'group' is a required property",
     ),
     Known(
-        _TASKS,
+        _WITH_ACCESS,
         "request|reply",
         r"body .*/s3/region",
         "The contract spells it regin; all clients send region.",
         _ABSENT,
     ),
     Known(
-        _TASKS,
+        _WITH_ACCESS,
         "request|reply",
         r"body .*/s3/iamRoleARN",
         "Access by a role is missing in the contract of 2025; that of 2026 has it, and the vendor's client sends it.",
+        _ABSENT,
+    ),
+    Known(
+        rf"(GET|POST) {STATISTICAL}.*",
+        "reply",
+        r"body (data/\*/)?costPU",
+        "The contract spells it costPu; the service answers costPU (seen).",
         _ABSENT,
     ),
     Known(

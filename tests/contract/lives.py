@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date, datetime, timezone
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
@@ -22,12 +23,15 @@ from airflow_sentinelhub.api.generations import V1, V2
 from airflow_sentinelhub.api.marker import Mark, identity
 from airflow_sentinelhub.api.models import BatchCollection, BatchRequestStatus, BatchTileStatus
 from airflow_sentinelhub.api.payloads import output, process_request, tiling_grid
+from airflow_sentinelhub.api.statistical_jobs import aggregation
 from airflow_sentinelhub.exceptions import ApiError, SentinelHubError
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 from airflow_sentinelhub.operators import batch as operators
 from airflow_sentinelhub.simulator import Simulator
 from tests.contract.checker import Exchange
 from tests.contract.recorder import recorded
+from tests.statistical.fields import DATA, GEOPACKAGE, OUTPUT, put_fields
+from tests.statistical.fields import NDVI as FIELDS
 
 NDVI = """//VERSION=3
 function setup() {
@@ -46,7 +50,7 @@ CONNECTIONS = {"v1": "contract_v1", "v2": "contract_v2", "v2 new": "contract_v2_
 def process(area: Any = None, **more: Any) -> dict[str, Any]:
     return process_request(
         "sentinel-2-l2a",
-        ("2019-04-01T00:00:00Z", "2019-06-30T23:59:59Z"),
+        (date(2019, 4, 1), "2019-06-30"),
         area=BOX if area is None else area,
         evalscript=NDVI,
         max_cloud_coverage=70,
@@ -254,6 +258,54 @@ def v2_life(simulator: Simulator, conn_id: str) -> None:
     assert batch.get_request(broken).error
 
 
+# Batch statistical
+
+
+def statistical(simulator: Simulator, conn_id: str) -> None:
+    """Create in every form, list, get, status, analyse, start, DONE; stop in the middle; refusals."""
+    put_fields(simulator.bucket_dir)
+    client = SentinelHubHook(conn_id).statistical
+    keys = {"access_key": "AKIA", "secret_access_key": "hush", "region": "eu-central-1"}
+    where = {
+        "input_features": client.s3_specification(GEOPACKAGE, **keys),
+        "output": client.s3_specification("s3://farm/<REQUEST_ID>/<ID>.json", **keys),
+    }
+    divided = aggregation(
+        ("2024-06-01", datetime(2024, 6, 30, tzinfo=timezone.utc)), "P10D", resolution=10, evalscript=FIELDS
+    )
+    more = {"ndvi": {"statistics": {"default": {"percentiles": {"k": [0.05, 0.5, 0.95]}}}}}
+    first = client.create(input_data=DATA, aggregation=divided, calculations=more, **where)
+    role = client.s3_specification(OUTPUT, iam_role_arn="arn:aws:iam::000000000000:role/farm")
+    one = {"input": {"data": DATA, "bounds": {"bbox": BOX}}, "aggregation": divided}
+    client.create_from_request(one, where["input_features"], role)
+    assert len(list(client.iter_requests(sort="created:desc", count=1))) == 2
+
+    client.start_analysis(first)
+    simulator.step(300)
+    assert client.get_status(first)["status"] == "ANALYSIS_DONE"
+    client.start_job(first)
+    simulator.step(7200)
+    assert client.get_request(first).status == BatchRequestStatus.DONE
+
+    stopped = client.create(input_data=DATA, aggregation=divided, **where)
+    client.start_job(stopped)
+    simulator.step(240)
+    client.stop_job(stopped)
+    simulator.step(600)
+    assert client.get_status(stopped)["status"] == "STOPPED"
+    broken = client.create(input_data=DATA, aggregation={**divided, "evalscript": "function setup("}, **where)
+    client.start_analysis(broken)
+    simulator.step(300)
+    assert client.get_request(broken).error
+    for act in ("get_request", "get_status", "start_analysis", "stop_job"):
+        refused(404, lambda act=act: getattr(client, act)(NOWHERE))
+    refused(400, lambda: client.start_analysis(broken))
+    gone = {**where, "input_features": client.s3_specification("s3://farm/gone.gpkg", **keys)}
+    refused(400, lambda: client.create(input_data=DATA, aggregation=divided, **gone))
+    simulator.settings(balance=1)
+    refused(403, lambda: client.create(input_data=DATA, aggregation=divided, **where))
+
+
 # What is common
 
 
@@ -392,6 +444,8 @@ LIVES: dict[str, Callable[[Simulator], None]] = {
     "v2 requests, new paths": lambda simulator: v2_requests(simulator, CONNECTIONS["v2 new"]),
     "v2 life": lambda simulator: v2_life(simulator, CONNECTIONS["v2"]),
     "v2 life, new paths": lambda simulator: v2_life(simulator, CONNECTIONS["v2 new"]),
+    "statistical": lambda simulator: statistical(simulator, CONNECTIONS["v2"]),
+    "statistical, new paths": lambda simulator: statistical(simulator, CONNECTIONS["v2 new"]),
     "errors": errors,
     "nonsense": nonsense,
     "in the event loop": in_the_event_loop,

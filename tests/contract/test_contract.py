@@ -18,8 +18,6 @@ from tests.contract.lives import LIVES, live
 
 ID = "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"
 SENTINEL = {"type": "sentinel-2-l2a", "dataFilter": {"maxCloudCoverage": 70}}
-# Not served by the simulator yet.
-UNSERVED = "/api/v1/statistics/batch"
 
 
 exchanges_of = cache(live)
@@ -52,15 +50,14 @@ def test_what_is_said_is_as_the_contract_says(name: str) -> None:
 
 def test_every_operation_is_called_and_every_success_is_answered(contract: Contract) -> None:
     seen = {(contract.operation_of(exchange), exchange.status) for exchange in everything()}
-    wanted = {
-        (name, status) for name in contract.operations if UNSERVED not in name for status in contract.successes(name)
-    }
+    wanted = {(name, status) for name in contract.operations for status in contract.successes(name)}
     assert wanted - seen == set()
 
 
 def test_both_forms_of_the_paths_are_called() -> None:
     paths = {exchange.path.rsplit("/process", 1)[0] for exchange in everything()}
     assert paths >= {"/api/v1/batch", "/api/v2/batch", "/batch/v2"}
+    assert paths >= {"/api/v1/statistics/batch", "/statistics/batch/v1"}
 
 
 def test_every_known_fault_is_still_there() -> None:
