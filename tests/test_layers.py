@@ -1,0 +1,140 @@
+"""The shape of the code: imports go one way, nothing exists twice, every file fits in a head."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "airflow_sentinelhub"
+FILES = sorted(PACKAGE.rglob("*.py"))
+OURS = "airflow_sentinelhub"
+
+# Layer -> what it may import of the package, besides its own folder. Type-checking imports count like all others.
+LAYERS: dict[str, set[str]] = {
+    "simulator": set(),
+    "exceptions": set(),
+    "provider": {""},
+    "_compat": set(),
+    "api": {"exceptions"},
+    "results": {"exceptions", "api"},
+    "transport": {"exceptions", "api", ""},
+    "hooks": {"exceptions", "api", "transport", "results", "provider", "_compat"},
+    "links": {"_compat"},
+    "_ending": {"exceptions", "api", "transport", "hooks", "_compat"},
+    "_task": {"exceptions", "api", "hooks", "links", "_compat"},
+    "triggers": {"exceptions", "api", "hooks", "results", "_compat", "_ending"},
+    "operators": {"exceptions", "api", "hooks", "results", "links", "triggers", "_compat", "_ending", "_task"},
+    "sensors": {"exceptions", "api", "hooks", "results", "links", "triggers", "_compat", "_task"},
+    "groups": {"exceptions", "operators", "_compat"},
+    "": {"api", "exceptions", "hooks", "groups"},
+}
+# Libraries beside the standard one and the package itself.
+LIBRARIES: dict[str, set[str]] = {
+    "simulator": {"starlette", "uvicorn", "pyproj", "shapely", "numpy", "boto3", "botocore", "pytest"},
+    "api": {"dataclasses_json"},
+    "transport": {"requests", "urllib3", "requests_oauthlib", "oauthlib", "httpx"},
+    "results": {"boto3", "botocore", "fsspec"},
+    "hooks": {"flask_appbuilder", "wtforms"},
+    "_compat": {"airflow"},
+}
+
+
+def layer_of(name: str) -> str:
+    """The layer of a module by its name within the package: its first part."""
+    return name.split(".")[0]
+
+
+def module_of(file: Path) -> str:
+    parts = list(file.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(file: Path) -> Iterator[tuple[str, int]]:
+    """The modules that a file imports anywhere in it, absolute, with the line."""
+    package = module_of(file).split(".") if file.name == "__init__.py" else module_of(file).split(".")[:-1]
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = [OURS, *package[: len(package) - node.level + 1]]
+                yield ".".join([*base, *([node.module] if node.module else [])]), node.lineno
+            elif node.module == OURS:
+                names = {alias.name for alias in node.names}
+                yield from ((f"{OURS}.{name}" if name != "__version__" else OURS, node.lineno) for name in names)
+            elif node.module:
+                yield node.module, node.lineno
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_of)
+def test_imports_go_one_way(file: Path) -> None:
+    layer = layer_of(module_of(file))
+    allowed = LAYERS[layer] | {layer}
+    wrong = [
+        f"line {line}: {name}"
+        for name, line in imports(file)
+        if (name == OURS or name.startswith(f"{OURS}.")) and layer_of(name[len(OURS) + 1 :]) not in allowed
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_of)
+def test_libraries_stay_in_their_layer(file: Path) -> None:
+    known = set(sys.stdlib_module_names) | {OURS, "__future__"} | LIBRARIES.get(layer_of(module_of(file)), set())
+    wrong = [f"line {line}: {name}" for name, line in imports(file) if name.split(".")[0] not in known]
+    assert not wrong
+
+
+def test_http_libraries_are_each_imported_once() -> None:
+    users = {
+        library: sorted(
+            module_of(file) for file in FILES if any(name.split(".")[0] == library for name, _ in imports(file))
+        )
+        for library in ("requests", "httpx")
+    }
+    assert users == {"requests": ["transport.sync"], "httpx": ["transport.aio"]}
+
+
+def public_names(file: Path) -> Iterator[str]:
+    """Functions, classes and methods that users can see."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            yield node.name
+
+
+def plain(name: str) -> str | None:
+    """The name that this one would be the asynchronous twin of, None if it is none."""
+    for prefix in ("async_", "a_", "Async"):
+        if name.startswith(prefix):
+            return name[len(prefix) :]
+    for suffix in ("_async", "Async"):
+        if name.endswith(suffix):
+            return name[: -len(suffix)]
+    return name[1:] if name.startswith("a") else None
+
+
+def test_nothing_public_exists_in_a_sync_and_an_async_form() -> None:
+    """But the drivers (`SyncDriver`, `AsyncDriver`) and how the hook hands them out."""
+    allowed = {("async_driver", "driver"), ("async_settings", "settings")}
+    names = {name for file in FILES if layer_of(module_of(file)) != "simulator" for name in public_names(file)}
+    twins = {(name, other) for name in names if (other := plain(name)) and other in names}
+    assert twins <= allowed
+
+
+def test_the_twin_test_can_fail() -> None:
+    assert [plain(name) for name in ("get_run_async", "aget_run", "a_get_run", "async_driver", "HookAsync")] == [
+        "get_run",
+        "get_run",
+        "get_run",
+        "driver",
+        "Hook",
+    ]
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_of)
+def test_every_file_fits_in_a_head(file: Path) -> None:
+    assert len(file.read_text().splitlines()) <= 400
