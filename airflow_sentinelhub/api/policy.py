@@ -107,7 +107,7 @@ def _whole(name: str, value: Any) -> int | None:
     number = _number(name, value)
     if number is None:
         return None
-    if number != int(number):
+    if number == float("inf") or number != int(number):
         raise InvalidInputError(f"{name} must be a whole number, not {value!r}.")
     return int(number)
 

@@ -49,7 +49,7 @@ def judge(job: Snapshot, target: str = "DONE") -> Outcome:
     if wanted in _ORDER and status in _ORDER and _ORDER[status] > _ORDER[wanted]:
         return Outcome.REACHED
     if status == S.PARTIAL:
-        return Outcome.REACHED if wanted in (S.ANALYSING, S.ANALYSIS_DONE, S.PROCESSING) else Outcome.PARTIAL
+        return Outcome.REACHED if wanted in _ORDER and wanted != S.DONE else Outcome.PARTIAL
     if status == S.FAILED:
         return Outcome.FAILED
     if status in (S.CANCELED, S.STOPPED):
@@ -125,7 +125,7 @@ class TileGoal:
         """How many tiles must be in the status, of `total`."""
         if self.count is not None:
             return self.count
-        return -(-total * round((self.share or 1) * 1_000_000) // 1_000_000)
+        return -(-total * max(1, round((self.share or 1) * 1_000_000)) // 1_000_000)
 
 
 def judge_tiles(job: Snapshot, goal: TileGoal, matching: int, total: int | None, tile: str | None = None) -> Outcome:

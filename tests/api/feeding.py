@@ -93,7 +93,10 @@ def feed(flow: Flow[Any], script: Iterable[Answer] = (), *, now: float = EPOCH) 
                 (fed.warnings if step.warning else fed.notes).append(step.message)
                 fed.did.append(step)
             elif isinstance(step, Work):
-                received = step.function()
+                try:
+                    received = step.function()
+                except Exception as err:
+                    thrown = err
             elif isinstance(step, Renew):
                 fed.renewed += 1
                 fed.did.append(step)

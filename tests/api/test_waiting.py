@@ -1,0 +1,412 @@
+"""Waiting: unreadable states, deadlines, what nobody has started, stale readings, and what the log says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub import exceptions as errors
+from airflow_sentinelhub.api import waiting
+from airflow_sentinelhub.api.call import Call, Lost, Reply
+from airflow_sentinelhub.api.generations import V1, V2, Generation
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.verdict import Outcome, TileGoal
+from airflow_sentinelhub.api.waiting import HEARTBEAT, NOT_STARTED_GRACE, Waited, WaitPlan, wait, wait_for_tiles
+from tests.api import feeding
+from tests.api.feeding import EPOCH, ID, Fed, done, error, feed, html, lost, ok, page
+
+PLAN = WaitPlan(poll_interval=60)
+
+
+def body(api: Generation, status: str = "CREATED", action: str = "NONE", **members: Any) -> Reply:
+    return ok((feeding.v1 if api.name == "v1" else feeding.v2)(status, action, **members))
+
+
+IDLE = body(V1, "ANALYSIS_DONE", "ANALYSE")
+RUNNING, DONE, PARTIAL = (body(V1, status, "START") for status in ("PROCESSING", "DONE", "PARTIAL"))
+
+
+def waited(*script: Any, target: str = "DONE", api: Generation = V1, **plan: Any) -> Fed:
+    return feed(wait(api, ID, target, WaitPlan(**{"poll_interval": 60, **plan})), script)
+
+
+# One call a poll
+
+
+@pytest.mark.parametrize("api", [V1, V2], ids=lambda api: api.name)
+def test_one_call_a_poll_until_it_is_done(api: Generation) -> None:
+    polls = [body(api, "ANALYSING", "START"), body(api, "PROCESSING", "START"), body(api, "DONE", "START")]
+    fed = waited(*polls, api=api)
+    assert fed.result.outcome is Outcome.REACHED
+    assert str(fed.result.job.status) == "DONE"
+    assert fed.calls == [f"GET /api/{api.name}/batch/process/{ID}"] * 3
+    assert fed.slept == [0, 60, 60]
+
+
+def test_the_first_poll_can_come_later() -> None:
+    assert waited(DONE, first_poll=6).slept == [6]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [("FAILED", Outcome.FAILED), ("CANCELED", Outcome.CANCELLED), ("PARTIAL", Outcome.PARTIAL)],
+)
+def test_it_stops_on_every_end(status: str, outcome: Outcome) -> None:
+    fed = waited(RUNNING, body(V1, status, "START", error="why"))
+    assert fed.result.outcome is outcome
+    assert fed.result.job.error == "why"
+
+
+def test_a_status_nobody_knows_is_waited_out() -> None:
+    assert waited(body(V1, "LIMBO", "START"), body(V1, "LIMBO", "NONE"), DONE).result.outcome is Outcome.REACHED
+
+
+def test_all_tiles_done_is_not_the_end() -> None:
+    """Seen: 100 % and still PROCESSING."""
+    full = body(V2, "PROCESSING", "START", completionPercentage=100)
+    assert waited(full, full, body(V2, "DONE", "START"), api=V2).result.outcome is Outcome.REACHED
+
+
+# The log
+
+
+def test_the_log_says_what_changes_and_nothing_else() -> None:
+    share = [body(V2, "PROCESSING", "START", completionPercentage=n, costPU=n * 10.0) for n in (0, 0, 10, 10, 20)]
+    fed = waited(*share, body(V2, "DONE", "START", completionPercentage=100), api=V2)
+    assert [note.partition(": ")[2] for note in fed.notes] == [
+        "PROCESSING, 0% done, 0 PU so far",
+        "PROCESSING, 10% done, 100 PU so far",
+        "PROCESSING, 20% done, 200 PU so far, about 16 min left",
+        "DONE, 100% done, 0 PU so far",
+    ]
+    assert all(note.startswith(ID) for note in fed.notes)
+
+
+def test_a_heartbeat_tells_that_an_unchanged_wait_goes_on() -> None:
+    fed = waited(*[RUNNING] * 25, DONE)
+    assert fed.notes == [f"{ID}: PROCESSING, 9 tiles"] * 3 + [f"{ID}: DONE, 9 tiles"]
+    assert HEARTBEAT == 600
+
+
+# Unknown state
+
+UNREADABLE: dict[str, Callable[[], list[Reply | Lost]]] = {
+    "lost": lambda: [lost()] * 2,
+    "unreachable": lambda: [lost(ambiguous=False)] * 2,
+    "500": lambda: [error(500)] * 2,
+    "html": lambda: [html(502)] * 2,
+    "cut off": lambda: [Reply(200, {}, b'{"id":')] * 2,
+    "another shape": lambda: [ok({"id": ID})],
+    "429": lambda: [error(429, headers={"retry-after": "60000"})] * 2,
+    "404": lambda: [error(404)],
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_a_failed_poll_is_not_a_failed_job(kind: str) -> None:
+    bad = UNREADABLE[kind]()
+    fed = waited(RUNNING, *bad, *bad, *bad, DONE)
+    assert fed.result.outcome is Outcome.REACHED
+    assert sum("cannot be read" in line for line in fed.warnings) == 3
+
+
+@pytest.mark.parametrize("kind", [*UNREADABLE, "400", "401", "403"])
+def test_a_state_that_cannot_be_read_for_too_long_ends_the_wait(kind: str) -> None:
+    bad = UNREADABLE[kind]()[0] if kind in UNREADABLE else error(int(kind))
+    fed = waited(RUNNING, bad, ..., max_unknown_time=900)
+    assert fed.result.outcome is Outcome.UNKNOWN
+    assert str(fed.result.job.status) == "PROCESSING"
+    assert fed.result.why
+    assert 900 <= fed.now - EPOCH < 900 + 3 * 60 + 70
+
+
+def test_the_time_of_not_knowing_begins_anew_with_every_reading() -> None:
+    outage = [error(503)] * 2 * 8
+    fed = waited(RUNNING, *outage, RUNNING, *outage, DONE, max_unknown_time=600)
+    assert fed.result.outcome is Outcome.REACHED
+
+
+def test_what_cannot_be_read_from_the_first_look_on() -> None:
+    fed = waited(error(503), ..., max_unknown_time=300)
+    assert fed.result.outcome is Outcome.UNKNOWN
+    assert fed.result.job is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (error(400), errors.BadRequestError),
+        (error(403), errors.ForbiddenError),
+        (errors.AuthenticationError("refused", status=401), errors.AuthenticationError),
+    ],
+)
+def test_what_will_not_pass_is_said_at_the_first_look(reply: Any, kind: type[Exception]) -> None:
+    fed = waited(reply)
+    assert type(fed.error) is kind
+    assert fed.waited == 0
+
+
+def test_credentials_that_expire_in_mid_wait_are_renewed_once_a_poll() -> None:
+    fed = waited(RUNNING, error(401), RUNNING, error(401), DONE)
+    assert (fed.result.outcome, fed.renewed) == (Outcome.REACHED, 2)
+
+
+# 404
+
+
+def test_a_request_that_is_not_known_yet_is_waited_for() -> None:
+    fed = waited(error(404), error(404), error(404), RUNNING, DONE)
+    assert fed.result.outcome is Outcome.REACHED
+    assert fed.slept[:4] == [0, 10, 10, 10]
+
+
+def test_a_request_that_does_not_exist_ends_the_wait_after_a_minute() -> None:
+    fed = waited(error(404), ...)
+    assert fed.result.outcome is Outcome.NOT_FOUND
+    assert fed.result.job is None
+    assert 60 <= fed.waited <= 90
+    assert ID in fed.result.why
+
+
+# Not started
+
+
+@pytest.mark.parametrize("reply", [body(V1), IDLE, body(V1, "ANALYSIS_DONE", "NONE")])
+def test_what_nobody_has_started_is_not_waited_for(reply: Reply) -> None:
+    fed = waited(reply, ...)
+    assert fed.result.outcome is Outcome.NOT_STARTED
+    assert NOT_STARTED_GRACE <= fed.waited <= NOT_STARTED_GRACE + 10
+
+
+def test_reads_that_lag_behind_a_start_are_waited_out() -> None:
+    assert waited(IDLE, IDLE, IDLE, RUNNING, DONE).result.outcome is Outcome.REACHED
+
+
+def test_the_grace_begins_anew_after_a_reading_that_shows_the_start() -> None:
+    """Hours later a replica that lags may show the old state again."""
+    fed = waited(IDLE, IDLE, *[RUNNING] * 10, IDLE, RUNNING, DONE)
+    assert fed.result.outcome is Outcome.REACHED
+
+
+def test_somebody_else_will_start_it() -> None:
+    fed = waited(*[IDLE] * 20, RUNNING, DONE, wait_for_start=True)
+    assert fed.result.outcome is Outcome.REACHED
+    assert set(fed.slept) == {0, 60}
+
+
+def test_an_analysis_needs_no_start() -> None:
+    asked = body(V1, "CREATED", "ANALYSE")
+    fed = waited(asked, asked, asked, body(V1, "ANALYSING", "ANALYSE"), IDLE, target="ANALYSIS_DONE")
+    assert fed.result.outcome is Outcome.REACHED
+
+
+# PARTIAL that is stale
+
+
+def test_partial_after_a_restart_is_taken_for_a_lagging_reading_for_a_while() -> None:
+    assert waited(PARTIAL, ..., stale_partial=300).result.outcome is Outcome.PARTIAL
+    assert 300 <= waited(PARTIAL, ..., stale_partial=300).waited <= 310
+    assert waited(PARTIAL, PARTIAL, RUNNING, DONE, stale_partial=300).result.outcome is Outcome.REACHED
+    assert waited(PARTIAL).result.outcome is Outcome.PARTIAL
+
+
+# Deadline
+
+
+def test_a_wait_ends_at_its_deadline() -> None:
+    fed = waited(RUNNING, ..., deadline=EPOCH + 150)
+    assert fed.result.outcome is Outcome.TIMED_OUT
+    assert str(fed.result.job.status) == "PROCESSING"
+    assert fed.slept == [0, 60, 60, 30]
+    assert fed.now == EPOCH + 150
+
+
+def test_a_deadline_that_has_passed_allows_one_look() -> None:
+    """A trigger that moved to another triggerer is built again with the same deadline."""
+    assert waited(RUNNING, deadline=EPOCH - 5).result.outcome is Outcome.TIMED_OUT
+    assert waited(DONE, deadline=EPOCH - 5).result.outcome is Outcome.REACHED
+
+
+def test_a_deadline_ends_an_outage_too() -> None:
+    fed = waited(error(503), ..., deadline=EPOCH + 150)
+    assert fed.result.outcome is Outcome.TIMED_OUT
+    assert fed.result.job is None
+
+
+def test_a_deadline_can_end_the_request() -> None:
+    ending = body(V1, "PROCESSING", "CANCEL")
+    fed = waited(RUNNING, RUNNING, done(), ending, body(V1, "CANCELED", "CANCEL"), deadline=EPOCH, end_at_deadline=True)
+    assert fed.calls[2].endswith("/cancel")
+    assert (fed.result.outcome, str(fed.result.job.status)) == (Outcome.TIMED_OUT, "CANCELED")
+
+
+def test_a_request_that_got_there_while_it_was_being_ended_has_got_there() -> None:
+    fed = waited(RUNNING, DONE, deadline=EPOCH, end_at_deadline=True)
+    assert (fed.result.outcome, len(fed.calls)) == (Outcome.REACHED, 2)
+
+
+def test_a_request_that_cannot_be_ended_at_the_deadline_is_said_to_run_on() -> None:
+    fed = waited(RUNNING, error(403), deadline=EPOCH, end_at_deadline=True)
+    assert (fed.result.outcome, str(fed.result.job.status)) == (Outcome.TIMED_OUT, "PROCESSING")
+    assert "could not be ended" in fed.warnings[-1]
+
+
+# Budget
+
+
+def test_a_job_that_passes_its_budget_ends_the_wait() -> None:
+    costs = [body(V2, "PROCESSING", "START", costPU=cost) for cost in (10.0, 100.0, 100.1)]
+    fed = waited(*costs, api=V2, max_cost=100)
+    assert fed.result.outcome is Outcome.OVER_BUDGET
+    assert fed.result.job.cost == 100.1
+
+
+def test_a_job_that_is_done_is_not_stopped_for_its_cost() -> None:
+    fed = waited(body(V2, "DONE", "START", costPU=500.0), api=V2, max_cost=100)
+    assert fed.result.outcome is Outcome.REACHED
+
+
+def test_v1_says_no_cost_so_none_is_watched() -> None:
+    assert waited(RUNNING, DONE, max_cost=1).result.outcome is Outcome.REACHED
+
+
+# Tiles of v1
+
+
+def tiles(*names: str, token: str | None = None, status: str = "PROCESSED") -> Reply:
+    return page([{"id": n, "name": name, "status": status} for n, name in enumerate(names)], token)
+
+
+def for_tiles(goal: TileGoal, *script: Any, api: Generation = V1, read_tiles: Any = None, **plan: Any) -> Fed:
+    return feed(wait_for_tiles(api, ID, goal, WaitPlan(**{"poll_interval": 60, **plan}), read_tiles), script)
+
+
+def queries(fed: Fed) -> list[dict[str, str]]:
+    return [call.params() for call in fed.sent if call.path.endswith("/tiles")]
+
+
+def test_tiles_are_counted_in_the_status_that_is_waited_for() -> None:
+    fed = for_tiles(TileGoal(share=0.5), RUNNING, tiles("a", "b"), RUNNING, tiles("a", "b", "c", "d", "e"))
+    assert fed.result.outcome is Outcome.REACHED
+    assert (fed.result.matching, fed.result.total) == (5, 9)
+    assert queries(fed) == [{"status": "PROCESSED"}] * 2
+
+
+def test_no_more_pages_are_read_than_answer_the_question() -> None:
+    fed = for_tiles(TileGoal(count=3), RUNNING, tiles("a", "b", token="2"), tiles("c", "d", token="4"))
+    assert fed.result.outcome is Outcome.REACHED
+    assert queries(fed) == [{"status": "PROCESSED"}, {"status": "PROCESSED", "viewtoken": "2"}]
+
+
+def test_before_analysis_no_tiles_are_asked_for() -> None:
+    fed = for_tiles(TileGoal(), body(V1, "ANALYSING", "START"), RUNNING, page(range(0)), RUNNING, tiles(*"abcdefghi"))
+    assert fed.result.outcome is Outcome.REACHED
+    assert len(queries(fed)) == 2
+
+
+def test_the_number_of_tiles_may_change_at_analysis() -> None:
+    fewer = body(V1, "PROCESSING", "START", tileCount=2)
+    fed = for_tiles(TileGoal(), fewer, tiles("a"), RUNNING, tiles("a", "b"), DONE, tiles(*"abcdefghi"))
+    assert (fed.result.outcome, fed.result.total) == (Outcome.REACHED, 9)
+
+
+def test_one_tile_by_its_name_on_whatever_page() -> None:
+    fed = for_tiles(TileGoal(tile="c"), RUNNING, tiles("a", "b", token="2"), tiles("c"))
+    assert fed.result.outcome is Outcome.REACHED
+    fed = for_tiles(TileGoal(tile="c"), RUNNING, tiles("a"), RUNNING, tiles("c", status="PENDING"), RUNNING, tiles("c"))
+    assert fed.result.outcome is Outcome.REACHED
+    fed = for_tiles(TileGoal(tile="c"), DONE, tiles("c", status="FAILED"))
+    assert fed.result.outcome is Outcome.UNREACHABLE
+
+
+def test_one_tile_by_its_id_is_one_call() -> None:
+    fed = for_tiles(TileGoal(tile="38963"), RUNNING, error(404), RUNNING, ok({"id": 38963, "status": "PROCESSED"}))
+    assert fed.result.outcome is Outcome.REACHED
+    assert fed.calls[-1] == f"GET /api/v1/batch/process/{ID}/tiles/38963"
+
+
+def test_tiles_that_never_come() -> None:
+    assert for_tiles(TileGoal(), DONE, tiles("a")).result.outcome is Outcome.UNREACHABLE
+    assert for_tiles(TileGoal(), PARTIAL, tiles("a")).result.outcome is Outcome.PARTIAL
+    idle = [IDLE, tiles()] * 14
+    assert for_tiles(TileGoal(), *idle[:26]).result.outcome is Outcome.NOT_STARTED
+
+
+def test_a_page_of_tiles_that_cannot_be_read_is_an_unknown_state() -> None:
+    fed = for_tiles(TileGoal(), RUNNING, error(503), error(503), RUNNING, tiles(*"abcdefghi"))
+    assert fed.result.outcome is Outcome.REACHED
+
+
+def test_the_log_says_how_many_tiles_are_as_wanted() -> None:
+    fed = for_tiles(TileGoal(), RUNNING, tiles("a", "b", "c"), DONE, tiles(*"abcdefghi"))
+    assert "3 of 9 tiles PROCESSED (33%)" in fed.notes[0]
+    assert "9 of 9 tiles PROCESSED (100%)" in fed.notes[1]
+
+
+# Tiles of v2, from the bucket
+
+
+class Bucket:
+    """What the files of a v2 job say, reading after reading."""
+
+    def __init__(self, *readings: Any) -> None:
+        self.readings = list(readings)
+        self.asked: list[str | None] = []
+
+    def __call__(self, job: Snapshot, tile: str | None) -> tuple[dict[str, int], str | None]:
+        self.asked.append(tile)
+        reading = self.readings.pop(0)
+        if isinstance(reading, BaseException):
+            raise reading
+        return reading  # type: ignore[no-any-return]
+
+
+BUSY = body(V2, "PROCESSING", "START")
+
+
+def test_tiles_of_v2_are_read_from_the_bucket() -> None:
+    bucket = Bucket(({"PROCESSED": 1, "PENDING": 3}, None), ({"PROCESSED": 3, "FAILED": 1}, None))
+    fed = for_tiles(TileGoal(count=3), body(V2, "ANALYSING", "START"), BUSY, BUSY, api=V2, read_tiles=bucket)
+    assert (fed.result.outcome, fed.result.matching, fed.result.total) == (Outcome.REACHED, 3, 4)
+    assert len(bucket.asked) == 2
+
+
+def test_one_tile_of_v2() -> None:
+    bucket = Bucket(({}, None), ({"PENDING": 1}, "PENDING"), ({"PROCESSED": 1}, "PROCESSED"))
+    fed = for_tiles(TileGoal(tile="field 7"), BUSY, BUSY, BUSY, api=V2, read_tiles=bucket)
+    assert fed.result.outcome is Outcome.REACHED
+    assert bucket.asked == ["field 7"] * 3
+
+
+def test_a_bucket_that_cannot_be_read_is_an_unknown_state() -> None:
+    bucket = Bucket(errors.ResultsError("not whole (yet)"), ({"PROCESSED": 4}, None))
+    fed = for_tiles(TileGoal(), BUSY, BUSY, api=V2, read_tiles=bucket)
+    assert fed.result.outcome is Outcome.REACHED
+    assert "not whole" in fed.warnings[0]
+    bucket = Bucket(*[errors.ResultsError("no such bucket")] * 99)
+    fed = for_tiles(TileGoal(), BUSY, ..., api=V2, read_tiles=bucket, max_unknown_time=600)
+    assert fed.result.outcome is Outcome.UNKNOWN
+
+
+# Other looks
+
+
+def test_a_monitor_counts_tiles_once_it_is_started() -> None:
+    fed = feed(
+        waiting.monitor(V1, ID, "DONE", PLAN),
+        [body(V1, "ANALYSING", "ANALYSE"), RUNNING, tiles("a", "b"), tiles("c"), DONE, tiles(*"abcdefgh"), tiles("i")],
+    )
+    assert "2 of 9 tiles done (22%), 1 failed" in fed.notes[1]
+    assert fed.result == Waited(Outcome.REACHED, fed.result.job, counts={"PROCESSED": 8, "FAILED": 1, "PENDING": 0})
+
+
+def test_since_when_nobody_has_acted() -> None:
+    call: Call[Any] = V1.get(ID)
+    from airflow_sentinelhub.api.snapshot import snapshot
+
+    job = snapshot(call.parse(feeding.v1("ANALYSIS_DONE", "ANALYSE")))
+    assert job.acted is not None
+    assert waiting.rests_since(job) == job.acted.timestamp()
+    assert waiting.rests_since(snapshot(call.parse(feeding.v1(created=None, userActionUpdated=None)))) == 0
