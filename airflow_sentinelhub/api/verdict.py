@@ -139,7 +139,7 @@ def judge_tiles(job: Snapshot, goal: TileGoal, matching: int, total: int | None,
             return Outcome.REACHED
         if tile is not None and BatchTileStatus(tile).is_final and job.status.is_final:
             return Outcome.UNREACHABLE
-    elif total is not None and matching >= goal.needed(total) and (total > 0 or job.status.is_final):
+    elif total is not None and matching >= goal.needed(total) and (total > 0 or job.status.is_successful):
         return Outcome.REACHED
     ended = judge(job, "DONE")
     if job.status.is_final:
