@@ -57,6 +57,7 @@ __all__ = [
     "airflow_urls",
     "approval",
     "conf",
+    "first_rescheduled",
     "get_async_connection",
     "mask_secret",
     "state_in_triggerer",
@@ -106,6 +107,18 @@ async def get_async_connection(conn_id: str) -> Any:
     from airflow.providers.common.compat.connection import get_async_connection as get
 
     return await get(conn_id)
+
+
+def first_rescheduled(context: Any, retries: int) -> Any:
+    """When a rescheduled sensor first ran in this try, None at its first look."""
+    ti = context["ti"]
+    if AIRFLOW_V_3_0_PLUS:
+        return ti.get_first_reschedule_date(context)
+    from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found]
+
+    tries = (ti.max_tries or 0) - retries + 1
+    where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
+    return _orig_start_date(**where, try_number=tries)
 
 
 class TaskState(NamedTuple):

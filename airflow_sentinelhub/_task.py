@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import AirflowFailException, airflow_urls, conf
-from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub.exceptions import DeadlineError, SentinelHubError
 from airflow_sentinelhub.links import push_link
 
 if TYPE_CHECKING:
@@ -95,6 +95,21 @@ class SentinelHubTask:
     def api(self) -> Generation:
         """The generation this task talks to: its own `batch_api`, else the connection's."""
         return self.hook.generation(self.batch_api)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """As Airflow's, but a wait that Airflow or the trigger has broken off is said in our words."""
+        if next_method != "__fail__":
+            return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
+        with airflow_errors():
+            why = str((next_kwargs or {}).get("error") or "Trigger failure")
+            kind = DeadlineError if "timeout" in why.lower() else SentinelHubError
+            about = getattr(self, "request_id", None) or context["ti"].xcom_pull(
+                task_ids=context["ti"].task_id, key=REQUEST_ID_KEY
+            )
+            raise kind(
+                f"Airflow broke off the wait for batch request {about} ({why}). The request was left alone: if it was "
+                "started, it runs on and bills. A retry of this task attaches to it again."
+            )
 
     def announce(self, context: Any, request_id: str) -> None:
         """Push the request's id and address as soon as they are known, whatever becomes of the task."""

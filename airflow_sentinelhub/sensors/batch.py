@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_sentinelhub._compat import AirflowSensorTimeout, AirflowSkipException, BaseSensorOperator
+from airflow_sentinelhub._compat import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    first_rescheduled,
+)
 from airflow_sentinelhub._task import (
     SentinelHubTask,
     airflow_errors,
@@ -17,6 +23,7 @@ from airflow_sentinelhub._task import (
 )
 from airflow_sentinelhub.exceptions import (
     DeadlineError,
+    InvalidInputError,
     JobError,
     NotFoundError,
     SentinelHubError,
@@ -67,10 +74,14 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self._unreadable_since: float | None = None
+        self._last: Waited | None = None
         self._said = ""
 
     def _wanted(self) -> str:
-        """What is waited for, in words."""
+        """What is waited for, in words.
+
+        :raises InvalidInputError: nothing can be waited for that way.
+        """
         return ""
 
     def _look(self, request_id: str) -> Flow[Waited]:
@@ -84,9 +95,10 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         with airflow_errors(), self._soft():
             request_id = checked_id(self.request_id)
+            self._wanted()
             self.announce(context, request_id)
             if not self.deferrable:
-                return super().execute(context)
+                return self._in_worker(context, request_id)
             if self.poke(context):
                 return None
             deadline = deadline_from(context, self.timeout, self.execution_timeout, deferring=True)
@@ -100,6 +112,32 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
                 wait_for_start=self.wait_for_start,
             )
             self.defer(trigger=trigger, method_name="execute_complete", timeout=backstop(deadline))
+
+    def _in_worker(self, context: Context, request_id: str) -> Any:
+        """Airflow's own loop around `poke`. How it ends is said in our words: whether the request runs on and bills."""
+        from airflow_sentinelhub.api.endings import conclude
+        from airflow_sentinelhub.api.verdict import Outcome
+        from airflow_sentinelhub.api.waiting import Waited
+
+        try:
+            return super().execute(context)
+        except (AirflowSensorTimeout, AirflowSkipException) as err:
+            if isinstance(err.__cause__, SentinelHubError):
+                raise err.__cause__ from None
+            if err.__cause__ is not None:
+                raise
+            last = self._last or Waited(Outcome.WAITING)
+            return conclude(replace(last, outcome=Outcome.TIMED_OUT), request_id, self._wanted())
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """As Airflow's, which has nothing but "soft_fail is set" to say about a skip."""
+        try:
+            with airflow_errors(), self._soft():
+                return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSkipException as skip:
+            if isinstance(skip.__cause__, AirflowSkipException):
+                raise skip.__cause__ from None
+            raise
 
     def execute_complete(self, context: Context, event: Any = None) -> None:
         """Called when the trigger has fired."""
@@ -128,17 +166,18 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
                 waited = self._first_or_next_look(request_id)
                 break
             except SentinelHubError as err:
-                if not self._said and (isinstance(err, NotFoundError) or not isinstance(err, PASSING)):
+                never_read = not self._has_been_read(context)
+                if never_read and (isinstance(err, NotFoundError) or not isinstance(err, PASSING)):
                     raise
                 self._unreadable_since = since = self._unreadable_since or time.time()
                 if time.time() - since >= self.max_unknown_time:
                     conclude(Waited(Outcome.UNKNOWN, None, str(err)), request_id, self._wanted())
                 self.log.warning("The state of batch request %s cannot be read: %s Trying again.", request_id, err)
-            if self.mode != "reschedule":
+            if self.deferrable or self.mode != "reschedule":
                 return False
             # A rescheduled sensor is a new process at each look and would forget since when: it stays for the outage.
             self.hook.run(pause(float(self.poke_interval)))
-        self._unreadable_since = None
+        self._unreadable_since, self._last = None, waited
         if (line := line_of(waited)) != self._said:
             self.log.info("%s", line)
             self._said = line
@@ -158,10 +197,16 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         try:
             return self.hook.run(self._look(request_id))
         except NotFoundError:
-            if self._said:
+            if self._last is not None:
                 raise
             self.hook.run(read_patiently(self.api, request_id))
             return self.hook.run(self._look(request_id))
+
+    def _has_been_read(self, context: Any) -> bool:
+        """Whether a look of this try has succeeded: then a refusal is an accident, to be waited out."""
+        if self._last is not None:
+            return True
+        return self.mode == "reschedule" and first_rescheduled(context, self.retries or 0) is not None
 
     def _soft(self) -> Any:
         return soft(self.soft_fail, getattr(self, "never_fail", False))
@@ -223,6 +268,11 @@ class SentinelHubBatchSensor(_BatchSensor):
         self.target_status = target_status
 
     def _wanted(self) -> str:
+        from airflow_sentinelhub.api.statuses import BatchRequestStatus
+
+        known = [str(status) for status in BatchRequestStatus.__members__.values()]
+        if self.target_status not in known:
+            raise InvalidInputError(f"target_status is {self.target_status!r}; it must be one of {', '.join(known)}.")
         return str(self.target_status)
 
     def _look(self, request_id: str) -> Flow[Waited]:
@@ -282,13 +332,17 @@ class SentinelHubBatchTileSensor(_BatchSensor):
     def _goal(self) -> dict[str, Any]:
         return {
             "tile": None if self.tile is None else str(self.tile),
-            "count": None if self.count is None else int(self.count),
-            "share": None if self.share is None else float(self.share),
+            "count": _number("count", self.count, int),
+            "share": _number("share", self.share, float),
         }
 
     def _wanted(self) -> str:
+        from airflow_sentinelhub.api.statuses import BatchTileStatus
         from airflow_sentinelhub.api.verdict import TileGoal
 
+        known = [str(status) for status in BatchTileStatus.__members__.values()]
+        if self.tile_status not in known:
+            raise InvalidInputError(f"tile_status is {self.tile_status!r}; it must be one of {', '.join(known)}.")
         return str(TileGoal(self.tile_status, **self._goal()))
 
     def _look(self, request_id: str) -> Flow[Waited]:
@@ -305,3 +359,13 @@ class SentinelHubBatchTileSensor(_BatchSensor):
 
         goal = {**self._goal(), "tile_status": self.tile_status, "aws_conn_id": self.aws_conn_id}
         return SentinelHubBatchTileTrigger(**goal, **common)
+
+
+def _number(name: str, given: Any, kind: type[int] | type[float]) -> Any:
+    """A number, which a template has rendered to text; None for nothing."""
+    if given in (None, "", "None"):
+        return None
+    try:
+        return kind(given)
+    except (TypeError, ValueError):
+        raise InvalidInputError(f"{name} is a number, not {given!r}.") from None
