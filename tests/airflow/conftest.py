@@ -31,6 +31,14 @@ except ImportError:  # 2.11, 3.0
     from airflow.exceptions import AirflowRescheduleException, TaskDeferred
     from airflow.utils.module_loading import import_string
 
+try:
+    from airflow.sdk._shared.secrets_masker import _secrets_masker
+except ImportError:  # 3.0, then 2.11
+    try:
+        from airflow.sdk.execution_time.secrets_masker import _secrets_masker
+    except ImportError:
+        from airflow.utils.log.secrets_masker import _secrets_masker
+
 NDVI = """//VERSION=3
 function setup() {
   return {input: [{bands: ["B04", "B08"]}], output: {bands: 1, sampleType: "FLOAT32"}};
@@ -154,6 +162,9 @@ def clock(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(sync.SyncDriver, "_perform", perform)
     monkeypatch.setattr(aio.AsyncDriver, "_perform", perform_in_loop)
     process._tokens.clear()  # those of the service before it was reset
+    masker = _secrets_masker()
+    masker.patterns.clear()  # it gets slower with every secret, and each test brings new tokens
+    masker.replacer = None
     return clock
 
 
@@ -229,6 +240,7 @@ class Bench:
         Triggers are built again from their serialised arguments, and events travel as JSON.
         """
         context = context or self.context()
+        self._orig_start_date(context["ti"])
         method: str | None = None
         kwargs: dict[str, Any] = {}
         self.legs.clear()
@@ -246,7 +258,6 @@ class Bench:
             except AirflowRescheduleException as again:
                 ti = context["ti"]
                 ti.first_reschedule = ti.first_reschedule or self.clock.utcnow()
-                self._orig_start_date(ti.first_reschedule)
                 self.clock.sleep((again.reschedule_date - self.clock.utcnow()).total_seconds())
 
     def fire(self, trigger: Any) -> Any:
@@ -263,10 +274,10 @@ class Bench:
         self.events.append(event)
         return json.loads(json.dumps(event))
 
-    def _orig_start_date(self, moment: datetime) -> None:
+    def _orig_start_date(self, ti: TI) -> None:
         base = sys.modules[BaseSensorOperator.__module__]
         if hasattr(base, "_orig_start_date"):  # 2.11 asks the database
-            self._monkeypatch.setattr(base, "_orig_start_date", lambda **_: moment)
+            self._monkeypatch.setattr(base, "_orig_start_date", lambda **_: ti.first_reschedule)
 
     # The service
 
@@ -312,14 +323,31 @@ class Bench:
         self.clock.sleep(3600)
         return request_id
 
-    def body(self, request_id: str) -> dict[str, Any]:
-        """The request as it was sent, from what the service answers."""
+    def shown(self, request_id: str) -> dict[str, Any]:
+        """The service's answer to who asks for the request."""
         from airflow_sentinelhub.api.call import Call, exchange
         from airflow_sentinelhub.api.generations import generation
 
         path = generation(self.api).get(request_id).path
-        shown: dict[str, Any] = self.hook.run(exchange(Call("GET", path, lambda body: body)))
+        body: dict[str, Any] = self.hook.run(exchange(Call("GET", path, lambda body: body)))
+        return body
+
+    def body(self, request_id: str) -> dict[str, Any]:
+        """The request as it was sent."""
+        shown = self.shown(request_id)
         return shown if self.api == "v1" else shown["request"]
+
+    def tile_statuses(self, request_id: str) -> dict[str, str]:
+        """Name -> status of all tiles."""
+        if self.api == "v1":
+            tiles = list(self.hook.batch.iter_tiles(request_id))
+        else:
+            with self.hook.results(request_id, None) as results:
+                tiles = list(results.tiles(None))
+        return {tile["name"]: str(tile["status"]) for tile in tiles}
+
+    def tile_names(self, request_id: str) -> list[str]:
+        return list(self.tile_statuses(request_id))
 
     def state(self, request_id: str) -> dict[str, Any]:
         """What the simulator knows about the request."""
@@ -335,6 +363,10 @@ class Bench:
     def calls(self, method: str, path: str) -> list[dict[str, Any]]:
         """Calls whose path ends so."""
         return [call for call in self.sim.journal() if call["method"] == method and call["path"].endswith(path)]
+
+    def faults_left(self) -> list[dict[str, Any]]:
+        """Faults that have been ordered and not met, or not as often."""
+        return [fault for fault in self.sim._control("GET", "/faults")["faults"] if fault["times"] != 0]
 
     def mark(self) -> int:
         """Where the journal is now."""
