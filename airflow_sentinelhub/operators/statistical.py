@@ -56,8 +56,8 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         `wait`: it waits in this worker while it is refused, an hour at the most. What a person has stopped stays so.
 
     For `evalscript`, `description`, `aws_conn_id` (which must read the GeoPackage and write the results),
-    `iam_role_arn`, `payload_extra` and `sentinelhub_conn_id` see `JobOperator`; for `deferrable`, the intervals and
-    times see `SentinelHubBatchOperator`.
+    `iam_role_arn`, `payload_extra` and `sentinelhub_conn_id` see `JobOperator`; for `request_id`, `deferrable`, the
+    intervals and times see `SentinelHubBatchOperator`.
     """
 
     template_fields: Sequence[str] = (
@@ -72,6 +72,7 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         "iam_role_arn",
         "payload_extra",
         "sentinelhub_conn_id",
+        "request_id",
         "max_processing_units",
         "on_over_budget",
         "max_failed_features",

@@ -89,3 +89,18 @@ def test_from_parcels_to_numbers(home: Path, fast: Simulator, deferrable: bool) 
     (request,) = fast.requests()
     assert (request["generation"], request["status"], request["billed_starts"]) == ("statistical", "DONE", 1)
     assert "field-07 (EXECUTION_ERROR)" in ran.stdout + ran.stderr
+
+
+def test_parsing_it_loads_nothing_heavy() -> None:
+    heavy = ("dataclasses_json", "requests_oauthlib", "boto3", "numpy", "airflow_sentinelhub.transport.sync")
+    code = f"""
+import sys
+sys.path.insert(0, "example_dags")
+import airflow.providers.common.compat.sdk
+before = set(sys.modules)
+import sentinelhub_statistics_fields, airflow_sentinelhub.sensors.statistical
+print([name for name in {heavy!r} if name in sys.modules and name not in before])
+"""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"
