@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from airflow_sentinelhub.simulator import Simulator
+from tests.statistical.fields import body, put_fields
 
 Json = dict[str, Any]
 NDVI = """//VERSION=3
@@ -42,7 +43,7 @@ def of_the_simulator() -> list[tuple[tuple[str, str], Json]]:
         form |= {"client_id": simulator.client_id, "client_secret": simulator.client_secret}
         token = http.post(simulator.token_url, data=form).json()["access_token"]
         http.headers["Authorization"] = f"Bearer {token}"
-        return [*_v1(simulator, http), *_collection(http), *_v2(simulator, http)]
+        return [*_v1(simulator, http), *_collection(http), *_v2(simulator, http), *_statistical(simulator, http)]
 
 
 def _states(
@@ -60,14 +61,14 @@ def _states(
 
 def _v1(simulator: Simulator, http: httpx.Client) -> list[tuple[tuple[str, str], Json]]:
     base = "/api/v1/batch/process"
-    body = {
+    job = {
         "processRequest": PROCESS,
         "tilingGrid": {"id": 1, "resolution": 10, "bufferX": 2},
         "output": {"defaultTilePath": "s3://maps/ndvi", "overwrite": True},
         "description": "max NDVI",
     }
     simulator.fault("fail_tiles", share=0.2)
-    path = f"{base}/{_json(http.post(base, json=body))['id']}"
+    path = f"{base}/{_json(http.post(base, json=job))['id']}"
     acts = [("analyse", 1.0), ("", 10), ("", 60), ("start", 1.0), ("", 30), ("", 3600), ("restartpartial", 20)]
     found = _states("BatchRequest", simulator, http, path, [*acts, ("", 3601)])
     assert [reply["status"] for _, reply in found] == [
@@ -77,8 +78,8 @@ def _v1(simulator: Simulator, http: httpx.Client) -> list[tuple[tuple[str, str],
     ring = [[8.9, 41.9], [9.2, 41.9], [9.2, 42.2], [8.9, 41.9]]
     bounds = {"geometry": {"type": "Polygon", "coordinates": [ring]}}
     shaped = {"properties": PROCESS["input"]["bounds"]["properties"], **bounds}
-    body["processRequest"] = {**PROCESS, "input": {**PROCESS["input"], "bounds": shaped}}
-    found.append((("BatchRequest", "simulator: by geometry"), _json(http.post(base, json=body))))
+    job["processRequest"] = {**PROCESS, "input": {**PROCESS["input"], "bounds": shaped}}
+    found.append((("BatchRequest", "simulator: by geometry"), _json(http.post(base, json=job))))
     return found
 
 
@@ -90,12 +91,12 @@ def _collection(http: httpx.Client) -> list[tuple[tuple[str, str], Json]]:
 def _v2(simulator: Simulator, http: httpx.Client) -> list[tuple[tuple[str, str], Json]]:
     base = "/batch/v2/process"
     access = {"url": "s3://maps/ndvi", "accessKey": "AKIA", "secretAccessKey": "hush"}
-    body = {
+    job = {
         "processRequest": PROCESS,
         "input": {"type": "tiling-grid", "id": 1, "resolution": 10},
         "output": {"type": "raster", "delivery": {"s3": access}, "overwrite": True},
     }
-    path = f"{base}/{_json(http.post(base, json=body))['id']}"
+    path = f"{base}/{_json(http.post(base, json=job))['id']}"
     acts = [("analyse", 1.0), ("", 10), ("", 60), ("start", 1.0), ("", 30), ("stop", 30), ("", 2000), ("start", 3600)]
     found = _states("BatchProcessRequest", simulator, http, path, acts)
     assert [reply["status"] for _, reply in found] == [
@@ -105,7 +106,18 @@ def _v2(simulator: Simulator, http: httpx.Client) -> list[tuple[tuple[str, str],
     return found
 
 
+def _statistical(simulator: Simulator, http: httpx.Client) -> list[tuple[tuple[str, str], Json]]:
+    base = "/statistics/batch/v1"
+    put_fields(simulator.bucket_dir)
+    path = f"{base}/{_json(http.post(base, json=body()))['id']}"
+    acts = [("analyse", 1.0), ("", 100), ("", 60), ("start", 1.0), ("", 150), ("stop", 30), ("", 4000), ("start", 3600)]
+    found = _states("BatchStatisticalRequest", simulator, http, path, acts)
+    seen = {reply["status"] for _, reply in found}
+    assert seen == {"CREATED", "ANALYSING", "ANALYSIS_DONE", "PROCESSING", "STOPPED", "DONE"}, seen
+    return found
+
+
 def _json(reply: httpx.Response) -> Json:
     assert reply.status_code in (200, 201), reply.text
-    body: Json = reply.json()
-    return body
+    found: Json = reply.json()
+    return found
