@@ -133,12 +133,18 @@ def test_the_time_allowed_is_over(stage: Stage, record: Record, limit: str, keep
     for cells in together(CELLS):
         runs = stage.begin(cells, f"{limit}_keep" if keep else limit)
         stage.reach("processing", runs)
-        stage.until_all("the task fails", runs, lambda run: stage.state(run) == "failed", ended=True)
         if keep:
+            until_failed(stage, runs)
             kept(stage, runs, record, f"{name} over, `cancel_on_timeout=False`")
             continue
         stage.until_all("the job is ended", runs, lambda run: ended(stage, run), ended=True)
+        # A wait that ends its job stays until that has taken effect.
         settled(stage, runs, record, f"{name} over")
+        until_failed(stage, runs)
+
+
+def until_failed(stage: Stage, runs: Sequence[Run]) -> None:
+    stage.until_all("the task fails", runs, lambda run: stage.state(run) == "failed", ended=True)
 
 
 def after_all_that(stage: Stage, runs: Sequence[Run], record: Record, row: str) -> None:
