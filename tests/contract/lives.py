@@ -12,6 +12,7 @@ from datetime import date, datetime, timezone
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -27,6 +28,7 @@ from airflow_sentinelhub.api.statistical_jobs import aggregation
 from airflow_sentinelhub.exceptions import ApiError, SentinelHubError
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 from airflow_sentinelhub.operators import batch as operators
+from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
 from airflow_sentinelhub.simulator import Simulator
 from tests.contract.checker import Exchange
 from tests.contract.recorder import recorded
@@ -62,8 +64,8 @@ def process(area: Any = None, **more: Any) -> dict[str, Any]:
 @contextmanager
 def connections(simulator: Simulator) -> Iterator[None]:
     """Airflow connections to the simulator: v1, v2 and v2 by the paths of 2026; and one to a bucket."""
-    v1 = simulator.airflow_connection_uri + "&batch_api=v1"
-    v2 = simulator.airflow_connection_uri + "&batch_api=v2"
+    where = f"{simulator.airflow_connection_uri}&bucket_mount={quote(str(simulator.bucket_dir), safe='')}"
+    v1, v2 = f"{where}&batch_api=v1", f"{where}&batch_api=v2"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_CONTRACT_V1", v1)
         patch.setenv("AIRFLOW_CONN_CONTRACT_V2", v2)
@@ -435,6 +437,28 @@ def by_operators(simulator: Simulator, conn_id: str) -> None:
         run("RestartBatch", request_id=partial, wait_for_completion=True, **waiting)
 
 
+def statistical_by_operator(simulator: Simulator) -> None:
+    put_fields(simulator.bucket_dir)
+    instance = _TaskInstance(
+        dag_id="dag", run_id="run", task_id="fields", map_index=-1, max_tries=0, try_number=1, pushed={}
+    )
+    operator = SentinelHubBatchStatisticalOperator(
+        task_id="fields",
+        sentinelhub_conn_id=CONNECTIONS["v2"],
+        aws_conn_id=CONNECTIONS["aws"],
+        geopackage=GEOPACKAGE,
+        data=DATA,
+        aggregation=aggregation(("2024-06-01", "2024-06-30"), "P10D", resolution=10),
+        evalscript=FIELDS,
+        output=OUTPUT,
+        poll_interval=0.05,
+        analysis_poll_interval=0.05,
+        deferrable=False,
+    )
+    with running(simulator):
+        assert operator.execute({"ti": instance, "task_instance": instance})["status"] == "DONE"
+
+
 LIVES: dict[str, Callable[[Simulator], None]] = {
     "v1 requests": v1_requests,
     "v1 life": v1_life,
@@ -446,6 +470,7 @@ LIVES: dict[str, Callable[[Simulator], None]] = {
     "v2 life, new paths": lambda simulator: v2_life(simulator, CONNECTIONS["v2 new"]),
     "statistical": lambda simulator: statistical(simulator, CONNECTIONS["v2"]),
     "statistical, new paths": lambda simulator: statistical(simulator, CONNECTIONS["v2 new"]),
+    "statistical by the operator": statistical_by_operator,
     "errors": errors,
     "nonsense": nonsense,
     "in the event loop": in_the_event_loop,
