@@ -45,7 +45,7 @@ _shared: _Loops = WeakKeyDictionary()
 
 async def _shared_of(settings: Settings) -> _Shared:
     global _tls
-    if settings.base_url.startswith("https") and _tls is None:
+    if _tls is None and any(url.startswith("https") for url in (settings.base_url, settings.token_url)):
         made = await asyncio.to_thread(httpx.create_ssl_context)
         _tls = _tls or made
     mine = _shared.setdefault(asyncio.get_running_loop(), {})
@@ -122,7 +122,7 @@ class AsyncDriver:
     async def _request(self, shared: _Shared, method: str, url: str, **how: Any) -> Reply | Lost:
         async with shared.gate:
             try:
-                got = await shared.client.request(method, url, **how)
+                got = await shared.client.request(method, url, timeout=self._settings.timeout, **how)
             except httpx.ConnectTimeout:
                 return Lost(f"no connection to {self._settings.base_url} in time", ambiguous=False)
             except httpx.TimeoutException:

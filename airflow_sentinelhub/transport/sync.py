@@ -118,6 +118,8 @@ class SyncDriver:
                 refused = _never_sent(err)
                 why = f"{url.split('?')[0]} cannot be reached" if refused else "the connection was cut"
                 return Lost(why, ambiguous=not refused)
+            except requests.exceptions.ChunkedEncodingError:
+                return Lost("the connection was cut", ambiguous=True)
             except requests.exceptions.RequestException as err:
                 return Lost(f"the exchange broke off ({type(err).__name__})", ambiguous=True)
         headers = {name.lower(): value for name, value in got.headers.items()}
