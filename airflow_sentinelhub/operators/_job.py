@@ -243,10 +243,17 @@ def _looks_like_json(value: Any) -> bool:
 
 
 def _since(context: Any) -> Any:
-    """No request of this task is older than this: a day before the run began to be."""
+    """No request of this task is older than this: a day before the run began to be. None if that cannot be told.
+
+    A clear sets the run's own times anew. Airflow 3 keeps `run_after` through it; 2.11 has nothing that lasts, so after
+    a clear the search is bounded by its number of pages alone.
+    """
     from datetime import datetime, timedelta
 
     run = context.get("dag_run")
-    times: list[Any] = [getattr(run, name, None) for name in ("queued_at", "start_date", "run_after")]
+    lasting = getattr(run, "run_after", None)
+    if not isinstance(lasting, datetime) and getattr(run, "clear_number", 0):
+        return None
+    times: list[Any] = [lasting, *(getattr(run, name, None) for name in ("queued_at", "start_date"))]
     known = [time for time in times if isinstance(time, datetime)]
     return min(known) - timedelta(days=1) if known else None
