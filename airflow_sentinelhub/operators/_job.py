@@ -252,7 +252,8 @@ def _since(context: Any) -> Any:
 
     run = context.get("dag_run")
     lasting = getattr(run, "run_after", None)
-    if not isinstance(lasting, datetime) and getattr(run, "clear_number", 0):
+    cleared: Any = getattr(run, "clear_number", None)
+    if cleared and not isinstance(lasting, datetime):
         return None
     times: list[Any] = [lasting, *(getattr(run, name, None) for name in ("queued_at", "start_date"))]
     known = [time for time in times if isinstance(time, datetime)]
