@@ -156,6 +156,10 @@ class Stage:
     def billed(self, run: Run) -> int:
         return self.effects(run).count("billed_start")
 
+    def asked_to_end(self, run: Run) -> bool:
+        """Whether somebody has cancelled or stopped a request of this run, and the service has taken it."""
+        return bool({"cancelled", "stopped"} & set(self.effects(run)))
+
     def now(self) -> int:
         """The number of the journal's last call."""
         journal = self.service.journal()
@@ -356,7 +360,7 @@ class Stage:
         return "\n".join(self.cluster.task_log(run.dag_id, run.run_id, TASK))
 
     def report(self) -> str:
-        return self.cluster.tails(15)
+        return self.cluster.tails(4)
 
 
 def _end(pid: int | None) -> bool:

@@ -11,7 +11,7 @@ from dev.cluster import VERSION
 from tests.chaos.big import BigCluster, missing, services
 from tests.chaos.conftest import Record, swept
 from tests.chaos.stage import CELLS, Service, Stage, a_stage
-from tests.chaos.test_cancels import after_all_that, ended, let_go, mark_failed, settled, standing_still
+from tests.chaos.test_cancels import after_all_that, let_go, mark_failed, settled, standing_still
 from tests.chaos.test_clears import clear, ended_well
 from tests.chaos.test_kills import kill_each, settle
 
@@ -56,7 +56,7 @@ def test_a_users_hand_ends_the_job(big: Stage, record: Record) -> None:
     big.reach("processing", runs)
     for run in runs:
         mark_failed(big, run)
-    big.until_all("the job is ended", runs, lambda run: ended(big, run), ended=True)
+    big.until_all("the job is ended", runs, lambda run: big.asked_to_end(run), ended=True)
     settled(big, runs, record, f"{BIG}task marked failed, while processing")
 
 
@@ -71,7 +71,7 @@ def test_cleared_while_it_runs_the_job_is_kept(big: Stage, record: Record) -> No
     ended_well(big, runs)
     for run in runs:
         assert big.billed(run) == 1, big.about(run)
-        assert not ended(big, run), big.about(run)
+        assert not big.asked_to_end(run), big.about(run)
         record(f"{BIG}cleared while processing", run.cell, "kept, 1 start")
 
 

@@ -13,8 +13,6 @@ from dev.cluster import VERSION
 from tests.chaos.conftest import Record
 from tests.chaos.stage import CELLS, TASK, Run, Stage, together
 
-ENDINGS = {"cancelled", "stopped"}
-
 
 def mark_failed(stage: Stage, run: Run) -> None:
     stage.cluster.mark(run.dag_id, run.run_id, TASK, "failed")
@@ -33,10 +31,6 @@ HANDS: dict[str, Callable[[Stage, Run], None]] = {
     "run marked failed": mark_run_failed,
     "task marked success": mark_success,
 }
-
-
-def ended(stage: Stage, run: Run) -> bool:
-    return bool(ENDINGS & set(stage.effects(run)))
 
 
 def settled(stage: Stage, runs: Sequence[Run], record: Record, row: str) -> None:
@@ -58,7 +52,7 @@ def kept(stage: Stage, runs: Sequence[Run], record: Record, row: str) -> None:
     for run in runs:
         record(row, run.cell, f"{stage.request(run)['status'].lower()}, said to run on")
     for run in runs:
-        assert not ended(stage, run), stage.about(run)
+        assert not stage.asked_to_end(run), stage.about(run)
         assert stage.request(run)["status"] == "PROCESSING", stage.about(run)
         assert stage.billed(run) == 1, stage.about(run)
 
@@ -88,7 +82,7 @@ def test_a_users_hand_ends_the_job(stage: Stage, record: Record, hand: str) -> N
         stage.reach("processing", runs)
         for run in runs:
             HANDS[hand](stage, run)
-        stage.until_all("the job is ended", runs, lambda run: ended(stage, run), ended=True)
+        stage.until_all("the job is ended", runs, lambda run: stage.asked_to_end(run), ended=True)
         settled(stage, runs, record, f"{hand}, while processing")
 
 
@@ -112,9 +106,9 @@ def test_a_stop_that_is_refused_comes_about_later(stage: Stage, record: Record) 
         for run in runs:
             mark_failed(stage, run)
         until_refused_twice(stage, runs, since)
-        assert not any(ended(stage, run) for run in runs)
+        assert not any(stage.asked_to_end(run) for run in runs)
         stage.service.clear_faults()
-        stage.until_all("the job is ended", runs, lambda run: ended(stage, run), ended=True)
+        stage.until_all("the job is ended", runs, lambda run: stage.asked_to_end(run), ended=True)
         settled(stage, runs, record, "task marked failed, the service refuses to end the job at first")
 
 
@@ -137,7 +131,7 @@ def test_the_time_allowed_is_over(stage: Stage, record: Record, limit: str, keep
             until_failed(stage, runs)
             kept(stage, runs, record, f"{name} over, `cancel_on_timeout=False`")
             continue
-        stage.until_all("the job is ended", runs, lambda run: ended(stage, run), ended=True)
+        stage.until_all("the job is ended", runs, lambda run: stage.asked_to_end(run), ended=True)
         # A wait that ends its job stays until that has taken effect.
         settled(stage, runs, record, f"{name} over")
         until_failed(stage, runs)
@@ -150,7 +144,7 @@ def until_failed(stage: Stage, runs: Sequence[Run]) -> None:
 def after_all_that(stage: Stage, runs: Sequence[Run], record: Record, row: str) -> None:
     """Nobody has asked for the end of any job, and they are waited for to their end."""
     for run in runs:
-        assert not ended(stage, run), stage.about(run)
+        assert not stage.asked_to_end(run), stage.about(run)
     stage.finish(runs)
     for run in runs:
         state, billed = stage.cluster.dag_run_state(run.dag_id, run.run_id), stage.billed(run)
@@ -159,7 +153,7 @@ def after_all_that(stage: Stage, runs: Sequence[Run], record: Record, row: str) 
     for run in runs:
         assert stage.cluster.dag_run_state(run.dag_id, run.run_id) == "success", stage.about(run)
         assert stage.billed(run) == 1, stage.about(run)
-        assert not ended(stage, run), stage.about(run)
+        assert not stage.asked_to_end(run), stage.about(run)
         assert stage.unattended(run) == []
 
 
