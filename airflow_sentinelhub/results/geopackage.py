@@ -1,8 +1,8 @@
 """The service's rules for a GeoPackage of features, checked before a request is sent, as far as the file can be read.
 
-From the vendor's documentation: tables by `gpkg_geometry_columns`, polygons in an EPSG CRS; `id` INTEGER; `identifier` TEXT, not
-null, unique across tables; `width` and `height` INTEGER up to 3500, or `resolution` REAL, in the file or as defaults of
-the request; at most 700,000 features.
+From the vendor's documentation: tables by `gpkg_geometry_columns`, polygons in an EPSG CRS; `id` INTEGER; `identifier`
+TEXT, not null, unique across tables; `width` and `height` INTEGER up to 3500, or `resolution` REAL, in the file or as
+defaults of the request; at most 700,000 features.
 """
 
 from __future__ import annotations
