@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from airflow_sentinelhub.simulator.remote import ControlPlane
-from dev.airflow_door import Rest, TaskInstance
+from dev.airflow_door import Database, Door, Rest, TaskInstance
 from dev.cluster import VERSION, Cluster
 from dev.processes import free_ports, running
 from dev.simulator import Simulator
@@ -28,7 +28,7 @@ Act = Callable[["Run"], object]
 TASK = "job"
 DAGS = Path(__file__).parent / "dags"
 ENDED = ("DONE", "PARTIAL", "FAILED", "CANCELED", "STOPPED")
-HOLD = 5.0
+HOLD = 12.0
 """Seconds for which a reply is held: long enough to kill somebody who waits for it."""
 
 # As recommended for tests that kill: what takes minutes to be noticed by default is noticed in seconds.
@@ -118,6 +118,9 @@ class Stage:
     def __init__(self, cluster: Cluster, service: Service) -> None:
         self.cluster = cluster
         self.service = service
+        # Looked at several times a second: the SQLite file answers in a thousandth of the time that the server takes.
+        file = cluster.home / "airflow.db"
+        self.eyes: Door = Database(file, cluster.python) if file.exists() else cluster.door
 
     # Runs
 
@@ -131,7 +134,7 @@ class Stage:
         return runs
 
     def task(self, run: Run) -> TaskInstance:
-        return self.cluster.task_instances(run.dag_id, run.run_id)[0]
+        return self.eyes.task_instances(run.dag_id, run.run_id)[0]
 
     def state(self, run: Run) -> str:
         return str(self.task(run).state)
@@ -290,29 +293,27 @@ class Stage:
 
     # Kills
 
-    def pid(self, run: Run) -> int | None:
-        """The process of the task's code, if there is one now."""
-        found = self.task(run)
-        return found.pid if found.state == "running" and found.pid in running() else None
-
-    def kill_task(self, run: Run) -> bool:
-        """Kill the process of the task's code; false if there is none just now."""
-        return _end(self.pid(run))
+    def kill_process(self, found: TaskInstance, supervisor: bool = False) -> bool:
+        """Kill the process of this task's code, or the one that supervises it; false if there is none just now."""
+        if found.state != "running" or found.pid not in (table := running()):
+            return False
+        pid = table[found.pid].parent if supervisor else found.pid
+        if pid == 1:  # it has no supervisor any more
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            return True
+        return False
 
     def kill_mapped(self, runs: Sequence[Run]) -> None:
         """Every process that runs a task's code now."""
         for run in runs:
-            for found in self.cluster.task_instances(run.dag_id, run.run_id):
-                if found.state == "running" and found.pid in running():
-                    _end(found.pid)
+            for found in self.eyes.task_instances(run.dag_id, run.run_id):
+                self.kill_process(found)
 
     def signal(self, pid: int, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
-
-    def kill_supervisor(self, run: Run) -> bool:
-        pid = self.pid(run)
-        return _end(running()[pid].parent if pid else None)
 
     def release(self) -> None:
         """No faults any more, and time runs."""
@@ -325,7 +326,7 @@ class Stage:
         self.until_all("the run ends", runs, self.is_over, timeout=timeout)
 
     def is_over(self, run: Run) -> bool:
-        return self.cluster.dag_run_state(run.dag_id, run.run_id) in ("success", "failed")
+        return self.eyes.dag_run_state(run.dag_id, run.run_id) in ("success", "failed")
 
     def unattended(self, run: Run) -> list[str]:
         """Requests of this run that were started and go on."""
@@ -361,13 +362,6 @@ class Stage:
 
     def report(self) -> str:
         return self.cluster.tails(4)
-
-
-def _end(pid: int | None) -> bool:
-    if pid is None:
-        return False
-    os.kill(pid, signal.SIGKILL)
-    return True
 
 
 @contextlib.contextmanager

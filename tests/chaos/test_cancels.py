@@ -147,11 +147,11 @@ def after_all_that(stage: Stage, runs: Sequence[Run], record: Record, row: str) 
         assert not stage.asked_to_end(run), stage.about(run)
     stage.finish(runs)
     for run in runs:
-        state, billed = stage.cluster.dag_run_state(run.dag_id, run.run_id), stage.billed(run)
+        state, billed = stage.eyes.dag_run_state(run.dag_id, run.run_id), stage.billed(run)
         tries = stage.task(run).try_number
         record(row, run.cell, f"{state}, {billed} start{'s' * (billed != 1)}, {tries} tr{'ies' if tries > 1 else 'y'}")
     for run in runs:
-        assert stage.cluster.dag_run_state(run.dag_id, run.run_id) == "success", stage.about(run)
+        assert stage.eyes.dag_run_state(run.dag_id, run.run_id) == "success", stage.about(run)
         assert stage.billed(run) == 1, stage.about(run)
         assert not stage.asked_to_end(run), stage.about(run)
         assert stage.unattended(run) == []

@@ -6,7 +6,7 @@ import pytest
 
 from dev.cluster import VERSION
 from tests.chaos.conftest import Record
-from tests.chaos.stage import CELLS, DEFERRABLE, TASK, Run, Service, Stage, a_stage, together
+from tests.chaos.stage import CELLS, DEFERRABLE, HOLD, TASK, Run, Service, Stage, a_stage, together
 
 
 def clear(stage: Stage, run: Run) -> None:
@@ -16,7 +16,7 @@ def clear(stage: Stage, run: Run) -> None:
 def ended_well(stage: Stage, runs: list[Run]) -> None:
     stage.finish(runs)
     for run in runs:
-        assert stage.cluster.dag_run_state(run.dag_id, run.run_id) == "success", stage.about(run)
+        assert stage.eyes.dag_run_state(run.dag_id, run.run_id) == "success", stage.about(run)
         assert stage.unattended(run) == [], stage.about(run)
 
 
@@ -80,7 +80,7 @@ def test_cleared_while_it_runs_a_changed_job_is_replaced(stage: Stage, record: R
 def test_mapped_tasks_start_one_job_each(stage: Stage, record: Record) -> None:
     """Their workers are killed after the create: each goes on with its own request."""
     for cells in together(CELLS):
-        stage.service.fault("delay", "/process$", method="POST", times=None, seconds=5.0)
+        stage.service.fault("delay", "/process$", method="POST", times=None, seconds=HOLD)
         runs = stage.begin(cells, "mapped")
         stage.until_all("three are created", runs, lambda run: stage.effects(run).count("created") == 3)
         stage.kill_mapped(runs)

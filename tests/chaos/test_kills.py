@@ -63,9 +63,9 @@ def kill_each(stage: Stage, place: str, step: str, runs: list[Run]) -> None:
     killed: dict[str, int] = {}
 
     def strike(run: Run) -> bool:
-        number = stage.task(run).try_number
-        if stage.kill_task(run) if place == "task" else stage.kill_supervisor(run):
-            killed[run.run_id] = number
+        found = stage.task(run)
+        if stage.kill_process(found, supervisor=place == "supervisor"):
+            killed[run.run_id] = found.try_number
         return run.run_id in killed
 
     stage.reach(step, runs, strike, worker=True)
@@ -88,12 +88,12 @@ def settle(stage: Stage, runs: list[Run], record: Record, row: str) -> None:
     """To the end of the runs, and what must be true then."""
     stage.finish(runs)
     for run in runs:
-        state, billed = stage.cluster.dag_run_state(run.dag_id, run.run_id), stage.billed(run)
+        state, billed = stage.eyes.dag_run_state(run.dag_id, run.run_id), stage.billed(run)
         tries = stage.task(run).try_number
         record(row, run.cell, f"{state}, {billed} start{'s' * (billed != 1)}, {tries} tr{'ies' if tries > 1 else 'y'}")
     for run in runs:
         about = stage.about(run)
-        assert stage.cluster.dag_run_state(run.dag_id, run.run_id) == "success", about
+        assert stage.eyes.dag_run_state(run.dag_id, run.run_id) == "success", about
         assert stage.billed(run) == 1, about
         assert stage.unattended(run) == [], about
         assert not stage.asked_to_end(run), about
