@@ -267,7 +267,7 @@ class Cluster:
             "core.dags_folder": self.dags,
             "core.load_examples": False,
             "core.dags_are_paused_at_creation": True,  # only what is asked for runs, whatever lies in the folder
-            "scheduler.min_file_process_interval": 5,
+            "scheduler.min_file_process_interval": 30,
             "scheduler.scheduler_idle_sleep_time": 0.3,
             "triggerer.job_heartbeat_sec": 1,
             "usage_data_collection.enabled": False,
@@ -286,7 +286,7 @@ class Cluster:
                 "core.parallelism": 4,
                 "core.simple_auth_manager_all_admins": True,
                 "dag_processor.refresh_interval": 5,
-                "dag_processor.min_file_process_interval": 5,
+                "dag_processor.min_file_process_interval": 30,
                 # With the default of 5 s a task whose trigger fires sooner than that may be marked failed.
                 "workers.min_heartbeat_interval": 1,
             }
