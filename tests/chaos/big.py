@@ -52,7 +52,7 @@ def missing() -> str:
 def postgres_folder() -> Path | None:
     """Where initdb is; Debian keeps it off the PATH."""
     if found := shutil.which("initdb"):
-        return Path(found).parent
+        return Path(found).resolve().parent  # the others lie beside it, not beside a link to it
     folders = [file.parent for file in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     return max(folders, key=lambda folder: float(folder.parent.name), default=None)
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from airflow_sentinelhub.simulator.remote import ControlPlane
 from dev.airflow_door import Database, Door, Rest, TaskInstance
 from dev.cluster import VERSION, Cluster
@@ -78,8 +80,26 @@ DEFERRABLE = [cell for cell in CELLS if cell.deferrable]
 
 
 def together(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Cells that share a kill. Airflow 2.11 on SQLite runs one task at a time, so there each has its own."""
-    return [list(cells)] if VERSION >= (3, 0) else [[cell] for cell in cells]
+    """Cells that share a kill. Airflow 2.11 on SQLite runs one task at a time: there two have a turn each."""
+    if VERSION >= (3, 0):
+        return [list(cells)]
+    return [[cell] for cell in (CELLS[0], CELLS[3]) if cell in cells]
+
+
+def small(*, on_2_11: bool = False) -> list[pytest.MarkDecorator]:
+    """Of the small selection for every CI run; smaller still on 2.11, which needs minutes for each test."""
+    return [pytest.mark.e2e] if on_2_11 or VERSION >= (3, 0) else []
+
+
+def marked(marks: Sequence[pytest.MarkDecorator]) -> Callable[[T], T]:
+    """A decorator of all these marks, be it none."""
+
+    def with_marks(test: T) -> T:
+        for mark in marks:
+            test = mark(test)
+        return test
+
+    return with_marks
 
 
 @dataclass

@@ -11,7 +11,7 @@ import pytest
 from dev.airflow_door import log_lines
 from dev.cluster import VERSION
 from tests.chaos.conftest import Record
-from tests.chaos.stage import CELLS, TASK, Run, Stage, together
+from tests.chaos.stage import CELLS, TASK, Run, Stage, marked, small, together
 
 
 def mark_failed(stage: Stage, run: Run) -> None:
@@ -72,7 +72,7 @@ def said(stage: Stage, run: Run) -> str:
 @pytest.mark.parametrize(
     "hand",
     [
-        pytest.param(name, id=name.replace(" ", "-"), marks=[pytest.mark.e2e] if name == "task marked failed" else [])
+        pytest.param(name, id=name.replace(" ", "-"), marks=small(on_2_11=True) if name == "task marked failed" else [])
         for name in HANDS
     ],
 )
@@ -167,7 +167,7 @@ def test_a_triggerer_that_restarts(stage: Stage, record: Record) -> None:
         after_all_that(stage, runs, record, "SIGTERM of triggerer, and a new one")
 
 
-@pytest.mark.e2e
+@marked(small())
 @pytest.mark.skipif(VERSION < (3, 0), reason="one triggerer at a time on the SQLite of 2.11")
 def test_a_triggerer_that_stood_still_and_was_robbed_of_its_triggers(stage: Stage, record: Record) -> None:
     runs = stage.begin(CELLS)

@@ -6,7 +6,7 @@ import pytest
 
 from dev.cluster import VERSION
 from tests.chaos.conftest import Record
-from tests.chaos.stage import CELLS, DEFERRABLE, HOLD, TASK, Run, Service, Stage, a_stage, together
+from tests.chaos.stage import CELLS, DEFERRABLE, HOLD, TASK, Run, Service, Stage, a_stage, marked, small, together
 
 
 def clear(stage: Stage, run: Run) -> None:
@@ -36,7 +36,7 @@ def test_cleared_after_success_it_runs_anew(stage: Stage, record: Record) -> Non
             record("cleared after success", run.cell, "a new job, 1 start each")
 
 
-@pytest.mark.e2e
+@marked(small(on_2_11=True))
 def test_cleared_while_it_runs_the_job_is_kept(stage: Stage, record: Record) -> None:
     for cells in together(CELLS):
         runs = stage.begin(cells)
