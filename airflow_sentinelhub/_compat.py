@@ -76,12 +76,27 @@ def airflow_urls() -> list[str | None]:
     return [conf.get(section, option, fallback=None) for section, option in named]
 
 
+_MASKERS = (
+    "airflow.providers.common.compat.sdk",  # from 1.22 on, which Python 3.10 does not get
+    "airflow.sdk.log",
+    "airflow.utils.log.secrets_masker",
+)
+
+
 def mask_secret(secret: str) -> None:
     """Have Airflow blank this value in all logs from now on, in its percent-encoded form too."""
+    from importlib import import_module
     from urllib.parse import quote
 
-    from airflow.providers.common.compat.sdk import mask_secret as mask
-
+    mask: Any = None
+    for home in _MASKERS:
+        try:
+            mask = import_module(home).mask_secret
+            break
+        except (ImportError, AttributeError):
+            continue
+    if mask is None:
+        raise ImportError(f"This Airflow has no mask_secret in any of {', '.join(_MASKERS)}.")
     for form in {secret, quote(secret, safe="")}:
         mask(form)
 

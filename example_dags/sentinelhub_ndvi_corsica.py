@@ -30,7 +30,6 @@ with DAG(
     schedule=None,
     start_date=pendulum.datetime(2024, 1, 1, tz="UTC"),
     catchup=False,
-    default_args={"deferrable": DEFERRABLE},
     tags=["sentinelhub", "example"],
     doc_md=__doc__,
 ) as dag:
@@ -47,7 +46,9 @@ with DAG(
         description="Maximum NDVI, Corsica",
     )
 
-    analyse = SentinelHubAnalyseBatchOperator(task_id="analyse", request_id=create.output, poll_interval=EVERY / 6)
+    analyse = SentinelHubAnalyseBatchOperator(
+        task_id="analyse", request_id=create.output, poll_interval=EVERY / 6, deferrable=DEFERRABLE
+    )
 
     @task
     def cost(analysis: dict) -> float | None:
@@ -66,12 +67,15 @@ with DAG(
         task_id="half_of_the_tiles",
         request_id=create.output,
         share=0.5,
+        deferrable=DEFERRABLE,
         poke_interval=EVERY,
         timeout=24 * 3600,
         aws_conn_id="sentinelhub_bucket",
     )
 
-    done = SentinelHubBatchSensor(task_id="done", request_id=create.output, poke_interval=EVERY, timeout=24 * 3600)
+    done = SentinelHubBatchSensor(
+        task_id="done", request_id=create.output, deferrable=DEFERRABLE, poke_interval=EVERY, timeout=24 * 3600
+    )
 
     tiles = SentinelHubListBatchTilesOperator(
         task_id="tiles",

@@ -65,10 +65,10 @@ def operators() -> list[type[BaseOperator]]:
         value
         for module in modules()
         for name, value in vars(module).items()
-        if isinstance(value, type)
-        and issubclass(value, BaseOperator)
+        if name.startswith("SentinelHub")
+        and isinstance(value, type)
         and value.__module__.startswith("airflow_sentinelhub.")
-        and name.startswith("SentinelHub")
+        and issubclass(value, BaseOperator)
     }
     return sorted(found, key=lambda cls: cls.__name__)
 
