@@ -167,7 +167,7 @@ def test_a_triggerer_that_restarts(stage: Stage, record: Record) -> None:
         after_all_that(stage, runs, record, "SIGTERM of triggerer, and a new one")
 
 
-@marked(small())
+# Not on every run: a process that is stopped in the middle of writing keeps SQLite locked for all others.
 @pytest.mark.skipif(VERSION < (3, 0), reason="one triggerer at a time on the SQLite of 2.11")
 def test_a_triggerer_that_stood_still_and_was_robbed_of_its_triggers(stage: Stage, record: Record) -> None:
     runs = stage.begin(CELLS)
