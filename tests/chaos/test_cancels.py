@@ -11,7 +11,7 @@ import pytest
 from dev.airflow_door import log_lines
 from dev.cluster import VERSION
 from tests.chaos.conftest import Record
-from tests.chaos.stage import CELLS, TASK, Run, Stage, marked, small, together
+from tests.chaos.stage import CELLS, TASK, Run, Stage, small, together
 
 
 def mark_failed(stage: Stage, run: Run) -> None:
