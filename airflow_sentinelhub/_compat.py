@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -38,6 +39,8 @@ except ImportError:
     except ImportError:  # 2.11 has one error for both
         TaskDeferralTimeout = TaskDeferralError  # type: ignore[misc,assignment]
 
+T = TypeVar("T")
+
 __all__ = [
     "AirflowException",
     "AirflowFailException",
@@ -55,7 +58,9 @@ __all__ = [
     "TriggerEvent",
     "XCom",
     "airflow_urls",
+    "amask_secret",
     "approval",
+    "aside",
     "conf",
     "first_rescheduled",
     "get_async_connection",
@@ -99,6 +104,22 @@ def mask_secret(secret: str) -> None:
         raise ImportError(f"This Airflow has no mask_secret in any of {', '.join(_MASKERS)}.")
     for form in {secret, quote(secret, safe="")}:
         mask(form)
+
+
+async def amask_secret(secret: str) -> None:
+    """The same, without blocking the event loop."""
+    await aside(lambda: mask_secret(secret))
+
+
+async def aside(ask: Callable[[], T]) -> T:
+    """What `ask` returns, which may talk to Airflow's supervisor without being async (masking does, on 3.x).
+
+    Before 3.3 that raises in a triggerer's event loop. In asgiref's thread it comes back to that loop by itself; it is
+    never cancelled, since on 3.0 that would leave the next one who asks with the wrong reply.
+    """
+    from asgiref.sync import sync_to_async
+
+    return await asyncio.shield(sync_to_async(ask)())
 
 
 def task_group(**how: Any) -> Any:

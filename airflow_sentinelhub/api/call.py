@@ -1,8 +1,8 @@
 """Calls as values, and the one flow that carries a call through: retry, 429, expired tokens, errors.
 
 A `Call` describes an endpoint's request and does nothing. A flow is a generator: it yields steps (`Send`, `Sleep`,
-`Now`, `Note`, `Work`, `Renew`), receives what a driver made of each, and returns a result. Two drivers run flows
-(`transport/sync.py`, `transport/aio.py`); tests run them by feeding replies, without socket or clock.
+`Now`, `Note`, `Work`, `Mask`, `Renew`), receives what a driver made of each, and returns a result. Two drivers run
+flows (`transport/sync.py`, `transport/aio.py`); tests run them by feeding replies, without socket or clock.
 
 How the service behaves is taken from recordings of the live service and from its clients' code:
 `Retry-After` is in milliseconds; 5xx and lost replies may hide an effect; some 400s are accidents of the service.
@@ -122,11 +122,18 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Mask:
+    """A secret that no log may show from now on."""
+
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Renew:
     """Forget the access token that was refused; the next call gets a new one."""
 
 
-Step = Send | Sleep | Now | Note | Work | Renew
+Step = Send | Sleep | Now | Note | Work | Mask | Renew
 Flow = Generator[Step, Any, R]
 
 

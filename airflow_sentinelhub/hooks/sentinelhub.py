@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_sentinelhub._compat import BaseHook, get_async_connection, mask_secret
+from airflow_sentinelhub._compat import BaseHook, amask_secret, aside, get_async_connection, mask_secret
 from airflow_sentinelhub.exceptions import SentinelHubError
 
 if TYPE_CHECKING:
@@ -92,12 +92,13 @@ class SentinelHubHook(BaseHook):
         """A driver that runs flows in the event loop; the connection is looked up without blocking it."""
         from airflow_sentinelhub.transport.aio import AsyncDriver
 
-        return AsyncDriver(await self.async_settings(), self.log, mask_secret)
+        return AsyncDriver(await self.async_settings(), self.log, amask_secret)
 
     async def async_settings(self) -> Settings:
         """The settings, looked up without blocking the event loop."""
         if self._settings is None:
-            self._settings = _settings(self.sentinelhub_conn_id, await get_async_connection(self.sentinelhub_conn_id))
+            connection = await get_async_connection(self.sentinelhub_conn_id)
+            self._settings = await aside(lambda: _settings(self.sentinelhub_conn_id, connection))
         return self._settings
 
     def run(self, flow: Flow[R]) -> R:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._compat import BaseHook, get_async_connection, mask_secret
+from airflow_sentinelhub._compat import BaseHook, aside, get_async_connection, mask_secret
 from airflow_sentinelhub.exceptions import SettingsError
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ async def bucket_reader_in_triggerer(aws_conn_id: str | None, settings: Settings
 
     if settings.bucket_mount or not aws_conn_id:
         return BucketReader(mount=settings.bucket_mount)
-    return _reader(await get_async_connection(aws_conn_id))
+    connection = await get_async_connection(aws_conn_id)
+    return await aside(lambda: _reader(connection))
 
 
 def _reader(connection: Any) -> BucketReader:

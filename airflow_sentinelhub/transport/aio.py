@@ -11,13 +11,13 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import httpx
 
-from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Renew, Reply, Send, Sleep, Step, Work
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Mask, Note, Now, Renew, Reply, Send, Sleep, Step, Work
 from airflow_sentinelhub.transport.process import IN_FLIGHT, Log, tokens_of, user_agent
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.tokens import Token, TokenCall
@@ -61,7 +61,7 @@ class AsyncDriver:
     """
 
     def __init__(
-        self, settings: Settings, log: Log | None = None, mask: Callable[[str], None] = lambda secret: None
+        self, settings: Settings, log: Log | None = None, mask: Callable[[str], Awaitable[None]] | None = None
     ) -> None:
         self._settings = settings
         self._tokens = tokens_of(settings)
@@ -95,6 +95,9 @@ class AsyncDriver:
             self._log.log(logging.WARNING if step.warning else logging.INFO, "%s", step.message)
         elif isinstance(step, Work):
             return await asyncio.to_thread(step.function)
+        elif isinstance(step, Mask):
+            if self._mask is not None:
+                await self._mask(step.secret)
         elif isinstance(step, Renew):
             self._tokens.refused(self._used)
         return None
@@ -117,7 +120,7 @@ class AsyncDriver:
         async with shared.lock:
             if token := self._tokens.current(time.time()):
                 return token
-            return await self.run(self._tokens.fetch(time.time, self._mask))
+            return await self.run(self._tokens.fetch())
 
     async def _request(self, shared: _Shared, method: str, url: str, **how: Any) -> Reply | Lost:
         async with shared.gate:

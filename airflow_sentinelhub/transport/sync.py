@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import requests
 from requests_oauthlib import OAuth2
 
-from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Renew, Reply, Send, Sleep, Step, Work
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Mask, Note, Now, Renew, Reply, Send, Sleep, Step, Work
 from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.transport.process import IN_FLIGHT, Log, tokens_of, user_agent
 from airflow_sentinelhub.transport.settings import Settings
@@ -87,6 +87,8 @@ class SyncDriver:
             self._log.log(logging.WARNING if step.warning else logging.INFO, "%s", step.message)
         elif isinstance(step, Work):
             return step.function()
+        elif isinstance(step, Mask):
+            self._mask(step.secret)
         elif isinstance(step, Renew):
             self._tokens.refused(self._used)
         return None
@@ -104,7 +106,7 @@ class SyncDriver:
 
     def _token(self) -> Token:
         with _lock:
-            return self._tokens.current(time.time()) or self.run(self._tokens.fetch(time.time, self._mask))
+            return self._tokens.current(time.time()) or self.run(self._tokens.fetch())
 
     def _request(self, method: str, url: str, **how: Any) -> Reply | Lost:
         with self._gate:

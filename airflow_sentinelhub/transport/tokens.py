@@ -7,14 +7,13 @@ request itself goes through the same driver and the same patience as any other c
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 
-from airflow_sentinelhub.api.call import Call, Flow, Reply, exchange
+from airflow_sentinelhub.api.call import Call, Flow, Mask, Now, Reply, exchange
 from airflow_sentinelhub.exceptions import AuthenticationError, BadRequestError, SentinelHubError
 from airflow_sentinelhub.transport.settings import Settings
 
@@ -70,14 +69,14 @@ class Tokens:
             self._client.prepare_request_body(include_client_id=True, client_secret=self._settings.client_secret)
         )
 
-    def fetch(self, now: Callable[[], float], mask: Callable[[str], None]) -> Flow[Token]:
+    def fetch(self) -> Flow[Token]:
         """Ask for a new token. 429 (HTML), 5xx and lost replies are waited out as for any call.
 
         :raises AuthenticationError: the credentials are wrong.
         """
         path = urlsplit(self._settings.token_url).path
         call: Call[Any] = TokenCall("POST", path, lambda body: body, repeatable=True, about="access token")
-        asked = now()
+        asked = yield Now()
         try:
             body = yield from exchange(call, signed=False)
         except (BadRequestError, AuthenticationError) as err:
@@ -96,7 +95,7 @@ class Tokens:
             raise SentinelHubError(f"The token endpoint {self._settings.token_url} gave no token: {err}.") from None
         life = float(read.get("expires_in") or 3600)
         token = Token(str(read["access_token"]), asked + max(life - MARGIN, life / 2))
-        mask(token.value)
+        yield Mask(token.value)
         self._token = token
         return token
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 
+from airflow_sentinelhub import _compat
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.exceptions import SettingsError
+from airflow_sentinelhub.hooks import sentinelhub, storage
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 from airflow_sentinelhub.operators.batch import SentinelHubCancelBatchOperator
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
+from airflow_sentinelhub.transport import process
+from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 
 MAIN = "https://services.sentinel-hub.com/auth/realms/main/protocol/openid-connect/token"
 CDSE = "https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token"
@@ -211,3 +218,30 @@ def test_a_task_overrides_the_generation_of_its_connection(bench: Any) -> None:
             bench.run(
                 lambda wrong=wrong: SentinelHubCancelBatchOperator(task_id="t", request_id=REQUEST, batch_api=wrong)
             )
+
+
+def test_a_trigger_never_asks_the_supervisor_from_its_event_loop(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before Airflow 3.3 masking asks the triggerer's supervisor by `async_to_sync`, which raises in the event loop."""
+    request_id = bench.ended()
+    told: list[str] = []
+
+    async def supervisor(secret: str) -> None:
+        told.append(secret)
+
+    def mask(secret: str) -> None:
+        async_to_sync(supervisor)(secret)
+
+    for module in (_compat, sentinelhub, storage):
+        monkeypatch.setattr(module, "mask_secret", mask)
+    process._tokens.clear()
+    trigger = SentinelHubBatchTrigger(
+        sentinelhub_conn_id="sentinelhub_default", batch_api=bench.api, request_id=request_id
+    )
+
+    assert bench.fire(trigger)["outcome"] == "reached"
+
+    asyncio.run(storage.bucket_reader_in_triggerer("my_bucket", replace(bench.hook.settings, bucket_mount=None)))
+    token = process.tokens_of(bench.hook.settings)._token
+    assert token is not None
+    keys = bench.hook.get_connection("my_bucket")
+    assert {bench.sim.client_secret, token.value, keys.login, keys.password} <= set(told)

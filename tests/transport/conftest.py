@@ -66,7 +66,7 @@ class Harness:
                     ran.result = driver.run(flow)
                 driver.close()
             else:
-                ran.result = asyncio.run(self._all(QuickAsync(settings, mask=self.masked.append), flows))
+                ran.result = asyncio.run(self._all(QuickAsync(settings, mask=self._mask), flows))
         except Exception as err:
             ran.result, ran.error = None, err
         journal = self.simulator.journal()[before:]
@@ -74,6 +74,9 @@ class Harness:
             (call["method"], _UUID.sub("ID", call["path"]), call["status"], call["effect"]) for call in journal
         ]
         return ran
+
+    async def _mask(self, secret: str) -> None:
+        self.masked.append(secret)
 
     async def _all(self, driver: AsyncDriver, flows: tuple[Flow[Any], ...]) -> Any:
         result = None
