@@ -58,7 +58,6 @@ __all__ = [
     "TriggerEvent",
     "XCom",
     "airflow_urls",
-    "amask_secret",
     "approval",
     "aside",
     "conf",
@@ -104,11 +103,6 @@ def mask_secret(secret: str) -> None:
         raise ImportError(f"This Airflow has no mask_secret in any of {', '.join(_MASKERS)}.")
     for form in {secret, quote(secret, safe="")}:
         mask(form)
-
-
-async def amask_secret(secret: str) -> None:
-    """The same, without blocking the event loop."""
-    await aside(lambda: mask_secret(secret))
 
 
 async def aside(ask: Callable[[], T]) -> T:

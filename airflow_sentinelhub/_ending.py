@@ -90,11 +90,10 @@ async def end_in_triggerer(
         log.warning("Batch request %s was left alone (%s): if started, it runs on and bills", request_id, why)
         return
     log.warning("Asking Sentinel Hub to %s batch request %s: %s", api.end_word, request_id, _why(told))
-    from airflow_sentinelhub.api.flows import end
-    from airflow_sentinelhub.transport.finish import ATTEMPTS, EVERY
+    from airflow_sentinelhub.transport.finish import end_in_time
 
     driver = await hook.async_driver()
-    ending = asyncio.ensure_future(driver.run(end(api, request_id, poll_interval=EVERY, attempts=ATTEMPTS)))
+    ending = asyncio.ensure_future(driver.run(end_in_time(api, request_id)))
     _background.add(ending)
     ending.add_done_callback(_background.discard)
     await asyncio.wait({ending}, timeout=20)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_sentinelhub._compat import AirflowFailException, airflow_urls, conf
 from airflow_sentinelhub.exceptions import DeadlineError, SentinelHubError
 from airflow_sentinelhub.links import push_link
 
 if TYPE_CHECKING:
+    from airflow_sentinelhub.api.call import Flow
     from airflow_sentinelhub.api.generations import Generation
     from airflow_sentinelhub.api.marker import Mark
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
+
+T = TypeVar("T")
 
 BACKSTOP = 300.0
 """Seconds after our own deadline at which Airflow's deferral timeout ends a wait whose trigger is gone."""
@@ -84,6 +87,7 @@ class SentinelHubTask:
 
     sentinelhub_conn_id: str
     batch_api: str | None
+    max_unknown_time: float = 1800.0
 
     @cached_property
     def hook(self) -> SentinelHubHook:
@@ -95,6 +99,12 @@ class SentinelHubTask:
     def api(self) -> Generation:
         """The generation this task talks to: its own `batch_api`, else the connection's."""
         return self.hook.generation(self.batch_api)
+
+    def patiently(self, flow: Callable[[], Flow[T]], request_id: str | None = None) -> T:
+        """Run a flow, again and again while the service is out of reach, for `max_unknown_time` (see `outlast`)."""
+        from airflow_sentinelhub.api.flows import outlast
+
+        return self.hook.run(outlast(flow, self.max_unknown_time, request_id))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """As Airflow's, but a wait that Airflow or the trigger has broken off is said in our words."""

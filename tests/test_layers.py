@@ -39,7 +39,7 @@ LIBRARIES: dict[str, set[str]] = {
     "transport": {"requests", "urllib3", "requests_oauthlib", "oauthlib", "httpx"},
     "results": {"boto3", "botocore", "fsspec"},
     "hooks": {"flask_appbuilder", "wtforms"},
-    "_compat": {"airflow"},
+    "_compat": {"airflow", "asgiref"},
 }
 
 

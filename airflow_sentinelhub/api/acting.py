@@ -13,7 +13,7 @@ from dataclasses import replace
 from airflow_sentinelhub.api.call import Call, Flow, Note, Now, Sleep, exchange
 from airflow_sentinelhub.api.generations import Generation
 from airflow_sentinelhub.api.marker import mark_of, marked
-from airflow_sentinelhub.api.reading import AFTER_AMBIGUOUS, read_patiently, seen
+from airflow_sentinelhub.api.reading import outlast, read_patiently, seen
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from airflow_sentinelhub.api.verdict import fate
@@ -25,6 +25,7 @@ from airflow_sentinelhub.exceptions import (
     JobError,
     NotFoundError,
     ServerError,
+    UnknownStateError,
     UnreachableError,
 )
 
@@ -35,18 +36,23 @@ _NOT_STARTED = re.compile(r"userAction from (NONE|ANALYSE) to")
 _NOT_PARTIAL = "Only requests with status PARTIAL"
 
 
-def analyse_once(api: Generation, request_id: str) -> Flow[Snapshot]:
-    """Have the request analysed, unless it has been or is being; free. Returns a reading from before or after."""
-    return (yield from _act_once(api, request_id, api.analyse, "analyse", _analysis_asked))
+def analyse_once(api: Generation, request_id: str, *, patience: float = 0.0) -> Flow[Snapshot]:
+    """Have the request analysed, unless it has been or is being; free. Returns a reading from before or after.
+
+    :param patience: seconds for which it looks again while the service is out of reach.
+    """
+    return (yield from _act_once(api, request_id, api.analyse, "analyse", _analysis_asked, patience))
 
 
-def start_once(api: Generation, request_id: str) -> Flow[Snapshot]:
+def start_once(api: Generation, request_id: str, *, patience: float = 0.0) -> Flow[Snapshot]:
     """Start the request if nobody has. **This bills.** Returns a reading in which it is started, or at its end.
 
     Status and user action are read first. A 400 or 404, or a lost reply, means "look again": the start is sent again
     only after the request was seen, for half a minute, not to be started.
+
+    :param patience: seconds for which it looks again while the service is out of reach.
     """
-    return (yield from _act_once(api, request_id, api.start, "start", _start_asked))
+    return (yield from _act_once(api, request_id, api.start, "start", _start_asked, patience))
 
 
 def _analysis_asked(job: Snapshot) -> bool:
@@ -63,25 +69,38 @@ def _act_once(
     action: Callable[[str], Call[None]],
     word: str,
     asked: Callable[[Snapshot], bool],
+    patience: float,
 ) -> Flow[Snapshot]:
-    job = yield from read_patiently(api, request_id)
+    job = yield from _looked(api, request_id, patience)
     refused: ApiError | UnreachableError | None = None
     for _ in range(3):
         if asked(job):
             return job
         try:
             yield from exchange(action(request_id))
-            return (yield from seen(api, request_id, asked)) or job
+            return (yield from _shown(api, request_id, asked, patience)) or job
         except AMBIGUOUS as err:
             yield Note(f"Whether the {word} of {request_id} arrived is not known ({err}); looking it up", warning=True)
             refused = err
         except (BadRequestError, NotFoundError, ConflictError) as err:
             yield Note(f"The {word} of {request_id} was refused ({err}); looking at it again", warning=True)
             refused = err
-        job = (yield from seen(api, request_id, asked)) or (yield from read_patiently(api, request_id))
+        shown = yield from _shown(api, request_id, asked, patience)
+        job = shown or (yield from _looked(api, request_id, patience))
     if asked(job) or refused is None:
         return job
     raise refused
+
+
+def _looked(api: Generation, request_id: str, patience: float) -> Flow[Snapshot]:
+    """A reading, as soon as the service can be reached: never another call that acts before the look at the last."""
+    return (yield from outlast(lambda: read_patiently(api, request_id), patience, request_id))
+
+
+def _shown(
+    api: Generation, request_id: str, asked: Callable[[Snapshot], bool], patience: float
+) -> Flow[Snapshot | None]:
+    return (yield from outlast(lambda: seen(api, request_id, asked), patience, request_id))
 
 
 RESUME_AFTER, RESUME_AFTER_OUT_OF_PU = 1800.0, 3600.0
@@ -145,34 +164,70 @@ def count_restart(api: Generation, job: Snapshot) -> Flow[None]:
         yield Note(f"The restart could not be noted in the request's description ({err.reason})", warning=True)
 
 
-def restart_failed(api: Generation, request_id: str) -> Flow[Snapshot]:
+def restart_failed(api: Generation, request_id: str, *, patience: float = 0.0) -> Flow[Snapshot]:
     """Process the failed tiles of a PARTIAL request again (v1). **This bills** the tiles that are processed again.
 
     A request that became DONE by itself, or that somebody has restarted, is left as it is: the 400 of the service
     means "look again". The status may say PARTIAL for minutes after a restart: the service's reply is trusted, be it
-    that it has accepted, or that the request is not PARTIAL any more.
+    that it has accepted, or that the request is not PARTIAL any more. For the same reason a restart whose reply was
+    lost is never sent again: that it does not show means nothing.
 
+    :param patience: seconds for which it looks again while the service is out of reach.
     :raises JobError: the request is in a state that has nothing to restart.
+    :raises UnknownStateError: whether the restart was accepted is not known.
     """
     assert api.restart is not None
-    job = yield from read_patiently(api, request_id)
-    if job.status != S.PARTIAL:
-        if job.status in (S.DONE, S.PROCESSING):
+    job = yield from _looked(api, request_id, patience)
+    while job.status == S.PARTIAL:
+        try:
+            yield from exchange(api.restart(request_id))
             return job
-        raise _nothing_to_restart(job)
-    try:
-        yield from exchange(api.restart(request_id))
-    except (BadRequestError, *AMBIGUOUS) as err:
-        yield Note(f"The restart of {request_id} was refused or its reply lost ({err}); looking at it", warning=True)
-        for pause in (0.0, *AFTER_AMBIGUOUS):
-            yield Sleep(pause)
-            job = yield from read_patiently(api, request_id)
-            if job.status != S.PARTIAL:
-                return job
-        if isinstance(err, BadRequestError) and _NOT_PARTIAL in err.reason:
-            return job  # the service knows better than its lagging reads: somebody has restarted it, or it is DONE
-        raise
-    return job
+        except (BadRequestError, *AMBIGUOUS) as err:
+            yield Note(
+                f"The restart of {request_id} was refused or its reply lost ({err}); looking at it", warning=True
+            )
+            unsent = isinstance(err, UnreachableError) and not err.ambiguous
+            shown = yield from _shown(api, request_id, _not_partial, patience)
+            if shown:
+                return shown
+            if isinstance(err, BadRequestError) and _NOT_PARTIAL in err.reason:
+                return job  # the service knows better than its lagging reads: somebody has restarted it, or it is DONE
+            if isinstance(err, BadRequestError) or (unsent and not patience):
+                raise
+            if not unsent:
+                raise UnknownStateError(
+                    f"Batch request {request_id}: whether the restart of its failed part was accepted is not known "
+                    f"({err}) If it was, it runs on and bills. Look at the request; a retry of this task waits for it.",
+                    request_id=request_id,
+                    snapshot=job,
+                ) from err
+    if job.status in (S.DONE, S.PROCESSING):
+        return job
+    raise _nothing_to_restart(job)
+
+
+def _not_partial(job: Snapshot) -> bool:
+    return job.status != S.PARTIAL
+
+
+def restart_once(api: Generation, request_id: str, word: str, *, patience: float = 0.0) -> Flow[Snapshot]:
+    """`restart_failed`, once for all tries that share a word, however it ends. **This bills.**
+
+    The word stands in the description before the restart is asked for: a try that finds it there does not ask again,
+    also where the restarted request is PARTIAL once more.
+    """
+    job = yield from _looked(api, request_id, patience)
+    if job.status == S.PARTIAL and api.update is not None:
+        if word in job.description.split():
+            yield Note(f"An earlier try has asked for the restart of batch request {request_id}; it is not asked again")
+            return job
+        words = {"description": f"{job.description} {word}".strip()}
+        update = api.update(request_id, words)
+        try:
+            yield from outlast(lambda: exchange(update), patience, request_id)
+        except (BadRequestError, ConflictError) as err:
+            yield Note(f"The restart could not be noted in the request's description ({err.reason})", warning=True)
+    return (yield from restart_failed(api, request_id, patience=patience))
 
 
 def _nothing_to_restart(job: Snapshot) -> JobError:

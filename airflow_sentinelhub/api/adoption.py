@@ -10,6 +10,7 @@ from enum import Enum
 from airflow_sentinelhub.api.marker import Mark, mark_of
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus
+from airflow_sentinelhub.api.verdict import over
 
 
 class Plan(str, Enum):
@@ -35,6 +36,20 @@ class Decision:
     why: str = ""
 
 
+@dataclass(frozen=True)
+class Stopped:
+    """Which STOPPED requests (v2) a task goes on with, instead of paying for the whole job again.
+
+    :param max_cost: PU that the job may cost: one that has cost more was stopped for that, and is judged so.
+    :param resume: the task starts again what the service has stopped by itself (no PU left, unhealthy).
+    """
+
+    max_cost: float | None = None
+    resume: bool = False
+
+
+NONE_STOPPED = Stopped()
+
 _EARLY = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -43,7 +58,7 @@ def oldest_first(found: Sequence[Snapshot]) -> list[Snapshot]:
     return sorted(found, key=lambda job: (job.created or _EARLY, job.request_id))
 
 
-def choose(found: Sequence[Snapshot], mark: Mark) -> Decision:
+def choose(found: Sequence[Snapshot], mark: Mark, stopped: Stopped = NONE_STOPPED) -> Decision:
     """Decide what a try with this marker does about the requests that carry its identity.
 
     | found | same round (a retry) | earlier round (a user cleared) |
@@ -53,6 +68,8 @@ def choose(found: Sequence[Snapshot], mark: Mark) -> Decision:
     | running, job changed | adopt with a warning | cancel, wait, start anew |
     | being cancelled | wait for the end, start anew | the same |
     | finished well (PARTIAL too: its failed part can be restarted) | adopt | start anew |
+    | stopped for its budget (v2) | adopt, to judge it | start anew |
+    | stopped by the service (v2), and the task resumes such | adopt if the job is the same | the same |
     | failed, cancelled | start anew | start anew |
 
     Of several requests that could be adopted the oldest is, started ones first; the rest, never started, are removed.
@@ -78,6 +95,13 @@ def choose(found: Sequence[Snapshot], mark: Mark) -> Decision:
     for job, its in owned:
         if its.round >= mark.round and job.status in (BatchRequestStatus.DONE, BatchRequestStatus.PARTIAL):
             return Decision(Plan.ADOPT, job, same + changed, f"it is {job.status} already")
+    for job, its in owned:
+        if job.status != BatchRequestStatus.STOPPED:
+            continue
+        if its.round >= mark.round and over(job, stopped.max_cost, spent_before(job, found)):
+            return Decision(Plan.ADOPT, job, same + changed, "it was stopped because it has cost more than it may")
+        if stopped.resume and its.job == mark.job and stopped_by_service(job):
+            return Decision(Plan.ADOPT, job, same + changed, f"the service has stopped it ({job.stopped_reason})")
     for job, _ in owned:
         if job.ending:
             return Decision(Plan.AWAIT_END, job, changed, "it is being cancelled")
@@ -88,6 +112,23 @@ def choose(found: Sequence[Snapshot], mark: Mark) -> Decision:
     if same:
         return Decision(Plan.ADOPT, same[0], same[1:] + changed, "it has not been started yet")
     return Decision(Plan.CREATE, None, changed, "the job has changed" if changed else "")
+
+
+def stopped_by_service(job: Snapshot) -> bool:
+    """STOPPED, and not because somebody wanted it: it can go on where it was."""
+    return job.status == BatchRequestStatus.STOPPED and job.stopped_reason not in (None, "USER_ACTION")
+
+
+def spent_before(job: Snapshot, found: Sequence[Snapshot]) -> float:
+    """PU that the requests have cost which this one continues, as far as they were found."""
+    known, spent = {other.request_id: other for other in found}, 0.0
+    seen = {job.request_id}
+    its = mark_of(job.description)
+    while its and its.continues in known and its.continues not in seen:
+        seen.add(its.continues)
+        spent += known[its.continues].cost or 0.0
+        its = mark_of(known[its.continues].description)
+    return spent
 
 
 def _owned(found: Sequence[Snapshot], mark: Mark) -> list[tuple[Snapshot, Mark]]:

@@ -91,16 +91,30 @@ def partial_error(job: Snapshot, failed: int, total: int, names: str) -> JobPart
     )
 
 
-def over_budget_error(job: Snapshot, allowed: float) -> OverBudgetError:
-    """The job may cost, or has cost, more than allowed; which number was compared is said."""
+def over_budget_error(job: Snapshot, allowed: float, before: float = 0.0) -> OverBudgetError:
+    """The job may cost, or has cost, more than allowed; which number was compared is said.
+
+    :param before: PU that the requests have cost which this one continues.
+    """
     if job.cost is not None and (job.started or job.cost > 0):
-        said = f"has cost {job.cost:,.0f} PU"
+        said = f"has cost {before + job.cost:,.0f} PU"
+        said += f" with the requests that it continues ({before:,.0f} PU)" if before else ""
     else:
         estimate = f"a third of the service's estimate of {job.estimate or 0:,.0f}"
         said = f"would cost about {job.expected_cost or 0:,.0f} PU ({estimate})"
     return OverBudgetError(
         f"Batch request {job.request_id} {said}, more than the {allowed:,.0f} PU of max_processing_units. {fate(job)} "
         "Allow for more, or for fewer or coarser tiles, and clear the task.",
+        **_about(job),
+    )
+
+
+def not_estimated_error(job: Snapshot, allowed: float) -> JobError:
+    """There is a budget, and no estimate to compare it with."""
+    return JobError(
+        f"Batch request {job.request_id} is {job.status}, but the service gives no estimate of its cost that could be "
+        f"compared with the {allowed:,.0f} PU of max_processing_units. {fate(job)} A retry of this task looks again; "
+        "without max_processing_units it starts without an estimate.",
         **_about(job),
     )
 

@@ -15,14 +15,25 @@ from airflow_sentinelhub.api.acting import (
     count_restart,
     end,
     restart_failed,
+    restart_once,
     resume,
     start_once,
 )
-from airflow_sentinelhub.api.adoption import Decision, Plan, choose, notes_about
+from airflow_sentinelhub.api.adoption import NONE_STOPPED, Decision, Plan, Stopped, choose, notes_about
 from airflow_sentinelhub.api.call import Flow, Note, Now, Sleep, exchange
 from airflow_sentinelhub.api.generations import Generation
 from airflow_sentinelhub.api.marker import Mark, mark_of, marked
-from airflow_sentinelhub.api.reading import AFTER_AMBIGUOUS, LAGGING_LIST, current, find, read, read_patiently, walk
+from airflow_sentinelhub.api.reading import (
+    AFTER_AMBIGUOUS,
+    LAGGING_LIST,
+    continued_by,
+    current,
+    find,
+    outlast,
+    read,
+    read_patiently,
+    walk,
+)
 from airflow_sentinelhub.api.snapshot import Snapshot, snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from airflow_sentinelhub.exceptions import (
@@ -38,13 +49,16 @@ from airflow_sentinelhub.exceptions import (
 __all__ = [
     "Found",
     "analyse_once",
+    "continued_by",
     "count_restart",
     "end",
     "find",
     "find_or_create",
+    "outlast",
     "read",
     "read_patiently",
     "restart_failed",
+    "restart_once",
     "resume",
     "start_once",
     "walk",
@@ -70,6 +84,7 @@ def find_or_create(
     *,
     since: datetime | None = None,
     remembered: str | None = None,
+    stopped: Stopped = NONE_STOPPED,
 ) -> Flow[Found]:
     """The one request of this task: a remembered one, one that carries the marker, or a new one. Never bills.
 
@@ -80,8 +95,9 @@ def find_or_create(
     :param payload: the job as the generation takes it; the marker is put into its description.
     :param since: no request of this task is older than this (bounds the walk through v2's list).
     :param remembered: id that an earlier try of the same round has stored.
+    :param stopped: which STOPPED requests to go on with.
     """
-    if remembered and (known := (yield from _recall(api, remembered, mark))):
+    if remembered and (known := (yield from _recall(api, remembered, mark, stopped))):
         return known
     words = {**payload, "description": marked(payload.get("description"), mark)}
     created: Snapshot | None = None
@@ -91,7 +107,7 @@ def find_or_create(
         found = yield from current(api, (yield from _listed(api, mark, since, written)), ended)
         if created is not None and all(job.request_id != created.request_id for job in found):
             found.append(created)
-        decision = choose(found, mark)
+        decision = choose(found, mark, stopped)
         if decision.plan is Plan.CREATE:
             yield from _remove(api, decision.remove, mark)
             created = yield from _create(api, words, mark, {job.request_id for job in found})
@@ -121,7 +137,7 @@ def _of(decision: Decision) -> Snapshot:
     return decision.request
 
 
-def _recall(api: Generation, request_id: str, mark: Mark) -> Flow[Found | None]:
+def _recall(api: Generation, request_id: str, mark: Mark, stopped: Stopped) -> Flow[Found | None]:
     """The remembered request, if it is one to go on with. It belongs to this round, whatever its marker says."""
     try:
         job = yield from read(api, request_id)
@@ -132,7 +148,7 @@ def _recall(api: Generation, request_id: str, mark: Mark) -> Flow[Found | None]:
     if its is None or its.identity != mark.identity:
         return None
     mine = replace(job, description=marked(job.description, replace(its, round=max(its.round, mark.round))))
-    decision = choose([mine], mark)
+    decision = choose([mine], mark, stopped)
     return Found(job, True, decision.why) if decision.plan is Plan.ADOPT else None
 
 

@@ -17,6 +17,7 @@ class Generation:
 
     :param end: cancels (v1, final) or stops (v2); :param end_word: what that is called.
     :param search: whether the list can be searched for a word of the description.
+    :param estimates: whether an analysed request says what it will cost.
     :param update, delete, restart: None where the service has no such call.
     """
 
@@ -29,6 +30,7 @@ class Generation:
     end: Callable[[str], Call[None]]
     end_word: str
     search: bool
+    estimates: bool = False
     update: Callable[[str, dict[str, Any]], Call[Any]] | None = None
     delete: Callable[[str], Call[None]] | None = None
     restart: Callable[[str], Call[None]] | None = None
@@ -44,6 +46,7 @@ V1 = Generation(
     end=batch.cancel,
     end_word="cancel",
     search=True,
+    estimates=True,
     update=batch.update_request,
     delete=batch.delete_request,
     restart=batch.restart_partial,

@@ -54,6 +54,11 @@ def identity(deployment: str, dag_id: str, run_id: str, task_id: str, map_index:
     return "afx" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def restart_word(mark: Mark) -> str:
+    """The word by which the tries of a task that restarts a request know that one of them has asked for it."""
+    return f"afr{mark.identity[3:]}r{mark.round}"
+
+
 def job_digest(payload: Mapping[str, Any]) -> str:
     """A digest of what is to be done. Description and storage keys do not count: a rotated key is not another job."""
     kept = {key: value for key, value in payload.items() if key != "description"}

@@ -6,12 +6,19 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
-from airflow_sentinelhub.api.call import PATIENT, Call, Flow, Note, Patience, Sleep, exchange
+from airflow_sentinelhub.api.call import PATIENT, Call, Flow, Note, Now, Patience, Sleep, exchange
 from airflow_sentinelhub.api.generations import Generation
 from airflow_sentinelhub.api.marker import mark_of
 from airflow_sentinelhub.api.paging import Page
 from airflow_sentinelhub.api.snapshot import Snapshot, snapshot
-from airflow_sentinelhub.exceptions import NotFoundError
+from airflow_sentinelhub.exceptions import (
+    NotFoundError,
+    RateLimitError,
+    SentinelHubError,
+    ServerError,
+    UnknownStateError,
+    UnreachableError,
+)
 
 T = TypeVar("T")
 
@@ -38,6 +45,44 @@ def read(api: Generation, request_id: str, patience: Patience = PATIENT) -> Flow
 def read_patiently(api: Generation, request_id: str) -> Flow[Snapshot]:
     """A reading that gives the service a minute to know a request that it has just created."""
     return (yield from _despite_404(lambda: read(api, request_id), request_id))
+
+
+OUTAGE = (UnreachableError, ServerError, RateLimitError)
+"""Errors that say nothing about the request: the service is out of reach, out of order, or asks to slow down."""
+PAUSE_FIRST, PAUSE_MOST = 5.0, 60.0
+
+
+def outlast(flow: Callable[[], Flow[T]], seconds: float, request_id: str | None = None) -> Flow[T]:
+    """Run a flow, and run it again while the service is out of reach, for so many seconds.
+
+    Only for flows that read, or that look before they act, so that running one twice does no more than running it once.
+
+    :param seconds: 0 for no patience at all: the flow's own errors come out.
+    :param request_id: what it is about, if that is known yet.
+    :raises UnknownStateError: the service was out of reach for longer.
+    """
+    if seconds <= 0:
+        return (yield from flow())
+    began, pause = (yield Now()), PAUSE_FIRST
+    while True:
+        try:
+            return (yield from flow())
+        except OUTAGE as err:
+            now = yield Now()
+            if now - began >= seconds:
+                raise _out_of_reach(err, seconds, request_id) from err
+            yield Note(f"{err} Trying again in {pause:.0f} s.", warning=True)
+        yield Sleep(min(pause, began + seconds - now))
+        pause = min(pause * 2, PAUSE_MOST)
+
+
+def _out_of_reach(err: SentinelHubError, seconds: float, request_id: str | None) -> UnknownStateError:
+    what = f"Batch request {request_id}" if request_id else "The batch request of this task"
+    return UnknownStateError(
+        f"{what}: Sentinel Hub was out of reach for {seconds:.0f} s ({err}) It was left alone: if it was started, it "
+        "runs on and bills. A retry of this task attaches to it again.",
+        request_id=request_id or "",
+    )
 
 
 def _despite_404(attempt: Callable[[], Flow[T]], request_id: str) -> Flow[T]:
@@ -94,6 +139,19 @@ def find(api: Generation, identity: str, since: datetime | None) -> Flow[list[Sn
     requests = yield from walk(page, too_old)
     jobs = [snapshot(request) for request in requests]
     return [job for job in jobs if (mark := mark_of(job.description)) and mark.identity == identity]
+
+
+def continued_by(api: Generation, job: Snapshot) -> Flow[list[Snapshot]]:
+    """The requests that this one continues (v2), the latest first; one that is gone ends the list."""
+    earlier: list[Snapshot] = []
+    mark = mark_of(job.description)
+    while mark and mark.continues and mark.continues not in {one.request_id for one in earlier}:
+        try:
+            earlier.append((yield from read(api, mark.continues)))
+        except NotFoundError:
+            break
+        mark = mark_of(earlier[-1].description)
+    return earlier
 
 
 def current(api: Generation, found: list[Snapshot], ended: dict[str, Snapshot]) -> Flow[list[Snapshot]]:

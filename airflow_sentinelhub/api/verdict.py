@@ -75,6 +75,11 @@ def nothing_to_do(job: Snapshot) -> bool:
     return job.status == S.DONE and job.user_action.value in ("ANALYSE", "NONE")
 
 
+def over(job: Snapshot | None, max_cost: float | None, before: float = 0.0) -> bool:
+    """Whether the request has cost more than allowed (PU); `before`: what those that it continues have cost."""
+    return job is not None and max_cost is not None and job.cost is not None and before + job.cost > max_cost
+
+
 def fate(job: Snapshot | None, generation: str = "") -> str:
     """Whether the request still runs and bills, as a sentence."""
     if job is None:

@@ -11,11 +11,20 @@ from typing import Any
 
 from airflow_sentinelhub.api import batch
 from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, Work, exchange
-from airflow_sentinelhub.api.flows import end
+from airflow_sentinelhub.api.flows import end, outlast
 from airflow_sentinelhub.api.generations import Generation
 from airflow_sentinelhub.api.reading import NEW_REQUEST_404, read
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.api.verdict import Outcome, TileGoal, in_words, judge, judge_tiles, progress_line, seconds_left
+from airflow_sentinelhub.api.verdict import (
+    Outcome,
+    TileGoal,
+    in_words,
+    judge,
+    judge_tiles,
+    over,
+    progress_line,
+    seconds_left,
+)
 from airflow_sentinelhub.exceptions import (
     NotFoundError,
     RateLimitError,
@@ -88,7 +97,7 @@ def wait(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[
         return waited
     yield Note(f"The time allowed for batch request {request_id} is over; ending it", warning=True)
     try:
-        job = yield from end(api, request_id)
+        job = yield from outlast(lambda: end(api, request_id), plan.max_unknown_time, request_id)
     except SentinelHubError as err:
         yield Note(f"Batch request {request_id} could not be ended: {err}", warning=True)
         return waited
@@ -182,11 +191,6 @@ def _unknown(err: SentinelHubError, last: Waited, seconds: float, plan: WaitPlan
         grace = min(sum(NEW_REQUEST_404), plan.max_unknown_time)
         return Waited(Outcome.NOT_FOUND, None, str(err)) if seconds >= grace else None
     return replace(last, outcome=Outcome.UNKNOWN, why=str(err)) if seconds >= plan.max_unknown_time else None
-
-
-def over(job: Snapshot | None, max_cost: float | None) -> bool:
-    """Whether the request has cost more than allowed."""
-    return job is not None and max_cost is not None and job.cost is not None and job.cost > max_cost
 
 
 def rests_since(job: Snapshot) -> float:

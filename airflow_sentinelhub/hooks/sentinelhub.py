@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_sentinelhub._compat import BaseHook, amask_secret, aside, get_async_connection, mask_secret
+from airflow_sentinelhub._compat import BaseHook, aside, get_async_connection, mask_secret
 from airflow_sentinelhub.exceptions import SentinelHubError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class SentinelHubHook(BaseHook):
         """A driver that runs flows in the event loop; the connection is looked up without blocking it."""
         from airflow_sentinelhub.transport.aio import AsyncDriver
 
-        return AsyncDriver(await self.async_settings(), self.log, amask_secret)
+        return AsyncDriver(await self.async_settings(), self.log, _mask_aside)
 
     async def async_settings(self) -> Settings:
         """The settings, looked up without blocking the event loop."""
@@ -168,6 +168,10 @@ class SentinelHubHook(BaseHook):
             return False, str(err)
         where, api = self.settings.base_url, self.settings.batch_api
         return True, f"Connected to {where}; batch {api} offers {len(grids.items)} tiling grids."
+
+
+async def _mask_aside(secret: str) -> None:
+    await aside(lambda: mask_secret(secret))
 
 
 def _settings(conn_id: str, connection: Any) -> Settings:

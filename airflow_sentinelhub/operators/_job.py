@@ -10,6 +10,7 @@ from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import SentinelHubTask, mark_for, remember, remembered
 
 if TYPE_CHECKING:
+    from airflow_sentinelhub.api.adoption import Stopped
     from airflow_sentinelhub.api.flows import Found
     from airflow_sentinelhub.api.jobs import Access
     from airflow_sentinelhub.api.snapshot import Snapshot
@@ -127,13 +128,22 @@ class JobOperator(SentinelHubTask, BaseOperator):
         self._check_geopackage(payload)
         mark = mark_for(context, self.retries or 0, job_digest(payload))
         since, known = _since(context), remembered(context, mark.round)
-        found = self.hook.run(find_or_create(self.api, payload, mark, since=since, remembered=known))
+        stopped = self._stopped()
+        found = self.patiently(
+            lambda: find_or_create(self.api, payload, mark, since=since, remembered=known, stopped=stopped)
+        )
         verb = "Going on with" if found.adopted else "Created"
         why = f" ({found.why})" if found.adopted and found.why else ""
         self.log.info("%s batch request %s%s; marker %s", verb, found.job.request_id, why, mark)
         remember(context, mark.round, found.job.request_id)
         self.announce(context, found.job.request_id)
         return found
+
+    def _stopped(self) -> Stopped:
+        """Which STOPPED requests this task goes on with: none."""
+        from airflow_sentinelhub.api.adoption import NONE_STOPPED
+
+        return NONE_STOPPED
 
     def continue_with(self, context: Any, first: Snapshot) -> Found:
         """The request that does what is missing of a v2 request (see `api.jobs.continuation`), found or created."""
@@ -149,7 +159,8 @@ class JobOperator(SentinelHubTask, BaseOperator):
             continues=first.request_id,
         )
         root = its.continues if its and its.continues else first.request_id
-        found = self.hook.run(find_or_create(self.api, continuation(payload, root), mark, since=_since(context)))
+        payload, since = continuation(payload, root), _since(context)
+        found = self.patiently(lambda: find_or_create(self.api, payload, mark, since=since), first.request_id)
         remember(context, mark.round, found.job.request_id)
         self.announce(context, found.job.request_id)
         return found
@@ -170,7 +181,7 @@ class JobOperator(SentinelHubTask, BaseOperator):
         if "id" not in grid:
             return
         root = batch.ROOT if self.api.name == "v1" else batch_v2.ROOT
-        grids = self.hook.run(walk(lambda token: batch.list_tiling_grids(root=root, viewtoken=token)))
+        grids = self.patiently(lambda: walk(lambda token: batch.list_tiling_grids(root=root, viewtoken=token)))
         if complaint := grid_complaint(grid, grids):
             raise InvalidInputError(complaint)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.generations import Generation
@@ -15,9 +15,35 @@ NAMED = 100
 """Failed tiles that are named in the result."""
 
 
+class Found(Protocol):
+    """What a job of any kind has brought; `things`: what it is made of, tiles or features.
+
+    :param processing_units: PU that it has really cost, with the requests that it continues; None where nobody says.
+    :param unfinished: neither done nor failed; :param restarts: of the failed part so far.
+    """
+
+    things: str
+
+    @property
+    def job(self) -> Snapshot: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def failed(self) -> int: ...
+    @property
+    def unfinished(self) -> int: ...
+    @property
+    def restarts(self) -> int: ...
+    @property
+    def processing_units(self) -> float | None: ...
+    def names(self) -> str: ...
+    def line(self) -> str: ...
+    def result(self) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a job. `processing_units` is what it has really cost, None where nobody says."""
+    """The end of a batch job; see `Found`."""
 
     job: Snapshot
     total: int
@@ -27,6 +53,15 @@ class Outcome:
     processing_units: float | None
     checked: bool
     restarts: int
+
+    things = "tiles"
+
+    @property
+    def unfinished(self) -> int:
+        return self.total - self.processed - self.failed if self.checked else 0
+
+    def names(self) -> str:
+        return names_of(self.failed_tiles)
 
     def result(self) -> dict[str, Any]:
         """The task's return value: small and JSON."""
@@ -57,30 +92,26 @@ class Outcome:
 
 def outcome_of(hook: SentinelHubHook, api: Generation, job: Snapshot, aws_conn_id: str | None, log: Any) -> Outcome:
     """Look at the tiles: v1 lists them, v2 leaves a database in the bucket, which is read if it can be."""
+    from airflow_sentinelhub.api.flows import continued_by
     from airflow_sentinelhub.api.marker import mark_of
 
     mark = mark_of(job.description)
     restarts = mark.restarts if mark else 0
     if api.name == "v1":
         return _by_tiles(hook, job, restarts)
+    earlier = hook.run(continued_by(api, job))
+    cost = None if job.cost is None else job.cost + sum(one.cost or 0.0 for one in earlier)
     results = hook.results(job.request_id, aws_conn_id)
     if not results.checked:
         log.warning("Its tiles could not be checked in the bucket, so some may have failed: %s", results.reason)
-        return Outcome(job, 0, 0, 0, (), job.cost, False, restarts)
-    failed = tuple(sorted(results.failed()))
-    processed, total = results.counts().get("PROCESSED", 0), results.total()
-    if mark and mark.continues:  # it did what was missing: the rest of the tiles stands in the first one's manifest
-        total = hook.results(_first(hook, mark.continues), aws_conn_id).total()
-        processed = total - len(failed)
-    return Outcome(job, total, processed, len(failed), failed, job.cost, True, restarts)
-
-
-def _first(hook: SentinelHubHook, request_id: str) -> str:
-    """The request with which a chain of continuations began."""
-    from airflow_sentinelhub.api.marker import mark_of
-
-    mark = mark_of(hook.batch_v2.get_request(request_id).description)
-    return _first(hook, mark.continues) if mark and mark.continues else request_id
+        return Outcome(job, 0, 0, 0, (), cost, False, restarts)
+    failed, counts = tuple(sorted(results.failed())), results.counts()
+    unfinished = sum(counts.values()) - counts.get("PROCESSED", 0) - len(failed)
+    if unfinished and job.status.is_successful:
+        log.warning("%d tiles of %s are not said to be done in its execution database", unfinished, job.request_id)
+    # A request that continues others did what was missing: the rest of the tiles stands in the first one's manifest.
+    total = hook.results(earlier[-1].request_id, aws_conn_id).total() if earlier else results.total()
+    return Outcome(job, total, total - unfinished - len(failed), len(failed), failed, cost, True, restarts)
 
 
 def _by_tiles(hook: SentinelHubHook, job: Snapshot, restarts: int) -> Outcome:

@@ -23,6 +23,14 @@ class Statistics:
     failures: tuple[tuple[str, str], ...]
     checked: bool
 
+    things = "features"
+    unfinished = 0
+    restarts = 0
+
+    @property
+    def processing_units(self) -> float | None:
+        return self.job.cost
+
     def result(self) -> dict[str, Any]:
         """The task's return value: small and JSON."""
         job = self.job

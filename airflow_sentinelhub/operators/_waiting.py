@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_sentinelhub._task import SentinelHubTask, backstop, deadline_from
 
@@ -24,7 +24,6 @@ class WaitingTask(SentinelHubTask):
     deferrable: bool
     poll_interval: float
     timeout: timedelta | float | None
-    max_unknown_time: float
     execution_timeout: timedelta | None
     cancel_on_kill = False
     cancel_on_timeout = False
@@ -53,26 +52,37 @@ class WaitingTask(SentinelHubTask):
         method_name: str,
         deadline: float | None,
         *,
+        poll_interval: float | None = None,
         stale_partial: float = 0.0,
         max_cost: float | None = None,
         memory: dict[str, Any] | None = None,
     ) -> Waited:
-        """How the wait ended; does not return if the task defers."""
-        from airflow_sentinelhub.api.flows import read_patiently
-        from airflow_sentinelhub.api.verdict import Outcome, judge
-        from airflow_sentinelhub.api.waiting import Waited, WaitPlan, over, wait
+        """How the wait ended; does not return if the task defers.
 
+        Before it defers it looks once: a request at its end never defers. If that look fails because the service is out
+        of reach, the trigger goes on looking, which costs nothing.
+        """
+        from airflow_sentinelhub.api.flows import read_patiently
+        from airflow_sentinelhub.api.reading import OUTAGE
+        from airflow_sentinelhub.api.verdict import Outcome, judge, over
+        from airflow_sentinelhub.api.waiting import Waited, WaitPlan, wait
+
+        every = poll_interval or self.poll_interval
         if self.deferrable:
-            job = self.hook.run(read_patiently(self.api, request_id))
+            try:
+                job = self.hook.run(read_patiently(self.api, request_id))
+            except OUTAGE as err:
+                self.log.warning("Batch request %s cannot be read just now: %s", request_id, err)
+                self._defer(request_id, target, method_name, deadline, every, stale_partial, max_cost, memory)
             outcome = judge(job, target)
             moving = outcome in (Outcome.WAITING, Outcome.NOT_STARTED) and not over(job, max_cost)
             if not moving and not (outcome is Outcome.PARTIAL and stale_partial > 0):
                 return Waited(
                     Outcome.OVER_BUDGET if over(job, max_cost) and outcome is Outcome.WAITING else outcome, job
                 )
-            self._defer(request_id, target, method_name, deadline, stale_partial, max_cost, memory)
+            self._defer(request_id, target, method_name, deadline, every, stale_partial, max_cost, memory)
         plan = WaitPlan(
-            poll_interval=self.poll_interval,
+            poll_interval=every,
             deadline=deadline,
             max_unknown_time=self.max_unknown_time,
             stale_partial=stale_partial,
@@ -94,10 +104,11 @@ class WaitingTask(SentinelHubTask):
         target: str,
         method_name: str,
         deadline: float | None,
+        poll_interval: float,
         stale_partial: float,
         max_cost: float | None,
         memory: dict[str, Any] | None,
-    ) -> None:
+    ) -> NoReturn:
         from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 
         trigger = SentinelHubBatchTrigger(
@@ -105,7 +116,7 @@ class WaitingTask(SentinelHubTask):
             batch_api=self.api.name,
             request_id=request_id,
             target_status=target,
-            poll_interval=self.poll_interval,
+            poll_interval=poll_interval,
             deadline=deadline,
             max_unknown_time=self.max_unknown_time,
             stale_partial=stale_partial,
@@ -115,6 +126,7 @@ class WaitingTask(SentinelHubTask):
             memory=memory,
         )
         self.defer(trigger=trigger, method_name=method_name, timeout=backstop(deadline))  # type: ignore[attr-defined]
+        raise AssertionError("defer() does not return")
 
     def responsible_for(self, request_id: str, context: Any) -> None:
         """From now on a kill of this task is about this request."""

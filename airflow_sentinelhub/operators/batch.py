@@ -89,7 +89,7 @@ class SentinelHubAnalyseBatchOperator(WaitOnRequest):
         with airflow_errors():
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
-            self.hook.run(analyse_once(self.api, request_id))
+            self.hook.run(analyse_once(self.api, request_id, patience=self.max_unknown_time))
             return self._result(self.wait_for(context, request_id, "ANALYSIS_DONE", "execute_complete"))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
@@ -145,7 +145,7 @@ class SentinelHubStartBatchOperator(RunsJob):
             if self.resume_stopped not in (None, "fail", "wait"):
                 raise InvalidInputError(f"resume_stopped is None, 'fail' or 'wait', not {self.resume_stopped!r}.")
             self.announce(context, request_id)
-            job = self.hook.run(start_once(self.api, request_id))
+            job = self.hook.run(start_once(self.api, request_id, patience=self.max_unknown_time))
             if job.status.value == "STOPPED" and self.resume_stopped:
                 job = self.hook.run(resume(self.api, request_id, patient=self.resume_stopped == "wait"))
             if job.status.value in ("FAILED", "CANCELED", "STOPPED"):
@@ -194,6 +194,6 @@ class SentinelHubCancelBatchOperator(OnRequest):
         with airflow_errors():
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
-            job = self.hook.run(end(self.api, request_id, poll_interval=self.poll_interval))
+            job = self.patiently(lambda: end(self.api, request_id, poll_interval=self.poll_interval), request_id)
             self.log.info("Batch request %s is %s", request_id, job.status)
             return str(job.status)

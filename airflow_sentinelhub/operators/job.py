@@ -10,16 +10,18 @@ from airflow_sentinelhub._compat import AirflowSkipException
 from airflow_sentinelhub._task import airflow_errors, checked_id, deadline_from, default_deferrable
 from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.operators._job import JobOperator
-from airflow_sentinelhub.operators._outcome import Outcome as JobOutcome
-from airflow_sentinelhub.operators._outcome import names_of, outcome_of
+from airflow_sentinelhub.operators._outcome import outcome_of
 from airflow_sentinelhub.operators._waiting import WaitingTask
 from airflow_sentinelhub.operators.manage import STALE_PARTIAL
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
+    from airflow_sentinelhub.api.adoption import Stopped
     from airflow_sentinelhub.api.policy import Policy
     from airflow_sentinelhub.api.snapshot import Snapshot
     from airflow_sentinelhub.api.waiting import Waited
+    from airflow_sentinelhub.exceptions import JobPartialError
+    from airflow_sentinelhub.operators._outcome import Found
 
 _LIMITS = (
     "max_processing_units",
@@ -47,13 +49,18 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
 
     :param request_id: go on with this request, instead of finding or creating one.
     :param max_processing_units: PU that the job may cost. v1 estimates before the start: a third of its estimate,
-        the expected cost, is compared. v2 does not estimate: the cost is watched while it runs.
+        the expected cost, is compared. v2 does not estimate: the cost is watched while it runs, over all requests of
+        the job. A job that was done before that was seen stays a success, with a warning.
     :param on_over_budget: `fail`, `skip`, or `stop`: end the job and succeed with what is there. A running job is
         stopped in each case.
     :param max_restarts: how often the failed part is restarted: a PARTIAL job on v1; on v2, which has no restart, by a
         new request over the same output that skips what is there.
     :param max_failed_tiles: failed tiles that are accepted; :param min_success_ratio: share of tiles that must be
         done. :param on_partial: what happens when more has failed: `fail`, `skip`, or `accept`.
+    :param resume_stopped: what happens when the service stops the job because the account has run out of PU, or as
+        unhealthy (v2): None: the task fails, and another try pays for the whole job anew; `fail`: the job is started
+        again where it was, and the task fails if that is refused; `wait`: it waits in this worker while it is refused,
+        an hour at the most. What a person has stopped stays so.
     :param cancel_on_kill: see above; :param cancel_on_timeout: see above.
     :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
     :param poll_interval: seconds between polls; :param analysis_poll_interval: and during analysis.
@@ -77,6 +84,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         max_failed_tiles: int | str | None = None,
         min_success_ratio: float | str | None = None,
         on_partial: str = "fail",
+        resume_stopped: str | None = None,
         cancel_on_kill: bool = True,
         cancel_on_timeout: bool = True,
         deferrable: bool | None = None,
@@ -94,6 +102,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         self.max_failed_tiles = max_failed_tiles
         self.min_success_ratio = min_success_ratio
         self.on_partial = on_partial
+        self.resume_stopped = resume_stopped
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
         self.deferrable = default_deferrable() if deferrable is None else deferrable
@@ -105,9 +114,13 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         with airflow_errors():
+            self._policy()  # what contradicts itself is said before anything is created
             deadline = deadline_from(context, self.timeout, self.execution_timeout, deferring=self.deferrable)
             job = self._request(context)
             self.responsible_for(job.request_id, context)
+            if _may_lag_behind_its_restart(job):
+                self.log.info("Batch request %s was PARTIAL and restarted; looking what became of it", job.request_id)
+                return self._wait(context, job, "DONE", deadline, STALE_PARTIAL)
             return self._go_on(context, job, deadline)
 
     def _request(self, context: Any) -> Snapshot:
@@ -118,7 +131,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
             return self.find_or_create(context).job
         request_id = checked_id(self.request_id)
         self.announce(context, request_id)
-        return self.hook.run(read_patiently(self.api, request_id))
+        return self.patiently(lambda: read_patiently(self.api, request_id), request_id)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Called when the trigger has fired."""
@@ -135,131 +148,190 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
 
         return policy_from(**{name: getattr(self, name) for name in _LIMITS})
 
+    def _stopped(self) -> Stopped:
+        from airflow_sentinelhub.api.adoption import Stopped
+
+        return Stopped(self._policy().max_processing_units, resume=bool(self.resume_stopped))
+
     def _go_on(self, context: Any, job: Snapshot, deadline: float | None) -> dict[str, Any]:
         """Take the next step, and the next, until the job is judged or the task defers."""
         from airflow_sentinelhub.api import flows
+        from airflow_sentinelhub.api.endings import not_estimated_error
         from airflow_sentinelhub.api.marker import mark_of
         from airflow_sentinelhub.api.policy import Step, next_step
 
-        policy, api = self._policy(), self.api
+        policy, api, patience = self._policy(), self.api, self.max_unknown_time
         mark = mark_of(job.description)
         left = policy.max_restarts - (mark.restarts if mark else 0)
         step = next_step(job, left, api.restart is not None)
         if step is Step.JUDGE:
             return self._judge(context, job, policy, deadline)
         if step is Step.ANALYSE:
-            job = self.hook.run(flows.analyse_once(api, job.request_id))
+            job = self.hook.run(flows.analyse_once(api, job.request_id, patience=patience))
             step = Step.AWAIT_ANALYSIS
         if step is Step.AWAIT_ANALYSIS:
-            return self._wait(context, job.request_id, "ANALYSIS_DONE", deadline, policy)
+            return self._wait(context, job, "ANALYSIS_DONE", deadline)
         if step is Step.START:
+            if policy.max_processing_units is not None and api.estimates and job.estimate is None:
+                raise not_estimated_error(job, policy.max_processing_units)
             if not policy.allows(job.expected_cost):
                 return self._over_budget(context, job, policy)
-            job = self.hook.run(flows.start_once(api, job.request_id))
+            job = self.hook.run(flows.start_once(api, job.request_id, patience=patience))
             self.log.info("Batch request %s is started", job.request_id)
-        stale = 0.0
         if step is Step.RESTART:
             self.log.warning("Batch request %s is PARTIAL; restarting its failed part", job.request_id)
-            self.hook.run(flows.count_restart(api, job))
-            self.hook.run(flows.restart_failed(api, job.request_id))
-            stale = STALE_PARTIAL
-        return self._wait(context, job.request_id, "DONE", deadline, policy, stale)
+            partial = job
+            self.patiently(lambda: flows.count_restart(api, partial), job.request_id)
+            self.hook.run(flows.restart_failed(api, job.request_id, patience=patience))
+            return self._wait(context, job, "DONE", deadline, STALE_PARTIAL)
+        return self._wait(context, job, "DONE", deadline)
 
     def _wait(
-        self,
-        context: Any,
-        request_id: str,
-        target: str,
-        deadline: float | None,
-        policy: Policy,
-        stale_partial: float = 0.0,
+        self, context: Any, job: Snapshot, target: str, deadline: float | None, stale_partial: float = 0.0
     ) -> dict[str, Any]:
-        usual = self.poll_interval
-        if target == "ANALYSIS_DONE":
-            self.poll_interval = min(self.analysis_poll_interval, usual)
-        try:
-            waited = self.wait(
-                request_id,
-                target,
-                "execute_complete",
-                deadline,
-                stale_partial=stale_partial,
-                max_cost=policy.max_processing_units,
-                memory={"request_id": request_id, "target": target, "deadline": deadline},
-            )
-        finally:
-            self.poll_interval = usual
+        limit = self._policy().max_processing_units
+        waited = self.wait(
+            job.request_id,
+            target,
+            "execute_complete",
+            deadline,
+            poll_interval=min(self.analysis_poll_interval, self.poll_interval) if target == "ANALYSIS_DONE" else None,
+            stale_partial=stale_partial,
+            max_cost=None if limit is None else max(limit - self._spent_before(job), 0.0),
+            memory={"request_id": job.request_id, "target": target, "deadline": deadline},
+        )
         return self._after(context, waited, target, deadline)
+
+    def _spent_before(self, job: Snapshot) -> float:
+        """PU that the requests have cost which this one continues (v2)."""
+        from airflow_sentinelhub.api.flows import continued_by
+
+        earlier = self.patiently(lambda: continued_by(self.api, job), job.request_id)
+        return sum(one.cost or 0.0 for one in earlier)
 
     def _after(self, context: Any, waited: Waited, target: str, deadline: float | None) -> dict[str, Any]:
         """What a wait has brought."""
+        from airflow_sentinelhub.api.adoption import stopped_by_service
+        from airflow_sentinelhub.api.verdict import Outcome
+
+        job = waited.job
+        if job is not None and waited.outcome is Outcome.OVER_BUDGET:
+            return self._over_budget(context, job, self._policy())
+        resumable = job is not None and bool(self.resume_stopped) and stopped_by_service(job)
+        if job is not None and (resumable or waited.outcome is Outcome.PARTIAL):
+            return self._go_on(context, job, deadline)
+        return self._go_on(context, self._concluded(context, waited, target), deadline)
+
+    def _concluded(self, context: Any, waited: Waited, target: str) -> Snapshot:
+        """What was waited for, or the error that fits; what it has cost is told in both cases."""
         from airflow_sentinelhub.api.endings import conclude
         from airflow_sentinelhub.api.verdict import Outcome
 
-        if waited.outcome is Outcome.OVER_BUDGET and waited.job is not None:
-            return self._over_budget(context, waited.job, self._policy())
-        if waited.outcome is Outcome.PARTIAL and waited.job is not None:
-            return self._go_on(context, waited.job, deadline)
         assert self._running is not None
-        return self._go_on(context, conclude(waited, self._running, target), deadline)
+        if waited.outcome is not Outcome.REACHED and waited.job is not None and waited.job.cost is not None:
+            context["ti"].xcom_push(key="processing_units", value=waited.job.cost)
+        return conclude(waited, self._running, target)
 
     def _judge(self, context: Any, job: Snapshot, policy: Policy, deadline: float | None) -> dict[str, Any]:
-        """The end: success, an accepted part, or the error that fits."""
-        from airflow_sentinelhub.api.endings import conclude, partial_error
-        from airflow_sentinelhub.api.verdict import judge
+        """The end: success, an accepted part, another start, or the error that fits."""
+        from airflow_sentinelhub.api.adoption import stopped_by_service
+        from airflow_sentinelhub.api.verdict import judge, over
         from airflow_sentinelhub.api.waiting import Waited
 
+        limit = policy.max_processing_units
+        if job.status.value == "STOPPED" and over(job, limit, self._spent_before(job)):
+            return self._over_budget(context, job, policy)
+        if self.resume_stopped and stopped_by_service(job):
+            return self._go_on(context, self._resumed(job), deadline)
         if job.status.value not in ("DONE", "PARTIAL"):
-            conclude(Waited(judge(job, "DONE"), job), job.request_id, "DONE")
-        outcome = outcome_of(self.hook, self.api, job, self.aws_conn_id, self.log)
-        if outcome.failed and self.api.restart is None and outcome.restarts < policy.max_restarts:
-            self.log.warning("%s; restarting the failed part by a new request", outcome.line())
+            self._concluded(context, Waited(judge(job, "DONE"), job), "DONE")
+        found = self._found(job)
+        if job.status.value == "PARTIAL" and found.unfinished:
+            self.log.info("Batch request %s is PARTIAL, but its tiles are at work; waiting", job.request_id)
+            return self._wait(context, job, "DONE", deadline, STALE_PARTIAL)
+        if found.failed and self._can_continue(found, policy):
+            self.log.warning("%s; restarting the failed part by a new request", found.line())
             continued = self.continue_with(context, job).job
             self.responsible_for(continued.request_id, context)
             return self._go_on(context, continued, deadline)
-        if outcome.failed and policy.on_partial != "accept" and not policy.accepts(outcome.failed, outcome.total):
-            error = partial_error(job, outcome.failed, outcome.total, names_of(outcome.failed_tiles))
-            if policy.on_partial == "skip":
-                self._report(context, outcome)
-                raise AirflowSkipException(str(error)) from None
-            raise error
-        if outcome.failed:
-            self.log.warning(
-                "Batch request %s: %d of %d tiles failed, which is accepted: %s",
-                job.request_id,
-                outcome.failed,
-                outcome.total,
-                names_of(outcome.failed_tiles),
-            )
-        return self._report(context, outcome)
+        accepted = policy.on_partial == "accept" or policy.accepts(found.failed, found.total)
+        if found.failed and accepted:
+            told = (job.request_id, found.failed, found.total, found.things, found.names())
+            self.log.warning("Batch request %s: %d of %d %s failed, which is accepted: %s", *told)
+        if limit is not None and found.processing_units is not None and found.processing_units > limit:
+            told_cost = (job.request_id, found.processing_units, limit)
+            self.log.warning("Batch request %s was done before it was seen to cost %.0f of %.0f PU", *told_cost)
+        result = self._report(context, found)
+        if accepted:
+            return result
+        error = self._too_many_failed(found)
+        if policy.on_partial == "skip":
+            raise AirflowSkipException(str(error)) from None
+        raise error
+
+    def _can_continue(self, found: Found, policy: Policy) -> bool:
+        """Whether the failed part is restarted by a new request (v2): so often it may be, and there is budget left."""
+        if self.api.restart is not None or found.restarts >= policy.max_restarts:
+            return False
+        limit, spent = policy.max_processing_units, found.processing_units
+        if limit is None or spent is None or spent < limit:
+            return True
+        told = (found.job.request_id, spent, limit)
+        self.log.warning("The failed part of %s is not restarted: it has cost %.0f of %.0f PU already", *told)
+        return False
+
+    def _resumed(self, job: Snapshot) -> Snapshot:
+        from airflow_sentinelhub.api.flows import resume
+
+        self.log.warning("Batch request %s was stopped (%s); starting it again", job.request_id, job.stopped_reason)
+        return self.hook.run(resume(self.api, job.request_id, patient=self.resume_stopped == "wait"))
 
     def _over_budget(self, context: Any, job: Snapshot, policy: Policy) -> dict[str, Any]:
         """The job may cost, or has cost, more than allowed: end it, then fail, skip or take what is there."""
         from airflow_sentinelhub.api.endings import over_budget_error
         from airflow_sentinelhub.api.flows import end
 
-        if job.started or policy.on_over_budget == "stop":
-            job = self.hook.run(end(self.api, job.request_id))
-        error = over_budget_error(job, policy.max_processing_units or 0)
+        ran, request_id = job.started or job.ending or job.status.is_final, job.request_id
+        if ran or policy.on_over_budget == "stop":
+            job = self.patiently(lambda: end(self.api, request_id), request_id)
+        error = over_budget_error(job, policy.max_processing_units or 0, self._spent_before(job) if ran else 0.0)
+        result = self._report(context, self._found(job)) if ran or policy.on_over_budget == "stop" else {}
         if policy.on_over_budget == "fail":
             raise error
         if policy.on_over_budget == "skip":
             raise AirflowSkipException(str(error)) from None
         self.log.warning("%s", error)
-        return self._report(context, outcome_of(self.hook, self.api, job, self.aws_conn_id, self.log))
+        return result
 
-    def _report(self, context: Any, outcome: JobOutcome) -> dict[str, Any]:
+    def _found(self, job: Snapshot) -> Found:
+        """What the job has brought and cost."""
+        return outcome_of(self.hook, self.api, job, self.aws_conn_id, self.log)
+
+    def _too_many_failed(self, found: Found) -> JobPartialError:
+        from airflow_sentinelhub.api.endings import partial_error
+
+        return partial_error(found.job, found.failed, found.total, found.names())
+
+    def _report(self, context: Any, found: Found) -> dict[str, Any]:
         """Tell what the job has brought and cost: log, XCom, and the events of the task's asset outlets."""
-        self.log.info("%s", outcome.line())
-        result = outcome.result()
-        context["ti"].xcom_push(key="processing_units", value=result["processing_units"])
+        self.log.info("%s", found.line())
+        result = found.result()
+        for name in ("processing_units", f"failed_{found.things}"):
+            context["ti"].xcom_push(key=name, value=result[name])
         events = context.get("outlet_events")
         for outlet in self.outlets or ():
             if events is not None and hasattr(outlet, "uri"):
-                events[outlet].extra = {
-                    name: result[name] for name in ("request_id", "status", "processing_units", "processed", "failed")
-                }
+                told = ("request_id", "status", "processing_units", "processed", "failed")
+                events[outlet].extra = {name: result[name] for name in told}
         return result
+
+
+def _may_lag_behind_its_restart(job: Snapshot) -> bool:
+    """PARTIAL, and an earlier try has asked for a restart, which a reading may not show for minutes (seen)."""
+    from airflow_sentinelhub.api.marker import mark_of
+
+    mark = mark_of(job.description)
+    return job.status.value == "PARTIAL" and mark is not None and mark.restarts > 0
 
 
 def _check(operator: SentinelHubBatchOperator) -> None:
@@ -268,6 +340,8 @@ def _check(operator: SentinelHubBatchOperator) -> None:
     from airflow_sentinelhub.exceptions import InvalidInputError
 
     check_literals(**{name: getattr(operator, name) for name in _LIMITS})
+    if operator.resume_stopped not in (None, "fail", "wait"):
+        raise InvalidInputError(f"resume_stopped is None, 'fail' or 'wait', not {operator.resume_stopped!r}.")
     limit = operator.timeout.total_seconds() if isinstance(operator.timeout, timedelta) else operator.timeout
     if limit is not None and limit <= 0:
         raise InvalidInputError(f"timeout must be above 0, not {operator.timeout!r}.")

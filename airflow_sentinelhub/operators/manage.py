@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._task import airflow_errors, checked_id
+from airflow_sentinelhub._task import airflow_errors, checked_id, mark_for
 from airflow_sentinelhub.operators._job import as_json
 from airflow_sentinelhub.operators._requests import OnRequest, RunsJob
 
@@ -20,11 +20,12 @@ STALE_PARTIAL = 300.0
 class SentinelHubRestartBatchOperator(RunsJob):
     """Process the failed tiles of a PARTIAL request again (v1). **This bills** the tiles that are processed again.
 
-    - **Calls** the request, restartpartial (only if it is PARTIAL), then, with `wait_for_completion`, the request at
-      each poll.
+    - **Calls** the request, update and restartpartial (only if it is PARTIAL), then, with `wait_for_completion`, the
+      request at each poll.
     - **Returns** the id of the request.
     - **On kill** and **on timeout** as with `SentinelHubStartBatchOperator`.
-    - **On retry** it looks first: a restart that has been accepted shows as PROCESSING and is not asked for again.
+    - **On retry** it goes on with the restart that an earlier try has asked for, however that ended: one task restarts
+      once, and a word in the request's description says so. Clear the task to restart what failed once more.
 
     A request that became DONE by itself meanwhile is success. One that is neither PARTIAL nor DONE nor PROCESSING has
     nothing to restart, which is an error. v2 has no restart: create a new request over the same output with
@@ -34,7 +35,8 @@ class SentinelHubRestartBatchOperator(RunsJob):
     """
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.flows import restart_failed
+        from airflow_sentinelhub.api.flows import restart_once
+        from airflow_sentinelhub.api.marker import restart_word
         from airflow_sentinelhub.exceptions import InvalidInputError
 
         with airflow_errors():
@@ -45,7 +47,8 @@ class SentinelHubRestartBatchOperator(RunsJob):
                     "the same output with skip_existing=True."
                 )
             self.announce(context, request_id)
-            job = self.hook.run(restart_failed(self.api, request_id))
+            word = restart_word(mark_for(context, self.retries or 0, ""))
+            job = self.hook.run(restart_once(self.api, request_id, word, patience=self.max_unknown_time))
             self.log.info("Batch request %s: restart of the failed part, status %s", request_id, job.status)
             if self.wait_for_completion:
                 self.responsible_for(request_id, context)

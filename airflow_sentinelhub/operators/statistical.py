@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._compat import AirflowSkipException, BaseOperator, conf
+from airflow_sentinelhub._compat import BaseOperator, conf
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id
 from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.operators._job import as_json
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
     from airflow_sentinelhub.api.policy import Policy
     from airflow_sentinelhub.api.snapshot import Snapshot
+    from airflow_sentinelhub.exceptions import JobPartialError
 
 __all__ = ["SentinelHubBatchStatisticalOperator", "SentinelHubListStatisticsOperator"]
 
@@ -51,13 +52,10 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
     :param on_over_budget: `fail`, `skip`, or `stop`: succeed with what is there. The job is stopped in each case.
     :param max_failed_features: failed features that are accepted; :param min_success_ratio: share of features that
         must be done. :param on_partial: what happens when more has failed: `fail`, `skip`, or `accept`.
-    :param resume_stopped: what happens when the service stops the job because the account has run out of PU, or as
-        unhealthy: None: the task fails; `fail`: the job is started again, and the task fails if that is refused;
-        `wait`: it waits in this worker while it is refused, an hour at the most. What a person has stopped stays so.
 
     For `evalscript`, `description`, `aws_conn_id` (which must read the GeoPackage and write the results),
     `iam_role_arn`, `payload_extra` and `sentinelhub_conn_id` see `JobOperator`; for `request_id`, `deferrable`, the
-    intervals and times see `SentinelHubBatchOperator`.
+    intervals, times and `resume_stopped` see `SentinelHubBatchOperator`.
     """
 
     template_fields: Sequence[str] = (
@@ -98,7 +96,6 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         evalscript: str | None = None,
         calculations: Mapping[str, Any] | str | None = None,
         max_failed_features: int | str | None = None,
-        resume_stopped: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -114,7 +111,6 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         self.aggregation = aggregation
         self.calculations = calculations
         self.max_failed_features = max_failed_features
-        self.resume_stopped = resume_stopped
 
     def payload(self) -> dict[str, Any]:
         """The payload of the create call. It may hold storage keys: it is neither kept nor logged."""
@@ -142,67 +138,12 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         self.max_failed_tiles = self.max_failed_features
         return super()._policy()
 
-    def _judge(self, context: Any, job: Snapshot, policy: Policy, deadline: float | None) -> dict[str, Any]:
-        """The end: success, an accepted part, another start, or the error that fits."""
-        from airflow_sentinelhub.api.endings import conclude
-        from airflow_sentinelhub.api.verdict import judge
-        from airflow_sentinelhub.api.waiting import Waited
+    def _found(self, job: Snapshot) -> Statistics:
+        """What the job has brought and cost."""
+        return statistics_of(self.hook, job, self.aws_conn_id, self.log)
 
-        if job.status.value == "STOPPED" and self.resume_stopped and job.stopped_reason != "USER_ACTION":
-            return self._go_on(context, self._resumed(job), deadline)
-        if job.status.value not in ("DONE", "PARTIAL"):
-            conclude(Waited(judge(job, "DONE"), job), job.request_id, "DONE")
-        found = statistics_of(self.hook, job, self.aws_conn_id, self.log)
-        if found.failed and policy.on_partial != "accept" and not policy.accepts(found.failed, found.total):
-            error = too_many_failed(found)
-            if policy.on_partial == "skip":
-                self._told(context, found)
-                raise AirflowSkipException(str(error)) from None
-            raise error
-        return self._told(context, found)
-
-    def _after(self, context: Any, waited: Any, target: str, deadline: float | None) -> dict[str, Any]:
-        """What a wait has brought; a stop that may be taken back is judged like an end."""
-        if waited.job is not None and waited.job.status.value == "STOPPED" and self.resume_stopped:
-            return self._go_on(context, waited.job, deadline)
-        return super()._after(context, waited, target, deadline)
-
-    def _resumed(self, job: Snapshot) -> Snapshot:
-        from airflow_sentinelhub.api.flows import resume
-        from airflow_sentinelhub.exceptions import InvalidInputError
-
-        if self.resume_stopped not in ("fail", "wait"):
-            raise InvalidInputError(f"resume_stopped is None, 'fail' or 'wait', not {self.resume_stopped!r}.")
-        self.log.warning("Batch request %s was stopped (%s); starting it again", job.request_id, job.stopped_reason)
-        return self.hook.run(resume(self.api, job.request_id, patient=self.resume_stopped == "wait"))
-
-    def _over_budget(self, context: Any, job: Snapshot, policy: Policy) -> dict[str, Any]:
-        """The job has cost more than allowed: end it, then fail, skip or take what is there."""
-        from airflow_sentinelhub.api.endings import over_budget_error
-        from airflow_sentinelhub.api.flows import end
-
-        job = self.hook.run(end(self.api, job.request_id))
-        error = over_budget_error(job, policy.max_processing_units or 0)
-        if policy.on_over_budget == "fail":
-            raise error
-        if policy.on_over_budget == "skip":
-            raise AirflowSkipException(str(error)) from None
-        self.log.warning("%s", error)
-        return self._told(context, statistics_of(self.hook, job, self.aws_conn_id, self.log))
-
-    def _told(self, context: Any, found: Statistics) -> dict[str, Any]:
-        """Tell what the job has brought and cost: log, XCom, and the events of the task's asset outlets."""
-        self.log.info("%s", found.line())
-        if found.failed:
-            self.log.warning("Failed features of %s: %s", found.job.request_id, found.names())
-        result = found.result()
-        context["ti"].xcom_push(key="processing_units", value=result["processing_units"])
-        events = context.get("outlet_events")
-        for outlet in self.outlets or ():
-            if events is not None and hasattr(outlet, "uri"):
-                told = ("request_id", "status", "processing_units", "processed", "failed")
-                events[outlet].extra = {name: result[name] for name in told}
-        return result
+    def _too_many_failed(self, found: Any) -> JobPartialError:
+        return too_many_failed(found)
 
 
 class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):

@@ -11,8 +11,14 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from airflow_sentinelhub.transport.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub.api.call import Flow
+    from airflow_sentinelhub.api.generations import Generation
+    from airflow_sentinelhub.api.snapshot import Snapshot
 
 ATTEMPTS = 120
 EVERY = 5.0
@@ -35,18 +41,23 @@ def leave_behind(settings: Settings, batch_api: str, request_id: str) -> int:
     return process.pid
 
 
+def end_in_time(api: Generation, request_id: str) -> Flow[Snapshot]:
+    """End the request, for ten minutes, whether the service refuses that or is out of reach."""
+    from airflow_sentinelhub.api.flows import end, outlast
+
+    return outlast(lambda: end(api, request_id, poll_interval=EVERY, attempts=ATTEMPTS), EVERY * ATTEMPTS, request_id)
+
+
 def main() -> int:
     """End the request that standard input tells of; 0 if it has ended."""
-    from airflow_sentinelhub.api.flows import end
     from airflow_sentinelhub.api.generations import generation
     from airflow_sentinelhub.exceptions import SentinelHubError
     from airflow_sentinelhub.transport.sync import SyncDriver
 
     told = json.load(sys.stdin)
     driver = SyncDriver(Settings(**told["settings"]))
-    flow = end(generation(told["batch_api"]), told["request_id"], poll_interval=EVERY, attempts=ATTEMPTS)
     try:
-        driver.run(flow)
+        driver.run(end_in_time(generation(told["batch_api"]), told["request_id"]))
     except SentinelHubError:
         return 1
     return 0

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub import exceptions as errors
-from airflow_sentinelhub.api import acting
+from airflow_sentinelhub.api import acting, reading
 from airflow_sentinelhub.api.call import Call, Lost, Reply
 from airflow_sentinelhub.api.generations import STATISTICAL, V1, V2, Generation
-from airflow_sentinelhub.api.marker import Mark, identity, marked
+from airflow_sentinelhub.api.marker import Mark, identity, marked, restart_word
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from tests.api import feeding
 from tests.api.fake_service import FakeService, drive
@@ -72,7 +72,7 @@ def test_a_start_is_taken_on_trust_and_shown_when_it_shows(api: Generation) -> N
     assert starts(fed) == 1
     fed = feed(acting.start_once(api, ID), [idle, done(), idle, ...])
     assert starts(fed) == 1
-    assert fed.waited == sum(acting.AFTER_AMBIGUOUS)
+    assert fed.waited == sum(reading.AFTER_AMBIGUOUS)
 
 
 FAULTS: dict[str, tuple[bool, Callable[[], Reply | Lost]]] = {
@@ -139,7 +139,7 @@ def test_a_start_that_is_forbidden_fails_at_once(status: int) -> None:
 def test_a_request_that_is_not_known_yet_is_looked_for_as_long_as_replicas_lag() -> None:
     """404 right after create, on GET and on start."""
     idle, started = body(V2), body(V2, "CREATED", "START")
-    looks = 2 + len(acting.AFTER_AMBIGUOUS)
+    looks = 2 + len(reading.AFTER_AMBIGUOUS)
     fed = feed(acting.start_once(V2, ID), [error(404), error(404), idle, error(404), *[idle] * looks, done(), started])
     assert starts(fed) == 2
     assert str(fed.result.user_action) == "START"
@@ -234,9 +234,95 @@ def test_a_restart_whose_reply_is_lost_is_looked_up_and_never_sent_again(reply: 
     fed = feed(acting.restart_failed(V1, ID), [PARTIAL, reply, PARTIAL, PROCESSING])
     assert fed.result.status == S.PROCESSING
     fed = feed(acting.restart_failed(V1, ID), [PARTIAL, reply, PARTIAL, ...])
-    assert isinstance(fed.error, (errors.UnreachableError, errors.ServerError))
+    assert isinstance(fed.error, errors.UnknownStateError)
     assert fed.error.retry_helps
     assert sum(call.endswith("/restartpartial") for call in fed.calls) == 1
+
+
+def test_a_restart_that_was_never_sent_is_sent_when_the_service_can_be_reached_again() -> None:
+    nowhere = [lost(ambiguous=False)] * 4
+    fed = feed(acting.restart_failed(V1, ID, patience=600), [PARTIAL, *nowhere, *[PARTIAL] * 6, done()])
+    assert fed.result.status == S.PARTIAL
+    fed = feed(acting.restart_failed(V1, ID), [PARTIAL, *nowhere, *[PARTIAL] * 6])
+    assert isinstance(fed.error, errors.UnreachableError)
+
+
+# One restart for all tries
+
+WORD = restart_word(Mark(identity("d", "d", "r", "restart", -1), 0, ""))
+
+
+def noted(status: str = "PARTIAL", word: str = WORD) -> Reply:
+    return body(V1, status, "START", description=f"max NDVI {word}")
+
+
+def test_a_restart_is_noted_before_it_is_asked_for() -> None:
+    fed = feed(acting.restart_once(V1, ID, WORD), [PARTIAL, ok({}), noted(), done()])
+    assert [call.split()[0] for call in fed.calls] == ["GET", "PUT", "GET", "POST"]
+    assert fed.sent[1].json == {"description": f"max NDVI {WORD}"}
+
+
+def test_the_next_try_does_not_restart_what_is_partial_again() -> None:
+    fed = feed(acting.restart_once(V1, ID, WORD), [noted()])
+    assert fed.result.status == S.PARTIAL
+    assert "not asked again" in fed.notes[0]
+
+
+def test_a_cleared_task_restarts_again() -> None:
+    cleared = restart_word(Mark(identity("d", "d", "r", "restart", -1), 3, ""))
+    fed = feed(acting.restart_once(V1, ID, cleared), [noted(), ok({}), noted(), done()])
+    assert fed.sent[1].json == {"description": f"max NDVI {WORD} {cleared}"}
+    assert fed.calls[-1].endswith("/restartpartial")
+
+
+@pytest.mark.parametrize("status", ["DONE", "PROCESSING"])
+def test_where_nothing_is_to_be_restarted_nothing_is_noted(status: str) -> None:
+    now = body(V1, status, "START")
+    fed = feed(acting.restart_once(V1, ID, WORD), [now, now])
+    assert {call.split()[0] for call in fed.calls} == {"GET"}
+
+
+def test_a_note_that_is_refused_keeps_nobody_from_restarting() -> None:
+    fed = feed(acting.restart_once(V1, ID, WORD), [PARTIAL, error(409), PARTIAL, done()])
+    assert fed.calls[-1].endswith("/restartpartial")
+
+
+def test_a_note_whose_reply_is_lost_is_not_taken_for_an_earlier_trys() -> None:
+    fed = feed(acting.restart_once(V1, ID, WORD, patience=600), [PARTIAL, *[lost()] * 4, ok({}), noted(), done()])
+    assert fed.calls[-1].endswith("/restartpartial")
+
+
+# Out of reach
+
+
+@pytest.mark.parametrize("api", GENERATIONS, ids=lambda api: api.name)
+@pytest.mark.parametrize("arrived", [True, False])
+def test_after_a_start_whose_reply_is_lost_an_outage_is_waited_out_before_anything_is_sent(
+    api: Generation, arrived: bool
+) -> None:
+    outage = [error(503)] * 24
+    shown = [body(api, "CREATED", "START")] if arrived else [body(api)] * 7
+    again = [] if arrived else [done(), body(api, "CREATED", "START")]
+    script = [body(api), lost(), *outage, *shown, *again]
+    fed = feed(acting.start_once(api, ID, patience=1800), script)
+    assert str(fed.result.user_action) == "START"
+    assert starts(fed) == (1 if arrived else 2)
+
+
+def test_an_outage_that_does_not_end_says_that_the_request_may_run_on() -> None:
+    fed = feed(acting.start_once(V2, ID, patience=900), [body(V2), lost(), error(503), ...])
+    assert isinstance(fed.error, errors.UnknownStateError)
+    assert fed.error.retry_helps
+    assert fed.error.request_id == ID
+    assert "runs on and bills. A retry of this task attaches to it again." in str(fed.error)
+    assert 900 <= fed.waited <= 1000
+    assert starts(fed) == 1
+
+
+def test_other_errors_are_not_waited_out() -> None:
+    fed = feed(reading.outlast(lambda: reading.read(V2, ID), 900, ID), [error(403)])
+    assert isinstance(fed.error, errors.ForbiddenError)
+    assert fed.slept == []
 
 
 # Counting restarts
