@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from dev.airflow_door import log_lines
 from dev.cluster import VERSION
 from tests.chaos.conftest import Record
+from tests.chaos.said import said, says_it_runs_on
 from tests.chaos.stage import CELLS, TASK, Run, Stage, small, together
 
 
@@ -55,18 +55,6 @@ def kept(stage: Stage, runs: Sequence[Run], record: Record, row: str) -> None:
         assert not stage.asked_to_end(run), stage.about(run)
         assert stage.request(run)["status"] == "PROCESSING", stage.about(run)
         assert stage.billed(run) == 1, stage.about(run)
-
-
-def says_it_runs_on(stage: Stage, run: Run) -> bool:
-    return "runs on and bills" in said(stage, run)
-
-
-def said(stage: Stage, run: Run) -> str:
-    """What the task and its trigger have logged; the triggerer's own log holds what comes after the trigger's end."""
-    folder = stage.cluster.home / "logs" / f"dag_id={run.dag_id}" / f"run_id={run.run_id}"
-    files = [file for file in folder.rglob("*.log*") if file.is_file()]
-    text = "\n".join(line.text for file in files for line in log_lines(file.read_text(errors="replace")))
-    return text.replace("It runs on", "it runs on")
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,17 @@ import pytest
 
 from dev.cluster import VERSION
 from tests.chaos.conftest import Record
+from tests.chaos.said import says_it_runs_on
 from tests.chaos.stage import CELLS, DEFERRABLE, HOLD, TASK, Run, Service, Stage, a_stage, marked, small, together
 
 
 def clear(stage: Stage, run: Run) -> None:
+    """A user clears the task. Airflow 3.0 leaves one that was running at `restarting` for ever: there it takes two."""
+    twice = VERSION == (3, 0) and stage.state(run) == "running"
     stage.cluster.clear(run.dag_id, run.run_id, TASK)
+    if twice:
+        stage.until("the old try has been told to end", lambda: says_it_runs_on(stage, run))
+        stage.cluster.clear(run.dag_id, run.run_id, TASK)
 
 
 def ended_well(stage: Stage, runs: list[Run]) -> None:

@@ -1,0 +1,222 @@
+"""The whole job in one task: through its life, through crashes at any moment, through outages at any moment."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import Asset
+
+from airflow_sentinelhub import process_request, tiling_grid
+from airflow_sentinelhub._compat import AirflowFailException
+from airflow_sentinelhub.exceptions import DeadlineError, InvalidInputError, JobCancelledError, UnknownStateError
+from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
+
+modes = pytest.mark.parametrize("deferrable", [False, True], ids=["plain", "deferrable"])
+v1 = pytest.mark.parametrize("generation", ["v1"], indirect=True)
+v2 = pytest.mark.parametrize("generation", ["v2"], indirect=True)
+RETRY = {"try_number": 2, "max_tries": 3}
+CLEARED = {"try_number": 2, "max_tries": 4}
+"""What a task with three retries sees of itself: in its second try, and after a user has cleared its first."""
+
+
+def job(bench: Any, **more: Any) -> Callable[[], SentinelHubBatchOperator]:
+    """A maker of the task, whose job takes some three minutes of the simulator's time."""
+    arguments: dict[str, Any] = {
+        "task_id": "job",
+        "process_request": process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30")),
+        "evalscript": bench.ndvi,
+        "area": bench.area,
+        "tiling_grid": tiling_grid(1, 10),
+        "output": "s3://maps/ndvi",
+        "aws_conn_id": "my_bucket",
+        "retries": 3,
+        "poll_interval": 20.0,
+        **more,
+    }
+    return lambda: SentinelHubBatchOperator(**arguments)
+
+
+class Killed(BaseException):
+    """The process is gone: nothing of ours may catch this."""
+
+
+def kill() -> None:
+    raise Killed
+
+
+@modes
+def test_from_create_to_the_result(bench: Any, deferrable: bool) -> None:
+    context = bench.context()
+    result = bench.run(job(bench, deferrable=deferrable), context)
+
+    (request,) = bench.sim.requests()
+    assert request["billed_starts"] == 1
+    told = {name: result[name] for name in ("request_id", "batch_api", "status", "failed", "restarts", "checked")}
+    assert told == {
+        "request_id": request["id"],
+        "batch_api": bench.api,
+        "status": "DONE",
+        "failed": 0,
+        "restarts": 0,
+        "checked": True,
+    }
+    assert result["processed"] == result["tile_count"] == request["tiles"]
+    assert result["processing_units"] > 0
+    if bench.api == "v2":  # v1 says what its tiles have cost, and nowhere that it charges a minimum for a request
+        assert result["processing_units"] == pytest.approx(request["cost"])
+    assert context["ti"].xcoms["request_id"] == request["id"]
+    waits = ["execute_complete"] * 2 if deferrable else []
+    assert bench.legs == ["execute", *waits]
+
+
+def test_the_events_of_assets_tell_what_it_has_cost(bench: Any) -> None:
+    asset = Asset("s3://maps/ndvi")
+    context = bench.context()
+    events: Any = defaultdict(lambda: SimpleNamespace(extra={}))
+    context["outlet_events"] = events
+    result = bench.run(job(bench, outlets=[asset]), context)
+
+    assert events[asset].extra == {
+        name: result[name] for name in ("request_id", "status", "processing_units", "processed", "failed")
+    }
+    assert context["ti"].xcoms["processing_units"] == result["processing_units"] > 0
+
+
+# Crashes
+
+
+@pytest.mark.parametrize("moment", range(1, 168, 8))
+def test_a_crash_at_any_moment_and_a_retry(bench: Any, moment: int) -> None:
+    bench.clock.at(moment, kill)
+    with pytest.raises(Killed):
+        bench.run(job(bench, poll_interval=5.0))
+    result = bench.run(job(bench, poll_interval=5.0), bench.context(**RETRY))
+
+    assert (result["status"], result["failed"]) == ("DONE", 0)
+    assert bench.effects().count("billed_start") == 1
+    assert bench.effects().count("created") == 1
+
+
+@modes
+def test_a_crash_after_the_end_adopts_it_and_a_clear_starts_anew(bench: Any, deferrable: bool) -> None:
+    first = bench.run(job(bench, deferrable=deferrable))
+    assert bench.run(job(bench, deferrable=deferrable), bench.context(**RETRY)) == first
+    assert bench.effects().count("billed_start") == 1
+    again = bench.run(job(bench, deferrable=deferrable), bench.context(**CLEARED))
+    assert again["request_id"] != first["request_id"]
+    assert [request["billed_starts"] for request in bench.sim.requests()] == [1, 1]
+
+
+def test_a_job_that_was_cancelled_is_made_anew_by_the_next_try(bench: Any) -> None:
+    bench.clock.at(100, lambda: bench.act(bench.sim.requests()[0]["id"], "end"))
+    with pytest.raises(JobCancelledError, match="somebody"):
+        bench.run(job(bench))
+    assert bench.run(job(bench), bench.context(**RETRY))["status"] == "DONE"
+    assert [request["billed_starts"] for request in bench.sim.requests()] == [1, 1]
+
+
+# Outages
+
+
+@modes
+@pytest.mark.parametrize("moment", [0, 4, 24, 29, 31, 36, 41, 80, 160])
+def test_an_outage_of_ten_minutes_at_any_moment(bench: Any, deferrable: bool, moment: int) -> None:
+    """The task needs no retry for it, wherever it is."""
+    outage = {"kind": "status", "status": 503, "times": None}
+    if moment:
+        bench.clock.at(moment, lambda: bench.sim.fault(path="/batch/", **outage))
+    else:
+        bench.sim.fault(path="/batch/", **outage)
+    bench.clock.at(moment + 600, bench.sim.clear_faults)
+    result = bench.run(job(bench, deferrable=deferrable, poll_interval=5.0))
+
+    assert result["status"] == "DONE"
+    assert any(call["fault"] for call in bench.sim.journal())
+    assert bench.effects().count("billed_start") == 1
+
+
+@modes
+def test_an_outage_that_does_not_end(bench: Any, deferrable: bool) -> None:
+    bench.clock.at(90, lambda: bench.sim.fault("status", "/batch/", status=503, times=None))
+    with pytest.raises(UnknownStateError) as caught:
+        bench.run(job(bench, deferrable=deferrable, max_unknown_time=600))
+    (request,) = bench.sim.requests()
+    assert request["id"] in str(caught.value)
+    assert "it runs on and bills. A retry of this task attaches to it again." in str(caught.value)
+    assert not {"cancelled", "stopped"} & set(bench.effects())
+
+    bench.sim.clear_faults()
+    assert bench.run(job(bench, deferrable=deferrable), bench.context(**RETRY))["request_id"] == request["id"]
+    assert bench.effects().count("billed_start") == 1
+
+
+def test_an_outage_from_the_beginning_says_that_an_earlier_try_may_have_started_something(bench: Any) -> None:
+    bench.sim.fault("drop_before", "/batch/", times=None)
+    with pytest.raises(UnknownStateError, match="The batch request of this task: Sentinel Hub was out of reach"):
+        bench.run(job(bench, max_unknown_time=60))
+    assert bench.effects() == []
+
+
+# The time allowed
+
+
+@modes
+def test_the_time_allowed_ends_the_job_also_through_an_outage(bench: Any, deferrable: bool) -> None:
+    bench.sim.settings(tile_seconds=4000.0)
+    bench.clock.at(140, lambda: bench.sim.fault("status", "/batch/", status=503, times=None))
+    bench.clock.at(500, bench.sim.clear_faults)
+    with pytest.raises(DeadlineError, match="at the end of the time allowed"):
+        bench.run(job(bench, deferrable=deferrable, timeout=150, poll_interval=10.0))
+    (request,) = bench.sim.requests()
+    assert (request["status"], request["billed_starts"]) in (("CANCELED", 1), ("STOPPED", 1))
+
+
+# Stopped by the service
+
+
+@v2
+@modes
+def test_without_processing_units_it_fails_and_can_be_resumed_where_it_was(bench: Any, deferrable: bool) -> None:
+    bench.sim.settings(minimum_balance=0, balance=20)
+    with pytest.raises(JobCancelledError, match="run out of processing units"):
+        bench.run(job(bench, deferrable=deferrable))
+    (stopped,) = bench.sim.requests()
+    assert stopped["stopped_reason"] == "OUT_OF_PU"
+
+    bench.clock.at(1200, lambda: bench.sim.settings(balance=1_000_000))
+    result = bench.run(job(bench, deferrable=deferrable, resume_stopped="wait"), bench.context(**RETRY))
+    assert (result["request_id"], result["status"], result["failed"]) == (stopped["id"], "DONE", 0)
+    assert bench.effects().count("created") == 1
+
+
+@v2
+def test_what_a_person_has_stopped_is_not_resumed(bench: Any) -> None:
+    bench.clock.at(100, lambda: bench.act(bench.sim.requests()[0]["id"], "end"))
+    with pytest.raises(JobCancelledError, match="somebody stopped it"):
+        bench.run(job(bench, resume_stopped="wait"))
+
+
+# Bad input
+
+
+def test_contradictions_are_said_before_anything_is_created(bench: Any) -> None:
+    """Literal ones while the DAG is parsed; those that came out of templates when the task runs."""
+    with pytest.raises(InvalidInputError, match="on_partial must be one of"):
+        job(bench, on_partial="shrug")()
+    with pytest.raises(InvalidInputError, match="resume_stopped is None, 'fail' or 'wait'"):
+        job(bench, resume_stopped="perhaps")()
+    with pytest.raises(InvalidInputError, match="timeout must be above 0"):
+        job(bench, timeout=-5)()
+
+    def rendered() -> SentinelHubBatchOperator:
+        task = job(bench, on_partial="{{ params.policy }}")()
+        task.on_partial = "shrug"
+        return task
+
+    with pytest.raises(AirflowFailException, match="on_partial must be one of fail, skip, accept, not 'shrug'"):
+        bench.run(rendered)
+    assert bench.effects() == []
