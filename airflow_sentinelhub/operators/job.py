@@ -118,10 +118,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
             deadline = deadline_from(context, self.timeout, self.execution_timeout, deferring=self.deferrable)
             job = self._request(context)
             self.responsible_for(job.request_id, context)
-            if _may_lag_behind_its_restart(job):
-                self.log.info("Batch request %s was PARTIAL and restarted; looking what became of it", job.request_id)
-                return self._wait(context, job, "DONE", deadline, STALE_PARTIAL)
-            return self._go_on(context, job, deadline)
+            return self._settled(context, job, deadline)
 
     def _request(self, context: Any) -> Snapshot:
         """The request of this task: the one it was given, else an earlier try's, else a new one."""
@@ -141,7 +138,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
             memory = memory_of(event)
             self.responsible_for(memory["request_id"], context)
             waited = read_event(event, memory["request_id"])
-            return self._after(context, waited, memory["target"], memory["deadline"])
+            return self._after(context, waited, memory["target"], memory["deadline"], memory.get("restarted", False))
 
     def _policy(self) -> Policy:
         from airflow_sentinelhub.api.policy import policy_from
@@ -157,13 +154,10 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         """Take the next step, and the next, until the job is judged or the task defers."""
         from airflow_sentinelhub.api import flows
         from airflow_sentinelhub.api.endings import not_estimated_error
-        from airflow_sentinelhub.api.marker import mark_of
         from airflow_sentinelhub.api.policy import Step, next_step
 
         policy, api, patience = self._policy(), self.api, self.max_unknown_time
-        mark = mark_of(job.description)
-        left = policy.max_restarts - (mark.restarts if mark else 0)
-        step = next_step(job, left, api.restart is not None)
+        step = next_step(job, policy.max_restarts - _restarts(job), api.restart is not None)
         if step is Step.JUDGE:
             return self._judge(context, job, policy, deadline)
         if step is Step.ANALYSE:
@@ -183,24 +177,32 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
             partial = job
             self.patiently(lambda: flows.count_restart(api, partial), job.request_id)
             self.hook.run(flows.restart_failed(api, job.request_id, patience=patience))
-            return self._wait(context, job, "DONE", deadline, STALE_PARTIAL)
+            return self._wait(context, job, "DONE", deadline, restarted=True)
         return self._wait(context, job, "DONE", deadline)
 
     def _wait(
-        self, context: Any, job: Snapshot, target: str, deadline: float | None, stale_partial: float = 0.0
+        self, context: Any, job: Snapshot, target: str, deadline: float | None, *, restarted: bool = False
     ) -> dict[str, Any]:
-        limit = self._policy().max_processing_units
+        """Wait for the status, and go on. A restart, also of an earlier try, may not show for minutes (seen)."""
+        limit, restarted = self._policy().max_processing_units, restarted or _restarts(job) > 0
         waited = self.wait(
             job.request_id,
             target,
             "execute_complete",
             deadline,
             poll_interval=min(self.analysis_poll_interval, self.poll_interval) if target == "ANALYSIS_DONE" else None,
-            stale_partial=stale_partial,
+            stale_partial=STALE_PARTIAL if restarted else 0.0,
             max_cost=None if limit is None else max(limit - self._spent_before(job), 0.0),
-            memory={"request_id": job.request_id, "target": target, "deadline": deadline},
+            memory={"request_id": job.request_id, "target": target, "deadline": deadline, "restarted": restarted},
         )
-        return self._after(context, waited, target, deadline)
+        return self._after(context, waited, target, deadline, restarted)
+
+    def _settled(self, context: Any, job: Snapshot, deadline: float | None) -> dict[str, Any]:
+        """Go on with a reading, but for a PARTIAL that may be older than the restart that an earlier try asked for."""
+        if job.status.value != "PARTIAL" or not _restarts(job):
+            return self._go_on(context, job, deadline)
+        self.log.info("Batch request %s was PARTIAL and restarted; looking what became of it", job.request_id)
+        return self._wait(context, job, "DONE", deadline)
 
     def _spent_before(self, job: Snapshot) -> float:
         """PU that the requests have cost which this one continues (v2)."""
@@ -209,8 +211,10 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         earlier = self.patiently(lambda: continued_by(self.api, job), job.request_id)
         return sum(one.cost or 0.0 for one in earlier)
 
-    def _after(self, context: Any, waited: Waited, target: str, deadline: float | None) -> dict[str, Any]:
-        """What a wait has brought."""
+    def _after(
+        self, context: Any, waited: Waited, target: str, deadline: float | None, restarted: bool
+    ) -> dict[str, Any]:
+        """What a wait has brought; `restarted`: it was a wait that does not believe the first PARTIAL that it sees."""
         from airflow_sentinelhub.api.adoption import stopped_by_service
         from airflow_sentinelhub.api.verdict import Outcome
 
@@ -219,7 +223,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
             return self._over_budget(context, job, self._policy())
         resumable = job is not None and bool(self.resume_stopped) and stopped_by_service(job)
         if job is not None and (resumable or waited.outcome is Outcome.PARTIAL):
-            return self._go_on(context, job, deadline)
+            return (self._go_on if restarted else self._settled)(context, job, deadline)
         return self._go_on(context, self._concluded(context, waited, target), deadline)
 
     def _concluded(self, context: Any, waited: Waited, target: str) -> Snapshot:
@@ -248,7 +252,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         found = self._found(job)
         if job.status.value == "PARTIAL" and found.unfinished:
             self.log.info("Batch request %s is PARTIAL, but its tiles are at work; waiting", job.request_id)
-            return self._wait(context, job, "DONE", deadline, STALE_PARTIAL)
+            return self._wait(context, job, "DONE", deadline, restarted=True)
         if found.failed and self._can_continue(found, policy):
             self.log.warning("%s; restarting the failed part by a new request", found.line())
             continued = self.continue_with(context, job).job
@@ -326,12 +330,12 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         return result
 
 
-def _may_lag_behind_its_restart(job: Snapshot) -> bool:
-    """PARTIAL, and an earlier try has asked for a restart, which a reading may not show for minutes (seen)."""
+def _restarts(job: Snapshot) -> int:
+    """How often this task has asked for the restart of the failed part."""
     from airflow_sentinelhub.api.marker import mark_of
 
     mark = mark_of(job.description)
-    return job.status.value == "PARTIAL" and mark is not None and mark.restarts > 0
+    return mark.restarts if mark else 0
 
 
 def _check(operator: SentinelHubBatchOperator) -> None:

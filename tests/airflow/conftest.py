@@ -386,6 +386,13 @@ def bench(sim: Simulator, clock: Clock, generation: str, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """All that was logged: Airflow 3 writes its logs to the standard output, 2.11 by Python's logging."""
+    caplog.set_level("DEBUG")
+    return lambda: caplog.text + "".join(capsys.readouterr())
+
+
+@pytest.fixture
 def operator_classes() -> list[type[BaseOperator]]:
     return operators()
 

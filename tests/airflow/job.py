@@ -1,0 +1,43 @@
+"""The task that the tests of the whole job run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub import process_request, tiling_grid
+from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
+
+modes = pytest.mark.parametrize("deferrable", [False, True], ids=["plain", "deferrable"])
+v1 = pytest.mark.parametrize("generation", ["v1"], indirect=True)
+v2 = pytest.mark.parametrize("generation", ["v2"], indirect=True)
+RETRY = {"try_number": 2, "max_tries": 3}
+CLEARED = {"try_number": 2, "max_tries": 4}
+"""What a task with three retries sees of itself: in its second try, and after a user has cleared its first."""
+
+
+def job(bench: Any, **more: Any) -> Callable[[], SentinelHubBatchOperator]:
+    """A maker of the task, whose job takes some three minutes of the simulator's time."""
+    arguments: dict[str, Any] = {
+        "task_id": "job",
+        "process_request": process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30")),
+        "evalscript": bench.ndvi,
+        "area": bench.area,
+        "tiling_grid": tiling_grid(1, 10),
+        "output": "s3://maps/ndvi",
+        "aws_conn_id": "my_bucket",
+        "retries": 3,
+        "poll_interval": 20.0,
+        **more,
+    }
+    return lambda: SentinelHubBatchOperator(**arguments)
+
+
+class Killed(BaseException):
+    """The process is gone: nothing of ours may catch this."""
+
+
+def kill() -> None:
+    raise Killed
