@@ -1,0 +1,200 @@
+"""Who is told to end finds out why before it cancels: the whole table, on a worker and in the triggerer.
+
+What Airflow answers is put in here; that it does answer so is shown by real processes in tests/chaos.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub import _ending
+from airflow_sentinelhub._compat import NO_ANSWER, AirflowTaskTimeout, TaskState
+from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
+from airflow_sentinelhub.transport import finish
+from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
+from tests.airflow.job import job, v2
+
+ENDED = [TaskState(True, state) for state in ("failed", "success", "skipped", "removed")] + [
+    TaskState(True, None, False)
+]
+LEFT = [
+    TaskState(True, state)
+    for state in ("running", "queued", "scheduled", "restarting", "up_for_retry", "up_for_reschedule", "deferred", None)
+] + [NO_ANSWER]
+told = pytest.mark.parametrize(
+    ("state", "ended"),
+    [(state, True) for state in ENDED] + [(state, False) for state in LEFT],
+    ids=lambda value: f"{value.state}-{value.exists}-{value.answered}" if isinstance(value, TaskState) else str(value),
+)
+
+
+def asked(bench: Any) -> bool:
+    return bool({"cancelled", "stopped"} & set(bench.effects()))
+
+
+@pytest.fixture
+def processing(bench: Any) -> str:
+    request_id: str = bench.started()
+    bench.clock.sleep(60)
+    assert bench.status(request_id) == "PROCESSING"
+    return request_id
+
+
+@pytest.fixture
+def airflow_says(monkeypatch: pytest.MonkeyPatch) -> Callable[[TaskState], None]:
+    def say(state: TaskState) -> None:
+        async def in_triggerer(*_: Any) -> TaskState:
+            return state
+
+        monkeypatch.setattr(_ending, "state_in_worker", lambda *_: state)
+        monkeypatch.setattr(_ending, "state_in_triggerer", in_triggerer)
+
+    return say
+
+
+Say = Callable[[TaskState], None]
+Logged = Callable[[], str]
+
+
+def trigger(bench: Any, request_id: str, **more: Any) -> SentinelHubBatchTrigger:
+    made = SentinelHubBatchTrigger(
+        sentinelhub_conn_id="sentinelhub_default",
+        batch_api=bench.api,
+        request_id=request_id,
+        **{"cancel_on_kill": True, **more},
+    )
+    made.task_instance = bench.context()["ti"]
+    return made
+
+
+# On a worker
+
+
+def on_worker(bench: Any, request_id: str, **more: Any) -> Any:
+    operator = job(bench, **more)()
+    operator.responsible_for(request_id, bench.context())
+    return operator
+
+
+@told
+def test_on_a_worker(
+    bench: Any, processing: str, airflow_says: Say, logged: Logged, state: TaskState, ended: bool
+) -> None:
+    airflow_says(state)
+    on_worker(bench, processing).on_kill()
+    assert asked(bench) == ended
+    assert (processing if ended else f"{processing} was left alone") in logged()
+
+
+def test_on_a_worker_that_is_to_keep_its_job(bench: Any, processing: str, airflow_says: Say, logged: Logged) -> None:
+    airflow_says(TaskState(True, "failed"))
+    on_worker(bench, processing, cancel_on_kill=False).on_kill()
+    assert not asked(bench)
+    assert "was left alone (cancel_on_kill is off): if started, it runs on and bills" in logged()
+
+
+@pytest.mark.parametrize("cancel", [True, False])
+def test_an_execution_timeout_on_a_worker(bench: Any, processing: str, airflow_says: Say, cancel: bool) -> None:
+    """Airflow says `running` then: it is the error that tells."""
+    airflow_says(TaskState(True, "running"))
+    operator = on_worker(bench, processing, cancel_on_timeout=cancel, cancel_on_kill=not cancel)
+    try:
+        raise AirflowTaskTimeout("the time is over")
+    except AirflowTaskTimeout:
+        operator.on_kill()
+    assert asked(bench) == cancel
+
+
+def test_a_task_without_a_request_has_nothing_to_end(bench: Any, airflow_says: Say) -> None:
+    airflow_says(TaskState(True, "failed"))
+    job(bench)().on_kill()
+    assert bench.effects() == []
+
+
+def test_a_step_that_does_not_wait_leaves_what_it_has_started(bench: Any, processing: str, airflow_says: Say) -> None:
+    airflow_says(TaskState(True, "failed"))
+    start = SentinelHubStartBatchOperator(task_id="start", request_id=processing)
+    start.execute(bench.context())
+    start.on_kill()
+    assert not asked(bench)
+
+
+@v2
+def test_what_is_refused_on_a_worker_is_left_to_a_process_that_goes_on_asking(
+    bench: Any, processing: str, airflow_says: Say, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(finish, "leave_behind", lambda *told: left.append(told) or 4711)
+    airflow_says(TaskState(True, "failed"))
+    bench.sim.fault("status", "/stop$", method="POST", status=400, times=1)
+    on_worker(bench, processing).on_kill()
+    assert [(api, number) for _, api, number in left] == [("v2", processing)]
+    said = logged()
+    assert "Process 4711 goes on asking for ten minutes" in said
+    assert "until it has ended, it bills" in said
+
+
+# In the triggerer
+
+
+@told
+@pytest.mark.parametrize("door", ["on_kill", "cleanup"])
+def test_in_the_triggerer(
+    bench: Any, processing: str, airflow_says: Say, logged: Logged, state: TaskState, ended: bool, door: str
+) -> None:
+    airflow_says(state)
+    asyncio.run(getattr(trigger(bench, processing), door)())
+    assert asked(bench) == ended
+    assert (processing if ended else "is left to whoever goes on waiting for it") in logged()
+
+
+def test_both_doors_end_a_request_once(bench: Any, processing: str, airflow_says: Say) -> None:
+    airflow_says(TaskState(True, "failed"))
+
+    async def as_3_3_does() -> None:
+        made = trigger(bench, processing)
+        await made.on_kill()
+        await made.cleanup()
+
+    asyncio.run(as_3_3_does())
+    assert len(bench.calls("POST", "/stop" if bench.api == "v2" else "/cancel")) == 1
+
+
+def test_a_trigger_whose_event_is_out_ends_nothing(bench: Any, airflow_says: Say) -> None:
+    request_id = bench.ended()
+    airflow_says(TaskState(True, "failed"))
+
+    async def fire() -> None:
+        made = trigger(bench, request_id)
+        async for _ in made.run():
+            pass
+        await made.cleanup()
+
+    asyncio.run(fire())
+    assert not asked(bench)
+
+
+def test_a_trigger_that_is_to_keep_its_job(bench: Any, processing: str, airflow_says: Say, logged: Logged) -> None:
+    airflow_says(TaskState(True, "failed"))
+    asyncio.run(trigger(bench, processing, cancel_on_kill=False).cleanup())
+    assert not asked(bench)
+    assert (
+        "was left alone (the task is failed, and cancel_on_kill is off): if started, it runs on and bills" in logged()
+    )
+
+
+@v2
+def test_a_stop_that_is_refused_or_out_of_reach_comes_about_later(
+    bench: Any, processing: str, airflow_says: Say, logged: Logged
+) -> None:
+    airflow_says(TaskState(True, "failed"))
+    bench.sim.fault("status", "/stop$", method="POST", status=400, times=3)
+    bench.clock.at(30, lambda: bench.sim.fault("status", "/process/", status=503, times=12))
+    asyncio.run(trigger(bench, processing).cleanup())
+    assert bench.effects().count("stopped") == 1
+    assert f"Batch request {processing} is STOPPED" in logged()
+    assert bench.faults_left() == []
