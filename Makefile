@@ -3,17 +3,22 @@
 # Arguments for pytest:       make test ARGS="tests/api -x"
 # The service's generation:   make demo BATCH_API=v2     (v1 by default: it shows its tiles)
 # A port for the web page:    make demo-ui PORT=8080     (a free one by default)
+# Another Airflow to kill:    make test-chaos AIRFLOW=2.11
 
 PYTHON ?= python3
 BATCH_API ?= v1
 PORT ?= 0
 ARGS ?=
+AIRFLOW ?= 3.3
+FOLDER_3.3 := .venv
+FOLDER_3.0 := .venv-3.0
+FOLDER_2.11 := .venv-2.11
 
 ENV := $(PYTHON) dev/env.py
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo demo-ui test test-fast test-2.11 test-3.0 e2e test-chaos lint types format hooks constraints clean
+.PHONY: help demo demo-ui test test-fast test-2.11 test-3.0 e2e test-chaos matrix lint types format hooks constraints clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -46,9 +51,13 @@ e2e:  ## only the tests on a real Airflow
 	@$(ENV) 3.3
 	@.venv/bin/python -m pytest -m "e2e and not chaos" $(ARGS)
 
-test-chaos:  ## kill every process at every step of a job's life, and more; takes long
+test-chaos:  ## kill every process at every step of a job's life, and more; AIRFLOW=3.0 on another one; takes long
+	@$(ENV) $(AIRFLOW)
+	@$(FOLDER_$(AIRFLOW))/bin/python -m pytest tests/chaos -m "chaos or e2e" --keep-matrix $(ARGS)
+
+matrix:  ## write what came of test-chaos into the README
 	@$(ENV) 3.3
-	@.venv/bin/python -m pytest tests/chaos -m "chaos or e2e" $(ARGS)
+	@.venv/bin/python -m tests.chaos.matrix
 
 lint:  ## ruff: lint and format
 	@$(ENV) 3.3

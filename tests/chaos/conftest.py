@@ -8,10 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.stage import CELLS, Cell, Run, Service, Stage, a_stage
+from dev.cluster import VERSION
+from tests.chaos import matrix
+from tests.chaos.stage import Cell, Run, Service, Stage, a_stage
 
-Matrix = dict[str, dict[Cell, str]]
-_matrix: Matrix = {}
+_rows: dict[str, matrix.Row] = {}
+_passed: set[str] = set()
+Record = Callable[[str, Cell, str], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--keep-matrix", action="store_true", help="keep what came of kills and cancels for the README")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,30 +30,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.timeout(900))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _matrix:
-        terminalreporter.section("what was killed or done, and what came of it")
-        for line in markdown(_matrix):
-            terminalreporter.write_line(line)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" and report.passed:
+        _passed.add(report.nodeid)
 
 
-def markdown(matrix: Matrix) -> Iterator[str]:
-    """The matrix as a table."""
-    yield f"| | {' | '.join(cell.name for cell in CELLS)} |"
-    yield f"| --- |{' --- |' * len(CELLS)}"
-    for row, outcomes in matrix.items():
-        yield f"| {row} | {' | '.join(outcomes.get(cell, '') for cell in CELLS)} |"
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if not _rows:
+        return
+    version = ".".join(map(str, VERSION))
+    shown = {name: {f"{version} {cell}": outcome for cell, outcome in row.items()} for name, row in _rows.items()}
+    terminalreporter.section("what was killed or done, and what came of it")
+    for line in matrix.lines(shown, [version]):
+        terminalreporter.write_line(line)
+    if config.getoption("--keep-matrix", default=False):
+        matrix.keep(version, {name: row for name, row in _rows.items() if row["test"] in _passed})
 
 
-Record = Callable[[str, Cell, str], None]
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Record:
+    """Tells what came of a row for one cell."""
 
+    def tell(row: str, cell: Cell, outcome: str) -> None:
+        _rows.setdefault(row, {"test": request.node.nodeid})[cell.name] = outcome
 
-@pytest.fixture(scope="session")
-def record() -> Record:
-    def keep(row: str, cell: Cell, outcome: str) -> None:
-        _matrix.setdefault(row, {})[cell] = outcome
-
-    return keep
+    return tell
 
 
 @pytest.fixture(scope="session")

@@ -352,6 +352,16 @@ class Stage:
         """Requests of this run that were started and go on."""
         return [one["id"] for one in self.requests(run) if one["billed_starts"] and one["status"] not in ENDED]
 
+    def came_of(self, run: Run) -> str:
+        """How a run went, in a few words."""
+        state, billed, tries = (
+            self.eyes.dag_run_state(run.dag_id, run.run_id),
+            self.billed(run),
+            self.task(run).try_number,
+        )
+        ended = "" if state == "success" else f"{state}, "
+        return f"{ended}{billed} start{'s' * (billed != 1)}, {tries} {'try' if tries == 1 else 'tries'}"
+
     def close(self, runs: Sequence[Run]) -> None:
         """After a test, however it went: nothing of it is left, and time stands still."""
         self.service.clear_faults()

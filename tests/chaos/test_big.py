@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
     pytest.mark.skipif(VERSION < (3, 0), reason="set up for Airflow 3"),
 ]
-BIG = "Celery, 2 workers, 2 triggerers: "
+BIG = "with Celery: "
 
 
 @pytest.fixture(scope="module")

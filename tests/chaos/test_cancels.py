@@ -39,7 +39,8 @@ def settled(stage: Stage, runs: Sequence[Run], record: Record, row: str) -> None
     for run in runs:
         request = stage.request(run)
         billed = stage.billed(run)
-        record(row, run.cell, f"{request['status'].lower()}, {billed} start{'s' * (billed != 1)}")
+        ended = "ended" if request["status"] in ("CANCELED", "STOPPED") else request["status"].lower()
+        record(row, run.cell, f"{ended}, {billed} start{'s' * (billed != 1)}")
     for run in runs:
         assert stage.request(run)["status"] in ("CANCELED", "STOPPED"), stage.about(run)
         assert stage.billed(run) == 1, stage.about(run)
@@ -50,7 +51,7 @@ def kept(stage: Stage, runs: Sequence[Run], record: Record, row: str) -> None:
     """Every job goes on, and somebody has said so."""
     stage.until_all("it is said that the job runs on", runs, lambda run: says_it_runs_on(stage, run), ended=True)
     for run in runs:
-        record(row, run.cell, f"{stage.request(run)['status'].lower()}, said to run on")
+        record(row, run.cell, "runs on, and says so" if not stage.asked_to_end(run) else "ended")
     for run in runs:
         assert not stage.asked_to_end(run), stage.about(run)
         assert stage.request(run)["status"] == "PROCESSING", stage.about(run)
@@ -135,9 +136,7 @@ def after_all_that(stage: Stage, runs: Sequence[Run], record: Record, row: str) 
         assert not stage.asked_to_end(run), stage.about(run)
     stage.finish(runs)
     for run in runs:
-        state, billed = stage.eyes.dag_run_state(run.dag_id, run.run_id), stage.billed(run)
-        tries = stage.task(run).try_number
-        record(row, run.cell, f"{state}, {billed} start{'s' * (billed != 1)}, {tries} tr{'ies' if tries > 1 else 'y'}")
+        record(row, run.cell, stage.came_of(run))
     for run in runs:
         assert stage.eyes.dag_run_state(run.dag_id, run.run_id) == "success", stage.about(run)
         assert stage.billed(run) == 1, stage.about(run)

@@ -78,9 +78,7 @@ def test_cleared_while_it_runs_a_changed_job_is_replaced(stage: Stage, record: R
             old = statuses.pop(first[run.run_id])
             assert old in (("CANCELED", 1), ("STOPPED", 1)), stage.about(run)
             assert list(statuses.values()) == [("DONE", 1)], stage.about(run)
-            record(
-                "cleared while processing, evalscript edited", run.cell, f"{old[0].lower()}, a new job, 1 start each"
-            )
+            record("cleared while processing, evalscript edited", run.cell, "ended, a new job, 1 start each")
 
 
 def test_mapped_tasks_start_one_job_each(stage: Stage, record: Record) -> None:

@@ -43,7 +43,8 @@ def marks(place: str, step: str) -> list[pytest.MarkDecorator]:
 )
 def test_one_billed_start_whoever_is_killed(stage: Stage, record: Record, place: str, step: str) -> None:
     for cell in CELLS:
-        record(f"SIGKILL of {PLACES[place]}, {STEPS[step]}", cell, "-")
+        if cell not in cells_of(place, step):
+            record(f"SIGKILL of {PLACES[place]}, {STEPS[step]}", cell, "no such process")
     for cells in together(cells_of(place, step)):
         if step == "create":
             stage.service.fault("delay", "/process$", method="POST", times=None, seconds=HOLD)
@@ -94,9 +95,7 @@ def settle(stage: Stage, runs: list[Run], record: Record, row: str) -> None:
     """To the end of the runs, and what must be true then."""
     stage.finish(runs)
     for run in runs:
-        state, billed = stage.eyes.dag_run_state(run.dag_id, run.run_id), stage.billed(run)
-        tries = stage.task(run).try_number
-        record(row, run.cell, f"{state}, {billed} start{'s' * (billed != 1)}, {tries} tr{'ies' if tries > 1 else 'y'}")
+        record(row, run.cell, stage.came_of(run))
     for run in runs:
         about = stage.about(run)
         assert stage.eyes.dag_run_state(run.dag_id, run.run_id) == "success", about
