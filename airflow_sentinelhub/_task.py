@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from airflow_sentinelhub._compat import AirflowFailException, airflow_urls, conf
 from airflow_sentinelhub.exceptions import DeadlineError, SentinelHubError
@@ -45,6 +46,12 @@ def deployment_name() -> str:
     if named:
         return str(named)
     return " ".join(str(url) for url in airflow_urls() if url)
+
+
+def could_be_any_airflow(name: str) -> bool:
+    """Whether a deployment's name is nothing, or addresses that every Airflow has for itself."""
+    hosts = {urlsplit(part).hostname or part for part in name.split()}
+    return hosts <= {"localhost", "127.0.0.1", "0.0.0.0", "::1"}
 
 
 def round_of(context: Any, retries: int) -> int:

@@ -271,6 +271,7 @@ class Cluster:
             "scheduler.scheduler_idle_sleep_time": 0.3,
             "triggerer.job_heartbeat_sec": 1,
             "usage_data_collection.enabled": False,
+            "sentinelhub.deployment": self.home.name,
         }
         if VERSION >= (3, 0):
             (port,) = free_ports(1)

@@ -7,7 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator
-from airflow_sentinelhub._task import SentinelHubTask, mark_for, remember, remembered
+from airflow_sentinelhub._task import (
+    SentinelHubTask,
+    could_be_any_airflow,
+    deployment_name,
+    mark_for,
+    remember,
+    remembered,
+)
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.adoption import Stopped
@@ -135,6 +142,11 @@ class JobOperator(SentinelHubTask, BaseOperator):
         verb = "Going on with" if found.adopted else "Created"
         why = f" ({found.why})" if found.adopted and found.why else ""
         self.log.info("%s batch request %s%s; marker %s", verb, found.job.request_id, why, mark)
+        if not found.adopted and could_be_any_airflow(deployment_name()):
+            self.log.warning(
+                "Nothing tells this Airflow from its copies: one that runs the same DAG on the same account would take "
+                "this request for its own. Set [sentinelhub] deployment, or the base URL."
+            )
         remember(context, mark.round, found.job.request_id)
         self.announce(context, found.job.request_id)
         return found

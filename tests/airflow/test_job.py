@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import Asset
 
+from airflow_sentinelhub import _task
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.exceptions import DeadlineError, InvalidInputError, JobCancelledError, UnknownStateError
+from airflow_sentinelhub.operators import _job
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
 from tests.airflow.job import CLEARED, RETRY, Killed, job, kill, modes, v2
 
@@ -51,6 +54,26 @@ def test_the_events_of_assets_tell_what_it_has_cost(bench: Any) -> None:
         name: result[name] for name in ("request_id", "status", "processing_units", "processed", "failed")
     }
     assert context["ti"].xcoms["processing_units"] == result["processing_units"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "warned"),
+    [
+        ("", True),
+        ("http://localhost:8080", True),
+        ("http://127.0.0.1:8080 http://localhost:8080/execution/", True),
+        ("https://airflow.example.com", False),
+        ("http://localhost:8080 https://airflow.example.com/execution/", False),
+        ("production", False),
+    ],
+)
+def test_an_airflow_that_could_be_any_is_told_so(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str], name: str, warned: bool
+) -> None:
+    for module in (_task, _job):
+        monkeypatch.setattr(module, "deployment_name", lambda: name)
+    job(bench)().find_or_create(bench.context())
+    assert ("Nothing tells this Airflow from its copies" in logged()) == warned
 
 
 # Crashes
