@@ -81,6 +81,7 @@ def test_cleared_while_it_runs_a_changed_job_is_replaced(stage: Stage, record: R
             record("cleared while processing, evalscript edited", run.cell, "ended, a new job, 1 start each")
 
 
+@pytest.mark.skipif(VERSION == (3, 0), reason="Airflow 3.0 fails a task whose process was killed, without a retry")
 def test_mapped_tasks_start_one_job_each(stage: Stage, record: Record) -> None:
     """Their workers are killed after the create: each goes on with its own request."""
     for cells in together(CELLS):
