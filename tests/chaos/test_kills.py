@@ -34,6 +34,9 @@ def cells_of(place: str, step: str) -> list[Cell]:
 
 
 def marks(place: str, step: str) -> list[pytest.MarkDecorator]:
+    if (place, step) == ("task", "end") and VERSION == (3, 0):
+        why = "Airflow 3.0 fails a killed task without a retry; to clear it after the job's end asks for a new job"
+        return [pytest.mark.skip(reason=why)]
     return small(on_2_11=place == "task") if (place, step) in SMALL else []
 
 
