@@ -145,7 +145,8 @@ class Stage:
     # Runs
 
     def begin(self, cells: Sequence[Cell], variant: str = "") -> list[Run]:
-        """One run of each cell's DAG."""
+        """One run of each cell's DAG. Time stands still from here on, also where another run was let go before."""
+        self.service.speed(0)
         runs = []
         for cell in cells:
             dag_id = f"{cell.dag_id}_{variant}".rstrip("_")
