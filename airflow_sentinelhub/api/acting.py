@@ -1,18 +1,16 @@
-"""What is done to a request, as generators: analyse, start once, resume, restart the failed part, end.
+"""What is done to a request, as generators: analyse, start once, resume, end.
 
-Nothing here does I/O or knows the time; see `call.py`. Calls that bill are made in this file and nowhere else:
-`start_once`, `resume` and `restart_failed`.
+Nothing here does I/O or knows the time; see `call.py`. Calls that bill are made here, by `start_once` and `resume`,
+in `restarting.py`, and nowhere else.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 from airflow_sentinelhub.api.call import Call, Flow, Note, Now, Sleep, exchange
 from airflow_sentinelhub.api.generations import Generation
-from airflow_sentinelhub.api.marker import mark_of, marked
 from airflow_sentinelhub.api.reading import outlast, read_patiently, seen
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
@@ -25,15 +23,15 @@ from airflow_sentinelhub.exceptions import (
     JobError,
     NotFoundError,
     ServerError,
-    UnknownStateError,
     UnreachableError,
 )
 
 AMBIGUOUS = (UnreachableError, ServerError)
 LAG = 30.0
 """Seconds by which a reading may be behind what the service itself knows."""
+_OURS = re.compile(r"\baf[xr][0-9a-f]{16}")
+"""A marker, or the word of a restart."""
 _NOT_STARTED = re.compile(r"userAction from (NONE|ANALYSE) to")
-_NOT_PARTIAL = "Only requests with status PARTIAL"
 
 
 def analyse_once(api: Generation, request_id: str, *, patience: float = 0.0) -> Flow[Snapshot]:
@@ -71,33 +69,33 @@ def _act_once(
     asked: Callable[[Snapshot], bool],
     patience: float,
 ) -> Flow[Snapshot]:
-    job = yield from _looked(api, request_id, patience)
+    job = yield from looked(api, request_id, patience)
     refused: ApiError | UnreachableError | None = None
     for _ in range(3):
         if asked(job):
             return job
         try:
             yield from exchange(action(request_id))
-            return (yield from _shown(api, request_id, asked, patience)) or job
+            return (yield from shown_to_be(api, request_id, asked, patience)) or job
         except AMBIGUOUS as err:
             yield Note(f"Whether the {word} of {request_id} arrived is not known ({err}); looking it up", warning=True)
             refused = err
         except (BadRequestError, NotFoundError, ConflictError) as err:
             yield Note(f"The {word} of {request_id} was refused ({err}); looking at it again", warning=True)
             refused = err
-        shown = yield from _shown(api, request_id, asked, patience)
-        job = shown or (yield from _looked(api, request_id, patience))
+        shown = yield from shown_to_be(api, request_id, asked, patience)
+        job = shown or (yield from looked(api, request_id, patience))
     if asked(job) or refused is None:
         return job
     raise refused
 
 
-def _looked(api: Generation, request_id: str, patience: float) -> Flow[Snapshot]:
+def looked(api: Generation, request_id: str, patience: float) -> Flow[Snapshot]:
     """A reading, as soon as the service can be reached: never another call that acts before the look at the last."""
     return (yield from outlast(lambda: read_patiently(api, request_id), patience, request_id))
 
 
-def _shown(
+def shown_to_be(
     api: Generation, request_id: str, asked: Callable[[Snapshot], bool], patience: float
 ) -> Flow[Snapshot | None]:
     return (yield from outlast(lambda: seen(api, request_id, asked), patience, request_id))
@@ -152,106 +150,20 @@ def _left(api: Generation, stopped: Snapshot) -> Flow[Snapshot]:
     return job
 
 
-def count_restart(api: Generation, job: Snapshot) -> Flow[None]:
-    """Write one more restart into the request's marker, so that tries that come later know how many there were."""
-    mark = mark_of(job.description)
-    if mark is None or api.update is None:
-        return
-    words = marked(job.description, replace(mark, restarts=mark.restarts + 1))
-    try:
-        yield from exchange(api.update(job.request_id, {"description": words}))
-    except (BadRequestError, ConflictError) as err:
-        yield Note(f"The restart could not be noted in the request's description ({err.reason})", warning=True)
-
-
-def restart_failed(api: Generation, request_id: str, *, patience: float = 0.0) -> Flow[Snapshot]:
-    """Process the failed tiles of a PARTIAL request again (v1). **This bills** the tiles that are processed again.
-
-    A request that became DONE by itself, or that somebody has restarted, is left as it is: the 400 of the service
-    means "look again". The status may say PARTIAL for minutes after a restart: the service's reply is trusted, be it
-    that it has accepted, or that the request is not PARTIAL any more. For the same reason a restart whose reply was
-    lost is never sent again: that it does not show means nothing.
-
-    :param patience: seconds for which it looks again while the service is out of reach.
-    :raises JobError: the request is in a state that has nothing to restart.
-    :raises UnknownStateError: whether the restart was accepted is not known.
-    """
-    assert api.restart is not None
-    job = yield from _looked(api, request_id, patience)
-    while job.status == S.PARTIAL:
-        try:
-            yield from exchange(api.restart(request_id))
-            return job
-        except (BadRequestError, *AMBIGUOUS) as err:
-            yield Note(
-                f"The restart of {request_id} was refused or its reply lost ({err}); looking at it", warning=True
-            )
-            unsent = isinstance(err, UnreachableError) and not err.ambiguous
-            shown = yield from _shown(api, request_id, _not_partial, patience)
-            if shown:
-                return shown
-            if isinstance(err, BadRequestError) and _NOT_PARTIAL in err.reason:
-                return job  # the service knows better than its lagging reads: somebody has restarted it, or it is DONE
-            if isinstance(err, BadRequestError) or (unsent and not patience):
-                raise
-            if not unsent:
-                raise UnknownStateError(
-                    f"Batch request {request_id}: whether the restart of its failed part was accepted is not known "
-                    f"({err}) If it was, it runs on and bills. Look at the request; a retry of this task waits for it.",
-                    request_id=request_id,
-                    snapshot=job,
-                ) from err
-    if job.status in (S.DONE, S.PROCESSING):
-        return job
-    raise _nothing_to_restart(job)
-
-
-def _not_partial(job: Snapshot) -> bool:
-    return job.status != S.PARTIAL
-
-
-def restart_once(api: Generation, request_id: str, word: str, *, patience: float = 0.0) -> Flow[Snapshot]:
-    """`restart_failed`, once for all tries that share a word, however it ends. **This bills.**
-
-    The word stands in the description before the restart is asked for: a try that finds it there does not ask again,
-    also where the restarted request is PARTIAL once more.
-    """
-    job = yield from _looked(api, request_id, patience)
-    if job.status == S.PARTIAL and api.update is not None:
-        if word in job.description.split():
-            yield Note(f"An earlier try has asked for the restart of batch request {request_id}; it is not asked again")
-            return job
-        words = {"description": f"{job.description} {word}".strip()}
-        update = api.update(request_id, words)
-        try:
-            yield from outlast(lambda: exchange(update), patience, request_id)
-        except (BadRequestError, ConflictError) as err:
-            yield Note(f"The restart could not be noted in the request's description ({err.reason})", warning=True)
-    return (yield from restart_failed(api, request_id, patience=patience))
-
-
-def _nothing_to_restart(job: Snapshot) -> JobError:
-    return JobError(
-        f"Batch request {job.request_id} is {job.status}; only a PARTIAL request has a failed part to restart. "
-        f"{fate(job)} Create a new request for the whole job.",
-        request_id=job.request_id,
-        snapshot=job,
-    )
-
-
 def end(api: Generation, request_id: str, *, poll_interval: float = 5.0, attempts: int = 40) -> Flow[Snapshot]:
     """Cancel (v1) or stop (v2) the request, and wait until that has taken effect. Returns the last reading.
 
     v2 refuses to stop a request whose start has not taken effect yet (400): the stop is sent again until it is taken.
     It also refuses where nobody has started the request, which then need not be ended: it bills nothing. A reading
     that shows no start may lag behind one, so that is believed only once the service itself says so, or for `LAG`.
+    For the same reason a PARTIAL request that our tasks restart is asked to end, too.
 
     :raises JobError: it has not ended after `attempts` looks.
     """
     accepted, refused_for = False, 0.0
     job = yield from read_patiently(api, request_id)
-    for _ in range(attempts):
-        if job.status.is_final:
+    for looked in range(attempts):
+        if job.status.is_final and not (_may_be_restarted(job) and looked * poll_interval < LAG):
             return job
         if not accepted:
             try:
@@ -274,3 +186,8 @@ def end(api: Generation, request_id: str, *, poll_interval: float = 5.0, attempt
         request_id=request_id,
         snapshot=job,
     )
+
+
+def _may_be_restarted(job: Snapshot) -> bool:
+    """PARTIAL, but one of our tasks may have restarted it a moment ago, which a reading shows late."""
+    return job.status == S.PARTIAL and _OURS.search(job.description) is not None

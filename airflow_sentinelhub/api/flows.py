@@ -1,6 +1,7 @@
 """The one request of a task: found by its marker, or created. What is read and done otherwise is offered here too.
 
-Nothing here does I/O or knows the time; see `call.py`. Nothing in this file bills; see `acting.py`.
+Nothing here does I/O or knows the time; see `call.py`. Nothing in this file bills; see `acting.py` and
+`restarting.py`.
 """
 
 from __future__ import annotations
@@ -12,10 +13,7 @@ from typing import Any
 from airflow_sentinelhub.api.acting import (
     AMBIGUOUS,
     analyse_once,
-    count_restart,
     end,
-    restart_failed,
-    restart_once,
     resume,
     start_once,
 )
@@ -34,6 +32,7 @@ from airflow_sentinelhub.api.reading import (
     read_patiently,
     walk,
 )
+from airflow_sentinelhub.api.restarting import restart_counted, restart_failed, restart_once
 from airflow_sentinelhub.api.snapshot import Snapshot, snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from airflow_sentinelhub.exceptions import (
@@ -50,13 +49,13 @@ __all__ = [
     "Found",
     "analyse_once",
     "continued_by",
-    "count_restart",
     "end",
     "find",
     "find_or_create",
     "outlast",
     "read",
     "read_patiently",
+    "restart_counted",
     "restart_failed",
     "restart_once",
     "resume",

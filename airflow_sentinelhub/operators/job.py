@@ -174,9 +174,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
             self.log.info("Batch request %s is started", job.request_id)
         if step is Step.RESTART:
             self.log.warning("Batch request %s is PARTIAL; restarting its failed part", job.request_id)
-            partial = job
-            self.patiently(lambda: flows.count_restart(api, partial), job.request_id)
-            self.hook.run(flows.restart_failed(api, job.request_id, patience=patience))
+            self.hook.run(flows.restart_counted(api, job.request_id, policy.max_restarts, patience=patience))
             return self._wait(context, job, "DONE", deadline, restarted=True)
         return self._wait(context, job, "DONE", deadline)
 

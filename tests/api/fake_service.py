@@ -29,21 +29,32 @@ FAULTS = ("drop_before", "drop_after", "503_before", "503_after", "html_after", 
 
 @dataclass(frozen=True)
 class State:
+    """`restarted`: a restart was accepted which the status does not show yet."""
+
     at: float
     status: str = "CREATED"
     action: str = "NONE"
     deleted: bool = False
+    restarted: bool = False
+
+    @property
+    def final(self) -> bool:
+        return self.status in FINAL and not self.restarted
 
 
 @dataclass
 class Job:
-    """A request: `states` by time, `words` the descriptions by time."""
+    """A request: `states` by time, `words` the descriptions by time.
+
+    :param billed: times of its start and restarts; :param acted: times of all actions.
+    """
 
     id: str
     created: float
     states: list[State]
     words: list[tuple[float, str]]
     billed: list[float] = field(default_factory=list)
+    acted: list[float] = field(default_factory=list)
 
     def at(self, time: float) -> State | None:
         """The state as of a time, None where it did not exist."""
@@ -61,18 +72,28 @@ class Job:
     def running(self, time: float) -> bool:
         """It has been billed, and neither has it ended nor does anybody end it."""
         state = self.at(time)
-        return bool(self.billed) and state is not None and state.status not in FINAL and state.action == "START"
+        return self.at_work(time) and state is not None and state.action == "START"
+
+    def at_work(self, time: float) -> bool:
+        """It has been billed and has not ended."""
+        state = self.at(time)
+        return bool(self.billed) and state is not None and not state.final
 
     def become(self, now: float, *states: State) -> None:
+        """An action has these consequences."""
+        self.acted.append(now)
         self.states = [*(state for state in self.states if state.at <= now), *states]
 
 
 class FakeService:
     """Batch v1 or v2.
 
-    :param api: `v1` or `v2`; :param repeated_start: what a start answers that somebody has made already, 204 or 400
-        (unknown of the real service; it starts nothing either way).
+    :param api: `v1` or `v2`; :param repeated_start: what a start or restart answers that somebody has made already,
+        204 or 400 (unknown of the real service; it starts nothing either way).
     """
+
+    restart_shows_after = STEP
+    """Seconds for which a request says PARTIAL after its restart."""
 
     def __init__(self, api: str, repeated_start: int = 400) -> None:
         self.api = api
@@ -146,9 +167,16 @@ class FakeService:
     def _view(self, job: Job, seen: float) -> dict[str, Any]:
         state = job.at(seen)
         assert state is not None
-        created = datetime.fromtimestamp(job.created, timezone.utc).isoformat().replace("+00:00", "Z")
         make = feeding.v1 if self.api == "v1" else feeding.v2
-        return make(state.status, state.action, job.id, description=job.description(seen), created=created)
+        acted = [time for time in job.acted if time <= seen]
+        return make(
+            state.status,
+            state.action,
+            job.id,
+            description=job.description(seen),
+            created=_iso(job.created),
+            userActionUpdated=_iso(acted[-1]) if acted else None,
+        )
 
     def _update(self, job: Job, payload: dict[str, Any]) -> Reply:
         if job.running(self.now):
@@ -185,9 +213,14 @@ class FakeService:
 
     def _restartpartial(self, job: Job) -> Reply:
         state = self._state(job)
-        if state.status != "PARTIAL" or any(later.at > self.now for later in job.states):
+        if state.restarted and self.repeated_start == 204:
+            return done()
+        if state.status != "PARTIAL" or state.restarted:
             return error(400, "Only requests with status PARTIAL can be restarted.")
-        job.become(self.now, *self._course(job, "START", status="PARTIAL"))
+        processing = State(self.now + self.restart_shows_after, "PROCESSING", "START")
+        ended = State(processing.at + PROCESSING, self.outcome, "START")
+        job.billed.append(self.now)
+        job.become(self.now, State(self.now, "PARTIAL", "START", restarted=True), processing, ended)
         self.effects.append(("restarted", job.id))
         return done()
 
@@ -202,19 +235,17 @@ class FakeService:
 
     def _end(self, job: Job, action: str, final: str) -> Reply:
         state = self._state(job)
-        if state.status not in FINAL and state.action != action:
-            begun = State(self.now, state.status, action)
-            job.become(self.now, begun, replace(begun, at=self.now + STEP, status=final))
+        if not state.final and state.action != action:
+            begun = replace(state, at=self.now, action=action)
+            job.become(self.now, begun, replace(begun, at=self.now + STEP, status=final, restarted=False))
             self.effects.append(("ended", job.id))
         return done()
 
-    def _course(self, job: Job, action: str, status: str | None = None) -> list[State]:
-        """What follows an analyse, a start or a restart: the action moves at once, the status later."""
+    def _course(self, job: Job, action: str) -> list[State]:
+        """What follows an analyse or a start: the action moves at once, the status later."""
         now, course = self.now, ["ANALYSING", "ANALYSIS_DONE", "PROCESSING"]
-        status = status or self._state(job).status
+        status = self._state(job).status
         left = course[course.index(status) + 1 :] if status in course else course
-        if status == "PARTIAL":
-            left = ["PROCESSING"]
         if action == "ANALYSE":
             left = [word for word in left if word != "PROCESSING"]
         states = [State(now, status, action)]
@@ -232,6 +263,10 @@ class FakeService:
         return error(
             400, f"Illegal to change userAction from {state.action} to {action} with task status {state.status}"
         )
+
+
+def _iso(time: float) -> str:
+    return datetime.fromtimestamp(time, timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 class Process:

@@ -1,4 +1,4 @@
-"""Acting on a request: analyse once, start once, restart, resume, end, whatever becomes of calls and replies."""
+"""Acting on a request: analyse once, start once, resume, end, whatever becomes of calls and replies."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api import acting, reading
 from airflow_sentinelhub.api.call import Call, Lost, Reply
-from airflow_sentinelhub.api.generations import STATISTICAL, V1, V2, Generation
-from airflow_sentinelhub.api.marker import Mark, identity, marked, restart_word
+from airflow_sentinelhub.api.generations import V1, V2, Generation
+from airflow_sentinelhub.api.marker import Mark, identity, marked
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from tests.api import feeding
 from tests.api.fake_service import FakeService, drive
@@ -180,118 +180,6 @@ def test_only_what_nobody_has_analysed_is_analysed(api: Generation, status: str,
     assert fed.result.request_id == ID
 
 
-# Restart (v1)
-
-
-ONLY_PARTIAL = error(400, "Only requests with status PARTIAL can be restarted.", "COMMON_BAD_PAYLOAD")
-PARTIAL, PROCESSING = body(V1, "PARTIAL", "START"), body(V1, "PROCESSING", "START")
-
-
-def test_a_restart_is_trusted_though_the_status_does_not_move() -> None:
-    fed = feed(acting.restart_failed(V1, ID), [PARTIAL, done()])
-    assert fed.calls[-1].endswith("/restartpartial")
-    assert fed.result.status == S.PARTIAL
-
-
-@pytest.mark.parametrize("status", ["DONE", "PROCESSING"])
-def test_what_is_whole_or_at_work_again_is_left_as_it_is(status: str) -> None:
-    fed = feed(acting.restart_failed(V1, ID), [body(V1, status, "START")])
-    assert fed.result.status == S(status)
-
-
-@pytest.mark.parametrize("status", ["CREATED", "ANALYSING", "ANALYSIS_DONE", "FAILED", "CANCELED", "LIMBO"])
-def test_nothing_to_restart(status: str) -> None:
-    fed = feed(acting.restart_failed(V1, ID), [body(V1, status)])
-    assert type(fed.error) is errors.JobError
-    assert fed.error.request_id == ID
-    for part in (ID, status, "only a PARTIAL request", "Create a new request"):
-        assert part in str(fed.error)
-
-
-@pytest.mark.parametrize("become", ["DONE", "PROCESSING"])
-def test_partial_became_something_else_by_itself(become: str) -> None:
-    """Seen: PARTIAL turned into DONE between two polls, and the restart was refused."""
-    fed = feed(acting.restart_failed(V1, ID), [PARTIAL, ONLY_PARTIAL, body(V1, become, "START")])
-    assert fed.result.status == S(become)
-    fed = feed(acting.restart_failed(V1, ID), [PARTIAL, ONLY_PARTIAL, PARTIAL, PARTIAL, body(V1, become, "START")])
-    assert fed.result.status == S(become)
-
-
-def test_the_service_is_believed_that_it_is_partial_no_more_while_reads_lag() -> None:
-    """A copy of the task has restarted it: the status may say PARTIAL for minutes."""
-    fed = feed(acting.restart_failed(V1, ID), [PARTIAL, ONLY_PARTIAL, PARTIAL, ...])
-    assert fed.error is None
-    assert sum(call.endswith("/restartpartial") for call in fed.calls) == 1
-
-
-def test_a_restart_that_is_refused_for_another_reason_fails() -> None:
-    fed = feed(acting.restart_failed(V1, ID), [PARTIAL, error(400, "no"), PARTIAL, ...])
-    assert isinstance(fed.error, errors.BadRequestError)
-
-
-@pytest.mark.parametrize("reply", [lost(), error(502), feeding.html(200)])
-def test_a_restart_whose_reply_is_lost_is_looked_up_and_never_sent_again(reply: Reply | Lost) -> None:
-    fed = feed(acting.restart_failed(V1, ID), [PARTIAL, reply, PARTIAL, PROCESSING])
-    assert fed.result.status == S.PROCESSING
-    fed = feed(acting.restart_failed(V1, ID), [PARTIAL, reply, PARTIAL, ...])
-    assert isinstance(fed.error, errors.UnknownStateError)
-    assert fed.error.retry_helps
-    assert sum(call.endswith("/restartpartial") for call in fed.calls) == 1
-
-
-def test_a_restart_that_was_never_sent_is_sent_when_the_service_can_be_reached_again() -> None:
-    nowhere = [lost(ambiguous=False)] * 4
-    fed = feed(acting.restart_failed(V1, ID, patience=600), [PARTIAL, *nowhere, *[PARTIAL] * 6, done()])
-    assert fed.result.status == S.PARTIAL
-    fed = feed(acting.restart_failed(V1, ID), [PARTIAL, *nowhere, *[PARTIAL] * 6])
-    assert isinstance(fed.error, errors.UnreachableError)
-
-
-# One restart for all tries
-
-WORD = restart_word(Mark(identity("d", "d", "r", "restart", -1), 0, ""))
-
-
-def noted(status: str = "PARTIAL", word: str = WORD) -> Reply:
-    return body(V1, status, "START", description=f"max NDVI {word}")
-
-
-def test_a_restart_is_noted_before_it_is_asked_for() -> None:
-    fed = feed(acting.restart_once(V1, ID, WORD), [PARTIAL, ok({}), noted(), done()])
-    assert [call.split()[0] for call in fed.calls] == ["GET", "PUT", "GET", "POST"]
-    assert fed.sent[1].json == {"description": f"max NDVI {WORD}"}
-
-
-def test_the_next_try_does_not_restart_what_is_partial_again() -> None:
-    fed = feed(acting.restart_once(V1, ID, WORD), [noted()])
-    assert fed.result.status == S.PARTIAL
-    assert "not asked again" in fed.notes[0]
-
-
-def test_a_cleared_task_restarts_again() -> None:
-    cleared = restart_word(Mark(identity("d", "d", "r", "restart", -1), 3, ""))
-    fed = feed(acting.restart_once(V1, ID, cleared), [noted(), ok({}), noted(), done()])
-    assert fed.sent[1].json == {"description": f"max NDVI {WORD} {cleared}"}
-    assert fed.calls[-1].endswith("/restartpartial")
-
-
-@pytest.mark.parametrize("status", ["DONE", "PROCESSING"])
-def test_where_nothing_is_to_be_restarted_nothing_is_noted(status: str) -> None:
-    now = body(V1, status, "START")
-    fed = feed(acting.restart_once(V1, ID, WORD), [now, now])
-    assert {call.split()[0] for call in fed.calls} == {"GET"}
-
-
-def test_a_note_that_is_refused_keeps_nobody_from_restarting() -> None:
-    fed = feed(acting.restart_once(V1, ID, WORD), [PARTIAL, error(409), PARTIAL, done()])
-    assert fed.calls[-1].endswith("/restartpartial")
-
-
-def test_a_note_whose_reply_is_lost_is_not_taken_for_an_earlier_trys() -> None:
-    fed = feed(acting.restart_once(V1, ID, WORD, patience=600), [PARTIAL, *[lost()] * 4, ok({}), noted(), done()])
-    assert fed.calls[-1].endswith("/restartpartial")
-
-
 # Out of reach
 
 
@@ -325,34 +213,9 @@ def test_other_errors_are_not_waited_out() -> None:
     assert fed.slept == []
 
 
-# Counting restarts
-
-MARK = Mark(identity("d", "d", "r", "t", -1), 0, "aaaaaaaa")
-
-
-@pytest.mark.parametrize("api", GENERATIONS, ids=lambda api: api.name)
-def test_a_restart_is_counted_in_the_description(api: Generation) -> None:
-    from airflow_sentinelhub.api.marker import mark_of
-    from airflow_sentinelhub.api.snapshot import snapshot
-
-    job = snapshot(api.get(ID).parse(body(api, "PARTIAL", "START", description=marked("max NDVI", MARK)).json()))
-    fed = feed(acting.count_restart(api, job), [ok({})])
-    words = fed.sent[0].json["description"]
-    assert words.startswith("max NDVI ")
-    assert mark_of(words) == Mark(MARK.identity, 0, "aaaaaaaa", restarts=1)
-    assert feed(acting.count_restart(api, job), [error(409)]).error is None
-
-
-def test_a_request_of_somebody_else_is_not_described() -> None:
-    from airflow_sentinelhub.api.snapshot import Snapshot
-
-    assert feed(acting.count_restart(V1, Snapshot(ID, "v1", S.PARTIAL))).sent == []
-    assert (
-        feed(acting.count_restart(STATISTICAL, Snapshot(ID, "statistical", S.DONE, description=str(MARK)))).sent == []
-    )
-
-
 # End
+
+PROCESSING = body(V1, "PROCESSING", "START")
 
 
 def ends(fed: Fed) -> int:

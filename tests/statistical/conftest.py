@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from airflow_sentinelhub import aggregation
 from airflow_sentinelhub.simulator import Simulator
-from tests.airflow.conftest import Bench, Clock, clock, server, sim
+from tests.airflow.conftest import Bench, Clock, clock, logged, server, sim
 from tests.statistical.fields import DATA, GEOPACKAGE, NDVI, OUTPUT, put_fields
 
-__all__ = ["clock", "server", "sim"]
+__all__ = ["clock", "logged", "server", "sim"]
 
 
 class StatisticalBench(Bench):
@@ -59,10 +58,3 @@ class StatisticalBench(Bench):
 @pytest.fixture
 def bench(sim: Simulator, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> StatisticalBench:
     return StatisticalBench(sim, clock, monkeypatch)
-
-
-@pytest.fixture
-def logged(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """All that was logged: Airflow 3 writes its logs to the standard output, 2.11 by Python's logging."""
-    caplog.set_level("DEBUG")
-    return lambda: caplog.text + "".join(capsys.readouterr())

@@ -1,0 +1,177 @@
+"""Restarting the failed part of a request (v1), as generators. **This bills** the tiles that are processed again.
+
+Unlike a start, the service takes a restart again once the last one has ended PARTIAL. So the tries of a task note in
+the request's description that they ask for one, before they do: what is noted is not asked for again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from airflow_sentinelhub.api.acting import AMBIGUOUS, looked, shown_to_be
+from airflow_sentinelhub.api.call import PATIENT, Flow, Note, Now, Patience, exchange
+from airflow_sentinelhub.api.generations import Generation
+from airflow_sentinelhub.api.marker import Mark, mark_of, marked
+from airflow_sentinelhub.api.reading import outlast
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
+from airflow_sentinelhub.api.verdict import fate
+from airflow_sentinelhub.exceptions import (
+    BadRequestError,
+    ConflictError,
+    JobError,
+    RateLimitError,
+    UnknownStateError,
+    UnreachableError,
+)
+
+MOMENT = 60.0
+"""Seconds within which a restart is asked for on the strength of a reading. With `LAG`, less than a restart takes."""
+AT_ONCE = Patience(rate_limited=0)
+"""For a call that must not go out long after the reading it rests on."""
+NOBODYS = Mark(f"afx{0:016}", 0, f"{0:08}")
+"""A marker that belongs to no task."""
+_NOT_PARTIAL = "Only requests with status PARTIAL"
+
+
+def restart_failed(api: Generation, request_id: str, *, patience: float = 0.0) -> Flow[Snapshot]:
+    """Process the failed tiles of a PARTIAL request again (v1). **This bills** the tiles that are processed again.
+
+    A request that became DONE by itself, or that somebody has restarted, is left as it is: the 400 of the service
+    means "look again". The status may say PARTIAL for minutes after a restart: the service's reply is trusted, be it
+    that it has accepted, or that the request is not PARTIAL any more. For the same reason a restart whose reply was
+    lost is never sent again: that it does not show means nothing.
+
+    :param patience: seconds for which it looks again while the service is out of reach.
+    :raises JobError: the request is in a state that has nothing to restart.
+    :raises UnknownStateError: whether the restart was accepted is not known.
+    """
+    since = yield Now()
+    return (yield from _restart(api, request_id, None, since, patience))
+
+
+def _restart(
+    api: Generation, request_id: str, decided: Snapshot | None, since: float, patience: float
+) -> Flow[Snapshot]:
+    """`restart_failed`, as it was decided on a reading from `since` or later; None: on the first one here.
+
+    The service refuses a restart only while another is at work. So whoever was held up looks again before asking: where
+    somebody has acted since the decision, the request was restarted and is PARTIAL once more.
+    """
+    assert api.restart is not None
+    began = since
+    job = yield from looked(api, request_id, patience)
+    decided = decided or job
+    while job.status == S.PARTIAL:
+        now = yield Now()
+        if now - since > MOMENT:
+            since, job = yield from _just_looked(api, request_id, patience)
+            if job.status == S.PARTIAL and job.acted != decided.acted:
+                yield Note(f"Batch request {request_id} was restarted meanwhile; it is not asked again")
+                return job
+            continue
+        try:
+            yield from exchange(api.restart(request_id), AT_ONCE)
+            return job
+        except (BadRequestError, RateLimitError, *AMBIGUOUS) as err:
+            yield Note(
+                f"The restart of {request_id} was refused or its reply lost ({err}); looking at it", warning=True
+            )
+            slowed = isinstance(err, RateLimitError)
+            unsent = slowed or (isinstance(err, UnreachableError) and not err.ambiguous)
+            shown = yield from shown_to_be(api, request_id, _not_partial, patience)
+            if shown:
+                return shown
+            if isinstance(err, BadRequestError) and _NOT_PARTIAL in err.reason:
+                return job  # the service knows better than its lagging reads: somebody has restarted it, or it is DONE
+            longest = max(patience, PATIENT.rate_limited if slowed else 0.0)
+            if isinstance(err, BadRequestError) or (unsent and now - began >= longest):
+                raise
+            if not unsent:
+                raise UnknownStateError(
+                    f"Batch request {request_id}: whether the restart of its failed part was accepted is not known "
+                    f"({err}) If it was, it runs on and bills. Look at the request; a retry of this task waits for it.",
+                    request_id=request_id,
+                    snapshot=job,
+                ) from err
+    return _left_as_it_is(job)
+
+
+def _just_looked(api: Generation, request_id: str, patience: float) -> Flow[tuple[float, Snapshot]]:
+    """The time, and a reading from then: one that somebody was held up with is taken again."""
+    while True:
+        since = yield Now()
+        job = yield from looked(api, request_id, patience)
+        if (yield Now()) - since <= MOMENT:
+            return since, job
+
+
+def _not_partial(job: Snapshot) -> bool:
+    return job.status != S.PARTIAL
+
+
+def _left_as_it_is(job: Snapshot) -> Snapshot:
+    if job.status in (S.DONE, S.PROCESSING):
+        return job
+    raise _nothing_to_restart(job)
+
+
+def restart_once(api: Generation, request_id: str, word: str, *, patience: float = 0.0) -> Flow[Snapshot]:
+    """`restart_failed`, once for all tries that share a word, however it ends. **This bills.**
+
+    The word stands in the description before the restart is asked for: a try that finds it there does not ask again,
+    also where the restarted request is PARTIAL once more.
+    """
+
+    def noted(description: str) -> str | None:
+        return None if word in description.split() else f"{description} {word}".strip()
+
+    return (yield from _noted_restart(api, request_id, noted, patience))
+
+
+def restart_counted(api: Generation, request_id: str, most: int, *, patience: float = 0.0) -> Flow[Snapshot]:
+    """`restart_failed`, unless the request's marker says that it was restarted so often already. **This bills.**
+
+    The marker counts before the restart is asked for. A request that none of our tasks has made gets one for that.
+    """
+
+    def noted(description: str) -> str | None:
+        mark = mark_of(description) or NOBODYS
+        return None if mark.restarts >= most else marked(description, replace(mark, restarts=mark.restarts + 1))
+
+    return (yield from _noted_restart(api, request_id, noted, patience))
+
+
+def _noted_restart(
+    api: Generation, request_id: str, noted: Callable[[str], str | None], patience: float
+) -> Flow[Snapshot]:
+    """`restart_failed`, with a note in the description; `noted` makes it, or says None: it is not to be restarted.
+
+    Never without a look at the notes in the very reading that says PARTIAL: what was PROCESSING in the one before may
+    have been the restart that an earlier try has asked for.
+    """
+    since, job = yield from _just_looked(api, request_id, patience)
+    if job.status != S.PARTIAL:
+        since, job = yield from _just_looked(api, request_id, patience)
+    if job.status != S.PARTIAL or api.update is None:
+        return _left_as_it_is(job)
+    words = noted(job.description)
+    if words is None:
+        yield Note(f"An earlier try has asked for the restart of batch request {request_id}; it is not asked again")
+        return job
+    update = api.update(request_id, {"description": words})
+    try:
+        yield from outlast(lambda: exchange(update), patience, request_id)
+    except (BadRequestError, ConflictError) as err:
+        yield Note(f"The restart could not be noted in the request's description ({err.reason})", warning=True)
+    return (yield from _restart(api, request_id, job, since, patience))
+
+
+def _nothing_to_restart(job: Snapshot) -> JobError:
+    return JobError(
+        f"Batch request {job.request_id} is {job.status}; only a PARTIAL request has a failed part to restart. "
+        f"{fate(job)} Create a new request for the whole job.",
+        request_id=job.request_id,
+        snapshot=job,
+    )
