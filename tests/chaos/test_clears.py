@@ -65,9 +65,11 @@ def test_cleared_while_it_runs_a_changed_job_is_replaced(stage: Stage, record: R
         stage.reach("processing", runs)
         first = {run.run_id: stage.request(run)["id"] for run in runs}
         for run in runs:
-            file = stage.cluster.dags / f"edited_{run.cell.dag_id}.js"
-            file.write_text(file.read_text() + "// and now something else\n")
+            edit(stage, run)
             clear(stage, run)
+        if VERSION < (3, 0) and not cells[0].deferrable:
+            kept_with_a_warning(stage, runs, record)
+            continue
         stage.until_all("the old job is being ended", runs, lambda run: stage.asked_to_end(run), timeout=300)
         # It has ended when the clock moves.
         stage.release()
@@ -79,6 +81,22 @@ def test_cleared_while_it_runs_a_changed_job_is_replaced(stage: Stage, record: R
             assert old in (("CANCELED", 1), ("STOPPED", 1)), stage.about(run)
             assert list(statuses.values()) == [("DONE", 1)], stage.about(run)
             record("cleared while processing, evalscript edited", run.cell, "ended, a new job, 1 start each")
+
+
+def edit(stage: Stage, run: Run) -> None:
+    file = stage.cluster.dags / f"edited_{run.cell.dag_id}.js"
+    file.write_text(file.read_text() + "// and now something else\n")
+
+
+def kept_with_a_warning(stage: Stage, runs: list[Run], record: Record) -> None:
+    """On 2.11 the clear of a task that runs leaves `max_tries` as it is: it cannot be told from a retry."""
+    warning = "though the job has changed since it was started"
+    stage.until_all("it is said that the job has changed", runs, lambda run: warning in stage.log(run), timeout=300)
+    ended_well(stage, runs)
+    for run in runs:
+        assert stage.billed(run) == 1, stage.about(run)
+        assert not stage.asked_to_end(run), stage.about(run)
+        record("cleared while processing, evalscript edited", run.cell, "kept with a warning, 1 start")
 
 
 @pytest.mark.skipif(VERSION == (3, 0), reason="Airflow 3.0 fails a task whose process was killed, without a retry")
