@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -155,6 +156,8 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         from airflow_sentinelhub.api import flows
         from airflow_sentinelhub.api.endings import not_estimated_error
         from airflow_sentinelhub.api.policy import Step, next_step
+        from airflow_sentinelhub.api.verdict import Outcome
+        from airflow_sentinelhub.api.waiting import Waited
 
         policy, api, patience = self._policy(), self.api, self.max_unknown_time
         step = next_step(job, policy.max_restarts - _restarts(job), api.restart is not None)
@@ -166,6 +169,8 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         if step is Step.AWAIT_ANALYSIS:
             return self._wait(context, job, "ANALYSIS_DONE", deadline)
         if step is Step.START:
+            if deadline is not None and time.time() >= deadline:
+                self._concluded(context, Waited(Outcome.TIMED_OUT, job), "DONE")
             if policy.max_processing_units is not None and api.estimates and job.estimate is None:
                 raise not_estimated_error(job, policy.max_processing_units)
             if not policy.allows(job.expected_cost):

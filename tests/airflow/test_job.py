@@ -165,6 +165,19 @@ def test_the_time_allowed_ends_the_job_also_through_an_outage(bench: Any, deferr
     assert (request["status"], request["billed_starts"]) in (("CANCELED", 1), ("STOPPED", 1))
 
 
+def test_what_is_late_already_is_not_started(bench: Any) -> None:
+    request_id = bench.create()
+    bench.act(request_id, "analyse")
+    bench.clock.sleep(60)
+    bench.sim.fault("status", "/batch/", status=503, times=None)
+    bench.clock.at(300, bench.sim.clear_faults)
+    with pytest.raises(
+        DeadlineError, match=r"is ANALYSIS_DONE, not DONE, .* It has not been started and bills nothing"
+    ):
+        bench.run(job(bench, request_id=request_id, timeout=200))
+    assert "billed_start" not in bench.effects()
+
+
 # Stopped by the service
 
 
