@@ -41,9 +41,21 @@ def _why(told: TaskState) -> str:
 
 
 def end_in_worker(
-    hook: SentinelHubHook, api: Generation, request_id: str, ti: Any, *, on_kill: bool, on_timeout: bool, log: Any
+    hook: SentinelHubHook,
+    api: Generation,
+    request_id: str | None,
+    ti: Any,
+    *,
+    on_kill: bool,
+    on_timeout: bool,
+    log: Any,
+    identity: str | None = None,
 ) -> None:
-    """What an operator's `on_kill` does: decide whether the job is wanted no more, and ask once for its end."""
+    """What an operator's `on_kill` does: decide whether the job is wanted no more, and ask once for its end.
+
+    :param identity: of the task, while it still looks for its request: what an earlier try has started is ended too,
+        by a process that has the time to find it.
+    """
     if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
         wanted, because = on_timeout, "the task has run into its execution_timeout"
     elif not on_kill:
@@ -52,11 +64,23 @@ def end_in_worker(
         told = state_in_worker(ti, ANSWER_WITHIN)
         wanted, because = nobody_waits(told), _why(told)
     if not wanted:
-        log.warning("Batch request %s was left alone (%s): if started, it runs on and bills", request_id, because)
+        name = request_id or f"with {identity} in its description"
+        log.warning("Batch request %s was left alone (%s): if started, it runs on and bills", name, because)
+        return
+    from airflow_sentinelhub.transport.finish import leave_behind
+
+    if request_id is None:
+        pid = leave_behind(hook.settings, api.name, identity=identity)
+        log.warning(
+            "The request of this task was not found yet (%s). Process %s looks for what carries %s in its description "
+            "and ends what was started; until then that bills.",
+            because,
+            pid,
+            identity,
+        )
         return
     log.warning("Asking Sentinel Hub to %s batch request %s: %s", api.end_word, request_id, because)
     from airflow_sentinelhub.api.call import ONCE, exchange
-    from airflow_sentinelhub.transport.finish import leave_behind
     from airflow_sentinelhub.transport.sync import SyncDriver
 
     settings = replace(hook.settings, timeout=LAST_CALL)

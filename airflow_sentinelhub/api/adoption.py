@@ -68,6 +68,7 @@ def choose(found: Sequence[Snapshot], mark: Mark, stopped: Stopped = NONE_STOPPE
     | running, job changed | adopt with a warning | cancel, wait, start anew |
     | being cancelled | wait for the end, start anew | the same |
     | finished well (PARTIAL too: its failed part can be restarted) | adopt | start anew |
+    | PARTIAL after a restart, which may be at work though it does not show | adopt | cancel it, wait, start anew |
     | stopped for its budget (v2) | adopt, to judge it | start anew |
     | stopped by the service (v2), and the task resumes such | adopt if the job is the same | the same |
     | failed, cancelled | start anew | start anew |
@@ -95,6 +96,9 @@ def choose(found: Sequence[Snapshot], mark: Mark, stopped: Stopped = NONE_STOPPE
     for job, its in owned:
         if its.round >= mark.round and job.status in (BatchRequestStatus.DONE, BatchRequestStatus.PARTIAL):
             return Decision(Plan.ADOPT, job, same + changed, f"it is {job.status} already")
+    for job, its in owned:
+        if job.status == BatchRequestStatus.PARTIAL and its.restarts:
+            return Decision(Plan.REPLACE, job, changed, "it was restarted and may be at work, and the task was cleared")
     for job, its in owned:
         if job.status != BatchRequestStatus.STOPPED:
             continue

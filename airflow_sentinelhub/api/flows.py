@@ -50,6 +50,7 @@ __all__ = [
     "analyse_once",
     "continued_by",
     "end",
+    "end_all",
     "find",
     "find_or_create",
     "outlast",
@@ -125,10 +126,20 @@ def find_or_create(
             mine = created is not None and created.request_id == job.request_id
             return Found(job, not mine, "" if mine else decision.why)
         yield Note(f"Batch request {job.request_id} of this task: {decision.why}; waiting for its end", warning=True)
-        ended[job.request_id] = yield from end(api, job.request_id)
+        over = yield from end(api, job.request_id)
+        # PARTIAL still: nobody has restarted it, or that has been ended; it is over either way.
+        ended[job.request_id] = replace(over, status=S.CANCELED) if over.status == S.PARTIAL else over
     raise JobError(
         f"No request could be settled on for this task in {ROUNDS_OF_LOOKING} rounds of looking; nothing was started."
     )
+
+
+def end_all(api: Generation, identity: str) -> Flow[None]:
+    """End every request of a task that was started and goes on; for a task that is wanted no more."""
+    found = yield from find(api, identity, None)
+    for job in (yield from current(api, found, {})):
+        if job.started and not job.status.is_final:
+            yield from end(api, job.request_id)
 
 
 def _of(decision: Decision) -> Snapshot:

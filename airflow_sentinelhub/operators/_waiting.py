@@ -30,6 +30,7 @@ class WaitingTask(SentinelHubTask):
     log: Any
 
     _running: str | None = None
+    _identity: str | None = None
     _ti: Any = None
 
     def wait_for(
@@ -128,22 +129,23 @@ class WaitingTask(SentinelHubTask):
         self.defer(trigger=trigger, method_name=method_name, timeout=backstop(deadline))  # type: ignore[attr-defined]
         raise AssertionError("defer() does not return")
 
-    def responsible_for(self, request_id: str, context: Any) -> None:
-        """From now on a kill of this task is about this request."""
-        self._running, self._ti = request_id, context["ti"]
+    def responsible_for(self, request_id: str | None, context: Any, identity: str | None = None) -> None:
+        """From now on a kill of this task is about this request, or about all that carry this task's identity."""
+        self._running, self._identity, self._ti = request_id, identity, context["ti"]
 
     def on_kill(self) -> None:
         """The task is being ended: find out why, and cancel the request if nobody waits for it any more."""
         from airflow_sentinelhub._ending import end_in_worker
 
         self.hook.interrupt()
-        if self._running is None:
+        if self._running is None and self._identity is None:
             return
         end_in_worker(
             self.hook,
             self.api,
             self._running,
             self._ti,
+            identity=self._identity,
             on_kill=self.cancel_on_kill,
             on_timeout=self.cancel_on_timeout,
             log=self.log,

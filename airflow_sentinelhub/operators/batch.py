@@ -145,6 +145,8 @@ class SentinelHubStartBatchOperator(RunsJob):
             if self.resume_stopped not in (None, "fail", "wait"):
                 raise InvalidInputError(f"resume_stopped is None, 'fail' or 'wait', not {self.resume_stopped!r}.")
             self.announce(context, request_id)
+            if self.wait_for_completion:
+                self.responsible_for(request_id, context)
             job = self.hook.run(start_once(self.api, request_id, patience=self.max_unknown_time))
             if job.status.value == "STOPPED" and self.resume_stopped:
                 job = self.hook.run(resume(self.api, request_id, patient=self.resume_stopped == "wait"))
@@ -152,7 +154,6 @@ class SentinelHubStartBatchOperator(RunsJob):
                 conclude(Waited(judge(job, "DONE"), job), request_id, "started")
             self.log.info("Batch request %s is started (%s, action %s)", request_id, job.status, job.user_action)
             if self.wait_for_completion:
-                self.responsible_for(request_id, context)
                 self._done(context, self.wait_for(context, request_id, "DONE", "execute_complete"))
             return request_id
 

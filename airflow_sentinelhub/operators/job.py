@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import AirflowSkipException
-from airflow_sentinelhub._task import airflow_errors, checked_id, deadline_from, default_deferrable
+from airflow_sentinelhub._task import airflow_errors, checked_id, deadline_from, default_deferrable, mark_for
 from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.operators._job import JobOperator
 from airflow_sentinelhub.operators._outcome import outcome_of
@@ -126,6 +126,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         from airflow_sentinelhub.api.flows import read_patiently
 
         if self.request_id is None:
+            self.responsible_for(None, context, mark_for(context, self.retries or 0, "").identity)
             return self.find_or_create(context).job
         request_id = checked_id(self.request_id)
         self.announce(context, request_id)

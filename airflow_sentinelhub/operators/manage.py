@@ -47,11 +47,12 @@ class SentinelHubRestartBatchOperator(RunsJob):
                     "the same output with skip_existing=True."
                 )
             self.announce(context, request_id)
+            if self.wait_for_completion:
+                self.responsible_for(request_id, context)
             word = restart_word(mark_for(context, self.retries or 0, ""))
             job = self.hook.run(restart_once(self.api, request_id, word, patience=self.max_unknown_time))
             self.log.info("Batch request %s: restart of the failed part, status %s", request_id, job.status)
             if self.wait_for_completion:
-                self.responsible_for(request_id, context)
                 self._done(self.wait_for(context, request_id, "DONE", "execute_complete", stale_partial=STALE_PARTIAL))
             return request_id
 

@@ -25,9 +25,15 @@ EVERY = 5.0
 """Looks, and seconds between them: ten minutes in all."""
 
 
-def leave_behind(settings: Settings, batch_api: str, request_id: str) -> int:
-    """Start the process; it outlives the task. Returns its id."""
-    told = json.dumps({"settings": asdict(settings), "batch_api": batch_api, "request_id": request_id})
+def leave_behind(
+    settings: Settings, batch_api: str, request_id: str | None = None, *, identity: str | None = None
+) -> int:
+    """Start the process; it outlives the task. Returns its id.
+
+    :param request_id: the request to end; :param identity: or the word that a task's requests carry.
+    """
+    what = {"request_id": request_id, "identity": identity}
+    told = json.dumps({"settings": asdict(settings), "batch_api": batch_api, **what})
     process = subprocess.Popen(
         [sys.executable, "-m", __name__],
         stdin=subprocess.PIPE,
@@ -50,14 +56,18 @@ def end_in_time(api: Generation, request_id: str) -> Flow[Snapshot]:
 
 def main() -> int:
     """End the request that standard input tells of; 0 if it has ended."""
+    from airflow_sentinelhub.api.flows import end_all, outlast
     from airflow_sentinelhub.api.generations import generation
     from airflow_sentinelhub.exceptions import SentinelHubError
     from airflow_sentinelhub.transport.sync import SyncDriver
 
     told = json.load(sys.stdin)
-    driver = SyncDriver(Settings(**told["settings"]))
+    driver, api = SyncDriver(Settings(**told["settings"])), generation(told["batch_api"])
     try:
-        driver.run(end_in_time(generation(told["batch_api"]), told["request_id"]))
+        if told["request_id"]:
+            driver.run(end_in_time(api, told["request_id"]))
+        else:
+            driver.run(outlast(lambda: end_all(api, told["identity"]), EVERY * ATTEMPTS))
     except SentinelHubError:
         return 1
     return 0

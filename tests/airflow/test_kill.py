@@ -6,6 +6,7 @@ What Airflow answers is put in here; that it does answer so is shown by real pro
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +16,9 @@ from airflow_sentinelhub import _ending
 from airflow_sentinelhub._compat import NO_ANSWER, AirflowTaskTimeout, TaskState
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from airflow_sentinelhub.transport import finish
+from airflow_sentinelhub.transport.sync import Interrupted
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
-from tests.airflow.job import job, v2
+from tests.airflow.job import RETRY, job, v2
 
 ENDED = [TaskState(True, state) for state in ("failed", "success", "skipped", "removed")] + [
     TaskState(True, None, False)
@@ -113,6 +115,64 @@ def test_a_task_without_a_request_has_nothing_to_end(bench: Any, airflow_says: S
     airflow_says(TaskState(True, "failed"))
     job(bench)().on_kill()
     assert bench.effects() == []
+
+
+@pytest.mark.parametrize(("state", "left"), [("failed", True), ("restarting", False)])
+def test_a_task_that_still_looks_for_its_request_has_it_found_and_ended(
+    bench: Any, airflow_says: Say, logged: Logged, monkeypatch: pytest.MonkeyPatch, state: str, left: bool
+) -> None:
+    """A retry beside a job that an earlier try has started; the process that is left behind runs for real here."""
+    started = job(bench)().find_or_create(bench.context()).job.request_id
+    bench.act(started, "start")
+    bench.clock.sleep(60)
+    airflow_says(TaskState(True, state))
+    told: list[str] = []
+    monkeypatch.setattr(finish.subprocess, "Popen", lambda *_, **__: Told(told))
+    operator = job(bench)()
+    bench.sim.fault("status", "/process$", method="GET", status=503, times=None)
+    context = bench.context(**RETRY)
+    bench.clock.at(5, operator.on_kill)
+    with pytest.raises(Interrupted):
+        operator.execute(context)
+    assert bool(told) == left
+    assert ("looks for what carries afx" if left else "was left alone (the task is restarting)") in logged()
+    bench.sim.clear_faults()
+    if left:
+        monkeypatch.setattr("sys.stdin", io.StringIO(told[0]))
+        assert finish.main() == 0
+    assert asked(bench) == left
+
+
+class Told:
+    """Stands for the process that is left behind: keeps what it is told."""
+
+    pid = 4711
+
+    def __init__(self, told: list[str]) -> None:
+        self.stdin, self._told = self, told
+
+    def write(self, data: bytes) -> None:
+        self._told.append(data.decode())
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_step_that_waits_is_responsible_before_it_starts(bench: Any, airflow_says: Say, wait: bool) -> None:
+    """A hand that comes while the step still looks: nothing is started any more, and what waits is ended."""
+    request_id = bench.create()
+    bench.act(request_id, "analyse")
+    bench.clock.sleep(60)
+    airflow_says(TaskState(True, "failed"))
+    step = SentinelHubStartBatchOperator(task_id="start", request_id=request_id, wait_for_completion=wait)
+    bench.clock.at(1, step.on_kill)
+    bench.sim.fault("status", f"/{request_id}$", method="GET", status=503, times=2)
+    with pytest.raises(Interrupted):
+        step.execute(bench.context())
+    bench.clock.sleep(30)
+    assert asked(bench) == wait
+    assert "billed_start" not in bench.effects()
 
 
 def test_a_step_that_does_not_wait_leaves_what_it_has_started(bench: Any, processing: str, airflow_says: Say) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Reply
-from airflow_sentinelhub.api.flows import Found, find_or_create, start_once
-from airflow_sentinelhub.api.generations import generation
+from airflow_sentinelhub.api.flows import Found, end_all, find_or_create, restart_counted, start_once
+from airflow_sentinelhub.api.generations import V1, generation
 from airflow_sentinelhub.api.marker import Mark, identity, marked
 from tests.api.fake_service import FakeService, Process, drive
 from tests.api.feeding import error, lost
@@ -427,3 +427,48 @@ def test_a_remembered_request_that_is_of_no_use_is_forgotten(service: FakeServic
         start(service, number)
         service.now += 600
     assert settle(service, remembered=number).job.request_id != number
+
+
+# What was restarted a moment ago
+
+
+def test_a_clear_while_a_restart_does_not_show_yet_ends_it_before_another_job_is_made(v1: FakeService) -> None:
+    v1.outcome, v1.restart_shows_after = "PARTIAL", 200.0
+    number = settle(v1).job.request_id
+    start(v1, number)
+    v1.now += 600
+    drive(v1, restart_counted(V1, number, 1))
+    assert v1.jobs[number].at_work(v1.now)
+    assert v1.jobs[number].at(v1.now).status == "PARTIAL"  # type: ignore[union-attr]
+
+    again = settle(v1, round=2).job.request_id
+    assert again != number
+    assert not v1.jobs[number].at_work(v1.now)
+
+
+def test_a_clear_of_a_job_that_is_partial_after_its_restart_starts_anew(v1: FakeService) -> None:
+    v1.outcome = "PARTIAL"
+    number = settle(v1).job.request_id
+    start(v1, number)
+    v1.now += 600
+    drive(v1, restart_counted(V1, number, 1))
+    v1.now += 600
+    again = settle(v1, round=2).job.request_id
+    assert again != number
+    start(v1, again)
+    assert settle(v1, round=2).job.request_id == again
+
+
+# A task that is wanted no more
+
+
+def test_all_that_a_task_has_started_is_ended(service: FakeService) -> None:
+    api = generation(service.api)
+    running = settle(service).job.request_id
+    start(service, running)
+    other = drive(service, find_or_create(api, PAYLOAD, Mark(identity("a copy", "dag", "run", "task", -1), 0, A)))
+    start(service, other.result.job.request_id)
+    service.now += 30
+    drive(service, end_all(api, WHO))
+    assert not service.jobs[running].at_work(service.now)
+    assert service.jobs[other.result.job.request_id].running(service.now), "that of a copy of the deployment"
