@@ -79,7 +79,7 @@ def test_an_airflow_that_could_be_any_is_told_so(
 # Crashes
 
 
-@pytest.mark.parametrize("moment", range(1, 168, 8))
+@pytest.mark.parametrize("moment", range(1, 140, 6))
 def test_a_crash_at_any_moment_and_a_retry(bench: Any, moment: int) -> None:
     bench.clock.at(moment, kill)
     with pytest.raises(Killed):

@@ -115,6 +115,7 @@ def test_a_script_ended_by_hand_ends_what_it_started(number: int, tmp_path: Path
     script = """
 import contextlib, os, pathlib, signal, sys
 from dev.processes import Process, end_on_sigterm
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 end_on_sigterm()
 command = [sys.executable, "-c", "import signal; signal.pause()"]
 child = Process("child", command, env=os.environ, log=pathlib.Path(sys.argv[1]))
