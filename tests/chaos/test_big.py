@@ -10,7 +10,7 @@ import pytest
 from dev.cluster import VERSION
 from tests.chaos.big import BigCluster, missing, services
 from tests.chaos.conftest import Record, swept
-from tests.chaos.stage import CELLS, HOLD, Service, Stage, a_stage
+from tests.chaos.stage import CELLS, HOLD, Service, Stage, a_stage, small
 from tests.chaos.test_cancels import after_all_that, let_go, mark_failed, settled, standing_still
 from tests.chaos.test_clears import clear, ended_well
 from tests.chaos.test_kills import kill_each, settle
@@ -34,7 +34,7 @@ def big(whole_big_stage: Stage) -> Iterator[Stage]:
     yield from swept(whole_big_stage)
 
 
-@pytest.mark.parametrize("step", ["create", "started"])
+@pytest.mark.parametrize("step", ["create", pytest.param("started", marks=small())])
 def test_the_tasks_process_is_killed(big: Stage, record: Record, step: str) -> None:
     if step == "create":
         big.service.fault("delay", "/process$", method="POST", times=None, seconds=HOLD)
