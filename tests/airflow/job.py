@@ -18,16 +18,23 @@ CLEARED = {"try_number": 2, "max_tries": 4}
 """What a task with three retries sees of itself: in its second try, and after a user has cleared its first."""
 
 
-def job(bench: Any, **more: Any) -> Callable[[], SentinelHubBatchOperator]:
-    """A maker of the task, whose job takes some three minutes of the simulator's time."""
-    arguments: dict[str, Any] = {
-        "task_id": "job",
+def described(bench: Any) -> dict[str, Any]:
+    """What the job is, for any task that creates it."""
+    return {
         "process_request": process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30")),
         "evalscript": bench.ndvi,
         "area": bench.area,
         "tiling_grid": tiling_grid(1, 10),
         "output": "s3://maps/ndvi",
         "aws_conn_id": "my_bucket",
+    }
+
+
+def job(bench: Any, **more: Any) -> Callable[[], SentinelHubBatchOperator]:
+    """A maker of the task, whose job takes some three minutes of the simulator's time."""
+    arguments: dict[str, Any] = {
+        **described(bench),
+        "task_id": "job",
         "retries": 3,
         "poll_interval": 20.0,
         **more,

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from airflow_sentinelhub import process_request, tiling_grid
-from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator, SentinelHubStartBatchOperator
-
-
-def job(bench: Any, **limits: Any) -> Callable[[], SentinelHubBatchOperator]:
-    return lambda: SentinelHubBatchOperator(
-        task_id="job",
-        process_request=process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30")),
-        evalscript=bench.ndvi,
-        area=bench.area,
-        tiling_grid=tiling_grid(1, 10),
-        output="s3://maps/ndvi",
-        aws_conn_id="my_bucket",
-        batch_api=bench.api,
-        **limits,
-    )
+from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
+from tests.airflow.job import job
 
 
 def effects(bench: Any) -> list[str]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub import process_request, tiling_grid
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.exceptions import ApiError
 from airflow_sentinelhub.operators.batch import (
@@ -17,22 +16,11 @@ from airflow_sentinelhub.operators.batch import (
     SentinelHubStartBatchOperator,
     SentinelHubUpdateBatchOperator,
 )
-
-v1 = pytest.mark.parametrize("generation", ["v1"], indirect=True)
-v2 = pytest.mark.parametrize("generation", ["v2"], indirect=True)
+from tests.airflow.job import described, v1, v2
 
 
 def creating(bench: Any, **members: Any) -> Any:
-    given = {
-        "process_request": process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30")),
-        "evalscript": bench.ndvi,
-        "area": bench.area,
-        "tiling_grid": tiling_grid(1, 10),
-        "output": "s3://maps/ndvi",
-        "aws_conn_id": "my_bucket",
-        "retries": 2,
-        **members,
-    }
+    given = {**described(bench), "retries": 2, **members}
     return lambda: SentinelHubCreateBatchOperator(task_id="create", **given)
 
 

@@ -6,6 +6,7 @@ Unlike a start, the service takes a restart again once the last one has ended PA
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -58,6 +59,8 @@ class Restarts(Copies):
     twins = True
     asked: int
     """Calls of a try up to the restart."""
+    _try: Callable[[Copy], Flow[Any]]
+    """What a try does, which each task says for itself."""
 
     @initialize(
         repeated=st.sampled_from((204, 400)),
@@ -78,9 +81,6 @@ class Restarts(Copies):
     def spawn(self) -> None:
         copy = Copy(self.round, request=self.job.id)
         self.begin_copy(copy, self._try(copy))
-
-    def _try(self, copy: Copy) -> Flow[Any]:
-        raise NotImplementedError
 
     @property
     def state(self) -> State:
