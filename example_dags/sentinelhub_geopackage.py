@@ -43,7 +43,7 @@ with DAG(
     tiles = SentinelHubListBatchTilesOperator(
         task_id="tiles",
         batch_api="v2",
-        request_id="{{ ti.xcom_pull('parcels')['request_id'] }}",
+        request_id=parcels.output["request_id"],
         with_paths=True,
         chunk_size=50,
         aws_conn_id="sentinelhub_bucket",
@@ -54,7 +54,6 @@ with DAG(
         """Do something with the files of one chunk of parcels."""
         return [path for tile in tiles for path in tile["paths"].values()]
 
-    parcels >> tiles
     publish.expand(tiles=tiles.output)
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ with DAG(
 
     fields = SentinelHubListStatisticsOperator(
         task_id="fields",
-        request_id="{{ ti.xcom_pull('statistics')['request_id'] }}",
+        request_id=statistics.output["request_id"],
         status="OK",
         chunk_size=50,
         aws_conn_id="sentinelhub_bucket",
@@ -71,7 +71,6 @@ with DAG(
         print(found)
         return found
 
-    statistics >> fields
     greenest.expand(fields=fields.output)
 
 if __name__ == "__main__":

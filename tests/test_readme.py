@@ -28,6 +28,7 @@ def test_the_dag_can_be_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
         exec(compile(BLOCKS[0], "README.md", "exec"), {"publish": publish})
     assert sorted(dag.task_dict) == ["ndvi", "publish", "tiles"]
+    assert dag.task_dict["tiles"].upstream_task_ids == {"ndvi"}
     assert dag.task_dict["publish"].upstream_task_ids == {"tiles"}
 
 

@@ -1,11 +1,14 @@
-"""Every example DAG is run by `dag.test()`, as a user would, in a process of its own with Airflow's own tables."""
+"""Every example DAG and the README's are run by `dag.test()`, as a user would, in a process with its own tables."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RUN = """
 import importlib, json, sys
 from airflow_sentinelhub.simulator import ControlPlane
-sys.path.insert(0, "example_dags")
 plan = json.loads(sys.argv[1])
+sys.path.insert(0, plan["folder"])
 service = ControlPlane(plan["simulator"])
 for name, faults in plan["dags"].items():
     service.reset()
@@ -51,6 +54,21 @@ V2: dict[str, list[dict[str, Any]]] = {
 ELSEWHERE = {"sentinelhub_ndvi_corsica", "sentinelhub_statistics_fields"}
 """Examples with tests of their own: on a real cluster, and with batch statistical."""
 
+BUCKET = json.dumps({"conn_type": "aws", "login": "AKIA", "password": "hush-hush"})
+README = "readme"
+AROUND = """
+import pendulum
+from airflow.providers.common.compat.sdk import DAG, task
+
+with DAG("readme", schedule="@weekly", start_date=pendulum.datetime(2024, 1, 1)) as dag:
+
+    @task
+    def publish(tiles):
+        return len(tiles)
+
+"""
+QUICKLY = "    deferrable=True,\n    poll_interval=1,\n    analysis_poll_interval=1,\n"
+
 Results = dict[str, dict[str, Any]]
 
 
@@ -65,28 +83,37 @@ def parcels(names: list[str]) -> bytes:
     return geopackage([Layer(**layer, geometry_type="POLYGON")])
 
 
+def write_dags(folder: Path) -> None:
+    """The examples, and the README's first snippet inside a DAG, polling every second."""
+    shutil.copytree(ROOT / "example_dags", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (snippet, *_) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert "    deferrable=True,\n" in snippet
+    quick = snippet.replace("    deferrable=True,\n", QUICKLY)
+    (folder / f"{README}.py").write_text(AROUND + textwrap.indent(quick, "    "))
+
+
 def run_all(dags: dict[str, list[dict[str, Any]]], generation: str, deferrable: bool, folder: Path) -> Results:
     """Run these DAGs one after the other; what each has left, by its name."""
     buckets = folder / "buckets"
     env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    write_dags(folder / "dags")
     with Simulator(speed=300, bucket_dir=buckets) as simulator:
         (buckets / "my-bucket").mkdir(parents=True, exist_ok=True)
         (buckets / "my-bucket" / "parcels.gpkg").write_bytes(parcels(["north", "south", "west"]))
         env |= {
             "AIRFLOW_HOME": str(folder),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "AIRFLOW_CONN_SENTINELHUB_DEFAULT": f"{simulator.airflow_connection_uri}&batch_api={generation}",
-            "AIRFLOW_CONN_SENTINELHUB_BUCKET": json.dumps(
-                {"conn_type": "aws", "login": "AKIA", "password": "hush-hush"}
-            ),
+            "AIRFLOW_CONN_SENTINELHUB_BUCKET": BUCKET,
+            "AIRFLOW_CONN_MY_BUCKET": BUCKET,
             "SENTINELHUB_EXAMPLE_POLL_INTERVAL": "1",
             "SENTINELHUB_EXAMPLE_DEFERRABLE": str(deferrable).lower(),
             "PYTHONPATH": str(ROOT),
         }
         subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=env, check=True, capture_output=True)
-        plan = json.dumps({"simulator": simulator.url, "dags": dags})
+        plan = json.dumps({"simulator": simulator.url, "dags": dags, "folder": str(folder / "dags")})
         ran = subprocess.run(
             [sys.executable, "-c", RUN, plan],
             cwd=ROOT,
@@ -103,12 +130,12 @@ def run_all(dags: dict[str, list[dict[str, Any]]], generation: str, deferrable: 
 
 @pytest.fixture(scope="module")
 def v1(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return run_all(V1, "v1", True, tmp_path_factory.mktemp("v1"))
+    return run_all({**V1, README: []}, "v1", True, tmp_path_factory.mktemp("v1"))
 
 
 @pytest.fixture(scope="module")
 def v2(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return run_all(V2, "v2", False, tmp_path_factory.mktemp("v2"))
+    return run_all({**V2, README: []}, "v2", False, tmp_path_factory.mktemp("v2"))
 
 
 pytestmark = pytest.mark.timeout(600)
@@ -164,4 +191,14 @@ def test_the_steps_as_a_group(generation: str, request: pytest.FixtureRequest) -
 def test_parcels_of_a_geopackage(v2: Results) -> None:
     result = v2["sentinelhub_geopackage"]
     assert result["tasks"] == {"parcels": "success", "tiles": "success", "publish[0]": "success"}
+    assert [(request["status"], request["billed_starts"]) for request in result["requests"]] == [("DONE", 1)]
+
+
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_the_dag_of_the_readme(generation: str, request: pytest.FixtureRequest) -> None:
+    result = request.getfixturevalue(generation)[README]
+    chunks = {name for name in result["tasks"] if name.startswith("publish[")}
+    assert set(result["tasks"]) == {"ndvi", "tiles", *chunks}
+    assert chunks
+    assert set(result["tasks"].values()) == {"success"}
     assert [(request["status"], request["billed_starts"]) for request in result["requests"]] == [("DONE", 1)]
