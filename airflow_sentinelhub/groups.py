@@ -44,7 +44,9 @@ def sentinelhub_batch(group_id: str, *, approve: bool = False, **arguments: Any)
     step, which shows tiles and expected cost and goes on when a person agrees (Airflow 3.1 and later). `finish` waits
     for the end, restarts what failed, judges, and returns what `SentinelHubBatchOperator` returns.
 
-    Each step keeps the promises of its operator: retries find their request, and only one start is billed.
+    Each step keeps the promises of its operator: retries find their request, and only one start is billed. `finish` is
+    responsible for the running job: a run that is marked failed after `start` and before `finish` runs leaves the job
+    running, as the log of `start` says. In one task (`SentinelHubBatchOperator`) there is no such moment.
 
     :param group_id: id of the group.
     :param approve: have a person agree between the analysis and the start.

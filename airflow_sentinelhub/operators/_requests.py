@@ -9,6 +9,7 @@ from typing import Any
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import SentinelHubTask, default_deferrable
 from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.operators._checks import check_times
 from airflow_sentinelhub.operators._waiting import WaitingTask
 
 
@@ -54,6 +55,7 @@ class WaitOnRequest(WaitingTask, OnRequest):
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.max_unknown_time = max_unknown_time
+        check_times(self)
 
 
 class RunsJob(WaitOnRequest):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._task import airflow_errors, checked_id
 from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.operators._checks import check_resume
 from airflow_sentinelhub.operators._job import JobOperator
 from airflow_sentinelhub.operators._requests import OnRequest, RunsJob, WaitOnRequest
 from airflow_sentinelhub.operators.budget import SentinelHubBatchBudgetOperator
@@ -132,18 +133,16 @@ class SentinelHubStartBatchOperator(RunsJob):
     def __init__(self, *, resume_stopped: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.resume_stopped = resume_stopped
+        check_resume(resume_stopped)
 
     def execute(self, context: Context) -> str:
         from airflow_sentinelhub.api.endings import conclude
         from airflow_sentinelhub.api.flows import resume, start_once
         from airflow_sentinelhub.api.verdict import judge
         from airflow_sentinelhub.api.waiting import Waited
-        from airflow_sentinelhub.exceptions import InvalidInputError
 
         with airflow_errors():
             request_id = checked_id(self.request_id)
-            if self.resume_stopped not in (None, "fail", "wait"):
-                raise InvalidInputError(f"resume_stopped is None, 'fail' or 'wait', not {self.resume_stopped!r}.")
             self.announce(context, request_id)
             if self.wait_for_completion:
                 self.responsible_for(request_id, context)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import AirflowSkipException
 from airflow_sentinelhub._task import airflow_errors, checked_id
+from airflow_sentinelhub.api.policy import check_literals
+from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators._requests import OnRequest
 
 if TYPE_CHECKING:
@@ -18,42 +20,57 @@ class SentinelHubBatchBudgetOperator(OnRequest):
 
     - **Calls** the request.
     - **Returns** `{"request_id", "estimated_pu", "expected_pu", "max_processing_units"}`; a third of the service's
-      estimate, the expected cost, is compared. v2 does not estimate: both are None and the step passes.
+      estimate, the expected cost, is compared. v2 does not estimate: both are None and the step passes. v1 does: a
+      request without an estimate is an error, since nothing could be compared.
     - **On kill**, **on timeout** and **on retry** nothing happens to the request: it only reads.
 
     :param request_id: the request, analysed.
-    :param max_processing_units: PU that it may cost.
+    :param max_processing_units: PU that it may cost; None, also out of a template, for no limit.
     :param on_over_budget: `fail` or `skip` (the steps downstream are skipped too).
     """
 
     template_fields: Sequence[str] = (*OnRequest.template_fields, "max_processing_units", "on_over_budget")
 
-    def __init__(self, *, max_processing_units: float | str, on_over_budget: str = "fail", **kwargs: Any) -> None:
+    def __init__(
+        self, *, max_processing_units: float | str | None, on_over_budget: str = "fail", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.max_processing_units = max_processing_units
         self.on_over_budget = on_over_budget
+        check_literals(max_processing_units=max_processing_units, on_over_budget=_known(on_over_budget))
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from airflow_sentinelhub.api.endings import over_budget_error
+        from airflow_sentinelhub.api.endings import not_estimated_error, over_budget_error
         from airflow_sentinelhub.api.flows import read_patiently
         from airflow_sentinelhub.api.policy import policy_from
 
         with airflow_errors():
-            given = {"max_processing_units": self.max_processing_units, "on_over_budget": self.on_over_budget}
-            policy = policy_from(**given)
+            policy = policy_from(
+                max_processing_units=self.max_processing_units, on_over_budget=_known(self.on_over_budget)
+            )
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
             job = self.hook.run(read_patiently(self.api, request_id))
+            limit = policy.max_processing_units
+            if limit is not None and self.api.estimates and job.estimate is None:
+                raise not_estimated_error(job, limit)
             if not policy.allows(job.expected_cost):
-                error = over_budget_error(job, policy.max_processing_units or 0)
+                error = over_budget_error(job, limit or 0)
                 if policy.on_over_budget == "skip":
                     raise AirflowSkipException(str(error)) from None
                 raise error
             expected = "not estimated" if job.expected_cost is None else f"about {job.expected_cost:,.0f} PU"
-            self.log.info("Batch request %s: %s, %s PU allowed", request_id, expected, policy.max_processing_units)
+            self.log.info("Batch request %s: %s, %s PU allowed", request_id, expected, limit)
             return {
                 "request_id": request_id,
                 "estimated_pu": job.estimate,
                 "expected_pu": job.expected_cost,
-                "max_processing_units": policy.max_processing_units,
+                "max_processing_units": limit,
             }
+
+
+def _known(policy: str) -> str:
+    """A policy that this step can carry out: nothing runs yet that could be stopped."""
+    if policy == "stop":
+        raise InvalidInputError("on_over_budget must be one of fail, skip, not 'stop': nothing has been started yet.")
+    return policy

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import AirflowSkipException
 from airflow_sentinelhub._task import airflow_errors, checked_id, deadline_from, default_deferrable, mark_for
+from airflow_sentinelhub.api.policy import check_literals
 from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.operators._checks import check_resume, check_times
 from airflow_sentinelhub.operators._job import JobOperator
 from airflow_sentinelhub.operators._outcome import outcome_of
 from airflow_sentinelhub.operators._waiting import WaitingTask
@@ -111,7 +113,9 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         self.analysis_poll_interval = analysis_poll_interval
         self.timeout = timeout
         self.max_unknown_time = max_unknown_time
-        _check(self)
+        check_literals(**{name: getattr(self, name) for name in _LIMITS})
+        check_resume(resume_stopped)
+        check_times(self)
 
     def execute(self, context: Context) -> dict[str, Any]:
         with airflow_errors():
@@ -340,18 +344,3 @@ def _restarts(job: Snapshot) -> int:
 
     mark = mark_of(job.description)
     return mark.restarts if mark else 0
-
-
-def _check(operator: SentinelHubBatchOperator) -> None:
-    """Contradictions in literal limits are said while the DAG is parsed; templated ones when the task runs."""
-    from airflow_sentinelhub.api.policy import check_literals
-    from airflow_sentinelhub.exceptions import InvalidInputError
-
-    check_literals(**{name: getattr(operator, name) for name in _LIMITS})
-    if operator.resume_stopped not in (None, "fail", "wait"):
-        raise InvalidInputError(f"resume_stopped is None, 'fail' or 'wait', not {operator.resume_stopped!r}.")
-    limit = operator.timeout.total_seconds() if isinstance(operator.timeout, timedelta) else operator.timeout
-    if limit is not None and limit <= 0:
-        raise InvalidInputError(f"timeout must be above 0, not {operator.timeout!r}.")
-    if operator.max_unknown_time < 0 or operator.poll_interval <= 0 or operator.analysis_poll_interval <= 0:
-        raise InvalidInputError("poll_interval, analysis_poll_interval and max_unknown_time are positive seconds.")

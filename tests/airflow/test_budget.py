@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException
-from airflow_sentinelhub.exceptions import JobError
+from airflow_sentinelhub.exceptions import InvalidInputError, JobError
+from airflow_sentinelhub.operators.batch import SentinelHubBatchBudgetOperator
 from tests.airflow.job import CLEARED, RETRY, Killed, job, modes, v1, v2
 
 ENDS = {"fail": AirflowFailException, "skip": AirflowSkipException}
@@ -40,17 +41,59 @@ def test_what_would_cost_too_much_is_not_started(bench: Any, deferrable: bool, p
     assert "billed_start" not in bench.effects()
 
 
-@v1
-def test_without_an_estimate_nothing_is_started_under_a_budget(bench: Any) -> None:
-    request_id = bench.create()
+def analysed(bench: Any) -> str:
+    request_id = str(bench.create())
     bench.act(request_id, "analyse")
     bench.clock.sleep(60)
+    return request_id
+
+
+def compare(bench: Any, request_id: str, **arguments: Any) -> Callable[[], SentinelHubBatchBudgetOperator]:
+    """The comparison as a step of its own."""
+    return lambda: SentinelHubBatchBudgetOperator(task_id="budget", request_id=request_id, **arguments)
+
+
+@v1
+@pytest.mark.parametrize("make", [job, compare])
+def test_without_an_estimate_nothing_is_started_under_a_budget(bench: Any, make: Any) -> None:
+    request_id = analysed(bench)
     shown = {name: value for name, value in bench.shown(request_id).items() if name != "valueEstimate"}
     bench.sim.fault("status", f"/{request_id}$", method="GET", status=200, body=shown, times=None)
     with pytest.raises(JobError, match=r"gives no estimate .* It has not been started and bills nothing"):
-        bench.run(job(bench, request_id=request_id, max_processing_units=1000))
+        bench.run(make(bench, request_id=request_id, max_processing_units=1000))
     bench.sim.clear_faults()
-    assert bench.run(job(bench, request_id=request_id, max_processing_units=1000))["status"] == "DONE"
+    assert bench.run(make(bench, request_id=request_id, max_processing_units=1000))["request_id"] == request_id
+
+
+@v1
+@pytest.mark.parametrize("policy", ["fail", "skip"])
+def test_a_step_of_its_own_compares_the_same(bench: Any, policy: str) -> None:
+    request_id = analysed(bench)
+    with pytest.raises(ENDS[policy], match=r"would cost about 4.* It has not been started and bills nothing"):
+        bench.run(compare(bench, request_id, max_processing_units=10, on_over_budget=policy))
+    result = bench.run(compare(bench, request_id, max_processing_units=1000, on_over_budget=policy))
+    assert result["expected_pu"] == pytest.approx(result["estimated_pu"] / 3)
+    assert bench.run(compare(bench, request_id, max_processing_units="None"))["max_processing_units"] is None
+    assert "billed_start" not in bench.effects()
+
+
+@v2
+def test_a_step_of_its_own_lets_pass_what_nobody_estimates(bench: Any) -> None:
+    result = bench.run(compare(bench, analysed(bench), max_processing_units=10))
+    assert (result["estimated_pu"], result["expected_pu"]) == (None, None)
+
+
+def test_a_step_of_its_own_refuses_what_makes_no_sense() -> None:
+    """While the DAG is parsed; when it runs, what came out of templates."""
+    given: dict[str, Any] = {"task_id": "budget", "request_id": "{{ 1 }}"}
+    with pytest.raises(InvalidInputError, match="max_processing_units must be above 0"):
+        SentinelHubBatchBudgetOperator(**given, max_processing_units=0)
+    with pytest.raises(InvalidInputError, match="on_over_budget must be one of fail, skip, not 'stop'"):
+        SentinelHubBatchBudgetOperator(**given, max_processing_units=10, on_over_budget="stop")
+    task = SentinelHubBatchBudgetOperator(**given, max_processing_units=10, on_over_budget="{{ params.policy }}")
+    task.on_over_budget = "stop"
+    with pytest.raises(AirflowFailException, match="nothing has been started yet"):
+        task.execute({})
 
 
 # While it runs

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from airflow_sentinelhub._compat import AirflowFailException
-from airflow_sentinelhub.exceptions import ApiError
+from airflow_sentinelhub.exceptions import ApiError, InvalidInputError
 from airflow_sentinelhub.operators.batch import (
+    SentinelHubAnalyseBatchOperator,
     SentinelHubCreateBatchOperator,
     SentinelHubDeleteBatchOperator,
     SentinelHubListBatchTilesOperator,
@@ -89,6 +91,25 @@ def test_keys_of_the_bucket_show_nowhere(bench: Any, caplog: pytest.LogCaptureFi
     for secret in ("wJalr/XUtn+FEMI %26 bPxRfiCY&KEY", bench.sim.client_secret):
         assert secret not in shown
         assert quote(secret, safe="") not in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"timeout": -60}, "timeout must be above 0"),
+        ({"timeout": timedelta(0)}, "timeout must be above 0"),
+        ({"poll_interval": 0}, "poll_interval must be above 0 seconds"),
+        ({"max_unknown_time": -1}, "max_unknown_time must be 0 seconds or more"),
+        ({"resume_stopped": "perhaps"}, "resume_stopped is None, 'fail' or 'wait', not 'perhaps'"),
+    ],
+)
+def test_times_and_words_that_make_no_sense_are_said_while_the_dag_is_parsed(given: Any, said: str) -> None:
+    steps = [SentinelHubStartBatchOperator]
+    if "resume_stopped" not in given:
+        steps += [SentinelHubAnalyseBatchOperator, SentinelHubRestartBatchOperator]
+    for step in steps:
+        with pytest.raises(InvalidInputError, match=said):
+            step(task_id="t", request_id="{{ 1 }}", **given)
 
 
 @pytest.mark.parametrize("kind", ["drop_before", "drop_after", "status"])

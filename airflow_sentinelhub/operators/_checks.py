@@ -1,0 +1,31 @@
+"""Arguments that make no sense are said while the DAG is parsed, as far as they are no templates; one sentence each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_sentinelhub._task import seconds
+from airflow_sentinelhub.exceptions import InvalidInputError
+
+RESUMES = (None, "fail", "wait")
+
+
+def check_times(task: Any) -> None:
+    """Seconds of a task that waits. They are never templates.
+
+    :raises InvalidInputError: one is not a time that can pass.
+    """
+    limit = seconds(task.timeout)
+    if limit is not None and limit <= 0:
+        raise InvalidInputError(f"timeout must be above 0, not {task.timeout!r}.")
+    for name in ("poll_interval", "analysis_poll_interval"):
+        if getattr(task, name, 1) <= 0:
+            raise InvalidInputError(f"{name} must be above 0 seconds, not {getattr(task, name)!r}.")
+    if task.max_unknown_time < 0:
+        raise InvalidInputError(f"max_unknown_time must be 0 seconds or more, not {task.max_unknown_time!r}.")
+
+
+def check_resume(word: str | None) -> None:
+    """:raises InvalidInputError: no such way to go on with what the service has stopped."""
+    if word not in RESUMES:
+        raise InvalidInputError(f"resume_stopped is None, 'fail' or 'wait', not {word!r}.")
