@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sqlite3
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 Json = dict[str, Any]
@@ -146,17 +144,17 @@ def _instance(row: Json) -> TaskInstance:
 
 
 class Database:
-    """Airflow 2.11 without its web server: the SQLite file tells, a Python program acts (some seconds a call)."""
+    """Airflow 2.11 without its web server: its database tells, a Python program acts (some seconds a call)."""
 
-    def __init__(self, file: Path, python: Callable[[str], str]) -> None:
-        self.file = file
+    def __init__(self, url: str, python: Callable[[str], str]) -> None:
+        self.url = url
         self.python = python
 
     def import_errors(self) -> list[str]:
         return [f"{row['filename']}: {row['stacktrace']}" for row in self._rows("select * from import_error")]
 
     def trigger(self, dag_id: str, run_id: str, conf: Json) -> bool:
-        if not self._rows("select 1 from serialized_dag where dag_id = ?", dag_id):
+        if not self._rows("select 1 from serialized_dag where dag_id = :dag_id", dag_id=dag_id):
             return False
         self.python(
             "from airflow.api.common.trigger_dag import trigger_dag; from airflow.models import DagModel;"
@@ -166,17 +164,19 @@ class Database:
         return True
 
     def dag_run_state(self, dag_id: str, run_id: str) -> str:
-        (row,) = self._rows("select state from dag_run where dag_id = ? and run_id = ?", dag_id, run_id)
+        query = "select state from dag_run where dag_id = :dag_id and run_id = :run_id"
+        (row,) = self._rows(query, dag_id=dag_id, run_id=run_id)
         return str(row["state"])
 
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
-        query = "select * from task_instance where dag_id = ? and run_id = ? order by task_id, map_index"
-        return [_instance(row) for row in self._rows(query, dag_id, run_id)]
+        query = "select * from task_instance where dag_id = :dag_id and run_id = :run_id order by task_id, map_index"
+        return [_instance(row) for row in self._rows(query, dag_id=dag_id, run_id=run_id)]
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, map_index: int, key: str) -> Any:
-        query = "select value from xcom where dag_id = ? and run_id = ? and task_id = ? and map_index = ? and key = ?"
-        rows = self._rows(query, dag_id, run_id, task_id, map_index, key)
-        return json.loads(rows[0]["value"]) if rows else None
+        task = "dag_id = :dag_id and run_id = :run_id and task_id = :task_id and map_index = :map_index"
+        named = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index, "key": key}
+        rows = self._rows(f"select value from xcom where {task} and key = :key", **named)
+        return json.loads(bytes(rows[0]["value"])) if rows else None
 
     def mark(self, dag_id: str, run_id: str, task_id: str, map_index: int, state: str) -> None:
         # What the button of the 2.11 web page does.
@@ -202,14 +202,24 @@ class Database:
             f"dag.clear(task_ids=[{task_id!r}], start_date=run.execution_date, end_date=run.execution_date)"
         )
 
-    def _rows(self, query: str, *values: Any) -> list[Json]:
-        with contextlib.closing(self._open()) as connection:
-            return [dict(row) for row in connection.execute(query, values)]
+    def _rows(self, query: str, **values: Any) -> list[Json]:
+        from sqlalchemy import text
 
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=20)
-        connection.row_factory = sqlite3.Row
-        return connection
+        with self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(text(query), values).mappings()]
+
+    @cached_property
+    def _engine(self) -> Any:
+        """It keeps no connection: processes are killed around it, and a file may be deleted."""
+        from sqlalchemy import create_engine
+        from sqlalchemy.pool import NullPool
+
+        return create_engine(self.url, poolclass=NullPool)
+
+
+def sqlite_url(file: object) -> str:
+    """A file to be read only."""
+    return f"sqlite:///file:{file}?mode=ro&uri=true&timeout=20"
 
 
 class Said(NamedTuple):

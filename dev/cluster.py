@@ -1,4 +1,4 @@
-"""A real Airflow for tests and the demo: every process of a deployment, in a temporary home, on free ports, on SQLite.
+"""A real Airflow for tests and the demo: every process of a deployment, in a temporary home, on free ports.
 
     with Cluster(dags=Path("example_dags"), env={"AIRFLOW_CONN_X": "..."}) as cluster:
         run_id = cluster.trigger("my_dag")
@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from dev.airflow_door import Database, Door, Rest, TaskInstance, log_lines
+from dev.airflow_door import Database, Door, Rest, TaskInstance, log_lines, sqlite_url
 from dev.processes import Process, end, free_ports
 
 VERSION = tuple(int(part) for part in importlib.metadata.version("apache-airflow").split(".")[:2])
@@ -33,7 +33,10 @@ ENDED = ("success", "failed")
 
 class Cluster:
     """Airflow as separate processes: on 3.x api-server, scheduler (with local workers), dag-processor and triggerer;
-    on 2.11 scheduler and triggerer, where SQLite allows one task at a time, each some seconds to start.
+    on 2.11 scheduler and triggerer.
+
+    It uses SQLite if `settings` name no other database. There 2.11 allows one task at a time, each some seconds to
+    start; with another one and the LocalExecutor it runs them side by side.
 
     `env` reaches every process (connections, PYTHONPATH); `settings` are Airflow options such as
     {"scheduler.task_instance_heartbeat_timeout": 10}.
@@ -201,6 +204,11 @@ class Cluster:
         """Clear a task, as a user does who wants it to run again."""
         self.door.clear(dag_id, run_id, task_id)
 
+    def database(self) -> Database:
+        """Airflow's database, to look at: it answers in a thousandth of the time that the server of 3.x takes."""
+        url = self._extra_settings.get("database.sql_alchemy_conn", sqlite_url(self.home / "airflow.db"))
+        return Database(str(url), self.python)
+
     def airflow(self, *arguments: str, timeout: float = 120) -> str:
         """What an `airflow` command of this deployment says."""
         return self._run([self._program, *arguments], timeout)
@@ -295,7 +303,7 @@ class Cluster:
             self.door = Rest(url, patience=150, check=self.check)
         else:
             settings |= {"core.executor": "SequentialExecutor"}
-            self.door = Database(self.home / "airflow.db", self.python)
+            self.door = self.database()
         return {**env, **as_env({**settings, **self._extra_settings}), **self._extra_env}
 
 

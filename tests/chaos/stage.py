@@ -20,10 +20,11 @@ from typing import Any, TypeVar
 import pytest
 
 from airflow_sentinelhub.simulator.remote import ControlPlane
-from dev.airflow_door import Database, Door, Rest, TaskInstance
+from dev.airflow_door import Door, Rest, TaskInstance
 from dev.cluster import VERSION, Cluster
 from dev.processes import free_ports, running
 from dev.simulator import Simulator
+from tests.chaos.servers import no_postgres, postgres
 
 T = TypeVar("T")
 Act = Callable[["Run"], object]
@@ -79,9 +80,13 @@ PLAIN = [cell for cell in CELLS if not cell.deferrable]
 DEFERRABLE = [cell for cell in CELLS if cell.deferrable]
 
 
+ONE_AT_A_TIME = "" if VERSION >= (3, 0) else no_postgres()
+"""Why only one task runs at a time: 2.11 needs PostgreSQL for more, 3.x does not. Empty if they run side by side."""
+
+
 def together(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Cells that share a kill. Airflow 2.11 on SQLite runs one task at a time: there two have a turn each."""
-    if VERSION >= (3, 0):
+    """Cells that share a kill: all of them, but where one task runs at a time two have a turn each."""
+    if not ONE_AT_A_TIME:
         return [list(cells)]
     return [[cell] for cell in (CELLS[0], CELLS[3]) if cell in cells]
 
@@ -138,9 +143,7 @@ class Stage:
     def __init__(self, cluster: Cluster, service: Service) -> None:
         self.cluster = cluster
         self.service = service
-        # Looked at several times a second: the SQLite file answers in a thousandth of the time that the server takes.
-        file = cluster.home / "airflow.db"
-        self.eyes: Door = Database(file, cluster.python) if file.exists() else cluster.door
+        self.eyes: Door = cluster.database()  # looked at several times a second
 
     # Runs
 
@@ -397,13 +400,18 @@ class Stage:
 
 @contextlib.contextmanager
 def a_stage(service: Service, kind: type[Cluster] = Cluster, **settings: object) -> Iterator[Stage]:
-    """An Airflow beside the service."""
-    with tempfile.TemporaryDirectory(prefix="airflow-sentinelhub-dags-") as folder:
+    """An Airflow beside the service; 2.11 has PostgreSQL where that can be, on which it runs tasks side by side."""
+    with contextlib.ExitStack() as stack:
+        if VERSION < (3, 0) and not ONE_AT_A_TIME:
+            database = f"postgresql+psycopg2://{stack.enter_context(postgres())}"
+            settings |= {"core.executor": "LocalExecutor", "core.parallelism": 6}
+            settings["database.sql_alchemy_conn"] = database
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="airflow-sentinelhub-dags-"))
         dags = Path(folder)
         shutil.copytree(DAGS, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         for cell in CELLS:
             shutil.copy(dags / "plain.js", dags / f"edited_{cell.dag_id}.js")
-        with kind(dags, env=service.connections("v2"), settings={**FAST, **settings}) as cluster:
-            if isinstance(cluster.door, Rest):
-                cluster.door.patience = 150
-            yield Stage(cluster, service)
+        cluster = stack.enter_context(kind(dags, env=service.connections("v2"), settings={**FAST, **settings}))
+        if isinstance(cluster.door, Rest):
+            cluster.door.patience = 150
+        yield Stage(cluster, service)

@@ -11,7 +11,7 @@ import pytest
 from dev.cluster import VERSION
 from tests.chaos.conftest import Record
 from tests.chaos.said import said, says_it_runs_on
-from tests.chaos.stage import CELLS, TASK, Run, Stage, small, together
+from tests.chaos.stage import CELLS, ONE_AT_A_TIME, TASK, Run, Stage, small, together
 
 
 def mark_failed(stage: Stage, run: Run) -> None:
@@ -155,7 +155,7 @@ def test_a_triggerer_that_restarts(stage: Stage, record: Record) -> None:
 
 
 # Not on every run: a process that is stopped in the middle of writing keeps SQLite locked for all others.
-@pytest.mark.skipif(VERSION < (3, 0), reason="one triggerer at a time on the SQLite of 2.11")
+@pytest.mark.skipif(bool(ONE_AT_A_TIME), reason=ONE_AT_A_TIME)
 def test_a_triggerer_that_stood_still_and_was_robbed_of_its_triggers(stage: Stage, record: Record) -> None:
     runs = stage.begin(CELLS)
     stage.reach("processing", runs)
