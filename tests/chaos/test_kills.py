@@ -81,8 +81,8 @@ def kill_each(stage: Stage, place: str, step: str, runs: list[Run]) -> None:
         for run in runs:
             stage.cluster.clear(run.dag_id, run.run_id, TASK)
     if place == "supervisor" and VERSION < (3, 0):
-        # The child of the killed one writes into the database by itself: it defers, and no other try is needed.
-        runs = [run for run in runs if not run.cell.deferrable]
+        # The child of the killed one writes into the database by itself: where it defers or ends, no try comes after.
+        runs = [run for run in runs if not run.cell.deferrable and step != "end"]
     stage.until_next_try(runs, killed, ["running", "deferred", "success", "failed"])
 
 
