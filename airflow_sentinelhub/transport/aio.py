@@ -12,6 +12,7 @@ import random
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -25,6 +26,15 @@ from airflow_sentinelhub.transport.tokens import Token, TokenCall
 R = TypeVar("R")
 
 _tls: ssl.SSLContext | None = None
+_asking: ContextVar[bool] = ContextVar("asking", default=False)
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """httpx tells each exchange at INFO. Airflow 3 silences that; 2.11 would put a line into the task log at each poll."""
+    return record.levelno != logging.INFO or not _asking.get()
+
+
+logging.getLogger("httpx").addFilter(_worth_a_line)
 
 
 class _Shared:
@@ -124,6 +134,7 @@ class AsyncDriver:
 
     async def _request(self, shared: _Shared, method: str, url: str, **how: Any) -> Reply | Lost:
         async with shared.gate:
+            _asking.set(True)
             try:
                 got = await shared.client.request(method, url, timeout=self._settings.timeout, **how)
             except httpx.ConnectTimeout:
@@ -136,4 +147,6 @@ class AsyncDriver:
                 return Lost("the connection was cut", ambiguous=True)
             except httpx.HTTPError as err:
                 return Lost(f"the exchange broke off ({type(err).__name__})", ambiguous=True)
+            finally:
+                _asking.set(False)
         return Reply(got.status_code, {name.lower(): value for name, value in got.headers.items()}, got.content)

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 import requests
 import responses
@@ -245,6 +246,19 @@ async def test_certificates_are_checked_where_only_the_token_url_has_tls(monkeyp
 
 
 # Secrets
+
+
+async def test_a_poll_leaves_no_line_of_the_http_library(
+    simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of ours; what else in a triggerer uses that library keeps its lines."""
+    driver = aio.AsyncDriver(Harness("async", simulator).settings)
+    with caplog.at_level(logging.INFO):
+        await driver.run(grids())
+        assert [record.message for record in caplog.records if record.name == "httpx"] == []
+        async with httpx.AsyncClient() as others:
+            await others.get(f"{simulator.url}/_simulator/journal")
+    assert len([record for record in caplog.records if record.name == "httpx"]) == 1
 
 
 def test_secrets_are_in_no_log_error_or_repr(driver: Harness, caplog: pytest.LogCaptureFixture) -> None:
