@@ -30,7 +30,7 @@ _asking: ContextVar[bool] = ContextVar("asking", default=False)
 
 
 def _worth_a_line(record: logging.LogRecord) -> bool:
-    """httpx tells each exchange at INFO. Airflow 3 silences that; 2.11 would put a line into the task log at each poll."""
+    """httpx tells each exchange at INFO. Airflow 3 silences that; 2.11 would put a line into the log at each poll."""
     return record.levelno != logging.INFO or not _asking.get()
 
 
