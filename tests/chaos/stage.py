@@ -305,10 +305,13 @@ class Stage:
         self.service.step(7200)
 
         def read(run: Run) -> bool:
-            if worker and run.run_id not in awake and self.state(run) == "running":
+            if worker and run.run_id not in awake:
+                before = self.now()
+                if self.state(run) != "running":
+                    since[run.run_id] = before  # what is read from here on is read by the task's own code
+                    return False
                 awake.add(run.run_id)
-                since[run.run_id] = self.now()
-            return (not worker or run.run_id in awake) and self.polled(run, since[run.run_id])
+            return self.polled(run, since[run.run_id])
 
         self.until_all("its end is read", runs, lambda run: read(run) and act(run))
 
