@@ -6,7 +6,7 @@ import pytest
 
 from dev.cluster import VERSION
 from tests.chaos.conftest import Record
-from tests.chaos.stage import CELLS, HOLD, TASK, Cell, Run, Stage, small, together
+from tests.chaos.stage import CELLS, HOLD, Cell, Run, Stage, small, together
 
 STEPS = {
     "create": "after create, before its reply",
@@ -75,11 +75,8 @@ def kill_each(stage: Stage, place: str, step: str, runs: list[Run]) -> None:
 
     stage.reach(step, runs, strike, worker=True)
     stage.service.clear_faults()
-    if place == "task" and VERSION == (3, 0):
-        # Airflow 3.0 fails a task whose process was killed, without a retry; so a user clears it.
-        stage.until_all("the task fails", runs, lambda run: stage.state(run) == "failed", ended=True)
-        for run in runs:
-            stage.cluster.clear(run.dag_id, run.run_id, TASK)
+    if place == "task":
+        stage.clear_what_failed(runs)
     if place == "supervisor" and VERSION < (3, 0):
         # The child of the killed one writes into the database by itself: where it defers or ends, no try comes after.
         runs = [run for run in runs if not run.cell.deferrable and step != "end"]
