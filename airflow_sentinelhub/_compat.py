@@ -57,7 +57,7 @@ __all__ = [
     "TaskState",
     "TriggerEvent",
     "XCom",
-    "airflow_urls",
+    "airflow_url",
     "approval",
     "aside",
     "conf",
@@ -70,14 +70,10 @@ __all__ = [
 ]
 
 
-def airflow_urls() -> list[str | None]:
-    """The addresses that this Airflow is configured with: the same on all of its machines."""
-    named = (
-        [("api", "base_url"), ("core", "execution_api_server_url")]
-        if AIRFLOW_V_3_0_PLUS
-        else [("webserver", "base_url")]
-    )
-    return [conf.get(section, option, fallback=None) for section, option in named]
+def airflow_url() -> str | None:
+    """The address of this Airflow's web page, as it is configured."""
+    url: str | None = conf.get("api" if AIRFLOW_V_3_0_PLUS else "webserver", "base_url", fallback=None)
+    return url
 
 
 _MASKERS = (

@@ -9,7 +9,9 @@ more. In any other state, and without an answer, the job is left to the try that
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +20,16 @@ from airflow_sentinelhub.exceptions import SentinelHubError
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.generations import Generation
+    from airflow_sentinelhub.api.marker import Mark
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 
 NOBODY_WAITS = frozenset({"failed", "success", "skipped", "removed"})
 ANSWER_WITHIN = 2.0
 """Seconds that Airflow has to say the task's state; a killed task has about five in all."""
 LAST_CALL = 1.5
-"""Seconds for the one call that cancels while a task is being killed."""
+"""Seconds for one call that cancels while a task is being killed."""
+KILLED_AFTER, AGAIN_AFTER = 4.0, 1.0
+"""Seconds after which a killed task is gone for sure, with some to spare, and between two calls that cancel."""
 
 _background: set[asyncio.Future[Any]] = set()
 
@@ -49,13 +54,18 @@ def end_in_worker(
     on_kill: bool,
     on_timeout: bool,
     log: Any,
-    identity: str | None = None,
+    mark: Mark | None = None,
 ) -> None:
-    """What an operator's `on_kill` does: decide whether the job is wanted no more, and ask once for its end.
+    """What an operator's `on_kill` does: decide whether the job is wanted no more, and ask for its end.
 
-    :param identity: of the task, while it still looks for its request: what an earlier try has started is ended too,
-        by a process that has the time to find it.
+    It asks for as long as Airflow lets the task live, some seconds; v2 refuses a stop straight after a start. After
+    that a process that is left behind goes on asking, where one can live on: a pod of its own (KubernetesExecutor) ends
+    with its task.
+
+    :param mark: of the try, while it still looks for its request: what an earlier try has started is ended too, by a
+        process that has the time to find it.
     """
+    began = time.monotonic()
     if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
         wanted, because = on_timeout, "the task has run into its execution_timeout"
     elif not on_kill:
@@ -64,39 +74,65 @@ def end_in_worker(
         told = state_in_worker(ti, ANSWER_WITHIN)
         wanted, because = nobody_waits(told), _why(told)
     if not wanted:
-        name = request_id or f"with {identity} in its description"
+        name = request_id or f"with {mark.identity if mark else '?'} in its description"
         log.warning("Batch request %s was left alone (%s): if started, it runs on and bills", name, because)
         return
     from airflow_sentinelhub.transport.finish import leave_behind
 
     if request_id is None:
-        pid = leave_behind(hook.settings, api.name, identity=identity)
+        assert mark is not None
+        pid = leave_behind(hook.settings, api.name, mark=str(mark))
         log.warning(
             "The request of this task was not found yet (%s). Process %s looks for what carries %s in its description "
-            "and ends what was started; until then that bills.",
+            "and ends what was started; until then that bills. %s",
             because,
             pid,
-            identity,
+            mark.identity,
+            _how_long(),
         )
         return
     log.warning("Asking Sentinel Hub to %s batch request %s: %s", api.end_word, request_id, because)
+    err = _ask_to_end(hook, api, request_id, began)
+    if err is None:
+        log.warning("Sentinel Hub accepted: batch request %s ends; tiles at work are still billed", request_id)
+        return
+    pid = leave_behind(hook.settings, api.name, request_id)
+    log.warning(
+        "Batch request %s was not ended yet (%s). Process %s goes on asking. %s Look at the request after that: until "
+        "it has ended, it bills.",
+        request_id,
+        err,
+        pid,
+        _how_long(),
+    )
+
+
+def _ask_to_end(hook: SentinelHubHook, api: Generation, request_id: str, began: float) -> SentinelHubError | None:
+    """Ask until the service accepts, or the time is over; the last refusal then."""
     from airflow_sentinelhub.api.call import ONCE, exchange
     from airflow_sentinelhub.transport.sync import SyncDriver
 
-    settings = replace(hook.settings, timeout=LAST_CALL)
-    try:
-        SyncDriver(settings).run(exchange(api.end(request_id), ONCE))
-        log.warning("Sentinel Hub accepted: batch request %s ends; tiles at work are still billed", request_id)
-    except SentinelHubError as err:
-        pid = leave_behind(hook.settings, api.name, request_id)
-        log.warning(
-            "The %s of %s did not come about yet (%s). Process %s goes on asking for ten minutes; look at the request "
-            "after that: until it has ended, it bills.",
-            api.end_word,
-            request_id,
-            err,
-            pid,
+    while True:
+        left = KILLED_AFTER - (time.monotonic() - began)
+        try:
+            SyncDriver(replace(hook.settings, timeout=min(LAST_CALL, max(left, 0.1)))).run(
+                exchange(api.end(request_id), ONCE)
+            )
+            return None
+        except SentinelHubError as err:
+            if KILLED_AFTER - (time.monotonic() - began) < AGAIN_AFTER + 0.5:
+                return err
+        time.sleep(AGAIN_AFTER)
+
+
+def _how_long() -> str:
+    """For how long a process that was left behind lives, as a sentence."""
+    if os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return (
+            "It does so for ten minutes, if this pod lives on; with the KubernetesExecutor the pod ends with the task, "
+            "and the request has to be ended by hand."
         )
+    return "It does so for ten minutes."
 
 
 async def end_in_triggerer(

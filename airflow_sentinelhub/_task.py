@@ -5,23 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from airflow_sentinelhub._compat import AirflowFailException, airflow_urls, conf
-from airflow_sentinelhub.exceptions import DeadlineError, SentinelHubError
+from airflow_sentinelhub._compat import AirflowFailException, airflow_url, conf
+from airflow_sentinelhub.exceptions import ApiError, DeadlineError, SentinelHubError, StillRunningError
 from airflow_sentinelhub.links import push_link
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.call import Flow
     from airflow_sentinelhub.api.generations import Generation
     from airflow_sentinelhub.api.marker import Mark
+    from airflow_sentinelhub.api.snapshot import Snapshot
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 
 T = TypeVar("T")
 
+_LEFT_ALONE = (
+    "The request was left alone: if it was started, it runs on and bills. A retry of this task attaches to it again."
+)
 BACKSTOP = 300.0
 """Seconds after our own deadline at which Airflow's deferral timeout ends a wait whose trigger is gone."""
 
@@ -29,64 +34,155 @@ REQUEST_ID_KEY = "request_id"
 """XCom key under which the id of the request is pushed the moment it is known."""
 
 
+ORIGIN_KEY = "sentinelhub_request"
+"""XCom key of the request's id with its generation and deployment: what a wait that Airflow breaks off is about."""
+
+
 @contextmanager
-def airflow_errors() -> Iterator[None]:
-    """Turn errors that another try cannot mend into `AirflowFailException`, so that Airflow does not retry."""
+def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
+    """Turn errors that another try cannot mend into `AirflowFailException`, so that Airflow does not retry.
+
+    Not while a request of the task is at work, or may be: then another try attaches to it, and the error says so.
+    """
     try:
         yield
     except SentinelHubError as err:
         if err.retry_helps:
             raise
-        raise AirflowFailException(str(err)) from err
+        job = err.snapshot or (task.known if task else None)
+        if job is not None and job.started and not job.status.is_final:
+            raise StillRunningError(_with_fate(err, job), request_id=job.request_id, snapshot=job) from err
+        if task is not None and job is None and task.may_have_started(err):
+            about = f"Batch request {task.about}" if task.about else "A batch request of this task"
+            raise StillRunningError(
+                f"{err} {about} may be at work: its state could not be read. It was left alone; if it was started, it "
+                "runs on and bills. A retry of this task looks at it again.",
+                request_id=task.about or "",
+            ) from err
+        raise AirflowFailException(str(err) if job is None else _with_fate(err, job)) from err
+
+
+def _with_fate(err: SentinelHubError, job: Snapshot) -> str:
+    """What the error says, and what becomes of the request if it does not say that itself."""
+    from airflow_sentinelhub.api.verdict import fate
+
+    said = str(err)
+    running = job.started and not job.status.is_final
+    if job.request_id in said and not running:
+        return said
+    retry = " A retry of this task attaches to it again." if running else ""
+    return f"{said} Batch request {job.request_id} is {job.status}. {fate(job)}{retry}"
 
 
 def deployment_name() -> str:
-    """What tells this Airflow from its copies: `[sentinelhub] deployment`, else the base URLs it is configured with."""
-    named = conf.get("sentinelhub", "deployment", fallback=None)
-    if named:
-        return str(named)
-    return " ".join(str(url) for url in airflow_urls() if url)
+    """What tells this Airflow from its copies and is the same on all of its machines: `[sentinelhub] deployment`."""
+    return str(conf.get("sentinelhub", "deployment", fallback=None) or "")
 
 
-def could_be_any_airflow(name: str) -> bool:
-    """Whether a deployment's name is nothing, or addresses that every Airflow has for itself."""
-    hosts = {urlsplit(part).hostname or part for part in name.split()}
-    return hosts <= {"localhost", "127.0.0.1", "0.0.0.0", "::1"}
+def airflow_word() -> str | None:
+    """A digest of this Airflow's base URL, None where it has none of its own or a name is set.
+
+    It is no part of the identity: a machine may lack the setting, and would not find the request of another.
+    """
+    from airflow_sentinelhub.api.marker import short_digest
+
+    url = airflow_url()
+    if deployment_name() or not url or _is_local(url):
+        return None
+    return short_digest(url.rstrip("/"))
 
 
-def round_of(context: Any, retries: int) -> int:
-    """The number of tries used before the task was last cleared: constant over automatic retries."""
-    ti = context["ti"]
-    return max(0, int(getattr(ti, "max_tries", 0) or 0) - int(retries or 0))
+def _is_local(url: str) -> bool:
+    return (urlsplit(url).hostname or url) in ("localhost", "127.0.0.1", "0.0.0.0", "::1")
 
 
-def mark_for(context: Any, retries: int, job: str) -> Mark:
-    """The marker of this task instance for a job with this digest."""
+def could_be_any_airflow() -> bool:
+    """Whether nothing but the times of its runs tells this Airflow from its copies."""
+    return not deployment_name() and airflow_word() is None
+
+
+def tried(context: Any) -> int:
+    """The number of this try, from 1."""
+    number = getattr(context["ti"], "try_number", 1)
+    return number if isinstance(number, int) and number > 0 else 1
+
+
+def mark_for(context: Any, job: str = "", limit: float | None = None) -> Mark:
+    """The marker of this try for a job with this digest; see `api.marker.relation` for what its numbers mean.
+
+    :param limit: PU that the job may cost.
+    """
     from airflow_sentinelhub.api.marker import Mark, identity
 
-    ti = context["ti"]
-    who = identity(deployment_name(), ti.dag_id, ti.run_id, ti.task_id, int(getattr(ti, "map_index", -1)))
-    return Mark(who, round_of(context, retries), job)
+    ti, run = context["ti"], context.get("dag_run")
+    index = int(getattr(ti, "map_index", -1))
+    round_ = int(getattr(ti, "max_tries", 0) or 0)
+    start, clears = getattr(run, "start_date", None), getattr(run, "clear_number", None)
+    mark = Mark(
+        identity(deployment_name(), ti.dag_id, ti.run_id, ti.task_id, index),
+        round_,
+        job,
+        tried=tried(context),
+        clears=clears if isinstance(clears, int) else None,
+        born=round(start.timestamp() * 1_000_000) if isinstance(start, datetime) else None,
+        airflow=airflow_word(),
+        limit=limit,
+    )
+    return replace(mark, fresh=_is_over(context, mark))
 
 
 _STORE_KEY = "sentinelhub_request"
 
 
-def remember(context: Any, round_: int, request_id: str) -> None:
-    """Keep the id where the next try finds it without a search: Airflow 3.3's task state store, which outlives tries.
+@dataclass(frozen=True)
+class Kept:
+    """What an earlier try of this round has written down: a request, its generation, and where it is.
 
-    It outlives a success and a clear too, so the round stands beside the id.
+    :param place: see `transport.settings.Settings.place`.
+    """
+
+    request_id: str
+    batch_api: str
+    place: dict[str, str]
+
+
+def remember(context: Any, mark: Mark, kept: Kept, *, over: bool = False) -> None:
+    """Keep the request where the next try finds it without a search: Airflow 3.3's task state store.
+
+    It outlives a success, a clear and the run itself, so the round stands beside the request.
+
+    :param over: the task has ended, so that it runs again only if it is cleared.
     """
     store = context.get("task_state_store")
     if store is not None:
-        store.set(_STORE_KEY, {"round": round_, "request_id": request_id})
+        what = {"request_id": kept.request_id, "batch_api": kept.batch_api, "place": kept.place}
+        store.set(_STORE_KEY, {**what, "marker": str(mark), "over": over})
 
 
-def remembered(context: Any, round_: int) -> str | None:
-    """The id that an earlier try of this round has kept, None if there is none or no store (before 3.3)."""
+def remembered(context: Any, mark: Mark) -> Kept | None:
+    """What an earlier try of this round has kept, None if there is nothing or no store (before 3.3)."""
+    from airflow_sentinelhub.api.marker import Relation, relation
+
+    kept, its = _stored(context)
+    if its is None or relation(its, mark) is not Relation.SAME:
+        return None
+    return Kept(str(kept["request_id"]), str(kept["batch_api"]), dict(kept.get("place") or {}))
+
+
+def _is_over(context: Any, mark: Mark) -> bool:
+    """Whether the task is known to have ended in a round with this number, and the run to be cleared since."""
+    from airflow_sentinelhub.api.marker import cleared_since
+
+    kept, its = _stored(context)
+    return its is not None and bool(kept.get("over")) and its.round == mark.round and cleared_since(its, mark)
+
+
+def _stored(context: Any) -> tuple[dict[str, Any], Mark | None]:
+    from airflow_sentinelhub.api.marker import mark_of
+
     store = context.get("task_state_store")
-    kept = store.get(_STORE_KEY) if store is not None else None
-    return str(kept["request_id"]) if isinstance(kept, dict) and kept.get("round") == round_ else None
+    kept: Any = store.get(_STORE_KEY) if store is not None else None
+    return (kept, mark_of(str(kept.get("marker")))) if isinstance(kept, dict) else ({}, None)
 
 
 class SentinelHubTask:
@@ -96,16 +192,34 @@ class SentinelHubTask:
     batch_api: str | None
     max_unknown_time: float = 1800.0
 
+    about: str | None = None
+    """Id of the request that this task is about, as soon as it is known."""
+    known: Snapshot | None = None
+    """The last reading of the request that this task answers for."""
+    _may_have_started = False
+    _pinned: tuple[str, dict[str, str]] | None = None
+
     @cached_property
     def hook(self) -> SentinelHubHook:
         from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 
-        return SentinelHubHook(self.sentinelhub_conn_id)
+        return SentinelHubHook(self.sentinelhub_conn_id, place=self._pinned[1] if self._pinned else None)
 
     @property
     def api(self) -> Generation:
-        """The generation this task talks to: its own `batch_api`, else the connection's."""
-        return self.hook.generation(self.batch_api)
+        """The generation this task talks to: that of its request, else its own `batch_api`, else the connection's."""
+        return self.hook.generation(self._pinned[0] if self._pinned else self.batch_api)
+
+    def pin(self, batch_api: str, place: dict[str, str] | None = None) -> None:
+        """From now on talk to this generation, at this place: the request is there, whatever was edited since."""
+        if place is None:
+            place = self.hook.settings.place()
+        self._pinned = (batch_api, place)
+        self.__dict__.pop("hook", None)
+
+    def may_have_started(self, err: SentinelHubError) -> bool:
+        """Whether a request that this task answers for may be at work although nothing was read of it."""
+        return self._may_have_started or (self.about is not None and isinstance(err, ApiError))
 
     def patiently(self, flow: Callable[[], Flow[T]], request_id: str | None = None) -> T:
         """Run a flow, again and again while the service is out of reach, for `max_unknown_time` (see `outlast`)."""
@@ -114,23 +228,51 @@ class SentinelHubTask:
         return self.hook.run(outlast(flow, self.max_unknown_time, request_id))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
-        """As Airflow's, but a wait that Airflow or the trigger has broken off is said in our words."""
+        """As Airflow's, but a wait that Airflow or the trigger has broken off is said in our words.
+
+        Airflow's timeout comes some minutes after our deadline, when no triggerer was there to see that: what the
+        trigger would have done to the request is done here.
+        """
         if next_method != "__fail__":
             return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
-        with airflow_errors():
+        with airflow_errors(self):
             why = str((next_kwargs or {}).get("error") or "Trigger failure")
-            kind = DeadlineError if "timeout" in why.lower() else SentinelHubError
-            about = getattr(self, "request_id", None) or context["ti"].xcom_pull(
-                task_ids=context["ti"].task_id, key=REQUEST_ID_KEY
-            )
-            raise kind(
-                f"Airflow broke off the wait for batch request {about} ({why}). The request was left alone: if it was "
-                "started, it runs on and bills. A retry of this task attaches to it again."
-            )
+            origin = context["ti"].xcom_pull(task_ids=context["ti"].task_id, key=ORIGIN_KEY)
+            origin = origin if isinstance(origin, dict) else {}
+            about = origin.get("request_id") or getattr(self, "request_id", None)
+            left = f"Airflow broke off the wait for batch request {about} ({why})."
+            if "timeout" not in why.lower():
+                raise SentinelHubError(f"{left} {_LEFT_ALONE}")
+            if not origin or not getattr(self, "cancel_on_timeout", False):
+                raise DeadlineError(f"{left} The time allowed is over. {_LEFT_ALONE}")
+            self._end_at_deadline(left, origin)
+
+    def _end_at_deadline(self, left: str, origin: dict[str, Any]) -> NoReturn:
+        from airflow_sentinelhub.api.flows import end
+        from airflow_sentinelhub.api.verdict import fate
+
+        request_id = str(origin["request_id"])
+        try:
+            self.pin(str(origin["batch_api"]), origin.get("place"))
+            job = self.patiently(lambda: end(self.api, request_id), request_id)
+        except SentinelHubError as err:
+            raise DeadlineError(
+                f"{left} The time allowed is over, and the request could not be ended: {err}", request_id=request_id
+            ) from err
+        error = DeadlineError(
+            f"{left} The time allowed is over. Batch request {request_id} is {job.status}. {fate(job)}",
+            request_id=request_id,
+            snapshot=job,
+        )
+        error.retry_helps = not job.status.is_final
+        raise error
 
     def announce(self, context: Any, request_id: str) -> None:
         """Push the request's id and address as soon as they are known, whatever becomes of the task."""
+        self.about = request_id
         context["ti"].xcom_push(key=REQUEST_ID_KEY, value=request_id)
+        origin = {"request_id": request_id, "batch_api": self.api.name, "place": self.hook.settings.place()}
+        context["ti"].xcom_push(key=ORIGIN_KEY, value=origin)
         push_link(context, self.hook.settings.url(self.api.get(request_id).path))
 
 

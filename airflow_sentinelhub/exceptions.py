@@ -27,16 +27,24 @@ def redacted(text: str) -> str:
 class SentinelHubError(Exception):
     """Root of all errors of this package.
 
-    `retry_helps` tells Airflow's side whether another try of the task can end differently.
+    `retry_helps` tells Airflow's side whether another try of the task can end differently. `snapshot` is the last
+    reading of the request that it is about, None where there was none.
     """
 
     retry_helps = True
+    snapshot: Any = None
 
 
 class SettingsError(SentinelHubError):
     """The Airflow connection, or what it names, cannot be used as it is."""
 
     retry_helps = False
+
+
+class MovedError(SettingsError):
+    """The connection was edited and cannot reach the deployment any more at which the task's request is."""
+
+    retry_helps = True
 
 
 class InvalidInputError(SentinelHubError, ValueError):
@@ -162,7 +170,12 @@ class JobPartialError(JobError):
 
 
 class JobCancelledError(JobError):
-    """CANCELED (v1) or STOPPED (v2) while somebody waited for its end."""
+    """CANCELED (v1) or STOPPED (v2) while somebody waited for its end.
+
+    A retry does not start it again, unless the service itself has stopped it (no processing units, unhealthy).
+    """
+
+    retry_helps = False
 
 
 class JobNotStartedError(JobError):
@@ -173,6 +186,10 @@ class JobNotStartedError(JobError):
 
 class UnknownStateError(JobError):
     """The state could not be read for longer than `max_unknown_time`; the request runs on and bills."""
+
+
+class StillRunningError(JobError):
+    """A retry does not mend what is wrong, but a request of the task is at work, or may be: retry to attach to it."""
 
 
 class DeadlineError(JobError):

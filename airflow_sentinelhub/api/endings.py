@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from airflow_sentinelhub.api.adoption import ended_by_hand, stopped_by_service
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import StoppedStatusReason
 from airflow_sentinelhub.api.verdict import Outcome, fate
@@ -25,6 +26,8 @@ _STOPPED = {
     StoppedStatusReason.USER_ACTION: "somebody stopped it; it can be started again after 30 minutes",
     StoppedStatusReason.UNHEALTHY: "the service stopped it as unhealthy; the vendor may restart it, ask their support",
 }
+
+_ANEW = " A retry does not start it again; clear the task to run the job anew."
 
 
 def conclude(waited: Waited, request_id: str, wanted: str) -> Snapshot:
@@ -57,7 +60,11 @@ def _raise(waited: Waited, job: Snapshot | None, name: str, request_id: str, wan
     said += "." if said and said[-1] not in ".!?" else ""
     status = f"{name} is {job.status}"
     if outcome is Outcome.TIMED_OUT:
-        raise DeadlineError(f"{status}, not {wanted}, at the end of the time allowed. {fate(job)}", **_about(job))
+        ended = ended_by_hand(job) or job.ending
+        told = f"{status}, not {wanted}, at the end of the time allowed. {fate(job)}"
+        late = DeadlineError(told + (_ANEW if ended else ""), **_about(job))
+        late.retry_helps = not ended
+        raise late
     if outcome is Outcome.FAILED:
         advice = "Nothing was billed." if not job.started else "Processed tiles are billed."
         raise JobFailedError(
@@ -71,7 +78,11 @@ def _raise(waited: Waited, job: Snapshot | None, name: str, request_id: str, wan
         )
     if outcome is Outcome.CANCELLED:
         because = _STOPPED.get(job.stopped_reason) if job.stopped_reason else "somebody cancelled it"
-        raise JobCancelledError(f"{status}: {because or job.stopped_reason}.{said} {fate(job)}", **_about(job))
+        by_service = stopped_by_service(job)
+        told = f"{status}: {because or job.stopped_reason}.{said} {fate(job)}"
+        error = JobCancelledError(told + ("" if by_service else _ANEW), **_about(job))
+        error.retry_helps = by_service
+        raise error
     if outcome is Outcome.NOT_STARTED:
         raise JobNotStartedError(
             f"{status} and nobody has started it, so it will never be {wanted}. {fate(job)} Start it with "
@@ -91,6 +102,15 @@ def partial_error(job: Snapshot, failed: int, total: int, names: str) -> JobPart
     )
 
 
+def unfinished_error(job: Snapshot, tiles: str, seconds: float) -> JobPartialError:
+    """The request has ended PARTIAL, and tiles of it are neither done nor failed, for too long."""
+    return JobPartialError(
+        f"Batch request {job.request_id} is {job.status} for {seconds:,.0f} s, but {tiles}. {fate(job)} The tiles that "
+        "are done are in the bucket and paid. Ask Sentinel Hub's support about it; a retry of this task looks again.",
+        **_about(job),
+    )
+
+
 def over_budget_error(job: Snapshot, allowed: float, before: float = 0.0) -> OverBudgetError:
     """The job may cost, or has cost, more than allowed; which number was compared is said.
 
@@ -104,9 +124,20 @@ def over_budget_error(job: Snapshot, allowed: float, before: float = 0.0) -> Ove
         said = f"would cost about {job.expected_cost or 0:,.0f} PU ({estimate})"
     return OverBudgetError(
         f"Batch request {job.request_id} {said}, more than the {allowed:,.0f} PU of max_processing_units. {fate(job)} "
-        "Allow for more, or for fewer or coarser tiles, and clear the task.",
+        f"{_after_over_budget(job)}",
         **_about(job),
     )
+
+
+def _after_over_budget(job: Snapshot) -> str:
+    """What a clear of the task does after its job has passed the budget."""
+    if job.cost:
+        return (
+            "What is done is paid and stays. Raise max_processing_units and clear the task: it then does only what is "
+            "missing, and what is paid counts. Cleared with the same limit it fails again and pays nothing; with "
+            "another job (area, grid, evalscript, ...) it starts anew."
+        )
+    return "Nothing was paid. Raise max_processing_units, or ask for fewer or coarser tiles, and clear the task."
 
 
 def not_estimated_error(job: Snapshot, allowed: float) -> JobError:

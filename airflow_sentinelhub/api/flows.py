@@ -6,21 +6,34 @@ Nothing here does I/O or knows the time; see `call.py`. Nothing in this file bil
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain, repeat
 from typing import Any
 
 from airflow_sentinelhub.api.acting import (
     AMBIGUOUS,
+    LAG,
     analyse_once,
     end,
     resume,
     start_once,
 )
-from airflow_sentinelhub.api.adoption import NONE_STOPPED, Decision, Plan, Stopped, choose, notes_about
+from airflow_sentinelhub.api.adoption import (
+    NONE_STOPPED,
+    Decision,
+    Owned,
+    Plan,
+    Stopped,
+    choose,
+    left_running,
+    notes_about,
+    owned,
+)
 from airflow_sentinelhub.api.call import Flow, Note, Now, Sleep, exchange
 from airflow_sentinelhub.api.generations import Generation
-from airflow_sentinelhub.api.marker import Mark, mark_of, marked
+from airflow_sentinelhub.api.marker import Mark, Relation, mark_of, marked, relation
 from airflow_sentinelhub.api.reading import (
     AFTER_AMBIGUOUS,
     LAGGING_LIST,
@@ -42,18 +55,22 @@ from airflow_sentinelhub.exceptions import (
     JobError,
     NotFoundError,
     RateLimitError,
+    SentinelHubError,
+    UnknownStateError,
     UnreachableError,
 )
 
 __all__ = [
     "Found",
     "analyse_once",
+    "claimed_by",
     "continued_by",
     "end",
     "end_all",
     "find",
     "find_or_create",
     "outlast",
+    "own_requests",
     "read",
     "read_patiently",
     "restart_counted",
@@ -61,20 +78,27 @@ __all__ = [
     "restart_once",
     "resume",
     "start_once",
+    "take_over_stopped",
     "walk",
 ]
 
+LAG_PATIENCE = 1800.0
+"""Seconds for which a list may not show what was written, unless a task says otherwise."""
 ROUNDS_OF_LOOKING, AGAIN = 8, 5.0
 """Looks that find_or_create takes at the most, and seconds before it looks again at what somebody else is doing."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """The request that a try goes on with. `adopted`: it existed before; `why` says in which state."""
+    """The request that a try goes on with. `adopted`: it existed before; `why` says in which state.
+
+    `continued`: it was stopped for its budget, which is higher now; what is missing of it is to be done.
+    """
 
     job: Snapshot
     adopted: bool
     why: str = ""
+    continued: bool = False
 
 
 def find_or_create(
@@ -85,6 +109,8 @@ def find_or_create(
     since: datetime | None = None,
     remembered: str | None = None,
     stopped: Stopped = NONE_STOPPED,
+    check: Callable[[], Flow[None]] | None = None,
+    patience: float = LAG_PATIENCE,
 ) -> Flow[Found]:
     """The one request of this task: a remembered one, one that carries the marker, or a new one. Never bills.
 
@@ -94,33 +120,60 @@ def find_or_create(
 
     :param payload: the job as the generation takes it; the marker is put into its description.
     :param since: no request of this task is older than this (bounds the walk through v2's list).
-    :param remembered: id that an earlier try of the same round has stored.
+    :param remembered: id that an earlier try of the same round has stored. It counts more than its marker.
     :param stopped: which STOPPED requests to go on with.
+    :param check: run once before anything is created, or cancelled for something to be created; its error comes out,
+        with the request that would have been replaced as its `snapshot`.
+    :param patience: seconds for which the list may not show what was written.
+    :raises UnknownStateError: the list still does not show it, so whether another copy has made one is not known.
     """
-    if remembered and (known := (yield from _recall(api, remembered, mark, stopped))):
-        return known
+    kept: Snapshot | None = None
+    if remembered:
+        kept = yield from _recall(api, remembered, mark)
+        decision = choose([kept], mark, stopped) if kept else None
+        if decision is not None and decision.plan in (Plan.ADOPT, Plan.CONTINUE):
+            return Found(_of(decision), True, decision.why, decision.plan is Plan.CONTINUE)
     words = {**payload, "description": marked(payload.get("description"), mark)}
     created: Snapshot | None = None
-    claimed, written = "", None
+    claimed, written, warned, waited = "", None, False, False
     ended: dict[str, Snapshot] = {}
     for _ in range(ROUNDS_OF_LOOKING):
-        found = yield from current(api, (yield from _listed(api, mark, since, written)), ended)
-        if created is not None and all(job.request_id != created.request_id for job in found):
-            found.append(created)
+        found = yield from current(api, (yield from _listed(api, mark, since, written, patience)), ended)
+        for known in (kept, created):
+            if known is not None and all(job.request_id != known.request_id for job in found):
+                found.append(ended.get(known.request_id, known))
         decision = choose(found, mark, stopped)
+        if not warned and (left := left_running(found, mark, decision)):
+            warned = True
+            names = ", ".join(job.request_id for job in left)
+            yield Note(
+                f"Batch request {names} with this task's identity is at work and bills, and no try of this run waits "
+                "for it: it was made by a run that was deleted and made again, or by a copy of this Airflow. It is "
+                "left alone; cancel it if nobody wants it any more.",
+                warning=True,
+            )
+        if check is not None and decision.plan in (Plan.CREATE, Plan.REPLACE):
+            yield from _checked(check, decision.request)
+            check = None
         if decision.plan is Plan.CREATE:
-            yield from _remove(api, decision.remove, mark)
+            if (yield from _remove(api, decision.remove, mark, sure=waited)) and not waited:
+                waited = True
+                yield Sleep(LAG)  # if somebody has started one meanwhile, it is gone on with
+                continue
             created = yield from _create(api, words, mark, {job.request_id for job in found})
             written = _Written(created.request_id) if created else None
             continue
         job = _of(decision)
+        if decision.plan is Plan.CONTINUE:
+            return Found(job, True, decision.why, continued=True)
         acted = yield from _remove(api, decision.remove, mark)
         if decision.plan is Plan.ADOPT:
             idle = not job.started and not job.status.is_final
             if acted and idle:
                 yield Sleep(AGAIN)  # somebody goes on with one that looked as if nobody did
                 continue
-            if job.request_id != claimed and (claim := (yield from _claim(api, job, payload, mark, found))) and idle:
+            claim = None if job.request_id == claimed else (yield from claimed_by(api, job, payload, mark, found))
+            if claim and idle:
                 claimed, written = job.request_id, claim
                 continue
             mine = created is not None and created.request_id == job.request_id
@@ -134,12 +187,31 @@ def find_or_create(
     )
 
 
-def end_all(api: Generation, identity: str) -> Flow[None]:
+def own_requests(api: Generation, mark: Mark, since: datetime | None) -> Flow[list[Owned]]:
+    """The requests of this task instance as they are now, oldest first, without notes and what others continue."""
+    found = yield from current(api, (yield from find(api, mark.identity, since)), {})
+    return owned(found, mark)
+
+
+def take_over_stopped(api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark) -> Flow[Snapshot]:
+    """Start a request again that was stopped for its budget, for a try with a higher one. **This bills** the rest.
+
+    For what no other request can continue (a Zarr, statistics). The new limit is written once it is started: until
+    then the old one tells the next try why the request was stopped.
+    """
+    its = mark_of(job.description) or mark
+    yield from claimed_by(api, job, payload, replace(mark, limit=its.limit), [])
+    job = yield from resume(api, job.request_id, patient=True)
+    if its.limit != mark.limit:
+        yield from _describe(api, job.request_id, marked(job.description, _renewed(its, mark)))
+    return job
+
+
+def end_all(api: Generation, mark: Mark) -> Flow[None]:
     """End every request of a task that was started and goes on; for a task that is wanted no more."""
-    found = yield from find(api, identity, None)
-    for job in (yield from current(api, found, {})):
-        if job.started and not job.status.is_final:
-            yield from end(api, job.request_id)
+    for one in (yield from own_requests(api, mark, None)):
+        if one.job.started and not one.job.status.is_final:
+            yield from end(api, one.job.request_id)
 
 
 def _of(decision: Decision) -> Snapshot:
@@ -147,49 +219,81 @@ def _of(decision: Decision) -> Snapshot:
     return decision.request
 
 
-def _recall(api: Generation, request_id: str, mark: Mark, stopped: Stopped) -> Flow[Found | None]:
-    """The remembered request, if it is one to go on with. It belongs to this round, whatever its marker says."""
+def _checked(check: Callable[[], Flow[None]], instead_of: Snapshot | None) -> Flow[None]:
     try:
-        job = yield from read(api, request_id)
+        yield from check()
+    except SentinelHubError as err:
+        err.snapshot = instead_of
+        raise
+
+
+def _recall(api: Generation, request_id: str, mark: Mark) -> Flow[Snapshot | None]:
+    """The remembered request. It belongs to this round, whatever its description says by now.
+
+    Somebody may have edited its description: then the marker is written anew, if the service lets us, so that others
+    find it too.
+    """
+    try:
+        job = yield from read_patiently(api, request_id)
     except NotFoundError:
         yield Note(f"The remembered batch request {request_id} does not exist any more; looking for others")
         return None
     its = mark_of(job.description)
-    if its is None or its.identity != mark.identity:
-        return None
-    mine = replace(job, description=marked(job.description, replace(its, round=max(its.round, mark.round))))
-    decision = choose([mine], mark, stopped)
-    return Found(job, True, decision.why) if decision.plan is Plan.ADOPT else None
+    ours = its is not None and relation(its, mark) is not Relation.FOREIGN
+    if its is not None and ours and relation(its, mark) is not Relation.EARLIER:
+        return job
+    words = marked(job.description, _renewed(its, mark) if its is not None and ours else mark)
+    if not ours:
+        yield Note(f"The description of batch request {request_id} has lost this task's marker; writing it anew")
+        yield from _describe(api, request_id, words)
+    return replace(job, description=words)
+
+
+def _renewed(its: Mark, mark: Mark) -> Mark:
+    """A request's marker once the round of `mark` goes on with it; what it says about the job stays."""
+    who = {name: getattr(mark, name) for name in ("round", "tried", "clears", "born", "airflow", "limit")}
+    return replace(its, **who)
 
 
 @dataclass(frozen=True)
 class _Written:
-    """What this try has written last: a request, or the round into the description of one."""
+    """What this try has written last: a request, or its own round into the description of one."""
 
     request_id: str
-    round: int = 0
+    words: str = ""
 
     def shows_in(self, found: list[Snapshot]) -> bool:
-        marks = (mark_of(job.description) for job in found if job.request_id == self.request_id)
-        return any(its is not None and its.round >= self.round for its in marks)
+        return any(job.request_id == self.request_id and self.words in job.description for job in found)
 
 
-def _listed(api: Generation, mark: Mark, since: datetime | None, written: _Written | None) -> Flow[list[Snapshot]]:
-    """This task's requests by the list, which lags. Once it shows what we wrote last, it shows all that came before."""
+def _listed(
+    api: Generation, mark: Mark, since: datetime | None, written: _Written | None, patience: float
+) -> Flow[list[Snapshot]]:
+    """This task's requests by the list, which lags. Once it shows what we wrote last, it shows all that came before.
+
+    Without that, another copy of this task may have made and started a request that the list hides.
+    """
     found: list[Snapshot] = yield from find(api, mark.identity, since)
     if written is None:
         return found
-    for pause in LAGGING_LIST:
+    began = yield Now()
+    for pause in chain(LAGGING_LIST, repeat(LAGGING_LIST[-1])):
         if written.shows_in(found):
             return found
+        seconds = (yield Now()) - began
+        if seconds >= max(patience, sum(LAGGING_LIST)):
+            break
         yield Sleep(pause)
         found = yield from find(api, mark.identity, since)
-    if not written.shows_in(found):
-        yield Note(f"The list of requests still does not show {written.request_id}; going on with it", warning=True)
-    return found
+    raise UnknownStateError(
+        f"Batch request {written.request_id}: after {seconds:.0f} s the service's list of requests still does not show "
+        "what was written, so whether another try of this task has started one cannot be told. This request was not "
+        "started and bills nothing. A retry of this task looks again.",
+        request_id=written.request_id,
+    )
 
 
-def _claim(
+def claimed_by(
     api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark, found: list[Snapshot]
 ) -> Flow[_Written | None]:
     """Say that this round goes on with a request of an earlier one, so that the next try knows it too.
@@ -199,18 +303,24 @@ def _claim(
     statistical), a *note* does: a request of its own that is never started and costs nothing. Returns what was written.
     """
     its = mark_of(job.description)
-    if its is None or its.round >= mark.round:
+    if its is None or relation(its, mark) is not Relation.EARLIER:
         return None
-    if any(
-        (note := mark_of(other.description)) and note.round >= mark.round
-        for other in notes_about(found, job.request_id)
-    ):
+    notes = (mark_of(other.description) for other in notes_about(found, job.request_id))
+    if any(note is not None and relation(note, mark) in (Relation.SAME, Relation.LATER) for note in notes):
         return None
-    claimed = replace(mark, job=its.job, restarts=its.restarts)
+    claimed = _renewed(its, mark)
     if (yield from _describe(api, job.request_id, marked(job.description, claimed))):
-        return _Written(job.request_id, mark.round)
-    words = marked(payload.get("description"), replace(mark, adopts=job.request_id))
-    made = yield from exchange(api.create({**payload, "description": words}))
+        return _Written(job.request_id, str(claimed))
+    words = marked(payload.get("description"), replace(mark, job=mark.job or its.job, adopts=job.request_id))
+    try:
+        made = yield from exchange(api.create({**payload, "description": words}))
+    except (ApiError, UnreachableError) as err:
+        yield Note(
+            f"That batch request {job.request_id} goes on for this task could not be noted ({err}); going on with it. "
+            "Should this try die after the end of the request, the next one would take it for one of before the clear.",
+            warning=True,
+        )
+        return None
     yield Note(f"Batch request {made.request_id} notes that {job.request_id} goes on for this task; it bills nothing")
     return _Written(made.request_id)
 
@@ -244,17 +354,20 @@ def _create(api: Generation, payload: dict[str, Any], mark: Mark, known: set[str
     return None
 
 
-def _remove(api: Generation, jobs: tuple[Snapshot, ...], mark: Mark) -> Flow[bool]:
+def _remove(api: Generation, jobs: tuple[Snapshot, ...], mark: Mark, *, sure: bool = False) -> Flow[bool]:
     """Take requests away that look as if nobody had started them, so that nobody does.
 
-    One whose job has changed is ended where it cannot be deleted: when somebody has acted on it meanwhile, or where the
-    service knows no delete. v2 cannot end what has not been analysed: that is left, and bills nothing. Returns whether
-    somebody has acted on one of the same job.
+    One whose job has changed is ended where it cannot be deleted: where the service knows no delete, or when somebody
+    has acted on it meanwhile and a user has cleared the task since. v2 cannot end what has not been analysed: that is
+    left, and bills nothing. Returns whether somebody has acted on one that this round could go on with.
+
+    :param sure: the readings do not lag behind a start any more: what is not deleted is ended in each case.
     """
     acted = False
     for job in jobs:
         its, name = mark_of(job.description), f"batch request {job.request_id}, not started"
         changed = its is not None and its.job != mark.job
+        replaced = changed and its is not None and (sure or relation(its, mark) is Relation.EARLIER)
         try:
             if api.delete is not None:
                 yield from exchange(api.delete(job.request_id))
@@ -267,7 +380,7 @@ def _remove(api: Generation, jobs: tuple[Snapshot, ...], mark: Mark) -> Flow[boo
             continue
         except (ApiError, UnreachableError) as err:
             yield Note(f"Could not delete {name}: {err}", warning=True)
-            if not changed or not isinstance(err, ConflictError):
+            if not replaced or not isinstance(err, ConflictError):
                 acted = acted or isinstance(err, ConflictError)
                 continue
         try:

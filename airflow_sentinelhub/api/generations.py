@@ -83,3 +83,8 @@ def generation(name: str) -> Generation:
         return _BY_NAME[name]
     except KeyError:
         raise InvalidInputError(f"batch_api must be one of {', '.join(_BY_NAME)}, not {name!r}.") from None
+
+
+def others(name: str) -> tuple[str, ...]:
+    """The generations of the same service in which a task may have made its request before `batch_api` was edited."""
+    return tuple(other for other in ("v1", "v2") if other != name) if name in ("v1", "v2") else ()

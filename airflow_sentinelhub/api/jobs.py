@@ -179,6 +179,12 @@ def _s3(url: Any, *, v2: bool = True) -> str:
     return text
 
 
+def can_be_continued(payload: Json) -> bool:
+    """Whether another request can do what is missing: of raster files in a bucket. Else it has to be the same one."""
+    output = payload.get("output") or {}
+    return "delivery" in output and output.get("type") != "zarr"
+
+
 def continuation(payload: Json, first_id: str) -> Json:
     """The payload of a v2 request that does what is missing of an earlier one: the same files, existing ones skipped.
 

@@ -1,11 +1,18 @@
 """The marker: which task a request belongs to, as searchable words at the end of its description.
 
-The service has no idempotency key; the free-text description is the only handle. The marker is three words:
-`afx<16 hex>` the identity (a digest of Airflow deployment, dag, run, task and map index), `r<number>` the round
-(`max_tries - retries`: the same for all automatic retries, another after a user cleared the task), and `j<8 hex>` a
-digest of the job. Three more may follow: `x<number>`, how often the failed part has been restarted; `c<id>`, the
-request that this one continues (v2, which restarts by a new request over the same output); and `a<id>`, which makes
-the request a *note*: never started, it only says that this round goes on with request <id>.
+The service has no idempotency key; the free-text description is the only handle. Three words are always there:
+
+- `afx<16 hex>`, the identity: a digest of the Airflow deployment, dag, run, task and map index.
+- `r<number>`, the round: the task instance's `max_tries` as it stands. See `relation` for what it means.
+- `j<8 hex>`, a digest of the job.
+
+Others follow where they are known, in this order:
+
+- `t<number>`, the try in which the marker was written; `n<number>`, how often the run had been cleared;
+  `b<14 hex>`, the start of the run in microseconds since 1970; `d<8 hex>`, a digest of the Airflow's base URL.
+- `x<number>`, how often the failed part has been restarted; `m<number>`, the PU that the job might cost.
+- `c<id>`, the request that this one continues (v2, which restarts by a new request over the same output).
+- `a<id>` makes the request a *note*: never started, it only says that this round goes on with request <id>.
 """
 
 from __future__ import annotations
@@ -15,55 +22,138 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 _MARK = re.compile(
-    r"\b(afx[0-9a-f]{16}) r(\d+) j([0-9a-f]{8})(?: x(\d+))?(?: c([0-9a-f-]{36}))?(?: a([0-9a-f-]{36}))?(?!\S)"
+    r"\b(?P<identity>afx[0-9a-f]{16}) r(?P<round>\d+) j(?P<job>[0-9a-f]{8})"
+    r"(?: t(?P<tried>\d+))?(?: n(?P<clears>\d+))?(?: b(?P<born>[0-9a-f]{14}))?(?: d(?P<airflow>[0-9a-f]{8}))?"
+    r"(?: x(?P<restarts>\d+))?(?: m(?P<limit>\d+(?:\.\d+)?))?"
+    r"(?: c(?P<continues>[0-9a-f-]{36}))?(?: a(?P<adopts>[0-9a-f-]{36}))?(?!\S)"
 )
+UNKNOWN_JOB = "0" * 8
+"""The digest in a marker that is written where the job is not known."""
 _SECRET_KEYS = frozenset({"accessKey", "secretAccessKey", "credentials", "iamRoleARN"})
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A marker.
+    """A marker, of a request or of the try that looks for one.
 
-    :param identity: the searchable word; :param round: number of tries used before the task was last cleared;
-    :param job: digest of the job; :param restarts: of the failed part; :param continues: request that this one
-        continues; :param adopts: request that a note is about.
+    :param identity: the searchable word; :param round: the task instance's `max_tries`; :param job: digest of the job,
+        empty for a try that could not render it.
+    :param tried: number of the try; :param clears: how often the run had been cleared; :param born: start of the run,
+        microseconds since 1970; :param airflow: digest of the Airflow's base URL. None where it is not known.
+    :param restarts: of the failed part; :param limit: PU that the job may cost, None for no limit.
+    :param continues: request that this one continues; :param adopts: request that a note is about.
+    :param fresh: the task is known to have ended since a request got the number `round`, so this try comes after a
+        clear. Not written.
     """
 
     identity: str
     round: int
     job: str
+    tried: int | None = None
+    clears: int | None = None
+    born: int | None = None
+    airflow: str | None = None
     restarts: int = 0
+    limit: float | None = None
     continues: str | None = None
     adopts: str | None = None
+    fresh: bool = False
 
     def __str__(self) -> str:
-        more = {"x": self.restarts, "c": self.continues, "a": self.adopts}
-        tail = "".join(f" {letter}{value}" for letter, value in more.items() if value)
-        return f"{self.identity} r{self.round} j{self.job}{tail}"
+        words = [self.identity, f"r{self.round}", f"j{self.job or UNKNOWN_JOB}"]
+        words += [f"{letter}{value}" for letter, value in (("t", self.tried), ("n", self.clears)) if value is not None]
+        words += [f"b{self.born:014x}"] if self.born is not None else []
+        words += [f"d{self.airflow}"] if self.airflow else []
+        words += [f"x{self.restarts}"] if self.restarts else []
+        words += [f"m{Decimal(repr(self.limit)):f}"] if self.limit is not None and self.limit < float("inf") else []
+        words += [f"{letter}{value}" for letter, value in (("c", self.continues), ("a", self.adopts)) if value]
+        return " ".join(words)
+
+
+class Relation(str, Enum):
+    """How a request stands to the try that has found it, by their markers."""
+
+    SAME = "same"
+    """Of this round: an automatic retry of the try that has made it, or a copy."""
+    EARLIER = "earlier"
+    """Of a round before: a user has cleared the task since."""
+    LATER = "later"
+    """Of a round that came after: this try is an old copy that has outlived a clear."""
+    FOREIGN = "foreign"
+    """Not of this task instance: of another Airflow, or of a run that was deleted and made again under its id."""
+
+
+def relation(its: Mark, mine: Mark) -> Relation:
+    """How the request with the marker `its` stands to the try `mine`.
+
+    What Airflow does, seen on 2.11, 3.0 and 3.3 (`tests/e2e/test_rounds.py` holds the facts that this rests on):
+
+    - `max_tries` is written at the birth of the task instance and at a clear of it (try number + `retries`), and not by
+      a retry or an edit of `retries`. So the number names the round. It may fall, by a clear with fewer `retries`; the
+      number of the try never does, and orders the rounds.
+    - The run's `start_date` moves only when a run that has finished is cleared, which raises its `clear_number` too. So
+      a request with another start, but not with a `clear_number` that has moved the same way, is of another run: one
+      deleted and made again under its id, or that of a copy of this Airflow. And a round has one start: another one
+      means another round.
+    - Two rounds get the same number only if `retries` was lowered before the clear by just the tries used. Where the
+      start does not tell them apart (the run was still running), the `clear_number` has grown, but a clear of another
+      task raises it too, and to take a retry for a clear would pay twice. So it counts only if the task is known to
+      have ended (`fresh`), which Airflow 3.3 can keep. Else the request is taken for one of this round.
+    """
+    if its.identity != mine.identity:
+        return Relation.FOREIGN
+    moved = its.born is not None and mine.born is not None and its.born != mine.born
+    if moved and not _of_one_run(its, mine):
+        return Relation.FOREIGN
+    if moved and its.airflow and mine.airflow and its.airflow != mine.airflow:
+        return Relation.FOREIGN
+    tried, now = its.tried or 0, mine.tried or 0
+    if its.round == mine.round and not moved:
+        return Relation.EARLIER if mine.fresh and cleared_since(its, mine) and tried < now else Relation.SAME
+    later = tried > now if tried and now and tried != now else its.round > mine.round
+    return Relation.LATER if later else Relation.EARLIER
+
+
+def _of_one_run(its: Mark, mine: Mark) -> bool:
+    """Whether two starts may be of the same run: then the later one has been cleared more often."""
+    if its.clears is None or mine.clears is None or its.born is None or mine.born is None:
+        return True
+    return its.clears != mine.clears and (its.clears < mine.clears) == (its.born < mine.born)
+
+
+def cleared_since(its: Mark, mine: Mark) -> bool:
+    """Whether a task of the run, this one or another, has been cleared since the marker was written."""
+    return its.clears is not None and mine.clears is not None and its.clears < mine.clears
 
 
 def identity(deployment: str, dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
     """The identity word of a task instance; its tries and rounds share it.
 
-    :param deployment: what tells this Airflow from its clones.
+    :param deployment: what tells this Airflow from its copies and is the same on all of its machines.
     """
     text = json.dumps([deployment, dag_id, run_id, task_id, map_index])
     return "afx" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def short_digest(text: str) -> str:
+    """Eight hexadecimal digits that stand for the text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 def restart_word(mark: Mark) -> str:
-    """The word by which the tries of a task that restarts a request know that one of them has asked for it."""
-    return f"afr{mark.identity[3:]}r{mark.round}"
+    """The word by which the tries of a round of a task that restarts a request know that one has asked for it."""
+    return f"afr{mark.identity[3:]}r{mark.round}" + (f"b{mark.born:014x}" if mark.born is not None else "")
 
 
 def job_digest(payload: Mapping[str, Any]) -> str:
     """A digest of what is to be done. Description and storage keys do not count: a rotated key is not another job."""
     kept = {key: value for key, value in payload.items() if key != "description"}
-    text = json.dumps(_without_secrets(kept), sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return short_digest(json.dumps(_without_secrets(kept), sort_keys=True, default=str))
 
 
 def _without_secrets(value: Any) -> Any:
@@ -87,4 +177,20 @@ def unmarked(description: str | None) -> str:
 def mark_of(description: str | None) -> Mark | None:
     """The marker in a description, None if it carries none."""
     found = _MARK.search(description or "")
-    return Mark(found[1], int(found[2]), found[3], int(found[4] or 0), found[5], found[6]) if found else None
+    if found is None:
+        return None
+    words = found.groupdict()
+    tried, clears, born, limit = words["tried"], words["clears"], words["born"], words["limit"]
+    return Mark(
+        words["identity"],
+        int(words["round"]),
+        words["job"],
+        tried=None if tried is None else int(tried),
+        clears=None if clears is None else int(clears),
+        born=None if born is None else int(born, 16),
+        airflow=words["airflow"],
+        restarts=int(words["restarts"] or 0),
+        limit=None if limit is None else float(limit),
+        continues=words["continues"],
+        adopts=words["adopts"],
+    )

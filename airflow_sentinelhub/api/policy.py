@@ -78,6 +78,21 @@ def policy_from(**given: Any) -> Policy:
     return policy
 
 
+def limits_given(**limits: Any) -> frozenset[str]:
+    """Names of the limits that stand in the DAG. Only None that stands there means no limit."""
+    return frozenset(name for name, value in limits.items() if value is not None)
+
+
+def refuse_nothing(given: frozenset[str], **limits: Any) -> None:
+    """:raises InvalidInputError: a limit that stands in the DAG has become None by its template or another task."""
+    for name in sorted(given):
+        if limits.get(name) is None:
+            raise InvalidInputError(
+                f"{name} has become None by its template, or by the task that it comes from, which is not taken for no "
+                "limit. Give a value, or leave it out of the DAG."
+            )
+
+
 def check_literals(**given: Any) -> None:
     """The same checks while the DAG is parsed, as far as the values are no templates yet."""
     literal = {name: value for name, value in given.items() if not is_template(value) and _plain(value)}
@@ -92,8 +107,13 @@ def _plain(value: Any) -> bool:
 
 
 def _number(name: str, value: Any) -> float | None:
-    if value is None or value == "" or value == "None":
+    if value is None:
         return None
+    if str(value).strip() in ("", "None"):
+        raise InvalidInputError(
+            f"{name} is {value!r}: its template has rendered to nothing, which is not taken for no limit. Give a "
+            "number."
+        )
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -42,7 +42,8 @@ NOT_STARTED_GRACE = 120.0
 
 
 PASSING = (UnreachableError, ServerError, RateLimitError, NotFoundError, ResultsError)
-"""Errors of a first look that may pass; any other (a wrong id, refused credentials) is said at once."""
+"""Errors of a first look that may pass; any other (a wrong id, refused credentials) is said at once, but where the
+request is known to be there: then it is an accident like an outage."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,10 @@ class WaitPlan:
     :param max_unknown_time: seconds for which the state may be unreadable.
     :param wait_for_start: go on waiting for a request that nobody has started.
     :param stale_partial: seconds for which PARTIAL is taken for a lagging reading (after a restart).
-    :param max_cost: PU at which the wait ends because the request has cost more (v2 says what it costs).
+    :param max_cost: PU at which the wait ends because the request has cost more (v2 says what it costs). It is stopped
+        by whoever sees that.
     :param end_at_deadline: cancel or stop the request when the deadline has passed.
+    :param known: the request is known to be there: whatever a look is answered with says nothing about it.
     """
 
     poll_interval: float = 60.0
@@ -66,6 +69,7 @@ class WaitPlan:
     stale_partial: float = 0.0
     max_cost: float | None = None
     end_at_deadline: bool = False
+    known: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,18 +95,21 @@ def look(api: Generation, request_id: str, target: str) -> Flow[Waited]:
 
 
 def wait(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[Waited]:
-    """Wait until the request is `target` or cannot become it any more."""
+    """Wait until the request is `target` or cannot become it any more. Ends it at the deadline, and over the budget."""
     waited = yield from _wait(lambda: look(api, request_id, target), request_id, plan)
-    if waited.outcome is not Outcome.TIMED_OUT or not plan.end_at_deadline:
+    if waited.outcome is Outcome.OVER_BUDGET:
+        yield Note(f"Batch request {request_id} has cost more than {plan.max_cost:,.0f} PU; ending it", warning=True)
+    elif waited.outcome is Outcome.TIMED_OUT and plan.end_at_deadline:
+        yield Note(f"The time allowed for batch request {request_id} is over; ending it", warning=True)
+    else:
         return waited
-    yield Note(f"The time allowed for batch request {request_id} is over; ending it", warning=True)
     try:
         job = yield from outlast(lambda: end(api, request_id), plan.max_unknown_time, request_id)
     except SentinelHubError as err:
         yield Note(f"Batch request {request_id} could not be ended: {err}", warning=True)
         return waited
     reached = judge(job, target) is Outcome.REACHED  # it got there while it was being ended
-    return replace(waited, job=job, outcome=Outcome.REACHED if reached else Outcome.TIMED_OUT)
+    return replace(waited, job=job, outcome=Outcome.REACHED if reached else waited.outcome)
 
 
 def monitor(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[Waited]:
@@ -150,7 +157,7 @@ def _wait(one_look: Callable[[], Flow[Waited]], request_id: str, plan: WaitPlan)
             if outcome is not Outcome.WAITING:
                 return last
         except SentinelHubError as err:
-            if last.job is None and not isinstance(err, PASSING):
+            if last.job is None and not plan.known and not isinstance(err, PASSING):
                 raise
             now = yield Now()
             unknown_since = now if unknown_since is None else unknown_since

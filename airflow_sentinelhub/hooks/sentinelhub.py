@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_sentinelhub._compat import BaseHook, aside, get_async_connection, mask_secret
@@ -31,6 +32,8 @@ class SentinelHubHook(BaseHook):
     All clients of a process share one token and at most eight requests in flight per connection.
 
     :param sentinelhub_conn_id: id of the connection.
+    :param place: deployment of a request that is gone on with, as `Settings.place()` has told it: used instead of the
+        connection's, should that have been edited since.
     """
 
     conn_name_attr = "sentinelhub_conn_id"
@@ -38,9 +41,10 @@ class SentinelHubHook(BaseHook):
     conn_type = "sentinelhub"
     hook_name = "Sentinel Hub"
 
-    def __init__(self, sentinelhub_conn_id: str = default_conn_name) -> None:
+    def __init__(self, sentinelhub_conn_id: str = default_conn_name, *, place: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.sentinelhub_conn_id = sentinelhub_conn_id
+        self._place = place
         self._driver: SyncDriver | None = None
         self._settings: Settings | None = None
 
@@ -71,7 +75,8 @@ class SentinelHubHook(BaseHook):
         :raises SettingsError: the connection is incomplete or names something unknown.
         """
         if self._settings is None:
-            self._settings = _settings(self.sentinelhub_conn_id, self.get_connection(self.sentinelhub_conn_id))
+            connection = self.get_connection(self.sentinelhub_conn_id)
+            self._settings = _settings(self.sentinelhub_conn_id, connection).at(self._place)
         return self._settings
 
     @property
@@ -98,7 +103,8 @@ class SentinelHubHook(BaseHook):
         """The settings, looked up without blocking the event loop."""
         if self._settings is None:
             connection = await get_async_connection(self.sentinelhub_conn_id)
-            self._settings = await aside(lambda: _settings(self.sentinelhub_conn_id, connection))
+            settings = await aside(lambda: _settings(self.sentinelhub_conn_id, connection))
+            self._settings = settings.at(self._place)
         return self._settings
 
     def run(self, flow: Flow[R]) -> R:

@@ -37,6 +37,7 @@ class Found(Protocol):
     @property
     def processing_units(self) -> float | None: ...
     def names(self) -> str: ...
+    def unfinished_words(self) -> str: ...
     def line(self) -> str: ...
     def result(self) -> dict[str, Any]: ...
 
@@ -62,6 +63,9 @@ class Outcome:
 
     def names(self) -> str:
         return names_of(self.failed_tiles)
+
+    def unfinished_words(self) -> str:
+        return f"{self.unfinished} of its tiles are neither done nor failed"
 
     def result(self) -> dict[str, Any]:
         """The task's return value: small and JSON."""

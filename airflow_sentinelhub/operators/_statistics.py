@@ -54,6 +54,9 @@ class Statistics:
         cost = "" if self.job.cost is None else f", {self.job.cost:,.1f} PU"
         return f"Batch request {self.job.request_id} is {self.job.status}: {done}{failed}{cost}"
 
+    def unfinished_words(self) -> str:
+        return f"{self.unfinished} of its features are neither done nor failed"
+
     def names(self) -> str:
         """The first few failed features with their errors, and how many more there are."""
         told = [f"{name} ({why})" for name, why in self.failures]

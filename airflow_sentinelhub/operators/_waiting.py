@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_sentinelhub._task import SentinelHubTask, backstop, deadline_from
+from airflow_sentinelhub.exceptions import ApiError, UnreachableError
 
 if TYPE_CHECKING:
+    from airflow_sentinelhub.api.marker import Mark
     from airflow_sentinelhub.api.snapshot import Snapshot
-    from airflow_sentinelhub.api.waiting import Waited
+    from airflow_sentinelhub.api.waiting import Waited, WaitPlan
 
 
 class WaitingTask(SentinelHubTask):
@@ -30,7 +32,7 @@ class WaitingTask(SentinelHubTask):
     log: Any
 
     _running: str | None = None
-    _identity: str | None = None
+    _mark: Mark | None = None
     _ti: Any = None
 
     def wait_for(
@@ -64,24 +66,10 @@ class WaitingTask(SentinelHubTask):
         of reach, the trigger goes on looking, which costs nothing.
         """
         from airflow_sentinelhub.api.flows import read_patiently
-        from airflow_sentinelhub.api.reading import OUTAGE
         from airflow_sentinelhub.api.verdict import Outcome, judge, over
-        from airflow_sentinelhub.api.waiting import Waited, WaitPlan, wait
+        from airflow_sentinelhub.api.waiting import Waited, WaitPlan
 
         every = poll_interval or self.poll_interval
-        if self.deferrable:
-            try:
-                job = self.hook.run(read_patiently(self.api, request_id))
-            except OUTAGE as err:
-                self.log.warning("Batch request %s cannot be read just now: %s", request_id, err)
-                self._defer(request_id, target, method_name, deadline, every, stale_partial, max_cost, memory)
-            outcome = judge(job, target)
-            moving = outcome in (Outcome.WAITING, Outcome.NOT_STARTED) and not over(job, max_cost)
-            if not moving and not (outcome is Outcome.PARTIAL and stale_partial > 0):
-                return Waited(
-                    Outcome.OVER_BUDGET if over(job, max_cost) and outcome is Outcome.WAITING else outcome, job
-                )
-            self._defer(request_id, target, method_name, deadline, every, stale_partial, max_cost, memory)
         plan = WaitPlan(
             poll_interval=every,
             deadline=deadline,
@@ -89,15 +77,39 @@ class WaitingTask(SentinelHubTask):
             stale_partial=stale_partial,
             max_cost=max_cost,
             end_at_deadline=self.cancel_on_timeout,
+            known=True,
         )
-        return self.hook.run(wait(self.api, request_id, target, plan))
+        if self.deferrable:
+            try:
+                job = self.hook.run(read_patiently(self.api, request_id))
+            except (ApiError, UnreachableError) as err:  # whatever it is answered with, the request is there
+                self.log.warning("Batch request %s cannot be read just now: %s", request_id, err)
+                self._defer(request_id, target, method_name, deadline, every, stale_partial, max_cost, memory)
+            self.known = job
+            outcome = judge(job, target)
+            moving = outcome in (Outcome.WAITING, Outcome.NOT_STARTED) and not over(job, max_cost)
+            if not moving and not (outcome is Outcome.PARTIAL and stale_partial > 0):
+                if outcome is not Outcome.WAITING:
+                    return Waited(outcome, job)
+                return self._in_worker(request_id, target, plan)  # over the budget: it is ended now
+            self._defer(request_id, target, method_name, deadline, every, stale_partial, max_cost, memory)
+        return self._in_worker(request_id, target, plan)
+
+    def _in_worker(self, request_id: str, target: str, plan: WaitPlan) -> Waited:
+        from airflow_sentinelhub.api.waiting import wait
+
+        waited: Waited = self.hook.run(wait(self.api, request_id, target, plan))
+        self.known = waited.job or self.known
+        return waited
 
     def waited(self, event: Any, request_id: str, target: str) -> Snapshot:
         """The end of a deferred wait."""
         from airflow_sentinelhub.api.endings import conclude
         from airflow_sentinelhub.triggers.events import read_event
 
-        return conclude(read_event(event, request_id), request_id, target)
+        waited: Waited = read_event(event, request_id)
+        self.known = waited.job
+        return conclude(waited, request_id, target)
 
     def _defer(
         self,
@@ -124,28 +136,30 @@ class WaitingTask(SentinelHubTask):
             max_cost=max_cost,
             cancel_on_kill=self.cancel_on_kill,
             cancel_on_timeout=self.cancel_on_timeout,
+            place=self.hook.settings.place(),
             memory=memory,
         )
         self.defer(trigger=trigger, method_name=method_name, timeout=backstop(deadline))  # type: ignore[attr-defined]
         raise AssertionError("defer() does not return")
 
-    def responsible_for(self, request_id: str | None, context: Any, identity: str | None = None) -> None:
-        """From now on a kill of this task is about this request, or about all that carry this task's identity."""
-        self._running, self._identity, self._ti = request_id, identity, context["ti"]
+    def responsible_for(self, request_id: str | None, context: Any, mark: Mark | None = None) -> None:
+        """From now on a kill of this task is about this request, or about all that are this task's by their marker."""
+        self._running, self._mark, self._ti = request_id, mark, context["ti"]
+        self.about = request_id
 
     def on_kill(self) -> None:
         """The task is being ended: find out why, and cancel the request if nobody waits for it any more."""
         from airflow_sentinelhub._ending import end_in_worker
 
         self.hook.interrupt()
-        if self._running is None and self._identity is None:
+        if self._running is None and self._mark is None:
             return
         end_in_worker(
             self.hook,
             self.api,
             self._running,
             self._ti,
-            identity=self._identity,
+            mark=self._mark,
             on_kill=self.cancel_on_kill,
             on_timeout=self.cancel_on_timeout,
             log=self.log,

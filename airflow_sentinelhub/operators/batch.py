@@ -63,8 +63,16 @@ class SentinelHubCreateBatchOperator(JobOperator):
     operator_extra_links = (SentinelHubRequestLink(),)
 
     def execute(self, context: Context) -> str:
-        with airflow_errors():
-            return self.find_or_create(context).job.request_id
+        from airflow_sentinelhub.api.adoption import ended_by_hand
+        from airflow_sentinelhub.api.endings import conclude
+        from airflow_sentinelhub.api.verdict import judge
+        from airflow_sentinelhub.api.waiting import Waited
+
+        with self.ends_its_round(context), airflow_errors(self):
+            job = self.find_or_create(context).job
+            if ended_by_hand(job):
+                conclude(Waited(judge(job), job), job.request_id, "created")
+            return job.request_id
 
 
 class SentinelHubAnalyseBatchOperator(WaitOnRequest):
@@ -87,14 +95,14 @@ class SentinelHubAnalyseBatchOperator(WaitOnRequest):
     def execute(self, context: Context) -> dict[str, Any]:
         from airflow_sentinelhub.api.flows import analyse_once
 
-        with airflow_errors():
+        with airflow_errors(self):
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
             self.hook.run(analyse_once(self.api, request_id, patience=self.max_unknown_time))
             return self._result(self.wait_for(context, request_id, "ANALYSIS_DONE", "execute_complete"))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
-        with airflow_errors():
+        with airflow_errors(self):
             return self._result(self.waited(event, checked_id(self.request_id), "ANALYSIS_DONE"))
 
     def _result(self, job: Snapshot) -> dict[str, Any]:
@@ -141,7 +149,7 @@ class SentinelHubStartBatchOperator(RunsJob):
         from airflow_sentinelhub.api.verdict import judge
         from airflow_sentinelhub.api.waiting import Waited
 
-        with airflow_errors():
+        with airflow_errors(self):
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
             if self.wait_for_completion:
@@ -157,7 +165,7 @@ class SentinelHubStartBatchOperator(RunsJob):
             return request_id
 
     def execute_complete(self, context: Context, event: Any = None) -> str:
-        with airflow_errors():
+        with airflow_errors(self):
             request_id = checked_id(self.request_id)
             self.responsible_for(request_id, context)
             return self._done(context, self.waited(event, request_id, "DONE"))
@@ -191,7 +199,7 @@ class SentinelHubCancelBatchOperator(OnRequest):
     def execute(self, context: Context) -> str:
         from airflow_sentinelhub.api.flows import end
 
-        with airflow_errors():
+        with airflow_errors(self):
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
             job = self.patiently(lambda: end(self.api, request_id, poll_interval=self.poll_interval), request_id)

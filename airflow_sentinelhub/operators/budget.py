@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import AirflowSkipException
 from airflow_sentinelhub._task import airflow_errors, checked_id
-from airflow_sentinelhub.api.policy import check_literals
+from airflow_sentinelhub.api.policy import check_literals, limits_given
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators._requests import OnRequest
 
@@ -25,7 +25,8 @@ class SentinelHubBatchBudgetOperator(OnRequest):
     - **On kill**, **on timeout** and **on retry** nothing happens to the request: it only reads.
 
     :param request_id: the request, analysed.
-    :param max_processing_units: PU that it may cost; None, also out of a template, for no limit.
+    :param max_processing_units: PU that it may cost; None in the DAG for no limit; a template that
+        renders to nothing is refused.
     :param on_over_budget: `fail` or `skip` (the steps downstream are skipped too).
     """
 
@@ -37,14 +38,16 @@ class SentinelHubBatchBudgetOperator(OnRequest):
         super().__init__(**kwargs)
         self.max_processing_units = max_processing_units
         self.on_over_budget = on_over_budget
+        self._given = limits_given(max_processing_units=max_processing_units)
         check_literals(max_processing_units=max_processing_units, on_over_budget=_known(on_over_budget))
 
     def execute(self, context: Context) -> dict[str, Any]:
         from airflow_sentinelhub.api.endings import not_estimated_error, over_budget_error
         from airflow_sentinelhub.api.flows import read_patiently
-        from airflow_sentinelhub.api.policy import policy_from
+        from airflow_sentinelhub.api.policy import policy_from, refuse_nothing
 
-        with airflow_errors():
+        with airflow_errors(self):
+            refuse_nothing(self._given, max_processing_units=self.max_processing_units)
             policy = policy_from(
                 max_processing_units=self.max_processing_units, on_over_budget=_known(self.on_over_budget)
             )

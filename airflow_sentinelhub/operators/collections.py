@@ -45,7 +45,7 @@ class SentinelHubCreateBatchCollectionOperator(_OnCollection):
         self.collection = collection
 
     def execute(self, context: Context) -> str:
-        with airflow_errors():
+        with airflow_errors(self):
             wanted = as_json(self.collection, "collection")
             collections = self.hook.batch
             if context["ti"].try_number > 1:
@@ -77,7 +77,7 @@ class SentinelHubUpdateBatchCollectionOperator(_OnCollection):
         self.name = name
 
     def execute(self, context: Context) -> str:
-        with airflow_errors():
+        with airflow_errors(self):
             self.hook.batch.update_collection({"id": self.collection_id, "name": self.name})
             self.log.info("Batch collection %s is called %s now", self.collection_id, self.name)
             return self.collection_id
@@ -103,7 +103,7 @@ class SentinelHubDeleteBatchCollectionOperator(_OnCollection):
     def execute(self, context: Context) -> str:
         from airflow_sentinelhub.exceptions import NotFoundError
 
-        with airflow_errors():
+        with airflow_errors(self):
             try:
                 self.hook.batch.delete_collection(self.collection_id)
                 self.log.info("Deleted batch collection %s", self.collection_id)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import AirflowSkipException
-from airflow_sentinelhub._task import airflow_errors, checked_id, deadline_from, default_deferrable, mark_for
-from airflow_sentinelhub.api.policy import check_literals
+from airflow_sentinelhub._task import airflow_errors, checked_id, deadline_from, default_deferrable, tried
+from airflow_sentinelhub.api.marker import job_digest, mark_of
+from airflow_sentinelhub.api.policy import check_literals, limits_given
+from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.operators._checks import check_resume, check_times
 from airflow_sentinelhub.operators._job import JobOperator
@@ -20,6 +23,7 @@ from airflow_sentinelhub.operators.manage import STALE_PARTIAL
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
     from airflow_sentinelhub.api.adoption import Stopped
+    from airflow_sentinelhub.api.call import Flow
     from airflow_sentinelhub.api.policy import Policy
     from airflow_sentinelhub.api.snapshot import Snapshot
     from airflow_sentinelhub.api.waiting import Waited
@@ -77,6 +81,9 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
     template_fields: Sequence[str] = (*JobOperator.template_fields, "request_id", *_LIMITS)
     operator_extra_links = (SentinelHubRequestLink(),)
 
+    _restarts_asked = 0
+    _waited_for_rest = False
+
     def __init__(
         self,
         *,
@@ -113,43 +120,88 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         self.analysis_poll_interval = analysis_poll_interval
         self.timeout = timeout
         self.max_unknown_time = max_unknown_time
-        check_literals(**{name: getattr(self, name) for name in _LIMITS})
+        limits = {name: getattr(self, name) for name in _LIMITS}
+        self._given = limits_given(**limits)
+        check_literals(**limits)
         check_resume(resume_stopped)
         check_times(self)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        with airflow_errors():
-            self._policy()  # what contradicts itself is said before anything is created
+        with self.ends_its_round(context), airflow_errors(self):
+            self._may_have_started = tried(context) > 1
             deadline = deadline_from(context, self.timeout, self.execution_timeout, deferring=self.deferrable)
-            job = self._request(context)
+            job, continued = self._request(context)
             self.responsible_for(job.request_id, context)
+            if continued:
+                job = self._continued(context, job)
             return self._settled(context, job, deadline)
 
-    def _request(self, context: Any) -> Snapshot:
-        """The request of this task: the one it was given, else an earlier try's, else a new one."""
+    def _request(self, context: Any) -> tuple[Snapshot, bool]:
+        """The request of this task: the one it was given, else an earlier try's, else a new one.
+
+        And whether it was stopped for its budget, which is higher now.
+        """
         from airflow_sentinelhub.api.flows import read_patiently
 
         if self.request_id is None:
-            self.responsible_for(None, context, mark_for(context, self.retries or 0, "").identity)
-            return self.find_or_create(context).job
+            self.responsible_for(None, context, self.mark(context))
+            found = self.find_or_create(context)
+            return found.job, found.continued
         request_id = checked_id(self.request_id)
+        self._policy()
         self.announce(context, request_id)
-        return self.patiently(lambda: read_patiently(self.api, request_id), request_id)
+        self.known = self.patiently(lambda: read_patiently(self.api, request_id), request_id)
+        return self.known, False
+
+    def _checks(self, payload: Mapping[str, Any]) -> Flow[None]:
+        """What contradicts itself is said before anything is created."""
+        self._policy()
+        yield from super()._checks(payload)
+
+    def _limit(self) -> float | None:
+        """PU that the job may cost; None too where the limits make no sense, which is said before a create."""
+        try:
+            return self._policy().max_processing_units
+        except InvalidInputError:
+            return None
+
+    def _continued(self, context: Any, job: Snapshot) -> Snapshot:
+        """Have done what is missing of a request that was stopped for its budget, which was raised since."""
+        from airflow_sentinelhub.api.flows import take_over_stopped
+        from airflow_sentinelhub.api.jobs import can_be_continued
+
+        spent = self._spent_before(job) + (job.cost or 0.0)
+        told = (job.request_id, spent, self._limit() or float("inf"))
+        self.log.warning("Batch request %s was stopped for its budget; %.0f PU of %.0f PU are spent; going on", *told)
+        payload = self.payload()
+        if can_be_continued(payload):
+            job = self.continue_with(context, job, restart=False).job
+            self.responsible_for(job.request_id, context)
+            return job
+        mark = replace(self.mark(context), job=job_digest(payload))
+        return self.hook.run(take_over_stopped(self.api, job, payload, mark))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Called when the trigger has fired."""
         from airflow_sentinelhub.triggers.events import memory_of, read_event
 
-        with airflow_errors():
+        with self.ends_its_round(context), airflow_errors(self):
+            self._may_have_started = True
             memory = memory_of(event)
+            self.pin(memory["batch_api"], memory["place"])
             self.responsible_for(memory["request_id"], context)
+            self._restarts_asked = memory["restarts"]
+            self._waited_for_rest = memory["waited_for_rest"]
             waited = read_event(event, memory["request_id"])
-            return self._after(context, waited, memory["target"], memory["deadline"], memory.get("restarted", False))
+            self.known = waited.job
+            return self._after(context, waited, memory["target"], memory["deadline"], memory["restarted"])
 
     def _policy(self) -> Policy:
-        from airflow_sentinelhub.api.policy import policy_from
+        from airflow_sentinelhub.api.policy import policy_from, refuse_nothing
 
-        return policy_from(**{name: getattr(self, name) for name in _LIMITS})
+        limits = {name: getattr(self, name) for name in _LIMITS}
+        refuse_nothing(self._given, **limits)
+        return policy_from(**limits)
 
     def _stopped(self) -> Stopped:
         from airflow_sentinelhub.api.adoption import Stopped
@@ -165,7 +217,8 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         from airflow_sentinelhub.api.waiting import Waited
 
         policy, api, patience = self._policy(), self.api, self.max_unknown_time
-        step = next_step(job, policy.max_restarts - _restarts(job), api.restart is not None)
+        self.known = job
+        step = next_step(job, policy.max_restarts - self._restarts(job), api.restart is not None)
         if step is Step.JUDGE:
             return self._judge(context, job, policy, deadline)
         if step is Step.ANALYSE:
@@ -181,33 +234,56 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
             if not policy.allows(job.expected_cost):
                 return self._over_budget(context, job, policy)
             job = self.hook.run(flows.start_once(api, job.request_id, patience=patience))
+            self.known = job
             self.log.info("Batch request %s is started", job.request_id)
         if step is Step.RESTART:
             self.log.warning("Batch request %s is PARTIAL; restarting its failed part", job.request_id)
+            self._restarts_asked = self._restarts(job) + 1
             self.hook.run(flows.restart_counted(api, job.request_id, policy.max_restarts, patience=patience))
             return self._wait(context, job, "DONE", deadline, restarted=True)
         return self._wait(context, job, "DONE", deadline)
 
     def _wait(
-        self, context: Any, job: Snapshot, target: str, deadline: float | None, *, restarted: bool = False
+        self,
+        context: Any,
+        job: Snapshot,
+        target: str,
+        deadline: float | None,
+        *,
+        restarted: bool = False,
+        stale_partial: float = STALE_PARTIAL,
     ) -> dict[str, Any]:
         """Wait for the status, and go on. A restart, also of an earlier try, may not show for minutes (seen)."""
-        limit, restarted = self._policy().max_processing_units, restarted or _restarts(job) > 0
+        limit, restarted = self._policy().max_processing_units, restarted or self._restarts(job) > 0
         waited = self.wait(
             job.request_id,
             target,
             "execute_complete",
             deadline,
             poll_interval=min(self.analysis_poll_interval, self.poll_interval) if target == "ANALYSIS_DONE" else None,
-            stale_partial=STALE_PARTIAL if restarted else 0.0,
+            stale_partial=stale_partial if restarted else 0.0,
             max_cost=None if limit is None else max(limit - self._spent_before(job), 0.0),
-            memory={"request_id": job.request_id, "target": target, "deadline": deadline, "restarted": restarted},
+            memory={
+                "request_id": job.request_id,
+                "batch_api": self.api.name,
+                "place": self.hook.settings.place(),
+                "target": target,
+                "deadline": deadline,
+                "restarted": restarted,
+                "restarts": self._restarts(job),
+                "waited_for_rest": self._waited_for_rest,
+            },
         )
         return self._after(context, waited, target, deadline, restarted)
 
+    def _restarts(self, job: Snapshot) -> int:
+        """How often this task has asked for the restart of the failed part: by the marker, which may be edited away."""
+        mark = mark_of(job.description)
+        return max(mark.restarts if mark else 0, self._restarts_asked)
+
     def _settled(self, context: Any, job: Snapshot, deadline: float | None) -> dict[str, Any]:
         """Go on with a reading, but for a PARTIAL that may be older than the restart that an earlier try asked for."""
-        if job.status.value != "PARTIAL" or not _restarts(job):
+        if job.status.value != "PARTIAL" or not self._restarts(job):
             return self._go_on(context, job, deadline)
         self.log.info("Batch request %s was PARTIAL and restarted; looking what became of it", job.request_id)
         return self._wait(context, job, "DONE", deadline)
@@ -247,6 +323,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
     def _judge(self, context: Any, job: Snapshot, policy: Policy, deadline: float | None) -> dict[str, Any]:
         """The end: success, an accepted part, another start, or the error that fits."""
         from airflow_sentinelhub.api.adoption import stopped_by_service
+        from airflow_sentinelhub.api.endings import unfinished_error
         from airflow_sentinelhub.api.verdict import judge, over
         from airflow_sentinelhub.api.waiting import Waited
 
@@ -255,15 +332,19 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
             return self._over_budget(context, job, policy)
         if self.resume_stopped and stopped_by_service(job):
             return self._go_on(context, self._resumed(job), deadline)
-        if job.status.value not in ("DONE", "PARTIAL"):
+        first = self._continued_by_failed(job)
+        if first is None and job.status.value not in ("DONE", "PARTIAL"):
             self._concluded(context, Waited(judge(job, "DONE"), job), "DONE")
-        found = self._found(job)
+        found = self._found(job) if first is None else self._found_before(first, job)
+        if job.status.value == "PARTIAL" and found.unfinished and not self._waited_for_rest:
+            self.log.info("Batch request %s is PARTIAL, but %s; waiting", job.request_id, found.unfinished_words())
+            self._waited_for_rest = True
+            return self._wait(context, job, "DONE", deadline, restarted=True, stale_partial=self.max_unknown_time)
         if job.status.value == "PARTIAL" and found.unfinished:
-            self.log.info("Batch request %s is PARTIAL, but its tiles are at work; waiting", job.request_id)
-            return self._wait(context, job, "DONE", deadline, restarted=True)
-        if found.failed and self._can_continue(found, policy):
+            raise unfinished_error(job, found.unfinished_words(), self.max_unknown_time)
+        if first is None and found.failed and self._can_continue(found, policy):
             self.log.warning("%s; restarting the failed part by a new request", found.line())
-            continued = self.continue_with(context, job).job
+            continued = self.continue_with(context, job, restart=True).job
             self.responsible_for(continued.request_id, context)
             return self._go_on(context, continued, deadline)
         accepted = policy.on_partial == "accept" or policy.accepts(found.failed, found.total)
@@ -280,6 +361,27 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         if policy.on_partial == "skip":
             raise AirflowSkipException(str(error)) from None
         raise error
+
+    def _continued_by_failed(self, job: Snapshot) -> Snapshot | None:
+        """The request that a failed one was to do the failed part of (v2): what that brought is judged then."""
+        from airflow_sentinelhub.api.flows import continued_by
+
+        if job.status.value != "FAILED":
+            return None
+        earlier = self.patiently(lambda: continued_by(self.api, job), job.request_id)
+        if not earlier or earlier[0].status.value != "DONE":
+            return None
+        told = (job.request_id, earlier[0].request_id, job.error or "it gives no reason")
+        self.log.warning("Batch request %s, which was to do the failed part of %s, has failed: %s", *told)
+        return earlier[0]
+
+    def _found_before(self, first: Snapshot, failed: Snapshot) -> Found:
+        """What the request has brought whose failed part another one, which failed, was to do; the cost of both."""
+        found: Any = self._found(first)
+        cost = found.processing_units
+        both = None if cost is None or failed.cost is None else cost + failed.cost
+        more: Found = replace(found, processing_units=both, restarts=self._restarts(failed))
+        return more
 
     def _can_continue(self, found: Found, policy: Policy) -> bool:
         """Whether the failed part is restarted by a new request (v2): so often it may be, and there is budget left."""
@@ -336,11 +438,3 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
                 told = ("request_id", "status", "processing_units", "processed", "failed")
                 events[outlet].extra = {name: result[name] for name in told}
         return result
-
-
-def _restarts(job: Snapshot) -> int:
-    """How often this task has asked for the restart of the failed part."""
-    from airflow_sentinelhub.api.marker import mark_of
-
-    mark = mark_of(job.description)
-    return mark.restarts if mark else 0

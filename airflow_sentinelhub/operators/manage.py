@@ -39,7 +39,7 @@ class SentinelHubRestartBatchOperator(RunsJob):
         from airflow_sentinelhub.api.marker import restart_word
         from airflow_sentinelhub.exceptions import InvalidInputError
 
-        with airflow_errors():
+        with airflow_errors(self):
             request_id = checked_id(self.request_id)
             if self.api.restart is None:
                 raise InvalidInputError(
@@ -49,7 +49,7 @@ class SentinelHubRestartBatchOperator(RunsJob):
             self.announce(context, request_id)
             if self.wait_for_completion:
                 self.responsible_for(request_id, context)
-            word = restart_word(mark_for(context, self.retries or 0, ""))
+            word = restart_word(mark_for(context))
             job = self.hook.run(restart_once(self.api, request_id, word, patience=self.max_unknown_time))
             self.log.info("Batch request %s: restart of the failed part, status %s", request_id, job.status)
             if self.wait_for_completion:
@@ -57,7 +57,7 @@ class SentinelHubRestartBatchOperator(RunsJob):
             return request_id
 
     def execute_complete(self, context: Context, event: Any = None) -> str:
-        with airflow_errors():
+        with airflow_errors(self):
             request_id = checked_id(self.request_id)
             self.responsible_for(request_id, context)
             return self._done(self.waited(event, request_id, "DONE"))
@@ -101,7 +101,7 @@ class SentinelHubUpdateBatchOperator(OnRequest):
         from airflow_sentinelhub.api.payloads import without_none
         from airflow_sentinelhub.exceptions import InvalidInputError
 
-        with airflow_errors():
+        with airflow_errors(self):
             request_id = checked_id(self.request_id)
             output = as_json(self.output_spec, "output")
             if self.api.update is None:
@@ -138,7 +138,7 @@ class SentinelHubDeleteBatchOperator(OnRequest):
         from airflow_sentinelhub.api.call import exchange
         from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
 
-        with airflow_errors():
+        with airflow_errors(self):
             request_id = checked_id(self.request_id)
             if self.api.delete is None:
                 raise InvalidInputError(f"Batch {self.api.name} cannot delete requests; {request_id} is left as it is.")

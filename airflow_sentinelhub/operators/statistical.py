@@ -186,7 +186,7 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
         self.sentinelhub_conn_id = sentinelhub_conn_id
 
     def execute(self, context: Context) -> list[list[dict[str, Any]]]:
-        with airflow_errors():
+        with airflow_errors(self):
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
             size = chunk_size_of(self.chunk_size)

@@ -66,7 +66,7 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         self.batch_api = batch_api
 
     def execute(self, context: Context) -> list[list[Item]]:
-        with airflow_errors():
+        with airflow_errors(self):
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
             size = chunk_size_of(self.chunk_size)

@@ -93,7 +93,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         raise SentinelHubError("A sensor of this kind has no trigger.")
 
     def execute(self, context: Context) -> Any:
-        with airflow_errors(), self._soft():
+        with airflow_errors(self), self._soft():
             request_id = checked_id(self.request_id)
             self._wanted()
             self.announce(context, request_id)
@@ -132,7 +132,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As Airflow's, which has nothing but "soft_fail is set" to say about a skip."""
         try:
-            with airflow_errors(), self._soft():
+            with airflow_errors(self), self._soft():
                 return super().resume_execution(next_method, next_kwargs, context)
         except AirflowSkipException as skip:
             if isinstance(skip.__cause__, AirflowSkipException):
@@ -144,7 +144,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         from airflow_sentinelhub.api.endings import conclude
         from airflow_sentinelhub.triggers.events import read_event
 
-        with airflow_errors(), self._soft():
+        with airflow_errors(self), self._soft():
             request_id = checked_id(self.request_id)
             conclude(read_event(event, request_id), request_id, self._wanted())
 

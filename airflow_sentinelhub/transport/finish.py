@@ -25,14 +25,12 @@ EVERY = 5.0
 """Looks, and seconds between them: ten minutes in all."""
 
 
-def leave_behind(
-    settings: Settings, batch_api: str, request_id: str | None = None, *, identity: str | None = None
-) -> int:
-    """Start the process; it outlives the task. Returns its id.
+def leave_behind(settings: Settings, batch_api: str, request_id: str | None = None, *, mark: str | None = None) -> int:
+    """Start the process; it outlives the task, but not the machine or the pod. Returns its id.
 
-    :param request_id: the request to end; :param identity: or the word that a task's requests carry.
+    :param request_id: the request to end; :param mark: or the marker of the try whose requests are to be ended.
     """
-    what = {"request_id": request_id, "identity": identity}
+    what = {"request_id": request_id, "mark": mark}
     told = json.dumps({"settings": asdict(settings), "batch_api": batch_api, **what})
     process = subprocess.Popen(
         [sys.executable, "-m", __name__],
@@ -58,6 +56,7 @@ def main() -> int:
     """End the request that standard input tells of; 0 if it has ended."""
     from airflow_sentinelhub.api.flows import end_all, outlast
     from airflow_sentinelhub.api.generations import generation
+    from airflow_sentinelhub.api.marker import mark_of
     from airflow_sentinelhub.exceptions import SentinelHubError
     from airflow_sentinelhub.transport.sync import SyncDriver
 
@@ -67,7 +66,9 @@ def main() -> int:
         if told["request_id"]:
             driver.run(end_in_time(api, told["request_id"]))
         else:
-            driver.run(outlast(lambda: end_all(api, told["identity"]), EVERY * ATTEMPTS))
+            mark = mark_of(told["mark"])
+            assert mark is not None
+            driver.run(outlast(lambda: end_all(api, mark), EVERY * ATTEMPTS))
     except SentinelHubError:
         return 1
     return 0

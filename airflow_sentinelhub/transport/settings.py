@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_sentinelhub.exceptions import SettingsError
+from airflow_sentinelhub.exceptions import MovedError, SettingsError
 
 MAIN_TOKEN_URL = "https://services.sentinel-hub.com/auth/realms/main/protocol/openid-connect/token"
 CDSE_TOKEN_URL = "https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token"
@@ -52,6 +53,27 @@ class Settings:
     def key(self) -> tuple[str, str, str, str]:
         """What shares one token and one limit within a process."""
         return self.base_url, self.token_url, self.client_id, self.client_secret
+
+    def place(self) -> dict[str, str]:
+        """Which deployment and account this is, to be kept beside the id of a request: no secret is in it."""
+        account = hashlib.sha256(self.client_id.encode()).hexdigest()[:8]
+        return {"base_url": self.base_url, "token_url": self.token_url, "account": account}
+
+    def at(self, place: Mapping[str, str] | None) -> Settings:
+        """These settings, for a request that was made at another deployment before the connection was edited.
+
+        :raises MovedError: with another client id too; its secret is not sent to the deployment of before.
+        """
+        if not place or place.get("base_url") in (None, self.base_url):
+            return self
+        if place.get("account") != self.place()["account"]:
+            raise MovedError(
+                f"Connection {self.conn_id!r} names {self.base_url} with another client id than before; the batch "
+                f"request of this task is at {place['base_url']}, and cannot be looked at with this connection. It was "
+                "left alone: if it was started, it runs on and bills. Enter the former deployment and client again "
+                "until the task has ended, and retry it."
+            )
+        return replace(self, base_url=place["base_url"], token_url=place.get("token_url") or self.token_url)
 
     def url(self, path: str) -> str:
         """The URL of a call's path."""

@@ -1,4 +1,6 @@
-"""Triggers: they only read. They carry ids, numbers and an absolute deadline; no payload, no secret, no elapsed time.
+"""Triggers: they wait for a request, and end it at the deadline or over the budget.
+
+They carry ids, numbers and an absolute deadline; no payload, no secret, no elapsed time.
 
 A trigger that moves to another triggerer is built again from these arguments and goes on as if nothing had happened.
 """
@@ -32,6 +34,7 @@ class _WaitTrigger(BaseTrigger):
     :param max_cost: PU at which the wait ends because the request has cost more (v2).
     :param cancel_on_kill: end the request when the task is wanted no more (see `_ending.py`).
     :param cancel_on_timeout: end it at the deadline.
+    :param place: deployment that the request is at, see `SentinelHubHook`; the connection's if left out.
     :param memory: what the task wants to be told again with the event: Airflow keeps no state of a deferred task
         that `dag.test()` keeps too.
     """
@@ -50,6 +53,7 @@ class _WaitTrigger(BaseTrigger):
         max_cost: float | None = None,
         cancel_on_kill: bool = False,
         cancel_on_timeout: bool = False,
+        place: dict[str, str] | None = None,
         memory: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -64,6 +68,7 @@ class _WaitTrigger(BaseTrigger):
         self.max_cost = max_cost
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
+        self.place = place
         self.memory = memory
         self._ended = False
 
@@ -80,6 +85,7 @@ class _WaitTrigger(BaseTrigger):
             "max_cost": self.max_cost,
             "cancel_on_kill": self.cancel_on_kill,
             "cancel_on_timeout": self.cancel_on_timeout,
+            "place": self.place,
             "memory": self.memory,
         }
 
@@ -122,7 +128,7 @@ class _WaitTrigger(BaseTrigger):
     def _hook(self) -> SentinelHubHook:
         from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 
-        return SentinelHubHook(self.sentinelhub_conn_id)
+        return SentinelHubHook(self.sentinelhub_conn_id, place=self.place)
 
     def _api(self) -> Generation:
         from airflow_sentinelhub.api.generations import generation
@@ -141,6 +147,7 @@ class _WaitTrigger(BaseTrigger):
             stale_partial=self.stale_partial,
             max_cost=self.max_cost,
             end_at_deadline=self.cancel_on_timeout,
+            known=True,
         )
 
 

@@ -15,7 +15,7 @@ import time as real_time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -173,7 +173,7 @@ class TI:
 
     def __init__(self, clock: Clock, **members: Any) -> None:
         self.dag_id, self.task_id, self.run_id, self.map_index = "maps", "task", "manual__1", -1
-        self.try_number, self.max_tries = 1, 0
+        self.try_number, self.max_tries = 1, 3
         self.start_date = clock.utcnow()
         self.first_reschedule: datetime | None = None
         self.xcoms: dict[str, Any] = {}
@@ -203,6 +203,7 @@ class Bench:
         self.legs: list[str] = []
         self.triggers: list[Any] = []
         self.events: list[Any] = []
+        self.born = clock.utcnow()
         self.connect(batch_api=generation)
         self.connection("my_bucket", **AWS)
 
@@ -231,8 +232,12 @@ class Bench:
     # Tasks
 
     def context(self, **members: Any) -> dict[str, Any]:
+        """A try of a task with three retries. `run`: what differs of its run (`start_date`, `clear_number`)."""
+        run = SimpleNamespace(
+            **{"start_date": self.born, "clear_number": 0, "run_after": self.born} | members.pop("run", {})
+        )
         ti = TI(self.clock, **members)
-        return {"ti": ti, "task_instance": ti, "run_id": ti.run_id, "dag_run": None}
+        return {"ti": ti, "task_instance": ti, "run_id": ti.run_id, "dag_run": run}
 
     def run(self, make: Make, context: dict[str, Any] | None = None) -> Any:
         """Run a task to its end, whatever it is: every leg gets a new object, as in a new process.

@@ -73,7 +73,7 @@ def test_a_step_of_its_own_compares_the_same(bench: Any, policy: str) -> None:
         bench.run(compare(bench, request_id, max_processing_units=10, on_over_budget=policy))
     result = bench.run(compare(bench, request_id, max_processing_units=1000, on_over_budget=policy))
     assert result["expected_pu"] == pytest.approx(result["estimated_pu"] / 3)
-    assert bench.run(compare(bench, request_id, max_processing_units="None"))["max_processing_units"] is None
+    assert bench.run(compare(bench, request_id, max_processing_units=None))["max_processing_units"] is None
     assert "billed_start" not in bench.effects()
 
 

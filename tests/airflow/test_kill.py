@@ -190,12 +190,38 @@ def test_what_is_refused_on_a_worker_is_left_to_a_process_that_goes_on_asking(
     left: list[tuple[Any, ...]] = []
     monkeypatch.setattr(finish, "leave_behind", lambda *told: left.append(told) or 4711)
     airflow_says(TaskState(True, "failed"))
-    bench.sim.fault("status", "/stop$", method="POST", status=400, times=1)
+    bench.sim.fault("status", "/stop$", method="POST", status=400, times=None)
     on_worker(bench, processing).on_kill()
+    assert 1 < len(bench.calls("POST", "/stop")) < 6
     assert [(api, number) for _, api, number in left] == [("v2", processing)]
     said = logged()
-    assert "Process 4711 goes on asking for ten minutes" in said
+    assert "Process 4711 goes on asking. It does so for ten minutes." in said
     assert "until it has ended, it bills" in said
+
+
+@v2
+def test_what_is_refused_straight_after_a_start_is_asked_again_while_the_task_lives(
+    bench: Any, processing: str, airflow_says: Say, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finish, "leave_behind", lambda *told: pytest.fail("a process was left behind"))
+    airflow_says(TaskState(True, "failed"))
+    bench.sim.fault("status", "/stop$", method="POST", status=400, times=2)
+    on_worker(bench, processing).on_kill()
+    assert asked(bench)
+    assert "Sentinel Hub accepted" in logged()
+
+
+def test_in_a_pod_nothing_is_promised_that_the_pod_may_not_live_to_keep(
+    bench: Any, processing: str, airflow_says: Say, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finish, "leave_behind", lambda *told: 4711)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    airflow_says(TaskState(True, "failed"))
+    bench.sim.fault("status", "/(stop|cancel)$", method="POST", status=503, times=None)
+    on_worker(bench, processing).on_kill()
+    said = logged()
+    assert "if this pod lives on; with the KubernetesExecutor the pod ends with the task" in said
+    assert "has to be ended by hand" in said
 
 
 # In the triggerer

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
+from typing import Any
 
-from airflow_sentinelhub.operators._job import _since
+from airflow_sentinelhub._task import mark_for
+from airflow_sentinelhub.operators._job import SKEW, _since
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 DAY = timedelta(days=1)
 
 
-def test_a_day_before_the_run_began_to_be() -> None:
-    run = SimpleNamespace(queued_at=NOON, start_date=NOON + DAY, run_after=NOON - DAY, clear_number=0)
-    assert _since({"dag_run": run}) == NOON - 2 * DAY
+def since(**run: Any) -> datetime | None:
+    ti = SimpleNamespace(dag_id="maps", run_id="run", task_id="job", map_index=-1, max_tries=0, try_number=1)
+    context = {"ti": ti, "dag_run": SimpleNamespace(**run) if run else None}
+    return _since(context, mark_for(context))
+
+
+def test_a_run_never_cleared_has_nothing_from_before_its_start_however_old_its_date_is() -> None:
+    assert since(queued_at=NOON - DAY, start_date=NOON, run_after=NOON - 365 * DAY, clear_number=0) == NOON - SKEW
 
 
 def test_a_clear_sets_the_times_of_a_run_anew_but_for_run_after() -> None:
     cleared = {"queued_at": NOON + 9 * DAY, "start_date": NOON + 9 * DAY, "clear_number": 1}
-    assert _since({"dag_run": SimpleNamespace(run_after=NOON, **cleared)}) == NOON - DAY
-    assert _since({"dag_run": SimpleNamespace(**cleared)}) is None
+    assert since(run_after=NOON, **cleared) == NOON - SKEW
+    assert since(**cleared) is None
+
+
+def test_without_a_count_of_clears_the_earliest_time_bounds_it() -> None:
+    assert since(queued_at=NOON, start_date=NOON + DAY, run_after=NOON - DAY) == NOON - DAY - SKEW
 
 
 def test_nothing_known() -> None:
-    assert _since({"dag_run": None}) is None
+    assert since() is None

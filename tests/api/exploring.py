@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from airflow_sentinelhub.api.call import Flow, Lost, Now, Reply, Send, Sleep
+from airflow_sentinelhub.api.call import Flow, Lost, Note, Now, Reply, Send, Sleep
 from airflow_sentinelhub.api.generations import generation
 from airflow_sentinelhub.exceptions import NotFoundError, SentinelHubError, UnknownStateError
 from airflow_sentinelhub.transport.finish import end_in_time
@@ -51,6 +51,7 @@ class Copy:
     error: SentinelHubError | None = None
     request: str | None = None
     effects: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def kill(self) -> None:
         self.over, self.request = True, None
@@ -185,6 +186,8 @@ class Copies(RuleBasedStateMachine):
                 self.service.now += copy.step.seconds
             elif isinstance(copy.step, Now):
                 received = self.service.now
+            elif isinstance(copy.step, Note):
+                copy.notes.append(copy.step.message)
             self._resume(copy, received)
 
     def _send(self, copy: Copy, fault: str | None = None, lag: float = 0.0) -> Reply | Lost:

@@ -169,6 +169,7 @@ class FakeService:
         assert state is not None
         make = feeding.v1 if self.api == "v1" else feeding.v2
         acted = [time for time in job.acted if time <= seen]
+        cost = {"costPU": 1.0 * any(time <= seen for time in job.billed)} if self.api == "v2" else {}
         return make(
             state.status,
             state.action,
@@ -176,6 +177,7 @@ class FakeService:
             description=job.description(seen),
             created=_iso(job.created),
             userActionUpdated=_iso(acted[-1]) if acted else None,
+            **cost,
         )
 
     def _update(self, job: Job, payload: dict[str, Any]) -> Reply:

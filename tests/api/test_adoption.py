@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api.adoption import Plan, choose, oldest_first
+from airflow_sentinelhub.api.adoption import Plan, Stopped, choose, left_running, oldest_first
 from airflow_sentinelhub.api.marker import Mark, identity, marked
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
+from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
 
 WHO = identity("production", "dag", "run", "task", -1)
 SAME, CHANGED = "aaaaaaaa", "bbbbbbbb"
@@ -29,15 +30,22 @@ def job(
     who: str = WHO,
     adopts: str | None = None,
     continues: str | None = None,
+    generation: str = "v1",
+    cost: float | None = None,
+    reason: str | None = None,
+    born_at: int | None = None,
+    **words: Any,
 ) -> Snapshot:
-    mark = Mark(who, round, digest, adopts=adopts and adopts * 36, continues=continues and continues * 36)
+    links = {"adopts": adopts and adopts * 36, "continues": continues and continues * 36}
     return Snapshot(
         id * 36,
-        "v1",
+        generation,
         BatchRequestStatus(status),
         BatchUserAction(action),
-        description=marked("max NDVI", mark),
+        description=marked("max NDVI", Mark(who, round, digest, born=born_at, **links, **words)),
         created=None if born is None else BORN + timedelta(seconds=born),
+        cost=cost,
+        stopped_reason=reason and StoppedStatusReason(reason),
     )
 
 
@@ -68,7 +76,8 @@ ENDING = [
     ("LIMBO", "STOP"),
 ]
 WELL = [("DONE", "START"), ("DONE", "ANALYSE"), ("DONE", "CANCEL"), ("PARTIAL", "START")]
-BADLY = [("FAILED", "START"), ("FAILED", "ANALYSE"), ("CANCELED", "CANCEL"), ("STOPPED", "STOP"), ("STOPPED", "START")]
+BADLY = [("FAILED", "START"), ("FAILED", "ANALYSE")]
+BY_HAND = [("CANCELED", "CANCEL"), ("STOPPED", "STOP"), ("STOPPED", "START")]
 
 TABLE = [
     *((state, SAME, 3, Plan.ADOPT) for state in NOT_STARTED + RUNNING),
@@ -81,6 +90,8 @@ TABLE = [
     *((state, digest, 3, Plan.ADOPT) for state in WELL for digest in (SAME, CHANGED)),
     *((state, digest, 0, Plan.CREATE) for state in WELL for digest in (SAME, CHANGED)),
     *((state, digest, round, Plan.CREATE) for state in BADLY for digest in (SAME, CHANGED) for round in (0, 3)),
+    *((state, digest, 3, Plan.ADOPT) for state in BY_HAND for digest in (SAME, CHANGED)),
+    *((state, digest, 0, Plan.CREATE) for state in BY_HAND for digest in (SAME, CHANGED)),
 ]
 
 
@@ -92,8 +103,113 @@ def test_the_table(state: tuple[str, str], digest: str, round: int, plan: Plan) 
     removed = plan is Plan.CREATE and digest == CHANGED and state in NOT_STARTED
     assert decision.remove == ((found,) if removed else ())
     assert decision.request is (None if plan is Plan.CREATE else found)
-    if state in RUNNING and digest == CHANGED and round == 3:
+    if state in RUNNING + WELL and digest == CHANGED and round == 3:
         assert "changed" in decision.why
+
+
+# Stopped on v2: by a person, by the service, for its budget
+
+
+@pytest.mark.parametrize("round", [0, 3])
+@pytest.mark.parametrize("reason", ["OUT_OF_PU", "UNHEALTHY", "MOON"])
+def test_what_the_service_has_stopped_is_made_anew_unless_the_task_resumes_such(reason: str, round: int) -> None:
+    stopped = job("STOPPED", "START", round=round, generation="v2", cost=5.0, reason=reason)
+    assert choose([stopped], NOW).plan is Plan.CREATE
+    assert choose([stopped], NOW, Stopped(resume=True)).request is stopped
+    changed = job("STOPPED", "START", round=round, digest=CHANGED, generation="v2", cost=5.0, reason=reason)
+    assert choose([changed], NOW, Stopped(resume=True)).plan is Plan.CREATE
+
+
+@pytest.mark.parametrize(
+    ("digest", "cost", "plan"),
+    [(SAME, 0.0, Plan.ADOPT), (SAME, 5.0, Plan.ADOPT), (CHANGED, 5.0, Plan.ADOPT), (CHANGED, 0.0, Plan.CREATE)],
+)
+def test_what_a_person_has_stopped_in_this_round_is_final(digest: str, cost: float, plan: Plan) -> None:
+    """But for what we have ended ourselves before anybody had started it, because its job had changed."""
+    stopped = job("STOPPED", "STOP", digest=digest, generation="v2", cost=cost, reason="USER_ACTION")
+    fresh = job(id="2", born=9)
+    assert choose([stopped], NOW).plan is plan
+    assert choose([stopped, fresh], NOW).request is (stopped if plan is Plan.ADOPT else fresh)
+
+
+@pytest.mark.parametrize("round", [0, 3])
+@pytest.mark.parametrize(
+    ("digest", "limit", "max_cost", "plan"),
+    [
+        (SAME, 100.0, 100.0, Plan.ADOPT),  # judged again: still over the budget, and nothing is paid
+        (SAME, 100.0, 200.0, Plan.CONTINUE),
+        (SAME, 100.0, None, Plan.CONTINUE),
+        (SAME, 200.0, 300.0, None),  # a person did it: it had not passed its budget
+        (SAME, None, 300.0, None),
+        (CHANGED, 100.0, 300.0, None),
+    ],
+)
+def test_what_was_stopped_for_its_budget(
+    digest: str, limit: float | None, max_cost: float | None, plan: Plan | None, round: int
+) -> None:
+    found = job(
+        "STOPPED", "STOP", round=round, digest=digest, limit=limit, generation="v2", cost=150.0, reason="USER_ACTION"
+    )
+    by_hand = Plan.ADOPT if round == 3 else Plan.CREATE
+    assert choose([found], NOW, Stopped(max_cost)).plan is (plan or by_hand)
+
+
+def test_what_a_request_continues_counts_for_its_budget() -> None:
+    first = job("STOPPED", "STOP", id="1", round=0, limit=100.0, generation="v2", cost=101.0, reason="USER_ACTION")
+    second = job(
+        "STOPPED", "STOP", id="2", round=1, limit=150.0, generation="v2", cost=60.0, reason="USER_ACTION", continues="1"
+    )
+    assert choose([first, second], NOW, Stopped(200.0)).plan is Plan.CONTINUE
+    assert choose([first, second], NOW, Stopped(200.0)).request is second
+    assert choose([first, second], NOW, Stopped(155.0)).plan is Plan.ADOPT
+
+
+@pytest.mark.parametrize(("round", "plan"), [(3, Plan.ADOPT), (0, Plan.CREATE)])
+def test_a_continuation_that_failed_does_not_throw_away_what_it_continues(round: int, plan: Plan) -> None:
+    first = job("DONE", "START", id="1", round=round)
+    failed = job("FAILED", "ANALYSE", id="2", round=round, continues="1", restarts=1, born=9)
+    decision = choose([first, failed], NOW)
+    assert decision.plan is plan
+    assert decision.request is (failed if plan is Plan.ADOPT else None)
+
+
+# A try that cannot render its job
+
+
+@pytest.mark.parametrize("state", [*RUNNING, *WELL, *BY_HAND])
+def test_a_try_that_cannot_render_its_job_goes_on_with_what_its_round_has_started(state: tuple[str, str]) -> None:
+    found = job(*state)
+    assert choose([found], Mark(WHO, 3, "")).request is found
+
+
+# Runs made again, other Airflows, other starts
+
+BIRTH = 1_700_000_000_000_000
+
+
+@pytest.mark.parametrize("state", [*NOT_STARTED, *RUNNING, *ENDING, *WELL, *BADLY, *BY_HAND])
+def test_what_a_run_of_before_has_made_is_none_of_ours(state: tuple[str, str]) -> None:
+    found = job(*state, clears=0, tried=1, born_at=BIRTH)
+    decision = choose([found], Mark(WHO, 3, SAME, clears=0, tried=1, born=BIRTH + 1))
+    assert (decision.plan, decision.request, decision.remove) == (Plan.CREATE, None, ())
+
+
+def test_what_is_left_running_is_mentioned() -> None:
+    mine = Mark(WHO, 3, SAME, clears=0, tried=1, born=BIRTH + 1)
+    former = job("PROCESSING", "START", id="1", clears=0, tried=1, born_at=BIRTH)
+    own = job("PROCESSING", "START", id="2", clears=0, tried=1, born_at=BIRTH + 1, born=9)
+    decision = choose([former, own], mine)
+    assert decision.request is own
+    assert left_running([former, own], mine, decision) == (former,)
+
+
+def test_of_a_former_run_and_this_one_this_one_is_taken_also_after_a_clear_of_another_task() -> None:
+    mine = Mark(WHO, 3, SAME, clears=1, tried=2, born=BIRTH + 1)
+    former = job("PROCESSING", "START", id="1", clears=0, tried=1, born_at=BIRTH)
+    own = job("PROCESSING", "START", id="2", clears=0, tried=1, born_at=BIRTH + 1, born=9)
+    for order in itertools.permutations([former, own]):
+        assert choose(order, mine).request is own
+    assert choose([former], mine).request is former, "it may be of before a clear of this run"
 
 
 def test_nothing_found() -> None:
@@ -139,6 +255,11 @@ def test_a_started_one_is_taken_before_an_older_one_that_is_not() -> None:
 def test_a_running_one_is_taken_before_one_that_is_done() -> None:
     done, running = job("DONE", "START", id="a", round=0), job("ANALYSING", "START", id="b", born=9)
     assert choose([done, running], NOW).request is running
+
+
+def test_a_running_one_of_this_round_is_taken_before_an_older_one_of_before_a_clear() -> None:
+    before, own = job("PROCESSING", "START", id="a", round=0), job("PROCESSING", "START", id="b", born=9)
+    assert choose([before, own], NOW).request is own
 
 
 def test_after_a_failure_the_one_made_since_is_taken() -> None:

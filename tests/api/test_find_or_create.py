@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_sentinelhub import exceptions as errors
-from airflow_sentinelhub.api.call import Call, Flow, Lost, Reply
-from airflow_sentinelhub.api.flows import Found, end_all, find_or_create, restart_counted, start_once
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Reply
+from airflow_sentinelhub.api.flows import (
+    Found,
+    claimed_by,
+    end_all,
+    find_or_create,
+    read,
+    restart_counted,
+    start_once,
+)
 from airflow_sentinelhub.api.generations import V1, generation
-from airflow_sentinelhub.api.marker import Mark, identity, marked
+from airflow_sentinelhub.api.marker import Mark, Relation, identity, marked, relation
+from airflow_sentinelhub.api.snapshot import Snapshot
 from tests.api.fake_service import FakeService, Process, drive
 from tests.api.feeding import error, lost
 
@@ -202,11 +214,10 @@ def test_a_request_that_is_being_cancelled_is_waited_for(service: FakeService) -
     service.now += 60
     service._end(service.jobs[number], *(("CANCEL", "CANCELED") if service.api == "v1" else ("STOP", "STOPPED")))
     fed = drive(service, search(service))
-    assert fed.result.job.request_id != number
+    assert fed.result.job.request_id == number, "an automatic retry does not start it again"
+    assert fed.result.job.status in ("CANCELED", "STOPPED")
     assert "being cancelled; waiting for its end" in fed.warnings[0]
-    state = service.jobs[number].at(service.now)
-    assert state is not None
-    assert state.status in ("CANCELED", "STOPPED")
+    assert settle(service, round=2).job.request_id != number
 
 
 @pytest.mark.parametrize("outcome", ["FAILED", "DONE", "PARTIAL"])
@@ -314,11 +325,21 @@ def test_a_twin_does_not_go_on_with_one_while_it_cannot_tell_whether_the_other_i
     assert fed.result.why == "it is running"
 
 
-def test_a_list_that_never_shows_our_own_request_does_not_keep_us(service: FakeService) -> None:
+def test_a_list_that_never_shows_our_own_request_is_not_gone_on_past(service: FakeService) -> None:
+    """It may hide that another copy has started one. A retry may mend that, and nothing was started."""
     fed = drive(service, search(service), lambda call: service.answer(call, lag=10_000.0 if call.query else 0.0))
+    assert type(fed.error) is errors.UnknownStateError
+    assert "still does not show" in str(fed.error)
+    assert "not started and bills nothing" in str(fed.error)
+    assert fed.waited >= 1800
+    assert created(service) == 1
+
+
+@pytest.mark.parametrize("lag", [90.0, 1000.0])
+def test_a_list_that_lags_for_minutes_is_waited_for(service: FakeService, lag: float) -> None:
+    fed = drive(service, search(service), lag=lag)
     assert not fed.result.adopted
     assert created(service) == 1
-    assert "still does not show" in fed.warnings[-1]
 
 
 def test_a_twin_whose_own_request_the_list_never_shows_takes_the_older_one(service: FakeService) -> None:
@@ -398,6 +419,87 @@ def test_a_twin_of_a_changed_job_that_has_started_is_not_joined_by_a_second(v1: 
     assert "changed" in found.why
 
 
+# What is checked before a create
+
+
+def refusing() -> Flow[None]:
+    yield Note("checking")
+    raise errors.InvalidInputError("there is no such grid")
+
+
+def test_what_is_wrong_is_said_before_a_create(service: FakeService) -> None:
+    fed = drive(service, search(service, check=refusing))
+    assert type(fed.error) is errors.InvalidInputError
+    assert fed.error.snapshot is None
+    assert created(service) == 0
+
+
+@pytest.mark.parametrize("job", [A, B, ""])
+@pytest.mark.parametrize("moment", [0, 20, 600])
+def test_what_is_wrong_does_not_hide_what_runs_or_is_done(service: FakeService, job: str, moment: float) -> None:
+    number = settle(service).job.request_id
+    start(service, number)
+    service.now += moment
+    assert settle(service, job=job, check=refusing).job.request_id == number
+
+
+def test_what_is_wrong_ends_no_request_of_before_a_clear(service: FakeService) -> None:
+    number = settle(service).job.request_id
+    start(service, number)
+    service.now += 60
+    fed = drive(service, search(service, round=2, job=B, check=refusing))
+    assert type(fed.error) is errors.InvalidInputError
+    assert fed.error.snapshot.request_id == number
+    assert service.jobs[number].running(service.now)
+
+
+# Words that survive
+
+
+@given(
+    its=st.builds(
+        Mark,
+        st.just(WHO),
+        st.integers(0, 9),
+        st.sampled_from((A, B)),
+        tried=st.none() | st.integers(1, 9),
+        clears=st.none() | st.integers(0, 9),
+        born=st.none() | st.integers(0, 2**53),
+        airflow=st.none() | st.just("0123abcd"),
+        restarts=st.integers(0, 9),
+        limit=st.none() | st.floats(0, 1e12),
+        continues=st.none() | st.just("5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"),
+    ),
+    rewrite=st.sampled_from(("claim", "restart", "update", "as it is")),
+    words=st.sampled_from(("", "max NDVI", "two\nlines", "an x1 m2 t3")),
+)
+def test_every_word_survives_every_rewrite(its: Mark, rewrite: str, words: str) -> None:
+    """But for those that the rewrite is about."""
+    service = FakeService("v1")
+    service._create({"description": marked(words, its)})
+    (number,) = service.jobs
+    new = Mark(WHO, 12, its.job, tried=11, clears=20, born=2**53 + 1, airflow="89abcdef", limit=7.5)
+    expected = its
+    if rewrite == "claim" and relation(its, new) is Relation.EARLIER:
+        drive(service, claimed_by(V1, snapshot_of(service, number), PAYLOAD, new, []))
+        own = {name: getattr(new, name) for name in ("round", "tried", "clears", "born", "airflow", "limit")}
+        expected = replace(its, **own)
+    elif rewrite == "restart":
+        service.outcome = "PARTIAL"
+        service._start(service.jobs[number])
+        service.now += 600
+        drive(service, restart_counted(V1, number, 99)).result  # noqa: B018
+        expected = replace(its, restarts=its.restarts + 1)
+    elif rewrite == "update":
+        service.jobs[number].words.append((service.now, marked("other words", service.jobs[number].mark(service.now))))
+    assert service.jobs[number].mark(service.now) == expected
+
+
+def snapshot_of(service: FakeService, number: str) -> Snapshot:
+    shot: Snapshot = drive(service, read(V1, number)).result
+    return shot
+
+
 # A remembered id
 
 
@@ -415,13 +517,38 @@ def test_a_remembered_request_belongs_to_this_round_whatever_its_marker_says(ser
     assert settle(service, round=2, remembered=number).job.request_id == number
 
 
-@pytest.mark.parametrize("outcome", ["gone", "somebody else's", "FAILED"])
+def test_a_remembered_request_counts_though_somebody_has_edited_its_description(service: FakeService) -> None:
+    """And gets its marker back where the service lets us, so that others find it too."""
+    number = settle(service).job.request_id
+    service.jobs[number].words.append((service.now, "edited by hand"))
+    for moment in (0, 20, 600):
+        service.now += moment
+        again = settle(service, remembered=number)
+        assert again.job.request_id == number
+        if not moment:
+            start(service, number)
+            service.jobs[number].words.append((service.now, "edited by hand"))
+    assert created(service) == 1
+    assert service.jobs[number].description(service.now).startswith("edited by hand afx")
+
+
+def test_a_remembered_request_that_is_being_ended_is_waited_for_and_final(service: FakeService) -> None:
+    number = settle(service).job.request_id
+    start(service, number)
+    service.now += 60
+    service.jobs[number].words.append((service.now, "edited by hand"))
+    service._end(service.jobs[number], *(("CANCEL", "CANCELED") if service.api == "v1" else ("STOP", "STOPPED")))
+    found = settle(service, remembered=number)
+    assert found.job.request_id == number
+    assert found.job.status in ("CANCELED", "STOPPED")
+    assert created(service) == 1
+
+
+@pytest.mark.parametrize("outcome", ["gone", "FAILED"])
 def test_a_remembered_request_that_is_of_no_use_is_forgotten(service: FakeService, outcome: str) -> None:
     service.outcome = "FAILED"
     number = settle(service).job.request_id
-    if outcome == "somebody else's":
-        service.jobs[number].words.append((service.now, "edited by hand"))
-    elif outcome == "gone":
+    if outcome == "gone":
         number = number[:-1] + "x"
     else:
         start(service, number)
@@ -469,6 +596,6 @@ def test_all_that_a_task_has_started_is_ended(service: FakeService) -> None:
     other = drive(service, find_or_create(api, PAYLOAD, Mark(identity("a copy", "dag", "run", "task", -1), 0, A)))
     start(service, other.result.job.request_id)
     service.now += 30
-    drive(service, end_all(api, WHO))
+    drive(service, end_all(api, Mark(WHO, 0, "")))
     assert not service.jobs[running].at_work(service.now)
     assert service.jobs[other.result.job.request_id].running(service.now), "that of a copy of the deployment"

@@ -14,9 +14,9 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.flows import analyse_once, find_or_create, start_once
 from airflow_sentinelhub.api.generations import generation
-from airflow_sentinelhub.api.marker import Mark, identity
+from airflow_sentinelhub.api.marker import Mark, identity, mark_of
 from tests.api.exploring import FEW, MANY, WHICH, Copies, Copy, explore
-from tests.api.fake_service import FINAL
+from tests.api.fake_service import FINAL, Job
 
 WHO = identity("production", "dag", "run", "task", -1)
 PAYLOAD = {"description": "max NDVI", "processRequest": {}}
@@ -24,11 +24,19 @@ JOBS = ("aaaaaaaa", "bbbbbbbb")
 
 
 class Tries(Copies):
-    """One task instance, its tries and their twins, against one service."""
+    """One task instance, its tries and their twins, against one service.
+
+    `round` counts what the user has asked for: it grows by a clear, and when the run is made again. What Airflow shows
+    of that to a try are `tried`, `max_tries`, `clears` and `born`; `retries` is what the DAG says by now.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.job = JOBS[0]
+        self.retries = 3
+        self.tried, self.max_tries, self.clears, self.born = 1, 3, 0, 1_000
+        self.lives = {0: 0}
+        self.fresh = False
         self.remembered: dict[int, str] = {}
         self.taken: list[tuple[str, int, float]] = []
         self.checked = 0
@@ -43,32 +51,83 @@ class Tries(Copies):
     def spawn(self, *, remembers: bool = False) -> None:
         copy = Copy(self.round)
         memory = self.remembered.get(self.round) if remembers else None
-        self.begin_copy(copy, self._try(copy, Mark(WHO, self.round, self.job), memory))
+        mark = Mark(
+            WHO,
+            self.max_tries,
+            self.job,
+            tried=self.tried,
+            clears=self.clears,
+            born=self.born,
+            fresh=self.fresh,
+        )
+        self.begin_copy(copy, self._try(copy, mark, memory))
 
     @precondition(lambda self: len(self.living) < 3)
     @rule(remembers=st.booleans())
     def a_twin(self, remembers: bool) -> None:
-        """Another copy of the same try, or a retry beside one that was given up for dead."""
+        """Another copy of the same try."""
         self.spawn(remembers=remembers)
 
     @precondition(lambda self: self.tries)
-    @rule(which=WHICH, remembers=st.booleans())
-    def a_crash_and_a_retry(self, which: int, remembers: bool) -> None:
-        self.tries[which % len(self.tries)].kill()
+    @rule(which=WHICH, remembers=st.booleans(), lives_on=st.booleans(), changed=st.booleans())
+    def a_crash_and_a_retry(self, which: int, remembers: bool, lives_on: bool, changed: bool) -> None:
+        """The next try, also beside one that was only given up for dead. The job may have been edited."""
+        if not lives_on:
+            self.tries[which % len(self.tries)].kill()
+        if changed and not (self.api == "v2" and self.living):
+            self.job = JOBS[self.job == JOBS[0]]
+        self.tried += 1
         self.spawn(remembers=remembers)
 
-    @rule(survivors=st.booleans(), changed=st.booleans())
-    def a_clear(self, survivors: bool, changed: bool) -> None:
+    @rule(retries=st.integers(0, 4))
+    def an_edit_of_retries(self, retries: int) -> None:
+        self.retries = retries
+
+    @rule()
+    def a_clear_of_another_task(self) -> None:
+        """From 3.2 on the run counts that too."""
+        self.clears += 1
+
+    @rule(survivors=st.booleans(), changed=st.booleans(), finished=st.booleans(), counted=st.booleans())
+    def a_clear(self, survivors: bool, changed: bool, finished: bool, counted: bool) -> None:
         """A user clears the task, after changing the job or not; old copies may outlive that.
 
+        :param finished: the run had ended; :param counted: it is 3.2 or later, where each clear is counted.
+
         On v2, which can neither delete nor end what was not analysed, an old copy that outlives a clear *with a changed
-        job* between its look and its start cannot be kept from starting: that case is left out.
+        job* between its look and its start cannot be kept from starting: that case is left out. So is a clear whose
+        number is that of the round before, in a run that goes on and does not count it: it looks like a retry. Where it
+        is counted, Airflow 3.3 keeps that the task had ended (`fresh`).
         """
+        max_tries = self.tried + self.retries
+        if max_tries == self.max_tries and not (finished or counted):
+            return
         changed = changed and not (self.api == "v2" and survivors)
         if not survivors:
             for copy in self.tries:
                 copy.kill()
         self.round += 1
+        self.lives[self.round] = self.lives[self.round - 1]
+        self.fresh = max_tries == self.max_tries and not finished
+        self.max_tries = max_tries
+        self.tried += 1
+        if finished or counted:
+            self.clears += 1
+        if finished:
+            self.born += 1
+        if changed:
+            self.job = JOBS[self.job == JOBS[0]]
+        self.spawn()
+
+    @rule(changed=st.booleans())
+    def a_run_made_again(self, changed: bool) -> None:
+        """The run is deleted and made again under its id: what it has left is none of the new one's."""
+        for copy in self.tries:
+            copy.kill()
+        self.round += 1
+        self.lives[self.round] = self.lives[self.round - 1] + 1
+        self.tried, self.max_tries, self.clears, self.fresh = 1, self.retries, 0, False
+        self.born += 1_000
         if changed:
             self.job = JOBS[self.job == JOBS[0]]
         self.spawn()
@@ -91,11 +150,13 @@ class Tries(Copies):
                 state = other.at(at)
                 if other is job or not other.billed or other.billed[0] >= at or state is None:
                     continue
+                if self._life_of(other, at) != self._life_of(job, at):
+                    continue
                 told = f"{number} of {mark} was started while {other.id} of {other.mark(at)} was {state}"
                 assert not other.running(at), told
                 # One whose job has changed may still be on its way to its end: it was told to, and bills no new tile.
                 assert state.status in FINAL or other.mark(at).job != mark.job, told
-                if state.status in ("DONE", "PARTIAL"):
+                if state.status != "FAILED":
                     assert self._taken_by(other, at) < self._taken_by(job, at), told
         self.checked = len(service.effects)
 
@@ -103,27 +164,37 @@ class Tries(Copies):
         """The last round in which a try has gone on with the request."""
         return max((round for number, round, when in self.taken if number == job.id and when <= at), default=-1)
 
+    def _life_of(self, job: Job, at: float) -> int:
+        """In which life of the run the request was gone on with last, or made."""
+        mark = mark_of(job.words[0][1])
+        assert mark is not None
+        assert mark.born is not None
+        return self.lives.get(self._taken_by(job, at), mark.born // 1_000 - 1)
+
     def teardown(self) -> None:
-        """When all is quiet again, one more try ends with one request that runs or is done."""
+        """When all is quiet again, one more try ends with one request that runs, is done, or was ended by hand."""
         self.never_two()
         self.service.outcome = "DONE"
         for copy in self.living:
             self._finish(copy)
         self.what_was_ended_has_ended()
+        self.tried += 1
         self.spawn()
         last = self.copies[-1]
         self._finish(last)
         assert last.error is None, last.error
         now = self.service.now
-        live = [job for job in self.service.marked(WHO) if job.running(now)]
-        done = [job for job in self.service.marked(WHO) if self._is_done(job, now)]
-        assert len(live) <= 1
-        assert live or done, "nothing runs and nothing is done"
+        live = [job.id for job in self.service.marked(WHO) if job.running(now)]
+        ended = [job.id for job in self.service.marked(WHO) if self._is_over(job, now)]
+        assert last.request in live or last.request in ended, "nothing runs and nothing is done"
+        said = " ".join(last.notes)
+        assert all(number in said for number in live if number != last.request), "something runs, and nobody says so"
         self.never_two()
 
-    def _is_done(self, job: Any, now: float) -> bool:
+    def _is_over(self, job: Any, now: float) -> bool:
+        """It has ended in this round, and not by the service's fault."""
         state = job.at(now)
-        return state is not None and state.status in ("DONE", "PARTIAL") and self._taken_by(job, now) >= self.round
+        return state is not None and state.status in FINAL[:2] + FINAL[3:] and self._taken_by(job, now) >= self.round
 
     # A try
 
@@ -131,8 +202,8 @@ class Tries(Copies):
         api = generation(self.api)
         found = yield from find_or_create(api, PAYLOAD, mark, remembered=memory)
         number = copy.request = found.job.request_id
-        self.remembered[mark.round] = number
-        self.taken.append((number, mark.round, self.service.now))
+        self.remembered[copy.round] = number
+        self.taken.append((number, copy.round, self.service.now))
         job = yield from analyse_once(api, number, patience=self.patience)
         if str(job.status) not in FINAL:
             yield from start_once(api, number, patience=self.patience)

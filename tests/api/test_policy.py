@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api.policy import Policy, Step, check_literals, next_step, policy_from
+from airflow_sentinelhub.api.policy import (
+    Policy,
+    Step,
+    check_literals,
+    limits_given,
+    next_step,
+    policy_from,
+    refuse_nothing,
+)
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -45,8 +53,31 @@ def test_a_budget(allowed: float | None, expected: float | None, may_start: bool
 def test_rendered_templates_are_read() -> None:
     policy = policy_from(max_processing_units="5000", max_restarts="1", max_failed_tiles="3", min_success_ratio="0.9")
     assert policy == Policy(5000, max_restarts=1, max_failed_tiles=3, min_success_ratio=0.9)
-    for nothing in (None, "", "None"):
-        assert policy_from(max_processing_units=nothing, max_restarts=nothing) == Policy()
+    assert policy_from(max_processing_units=None, max_restarts=None) == Policy()
+
+
+LIMITS = (
+    "max_processing_units",
+    "max_restarts",
+    "max_failed_tiles",
+    "min_success_ratio",
+    "on_over_budget",
+    "on_partial",
+)
+
+
+@pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.parametrize("nothing", ["", " ", "None"])
+def test_a_limit_that_renders_to_nothing_is_not_taken_for_no_limit(name: str, nothing: str) -> None:
+    with pytest.raises(InvalidInputError, match=name):
+        policy_from(**{name: nothing})
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_only_none_that_stands_in_the_dag_means_no_limit(name: str) -> None:
+    refuse_nothing(limits_given(**{name: None}), **{name: None})
+    with pytest.raises(InvalidInputError, match=f"{name} has become None"):
+        refuse_nothing(limits_given(**{name: "{{ params.limit }}"}), **{name: None})
 
 
 WRONG = [

@@ -257,10 +257,36 @@ def test_a_request_that_cannot_be_ended_at_the_deadline_is_said_to_run_on() -> N
 
 
 def test_a_job_that_passes_its_budget_ends_the_wait() -> None:
-    costs = [body(V2, "PROCESSING", "START", costPU=cost) for cost in (10.0, 100.0, 100.1)]
-    fed = waited(*costs, api=V2, max_cost=100)
+    """And is stopped by whoever sees it: a worker may not come for hours."""
+    costs = [body(V2, "PROCESSING", "START", costPU=cost) for cost in (10.0, 100.0, 100.1, 100.2)]
+    fed = waited(*costs, done(), body(V2, "STOPPED", "STOP", costPU=101.0), api=V2, max_cost=100)
     assert fed.result.outcome is Outcome.OVER_BUDGET
-    assert fed.result.job.cost == 100.1
+    assert (fed.result.job.status, fed.result.job.cost) == ("STOPPED", 101.0)
+    assert fed.calls[4].endswith("/stop")
+
+
+def test_one_that_is_done_before_the_stop_arrives_is_done() -> None:
+    running = body(V2, "PROCESSING", "START", costPU=100.1)
+    fed = waited(running, body(V2, "DONE", "START", costPU=100.1), api=V2, max_cost=100)
+    assert fed.result.outcome is Outcome.REACHED
+
+
+def test_a_stop_that_fails_leaves_the_reading_of_before() -> None:
+    running = body(V2, "PROCESSING", "START", costPU=100.1)
+    fed = waited(running, running, error(403), api=V2, max_cost=100)
+    assert fed.result.outcome is Outcome.OVER_BUDGET
+    assert fed.result.job.status == "PROCESSING"
+    assert "could not be ended" in fed.warnings[-1]
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 409])
+def test_where_the_request_is_known_a_refused_first_look_says_nothing_about_it(status: int) -> None:
+    """As after a restart of the triggerer: whatever it is answered with, the request is there."""
+    refusals = [error(status)] * (2 if status == 401 else 1)  # a refused token is renewed once
+    fed = waited(*refusals, DONE, known=True)
+    assert fed.result.outcome is Outcome.REACHED
+    if status != 404:
+        assert waited(*refusals).error is not None
 
 
 def test_a_job_that_is_done_is_not_stopped_for_its_cost() -> None:
