@@ -20,6 +20,8 @@ from typing import Any
 _MARK = re.compile(
     r"\b(afx[0-9a-f]{16}) r(\d+) j([0-9a-f]{8})(?: x(\d+))?(?: c([0-9a-f-]{36}))?(?: a([0-9a-f-]{36}))?(?!\S)"
 )
+MARK_WORD = re.compile(r"afx[0-9a-f]{16}")
+"""An identity anywhere in a text: what carries one may belong to a task."""
 _SECRET_KEYS = frozenset({"accessKey", "secretAccessKey", "credentials", "iamRoleARN"})
 
 
