@@ -28,7 +28,7 @@ def one_line(text: str, limit: int = BODY_LIMIT) -> str:
     """Somebody else's text as a part of a message: in one line, without control characters and credentials, cut."""
     line = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * limit])
     line = redacted(" ".join(line.split()))
-    return line if len(line) <= limit else f"{line[: limit - 3]}..."
+    return line if len(line) <= limit else f"{line[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 class SentinelHubError(Exception):
@@ -139,7 +139,10 @@ class ServerError(ApiError):
 
 
 class RedirectedError(ServerError):
-    """3xx, which is not followed: somebody else answers in the place of the service. It says nothing of a request."""
+    """3xx, which is not followed: somebody else answers in the place of the service.
+
+    It says nothing of a request, and seconds do not mend it: a call is not repeated, a wait goes on for its time.
+    """
 
 
 class UnreadableReplyError(ServerError):

@@ -200,7 +200,7 @@ def decide(
         return _Again(pause, rate_limited=True) if waited + pause <= patience.rate_limited else error
     if outcome.status == 401 and not renewed:
         return _Again(0, renew=True)
-    if isinstance(error, ServerError):
+    if isinstance(error, ServerError) and not isinstance(error, RedirectedError):
         why = f"HTTP {outcome.status}{', unreadable' if isinstance(error, UnreadableReplyError) else ''}"
         return _Again(wait, why=why) if left and call.repeatable else error
     if isinstance(error, BadRequestError) and any(text in error.reason for text in _ACCIDENTS) and left:

@@ -7,7 +7,6 @@ place. So nothing here trusts a shape, and nothing raises any error but ValueErr
 from __future__ import annotations
 
 import json
-import math
 import re
 from datetime import datetime, timezone
 from typing import Any, TypeVar
@@ -20,7 +19,8 @@ ID_LIMIT, WORD_LIMIT = 200, 100
 """Characters of an id, and of a status or another word of the service; what is longer is none."""
 _DIGITS = 300
 """Digits of a whole number that is kept as one: all that fit into a float. Python reads no more than 4,300 at all."""
-_LONE = re.compile(r"\\u[dD][89abAB]")
+_TOO_MUCH = 10**_DIGITS
+_LONE = re.compile(r"\\u[dD][89a-fA-F]")
 _HTML_TITLES = (("<title>", "</title>"), ("<h1>", "</h1>"))
 
 
@@ -93,9 +93,10 @@ def text(value: Any) -> str | None:
 
 
 def number(value: Any) -> float | None:
-    """A finite number from 0 on; None for all else."""
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
-    return value if good else None
+    """A finite number from 0 on; None for all else, NaN among it."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return value if 0 <= value < _TOO_MUCH else None
 
 
 def whole(value: Any) -> int | None:

@@ -162,8 +162,9 @@ def _words(body: Any, *path: str) -> str:
         if not isinstance(found, dict):
             break
         found = found.get(name)
-    if isinstance(found, str):
-        return found
+    else:
+        if isinstance(found, str):
+            return found
     if found is not None and found is not body and MARK_WORD.search(json.dumps(found)):
         raise ValueError(f"its {path[-1]} is no text, and has the marker of a task in it")
     return ""

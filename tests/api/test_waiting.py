@@ -101,7 +101,7 @@ UNREADABLE: dict[str, Callable[[], list[Reply | Lost]]] = {
     "cut off": lambda: [Reply(200, {}, b'{"id":')] * 2,
     "another shape": lambda: [ok({"id": ID})] * 2,
     "another request": lambda: [RUNNING_OTHER] * 2,
-    "redirected": lambda: [Reply(302, {"location": "https://login.example/?to=x"})] * 2,
+    "redirected": lambda: [Reply(302, {"location": "https://login.example/?to=x"})],
     "408": lambda: [error(408)] * 2,
     "429": lambda: [error(429, headers={"retry-after": "60000"})] * 2,
     "404": lambda: [error(404)],
