@@ -24,6 +24,13 @@ def redacted(text: str) -> str:
     return _SECRET_FIELDS.sub(r"\1***", text)
 
 
+def one_line(text: str, limit: int = BODY_LIMIT) -> str:
+    """Somebody else's text as a part of a message: in one line, without control characters and credentials, cut."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * limit])
+    line = redacted(" ".join(line.split()))
+    return line if len(line) <= limit else f"{line[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
 class SentinelHubError(Exception):
     """Root of all errors of this package.
 
@@ -134,13 +141,24 @@ class RateLimitError(ApiError):
 
 
 class ServerError(ApiError):
-    """5xx. `ambiguous`: the call may have been carried out all the same."""
+    """5xx, 408, 425: it may pass. `ambiguous`: the call may have been carried out all the same."""
 
     ambiguous = True
 
 
+class RedirectedError(ServerError):
+    """3xx, which is not followed: somebody else answers in the place of the service.
+
+    It says nothing of a request, and seconds do not mend it: a call is not repeated, a wait goes on for its time.
+    """
+
+
 class UnreadableReplyError(ServerError):
-    """A success whose body cannot be read (cut off, HTML, not JSON): the call has probably been carried out."""
+    """A success whose body cannot be read (cut off, HTML, JSON of another shape): it has probably been carried out."""
+
+
+class ListTooLongError(SentinelHubError):
+    """A list has more pages than are read: what stands on the rest of them is not known."""
 
 
 class JobError(SentinelHubError):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
@@ -65,17 +66,17 @@ class Geometry:
 
 
 def bounds_of(process_request: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = (process_request.get("input") or {}).get("bounds") or {}
+    found = member(process_request, "input", "bounds")
     return found if isinstance(found, Mapping) else {}
 
 
 def bbox_of(process_request: Mapping[str, Any]) -> BBox | None:
     """The bounding box of a process request, None where it has none."""
     bounds = bounds_of(process_request)
-    box = bounds.get("bbox")
-    if not box:
+    try:
+        min_x, min_y, max_x, max_y = map(float, bounds.get("bbox") or ())
+    except (TypeError, ValueError):
         return None
-    min_x, min_y, max_x, max_y = map(float, box)
     return BBox(min_x, min_y, max_x, max_y, crs=_crs_of(bounds))
 
 
@@ -83,11 +84,11 @@ def geometry_of(process_request: Mapping[str, Any]) -> Geometry | None:
     """The geometry of a process request, None where it has none."""
     bounds = bounds_of(process_request)
     shape = bounds.get("geometry")
-    return Geometry(shape, crs=_crs_of(bounds)) if shape else None
+    return Geometry(shape, crs=_crs_of(bounds)) if shape and isinstance(shape, Mapping) else None
 
 
 def _crs_of(bounds: Mapping[str, Any]) -> str:
-    return str((bounds.get("properties") or {}).get("crs") or CRS84)
+    return str(member(bounds, "properties", "crs") or CRS84)
 
 
 def area_bounds(area: Any) -> dict[str, Any]:

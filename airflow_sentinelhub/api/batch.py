@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_sentinelhub.api.call import Call
+from airflow_sentinelhub.api.decoding import an_object, status_in
 from airflow_sentinelhub.api.models import BatchRequest
 from airflow_sentinelhub.api.paging import Page, page_of
 
@@ -19,8 +20,20 @@ def _as_is(body: Any) -> Any:
 
 def _unwrapped(body: Any) -> Json:
     """A collection: the contract shows it bare, the vendor's client expects it under `data`."""
-    inner = body.get("data") if isinstance(body, dict) else None
-    return inner if isinstance(inner, dict) else dict(body or {})
+    inner = an_object(body).get("data")
+    return an_object(inner if isinstance(inner, dict) else body)
+
+
+def _made(body: Any) -> Json:
+    found = _unwrapped(body)
+    if found.get("id") in (None, ""):
+        raise ValueError("it has no id")
+    return found
+
+
+def _tile(body: Any) -> Json:
+    status_in(body)
+    return an_object(body)
 
 
 def create(payload: Json) -> Call[BatchRequest]:
@@ -83,10 +96,11 @@ def restart_partial(request_id: str) -> Call[None]:
 def list_tiles(
     request_id: str, *, status: str | None = None, viewtoken: str | None = None, **query: Any
 ) -> Call[Page[Json]]:
+    """A page of tiles, each with a status. Before the analysis the list may lack its data."""
     return Call(
         "GET",
         f"{_one(request_id)}/tiles",
-        page_of(_as_is),
+        page_of(_tile, may_lack_data=viewtoken is None, all_or_none=True),
         {"status": status, **query, "viewtoken": viewtoken},
         repeatable=True,
         about=f"tiles of batch request {request_id}",
@@ -95,23 +109,25 @@ def list_tiles(
 
 def get_tile(request_id: str, tile_id: int | str) -> Call[Json]:
     path = f"{_one(request_id)}/tiles/{quote(str(tile_id), safe='')}"
-    return Call("GET", path, _as_is, repeatable=True, about=f"tile {tile_id} of batch request {request_id}")
+    return Call("GET", path, _tile, repeatable=True, about=f"tile {tile_id} of batch request {request_id}")
 
 
 def list_tiling_grids(*, viewtoken: str | None = None, root: str = ROOT, **query: Any) -> Call[Page[Json]]:
     """A page of tiling grids; `root` is the generation's."""
     path, query = f"{root}/tilinggrids", {**query, "viewtoken": viewtoken}
-    return Call("GET", path, page_of(_as_is), query, repeatable=True, about="list tiling grids")
+    return Call("GET", path, page_of(an_object), query, repeatable=True, about="list tiling grids")
 
 
 def get_tiling_grid(grid_id: int | str, *, root: str = ROOT) -> Call[Json]:
     path = f"{root}/tilinggrids/{quote(str(grid_id), safe='')}"
-    return Call("GET", path, _as_is, repeatable=True, about=f"tiling grid {grid_id}")
+    return Call("GET", path, an_object, repeatable=True, about=f"tiling grid {grid_id}")
 
 
 def list_collections(*, search: str | None = None, viewtoken: str | None = None, **query: Any) -> Call[Page[Json]]:
     query = {"search": search, **query, "viewtoken": viewtoken}
-    return Call("GET", f"{ROOT}/collections", page_of(_as_is), query, repeatable=True, about="list batch collections")
+    return Call(
+        "GET", f"{ROOT}/collections", page_of(an_object), query, repeatable=True, about="list batch collections"
+    )
 
 
 def get_collection(collection_id: str) -> Call[Json]:
@@ -121,7 +137,7 @@ def get_collection(collection_id: str) -> Call[Json]:
 
 
 def create_collection(payload: Json) -> Call[Json]:
-    return Call("POST", f"{ROOT}/collections", _unwrapped, json=payload, about="create a batch collection")
+    return Call("POST", f"{ROOT}/collections", _made, json=payload, about="create a batch collection")
 
 
 def update_collection(collection_id: str, payload: Json) -> Call[Any]:

@@ -10,13 +10,12 @@ How the service behaves is taken from recordings of the live service and from it
 
 from __future__ import annotations
 
-import json as jsonlib
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from airflow_sentinelhub.api.decoding import decoded, said_in
 from airflow_sentinelhub.exceptions import (
-    BODY_LIMIT,
     ApiError,
     AuthenticationError,
     BadRequestError,
@@ -24,11 +23,12 @@ from airflow_sentinelhub.exceptions import (
     ForbiddenError,
     NotFoundError,
     RateLimitError,
+    RedirectedError,
     SentinelHubError,
     ServerError,
     UnreachableError,
     UnreadableReplyError,
-    redacted,
+    one_line,
 )
 
 T = TypeVar("T")
@@ -48,8 +48,8 @@ class Reply:
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """The decoded body, None if it is empty; ValueError if it is not JSON."""
-        return jsonlib.loads(self.body) if self.body.strip() else None
+        """The decoded body, None if it is empty; ValueError if it is not JSON that can be read."""
+        return decoded(self.body)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Call(Generic[T]):
 
     :param method: HTTP method.
     :param path: path below the deployment's base URL.
-    :param parse: turns the decoded JSON body into the result.
+    :param parse: turns the decoded JSON body into the result; what it raises makes the reply an unreadable one.
     :param query: query parameters; None values are left out.
     :param json: JSON body, None for none.
     :param repeatable: True if sending it twice does no more than sending it once. Others are never sent again after
@@ -178,9 +178,15 @@ def retry_after(headers: Mapping[str, str]) -> float:
 
 
 def decide(
-    call: Call[Any], outcome: Reply | Lost, failures: int, waited: float, renewed: bool, patience: Patience
-) -> _Again | SentinelHubError | None:
-    """What to do about one outcome: None to take it, `_Again` to repeat the call, or the error to raise.
+    call: Call[Any],
+    outcome: Reply | Lost,
+    error: SentinelHubError,
+    failures: int,
+    waited: float,
+    renewed: bool,
+    patience: Patience,
+) -> _Again | SentinelHubError:
+    """What to do about an outcome that stands for this error: `_Again` to repeat the call, or the error to raise.
 
     :param failures: how often this call has failed before.
     :param waited: seconds already spent on 429.
@@ -188,19 +194,15 @@ def decide(
     left = failures < len(patience.backoff)
     wait = patience.backoff[failures] if left else 0.0
     if isinstance(outcome, Lost):
-        if left and (call.repeatable or not outcome.ambiguous):
-            return _Again(wait, why=outcome.why)
-        return UnreachableError(_lost(call, outcome), ambiguous=outcome.ambiguous and not call.repeatable)
-    error = error_of(call, outcome)
-    if error is None:
-        return None
+        return _Again(wait, why=outcome.why) if left and (call.repeatable or not outcome.ambiguous) else error
     if isinstance(error, RateLimitError):
         pause = retry_after(outcome.headers)
         return _Again(pause, rate_limited=True) if waited + pause <= patience.rate_limited else error
     if outcome.status == 401 and not renewed:
         return _Again(0, renew=True)
-    if isinstance(error, ServerError):
-        return _Again(wait, why=f"HTTP {outcome.status}") if left and call.repeatable else error
+    if isinstance(error, ServerError) and not isinstance(error, RedirectedError):
+        why = f"HTTP {outcome.status}{', unreadable' if isinstance(error, UnreadableReplyError) else ''}"
+        return _Again(wait, why=why) if left and call.repeatable else error
     if isinstance(error, BadRequestError) and any(text in error.reason for text in _ACCIDENTS) and left:
         return _Again(wait, why=error.reason)
     return error
@@ -216,10 +218,10 @@ def exchange(call: Call[T], patience: Patience = PATIENT, *, signed: bool = True
     failures, waited, renewed = 0, 0.0, not signed
     while True:
         outcome: Reply | Lost = yield Send(call)
-        verdict = decide(call, outcome, failures, waited, renewed, patience)
-        if verdict is None:
-            assert isinstance(outcome, Reply)
-            return _parsed(call, outcome)
+        taken = _lost(call, outcome) if isinstance(outcome, Lost) else _taken(call, outcome)
+        if isinstance(taken, _Result):
+            return taken.value
+        verdict = decide(call, outcome, taken, failures, waited, renewed, patience)
         if not isinstance(verdict, _Again):
             raise verdict
         if verdict.renew:
@@ -235,34 +237,46 @@ def exchange(call: Call[T], patience: Patience = PATIENT, *, signed: bool = True
         yield Sleep(verdict.after)
 
 
-def _parsed(call: Call[T], reply: Reply) -> T:
-    """What the reply says. JSON of another shape than we know is an unreadable reply, not an error of a library."""
+@dataclass(frozen=True)
+class _Result(Generic[T]):
+    value: T
+
+
+def _taken(call: Call[T], reply: Reply) -> _Result[T] | ApiError:
+    """What the reply says: the result, or an error. Whatever goes wrong with reading a success, it is unreadable."""
+    if not 200 <= reply.status < 300:
+        return error_of(call, reply)
     try:
-        return call.parse(reply.json())
-    except (AttributeError, LookupError, TypeError, ValueError) as err:
-        raise UnreadableReplyError(
-            f"{_what(call)}: the reply (HTTP {reply.status}) is JSON, but not what was asked for "
-            f"({type(err).__name__}: {redacted(str(err))[:100]}).",
+        body = reply.json()
+    except ValueError:
+        return _unreadable(call, reply, "is cut off or is not JSON")
+    try:
+        return _Result(call.parse(body))
+    except Exception as err:
+        why = str(err) if type(err) is ValueError else f"{type(err).__name__}: {err}"
+        return _unreadable(call, reply, f"is JSON, but not what was asked for ({one_line(why, 200)})")
+
+
+def _unreadable(call: Call[Any], reply: Reply, why: str) -> UnreadableReplyError:
+    return UnreadableReplyError(
+        f"{_what(call)}: the reply (HTTP {reply.status}) {why}.", status=reply.status, about=call.about, body=reply.text
+    )
+
+
+def error_of(call: Call[Any], reply: Reply) -> ApiError:
+    """The error that a reply stands for which is no success."""
+    reason, code = said_in(reply.body)
+    if 300 <= reply.status < 400:
+        place = one_line(reply.headers.get("location", "").partition("?")[0], 200) or "another place"
+        return RedirectedError(
+            f"{_what(call)} was redirected to {place} (HTTP {reply.status}), which is not followed; does a proxy or a "
+            "login page answer in the place of Sentinel Hub? Check the connection's host, and the way to it.",
             status=reply.status,
+            reason=reason,
+            code=code,
             about=call.about,
             body=reply.text,
-        ) from None
-
-
-def error_of(call: Call[Any], reply: Reply) -> ApiError | None:
-    """The error that a reply stands for, None if it is a success whose body can be read."""
-    if 200 <= reply.status < 300:
-        try:
-            reply.json()
-        except ValueError:
-            return UnreadableReplyError(
-                f"{_what(call)}: the reply (HTTP {reply.status}) is cut off or is not JSON.",
-                status=reply.status,
-                about=call.about,
-                body=reply.text,
-            )
-        return None
-    reason, code = _said(reply)
+        )
     said = f"{reply.status}" + (f" {code}" if code else "") + f": {reason}"
     kind, advice = _KINDS.get(reply.status, (ServerError if reply.status >= 500 else BadRequestError, ""))
     return kind(
@@ -285,45 +299,18 @@ _KINDS: dict[int, tuple[type[ApiError], str]] = {
         NotFoundError,
         " Check the id and that the connection names the right deployment; the service also removes old requests.",
     ),
+    408: (ServerError, ""),
     409: (ConflictError, " It is not possible in the present state."),
+    425: (ServerError, ""),
     429: (RateLimitError, " The account's rate limit is spent; run fewer tasks at a time (an Airflow pool)."),
 }
-
-
-def _said(reply: Reply) -> tuple[str, str | None]:
-    """The service's own words and code, from any of the shapes it was seen to answer errors in."""
-    try:
-        body = reply.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        text = " ".join(reply.text.split())
-        title = _between(text, "<title>", "</title>") or _between(text, "<h1>", "</h1>")
-        return redacted(title or ("no JSON in the reply" if text.startswith("<") else text[:200] or "no details")), None
-    inner = body.get("error", body)
-    if not isinstance(inner, dict):  # OAuth: {"error": "invalid_client", "error_description": "..."}
-        return redacted(str(body.get("error_description") or inner)), str(inner)
-    violations = inner.get("errors")
-    told = []
-    if isinstance(violations, list):
-        for item in violations:
-            if isinstance(item, dict):
-                told.append(": ".join(str(item[k]) for k in ("parameter", "violation") if item.get(k)))
-    message = str(inner.get("message") or inner.get("description") or inner.get("reason") or "no details").strip()
-    message = "; ".join(told) if told else message
-    code = inner.get("code")
-    return redacted(message[:BODY_LIMIT]), str(code) if code is not None else None
-
-
-def _between(text: str, start: str, end: str) -> str:
-    _, found, rest = text.partition(start)
-    return rest.partition(end)[0].strip() if found else ""
 
 
 def _what(call: Call[Any]) -> str:
     return f"{call.method} {call.path}" + (f" ({call.about})" if call.about else "")
 
 
-def _lost(call: Call[Any], lost: Lost) -> str:
-    tail = " Whether it was carried out is not known." if lost.ambiguous and not call.repeatable else ""
-    return f"{_what(call)} got no reply: {lost.why}.{tail}"
+def _lost(call: Call[Any], lost: Lost) -> UnreachableError:
+    ambiguous = lost.ambiguous and not call.repeatable
+    tail = " Whether it was carried out is not known." if ambiguous else ""
+    return UnreachableError(f"{_what(call)} got no reply: {lost.why}.{tail}", ambiguous=ambiguous)

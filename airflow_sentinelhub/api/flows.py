@@ -46,7 +46,7 @@ from airflow_sentinelhub.api.reading import (
     walk,
 )
 from airflow_sentinelhub.api.restarting import restart_counted, restart_failed, restart_once
-from airflow_sentinelhub.api.snapshot import Snapshot, snapshot
+from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from airflow_sentinelhub.exceptions import (
     ApiError,
@@ -339,7 +339,7 @@ def _describe(api: Generation, request_id: str, words: str) -> Flow[bool]:
 def _create(api: Generation, payload: dict[str, Any], mark: Mark, known: set[str]) -> Flow[Snapshot | None]:
     """Create; None if the reply was lost, and the list has been watched for the request as long as it may lag."""
     try:
-        return snapshot((yield from exchange(api.create(payload))))
+        return (yield from exchange(api.create(payload)))
     except RateLimitError:
         raise
     except AMBIGUOUS as err:

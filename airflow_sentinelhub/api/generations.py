@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_sentinelhub.api import batch, batch_v2, statistical
 from airflow_sentinelhub.api.call import Call
+from airflow_sentinelhub.api.paging import Page, page_of
+from airflow_sentinelhub.api.snapshot import Snapshot, only_of, read_statistical, read_v1, read_v2
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 
 @dataclass(frozen=True)
 class Generation:
-    """Endpoints of one generation.
+    """Endpoints of one generation. Requests are read as snapshots, straight from the replies.
 
+    :param create, get, list: a request, the one that was asked for, a page of requests.
     :param end: cancels (v1, final) or stops (v2); :param end_word: what that is called.
     :param search: whether the list can be searched for a word of the description.
     :param estimates: whether an analysed request says what it will cost.
@@ -22,9 +25,9 @@ class Generation:
     """
 
     name: str
-    create: Callable[[dict[str, Any]], Call[Any]]
-    get: Callable[[str], Call[Any]]
-    list: Callable[..., Call[Any]]
+    create: Callable[[dict[str, Any]], Call[Snapshot]]
+    get: Callable[[str], Call[Snapshot]]
+    list: Callable[..., Call[Page[Snapshot]]]
     analyse: Callable[[str], Call[None]]
     start: Callable[[str], Call[None]]
     end: Callable[[str], Call[None]]
@@ -36,11 +39,26 @@ class Generation:
     restart: Callable[[str], Call[None]] | None = None
 
 
+Reader = Callable[[Any], Snapshot]
+
+
+def _made(create: Callable[[dict[str, Any]], Call[Any]], read: Reader) -> Callable[[dict[str, Any]], Call[Snapshot]]:
+    return lambda payload: replace(create(payload), parse=read)
+
+
+def _one(get: Callable[[str], Call[Any]], read: Reader) -> Callable[[str], Call[Snapshot]]:
+    return lambda request_id: replace(get(request_id), parse=lambda body: only_of(request_id, read(body)))
+
+
+def _listed(listing: Callable[..., Call[Any]], read: Reader) -> Callable[..., Call[Page[Snapshot]]]:
+    return lambda **query: replace(listing(**query), parse=page_of(read))
+
+
 V1 = Generation(
     name="v1",
-    create=batch.create,
-    get=batch.get_request,
-    list=batch.list_requests,
+    create=_made(batch.create, read_v1),
+    get=_one(batch.get_request, read_v1),
+    list=_listed(batch.list_requests, read_v1),
     analyse=batch.analyse,
     start=batch.start,
     end=batch.cancel,
@@ -53,9 +71,9 @@ V1 = Generation(
 )
 V2 = Generation(
     name="v2",
-    create=batch_v2.create,
-    get=batch_v2.get_request,
-    list=batch_v2.list_requests,
+    create=_made(batch_v2.create, read_v2),
+    get=_one(batch_v2.get_request, read_v2),
+    list=_listed(batch_v2.list_requests, read_v2),
     analyse=batch_v2.analyse,
     start=batch_v2.start,
     end=batch_v2.stop,
@@ -65,9 +83,9 @@ V2 = Generation(
 )
 STATISTICAL = Generation(
     name="statistical",
-    create=statistical.create_described,
-    get=statistical.get_request,
-    list=statistical.list_requests,
+    create=_made(statistical.create_described, read_statistical),
+    get=_one(statistical.get_request, read_statistical),
+    list=_listed(statistical.list_requests, read_statistical),
     analyse=statistical.analyse,
     start=statistical.start,
     end=statistical.stop,

@@ -3,17 +3,19 @@
 """The service's objects as frozen dataclasses, with the names of the vendor's client.
 
 `from_dict`, `from_json`, `to_dict`, `to_json` and `schema` come from dataclasses-json. Fields the service adds are
-kept in `other_data` and written back by `to_dict`. Unknown statuses survive (`statuses.py`).
+kept in `other_data` and written back by `to_dict`. Unknown statuses survive (`statuses.py`). A request is read if it
+has an id and a status; what is left out or odd besides is None, or empty.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from typing import Any, Optional, TypeVar, Union
+from datetime import datetime
+from typing import Any, ClassVar, Optional, TypeVar, Union
 
 from dataclasses_json import CatchAll, DataClassJsonMixin, LetterCase, Undefined, config
 
 from airflow_sentinelhub.api.areas import BBox, Geometry, bbox_of, geometry_of
+from airflow_sentinelhub.api.decoding import delivered_to, id_in, number, read_time, status_in, text, whole, word
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchTileStatus, BatchUserAction, StoppedStatusReason
 from airflow_sentinelhub.exceptions import InvalidInputError, JobFailedError
 
@@ -32,25 +34,8 @@ __all__ = [
 ]
 
 E = TypeVar("E")
+R = TypeVar("R", bound="_Request")
 _CAMEL = config(letter_case=LetterCase.CAMEL, undefined=Undefined.INCLUDE)["dataclasses_json"]
-
-
-def read_time(text: Any) -> Optional[datetime]:
-    """A time of the service (`2020-12-21T22:28:38.824Z`, three or six decimals) with its zone; None for none.
-
-    One that cannot be read is None too: times order and tell, and nothing that waits may die of one.
-    """
-    if not text or isinstance(text, datetime):
-        return text or None
-    head, _, fraction = str(text).strip().replace("Z", "+00:00").partition(".")
-    if fraction:  # Python 3.10 reads three or six decimals only
-        digits = fraction[: len(fraction) - len(fraction.lstrip("0123456789"))]
-        head += f".{digits[:6].ljust(6, '0')}{fraction[len(digits) :]}"
-    try:
-        time = datetime.fromisoformat(head)
-    except ValueError:
-        return None
-    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)
 
 
 def write_time(time: Optional[datetime]) -> Optional[str]:
@@ -61,11 +46,11 @@ def _time() -> dict[str, Any]:
     return config(encoder=write_time, decoder=read_time, letter_case=LetterCase.CAMEL)
 
 
-def _word(kind: Callable[[Any], E]) -> dict[str, Any]:
+def _word(kind: type[E]) -> dict[str, Any]:
     return config(
-        encoder=lambda word: None if word is None else str(word),
-        decoder=lambda text: kind(text) if text else None,
-        exclude=lambda word: word is None,
+        encoder=lambda value: None if value is None else str(value),
+        decoder=lambda value: word(kind, value),
+        exclude=lambda value: value is None,
         letter_case=LetterCase.CAMEL,
     )
 
@@ -74,14 +59,41 @@ def _named(name: str) -> dict[str, Any]:
     return config(field_name=name)
 
 
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _share(value: Any) -> float:
+    return number(value) or 0
+
+
 class _Request(DataClassJsonMixin):
     """What requests of all generations can do."""
 
     dataclass_json_config = _CAMEL
+    generation: ClassVar[str]
+    _needed: ClassVar[dict[str, Callable[[Any], Any]]]
+    """Members that `from_dict` reads, or makes up for, by what each of them may be."""
+    _allowed: ClassVar[dict[str, Callable[[Any], Any]]]
+    """Members that may be missing."""
 
     request_id: str
     status: BatchRequestStatus
     error: Optional[str]
+
+    @classmethod
+    def from_dict(cls: type[R], kvs: Any, *, infer_missing: bool = False) -> R:
+        """The object in decoded JSON.
+
+        :raises ValueError: it has no id or no status.
+        """
+        if isinstance(kvs, cls):
+            return kvs
+        id_in(kvs)
+        status_in(kvs)
+        needed = {name: read(kvs.get(name)) for name, read in cls._needed.items()}
+        allowed = {name: read(kvs[name]) for name, read in cls._allowed.items() if name in kvs}
+        return super().from_dict({**kvs, **needed, **allowed}, infer_missing=infer_missing)
 
     def _process(self) -> dict[str, Any]:
         """The Process API part of the request; each generation keeps it in its own place."""
@@ -124,9 +136,18 @@ def _short(request: _Request, *names: str) -> str:
 class BatchRequest(_Request):
     """A batch request of v1. `value_estimate` is in PU before the batch factor: the real cost is about a third."""
 
+    generation: ClassVar[str] = "v1"
+    _needed: ClassVar[Any] = {"processRequest": _object, "tileCount": whole}
+    _allowed: ClassVar[Any] = {
+        **dict.fromkeys(("userId", "bucketName", "description", "error"), text),
+        **dict.fromkeys(("tilingGrid", "output"), _object),
+        **dict.fromkeys(("tileWidthPx", "tileHeightPx"), whole),
+        "valueEstimate": number,
+    }
+
     request_id: str = field(metadata=_named("id"))
     process_request: dict  # type: ignore[type-arg]
-    tile_count: int
+    tile_count: Optional[int]
     status: BatchRequestStatus = field(metadata=_word(BatchRequestStatus))
     user_id: Optional[str] = None
     created: Optional[datetime] = field(metadata=_time(), default=None)
@@ -153,9 +174,13 @@ class BatchRequest(_Request):
 class BatchProcessRequest(_Request):
     """A batch task of v2. `cost_PU` is what it has cost so far, in PU."""
 
+    generation: ClassVar[str] = "v2"
+    _needed: ClassVar[Any] = {"request": _object, "domainAccountId": text, "completionPercentage": _share}
+    _allowed: ClassVar[Any] = {"error": text, "costPU": number}
+
     request_id: str = field(metadata=_named("id"))
     request: dict  # type: ignore[type-arg]
-    domain_account_id: str
+    domain_account_id: Optional[str]
     status: BatchRequestStatus = field(metadata=_word(BatchRequestStatus))
     error: Optional[str] = None
     user_action: Optional[BatchUserAction] = field(metadata=_word(BatchUserAction), default=None)
@@ -168,17 +193,16 @@ class BatchProcessRequest(_Request):
     other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
 
     def _process(self) -> dict[str, Any]:
-        return dict(self.request.get("processRequest") or {})
+        return _object(self.request.get("processRequest"))
 
     @property
     def description(self) -> Optional[str]:
-        return self.request.get("description")
+        return text(self.request.get("description"))
 
     @property
     def output_url(self) -> Optional[str]:
         """Where the results go, as it stands in the request; None where the request names no delivery."""
-        delivery = (self.request.get("output") or {}).get("delivery") or {}
-        return next((str(place["url"]) for place in delivery.values() if "url" in place), None)
+        return delivered_to(self.request)
 
     def __repr__(self) -> str:
         return _short(self, "request_id", "created", "status", "completion_percentage", "user_action", "cost_PU")
@@ -187,6 +211,10 @@ class BatchProcessRequest(_Request):
 @dataclass(frozen=True, repr=False)
 class BatchStatisticalRequest(_Request):
     """A batch statistical request. `cost_pu` is what it has cost so far, in PU."""
+
+    generation: ClassVar[str] = "statistical"
+    _needed: ClassVar[Any] = {"request": _object, "completionPercentage": _share}
+    _allowed: ClassVar[Any] = {"userId": text, "error": text, "costPU": number}
 
     request_id: str = field(metadata=_named("id"))
     completion_percentage: float
@@ -201,8 +229,8 @@ class BatchStatisticalRequest(_Request):
     other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
 
     def _process(self) -> dict[str, Any]:
-        aggregation = self.request.get("aggregation") or {}
-        return {"input": self.request.get("input") or {}, "evalscript": aggregation.get("evalscript")}
+        aggregation = _object(self.request.get("aggregation"))
+        return {"input": _object(self.request.get("input")), "evalscript": aggregation.get("evalscript")}
 
     def __repr__(self) -> str:
         return _short(self, "request_id", "created", "status", "completion_percentage", "user_action", "cost_pu")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from airflow_sentinelhub.api.decoding import member, number
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 Json = dict[str, Any]
@@ -56,11 +57,13 @@ def tiling_grid(grid_id: int, resolution: float, buffer: tuple[int, int] | None 
 
 def grid_complaint(grid: Mapping[str, Any], grids: Sequence[Mapping[str, Any]]) -> str | None:
     """What is wrong with a tiling grid, given the grids that the deployment offers; None if nothing is."""
-    by_id = {item.get("id"): item for item in grids}
+    by_id = {item["id"]: item for item in grids if isinstance(item.get("id"), (int, str))}
     found = by_id.get(grid.get("id"))
     if found is None:
         return f"Tiling grid {grid.get('id')!r} does not exist; this deployment offers {sorted(by_id, key=str)}."
-    offered = sorted(float(number) for number in (found.get("properties") or {}).get("resolutions") or ())
+    resolutions = member(found, "properties", "resolutions")
+    given = [number(item) for item in resolutions] if isinstance(resolutions, list) else []
+    offered = sorted(float(item) for item in given if item is not None)
     try:
         known = not offered or float(grid.get("resolution", 0)) in offered
     except (TypeError, ValueError):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from airflow_sentinelhub.api.call import PATIENT, Call, Flow, Note, Now, Patience, Sleep, exchange
 from airflow_sentinelhub.api.generations import Generation
 from airflow_sentinelhub.api.marker import mark_of
-from airflow_sentinelhub.api.paging import Page
-from airflow_sentinelhub.api.snapshot import Snapshot, snapshot
+from airflow_sentinelhub.api.paging import Page, Walk
+from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import (
     NotFoundError,
     RateLimitError,
@@ -32,14 +32,16 @@ LAGGING_LIST = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
 AFTER_AMBIGUOUS = (1.0, 2.0, 5.0, 10.0, 20.0)
 """Seconds between looks at what became of a call whose reply was lost."""
 
-PAGE_LIMIT = 100
-"""Pages of 100 requests that the search for a marker walks at the most where the service cannot search."""
+PAGE_LIMIT = 1_000
+"""Pages of 100 entries that a list is read at the most: the search for a marker, where the service cannot search."""
 
 
 def read(api: Generation, request_id: str, patience: Patience = PATIENT) -> Flow[Snapshot]:
-    """One reading of the request."""
-    request = yield from exchange(api.get(request_id), patience)
-    return snapshot(request)
+    """One reading of the request.
+
+    :raises UnreadableReplyError: the reply makes no sense, or is about another request.
+    """
+    return (yield from exchange(api.get(request_id), patience))
 
 
 def read_patiently(api: Generation, request_id: str) -> Flow[Snapshot]:
@@ -107,38 +109,46 @@ def seen(api: Generation, request_id: str, asked: Callable[[Snapshot], bool]) ->
 
 
 def walk(list_page: Callable[[str | None], Call[Page[T]]], stop: Callable[[T], bool] | None = None) -> Flow[list[T]]:
-    """All items of a list, up to the first for which `stop` says so, PAGE_LIMIT pages at the most."""
+    """All items of a list, up to the first for which `stop` says so.
+
+    :raises ListTooLongError: it has more than PAGE_LIMIT pages.
+    :raises UnreadableReplyError: a page makes no sense, or the pages go in circles.
+    """
     items: list[T] = []
-    token: str | None = None
-    for _ in range(PAGE_LIMIT):
-        page: Page[T] = yield from exchange(list_page(token))
+    walked, left_out = Walk(PAGE_LIMIT), 0
+    while not walked.over:
+        call = list_page(walked.token)
+        page: Page[T] = yield from exchange(call)
+        if page.left_out and not left_out:
+            yield Note(f"{call.about}: entries that cannot be read are left out; none carries a task's marker")
+        left_out += page.left_out
         for item in page.items:
             if stop and stop(item):
                 return items
             items.append(item)
-        token = page.next_token
-        if token is None:
-            return items
-    yield Note(f"Stopped reading a list after {PAGE_LIMIT} pages", warning=True)
+        walked.turn(call, page)
     return items
 
 
 def find(api: Generation, identity: str, since: datetime | None) -> Flow[list[Snapshot]]:
-    """The requests that carry this identity, newest first.
+    """The requests that carry this identity, newest first, each once.
 
-    v1 is searched; v2 has no search, so its list is walked from the newest back to `since`.
+    v1 is searched; v2 has no search, so its list is walked from the newest back to `since`. A list that cannot be read
+    to its end is an error, never a shorter list.
     """
 
-    def page(token: str | None) -> Call[Page[Any]]:
+    def page(token: str | None) -> Call[Page[Snapshot]]:
         query = {"search": identity} if api.search else {}
         return api.list(sort="created:desc", viewtoken=token, **query)
 
-    def too_old(request: Any) -> bool:
-        return not api.search and since is not None and request.created is not None and request.created < since
+    def too_old(job: Snapshot) -> bool:
+        return not api.search and since is not None and job.created is not None and job.created < since
 
-    requests = yield from walk(page, too_old)
-    jobs = [snapshot(request) for request in requests]
-    return [job for job in jobs if (mark := mark_of(job.description)) and mark.identity == identity]
+    found: dict[str, Snapshot] = {}
+    for job in (yield from walk(page, too_old)):
+        if (mark := mark_of(job.description)) and mark.identity == identity:
+            found.setdefault(job.request_id.lower(), job)
+    return list(found.values())
 
 
 def continued_by(api: Generation, job: Snapshot) -> Flow[list[Snapshot]]:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_sentinelhub.api.call import Call
+from airflow_sentinelhub.api.decoding import an_object, member, text
 from airflow_sentinelhub.api.models import BatchStatisticalRequest
 from airflow_sentinelhub.api.paging import Page, page_of
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -48,7 +49,7 @@ def get_request(request_id: str) -> Call[BatchStatisticalRequest]:
 
 def get_status(request_id: str) -> Call[Json]:
     """The status part of the request: status, cost, share done, times; no user action."""
-    return Call("GET", f"{_one(request_id)}/status", dict, repeatable=True, about=_about(request_id))
+    return Call("GET", f"{_one(request_id)}/status", an_object, repeatable=True, about=_about(request_id))
 
 
 def list_requests(
@@ -123,19 +124,17 @@ def without_note(script: str) -> str:
     return head + "\n" if found and tail.startswith(_NOTE) else script
 
 
-def description_of(request: BatchStatisticalRequest) -> str:
-    """The description that stands in the request's evalscript, empty if none does."""
-    last = request.evalscript.rstrip().rpartition("\n")[2]
+def note_in(script: str) -> str:
+    """The description that stands in an evalscript, empty if none does."""
+    last = script.rstrip().rpartition("\n")[2]
     return last[len(_NOTE) :] if last.startswith(_NOTE) else ""
 
 
-def place_of(request: BatchStatisticalRequest) -> str | None:
+def place_of(request: Any) -> str | None:
     """Where the results go, as it stands in the request; None where it names no place."""
-    storage = (request.request.get("output") or {}).get("s3") or {}
-    return str(storage["url"]) if storage.get("url") else None
+    return text(member(request, "output", "s3", "url")) or None
 
 
-def features_of(request: BatchStatisticalRequest) -> str | None:
-    """Where the GeoPackage lies; None where the request names none."""
-    storage = ((request.request.get("input") or {}).get("features") or {}).get("s3") or {}
-    return str(storage["url"]) if storage.get("url") else None
+def features_of(request: Any) -> str | None:
+    """Where the GeoPackage lies, as it stands in the request; None where it names none."""
+    return text(member(request, "input", "features", "s3", "url")) or None

@@ -13,6 +13,7 @@ from airflow_sentinelhub.api import batch
 from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, Work, exchange
 from airflow_sentinelhub.api.flows import end, outlast
 from airflow_sentinelhub.api.generations import Generation
+from airflow_sentinelhub.api.paging import Walk
 from airflow_sentinelhub.api.reading import NEW_REQUEST_404, read
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.verdict import (
@@ -37,6 +38,8 @@ from airflow_sentinelhub.exceptions import (
 POLL = Patience(backoff=(2.0,), rate_limited=60.0)
 HEARTBEAT = 600.0
 """Seconds after which an unchanged state is logged again."""
+TILE_PAGES = 10_000
+"""Pages of 100 tiles that a look reads at the most: more than any request has."""
 NOT_STARTED_GRACE = 120.0
 """Seconds for which a request may look as if nobody had started it: reads lag behind."""
 
@@ -263,12 +266,15 @@ def look_at_tiles(api: Generation, request_id: str, goal: TileGoal, read_tiles: 
 
 def _count(request_id: str, status: str, enough: int) -> Flow[int]:
     """How many tiles are in the status; stops counting at `enough`."""
-    counted, token = 0, None
-    while True:
-        page = yield from exchange(batch.list_tiles(request_id, status=status, viewtoken=token), POLL)
-        counted, token = counted + len(page.items), page.next_token
-        if token is None or counted >= enough:
-            return counted
+    counted, walked = 0, Walk(TILE_PAGES)
+    while not walked.over:
+        call = batch.list_tiles(request_id, status=status, viewtoken=walked.token)
+        page = yield from exchange(call, POLL)
+        counted += len(page.items)
+        if counted >= enough:
+            break
+        walked.turn(call, page)
+    return counted
 
 
 def _one_tile(request_id: str, wanted: str) -> Flow[str | None]:
@@ -276,14 +282,15 @@ def _one_tile(request_id: str, wanted: str) -> Flow[str | None]:
     if wanted.isdigit():
         try:
             found: dict[str, Any] = yield from exchange(batch.get_tile(request_id, wanted), POLL)
-            return str(found.get("status"))
+            return str(found["status"])
         except NotFoundError:
             return None
-    token = None
-    while True:
-        page = yield from exchange(batch.list_tiles(request_id, viewtoken=token), POLL)
+    walked = Walk(TILE_PAGES)
+    while not walked.over:
+        call = batch.list_tiles(request_id, viewtoken=walked.token)
+        page = yield from exchange(call, POLL)
         for tile in page.items:
             if tile.get("name") == wanted:
-                return str(tile.get("status"))
-        if (token := page.next_token) is None:
-            return None
+                return str(tile["status"])
+        walked.turn(call, page)
+    return None

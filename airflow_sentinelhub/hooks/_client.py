@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
 from airflow_sentinelhub.api.call import Call, Flow, exchange
-from airflow_sentinelhub.api.paging import Page
+from airflow_sentinelhub.api.paging import Page, Walk
 
 T = TypeVar("T")
 
@@ -27,13 +27,18 @@ class Client:
         return self._run(exchange(call))
 
     def _iterate(self, page_at: Callable[[str | None], Call[Page[T]]]) -> Iterator[T]:
-        """The items of a list, lazily: one page is held at a time, the next is asked for when it is needed."""
-        token: str | None = None
-        while True:
-            page = self._ask(page_at(token))
+        """The items of a list, lazily: one page is held at a time, the next is asked for when it is needed.
+
+        Entries of a list of requests that have no id or no status are left out.
+
+        :raises UnreadableReplyError: a page makes no sense, or the pages go in circles.
+        """
+        walked = Walk()
+        while not walked.over:
+            call = page_at(walked.token)
+            page = self._ask(call)
             yield from page.items
-            if (token := page.next_token) is None:
-                return
+            walked.turn(call, page)
 
 
 def query(**given: Any) -> dict[str, Any]:

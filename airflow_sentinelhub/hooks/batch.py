@@ -12,7 +12,7 @@ from airflow_sentinelhub.api.generations import V1
 from airflow_sentinelhub.api.models import BatchCollection, BatchRequest, BatchTileStatus, id_of
 from airflow_sentinelhub.api.verdict import Outcome
 from airflow_sentinelhub.api.waiting import WaitPlan, monitor, wait
-from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
+from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError, UnreadableReplyError
 from airflow_sentinelhub.hooks._client import Client, query
 
 Json = dict[str, Any]
@@ -81,9 +81,15 @@ class SentinelHubBatch(Client):
     def get_latest_request(self) -> BatchRequest:
         """The request that was created last.
 
-        :raises NotFoundError: there is none.
+        :raises NotFoundError: there is none; :raises UnreadableReplyError: it makes no sense.
         """
         page = self._ask(endpoints.list_requests(sort="created:desc", count=1))
+        if page.left_out and not page.items:
+            raise UnreadableReplyError(
+                "The batch request that was created last cannot be read: it has no id or no status.",
+                status=200,
+                about="batch requests",
+            )
         if not page.items:
             raise NotFoundError("There is no batch request in this account yet.", status=404, about="batch requests")
         return page.items[0]

@@ -203,12 +203,12 @@ def results_of_request(request: BatchStatisticalRequest, reader: BucketReader) -
     """The results of this request, read by this reader."""
     from airflow_sentinelhub.api.statistical import features_of, place_of
 
-    url = place_of(request)
+    url = place_of(request.request)
     if not url:
         raise ResultsError(
             f"Batch statistical request {request.request_id} names no place for its results, so they cannot be read."
         )
-    return StatisticalResults(request.request_id, url, reader, features_of(request))
+    return StatisticalResults(request.request_id, url, reader, features_of(request.request))
 
 
 def feature_of(body: Any, url: str) -> StatisticalFeature:

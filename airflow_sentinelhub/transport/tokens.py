@@ -6,15 +6,17 @@ request itself goes through the same driver and the same patience as any other c
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
+from oauthlib.oauth2 import BackendApplicationClient
 
-from airflow_sentinelhub.api.call import Call, Flow, Mask, Now, Reply, exchange
-from airflow_sentinelhub.exceptions import AuthenticationError, BadRequestError, SentinelHubError
+from airflow_sentinelhub.api.call import Call, Flow, Mask, Now, exchange
+from airflow_sentinelhub.api.decoding import an_object, number
+from airflow_sentinelhub.exceptions import AuthenticationError, BadRequestError
 from airflow_sentinelhub.transport.settings import Settings
 
 MARGIN = 120.0
@@ -32,7 +34,7 @@ class Token:
         return f"Token(***, renew_at={self.renew_at})"
 
 
-class TokenCall(Call[Reply]):
+class TokenCall(Call[tuple[str, float]]):
     """The token request: its body is a form, it goes to the token URL and carries no token itself."""
 
 
@@ -72,13 +74,13 @@ class Tokens:
     def fetch(self) -> Flow[Token]:
         """Ask for a new token. 429 (HTML), 5xx and lost replies are waited out as for any call.
 
-        :raises AuthenticationError: the credentials are wrong.
+        :raises AuthenticationError: the credentials are wrong; :raises UnreadableReplyError: the reply holds no token.
         """
         path = urlsplit(self._settings.token_url).path
-        call: Call[Any] = TokenCall("POST", path, lambda body: body, repeatable=True, about="access token")
+        call = TokenCall("POST", path, self._read, repeatable=True, about="access token")
         asked = yield Now()
         try:
-            body = yield from exchange(call, signed=False)
+            value, life = yield from exchange(call, signed=False)
         except (BadRequestError, AuthenticationError) as err:
             raise AuthenticationError(
                 f"Sentinel Hub refused the credentials of connection {self._settings.conn_id!r} at "
@@ -89,18 +91,15 @@ class Tokens:
                 code=err.code,
                 about="access token",
             ) from None
-        try:
-            read = self._client.parse_request_body_response(_text(body))
-        except (OAuth2Error, ValueError) as err:
-            raise SentinelHubError(f"The token endpoint {self._settings.token_url} gave no token: {err}.") from None
-        life = float(read.get("expires_in") or 3600)
-        token = Token(str(read["access_token"]), asked + max(life - MARGIN, life / 2))
+        token = Token(value, asked + max(life - MARGIN, life / 2))
         yield Mask(token.value)
         self._token = token
         return token
 
-
-def _text(body: Any) -> str:
-    import json
-
-    return json.dumps(body if isinstance(body, dict) else {})
+    def _read(self, body: Any) -> tuple[str, float]:
+        """Token, and seconds of its life, in the reply of the token endpoint; whatever is raised, it has none."""
+        read = self._client.parse_request_body_response(json.dumps(an_object(body)))
+        value = read["access_token"]
+        if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+            raise ValueError("its access_token is none")
+        return value, number(float(read.get("expires_in") or 3600)) or 3600.0

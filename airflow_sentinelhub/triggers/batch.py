@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sentinelhub._compat import BaseTrigger, TriggerEvent, conf
 from airflow_sentinelhub._ending import end_in_triggerer, warm_up
 from airflow_sentinelhub.exceptions import SentinelHubError
-from airflow_sentinelhub.triggers.events import Event, error_event, event_of
+from airflow_sentinelhub.triggers.events import Event, broken_off, error_event, event_of
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.call import Flow
@@ -97,7 +97,7 @@ class _WaitTrigger(BaseTrigger):
         raise SentinelHubError("A trigger of this kind waits for nothing.")
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, then yield the one event."""
+        """Wait, then yield the one event, also when something breaks that nobody has thought of."""
         event: Event
         try:
             warm_up(getattr(self, "task_instance", None))
@@ -106,6 +106,9 @@ class _WaitTrigger(BaseTrigger):
             event = event_of(waited, self.request_id, self.memory)
         except SentinelHubError as err:
             event = error_event(err, self.request_id, self.memory)
+        except Exception as err:
+            self.log.exception("The wait for batch request %s broke off", self.request_id)
+            event = error_event(broken_off(err, self.request_id), self.request_id, self.memory)
         self._ended = True
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any, TypedDict
 
-from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub.exceptions import SentinelHubError, one_line
 
 VERSION = 1
 _TIMES = ("created", "acted")
@@ -57,6 +57,14 @@ def error_event(error: SentinelHubError, request_id: str, memory: dict[str, Any]
     )
 
 
+def broken_off(error: Exception, request_id: str) -> SentinelHubError:
+    """What a wait ends with that has met an error which is none of ours."""
+    return SentinelHubError(
+        f"The wait for batch request {request_id} broke off ({type(error).__name__}: {one_line(str(error), 500)}). The "
+        "request was left alone: if it was started, it runs on and bills. A retry of this task attaches to it again."
+    )
+
+
 def memory_of(event: Any) -> dict[str, Any]:
     """What the task has given its trigger to be told again.
 
@@ -77,10 +85,7 @@ def read_event(event: Any, request_id: str | None = None) -> Any:
     :raises SentinelHubError: the event is missing, of another version or about another request (a lost payload, an
         upgrade in the middle of a wait), or carries an error.
     """
-    from datetime import datetime
-
-    from airflow_sentinelhub.api.snapshot import Snapshot
-    from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
+    from airflow_sentinelhub.api.decoding import whole
     from airflow_sentinelhub.api.verdict import Outcome
     from airflow_sentinelhub.api.waiting import Waited
 
@@ -96,18 +101,42 @@ def read_event(event: Any, request_id: str | None = None) -> Any:
         error = SentinelHubError(str(event.get("message")))
         error.retry_helps = bool(event.get("retry_helps", True))
         raise error
-    job = None
-    if event.get("job"):
-        known = {item.name for item in fields(Snapshot)}
-        given = {key: value for key, value in event["job"].items() if key in known}
-        reason = given.get("stopped_reason")
-        given |= {
-            "status": BatchRequestStatus(given["status"]),
-            "user_action": BatchUserAction(given.get("user_action") or "NONE"),
-            "stopped_reason": StoppedStatusReason(reason) if reason else None,
-            **{name: datetime.fromisoformat(given[name]) for name in _TIMES if given.get(name)},
-        }
-        job = Snapshot(**given)
-    return Waited(
-        Outcome(event["outcome"]), job, event.get("why") or "", matching=event.get("matching"), total=event.get("total")
-    )
+    try:
+        return Waited(
+            Outcome(event["outcome"]),
+            _job_in(event),
+            str(event.get("why") or ""),
+            matching=whole(event.get("matching")),
+            total=whole(event.get("total")),
+        )
+    except Exception as err:
+        raise SentinelHubError(
+            f"The trigger{about} sent an event that cannot be read ({type(err).__name__}: {one_line(str(err), 200)}); "
+            "the request was left alone: if it was started, it runs on and bills. A retry of this task attaches to it "
+            "again. Do triggerer and workers run the same version of airflow-sentinelhub?"
+        ) from None
+
+
+def _job_in(event: dict[str, Any]) -> Any:
+    """The snapshot in an event, None if it carries none; any error if it carries something else."""
+    from airflow_sentinelhub.api.decoding import id_in, number, read_time, status_in, text, whole, word
+    from airflow_sentinelhub.api.snapshot import Snapshot
+    from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
+
+    job = event.get("job")
+    if job is None:
+        return None
+    if id_in({"id": job["request_id"]}).lower() != str(event.get("request_id")).lower():
+        raise ValueError(f"its job is {job['request_id']}")
+    given: dict[str, Any] = {item.name: job[item.name] for item in fields(Snapshot) if item.name in job}
+    given |= {
+        "status": BatchRequestStatus(status_in(job)),
+        "user_action": word(BatchUserAction, job.get("user_action")) or BatchUserAction.NONE,
+        "stopped_reason": word(StoppedStatusReason, job.get("stopped_reason")),
+        "description": text(job.get("description")) or "",
+        "tile_count": whole(job.get("tile_count")),
+        **{name: text(job.get(name)) for name in ("error", "output_url")},
+        **{name: number(job.get(name)) for name in ("estimate", "cost", "share_done")},
+        **{name: read_time(job.get(name)) for name in _TIMES},
+    }
+    return Snapshot(**given)

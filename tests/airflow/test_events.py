@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime, timezone
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from airflow_sentinelhub._compat import AirflowSensorTimeout, AirflowSkipException
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
+from airflow_sentinelhub.api.verdict import Outcome
+from airflow_sentinelhub.api.waiting import Waited
 from airflow_sentinelhub.exceptions import DeadlineError, SentinelHubError
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
+from airflow_sentinelhub.triggers.events import event_of, read_event
 
 REQUEST = str(uuid4())
+
+
+JOB: dict[str, Any] = {"request_id": REQUEST, "generation": "v2", "status": "DONE", "user_action": "START"}
+
+
+def told(**members: Any) -> dict[str, Any]:
+    """The event of a wait that has come to its end."""
+    return {"version": 1, "request_id": REQUEST, "outcome": "reached", "why": "", "job": JOB, **members}
 
 
 def tasks() -> list[Any]:
@@ -31,6 +46,17 @@ def tasks() -> list[Any]:
         ({"version": 99, "outcome": "reached", "request_id": REQUEST}, "cannot be read"),
         ({"version": 1, "outcome": "reached", "request_id": str(uuid4())}, "about"),
         ({"version": 1, "outcome": "error", "message": "It broke.", "request_id": REQUEST}, "It broke."),
+        (told(outcome="unheard of"), "cannot be read .*runs on and bills"),
+        (told(outcome=None), "cannot be read .*runs on and bills"),
+        (told(outcome=["reached"]), "cannot be read .*runs on and bills"),
+        (told(job="done"), "cannot be read .*runs on and bills"),
+        (told(job=[]), "cannot be read .*runs on and bills"),
+        (told(job={}), "cannot be read .*runs on and bills"),
+        (told(job={**JOB, "status": None}), "cannot be read .*runs on and bills"),
+        (told(job={**JOB, "status": 7}), "cannot be read .*runs on and bills"),
+        (told(job={key: value for key, value in JOB.items() if key != "status"}), "cannot be read .*runs on and bills"),
+        (told(job={key: value for key, value in JOB.items() if key != "generation"}), "cannot be read .*runs on"),
+        (told(job={**JOB, "request_id": str(uuid4())}), "cannot be read .*its job is"),
     ],
 )
 def test_events_that_are_none(bench: Any, event: Any, said: str) -> None:
@@ -38,6 +64,45 @@ def test_events_that_are_none(bench: Any, event: Any, said: str) -> None:
         with pytest.raises(SentinelHubError, match=said):
             task.resume_execution("execute_complete", {"event": event}, bench.context())
     assert bench.sim.journal() == []
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"status": "UNHEARD_OF"},
+        {"user_action": None, "stopped_reason": 7, "created": "soon", "acted": 5},
+        {"cost": "much", "estimate": [], "share_done": float("nan"), "tile_count": -1},
+        {"description": None, "error": 5, "output_url": {}, "of a later version": 1},
+    ],
+)
+def test_odd_members_of_an_event_are_not_said(members: dict[str, Any]) -> None:
+    waited = read_event(told(job={**JOB, **members}), REQUEST)
+    assert (waited.outcome, waited.job.request_id) == ("reached", REQUEST)
+    assert waited.job.status == members.get("status", "DONE")
+    assert (waited.job.cost, waited.job.created, waited.job.description) == (None, None, "")
+
+
+def test_a_reading_in_an_event_is_the_reading_that_was_made() -> None:
+    job = Snapshot(
+        REQUEST,
+        "v2",
+        BatchRequestStatus.STOPPED,
+        BatchUserAction("UNHEARD_OF"),
+        error="no PU",
+        description="maps",
+        created=datetime(2025, 8, 14, 14, 1, 12, 306339, timezone.utc),
+        tile_count=9,
+        estimate=3.5,
+        cost=7205.5,
+        share_done=0.61,
+        stopped_reason=StoppedStatusReason.OUT_OF_PU,
+        output_url="s3://b/p",
+        acted=datetime(2025, 8, 14, 14, 2, 47, 0, timezone.utc),
+    )
+    sent = event_of(Waited(Outcome.CANCELLED, job, "why", matching=1, total=9), REQUEST)
+    read = read_event(json.loads(json.dumps(sent)), REQUEST)
+    assert (read.outcome, read.job, read.why, read.matching, read.total) == (Outcome.CANCELLED, job, "why", 1, 9)
 
 
 def test_a_wait_that_airflow_breaks_off(bench: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import math
 import pickle
 from typing import Any
 
@@ -22,10 +24,12 @@ from airflow_sentinelhub.api.call import (
     exchange,
     retry_after,
 )
+from airflow_sentinelhub.api.decoding import an_object
 from tests.api.feeding import Fed, done, error, feed, html, lost, ok
 
 GET: Call[Any] = Call("GET", "/api/v1/batch/process/7", lambda body: body, repeatable=True, about="batch request 7")
 POST: Call[Any] = Call("POST", "/api/v1/batch/process/7/start", lambda body: "started", about="batch request 7")
+CUT = "\N{HORIZONTAL ELLIPSIS}"
 BACKOFF = list(PATIENT.backoff)
 
 
@@ -115,7 +119,9 @@ def test_a_call_that_is_tried_once_waits_for_nothing() -> None:
 # 5xx, lost replies
 
 
-@pytest.mark.parametrize("bad", [error(500), error(502), error(503), html(504), lost(), lost(ambiguous=False)])
+@pytest.mark.parametrize(
+    "bad", [error(500), error(502), error(503), html(504), error(408), error(425), lost(), lost(ambiguous=False)]
+)
 def test_a_repeatable_call_is_repeated(bad: Reply | Lost) -> None:
     fed = carry(GET, bad, bad, bad, ok("here"))
     assert fed.result == "here"
@@ -123,7 +129,7 @@ def test_a_repeatable_call_is_repeated(bad: Reply | Lost) -> None:
     assert len(fed.warnings) == 3
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504, 599])
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 599, 408, 425])
 def test_a_call_that_is_not_repeatable_is_sent_once_when_a_5xx_may_hide_its_effect(status: int) -> None:
     fed = carry(POST, error(status, "boom"))
     assert fed.calls == ["POST /api/v1/batch/process/7/start"]
@@ -200,6 +206,88 @@ def test_a_success_of_another_shape_is_an_error_of_ours(body: Any) -> None:
     assert len(fed.sent) == 1
 
 
+PLAIN: Call[Any] = Call("GET", "/p", lambda body: body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"a": 00}',
+        b"\x00\x01",
+        b'{"a": "' + b"x" * 1000,
+    ],
+    ids=["brackets", "objects", "no number", "binary", "cut off"],
+)
+def test_a_success_that_no_decoder_reads_is_an_error_of_ours(body: bytes) -> None:
+    for call in (GET, POST):
+        fed = carry(call, Reply(200, {}, body), ..., patience=ONCE)
+        assert isinstance(fed.error, errors.UnreadableReplyError)
+        assert "is cut off or is not JSON" in str(fed.error)
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [KeyError("x"), RecursionError(), OverflowError(), AssertionError("no"), UnicodeEncodeError("a", "b", 0, 1, "c")],
+)
+def test_whatever_a_parser_raises_the_reply_is_unreadable(raised: Exception) -> None:
+    def parse(body: Any) -> Any:
+        raise raised
+
+    fed = carry(Call("GET", "/p", parse, about="a thing"), ok({}))
+    assert isinstance(fed.error, errors.UnreadableReplyError)
+    assert f"not what was asked for ({type(raised).__name__}" in str(fed.error)
+
+
+def test_a_success_of_another_shape_is_asked_for_again_before_it_is_an_error() -> None:
+    """A balancer that answers in the place of the service for a moment must not fail anybody."""
+    whole = Call("GET", "/p", an_object, repeatable=True)
+    assert carry(whole, ok(["maintenance"]), ok(None), ok({"a": 1})).result == {"a": 1}
+    once = Call("POST", "/p", an_object)
+    assert isinstance(carry(once, ok([])).error, errors.UnreadableReplyError)
+
+
+@pytest.mark.parametrize(
+    ("body", "read"),
+    [
+        (b'{"n": ' + b"9" * 400 + b"}", {"n": math.inf}),
+        (b'{"n": -' + b"9" * 10_000 + b"}", {"n": -math.inf}),
+        (b'{"n": 1e999}', {"n": math.inf}),
+        (b'{"n": Infinity}', {"n": math.inf}),
+        (b'{"n": 9007199254740993}', {"n": 9007199254740993}),
+        (b'{"a": "\\ud83c\\udf0d"}', {"a": "\U0001f30d"}),
+        (b'{"a": "x\\ud800y"}', {"a": "x?y"}),
+        (b'{"a\\udfff": [1]}', {"a?": [1]}),
+        (b'{"a": "caf\xe9"}', {"a": "caf\ufffd"}),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+    ],
+)
+def test_odd_values_do_not_spoil_the_rest_of_a_reply(body: bytes, read: Any) -> None:
+    result = carry(PLAIN, Reply(200, {}, body)).result
+    assert result == read
+    json.dumps(result, ensure_ascii=False).encode()
+
+
+# Redirects
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_told_as_one(status: int) -> None:
+    """A login page or a proxy answers: that says nothing of the request, and a POST may have been carried out."""
+    away = Reply(status, {"location": "https://login.example/start\n?state=hush"}, b"<html>moved</html>")
+    for call in (GET, POST):
+        fed = carry(call, away)
+        assert type(fed.error) is errors.RedirectedError
+        assert isinstance(fed.error, (errors.ApiError, errors.ServerError))
+        assert (fed.error.status, fed.error.retry_helps, fed.error.ambiguous) == (status, True, True)
+        assert f"was redirected to https://login.example/start (HTTP {status})" in str(fed.error)
+        assert "batch request 7" in str(fed.error)
+        assert "hush" not in str(fed.error)
+    nowhere = carry(GET, Reply(304)).error
+    assert "was redirected to another place (HTTP 304)" in str(nowhere)
+
+
 # 401
 
 
@@ -242,7 +330,8 @@ def test_the_call_for_a_token_is_not_sent_again_with_the_same_credentials() -> N
         (409, errors.ConflictError, True),
         (415, errors.BadRequestError, False),
         (418, errors.BadRequestError, False),
-        (302, errors.BadRequestError, False),
+        (408, errors.ServerError, True),
+        (425, errors.ServerError, True),
         (500, errors.ServerError, True),
         (503, errors.ServerError, True),
     ],
@@ -307,6 +396,19 @@ def test_any_other_400_is_final() -> None:
         ("<html><head><title> 502 Bad Gateway </title></head></html>", "502 Bad Gateway", None),
         ("<html><h1>429 Too Many Requests</h1></html>", "429 Too Many Requests", None),
         ("<html><body>nothing</body></html>", "no JSON in the reply", None),
+        ("<html><title>" + "x" * 5000, "x" * 199 + CUT, None),
+        ('{"error":["a","b"]}', '["a", "b"]', None),
+        ('{"error":7}', "7", None),
+        ('{"error":null,"message":"m"}', "m", None),
+        ('{"error":{"message":{"why":"w"},"code":5}}', '{"why": "w"}', "5"),
+        ('{"error":{"message":["a"],"code":{"x":1}}}', '["a"]', None),
+        ('{"error":{"message":"m","errors":[1,2,null,[]]}}', "m", None),
+        ('{"error":{"message":"m","errors":[{"parameter":{"a":1},"violation":["v"]}]}}', '{"a": 1}: ["v"]', None),
+        ('{"error":{"message":"a\\r\\nb\\u0000\\u001b[31mc\\u2028d","code":"C\\nD"}}', "a b [31mc d", "C D"),
+        ('{"error":{"message":"\\ud800"}}', "?", None),
+        ('{"error":{"message":NaN}}', "NaN", None),
+        ("[" * 100_000, "[" * 199 + CUT, None),
+        ('{"error":' * 100_000, ('{"error":' * 23)[:199] + CUT, None),
     ],
 )
 def test_the_services_own_words_are_found_in_every_shape(body: str, reason: str, code: str | None) -> None:

@@ -77,6 +77,16 @@ def test_a_resolution_that_is_no_number_is_a_complaint(resolution: Any) -> None:
     assert "resolution" in str(grid_complaint({"id": 0, "resolution": resolution}, GRIDS))
 
 
+@pytest.mark.parametrize(
+    "properties",
+    [None, 7, [], {}, {"resolutions": None}, {"resolutions": "10"}, {"resolutions": ["x", None]}, {"resolutions": {}}],
+)
+def test_an_odd_grid_of_the_service_stops_nobody(properties: Any) -> None:
+    odd: list[Any] = [{}, {"id": None}, {"id": ["0"]}, {"id": {}}, {"id": 0, "properties": properties}]
+    assert grid_complaint({"id": 0, "resolution": 10}, odd) is None
+    assert "does not exist" in str(grid_complaint({"id": 5, "resolution": 10}, odd))
+
+
 # Output of v1
 
 

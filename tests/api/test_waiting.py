@@ -26,6 +26,7 @@ def body(api: Generation, status: str = "CREATED", action: str = "NONE", **membe
 
 IDLE = body(V1, "ANALYSIS_DONE", "ANALYSE")
 RUNNING, DONE, PARTIAL = (body(V1, status, "START") for status in ("PROCESSING", "DONE", "PARTIAL"))
+RUNNING_OTHER = body(V1, "PROCESSING", "START", id=feeding.OTHER)
 
 
 def waited(*script: Any, target: str = "DONE", api: Generation = V1, **plan: Any) -> Fed:
@@ -98,7 +99,10 @@ UNREADABLE: dict[str, Callable[[], list[Reply | Lost]]] = {
     "500": lambda: [error(500)] * 2,
     "html": lambda: [html(502)] * 2,
     "cut off": lambda: [Reply(200, {}, b'{"id":')] * 2,
-    "another shape": lambda: [ok({"id": ID})],
+    "another shape": lambda: [ok({"id": ID})] * 2,
+    "another request": lambda: [RUNNING_OTHER] * 2,
+    "redirected": lambda: [Reply(302, {"location": "https://login.example/?to=x"})],
+    "408": lambda: [error(408)] * 2,
     "429": lambda: [error(429, headers={"retry-after": "60000"})] * 2,
     "404": lambda: [error(404)],
 }

@@ -360,6 +360,6 @@ def test_redirects_are_not_followed(simulator: Simulator) -> None:
     with responses.RequestsMock() as service:
         service.post("https://sh.example/token", json={"access_token": "t", "token_type": "Bearer", "expires_in": 3600})
         service.get(f"https://sh.example{GRIDS}", status=302, headers={"Location": "https://evil.example/"})
-        with pytest.raises(errors.BadRequestError, match="302"):
+        with pytest.raises(errors.RedirectedError, match=r"to https://evil\.example/ \(HTTP 302\)"):
             SyncDriver(settings).run(grids())
     process._tokens.clear()

@@ -1,0 +1,192 @@
+"""Reading JSON that may be odd: what cannot be read of a reply is None, and only a reply without sense is an error.
+
+Replies show requests of everybody in the account, and whatever stands between us and the service may answer in its
+place. So nothing here trusts a shape, and nothing raises any error but ValueError.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+
+from airflow_sentinelhub.exceptions import one_line
+
+W = TypeVar("W")
+
+ID_LIMIT, WORD_LIMIT = 200, 100
+"""Characters of an id, and of a status or another word of the service; what is longer is none."""
+_DIGITS = 300
+"""Digits of a whole number that is kept as one: all that fit into a float. Python reads no more than 4,300 at all."""
+_TOO_MUCH = 10**_DIGITS
+_LONE = re.compile(r"\\u[dD][89a-fA-F]")
+_HTML_TITLES = (("<title>", "</title>"), ("<h1>", "</h1>"))
+
+
+def decoded(body: bytes) -> Any:
+    """The JSON in a body, None if it is empty.
+
+    Whole numbers that are too long become infinite, half characters (lone surrogates, which cannot be written
+    anywhere) question marks.
+
+    :raises ValueError: it is not JSON, or is nested so deep that it cannot be read.
+    """
+    text = body.decode("utf-8-sig", "replace")
+    if not text.strip():
+        return None
+    try:
+        read = json.loads(text, parse_int=_integer)
+        if _LONE.search(text):
+            whole = json.dumps(read, ensure_ascii=False).encode("utf-8", "replace")
+            read = json.loads(whole, parse_int=_integer)
+    except Exception as err:  # RecursionError among others
+        raise ValueError(f"{type(err).__name__}: {str(err)[:100]}") from None
+    return read
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _DIGITS else float(digits)
+
+
+def member(value: Any, *path: str) -> Any:
+    """What stands at this path of objects, None where there is no such place."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def an_object(body: Any) -> dict[str, Any]:
+    """The body, which must be a JSON object.
+
+    :raises ValueError: it is none.
+    """
+    if not isinstance(body, dict):
+        raise ValueError(f"it is {_kind(body)}, not an object")
+    return body
+
+
+def id_in(body: Any) -> str:
+    """The id of what a body describes.
+
+    :raises ValueError: it has none.
+    """
+    found = an_object(body).get("id")
+    if not isinstance(found, str) or not found.strip() or len(found) > ID_LIMIT or not found.isprintable():
+        raise ValueError("it has no id" if found is None else "its id is none")
+    return found
+
+
+def status_in(body: Any) -> str:
+    """The status of what a body describes, known or not.
+
+    :raises ValueError: it has none.
+    """
+    found = an_object(body).get("status")
+    if not _is_word(found):
+        raise ValueError("it has no status" if found is None else "its status is no word")
+    return str(found)
+
+
+def text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def number(value: Any) -> float | None:
+    """A finite number from 0 on; None for all else, NaN among it."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return value if 0 <= value < _TOO_MUCH else None
+
+
+def whole(value: Any) -> int | None:
+    """A whole number from 0 on; None for all else."""
+    found = number(value)
+    return int(found) if found is not None and found == int(found) else None
+
+
+def word(kind: type[W], value: Any) -> W | None:
+    """A word of an open enum (`statuses.py`), None for what is no word."""
+    return kind(value) if _is_word(value) else None  # type: ignore[call-arg]
+
+
+def read_time(value: Any) -> datetime | None:
+    """A time of the service (`2020-12-21T22:28:38.824Z`, three or six decimals) with its zone; None for none.
+
+    One that cannot be read is None too: times order and tell, and nothing that waits may die of one.
+    """
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        return None
+    head, _, fraction = value.strip().replace("Z", "+00:00").partition(".")
+    if fraction:  # Python 3.10 reads three or six decimals only
+        digits = fraction[: len(fraction) - len(fraction.lstrip("0123456789"))]
+        head += f".{digits[:6].ljust(6, '0')}{fraction[len(digits) :]}"
+    try:
+        time = datetime.fromisoformat(head)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)
+
+
+def delivered_to(request: Any) -> str | None:
+    """Where the results of a v2 request go, as it stands in the request; None where it names no place."""
+    delivery = member(request, "output", "delivery")
+    places = delivery.values() if isinstance(delivery, dict) else ()
+    return next((url for place in places if (url := text(member(place, "url")))), None)
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and len(value) <= WORD_LIMIT and value.isprintable()
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "nothing"}
+    return names.get(type(value), "a number")
+
+
+def said_in(body: bytes) -> tuple[str, str | None]:
+    """The service's own words and code in the body of an error, from any of the shapes it was seen to answer in."""
+    try:
+        return _said(decoded(body))
+    except Exception:  # no JSON, or JSON of a shape that cannot even be written again
+        return _plain_words(body), None
+
+
+def _said(read: Any) -> tuple[str, str | None]:
+    if not isinstance(read, dict):
+        raise ValueError("not an object")
+    inner = read if read.get("error") is None else read["error"]
+    if not isinstance(inner, dict):  # OAuth: {"error": "invalid_client", "error_description": "..."}
+        told = one_line(_written(read.get("error_description") or inner)) or "no details"
+        return told, one_line(inner, WORD_LIMIT) if isinstance(inner, str) else None
+    violations = inner.get("errors")
+    told_each = []
+    for item in violations if isinstance(violations, list) else ():
+        parts = [_written(item[key]) for key in ("parameter", "violation") if item.get(key)] if _is_object(item) else []
+        told_each += [": ".join(parts)] if parts else []
+    message = "; ".join(told_each) or _written(
+        inner.get("message") or inner.get("description") or inner.get("reason") or ""
+    )
+    code = inner.get("code")
+    known = code is not None and not isinstance(code, (dict, list))
+    return one_line(message) or "no details", one_line(str(code), WORD_LIMIT) if known else None
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _plain_words(body: bytes) -> str:
+    """What a body that is no JSON says: the title of a page, or its first words."""
+    words = body[:20_000].decode("utf-8", "replace")
+    for start, end in _HTML_TITLES:
+        _, found, rest = words.partition(start)
+        if found and (title := one_line(rest.partition(end)[0], 200)):
+            return title
+    return "no JSON in the reply" if words.lstrip().startswith("<") else one_line(words, 200) or "no details"

@@ -1,0 +1,271 @@
+"""However an exception leaves a task while a request of ours is at work: it can be retried, or says what became of it.
+
+Each call of a task's life is answered with each refusal and each senseless reply, in each mode, in the first try and in
+a retry; and things are not there any more at the second try.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException
+from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub.operators.batch import (
+    SentinelHubAnalyseBatchOperator,
+    SentinelHubBatchBudgetOperator,
+    SentinelHubCancelBatchOperator,
+    SentinelHubListBatchTilesOperator,
+    SentinelHubRestartBatchOperator,
+    SentinelHubStartBatchOperator,
+    SentinelHubUpdateBatchOperator,
+)
+from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
+from tests.airflow.job import CLEARED, RETRY, Killed, job, kill, modes
+
+MOMENTS = (0, 15, 25, 45, 90, 150)
+STATUSES = (302, 400, 401, 403, 404, 405, 408, 409, 418, 425, 429, 500, 503)
+SENSELESS = (
+    "null",
+    "[]",
+    "{}",
+    '"text"',
+    '{"id": null, "status": null}',
+    "9" * 400,
+    "[" * 100_000,
+    "<html>login</html>",
+)
+WORDS = ("runs on and bills", "does not run any more", "has not been started", "is on its way")
+
+
+def refusal(bench: Any, status: int, path: str, **how: Any) -> None:
+    bench.sim.fault("status", path, status=status, **{"times": None, **how})
+
+
+def left_well(bench: Any, error: BaseException) -> None:
+    """What must hold of an exception that has left a task."""
+    assert isinstance(error, (SentinelHubError, AirflowFailException, AirflowSkipException)), repr(error)
+    assert len(str(error)) < 4_000
+    if isinstance(error, SentinelHubError):
+        return  # Airflow retries it
+    for request in bench.sim.requests():
+        if request["billed_starts"]:
+            assert request["id"] in str(error)
+            assert any(words in str(error) for words in WORDS), error
+            running = request["status"] not in ("DONE", "PARTIAL", "FAILED", "CANCELED", "STOPPED")
+            assert not running, f"a final error left {request['id']} at work: {error}"
+
+
+def runs(bench: Any, make: Callable[[], Any], context: Any = None) -> Any:
+    """What a task returns, or the exception that leaves it."""
+    try:
+        return bench.run(make, context)
+    except Exception as error:
+        left_well(bench, error)
+        return error
+
+
+def then_well(bench: Any, make: Callable[[], Any], context: Any) -> None:
+    """When all is well again, a retry ends with the one job that was started."""
+    bench.sim.clear_faults()
+    if not isinstance(runs(bench, make, context), AirflowFailException):
+        assert bench.effects().count("billed_start") <= 1
+        assert all(one["status"] == "DONE" for one in bench.sim.requests() if one["billed_starts"])
+
+
+@modes
+@pytest.mark.parametrize(
+    ("status", "moment"),
+    [(status, moment) for at, status in enumerate(STATUSES) for moment in MOMENTS[at % 3 :: 3]],
+)
+def test_a_refusal_at_any_moment(bench: Any, deferrable: bool, status: int, moment: float) -> None:
+    """From then on each call is refused, for half an hour of the service's time."""
+    bench.clock.at(moment, lambda: refusal(bench, status, "/batch/")) if moment else refusal(bench, status, "/batch/")
+    make = job(bench, deferrable=deferrable, max_unknown_time=300, poll_interval=10.0)
+    left = runs(bench, make)
+    assert isinstance(left, Exception)
+    then_well(bench, make, bench.context(**RETRY))
+
+
+@modes
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_one_refusal_of_each_call(bench: Any, deferrable: bool, status: int, method: str) -> None:
+    """The first call of each kind is refused once."""
+    for path in ("/process$", "/process/[^/]+$", "/analyse$", "/start$", "/tiles$", "/tilinggrids$"):
+        refusal(bench, status, path, method=method, times=1)
+    make = job(bench, deferrable=deferrable, max_unknown_time=300, poll_interval=10.0)
+    runs(bench, make)
+    then_well(bench, make, bench.context(**RETRY))
+
+
+@modes
+@pytest.mark.parametrize("body", SENSELESS, ids=lambda body: body[:12])
+@pytest.mark.parametrize("moment", [0, 25, 90])
+def test_senseless_replies_from_any_moment(bench: Any, deferrable: bool, body: str, moment: float) -> None:
+    def senseless() -> None:
+        bench.sim.fault("status", "/batch/", method="GET", status=200, body=body, times=None)
+
+    bench.clock.at(moment, senseless) if moment else senseless()
+    make = job(bench, deferrable=deferrable, max_unknown_time=300, poll_interval=10.0)
+    assert isinstance(runs(bench, make), Exception)
+    then_well(bench, make, bench.context(**RETRY))
+
+
+# What is there no more at the second try
+
+
+def processing(bench: Any, make: Callable[[], Any]) -> str:
+    bench.clock.at(90, kill)
+    with pytest.raises(Killed):
+        bench.run(make)
+    (request,) = bench.sim.requests()
+    assert (request["status"], request["billed_starts"]) == ("PROCESSING", 1)
+    return str(request["id"])
+
+
+GONE: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "the evalscript": lambda bench: {"evalscript": ""},
+    "the area": lambda bench: {"area": "no area"},
+    "the grid": lambda bench: {"tiling_grid": {"id": 99, "resolution": 10}},
+    "the place": lambda bench: {"output": "not a place"},
+    "the bucket's connection": lambda bench: {"aws_conn_id": "nowhere"},
+    "the policy": lambda bench: {"on_partial": "{{ '' }}"},
+}
+
+
+@modes
+@pytest.mark.parametrize("again", [RETRY, CLEARED], ids=["retry", "clear"])
+@pytest.mark.parametrize("what", GONE)
+def test_what_cannot_be_rendered_any_more_does_not_hide_what_runs(
+    bench: Any, deferrable: bool, what: str, again: dict[str, Any]
+) -> None:
+    first = job(bench, deferrable=deferrable)
+    request_id = processing(bench, first)
+    broken = job(bench, deferrable=deferrable, **GONE[what](bench))
+    left = runs(bench, broken, bench.context(**again))
+    assert bench.effects().count("billed_start") == 1
+    if isinstance(left, dict):
+        assert left["request_id"] == request_id
+    else:
+        assert not {"cancelled", "stopped"} & set(bench.effects()), "it was ended for a job that cannot be made"
+        then_well(bench, first, bench.context(**{**again, "try_number": 3}))
+
+
+@pytest.mark.parametrize("path", ["/tilinggrids$", "/process$", "/process/[^/]+$"])
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_the_service_does_not_give_any_more_at_the_second_try(bench: Any, path: str, status: int) -> None:
+    """As after a rotation of the secret, or where the account has lost a right."""
+    make = job(bench, max_unknown_time=300)
+    processing(bench, make)
+    refusal(bench, status, path)
+    left = runs(bench, make, bench.context(**RETRY))
+    if isinstance(left, Exception):
+        assert isinstance(left, SentinelHubError), "a retry may mend it"
+    then_well(bench, make, bench.context(try_number=3, max_tries=3))
+
+
+def test_refused_credentials_at_the_second_try(bench: Any) -> None:
+    make = job(bench, max_unknown_time=300)
+    processing(bench, make)
+    bench.connection(
+        "sentinelhub_default",
+        conn_type="sentinelhub",
+        login=bench.sim.client_id,
+        password="rotated",
+        host=bench.sim.url,
+        extra={"token_url": bench.sim.token_url, "batch_api": bench.api, "bucket_mount": str(bench.sim.bucket_dir)},
+    )
+    left = runs(bench, make, bench.context(**RETRY))
+    assert isinstance(left, SentinelHubError)
+    assert "may be at work" in str(left)
+    bench.connect(batch_api=bench.api)
+    then_well(bench, make, bench.context(try_number=3, max_tries=3))
+
+
+def test_in_the_first_try_what_is_wrong_is_final_and_nothing_runs(bench: Any) -> None:
+    for status in (400, 403):
+        refusal(bench, status, "/process$", method="POST", times=1)
+        with pytest.raises(AirflowFailException):
+            bench.run(job(bench))
+    assert bench.effects() == []
+
+
+@pytest.mark.parametrize("generation", ["v2"], indirect=True)
+def test_a_clear_on_an_account_without_units_goes_on_though_it_cannot_note_that(
+    bench: Any, logged: Callable[[], str]
+) -> None:
+    make = job(bench)
+    request_id = processing(bench, make)
+    bench.sim.settings(balance=900)
+    bench.sim.settings(minimum_balance=1000)
+    result = runs(bench, make, bench.context(**CLEARED))
+    assert isinstance(result, dict)
+    assert result["request_id"] == request_id
+    assert "could not be noted" in logged()
+
+
+# Steps and sensors on a request that is at work
+
+STEPS: dict[str, Callable[..., Any]] = {
+    "analyse": SentinelHubAnalyseBatchOperator,
+    "start": SentinelHubStartBatchOperator,
+    "start and wait": lambda **how: SentinelHubStartBatchOperator(wait_for_completion=True, **how),
+    "budget": lambda **how: SentinelHubBatchBudgetOperator(max_processing_units=1e6, **how),
+    "restart": SentinelHubRestartBatchOperator,
+    "update": lambda **how: SentinelHubUpdateBatchOperator(description="words", **how),
+    "cancel": SentinelHubCancelBatchOperator,
+    "list": lambda **how: SentinelHubListBatchTilesOperator(aws_conn_id="my_bucket", **how),
+    "sensor": SentinelHubBatchSensor,
+    "deferrable sensor": lambda **how: SentinelHubBatchSensor(deferrable=True, **how),
+}
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 408, 425, 503])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_on_a_request_at_work(bench: Any, step: str, status: int) -> None:
+    request_id = bench.started()
+    bench.clock.sleep(60)
+    refusal(bench, status, "/batch/")
+
+    def make() -> Any:
+        return STEPS[step](task_id="step", request_id=request_id, max_unknown_time=300)
+
+    left = runs(bench, make)
+    assert isinstance(left, Exception)
+    assert isinstance(left, SentinelHubError), f"a final error about a request at work: {left}"
+    assert request_id in str(left)
+
+
+# A deferred wait that Airflow breaks off
+
+
+@pytest.mark.parametrize("cancels", [True, False])
+def test_a_deadline_that_no_triggerer_has_seen_is_kept_by_the_worker(bench: Any, cancels: bool) -> None:
+    """Airflow's own timeout comes behind ours, and calls none of our methods but this one."""
+    bench.sim.settings(tile_seconds=4000.0)
+    context = bench.context()
+    make = job(bench, deferrable=True, timeout=600, cancel_on_timeout=cancels)
+    with pytest.raises(BaseException) as deferred:  # noqa: PT011
+        make().execute(context)
+    assert type(deferred.value).__name__ == "TaskDeferred"
+    request_id = context["ti"].xcoms["request_id"]
+    bench.act(request_id, "start")
+    bench.clock.sleep(1000)
+    error: Any = None
+    try:
+        make().resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+    except Exception as err:
+        error = err
+    left_well(bench, error)
+    assert request_id in str(error)
+    assert isinstance(error, AirflowFailException) is cancels
+    assert bench.status(request_id) in (("CANCELED", "STOPPED") if cancels else ("PROCESSING",))
+
+
+def test_a_body_is_json() -> None:
+    """So that the senseless replies above are senseless in their own way, and not all the same."""
+    assert json.loads(SENSELESS[0]) is None
