@@ -126,7 +126,7 @@ def test_a_trigger_ends_with_one_event_whatever_answers(asked: Any, service: Odd
         else:
             assert "broke off" not in event["message"], (seed, event["message"])
             assert event["message"].isprintable()
-    assert len(ends) > 2, ends
+    assert len(ends) > 1, ends
 
 
 def _forget_tokens() -> None:

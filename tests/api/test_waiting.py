@@ -289,7 +289,7 @@ def test_where_the_request_is_known_a_refused_first_look_says_nothing_about_it(s
     refusals = [error(status)] * (2 if status == 401 else 1)  # a refused token is renewed once
     fed = waited(*refusals, DONE, known=True)
     assert fed.result.outcome is Outcome.REACHED
-    if status != 404:
+    if status not in (302, 404):
         assert waited(*refusals).error is not None
 
 
