@@ -6,10 +6,10 @@ from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
-from airflow_sentinelhub._compat import BaseOperator, approval_operator, task_group
+from airflow_sentinelhub._compat import BaseOperator, task_group
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators._checks import arguments_of
-from airflow_sentinelhub.operators._steps import BudgetStep, FinishStep, StartStep
+from airflow_sentinelhub.operators._steps import BudgetStep, FinishStep, StartStep, approve_step
 from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubCreateBatchOperator
 
 _BOUNDS = (
@@ -49,9 +49,10 @@ def sentinelhub_batch(group_id: str, *, approve: bool = False, **arguments: Any)
     """A TaskGroup `create` -> `analyse` -> `budget` -> `approve` -> `start` -> `finish`.
 
     `budget` is there only with `max_processing_units`, `approve` only if asked for: Airflow's own human-in-the-loop
-    step, which shows tiles and expected cost and goes on when a person agrees (Airflow 3.1 and later). `finish` waits
-    for the end, restarts what failed, judges, and returns what `SentinelHubBatchOperator` returns:
-    `group.get_child_by_label("finish").output["request_id"]` names the request, in a mapped task group too.
+    step, which shows tiles and expected cost, goes on when a person agrees, and is skipped with all that follows when
+    the person refuses (Airflow 3.1 and later). `finish` waits for the end, restarts what failed, judges, and returns
+    what `SentinelHubBatchOperator` returns: `group.get_child_by_label("finish").output["request_id"]` names the
+    request, in a mapped task group too.
 
     Each step keeps the promises of its operator: retries find their request, and only one start is billed. After a
     skip, a refusal or a failure nothing is started, whatever trigger rule the DAG's `default_args` hold. `finish` is
@@ -75,7 +76,7 @@ def sentinelhub_batch(group_id: str, *, approve: bool = False, **arguments: Any)
     :param arguments: those of `SentinelHubBatchOperator`, with the same meaning.
     :raises InvalidInputError: an argument that no step takes; `approve` on an Airflow that has no such step.
     """
-    asking = approval_operator() if approve else None
+    asking = approve_step() if approve else None
     if approve and asking is None:
         raise InvalidInputError(
             "approve=True needs Airflow 3.1 or later and its standard provider, whose human-in-the-loop step asks."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from airflow_sentinelhub._compat import AirflowSkipException, approval_operator
 from airflow_sentinelhub._task import checked_id
 from airflow_sentinelhub.operators.batch import (
     SentinelHubBatchBudgetOperator,
@@ -32,6 +34,30 @@ class BudgetStep(SentinelHubBatchBudgetOperator):
 
 def _softly(policy: str) -> str:
     return "skip" if policy == "stop" else policy
+
+
+@cache
+def approve_step() -> Any:
+    """The class of `approve`; None where Airflow has no step that asks a person.
+
+    Airflow's own marks the task after it as skipped, which does not work in a mapped task group: there the refused job
+    was started (seen on 3.3). This one is skipped itself when it is refused, so `start` is by its trigger rule.
+    """
+    asking = approval_operator()
+    if asking is None:
+        return None
+
+    class ApproveStep(asking):  # type: ignore[misc,valid-type]
+        custom_operator_name = asking.__name__
+
+        def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+            chosen = event.get("chosen_options")
+            if chosen and list(chosen) != [self.APPROVE]:
+                who = (event.get("responded_by_user") or {}).get("name") or "Somebody"
+                raise AirflowSkipException(f"{self.subject} {who} has refused: it is not started and bills nothing.")
+            return super().execute_complete(context, event)
+
+    return ApproveStep
 
 
 class StartStep(SentinelHubStartBatchOperator):

@@ -113,9 +113,7 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         max_failed_features: int | str | None = None,
         **kwargs: Any,
     ) -> None:
-        for name in _INSTEAD:
-            if name in kwargs:
-                raise InvalidInputError(f"SentinelHubBatchStatisticalOperator takes no {name}: {_INSTEAD[name]}.")
+        _refuse(kwargs)
         # Said all the same: what is not, Airflow takes from the DAG's default_args, which are for other operators.
         parent = arguments_of(SentinelHubBatchOperator)
         ours = {name: parent[name].default for name in _INSTEAD if name in parent}
@@ -125,6 +123,12 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         self.aggregation = aggregation
         self.calculations = calculations
         self.max_failed_features = max_failed_features
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """As Airflow's, which makes the operator only when the task runs."""
+        _refuse(kwargs)
+        return super().partial(**kwargs)
 
     def payload(self) -> dict[str, Any]:
         """The payload of the create call. It may hold storage keys: it is neither kept nor logged."""
@@ -210,6 +214,13 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
             chunks = chunked(items, size, conf.getint("core", "max_map_length", fallback=1024))
             self.log.info("Batch request %s: %d features in %d chunks", request_id, len(items), len(chunks))
             return chunks
+
+
+def _refuse(given: Mapping[str, Any]) -> None:
+    """:raises InvalidInputError: an argument of other jobs."""
+    for name, instead in _INSTEAD.items():
+        if name in given:
+            raise InvalidInputError(f"SentinelHubBatchStatisticalOperator takes no {name}: {instead}.")
 
 
 def _json_or_text(value: Any, name: str) -> Any:
