@@ -58,7 +58,7 @@ __all__ = [
     "TriggerEvent",
     "XCom",
     "airflow_url",
-    "approval",
+    "approval_operator",
     "aside",
     "conf",
     "first_rescheduled",
@@ -119,13 +119,15 @@ def task_group(**how: Any) -> Any:
     return TaskGroup(**how)
 
 
-def approval(**how: Any) -> Any:
+def approval_operator() -> Any:
     """Airflow's own human-in-the-loop step; None where there is none (before 3.1, or without the standard provider)."""
+    from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
+
     try:
         from airflow.providers.standard.operators.hitl import ApprovalOperator
-    except ImportError:
+    except (ImportError, AirflowOptionalProviderFeatureException):  # the latter is what 3.0 says
         return None
-    return ApprovalOperator(**how)
+    return ApprovalOperator
 
 
 async def get_async_connection(conn_id: str) -> Any:

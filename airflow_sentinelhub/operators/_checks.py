@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+from functools import cache
 from typing import Any
 
+from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import seconds
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -29,3 +32,14 @@ def check_resume(word: str | None) -> None:
     """:raises InvalidInputError: no such way to go on with what the service has stopped."""
     if word not in RESUMES:
         raise InvalidInputError(f"resume_stopped is None, 'fail' or 'wait', not {word!r}.")
+
+
+@cache
+def arguments_of(operator: type[BaseOperator]) -> dict[str, inspect.Parameter]:
+    """The arguments that an operator takes by name, those of its parents up to BaseOperator included."""
+    found: dict[str, inspect.Parameter] = {}
+    for cls in operator.__mro__:
+        if issubclass(cls, BaseOperator) and "__init__" in vars(cls):
+            found = {**inspect.signature(vars(cls)["__init__"]).parameters, **found}
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {name: one for name, one in found.items() if name != "self" and one.kind in named}

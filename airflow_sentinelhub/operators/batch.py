@@ -155,7 +155,7 @@ class SentinelHubStartBatchOperator(RunsJob):
             if self.wait_for_completion:
                 self.responsible_for(request_id, context)
             job = self.hook.run(start_once(self.api, request_id, patience=self.max_unknown_time))
-            if job.status.value == "STOPPED" and self.resume_stopped:
+            if self.resume_stopped and self._may_resume(job):
                 job = self.hook.run(resume(self.api, request_id, patient=self.resume_stopped == "wait"))
             if job.status.value in ("FAILED", "CANCELED", "STOPPED"):
                 conclude(Waited(judge(job, "DONE"), job), request_id, "started")
@@ -169,6 +169,10 @@ class SentinelHubStartBatchOperator(RunsJob):
             request_id = checked_id(self.request_id)
             self.responsible_for(request_id, context)
             return self._done(context, self.waited(event, request_id, "DONE"))
+
+    def _may_resume(self, job: Snapshot) -> bool:
+        """Whether this is a request that `resume_stopped` is about."""
+        return job.status.value == "STOPPED"
 
     def _done(self, context: Context, job: Snapshot) -> str:
         from airflow_sentinelhub.api.verdict import progress_line

@@ -221,6 +221,8 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         step = next_step(job, policy.max_restarts - self._restarts(job), api.restart is not None)
         if step is Step.JUDGE:
             return self._judge(context, job, policy, deadline)
+        if step in (Step.ANALYSE, Step.AWAIT_ANALYSIS, Step.START) and not self._may_start(job):
+            return self._wait(context, job, "DONE", deadline)
         if step is Step.ANALYSE:
             job = self.hook.run(flows.analyse_once(api, job.request_id, patience=patience))
             step = Step.AWAIT_ANALYSIS
@@ -242,6 +244,10 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
             self.hook.run(flows.restart_counted(api, job.request_id, policy.max_restarts, patience=patience))
             return self._wait(context, job, "DONE", deadline, restarted=True)
         return self._wait(context, job, "DONE", deadline)
+
+    def _may_start(self, job: Snapshot) -> bool:
+        """Whether this task starts a request that nobody has started; else it only waits for it, and says so."""
+        return True
 
     def _wait(
         self,

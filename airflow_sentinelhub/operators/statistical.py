@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator, conf
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id
+from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.operators._checks import arguments_of
 from airflow_sentinelhub.operators._job import as_json
 from airflow_sentinelhub.operators._statistics import Statistics, statistics_of, too_many_failed
 from airflow_sentinelhub.operators.job import SentinelHubBatchOperator
@@ -20,6 +22,19 @@ if TYPE_CHECKING:
     from airflow_sentinelhub.exceptions import JobPartialError
 
 __all__ = ["SentinelHubBatchStatisticalOperator", "SentinelHubListStatisticsOperator"]
+
+_INSTEAD = {
+    "process_request": "say what to compute with data, evalscript, aggregation and calculations",
+    "tiling_grid": "the features of geopackage are computed one by one, and aggregation says at which resolution",
+    "area": "the features of geopackage are the areas",
+    "bucket_name": "name the bucket in output='s3://bucket/path'",
+    "batch_api": "it is batch statistical always; SentinelHubBatchOperator does jobs of batch v1 and v2",
+    "max_restarts": "the service has no restart of failed features; accept them with max_failed_features, "
+    "min_success_ratio or on_partial, or clear the task to run the job anew",
+    "max_failed_tiles": "a statistical job has features and no tiles: max_failed_features",
+    "check_tiles": "a statistical job has features and no tiles, and their results are always looked at",
+}
+"""Arguments of SentinelHubBatchOperator that mean nothing here, and what says it instead."""
 
 
 class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
@@ -98,19 +113,22 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         max_failed_features: int | str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            process_request={},
-            geopackage=geopackage,
-            output=output,
-            evalscript=evalscript,
-            max_failed_tiles=max_failed_features,
-            batch_api="statistical",
-            **kwargs,
-        )
+        _refuse(kwargs)
+        # Said all the same: what is not, Airflow takes from the DAG's default_args, which are for other operators.
+        parent = arguments_of(SentinelHubBatchOperator)
+        ours = {name: parent[name].default for name in _INSTEAD if name in parent}
+        ours |= {"process_request": {}, "batch_api": "statistical", "max_failed_tiles": max_failed_features}
+        super().__init__(geopackage=geopackage, output=output, evalscript=evalscript, **ours, **kwargs)
         self.data = data
         self.aggregation = aggregation
         self.calculations = calculations
         self.max_failed_features = max_failed_features
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """As Airflow's, which makes the operator only when the task runs."""
+        _refuse(kwargs)
+        return super().partial(**kwargs)
 
     def payload(self) -> dict[str, Any]:
         """The payload of the create call. It may hold storage keys: it is neither kept nor logged."""
@@ -196,6 +214,13 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
             chunks = chunked(items, size, conf.getint("core", "max_map_length", fallback=1024))
             self.log.info("Batch request %s: %d features in %d chunks", request_id, len(items), len(chunks))
             return chunks
+
+
+def _refuse(given: Mapping[str, Any]) -> None:
+    """:raises InvalidInputError: an argument of other jobs."""
+    for name, instead in _INSTEAD.items():
+        if name in given:
+            raise InvalidInputError(f"SentinelHubBatchStatisticalOperator takes no {name}: {instead}.")
 
 
 def _json_or_text(value: Any, name: str) -> Any:

@@ -34,11 +34,9 @@ class StatisticalBench(Bench):
         job.setdefault("aggregation", aggregation(("2024-06-01", "2024-06-30"), "P10D", resolution=10))
         return render_statistical(StatisticalJob(**job), Access(access_key="AKIA", secret_access_key="hush"))
 
-    def whole(self, **arguments: Any) -> Any:
-        """A maker of the operator for whole jobs."""
-        from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
-
-        given = {
+    def arguments(self, **more: Any) -> dict[str, Any]:
+        """What the operator for whole jobs is given."""
+        return {
             "task_id": "statistics",
             "geopackage": GEOPACKAGE,
             "data": DATA,
@@ -47,8 +45,14 @@ class StatisticalBench(Bench):
             "output": OUTPUT,
             "aws_conn_id": "my_bucket",
             "deferrable": False,
-            **arguments,
+            **more,
         }
+
+    def whole(self, **arguments: Any) -> Any:
+        """A maker of the operator for whole jobs."""
+        from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
+
+        given = self.arguments(**arguments)
         return lambda: SentinelHubBatchStatisticalOperator(**given)
 
     def results(self, request_id: str) -> Any:

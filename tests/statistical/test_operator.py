@@ -6,11 +6,17 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException
 
 from airflow_sentinelhub import aggregation
-from airflow_sentinelhub.exceptions import JobCancelledError, JobError, JobPartialError
+from airflow_sentinelhub._compat import BaseOperator
+from airflow_sentinelhub.exceptions import InvalidInputError, JobCancelledError, JobError, JobPartialError
+from airflow_sentinelhub.operators import statistical
+from airflow_sentinelhub.operators._checks import arguments_of
+from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
+from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
 from tests.airflow.conftest import AWS
 from tests.statistical.conftest import StatisticalBench
 from tests.statistical.fields import GEOPACKAGE, NDVI, parcels, put_fields
@@ -346,3 +352,83 @@ def test_kill_by_a_user_stops_the_job(bench: StatisticalBench, monkeypatch: pyte
     monkeypatch.setattr(_ending, "state_in_worker", lambda *_: TaskState(True, "failed"))
     operator.on_kill()
     assert bench.effects()[-1] == "stopped"
+
+
+# Arguments of other jobs
+
+FOREIGN: dict[str, Any] = {
+    "process_request": {"input": {}},
+    "tiling_grid": {"id": 1, "resolution": 10},
+    "area": [8.9, 41.9, 9.3, 42.3],
+    "bucket_name": "maps",
+    "batch_api": "v1",
+    "max_restarts": 1,
+    "max_failed_tiles": 3,
+    "check_tiles": False,
+}
+
+
+def maps(**default_args: Any) -> DAG:
+    return DAG("maps", schedule=None, start_date=pendulum.datetime(2024, 1, 1, tz="UTC"), default_args=default_args)
+
+
+@pytest.mark.parametrize("name", [*FOREIGN])
+def test_what_it_does_not_take_is_refused_by_name_while_the_dag_is_parsed(bench: StatisticalBench, name: str) -> None:
+    with pytest.raises(InvalidInputError, match=rf"takes no {name}: .+[a-z0-9']\.$"):
+        bench.whole(**{name: FOREIGN[name]})()
+    with pytest.raises(InvalidInputError, match=f"takes no {name}: "):
+        bench.whole(**{name: None})()
+    assert bench.sim.journal() == []
+
+
+def test_every_argument_of_other_jobs_is_taken_or_refused() -> None:
+    """Whoever gives SentinelHubBatchOperator another argument decides what it means here."""
+    assert set(FOREIGN) == set(statistical._INSTEAD)
+    meant = {
+        *{"geopackage", "output", "evalscript", "description", "aws_conn_id", "iam_role_arn", "payload_extra"},
+        *{"sentinelhub_conn_id", "request_id", "max_processing_units", "on_over_budget", "min_success_ratio"},
+        *{"on_partial", "resume_stopped", "cancel_on_kill", "cancel_on_timeout", "deferrable", "poll_interval"},
+        *{"analysis_poll_interval", "timeout", "max_unknown_time"},
+    }
+    theirs = set(arguments_of(SentinelHubBatchOperator)) - set(arguments_of(BaseOperator))
+    assert theirs <= meant | set(FOREIGN)
+
+
+@pytest.mark.parametrize("name", [*FOREIGN])
+def test_a_mapped_task_refuses_it_before_anything_is_created(bench: StatisticalBench, name: str) -> None:
+    given = bench.arguments()
+    del given["geopackage"]
+    with maps():
+        with pytest.raises(InvalidInputError, match=f"takes no {name}: "):
+            SentinelHubBatchStatisticalOperator.partial(**given, **{name: FOREIGN[name]})
+        if name == "check_tiles":
+            return  # Airflow knows no such argument
+        mapped = {"geopackage": [GEOPACKAGE], name: [FOREIGN[name]]}
+        task = SentinelHubBatchStatisticalOperator.partial(**given).expand(**mapped)
+    with pytest.raises(InvalidInputError, match=f"takes no {name}: "):  # only the run makes the operator
+        task.unmap({"geopackage": GEOPACKAGE, name: FOREIGN[name]})
+    assert bench.sim.journal() == []
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@modes
+def test_defaults_for_other_jobs_of_the_dag_change_nothing(
+    bench: StatisticalBench, deferrable: bool, mapped: bool
+) -> None:
+    """One failed feature and `max_restarts`, which was a KeyError after payment."""
+    bench.sim.fault("fail_tiles", names=["field-01"])
+    foreign = {name: value for name, value in FOREIGN.items() if name != "check_tiles"}
+    given = bench.arguments(deferrable=deferrable, retries=1)
+
+    def make() -> Any:
+        with maps(**foreign):
+            if not mapped:
+                return SentinelHubBatchStatisticalOperator(**given)
+            fixed = {name: value for name, value in given.items() if name != "geopackage"}
+            task = SentinelHubBatchStatisticalOperator.partial(**fixed).expand(geopackage=[GEOPACKAGE])
+        return task.unmap({"geopackage": GEOPACKAGE})
+
+    for number in (1, 2):
+        with pytest.raises(JobPartialError, match="1 of 6 features failed"):
+            bench.run(make, bench.context(max_tries=1, try_number=number))
+    assert bench.effects() == ["created", "analysis_started", "billed_start"]
