@@ -16,6 +16,7 @@ _HOMES = {
     "process_request": "airflow_sentinelhub.api.payloads",
     "tiling_grid": "airflow_sentinelhub.api.payloads",
     "output": "airflow_sentinelhub.api.payloads",
+    "last": "airflow_sentinelhub.api.times",
     "aggregation": "airflow_sentinelhub.api.statistical_jobs",
     "input_data": "airflow_sentinelhub.api.statistical_jobs",
 }

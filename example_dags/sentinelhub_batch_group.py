@@ -10,7 +10,7 @@ import os
 import pendulum
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_sentinelhub import process_request, sentinelhub_batch, tiling_grid
+from airflow_sentinelhub import last, process_request, sentinelhub_batch, tiling_grid
 
 EVERY = float(os.environ.get("SENTINELHUB_EXAMPLE_POLL_INTERVAL", "60"))
 DEFERRABLE = os.environ.get("SENTINELHUB_EXAMPLE_DEFERRABLE", "true") == "true"
@@ -26,7 +26,7 @@ with DAG(
 ) as dag:
     sentinelhub_batch(
         "ndvi",
-        process_request=process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30"), max_cloud_coverage=30),
+        process_request=process_request("sentinel-2-l2a", last(days=30), max_cloud_coverage=30),
         evalscript="max_ndvi.js",
         area=[8.9, 41.9, 9.3, 42.2],
         tiling_grid=tiling_grid(1, 10),

@@ -1,7 +1,7 @@
 """Batch v2 over the features of a GeoPackage: field parcels instead of the tiles of a grid.
 
 The GeoPackage lies in a bucket of yours (`identifier` unique, `width` and `height` or `resolution`, polygons in an EPSG
-CRS); it is checked before anything is sent, as far as it can be read from here.
+CRS); it is checked before anything is sent, as far as it can be read from here. Each run takes the images of its month.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 
 import pendulum
 from airflow.providers.common.compat.sdk import DAG, task
+from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_sentinelhub import process_request
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator, SentinelHubListBatchTilesOperator
@@ -19,7 +20,7 @@ DEFERRABLE = os.environ.get("SENTINELHUB_EXAMPLE_DEFERRABLE", "true") == "true"
 
 with DAG(
     dag_id="sentinelhub_geopackage",
-    schedule=None,
+    schedule=CronDataIntervalTimetable("0 0 1 * *", timezone="UTC"),
     start_date=pendulum.datetime(2024, 1, 1, tz="UTC"),
     catchup=False,
     tags=["sentinelhub", "example"],
@@ -28,7 +29,7 @@ with DAG(
     parcels = SentinelHubBatchOperator(
         task_id="parcels",
         batch_api="v2",
-        process_request=process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30"), max_cloud_coverage=30),
+        process_request=process_request("sentinel-2-l2a", "data_interval", max_cloud_coverage=30),
         evalscript="max_ndvi.js",
         geopackage="s3://my-bucket/parcels.gpkg",
         output="s3://my-bucket/parcels/<tileName>/<outputId>.<format>",

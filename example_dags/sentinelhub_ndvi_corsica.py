@@ -11,7 +11,7 @@ import os
 import pendulum
 from airflow.providers.common.compat.sdk import DAG, task
 
-from airflow_sentinelhub import process_request, tiling_grid
+from airflow_sentinelhub import last, process_request, tiling_grid
 from airflow_sentinelhub.operators.batch import (
     SentinelHubAnalyseBatchOperator,
     SentinelHubCreateBatchOperator,
@@ -35,9 +35,7 @@ with DAG(
 ) as dag:
     create = SentinelHubCreateBatchOperator(
         task_id="create",
-        process_request=process_request(
-            data="sentinel-2-l2a", time_range=("2024-06-01", "2024-06-30"), max_cloud_coverage=30
-        ),
+        process_request=process_request(data="sentinel-2-l2a", time_range=last(days=30), max_cloud_coverage=30),
         evalscript="max_ndvi.js",
         area="corsica.geojson",
         tiling_grid=tiling_grid(1, 10),

@@ -1,7 +1,7 @@
 """NDVI statistics over field parcels: one batch statistical job over a GeoPackage, then a table in mapped tasks.
 
 The GeoPackage lies in the bucket at `fields.gpkg`: polygons with the columns `id` and `identifier`, in one CRS. The
-connection `sentinelhub_bucket` (type aws) holds keys that may read it and write the results.
+connection `sentinelhub_bucket` (type aws) holds keys that may read it and write the results. Each run takes its week.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 
 import pendulum
 from airflow.providers.common.compat.sdk import DAG, task
+from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_sentinelhub import aggregation, input_data
 from airflow_sentinelhub.operators.statistical import (
@@ -25,7 +26,7 @@ DEFERRABLE = os.environ.get("SENTINELHUB_EXAMPLE_DEFERRABLE", "true") == "true"
 
 with DAG(
     dag_id="sentinelhub_statistics_fields",
-    schedule=None,
+    schedule=CronDataIntervalTimetable("0 0 * * 1", timezone="UTC"),
     start_date=pendulum.datetime(2024, 1, 1, tz="UTC"),
     catchup=False,
     tags=["sentinelhub", "example"],
@@ -35,7 +36,7 @@ with DAG(
         task_id="statistics",
         geopackage=f"s3://{BUCKET}/fields.gpkg",
         data=input_data("sentinel-2-l2a", max_cloud_coverage=60),
-        aggregation=aggregation(("2024-04-01", "2024-06-30"), "P10D", resolution=10),
+        aggregation=aggregation("data_interval", "P7D", resolution=10),
         calculations={"ndvi": {"statistics": {"default": {"percentiles": {"k": [0.1, 0.5, 0.9]}}}}},
         evalscript="mean_ndvi.js",
         output=f"s3://{BUCKET}/ndvi-of-fields",

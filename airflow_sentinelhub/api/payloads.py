@@ -7,10 +7,10 @@ Only the standard library is used here: these functions run while Airflow parses
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import Any
 
 from airflow_sentinelhub.api.decoding import member, number
+from airflow_sentinelhub.api.times import Run, checked, checked_range, resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 Json = dict[str, Any]
@@ -29,11 +29,6 @@ GRIDS: dict[int, tuple[str, tuple[float, ...]]] = {
 def without_none(payload: Mapping[str, Any]) -> Json:
     """The payload without keys whose value is None: the service refuses nulls."""
     return {key: value for key, value in payload.items() if value is not None}
-
-
-def is_template(value: Any) -> bool:
-    """Whether a value still has to be rendered by Airflow."""
-    return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
 def tiling_grid(grid_id: int, resolution: float, buffer: tuple[int, int] | None = None, **kwargs: Any) -> Json:
@@ -116,7 +111,7 @@ def output(
 
 def process_request(
     data: str | Mapping[str, Any] | Sequence[Mapping[str, Any]],
-    time_range: tuple[Any, Any] | None = None,
+    time_range: Any = None,
     *,
     max_cloud_coverage: float | None = None,
     mosaicking_order: str | None = None,
@@ -128,9 +123,19 @@ def process_request(
 ) -> Json:
     """The Process API part of a job without writing its JSON.
 
-    :param data: a data source such as `sentinel-2-l2a`, or the service's `data` objects for several sources.
-    :param time_range: (from, to); dates (`2019-04-01`), times, datetimes, or templates of these. A date as the end
-        means the end of that day.
+    :param data: a data source such as `sentinel-2-l2a`, or the service's `data` objects for several sources, each with
+        its `dataFilter.timeRange` in any of the forms of `time_range`.
+    :param time_range: which images are taken. Sources that need none (a DEM) go without.
+
+        - `"data_interval"`: the data interval of the run, [start, end). The service takes both ends of a range as
+          inclusive, so the end is sent one millisecond earlier (`2024-06-30T23:59:59.999Z`): consecutive runs meet
+          without gap and overlap. It needs a timetable with intervals, such as `CronDataIntervalTimetable`.
+        - `last(days=30)`: so much time before the moment of the run, see `times.last`; [start, end) in the same way.
+        - (from, to): dates, datetimes, text such as `2024-06-01T12:00:00+02:00` or `2024-06-01 12:00` (without a zone
+          it is UTC), or templates of these. Both ends are inclusive. A date as the end means that whole day, to
+          `T23:59:59Z`.
+
+        The first two are worked out when the task runs; a range that is reversed, empty or in the future is refused.
     :param max_cloud_coverage: percent, 0 to 100.
     :param mosaicking_order: `mostRecent`, `leastRecent` or `leastCC`.
     :param data_filter: further members of the data filter; :param processing: the data source's processing options.
@@ -146,7 +151,7 @@ def process_request(
     if isinstance(data, str):
         chosen = without_none(
             {
-                "timeRange": _time_range(time_range),
+                "timeRange": checked_range(time_range),
                 "maxCloudCoverage": max_cloud_coverage,
                 "mosaickingOrder": mosaicking_order,
                 **(data_filter or {}),
@@ -156,9 +161,14 @@ def process_request(
         if processing:
             source["processing"] = dict(processing)
         sources: list[Any] = [source]
+    elif time_range is not None:
+        raise InvalidInputError("time_range goes with a data source by name; `data` objects have dataFilter.timeRange.")
     else:
         sources = [data] if isinstance(data, Mapping) else list(data)
-    request: Json = {"input": {"data": sources}, "output": {"responses": [_response(item) for item in responses]}}
+    request: Json = {
+        "input": {"data": checked(sources)},
+        "output": {"responses": [_response(item) for item in responses]},
+    }
     if area is not None:
         request["input"]["bounds"] = area_bounds(area)
     if evalscript is not None:
@@ -170,36 +180,24 @@ def _response(item: str | Mapping[str, Any]) -> Json:
     return {"identifier": item, "format": {"type": "image/tiff"}} if isinstance(item, str) else dict(item)
 
 
-def _time_range(time_range: tuple[Any, Any] | None) -> Json | None:
-    if time_range is None:
-        return None
-    if isinstance(time_range, str) or len(time_range) != 2:
-        raise InvalidInputError(f"time_range is a pair (from, to), not {time_range!r}.")
-    return {"from": _literal(time_range[0], end=False), "to": _literal(time_range[1], end=True)}
+def dated(process: Any, run: Run, *, from_interval: bool = False) -> Any:
+    """The process request with the time ranges of its data as they are sent (see `times.resolved_range`).
 
-
-def _literal(value: Any, *, end: bool) -> Any:
-    """A time that is known by now, as the service writes it; anything else (another task's output) as it is."""
-    return _moment(value, end=end) if isinstance(value, (str, date)) else value
-
-
-def _moment(value: Any, *, end: bool) -> Any:
-    """A time as the service writes it. Idempotent, so that it may run before and after templates are rendered."""
-    if hasattr(value, "isoformat"):
-        value = value.isoformat()
-    text = str(value)
-    if is_template(text):
-        return text
-    if len(text) == 10:
-        return f"{text}T23:59:59Z" if end else f"{text}T00:00:00Z"
-    text = text.replace("+00:00", "Z")
-    return text if text.endswith("Z") or "+" in text[10:] or "-" in text[10:] else f"{text}Z"
+    :param process: anything else than a process request passes as it is; `finished` says what is wrong with it.
+    :raises InvalidInputError: one is no range, or this run has none.
+    """
+    given = process.get("input") if isinstance(process, Mapping) else None
+    if not isinstance(given, Mapping):
+        return process
+    return {**process, "input": {**given, "data": resolved(given.get("data"), run, from_interval=from_interval)}}
 
 
 def finished(process: Mapping[str, Any], *, area: Any = None, evalscript: str | None = None) -> Json:
     """The process request as it is sent: area and evalscript put in, dates turned into times.
 
-    :raises InvalidInputError: there is no evalscript, or the area is malformed.
+    What depends on the run of the DAG has been worked out before (`times.resolved`).
+
+    :raises InvalidInputError: there is no evalscript, or the area or a time range is malformed.
     """
     from airflow_sentinelhub.api.areas import area_bounds
 
@@ -208,7 +206,7 @@ def finished(process: Mapping[str, Any], *, area: Any = None, evalscript: str | 
             "process_request must be a Process API payload with `input`; build it with process_request()."
         )
     done: Json = {**process, "input": {**process["input"]}}
-    done["input"]["data"] = [_dated(item) for item in done["input"].get("data") or []]
+    done["input"]["data"] = resolved(done["input"].get("data") or [], Run())
     if area is not None:
         done["input"]["bounds"] = area_bounds(area)
     if evalscript is not None:
@@ -218,12 +216,3 @@ def finished(process: Mapping[str, Any], *, area: Any = None, evalscript: str | 
             "There is no evalscript: give evalscript= (text, or the name of a .js file beside the DAG)."
         )
     return done
-
-
-def _dated(item: Any) -> Any:
-    chosen = item.get("dataFilter") if isinstance(item, Mapping) else None
-    times = chosen.get("timeRange") if isinstance(chosen, Mapping) else None
-    if not isinstance(times, Mapping):
-        return item
-    ends = {"from": _moment(times.get("from"), end=False), "to": _moment(times.get("to"), end=True)}
-    return {**item, "dataFilter": {**item["dataFilter"], "timeRange": {**times, **ends}}}

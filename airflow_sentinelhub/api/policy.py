@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub.api.payloads import is_template
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
+from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 if TYPE_CHECKING:  # limits are checked while DAGs are parsed, and the models need dataclasses-json

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub.api.payloads import Json, _moment, _time_range, is_template, process_request, without_none
+from airflow_sentinelhub.api.payloads import Json, process_request, without_none
+from airflow_sentinelhub.api.times import Run, checked_range, is_template, resolved, resolved_range
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def input_data(
 
 
 def aggregation(
-    time_range: tuple[Any, Any],
+    time_range: Any,
     interval: str,
     *,
     resolution: float | tuple[float, float] | None = None,
@@ -56,9 +57,12 @@ def aggregation(
 ) -> Json:
     """How a statistical job divides time and space.
 
-    :param time_range: (from, to); dates (`2019-04-01`), times, datetimes, or templates of these. A date as the end
-        means the end of that day.
-    :param interval: length of each interval by ISO 8601, such as `P10D`.
+    :param time_range: `"data_interval"`, `last(days=30)` or a pair (from, to), as in `process_request()`. Here the
+        range is divided into intervals, each of which ends where the next begins: its end is sent as it is, and a date
+        as the end means that whole day, to the midnight after it. (One second less, and the service would leave out
+        the last interval as not whole.)
+    :param interval: length of each interval by ISO 8601, such as `P10D`. What is left over at the end of the range is
+        left out, see `last_interval`.
     :param resolution: size of a pixel in units of the GeoPackage's CRS, one number or (x, y); :param size: or width
         and height in pixels of each feature, at most 2500.
     :param last_interval: what happens to a last interval that is not whole: `SKIP` (the default), `SHORTEN`, `EXTEND`.
@@ -66,14 +70,13 @@ def aggregation(
     :param kwargs: further members of the payload.
     :raises InvalidInputError: a literal value cannot be right.
     """
-    times = _time_range(time_range)
     if last_interval not in (None, *LAST_INTERVAL) and not is_template(last_interval):
         raise InvalidInputError(f"last_interval is one of {', '.join(LAST_INTERVAL)}, not {last_interval!r}.")
     x, y = resolution if isinstance(resolution, (tuple, list)) else (resolution, resolution)
     width, height = size if size is not None else (None, None)
     payload = without_none(
         {
-            "timeRange": times,
+            "timeRange": checked_range(time_range, divided=True),
             "aggregationInterval": without_none({"of": interval, "lastIntervalBehavior": last_interval}),
             "resx": x,
             "resy": y,
@@ -116,11 +119,7 @@ def render_statistical(job: StatisticalJob, access: Access | None = None) -> Jso
     """
     if not isinstance(job.aggregation, Mapping) or "timeRange" not in job.aggregation:
         raise InvalidInputError("aggregation must name timeRange and aggregationInterval; build it with aggregation().")
-    times = job.aggregation["timeRange"]
-    if not isinstance(times, Mapping):
-        raise InvalidInputError(f"aggregation.timeRange must have from and to, not {times!r}.")
-    ends = {"from": _moment(times.get("from"), end=False), "to": _moment(times.get("to"), end=True)}
-    divided = {**job.aggregation, "timeRange": {**times, **ends}}
+    divided = dated(job.aggregation, Run())
     for name in ("resx", "resy", "width", "height"):
         if isinstance(divided.get(name), str):
             divided[name] = _number(name, divided[name])
@@ -133,7 +132,7 @@ def render_statistical(job: StatisticalJob, access: Access | None = None) -> Jso
         )
     if complaint := _complaint(divided):
         raise InvalidInputError(complaint)
-    data = input_data(job.data)
+    data = resolved(input_data(job.data), Run())
     return without_none(
         {
             "input": {"features": _features(job.geopackage, access), "data": data},
@@ -144,6 +143,17 @@ def render_statistical(job: StatisticalJob, access: Access | None = None) -> Jso
             **job.extra,
         }
     )
+
+
+def dated(aggregation: Any, run: Run, *, from_interval: bool = False) -> Any:
+    """The aggregation with its time range as it is sent (see `times.resolved_range`).
+
+    :raises InvalidInputError: it is no range, or this run has none.
+    """
+    if not isinstance(aggregation, Mapping) or "timeRange" not in aggregation:
+        return aggregation
+    times = resolved_range(aggregation["timeRange"], run, divided=True, from_interval=from_interval)
+    return {**aggregation, "timeRange": times}
 
 
 def _features(given: str | Mapping[str, Any], access: Access | None) -> Json:

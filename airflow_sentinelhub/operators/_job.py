@@ -19,6 +19,7 @@ from airflow_sentinelhub._task import (
     remembered,
     tried,
 )
+from airflow_sentinelhub.operators._times import check_dates, names_both_ends, run_of
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.adoption import Stopped
@@ -93,6 +94,7 @@ class JobOperator(SentinelHubTask, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.process_request = process_request
+        self._unrendered: Any = process_request
         self.tiling_grid = tiling_grid
         self.geopackage = geopackage
         self.output_spec = output  # BaseOperator.output is the task's XCom
@@ -105,6 +107,7 @@ class JobOperator(SentinelHubTask, BaseOperator):
         self.payload_extra = payload_extra
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
+        check_dates(process_request)
 
     def render_template(
         self, content: Any, context: Any, jinja_env: Any = None, seen_oids: set[int] | None = None
@@ -114,12 +117,14 @@ class JobOperator(SentinelHubTask, BaseOperator):
             return self._render((jinja_env or self.get_template_env()).from_string(content), context)
         return super().render_template(content, context, jinja_env, seen_oids)
 
-    def payload(self) -> dict[str, Any]:
+    def payload(self, context: Any) -> dict[str, Any]:
         """The payload of the create call. It may hold storage keys: it is neither kept nor logged."""
         from airflow_sentinelhub.api.jobs import Job, render
+        from airflow_sentinelhub.api.payloads import dated
 
+        process = as_json(self.process_request, "process_request")
         job = Job(
-            process_request=as_json(self.process_request, "process_request"),
+            process_request=dated(process, run_of(context), from_interval=names_both_ends(self, self._unrendered)),
             tiling_grid=_with_numbers(as_json(self.tiling_grid, "tiling_grid")),
             geopackage=self.geopackage,
             output=as_json(self.output_spec, "output") if _looks_like_json(self.output_spec) else self.output_spec,
@@ -216,7 +221,7 @@ class JobOperator(SentinelHubTask, BaseOperator):
     def _payload_or_error(self, context: Any) -> tuple[dict[str, Any] | None, Exception | None]:
         """The payload, or why there is none: whatever it is, it must not hide a request that is at work."""
         try:
-            return self.payload(), None
+            return self.payload(context), None
         except Exception as err:
             return None, err
 
@@ -272,7 +277,7 @@ class JobOperator(SentinelHubTask, BaseOperator):
         from airflow_sentinelhub.api.jobs import continuation
         from airflow_sentinelhub.api.marker import job_digest, mark_of
 
-        payload = self.payload()
+        payload = self.payload(context)
         its = mark_of(first.description)
         mark = replace(
             self.mark(context),

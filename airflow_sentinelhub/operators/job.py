@@ -173,7 +173,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         spent = self._spent_before(job) + (job.cost or 0.0)
         told = (job.request_id, spent, self._limit() or float("inf"))
         self.log.warning("Batch request %s was stopped for its budget; %.0f PU of %.0f PU are spent; going on", *told)
-        payload = self.payload()
+        payload = self.payload(context)
         if can_be_continued(payload):
             job = self.continue_with(context, job, restart=False).job
             self.responsible_for(job.request_id, context)

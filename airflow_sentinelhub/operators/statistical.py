@@ -12,6 +12,7 @@ from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.operators._checks import arguments_of
 from airflow_sentinelhub.operators._job import as_json
 from airflow_sentinelhub.operators._statistics import Statistics, statistics_of, too_many_failed
+from airflow_sentinelhub.operators._times import check_dates, names_both_ends, run_of
 from airflow_sentinelhub.operators.job import SentinelHubBatchOperator
 from airflow_sentinelhub.operators.tiles import chunk_size_of, chunked
 
@@ -121,6 +122,8 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         super().__init__(geopackage=geopackage, output=output, evalscript=evalscript, **ours, **kwargs)
         self.data = data
         self.aggregation = aggregation
+        self._unrendered = aggregation
+        check_dates({"input": {"data": data}}, aggregation)
         self.calculations = calculations
         self.max_failed_features = max_failed_features
 
@@ -130,14 +133,16 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         _refuse(kwargs)
         return super().partial(**kwargs)
 
-    def payload(self) -> dict[str, Any]:
+    def payload(self, context: Any) -> dict[str, Any]:
         """The payload of the create call. It may hold storage keys: it is neither kept nor logged."""
-        from airflow_sentinelhub.api.statistical_jobs import StatisticalJob, render_statistical
+        from airflow_sentinelhub.api.statistical_jobs import StatisticalJob, dated, render_statistical
+        from airflow_sentinelhub.api.times import resolved
 
+        run, aggregation = run_of(context), as_json(self.aggregation, "aggregation")
         job = StatisticalJob(
             geopackage=_json_or_text(self.geopackage, "geopackage"),
-            data=_json_or_text(self.data, "data"),
-            aggregation=as_json(self.aggregation, "aggregation"),
+            data=resolved(_json_or_text(self.data, "data"), run),
+            aggregation=dated(aggregation, run, from_interval=names_both_ends(self, self._unrendered)),
             output=_json_or_text(self.output_spec, "output"),
             evalscript=self.evalscript,
             calculations=as_json(self.calculations, "calculations"),

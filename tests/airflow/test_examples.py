@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +55,7 @@ ELSEWHERE = {"sentinelhub_ndvi_corsica", "sentinelhub_statistics_fields"}
 
 BUCKET = json.dumps({"conn_type": "aws", "login": "AKIA", "password": "hush-hush"})
 README = "readme"
-AROUND = """
-import pendulum
-from airflow.providers.common.compat.sdk import DAG, task
-
-with DAG("readme", schedule="@weekly", start_date=pendulum.datetime(2024, 1, 1)) as dag:
-
-    @task
-    def publish(tiles):
-        return len(tiles)
-
-"""
-QUICKLY = "    deferrable=True,\n    poll_interval=1,\n    analysis_poll_interval=1,\n"
+QUICKLY = "deferrable=True,\n        poll_interval=1,\n        analysis_poll_interval=1,\n"
 
 Results = dict[str, dict[str, Any]]
 
@@ -84,19 +72,26 @@ def parcels(names: list[str]) -> bytes:
 
 
 def write_dags(folder: Path) -> None:
-    """The examples, and the README's first snippet inside a DAG, polling every second."""
+    """The examples, and the README's DAG, polling every second."""
     shutil.copytree(ROOT / "example_dags", folder, ignore=shutil.ignore_patterns("__pycache__"))
     (snippet, *_) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert "    deferrable=True,\n" in snippet
-    quick = snippet.replace("    deferrable=True,\n", QUICKLY)
-    (folder / f"{README}.py").write_text(AROUND + textwrap.indent(quick, "    "))
+    assert "deferrable=True,\n" in snippet
+    (folder / f"{README}.py").write_text(snippet.replace("deferrable=True,\n", QUICKLY))
 
 
-def run_all(dags: dict[str, list[dict[str, Any]]], generation: str, deferrable: bool, folder: Path) -> Results:
-    """Run these DAGs one after the other; what each has left, by its name."""
+def run_all(
+    dags: dict[str, Any], generation: str, deferrable: bool, folder: Path, script: str = RUN, more: Any = ()
+) -> Results:
+    """Run these DAGs one after the other; what each has left, by its name.
+
+    :param dags: what the script is told of each, by the name of its module.
+    :param more: text of further DAG files, by the name of the module.
+    """
     buckets = folder / "buckets"
     env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     write_dags(folder / "dags")
+    for name, text in dict(more).items():
+        (folder / "dags" / f"{name}.py").write_text(text)
     with Simulator(speed=300, bucket_dir=buckets) as simulator:
         (buckets / "my-bucket").mkdir(parents=True, exist_ok=True)
         (buckets / "my-bucket" / "parcels.gpkg").write_bytes(parcels(["north", "south", "west"]))
@@ -115,7 +110,7 @@ def run_all(dags: dict[str, list[dict[str, Any]]], generation: str, deferrable: 
         subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=env, check=True, capture_output=True)
         plan = json.dumps({"simulator": simulator.url, "dags": dags, "folder": str(folder / "dags")})
         ran = subprocess.run(
-            [sys.executable, "-c", RUN, plan],
+            [sys.executable, "-c", script, plan],
             cwd=ROOT,
             env=env,
             capture_output=True,

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_sentinelhub.api.areas import CRS84
 from airflow_sentinelhub.api.payloads import (
+    dated,
     finished,
     grid_complaint,
     output,
@@ -25,6 +26,7 @@ from airflow_sentinelhub.api.payloads_v2 import (
     tiling_grid_input,
     zarr_output,
 )
+from airflow_sentinelhub.api.times import Run, last
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 GRIDS = [
@@ -149,29 +151,69 @@ def test_data_of_several_sources_is_taken_as_it_is() -> None:
 
 def test_templates_wait_for_airflow() -> None:
     request = process_request("s2", ("{{ data_interval_start | ds }}", "{{ ds }}"), max_cloud_coverage="{{ 1 }}")  # type: ignore[arg-type]
-    again = finished(request, evalscript="x", area=[0, 0, 1, 1])
-    assert again["input"]["data"][0]["dataFilter"]["timeRange"] == {
+    assert request["input"]["data"][0]["dataFilter"]["timeRange"] == {
         "from": "{{ data_interval_start | ds }}",
         "to": "{{ ds }}",
     }
+    with pytest.raises(InvalidInputError, match="is no moment"):
+        finished(request, evalscript="x", area=[0, 0, 1, 1])
+
+
+@pytest.mark.parametrize("span", ["data_interval", last(days=30)])
+def test_what_depends_on_the_run_waits_for_it(span: Any) -> None:
+    request = process_request("s2", span)
+    assert json.loads(json.dumps(request))["input"]["data"][0]["dataFilter"] == {"timeRange": span}
+    with pytest.raises(InvalidInputError, match="this run"):
+        finished(request, evalscript="x")
+    done = dated(request, Run(interval=(datetime(2024, 6, 1), datetime(2024, 7, 1)), moment=datetime(2024, 7, 1)))  # noqa: DTZ001
+    assert done["input"]["data"][0]["dataFilter"]["timeRange"] == {
+        "from": "2024-06-01T00:00:00Z",
+        "to": "2024-06-30T23:59:59.999Z",
+    }
+    assert finished(done, evalscript="x")["input"] == done["input"]
+
+
+@pytest.mark.parametrize("odd", ["text", None, {}, {"input": "text"}, {"input": {"data": None}}, {"input": {}}])
+def test_what_is_no_process_request_is_left_to_others(odd: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"with `input`|no evalscript"):
+        finished(dated(odd, Run()))
+
+
+def test_several_sources_have_a_range_each() -> None:
+    sources = [
+        {"type": "sentinel-2-l2a", "dataFilter": {"timeRange": "data_interval", "maxCloudCoverage": 30}},
+        {"type": "sentinel-1-grd", "dataFilter": {"timeRange": {"from": "2024-06-01", "to": "2024-06-02 12:00"}}},
+        {"type": "dem"},
+    ]
+    request = process_request(sources)
+    done = dated(request, Run(interval=(datetime(2024, 6, 1), datetime(2024, 7, 1))))["input"]["data"]  # noqa: DTZ001
+    assert done[0]["dataFilter"]["timeRange"]["to"] == "2024-06-30T23:59:59.999Z"
+    assert done[1]["dataFilter"]["timeRange"] == {"from": "2024-06-01T00:00:00Z", "to": "2024-06-02T12:00:00Z"}
+    assert done[2] == {"type": "dem"}
+    sources[1]["dataFilter"]["timeRange"]["to"] = "2024-05-01"  # type: ignore[index]
+    with pytest.raises(InvalidInputError, match=r"data\[1\].dataFilter.timeRange is reversed"):
+        process_request(sources)
+    with pytest.raises(InvalidInputError, match="by name"):
+        process_request(sources[:1], "data_interval")
 
 
 @pytest.mark.parametrize(
     ("given", "begin", "end"),
-    [
+    [  # a day, whole; a moment, and one later
         ("2019-04-01", "2019-04-01T00:00:00Z", "2019-04-01T23:59:59Z"),
         (date(2019, 4, 1), "2019-04-01T00:00:00Z", "2019-04-01T23:59:59Z"),
-        (datetime(2019, 4, 1, 12, tzinfo=timezone.utc), "2019-04-01T12:00:00Z", "2019-04-01T12:00:00Z"),
-        ("2019-04-01T12:00:00", "2019-04-01T12:00:00Z", "2019-04-01T12:00:00Z"),
-        ("2019-04-01T12:00:00Z", "2019-04-01T12:00:00Z", "2019-04-01T12:00:00Z"),
-        ("2019-04-01T12:00:00+02:00", "2019-04-01T12:00:00+02:00", "2019-04-01T12:00:00+02:00"),
-        ("2019-04-01T12:00:00-05:00", "2019-04-01T12:00:00-05:00", "2019-04-01T12:00:00-05:00"),
-        ("2019-04-01T12:00:00+00:00", "2019-04-01T12:00:00Z", "2019-04-01T12:00:00Z"),
+        (datetime(2019, 4, 1, 12, tzinfo=timezone.utc), "2019-04-01T12:00:00Z", None),
+        ("2019-04-01T12:00:00", "2019-04-01T12:00:00Z", None),
+        ("2019-04-01T12:00:00Z", "2019-04-01T12:00:00Z", None),
+        ("2019-04-01T12:00:00+02:00", "2019-04-01T10:00:00Z", None),
+        ("2019-04-01T12:00:00-05:00", "2019-04-01T17:00:00Z", None),
+        ("2019-04-01T12:00:00+00:00", "2019-04-01T12:00:00Z", None),
     ],
 )
-def test_times_become_the_services_times_once(given: Any, begin: str, end: str) -> None:
-    done = finished(process_request("s2", (given, given)), evalscript="x")
-    assert done["input"]["data"][0]["dataFilter"]["timeRange"] == {"from": begin, "to": end}
+def test_times_become_the_services_times_once(given: Any, begin: str, end: str | None) -> None:
+    done = finished(process_request("s2", (given, given if end else "2019-05-01 00:00")), evalscript="x")
+    times = {"from": begin, "to": end or "2019-05-01T00:00:00Z"}
+    assert done["input"]["data"][0]["dataFilter"]["timeRange"] == times
     assert finished(done) == done
 
 
@@ -189,6 +231,9 @@ def test_a_finished_request_leaves_its_input_alone() -> None:
         ({"max_cloud_coverage": -1}, "from 0 to 100, not -1"),
         ({"time_range": "2019-04-01"}, "pair"),
         ({"time_range": ("2019-04-01",)}, "pair"),
+        ({"time_range": ("2019-04-02", "2019-04-01")}, "time_range is reversed"),
+        ({"time_range": ("yesterday", "2019-04-01")}, "time_range from='yesterday' is no moment"),
+        ({"data_filter": {"timeRange": {"from": "2019-04-01"}}}, "time_range to=None is no moment"),
         ({"area": "corsica"}, "neither GeoJSON nor four numbers"),
     ],
 )

@@ -152,7 +152,7 @@ def test_a_job_in_plain_words_becomes_the_payload() -> None:
     assert render_statistical(job(), KEYS) == {
         "input": {"features": {"s3": {"url": GEOPACKAGE, **access}}, "data": DATA},
         "aggregation": {
-            "timeRange": {"from": "2024-06-01T00:00:00Z", "to": "2024-06-30T23:59:59Z"},
+            "timeRange": {"from": "2024-06-01T00:00:00Z", "to": "2024-07-01T00:00:00Z"},
             "aggregationInterval": {"of": "P10D"},
             "resx": 10,
             "resy": 10,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any
 
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException
 
-from airflow_sentinelhub import aggregation
+from airflow_sentinelhub import aggregation, last
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub.exceptions import InvalidInputError, JobCancelledError, JobError, JobPartialError
 from airflow_sentinelhub.operators import statistical
@@ -333,7 +334,7 @@ def test_the_job_may_come_out_of_templates(bench: StatisticalBench) -> None:
     result = bench.run(bench.whole(aggregation=text, data=data, calculations='{"default": {}}'))
     sent = bench.body(result["request_id"])
     assert sent["aggregation"]["width"] == 20
-    assert sent["aggregation"]["timeRange"] == {"from": "2024-06-01T00:00:00Z", "to": "2024-06-30T23:59:59Z"}
+    assert sent["aggregation"]["timeRange"] == {"from": "2024-06-01T00:00:00Z", "to": "2024-07-01T00:00:00Z"}
     assert sent["input"]["data"] == [{"type": "sentinel-2-l2a", "dataFilter": {}}]
     assert sent["input"]["features"]["s3"]["url"] == GEOPACKAGE
 
@@ -432,3 +433,43 @@ def test_defaults_for_other_jobs_of_the_dag_change_nothing(
         with pytest.raises(JobPartialError, match="1 of 6 features failed"):
             bench.run(make, bench.context(max_tries=1, try_number=number))
     assert bench.effects() == ["created", "analysis_started", "billed_start"]
+
+
+# Dates
+
+INTERVAL = {
+    "data_interval_start": datetime(2024, 6, 3, tzinfo=timezone.utc),
+    "data_interval_end": datetime(2024, 6, 10, tzinfo=timezone.utc),
+}
+
+
+@pytest.mark.parametrize("time_range", ["data_interval", last(weeks=1)], ids=["data_interval", "last"])
+def test_the_range_of_statistics_ends_where_the_next_begins(bench: StatisticalBench, time_range: Any) -> None:
+    """A millisecond less, and the last interval would not be whole, which the service leaves out."""
+    divided = aggregation(time_range, "P1D", resolution=0.1)
+    result = bench.run(bench.whole(aggregation=divided), {**bench.context(), **INTERVAL})
+    sent = bench.body(result["request_id"])["aggregation"]["timeRange"]
+    assert sent == {"from": "2024-06-03T00:00:00Z", "to": "2024-06-10T00:00:00Z"}
+    feature = next(bench.results(result["request_id"]).features())
+    assert len({row["from"] for row in feature.rows()}) == 7
+
+
+@pytest.mark.parametrize(
+    ("time_range", "says"),
+    [
+        ("data_interval", "this run has no data interval"),
+        (("{{ data_interval_start | ds }}", "{{ data_interval_end | ds }}"), "rendered to the same, '2024-06-10'"),
+        (("2124-06-01", "2124-07-01"), "in the future"),
+    ],
+)
+def test_a_range_that_cannot_be_is_refused_before_anything_is_sent(
+    bench: StatisticalBench, time_range: Any, says: str
+) -> None:
+    operator = bench.whole(aggregation=aggregation(time_range, "P1D", resolution=0.1))()
+    empty = dict.fromkeys(INTERVAL, INTERVAL["data_interval_end"])
+    operator.render_template_fields({**empty, "params": {}})
+    with pytest.raises(AirflowFailException, match=says):
+        bench.run(lambda: operator)
+    assert bench.sim.journal() == []
+    with pytest.raises(InvalidInputError, match="time_range is reversed"):
+        bench.whole(aggregation={"timeRange": {"from": "2024-06-02", "to": "2024-05-01"}})()
