@@ -15,6 +15,7 @@ from airflow_sentinelhub._task import (
     remember,
     remembered,
 )
+from airflow_sentinelhub.operators._checks import check_patience
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.adoption import Stopped
@@ -39,6 +40,7 @@ class JobOperator(SentinelHubTask, BaseOperator):
     :param payload_extra: further members of the payload, as the service calls them.
     :param sentinelhub_conn_id: connection of type `sentinelhub`.
     :param batch_api: `v1` or `v2`; the connection's if left out.
+    :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 
     template_fields: Sequence[str] = (
@@ -66,6 +68,8 @@ class JobOperator(SentinelHubTask, BaseOperator):
         "payload_extra": "json",
     }
     ui_color = "#dbeef4"
+    reads_by = ""
+    """Name of the argument by which the operator looks at what is in the bucket, empty if it never does."""
 
     def __init__(
         self,
@@ -83,6 +87,7 @@ class JobOperator(SentinelHubTask, BaseOperator):
         payload_extra: Mapping[str, Any] | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
+        max_unknown_time: float = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -99,6 +104,8 @@ class JobOperator(SentinelHubTask, BaseOperator):
         self.payload_extra = payload_extra
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
+        self.max_unknown_time = max_unknown_time
+        check_patience(self)
 
     def render_template(
         self, content: Any, context: Any, jinja_env: Any = None, seen_oids: set[int] | None = None
@@ -133,6 +140,8 @@ class JobOperator(SentinelHubTask, BaseOperator):
         payload = self.payload()
         self._check_grid(payload)
         self._check_geopackage(payload)
+        if context["ti"].try_number <= 1:  # later ones may have a job at work, for which no final error is right
+            self._check_reader(payload)
         mark = mark_for(context, self.retries or 0, job_digest(payload))
         since, known = _since(context), remembered(context, mark.round)
         stopped = self._stopped()
@@ -220,6 +229,30 @@ class JobOperator(SentinelHubTask, BaseOperator):
                 raise InvalidInputError(f"There is no GeoPackage at {url}; nothing was created.")
             if complaint := complaint_about(file, given.get("defaults")):
                 raise InvalidInputError(f"GeoPackage {url}: {complaint} Nothing was created.")
+
+    def _check_reader(self, payload: Mapping[str, Any]) -> None:
+        """Say before anything is created that what the job will leave in the bucket cannot be read from here.
+
+        Only for operators that look at it (`reads_by`), and only as far as that can be told without the bucket.
+        """
+        from airflow_sentinelhub.exceptions import SettingsError
+        from airflow_sentinelhub.hooks.storage import bucket_reader
+
+        flag = self.reads_by
+        if self.api.name == "v1" or not flag or not getattr(self, flag):
+            return
+        output = payload.get("output") or {}
+        places = (output.get("delivery") or output).values()
+        url = next((place["url"] for place in places if isinstance(place, Mapping) and place.get("url")), None)
+        try:
+            if url:
+                bucket_reader(self.aws_conn_id, self.hook.settings).ready(str(url))
+        except SettingsError as err:
+            raise SettingsError(
+                f"What this job leaves in the bucket could not be read here: {err} Mend that (aws_conn_id, or "
+                f"bucket_mount of the Sentinel Hub connection), or give {flag}=False to go without looking at it. This "
+                "try has created nothing."
+            ) from err
 
 
 def _names_a_file(text: str) -> bool:
