@@ -66,12 +66,11 @@ class BucketReader:
         _parts(url, key_needed=False)
         if self.mount is None:
             self._check_s3(url)
-            _, errors = self._client()
             try:
-                found = self._keys[0] or _load("boto3").session.Session().get_credentials()
-            except errors.BotoCoreError:
-                return  # there are some, which cannot be fetched just now
-            if not found:
+                self._client()
+            except ResultsError:
+                return  # there are keys, which cannot be fetched just now
+            if not self._keys[0] and not _load("boto3").session.Session().get_credentials():
                 raise SettingsError(_NO_CREDENTIALS)
         elif "://" not in self.mount:
             if not Path(self.mount).is_dir():
@@ -182,6 +181,8 @@ class BucketReader:
                     endpoint_url=self.endpoint_url or None,
                     config=settings,
                 )
+            except (errors.MetadataRetrievalError, errors.CredentialRetrievalError) as err:
+                raise ResultsError(f"The keys of this machine for S3 cannot be fetched just now: {err}.") from None
             except (ValueError, errors.BotoCoreError) as err:
                 raise SettingsError(f"The bucket's connection cannot be used: {err}.") from None
             self._made = client, errors
