@@ -16,9 +16,10 @@ from airflow_sentinelhub.exceptions import ApiError, DeadlineError, SentinelHubE
 from airflow_sentinelhub.links import push_link
 
 if TYPE_CHECKING:
-    from airflow_sentinelhub.api.call import Flow
+    from airflow_sentinelhub.api.call import Call, Flow
     from airflow_sentinelhub.api.generations import Generation
     from airflow_sentinelhub.api.marker import Mark
+    from airflow_sentinelhub.api.paging import Page
     from airflow_sentinelhub.api.snapshot import Snapshot
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 
@@ -221,11 +222,31 @@ class SentinelHubTask:
         """Whether a request that this task answers for may be at work although nothing was read of it."""
         return self._may_have_started or (self.about is not None and isinstance(err, ApiError))
 
-    def patiently(self, flow: Callable[[], Flow[T]], request_id: str | None = None) -> T:
+    def patiently(self, flow: Callable[[], Flow[T]], request_id: str | None = None, about: str | None = None) -> T:
         """Run a flow, again and again while the service is out of reach, for `max_unknown_time` (see `outlast`)."""
         from airflow_sentinelhub.api.flows import outlast
 
-        return self.hook.run(outlast(flow, self.max_unknown_time, request_id))
+        return self.hook.run(outlast(flow, self.max_unknown_time, request_id, about))
+
+    def all_items(
+        self,
+        list_page: Callable[[str | None], Call[Page[T]]],
+        request_id: str | None = None,
+        about: str | None = None,
+    ) -> list[T]:
+        """All items of a list; each page is waited out by itself, as `patiently` does.
+
+        :param list_page: the call for the page with this token, such as `api.batch.list_tiles`.
+        """
+        from functools import partial
+
+        from airflow_sentinelhub.api.flows import outlast
+        from airflow_sentinelhub.api.unread import every
+
+        items: list[T] = []
+        page = partial(outlast, seconds=self.max_unknown_time, request_id=request_id, about=about)
+        self.hook.run(every(list_page, items.append, page))
+        return items
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """As Airflow's, but a wait that Airflow or the trigger has broken off is said in our words.
@@ -293,6 +314,21 @@ def checked_id(value: Any) -> str:
             f"request_id is {value!r}, which is no id of a batch request (a UUID such as "
             "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10). Does the task it comes from push it?"
         ) from None
+
+
+def there(name: str, value: Any) -> Any:
+    """A rendered argument that was given in the DAG, where None would have meant that it was not.
+
+    :raises InvalidInputError: its template has come out as nothing.
+    """
+    from airflow_sentinelhub.exceptions import InvalidInputError
+
+    if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
+        raise InvalidInputError(
+            f"{name} is given in the DAG, but has come out as {value!r}; correct the template or XCom that it comes "
+            f"from, or leave {name} out."
+        )
+    return value
 
 
 def seconds(value: timedelta | float | None) -> float | None:

@@ -221,4 +221,23 @@ class OverBudgetError(JobError):
 
 
 class ResultsError(SentinelHubError):
-    """What a job left in the bucket cannot be read: no such bucket, no right to it, or a file not whole (yet)."""
+    """What a job left in the bucket cannot be read: no such bucket, no right to it, or a file not whole (yet).
+
+    `request_id` is the request and `snapshot` the last thing read about it, where those are known.
+    """
+
+    def __init__(self, message: str, *, request_id: str = "", snapshot: Any = None) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+        self.snapshot = snapshot
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_results, (type(self), str(self), self.request_id)
+
+
+def _rebuild_results(kind: type[ResultsError], message: str, request_id: str) -> ResultsError:
+    return kind(message, request_id=request_id)
+
+
+class UnreadResultsError(ResultsError):
+    """Results could not be read for longer than `max_unknown_time`. What is done is paid; another try reads again."""

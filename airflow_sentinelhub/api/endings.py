@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from airflow_sentinelhub.api.adoption import ended_by_hand, stopped_by_service
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import StoppedStatusReason
+from airflow_sentinelhub.api.unread import ONLY_READS, unread_error
 from airflow_sentinelhub.api.verdict import Outcome, fate
 from airflow_sentinelhub.api.waiting import Waited
 from airflow_sentinelhub.exceptions import (
@@ -53,6 +54,8 @@ def _raise(waited: Waited, job: Snapshot | None, name: str, request_id: str, wan
             request_id=request_id,
             snapshot=job,
         )
+    if outcome is Outcome.UNREAD:
+        raise unread_error(job, waited.why, ONLY_READS)
     if job is None:
         kind = DeadlineError if outcome is Outcome.TIMED_OUT else JobError
         raise kind(f"{name} was not {wanted} in time, and its state is not known.", request_id=request_id)
@@ -92,8 +95,15 @@ def _raise(waited: Waited, job: Snapshot | None, name: str, request_id: str, wan
     raise JobError(f"{status} and will not be {wanted} any more.{said} {fate(job)}", **_about(job))
 
 
-def partial_error(job: Snapshot, failed: int, total: int, names: str) -> JobPartialError:
-    """More tiles failed than the policy accepts."""
+def partial_error(job: Snapshot, failed: int | None, total: int | None, names: str) -> JobPartialError:
+    """More tiles failed than the policy accepts. :param failed, total: None where nobody has looked at the tiles."""
+    if failed is None:
+        return JobPartialError(
+            f"Batch request {job.request_id} is {job.status}: some tiles failed; which, nobody has looked. {fate(job)} "
+            "The other tiles are in the bucket and paid. Allow for restarts (max_restarts), take what is there "
+            "(on_partial='accept'), or clear the task to run the job anew.",
+            **_about(job),
+        )
     return JobPartialError(
         f"Batch request {job.request_id} is {job.status}: {failed} of {total} tiles failed, more than is accepted: "
         f"{names}. {fate(job)} The other tiles are in the bucket and paid. Allow for restarts (max_restarts) or "
@@ -105,8 +115,9 @@ def partial_error(job: Snapshot, failed: int, total: int, names: str) -> JobPart
 def unfinished_error(job: Snapshot, tiles: str, seconds: float) -> JobPartialError:
     """The request has ended PARTIAL, and tiles of it are neither done nor failed, for too long."""
     return JobPartialError(
-        f"Batch request {job.request_id} is {job.status} for {seconds:,.0f} s, but {tiles}. {fate(job)} The tiles that "
-        "are done are in the bucket and paid. Ask Sentinel Hub's support about it; a retry of this task looks again.",
+        f"Batch request {job.request_id} is {job.status}, but after {seconds:,.0f} s some tiles are neither done nor "
+        f"failed: {tiles}. {fate(job)} The tiles that are done are in the bucket and paid. Ask Sentinel Hub's support "
+        "about it; a retry of this task looks again.",
         **_about(job),
     )
 

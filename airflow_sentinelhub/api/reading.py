@@ -54,13 +54,15 @@ OUTAGE = (UnreachableError, ServerError, RateLimitError)
 PAUSE_FIRST, PAUSE_MOST = 5.0, 60.0
 
 
-def outlast(flow: Callable[[], Flow[T]], seconds: float, request_id: str | None = None) -> Flow[T]:
+def outlast(
+    flow: Callable[[], Flow[T]], seconds: float, request_id: str | None = None, about: str | None = None
+) -> Flow[T]:
     """Run a flow, and run it again while the service is out of reach, for so many seconds.
 
     Only for flows that read, or that look before they act, so that running one twice does no more than running it once.
 
     :param seconds: 0 for no patience at all: the flow's own errors come out.
-    :param request_id: what it is about, if that is known yet.
+    :param request_id: what it is about, if that is known yet; :param about: what else, where it is no request.
     :raises UnknownStateError: the service was out of reach for longer.
     """
     if seconds <= 0:
@@ -72,13 +74,20 @@ def outlast(flow: Callable[[], Flow[T]], seconds: float, request_id: str | None 
         except OUTAGE as err:
             now = yield Now()
             if now - began >= seconds:
-                raise _out_of_reach(err, seconds, request_id) from err
+                raise _out_of_reach(err, seconds, request_id, about) from err
             yield Note(f"{err} Trying again in {pause:.0f} s.", warning=True)
         yield Sleep(min(pause, began + seconds - now))
         pause = min(pause * 2, PAUSE_MOST)
 
 
-def _out_of_reach(err: SentinelHubError, seconds: float, request_id: str | None) -> UnknownStateError:
+def _out_of_reach(
+    err: SentinelHubError, seconds: float, request_id: str | None, about: str | None = None
+) -> UnknownStateError:
+    if about:
+        return UnknownStateError(
+            f"{about}: Sentinel Hub was out of reach for {seconds:.0f} s ({err}) Nothing of it is billed. A retry of "
+            "this task looks first and goes on."
+        )
     what = f"Batch request {request_id}" if request_id else "The batch request of this task"
     return UnknownStateError(
         f"{what}: Sentinel Hub was out of reach for {seconds:.0f} s ({err}) It was left alone: if it was started, it "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -26,6 +27,8 @@ class Outcome(str, Enum):
     """The request has ended, and not in the status that was waited for."""
     OVER_BUDGET = "over_budget"
     """The cost has passed the budget while the request was processed (v2)."""
+    UNREAD = "unread"
+    """The request was read; its results could not be for longer than allowed."""
     UNKNOWN = "unknown"
     """The state could not be read for longer than allowed."""
     NOT_FOUND = "not_found"
@@ -127,16 +130,21 @@ class TileGoal:
         return f"{self.share:.0%} of the tiles {self.status}" if self.share is not None else f"all tiles {self.status}"
 
     def needed(self, total: int) -> int:
-        """How many tiles must be in the status, of `total`."""
+        """How many tiles must be in the status, of `total`: one at least.
+
+        A share is a number as floating point has it: two thirds of three tiles are two, not a hair more than that.
+        """
         if self.count is not None:
             return self.count
-        return -(-total * max(1, round((self.share or 1) * 1_000_000)) // 1_000_000)
+        exact = total * (self.share or 1)
+        return max(1, round(exact) if math.isclose(exact, round(exact), rel_tol=1e-9) else math.ceil(exact))
 
 
 def judge_tiles(job: Snapshot, goal: TileGoal, matching: int, total: int | None, tile: str | None = None) -> Outcome:
     """What the tiles mean for somebody who waits for `goal`.
 
-    :param matching: tiles in the wanted status; :param total: tiles in all, None if not known yet.
+    :param matching: tiles in the wanted status; :param total: tiles in all, None if not known yet. No tiles are never
+        all tiles.
     :param tile: status of the one tile waited for, None if it was not found.
     """
     if goal.tile is not None:
@@ -144,7 +152,7 @@ def judge_tiles(job: Snapshot, goal: TileGoal, matching: int, total: int | None,
             return Outcome.REACHED
         if tile is not None and BatchTileStatus(tile).is_final and job.status.is_final:
             return Outcome.UNREACHABLE
-    elif total is not None and matching >= goal.needed(total) and (total > 0 or job.status.is_successful):
+    elif total and matching >= goal.needed(total):
         return Outcome.REACHED
     ended = judge(job, "DONE")
     if job.status.is_final:

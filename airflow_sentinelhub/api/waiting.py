@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_sentinelhub.api import batch
-from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, Work, exchange
+from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, exchange
 from airflow_sentinelhub.api.flows import end, outlast
 from airflow_sentinelhub.api.generations import Generation
 from airflow_sentinelhub.api.paging import Walk
 from airflow_sentinelhub.api.reading import NEW_REQUEST_404, read
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchTileStatus
+from airflow_sentinelhub.api.unread import AGAIN_FIRST, Due, behind, due_of, longer, reading
 from airflow_sentinelhub.api.verdict import (
     Outcome,
     TileGoal,
@@ -136,6 +138,7 @@ def _wait(one_look: Callable[[], Flow[Waited]], request_id: str, plan: WaitPlan)
     began = yield Now()
     log = _Log(began)
     unknown_since = not_started_since = None
+    again = AGAIN_FIRST
     last: Waited = Waited(Outcome.WAITING)
     yield Sleep(plan.first_poll)
     while True:
@@ -143,7 +146,7 @@ def _wait(one_look: Callable[[], Flow[Waited]], request_id: str, plan: WaitPlan)
         try:
             last = yield from one_look()
             now = yield Now()
-            unknown_since = None
+            unknown_since, again = None, AGAIN_FIRST
             if line := log.line(last, now):
                 yield Note(line)
             outcome = last.outcome
@@ -164,8 +167,11 @@ def _wait(one_look: Callable[[], Flow[Waited]], request_id: str, plan: WaitPlan)
                 raise
             now = yield Now()
             unknown_since = now if unknown_since is None else unknown_since
+            last = _known(last, err)
             if ended := _unknown(err, last, now - unknown_since, plan):
                 return ended
+            if isinstance(err, ResultsError):
+                pause, again = min(pause, again), longer(again)
             pause = min(pause, 10.0) if isinstance(err, NotFoundError) else pause
             yield Note(f"The state of batch request {request_id} cannot be read: {err} Trying again.", warning=True)
         if plan.deadline is not None:
@@ -200,7 +206,14 @@ def _unknown(err: SentinelHubError, last: Waited, seconds: float, plan: WaitPlan
     if isinstance(err, NotFoundError) and last.job is None:
         grace = min(sum(NEW_REQUEST_404), plan.max_unknown_time)
         return Waited(Outcome.NOT_FOUND, None, str(err)) if seconds >= grace else None
-    return replace(last, outcome=Outcome.UNKNOWN, why=str(err)) if seconds >= plan.max_unknown_time else None
+    outcome = Outcome.UNREAD if isinstance(err, ResultsError) and err.snapshot is not None else Outcome.UNKNOWN
+    return replace(last, outcome=outcome, why=str(err)) if seconds >= plan.max_unknown_time else None
+
+
+def _known(last: Waited, err: SentinelHubError) -> Waited:
+    """What is known after a look that failed: where only the results could not be read, the state of the request."""
+    job = err.snapshot if isinstance(err, ResultsError) else None
+    return last if job is None else Waited(Outcome.WAITING, job)
 
 
 def rests_since(job: Snapshot) -> float:
@@ -247,21 +260,54 @@ status of the one tile)."""
 
 
 def look_at_tiles(api: Generation, request_id: str, goal: TileGoal, read_tiles: ReadTiles) -> Flow[Waited]:
-    """One look at the tiles: as few pages as answer the question (v1), or the files in the bucket (v2)."""
+    """One look at the tiles: as few pages as answer the question (v1), or the files in the bucket (v2).
+
+    :raises ResultsError: the tiles of a request that has some cannot be read, or not yet; it carries the request.
+    """
     job = yield from read(api, request_id, POLL)
     analysed = job.status.value not in ("CREATED", "ANALYSING")
     tile: str | None = None
     matching, total = 0, job.tile_count if analysed else None
     if api.name != "v1":
         if analysed:
-            counts, tile = yield Work(lambda: read_tiles(job, goal.tile))
-            matching, total = counts.get(goal.status, 0), sum(counts.values())
+            counts, tile = yield from _in_bucket(job, goal, read_tiles)
+            matching, total = counts.get(goal.status, 0), sum(counts.values()) or None
     elif goal.tile is not None:
         tile = yield from _one_tile(request_id, goal.tile)
     elif total is not None:
         matching = yield from _count(request_id, goal.status, goal.needed(total))
     outcome = judge_tiles(job, goal, matching, total, tile)
+    if api.name == "v1" and outcome is Outcome.UNREACHABLE:
+        yield from _believed(job, goal, matching, tile)
     return Waited(outcome, job, matching=None if goal.tile is not None else matching, total=total, goal=goal.status)
+
+
+def _in_bucket(job: Snapshot, goal: TileGoal, read_tiles: ReadTiles) -> Flow[tuple[Mapping[str, int], str | None]]:
+    """Tiles of v2. None where they cannot be read and nothing hangs on them: nobody starts it, or it never worked."""
+    try:
+        return (yield from reading(job, lambda: read_tiles(job, goal.tile)))
+    except ResultsError:
+        if judge(job) is Outcome.NOT_STARTED or due_of(job) is Due.NOTHING:
+            return {}, None
+        raise
+
+
+def _believed(job: Snapshot, goal: TileGoal, matching: int, tile: str | None) -> Flow[None]:
+    """Before a goal is given up: is v1's list of tiles up to date with a request that is done?
+
+    :raises ResultsError: it shows tiles that are not at their end, or not all of them.
+    """
+    unfinished = int(tile is not None and not BatchTileStatus(tile).is_final)
+    listed = job.tile_count or 0
+    if goal.tile is None:
+        found = {goal.status: matching}
+        for status in ("PROCESSED", "FAILED"):
+            if status not in found:
+                found[status] = yield from _count(job.request_id, status, max(listed, 1))
+        ended = found["PROCESSED"] + found["FAILED"]
+        unfinished, listed = listed - ended, max(listed, ended)
+    if why := behind(job, listed, max(unfinished, 0)):
+        raise ResultsError(why, request_id=job.request_id, snapshot=job)
 
 
 def _count(request_id: str, status: str, enough: int) -> Flow[int]:

@@ -156,9 +156,7 @@ class SentinelHubBatch(Client):
 
     def create_collection(self, collection: Json | BatchCollection) -> Json:
         """Create a batch collection; `name` and `s3Bucket` are required. What only the service writes is left out."""
-        given = _collection_payload(collection, ("name", "s3Bucket"))
-        payload = {name: value for name, value in given.items() if name not in _WRITTEN_BY_SERVICE}
-        return self._ask(endpoints.create_collection(payload))
+        return self._ask(endpoints.create_collection(new_collection(collection)))
 
     def update_collection(self, collection: Json | BatchCollection) -> Any:
         """Change the name of a batch collection, which is all of it that can be changed."""
@@ -214,6 +212,12 @@ def _process_payload(given: Any) -> Json:
             f"not {type(given).__name__}; nothing was sent."
         )
     return dict(found)
+
+
+def new_collection(collection: Json | BatchCollection) -> Json:
+    """What is sent to create a batch collection."""
+    given = _collection_payload(collection, ("name", "s3Bucket"))
+    return {name: value for name, value in given.items() if name not in _WRITTEN_BY_SERVICE}
 
 
 def _collection_payload(collection: Json | BatchCollection, required: tuple[str, ...]) -> Json:

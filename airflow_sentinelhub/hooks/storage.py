@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._compat import BaseHook, aside, get_async_connection, mask_secret
+from airflow_sentinelhub._compat import AirflowException, BaseHook, aside, get_async_connection, mask_secret
 from airflow_sentinelhub.exceptions import SettingsError
 
 if TYPE_CHECKING:
@@ -42,6 +42,13 @@ def access_from(aws_conn_id: str | None, iam_role_arn: str | None = None) -> Acc
     return Access(access_key=key, secret_access_key=secret, region=extra.get("region_name"))
 
 
+def reader_now(sentinelhub_conn_id: str, aws_conn_id: str | None) -> BucketReader:
+    """A reader by both connections as they are now, so that what is mended in them counts for who reads again."""
+    from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
+
+    return bucket_reader(aws_conn_id, SentinelHubHook(sentinelhub_conn_id).settings)
+
+
 def bucket_reader(aws_conn_id: str | None, settings: Settings) -> BucketReader:
     """A reader of the bucket that results are in. Keys are masked in logs from here on. Nothing is connected to yet.
 
@@ -52,7 +59,10 @@ def bucket_reader(aws_conn_id: str | None, settings: Settings) -> BucketReader:
 
     if settings.bucket_mount or not aws_conn_id:
         return BucketReader(mount=settings.bucket_mount)
-    return _reader(BaseHook.get_connection(aws_conn_id))
+    try:
+        return _reader(BaseHook.get_connection(aws_conn_id))
+    except AirflowException as err:
+        raise _unknown(aws_conn_id, err) from err
 
 
 async def bucket_reader_in_triggerer(aws_conn_id: str | None, settings: Settings) -> BucketReader:
@@ -61,8 +71,15 @@ async def bucket_reader_in_triggerer(aws_conn_id: str | None, settings: Settings
 
     if settings.bucket_mount or not aws_conn_id:
         return BucketReader(mount=settings.bucket_mount)
-    connection = await get_async_connection(aws_conn_id)
+    try:
+        connection = await get_async_connection(aws_conn_id)
+    except AirflowException as err:
+        raise _unknown(aws_conn_id, err) from err
     return await aside(lambda: _reader(connection))
+
+
+def _unknown(aws_conn_id: str, err: BaseException) -> SettingsError:
+    return SettingsError(f"The bucket's connection {aws_conn_id!r} cannot be looked up ({err}).")
 
 
 def _reader(connection: Any) -> BucketReader:
@@ -89,13 +106,14 @@ def _reader(connection: Any) -> BucketReader:
 
 def results_of(job: Snapshot, reader: BucketReader) -> BatchResults:
     """The results of this request, read by this reader."""
+    from airflow_sentinelhub.api.unread import due_of
     from airflow_sentinelhub.api.verdict import nothing_to_do
     from airflow_sentinelhub.exceptions import ResultsError
     from airflow_sentinelhub.results.batch import BatchResults
 
     if not job.output_url:
         raise ResultsError(f"Batch request {job.request_id} names no place for its results, so they cannot be read.")
-    return BatchResults(job.request_id, job.output_url, reader, nothing_to_do=nothing_to_do(job))
+    return BatchResults(job.request_id, job.output_url, reader, nothing_to_do=nothing_to_do(job), due=due_of(job))
 
 
 def read_tiles_by(reader: BucketReader) -> ReadTiles:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import seconds
+from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 RESUMES = (None, "fail", "wait")
@@ -24,8 +26,37 @@ def check_times(task: Any) -> None:
     for name in ("poll_interval", "analysis_poll_interval"):
         if getattr(task, name, 1) <= 0:
             raise InvalidInputError(f"{name} must be above 0 seconds, not {getattr(task, name)!r}.")
+    check_patience(task)
+
+
+def check_patience(task: Any) -> None:
+    """:raises InvalidInputError: `max_unknown_time` is no time."""
     if task.max_unknown_time < 0:
         raise InvalidInputError(f"max_unknown_time must be 0 seconds or more, not {task.max_unknown_time!r}.")
+
+
+def check_status(value: Any, known: Sequence[str]) -> None:
+    """A status that a list is restricted to; None, which the DAG says literally, is for all.
+
+    :raises InvalidInputError: no such status is known.
+    """
+    if value is not None and value not in known:
+        raise InvalidInputError(f"status is {value!r}; it must be one of {', '.join(known)}, or be None for all.")
+
+
+def check_looks(flag: str, looks: Any, limits: Mapping[str, Any]) -> None:
+    """Whether results are looked at, and limits that only a look can apply. Limits that are templates are let pass.
+
+    :param flag: name of the argument that is `looks`.
+    :raises InvalidInputError: nobody looks, and there is a limit.
+    """
+    if not isinstance(looks, bool):
+        raise InvalidInputError(f"{flag} is True or False, not {looks!r}; it is no template.")
+    for name, value in limits.items():
+        if not looks and isinstance(value, (int, float, str)) and not is_template(value):
+            raise InvalidInputError(
+                f"{flag}=False looks at nothing that the job has brought, so {name} has no effect; drop one of them."
+            )
 
 
 def check_resume(word: str | None) -> None:

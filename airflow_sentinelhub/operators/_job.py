@@ -19,6 +19,7 @@ from airflow_sentinelhub._task import (
     remembered,
     tried,
 )
+from airflow_sentinelhub.operators._checks import check_patience
 from airflow_sentinelhub.operators._times import check_dates, names_both_ends, run_of
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class JobOperator(SentinelHubTask, BaseOperator):
     :param payload_extra: further members of the payload, as the service calls them.
     :param sentinelhub_conn_id: connection of type `sentinelhub`.
     :param batch_api: `v1` or `v2`; the connection's if left out.
+    :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 
     template_fields: Sequence[str] = (
@@ -73,6 +75,8 @@ class JobOperator(SentinelHubTask, BaseOperator):
         "payload_extra": "json",
     }
     ui_color = "#dbeef4"
+    reads_by = ""
+    """Name of the argument by which the operator looks at what is in the bucket, empty if it never does."""
 
     def __init__(
         self,
@@ -90,6 +94,7 @@ class JobOperator(SentinelHubTask, BaseOperator):
         payload_extra: Mapping[str, Any] | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
+        max_unknown_time: float = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -108,6 +113,8 @@ class JobOperator(SentinelHubTask, BaseOperator):
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         check_dates(process_request)
+        self.max_unknown_time = max_unknown_time
+        check_patience(self)
 
     def render_template(
         self, content: Any, context: Any, jinja_env: Any = None, seen_oids: set[int] | None = None
@@ -231,6 +238,7 @@ class JobOperator(SentinelHubTask, BaseOperator):
 
         yield from self._check_grid(payload)
         yield Work(lambda: self._check_geopackage(payload))
+        yield Work(lambda: self._check_reader(payload))
 
     def _look_elsewhere(self, context: Any, mark: Mark) -> None:
         """Look for requests of this task in the other generation: an earlier try may have used it.
@@ -344,6 +352,30 @@ class JobOperator(SentinelHubTask, BaseOperator):
                 raise InvalidInputError(f"There is no GeoPackage at {url}; nothing was created.")
             if complaint := complaint_about(file, given.get("defaults")):
                 raise InvalidInputError(f"GeoPackage {url}: {complaint} Nothing was created.")
+
+    def _check_reader(self, payload: Mapping[str, Any]) -> None:
+        """Say before anything is created that what the job will leave in the bucket cannot be read from here.
+
+        Only for operators that look at it (`reads_by`), and only as far as that can be told without the bucket.
+        """
+        from airflow_sentinelhub.exceptions import SettingsError
+        from airflow_sentinelhub.hooks.storage import bucket_reader
+
+        flag = self.reads_by
+        if self.api.name == "v1" or not flag or not getattr(self, flag):
+            return
+        output = payload.get("output") or {}
+        places = (output.get("delivery") or output).values()
+        url = next((place["url"] for place in places if isinstance(place, Mapping) and place.get("url")), None)
+        try:
+            if url:
+                bucket_reader(self.aws_conn_id, self.hook.settings).ready(str(url))
+        except SettingsError as err:
+            raise SettingsError(
+                f"What this job leaves in the bucket could not be read here: {err} Mend that (aws_conn_id, or "
+                f"bucket_mount of the Sentinel Hub connection), or give {flag}=False to go without looking at it. This "
+                "try has created nothing."
+            ) from err
 
 
 def _names_a_file(text: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import SentinelHubTask, default_deferrable
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._checks import check_times
+from airflow_sentinelhub.operators._checks import check_patience, check_times
 from airflow_sentinelhub.operators._waiting import WaitingTask
 
 
@@ -18,6 +18,7 @@ class OnRequest(SentinelHubTask, BaseOperator):
 
     :param request_id: the request; :param sentinelhub_conn_id: connection of type `sentinelhub`.
     :param batch_api: `v1` or `v2`; the connection's if left out.
+    :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 
     template_fields: Sequence[str] = ("request_id", "sentinelhub_conn_id", "batch_api")
@@ -30,12 +31,15 @@ class OnRequest(SentinelHubTask, BaseOperator):
         request_id: str,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
+        max_unknown_time: float = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.request_id = request_id
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
+        self.max_unknown_time = max_unknown_time
+        check_patience(self)
 
 
 class WaitOnRequest(WaitingTask, OnRequest):
@@ -47,14 +51,12 @@ class WaitOnRequest(WaitingTask, OnRequest):
         deferrable: bool | None = None,
         poll_interval: float = 60.0,
         timeout: timedelta | float | None = None,
-        max_unknown_time: float = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.deferrable = default_deferrable() if deferrable is None else deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
-        self.max_unknown_time = max_unknown_time
         check_times(self)
 
 

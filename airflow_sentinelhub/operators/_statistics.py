@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub.operators._outcome import NAMED, names_of
+from airflow_sentinelhub.operators._outcome import NAMED, NEXT_TRY, accepted, names_of
 
 if TYPE_CHECKING:
+    from airflow_sentinelhub.api.call import Flow
+    from airflow_sentinelhub.api.models import BatchStatisticalRequest
+    from airflow_sentinelhub.api.policy import Policy
     from airflow_sentinelhub.api.snapshot import Snapshot
     from airflow_sentinelhub.exceptions import JobPartialError
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
@@ -15,17 +18,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Statistics:
-    """The end of a job. `failures`: identifier and error of the first failed features; `failed` counts all."""
+    """The end of a job. `failures`: identifier and error of the first failed features; `failed` counts all.
+
+    `total` and `failed` are None where nobody has looked at the features (`checked` is False).
+    """
 
     job: Snapshot
-    total: int
-    failed: int
+    total: int | None
+    failed: int | None
     failures: tuple[tuple[str, str], ...]
     checked: bool
 
     things = "features"
     unfinished = 0
     restarts = 0
+
+    @property
+    def processed(self) -> int | None:
+        return None if self.total is None else self.total - (self.failed or 0)
 
     @property
     def processing_units(self) -> float | None:
@@ -39,9 +49,9 @@ class Statistics:
             "batch_api": job.generation,
             "status": str(job.status),
             "feature_count": self.total,
-            "processed": self.total - self.failed,
+            "processed": self.processed,
             "failed": self.failed,
-            "failed_features": [name for name, _ in self.failures],
+            "failed_features": [name for name, _ in self.failures] if self.checked else None,
             "processing_units": job.cost,
             "output_url": job.output_url,
             "checked": self.checked,
@@ -49,45 +59,105 @@ class Statistics:
 
     def line(self) -> str:
         """One line for the log."""
-        done = f"{self.total - self.failed} of {self.total} features done" if self.checked else "features not checked"
+        done = f"{self.processed} of {self.total} features done" if self.checked else "features not looked at"
         failed = f", {self.failed} failed" if self.failed else ""
         cost = "" if self.job.cost is None else f", {self.job.cost:,.1f} PU"
         return f"Batch request {self.job.request_id} is {self.job.status}: {done}{failed}{cost}"
 
-    def unfinished_words(self) -> str:
-        return f"{self.unfinished} of its features are neither done nor failed"
-
     def names(self) -> str:
         """The first few failed features with their errors, and how many more there are."""
-        told = [f"{name} ({why})" for name, why in self.failures]
-        return names_of(told + ["..."] * (self.failed - len(told)))
+        return names_of([f"{name} ({why})" for name, why in self.failures], of=self.failed)
+
+    def unfinished_names(self) -> str:
+        return ""
+
+    def accepted_by(self, policy: Policy) -> bool:
+        """Whether so many failed features are good enough. Where nobody has looked, the service's own word counts."""
+        return accepted(self, policy)
 
 
-def statistics_of(hook: SentinelHubHook, job: Snapshot, aws_conn_id: str | None, log: Any) -> Statistics:
-    """Read the results in the bucket, if they can be read."""
-    from airflow_sentinelhub.exceptions import ResultsError, SettingsError
+def statistics_of(
+    hook: SentinelHubHook,
+    job: Snapshot,
+    aws_conn_id: str | None,
+    log: Any,
+    *,
+    patience: float = 1800.0,
+    look: bool = True,
+    must: bool = True,
+) -> Statistics:
+    """Look at the results in the bucket. Arguments: see `outcome_of`.
 
-    total = failed = 0
-    failures: list[tuple[str, str]] = []
+    :raises UnreadResultsError: they could not be read; another try reads again.
+    """
+    from airflow_sentinelhub.api.call import exchange
+    from airflow_sentinelhub.api.statistical import get_request
+    from airflow_sentinelhub.api.unread import until_read
+    from airflow_sentinelhub.exceptions import ApiError, SettingsError, UnreachableError, UnreadResultsError
+
+    if not look:
+        return Statistics(job, None, None, (), False)
+    passing = (SettingsError, ApiError, UnreachableError)
+    seconds, then = patience if must else 0.0, NEXT_TRY.format(flag="check_features")
+    how: dict[str, Any] = {"then": then, "also": passing}
     try:
-        results = hook.statistical_results(job.request_id, aws_conn_id)
-        for feature in results.features():
-            total += 1
-            if feature.failed:
-                failed += 1
-                if len(failures) < NAMED:
-                    failures.append((feature.identifier, feature.why or ""))
-    except (ResultsError, SettingsError) as err:
-        log.warning("Its results could not be checked in the bucket, so some features may have failed: %s", err)
-        return Statistics(job, 0, 0, (), False)
-    if total == 0 and results.reason:
-        log.warning(
-            "There are no results of %s, and how many there should be is not known: %s", job.request_id, results.reason
-        )
-        return Statistics(job, 0, 0, (), False)
-    if results.reason:
-        log.warning("Whether features of %s have no result at all is not known: %s", job.request_id, results.reason)
-    return Statistics(job, total, failed, tuple(failures), True)
+        request = hook.run(until_read(lambda: exchange(get_request(job.request_id)), seconds, job=job, **how))
+        seen = hook.run(read_features(hook, request, job, aws_conn_id, seconds, **how))
+    except UnreadResultsError as err:
+        if must:
+            raise
+        log.warning("%s", err)
+        return Statistics(job, None, None, (), False)
+    bad = [item for item in seen if item["status"] == "FAILED"]
+    failures = tuple((item["identifier"], item["error"] or "") for item in bad[:NAMED])
+    return Statistics(job, len(seen), len(bad), failures, True)
+
+
+def read_features(
+    hook: SentinelHubHook,
+    request: BatchStatisticalRequest,
+    job: Snapshot,
+    aws_conn_id: str | None,
+    seconds: float,
+    **how: Any,
+) -> Flow[list[dict[str, Any]]]:
+    """All features as small items (`StatisticalFeature.as_item`), read again while they cannot be read.
+
+    What has been read is not read again. A feature of a request that is done may get its file a moment later; one that
+    still has none at the end of the time has failed (`MISSING`), unless none has any: then nothing could be read.
+
+    :param request: where the files are; :param job: the reading that counts. :param seconds, how: see `until_read`.
+    :raises UnreadResultsError: the bucket, a file or the list of features could not be read.
+    """
+    from airflow_sentinelhub.api.call import Now
+    from airflow_sentinelhub.api.unread import reading, until_read
+    from airflow_sentinelhub.exceptions import ResultsError
+    from airflow_sentinelhub.hooks.storage import reader_now
+    from airflow_sentinelhub.results.statistical import MISSING, results_of_request
+
+    read: dict[str, dict[str, Any]] = {}
+    began = yield Now()
+
+    def attempt(late: bool) -> list[dict[str, Any]]:
+        results = results_of_request(request, reader_now(hook.sentinelhub_conn_id, aws_conn_id))
+        missing = []
+        for feature in results.features({url: item["identifier"] for url, item in read.items()}):
+            if feature.error == MISSING:
+                missing.append(feature.as_item())
+            else:
+                read[feature.url] = feature.as_item()
+        if results.reason:
+            raise ResultsError(f"how many features there should be is not known: {results.reason.rstrip('.')}.")
+        if missing and job.status.is_successful and not (late and read):
+            named = ", ".join(item["identifier"] for item in missing[:3])
+            raise ResultsError(f"{len(missing)} of {len(missing) + len(read)} features have no file ({named}).")
+        return [*(read[url] for url in sorted(read)), *missing]
+
+    def once() -> Flow[list[dict[str, Any]]]:
+        now = yield Now()
+        return (yield from reading(job, lambda: attempt(now - began >= seconds)))
+
+    return (yield from until_read(once, seconds, job=job, **how))
 
 
 def too_many_failed(found: Statistics) -> JobPartialError:

@@ -53,7 +53,7 @@ class SentinelHubBatchBudgetOperator(OnRequest):
             )
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
-            job = self.hook.run(read_patiently(self.api, request_id))
+            job = self.patiently(lambda: read_patiently(self.api, request_id), request_id)
             limit = policy.max_processing_units
             if limit is not None and self.api.estimates and job.estimate is None:
                 raise not_estimated_error(job, limit)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
+from airflow_sentinelhub.operators._checks import check_patience
 from airflow_sentinelhub.operators._job import as_json
 
 if TYPE_CHECKING:
@@ -14,22 +15,31 @@ if TYPE_CHECKING:
 
 
 class _OnCollection(SentinelHubTask, BaseOperator):
-    """An operator on batch collections. :param sentinelhub_conn_id: connection of type `sentinelhub`."""
+    """An operator on batch collections.
+
+    :param sentinelhub_conn_id: connection of type `sentinelhub`.
+    :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
+    """
 
     template_fields: Sequence[str] = ("sentinelhub_conn_id",)
     template_ext: Sequence[str] = (".json",)
     ui_color = "#e7f0dc"
     batch_api = "v1"
 
-    def __init__(self, *, sentinelhub_conn_id: str = "sentinelhub_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, sentinelhub_conn_id: str = "sentinelhub_default", max_unknown_time: float = 1800.0, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.sentinelhub_conn_id = sentinelhub_conn_id
+        self.max_unknown_time = max_unknown_time
+        check_patience(self)
 
 
 class SentinelHubCreateBatchCollectionOperator(_OnCollection):
     """Create a batch collection, or find the one with this name and bucket.
 
-    - **Calls** the list of collections, then create.
+    - **Calls** create; the list of collections before it where an earlier try, or a call whose reply was lost, may
+      have created it.
     - **Returns** the id of the collection.
     - **On kill**, **on timeout** the collection is there or not; it costs nothing.
     - **On retry** a collection with the same name and bucket is taken instead of making a second one.
@@ -45,17 +55,15 @@ class SentinelHubCreateBatchCollectionOperator(_OnCollection):
         self.collection = collection
 
     def execute(self, context: Context) -> str:
+        from airflow_sentinelhub.api.managing import collection_once
+        from airflow_sentinelhub.hooks.batch import new_collection
+
         with airflow_errors(self):
-            wanted = as_json(self.collection, "collection")
-            collections = self.hook.batch
-            if context["ti"].try_number > 1:
-                for found in collections.iter_collections():
-                    if (found.get("name"), found.get("s3Bucket")) == (wanted.get("name"), wanted.get("s3Bucket")):
-                        self.log.info("Going on with batch collection %s", found["id"])
-                        return str(found["id"])
-            made = collections.create_collection(wanted)
-            self.log.info("Created batch collection %s", made["id"])
-            return str(made["id"])
+            wanted = new_collection(as_json(self.collection, "collection"))
+            look = context["ti"].try_number > 1
+            found, there = self.hook.run(collection_once(wanted, self.max_unknown_time, look=look))
+            self.log.info("%s batch collection %s", "Going on with" if there else "Created", found)
+            return found
 
 
 class SentinelHubUpdateBatchCollectionOperator(_OnCollection):
@@ -77,8 +85,16 @@ class SentinelHubUpdateBatchCollectionOperator(_OnCollection):
         self.name = name
 
     def execute(self, context: Context) -> str:
+        from airflow_sentinelhub.api import batch
+        from airflow_sentinelhub.api.call import exchange
+        from airflow_sentinelhub.api.models import id_of
+        from airflow_sentinelhub.exceptions import InvalidInputError
+
         with airflow_errors(self):
-            self.hook.batch.update_collection({"id": self.collection_id, "name": self.name})
+            if not self.name:
+                raise InvalidInputError("The batch collection has no name; nothing was sent.")
+            update = batch.update_collection(id_of(self.collection_id), {"name": self.name})
+            self.patiently(lambda: exchange(update), about=f"Batch collection {self.collection_id}")
             self.log.info("Batch collection %s is called %s now", self.collection_id, self.name)
             return self.collection_id
 
@@ -101,11 +117,16 @@ class SentinelHubDeleteBatchCollectionOperator(_OnCollection):
         self.collection_id = collection_id
 
     def execute(self, context: Context) -> str:
+        from airflow_sentinelhub.api import batch
+        from airflow_sentinelhub.api.managing import delete_once
+        from airflow_sentinelhub.api.models import id_of
         from airflow_sentinelhub.exceptions import NotFoundError
 
         with airflow_errors(self):
+            delete = batch.delete_collection(id_of(self.collection_id))
+            about = f"Batch collection {self.collection_id}"
             try:
-                self.hook.batch.delete_collection(self.collection_id)
+                self.hook.run(delete_once(delete, self.max_unknown_time, about=about))
                 self.log.info("Deleted batch collection %s", self.collection_id)
             except NotFoundError:
                 if context["ti"].try_number <= 1:

@@ -14,7 +14,7 @@ from airflow_sentinelhub.api.marker import job_digest, mark_of
 from airflow_sentinelhub.api.policy import check_literals, limits_given
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._checks import check_resume, check_times
+from airflow_sentinelhub.operators._checks import check_looks, check_resume, check_times
 from airflow_sentinelhub.operators._job import JobOperator
 from airflow_sentinelhub.operators._outcome import outcome_of
 from airflow_sentinelhub.operators._waiting import WaitingTask
@@ -46,7 +46,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
     - **Calls** everything that the single steps call, in their order; **start exactly once**.
     - **Returns** `{"request_id", "batch_api", "status", "tile_count", "processed", "failed", "failed_tiles",
       "estimated_pu", "expected_pu", "processing_units", "restarts", "output_url", "checked"}`. `failed_tiles` are
-      names, a hundred at the most; `checked` tells whether single tiles could be looked at.
+      names, a hundred at the most; `checked` tells whether single tiles were looked at.
     - **On kill** it finds out why. A user's hand (marked failed or success, the run marked failed): the job is
       cancelled, if `cancel_on_kill`. A restart of Airflow, a takeover, a clear: it is left to the try that comes next.
     - **On timeout** (`timeout`, or `execution_timeout`, also while deferred) the job is cancelled if
@@ -64,6 +64,10 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         new request over the same output that skips what is there.
     :param max_failed_tiles: failed tiles that are accepted; :param min_success_ratio: share of tiles that must be
         done. :param on_partial: what happens when more has failed: `fail`, `skip`, or `accept`.
+    :param check_tiles: False: tiles are not looked at when the job is done, so on v2 its bucket need not be readable.
+        What the service calls DONE is a success then, whatever has failed in it: `tile_count`, `processed`, `failed`
+        and `failed_tiles` are None, and `checked` is False. True: tiles that cannot be read are read again for
+        `max_unknown_time`; then the task fails, and its next try reads again.
     :param resume_stopped: what happens when the service stops the job because the account has run out of PU, or as
         unhealthy (v2): None: the task fails, and another try pays for the whole job anew; `fail`: the job is started
         again where it was, and the task fails if that is refused; `wait`: it waits in this worker while it is refused,
@@ -80,6 +84,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
 
     template_fields: Sequence[str] = (*JobOperator.template_fields, "request_id", *_LIMITS)
     operator_extra_links = (SentinelHubRequestLink(),)
+    reads_by = "check_tiles"
 
     _restarts_asked = 0
     _waited_for_rest = False
@@ -94,6 +99,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         max_failed_tiles: int | str | None = None,
         min_success_ratio: float | str | None = None,
         on_partial: str = "fail",
+        check_tiles: bool = True,
         resume_stopped: str | None = None,
         cancel_on_kill: bool = True,
         cancel_on_timeout: bool = True,
@@ -112,6 +118,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         self.max_failed_tiles = max_failed_tiles
         self.min_success_ratio = min_success_ratio
         self.on_partial = on_partial
+        self.check_tiles = check_tiles
         self.resume_stopped = resume_stopped
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
@@ -123,6 +130,7 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         limits = {name: getattr(self, name) for name in _LIMITS}
         self._given = limits_given(**limits)
         check_literals(**limits)
+        check_looks(self.reads_by, check_tiles, self._needs_a_look(self.batch_api))
         check_resume(resume_stopped)
         check_times(self)
 
@@ -196,9 +204,17 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
             self.known = waited.job
             return self._after(context, waited, memory["target"], memory["deadline"], memory["restarted"])
 
+    def _needs_a_look(self, batch_api: str | None) -> dict[str, Any]:
+        """The limits that only a look at the tiles can apply. v1 restarts the failed part by itself."""
+        given = {"max_failed_tiles": self.max_failed_tiles, "min_success_ratio": self.min_success_ratio}
+        restarts = self.max_restarts if batch_api not in (None, "v1") else 0
+        return given if restarts in (0, "0") else {**given, "max_restarts": restarts}
+
     def _policy(self) -> Policy:
         from airflow_sentinelhub.api.policy import policy_from, refuse_nothing
 
+        if not self.check_tiles:
+            check_looks(self.reads_by, False, self._needs_a_look(self.api.name))
         limits = {name: getattr(self, name) for name in _LIMITS}
         refuse_nothing(self._given, **limits)
         return policy_from(**limits)
@@ -343,17 +359,18 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
             self._concluded(context, Waited(judge(job, "DONE"), job), "DONE")
         found = self._found(job) if first is None else self._found_before(first, job)
         if job.status.value == "PARTIAL" and found.unfinished and not self._waited_for_rest:
-            self.log.info("Batch request %s is PARTIAL, but %s; waiting", job.request_id, found.unfinished_words())
+            left = found.unfinished_names()
+            self.log.info("Batch request %s is PARTIAL with tiles at work (%s); waiting", job.request_id, left)
             self._waited_for_rest = True
             return self._wait(context, job, "DONE", deadline, restarted=True, stale_partial=self.max_unknown_time)
         if job.status.value == "PARTIAL" and found.unfinished:
-            raise unfinished_error(job, found.unfinished_words(), self.max_unknown_time)
+            raise unfinished_error(job, found.unfinished_names(), self.max_unknown_time)
         if first is None and found.failed and self._can_continue(found, policy):
             self.log.warning("%s; restarting the failed part by a new request", found.line())
             continued = self.continue_with(context, job, restart=True).job
             self.responsible_for(continued.request_id, context)
             return self._go_on(context, continued, deadline)
-        accepted = policy.on_partial == "accept" or policy.accepts(found.failed, found.total)
+        accepted = found.accepted_by(policy)
         if found.failed and accepted:
             told = (job.request_id, found.failed, found.total, found.things, found.names())
             self.log.warning("Batch request %s: %d of %d %s failed, which is accepted: %s", *told)
@@ -415,7 +432,8 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         if ran or policy.on_over_budget == "stop":
             job = self.patiently(lambda: end(self.api, request_id), request_id)
         error = over_budget_error(job, policy.max_processing_units or 0, self._spent_before(job) if ran else 0.0)
-        result = self._report(context, self._found(job)) if ran or policy.on_over_budget == "stop" else {}
+        must = policy.on_over_budget == "stop"  # else the error below is raised anyway
+        result = self._report(context, self._found(job, must=must)) if ran or must else {}
         if policy.on_over_budget == "fail":
             raise error
         if policy.on_over_budget == "skip":
@@ -423,9 +441,10 @@ class SentinelHubBatchOperator(WaitingTask, JobOperator):
         self.log.warning("%s", error)
         return result
 
-    def _found(self, job: Snapshot) -> Found:
-        """What the job has brought and cost."""
-        return outcome_of(self.hook, self.api, job, self.aws_conn_id, self.log)
+    def _found(self, job: Snapshot, *, must: bool = True) -> Found:
+        """What the job has brought and cost. :param must: see `outcome_of`."""
+        how: dict[str, Any] = {"patience": self.max_unknown_time, "look": self.check_tiles, "must": must}
+        return outcome_of(self.hook, self.api, job, self.aws_conn_id, self.log, **how)
 
     def _too_many_failed(self, found: Found) -> JobPartialError:
         from airflow_sentinelhub.api.endings import partial_error

@@ -102,9 +102,9 @@ class SentinelHubUpdateBatchOperator(OnRequest):
         from airflow_sentinelhub.exceptions import InvalidInputError
 
         with airflow_errors(self):
-            request_id = checked_id(self.request_id)
+            request_id, update = checked_id(self.request_id), self.api.update
             output = as_json(self.output_spec, "output")
-            if self.api.update is None:
+            if update is None:
                 raise InvalidInputError(f"Batch {self.api.name} cannot change {request_id}; create a new request.")
             if self.description is None and output is None:
                 raise InvalidInputError("Nothing to update: give description, or output (v1).")
@@ -113,10 +113,11 @@ class SentinelHubUpdateBatchOperator(OnRequest):
             self.announce(context, request_id)
             description = self.description
             if description is not None:
-                mark = mark_of(self.hook.run(read_patiently(self.api, request_id)).description)
+                job = self.patiently(lambda: read_patiently(self.api, request_id), request_id)
+                mark = mark_of(job.description)
                 description = marked(description, mark) if mark else description
             payload = without_none({"description": description, "output": output})
-            self.hook.run(exchange(self.api.update(request_id, payload)))
+            self.patiently(lambda: exchange(update(request_id, payload)), request_id)
             self.log.info("Updated batch request %s: %s", request_id, ", ".join(payload))
             return request_id
 
@@ -135,7 +136,7 @@ class SentinelHubDeleteBatchOperator(OnRequest):
     """
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.call import exchange
+        from airflow_sentinelhub.api.managing import delete_once
         from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
 
         with airflow_errors(self):
@@ -143,7 +144,7 @@ class SentinelHubDeleteBatchOperator(OnRequest):
             if self.api.delete is None:
                 raise InvalidInputError(f"Batch {self.api.name} cannot delete requests; {request_id} is left as it is.")
             try:
-                self.hook.run(exchange(self.api.delete(request_id)))
+                self.hook.run(delete_once(self.api.delete(request_id), self.max_unknown_time, request_id))
                 self.log.info("Deleted batch request %s", request_id)
             except NotFoundError:
                 if context["ti"].try_number <= 1:

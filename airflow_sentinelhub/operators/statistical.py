@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator, conf
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id
+from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._checks import arguments_of
+from airflow_sentinelhub.operators._checks import arguments_of, check_patience, check_status
 from airflow_sentinelhub.operators._job import as_json
-from airflow_sentinelhub.operators._statistics import Statistics, statistics_of, too_many_failed
+from airflow_sentinelhub.operators._statistics import Statistics, read_features, statistics_of, too_many_failed
 from airflow_sentinelhub.operators._times import check_dates, names_both_ends, run_of
 from airflow_sentinelhub.operators.job import SentinelHubBatchOperator
-from airflow_sentinelhub.operators.tiles import chunk_size_of, chunked
+from airflow_sentinelhub.operators.tiles import chunked, rendered
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
     from airflow_sentinelhub.api.policy import Policy
     from airflow_sentinelhub.api.snapshot import Snapshot
     from airflow_sentinelhub.exceptions import JobPartialError
+
+_STATUSES = ("OK", "FAILED")
 
 __all__ = ["SentinelHubBatchStatisticalOperator", "SentinelHubListStatisticsOperator"]
 
@@ -33,7 +36,7 @@ _INSTEAD = {
     "max_restarts": "the service has no restart of failed features; accept them with max_failed_features, "
     "min_success_ratio or on_partial, or clear the task to run the job anew",
     "max_failed_tiles": "a statistical job has features and no tiles: max_failed_features",
-    "check_tiles": "a statistical job has features and no tiles, and their results are always looked at",
+    "check_tiles": "a statistical job has features and no tiles: check_features",
 }
 """Arguments of SentinelHubBatchOperator that mean nothing here, and what says it instead."""
 
@@ -45,7 +48,7 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
       poll; then it reads the result of every feature from the bucket.
     - **Returns** `{"request_id", "batch_api", "status", "feature_count", "processed", "failed", "failed_features",
       "processing_units", "output_url", "checked"}`. `failed_features` are identifiers, a hundred at the most; `checked`
-      tells whether the results could be read.
+      tells whether the results were looked at.
     - **On kill** it finds out why. A user's hand (marked failed or success, the run marked failed): the job is
       stopped, if `cancel_on_kill`. A restart of Airflow, a takeover, a clear: it is left to the try that comes next.
     - **On timeout** (`timeout`, or `execution_timeout`, also while deferred) the job is stopped if
@@ -55,7 +58,8 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
       it if it has, and runs anew if it was done.
 
     A feature has failed when its result is an error, when single intervals in it are errors, or when the GeoPackage
-    has it and the bucket has no file of it.
+    has it and the bucket has no file of it for `max_unknown_time`. Results that cannot be read are read again for as
+    long; then the task fails, and its next try reads again.
 
     :param geopackage: `s3://bucket/fields.gpkg` with the features, or the service's `features` in full.
     :param data: a data source such as `sentinel-2-l2a`, or the service's `data` objects
@@ -68,6 +72,9 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
     :param on_over_budget: `fail`, `skip`, or `stop`: succeed with what is there. The job is stopped in each case.
     :param max_failed_features: failed features that are accepted; :param min_success_ratio: share of features that
         must be done. :param on_partial: what happens when more has failed: `fail`, `skip`, or `accept`.
+    :param check_features: False: features are not looked at when the job is done, so its bucket need not be readable.
+        A job that the service calls DONE is a success then, whatever has failed in it: `feature_count`, `processed`,
+        `failed` and `failed_features` are None, and `checked` is False.
 
     For `evalscript`, `description`, `aws_conn_id` (which must read the GeoPackage and write the results),
     `iam_role_arn`, `payload_extra` and `sentinelhub_conn_id` see `JobOperator`; for `request_id`, `deferrable`, the
@@ -93,6 +100,7 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         "min_success_ratio",
         "on_partial",
     )
+    reads_by = "check_features"
     template_fields_renderers = {
         "data": "json",
         "aggregation": "json",
@@ -112,13 +120,15 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         evalscript: str | None = None,
         calculations: Mapping[str, Any] | str | None = None,
         max_failed_features: int | str | None = None,
+        check_features: bool = True,
         **kwargs: Any,
     ) -> None:
         _refuse(kwargs)
         # Said all the same: what is not, Airflow takes from the DAG's default_args, which are for other operators.
         parent = arguments_of(SentinelHubBatchOperator)
         ours = {name: parent[name].default for name in _INSTEAD if name in parent}
-        ours |= {"process_request": {}, "batch_api": "statistical", "max_failed_tiles": max_failed_features}
+        ours |= {"process_request": {}, "batch_api": "statistical"}
+        ours |= {"max_failed_tiles": max_failed_features, "check_tiles": check_features}
         super().__init__(geopackage=geopackage, output=output, evalscript=evalscript, **ours, **kwargs)
         self.data = data
         self.aggregation = aggregation
@@ -126,6 +136,7 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         check_dates({"input": {"data": data}}, aggregation)
         self.calculations = calculations
         self.max_failed_features = max_failed_features
+        self.check_features = check_features
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -157,13 +168,17 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         given = {"type": "geopackage", "features": features, "defaults": {"width": 1, "height": 1}}
         super()._check_geopackage({"input": given})
 
+    def _needs_a_look(self, batch_api: str | None) -> dict[str, Any]:
+        return {"max_failed_features": self.max_failed_tiles, "min_success_ratio": self.min_success_ratio}
+
     def _policy(self) -> Policy:
         self.max_failed_tiles = self.max_failed_features
         return super()._policy()
 
-    def _found(self, job: Snapshot) -> Statistics:
+    def _found(self, job: Snapshot, *, must: bool = True) -> Statistics:
         """What the job has brought and cost."""
-        return statistics_of(self.hook, job, self.aws_conn_id, self.log)
+        how: dict[str, Any] = {"patience": self.max_unknown_time, "look": self.check_features, "must": must}
+        return statistics_of(self.hook, job, self.aws_conn_id, self.log, **how)
 
     def _too_many_failed(self, found: Any) -> JobPartialError:
         return too_many_failed(found)
@@ -179,11 +194,17 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
     - **On timeout** (`execution_timeout`) the same.
     - **On retry** it reads anew.
 
-    :param request_id: the request; :param status: only `OK` (the default) or `FAILED` features; None for all.
+    A bucket that cannot be read, and files that come a moment after the request is DONE, are waited for
+    (`max_unknown_time`). A feature that has no file even then is listed as FAILED (`MISSING`); where no feature has
+    one, or the GeoPackage that names them is gone, it is an error.
+
+    :param request_id: the request.
+    :param status: only `OK` (the default) or `FAILED` features; None, said so in the DAG, for all.
     :param chunk_size: features in a chunk. Left out: as few as keep the list within what Airflow maps over
         (`[core] max_map_length`).
     :param aws_conn_id: Airflow connection of type `aws` that may read the bucket.
     :param sentinelhub_conn_id: connection of type `sentinelhub`.
+    :param max_unknown_time: seconds for which the service may be out of reach, or the bucket unreadable.
     """
 
     template_fields: Sequence[str] = ("request_id", "status", "chunk_size", "aws_conn_id", "sentinelhub_conn_id")
@@ -199,6 +220,7 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
         chunk_size: int | None = None,
         aws_conn_id: str | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
+        max_unknown_time: float = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -207,15 +229,25 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
         self.chunk_size = chunk_size
         self.aws_conn_id = aws_conn_id
         self.sentinelhub_conn_id = sentinelhub_conn_id
+        self.max_unknown_time = max_unknown_time
+        self._given = [name for name in ("status", "chunk_size") if getattr(self, name) is not None]
+        check_patience(self)
+        if isinstance(status, str) and not is_template(status):
+            check_status(status, _STATUSES)
 
     def execute(self, context: Context) -> list[list[dict[str, Any]]]:
+        from airflow_sentinelhub.api.call import exchange
+        from airflow_sentinelhub.api.snapshot import snapshot
+        from airflow_sentinelhub.api.statistical import get_request
+
         with airflow_errors(self):
             request_id = checked_id(self.request_id)
+            status, size = rendered(self, _STATUSES)
             self.announce(context, request_id)
-            size = chunk_size_of(self.chunk_size)
-            results = self.hook.statistical_results(request_id, self.aws_conn_id)
-            everything = ({"request_id": request_id, **feature.as_item()} for feature in results.features())
-            items = [item for item in everything if self.status in (None, "None", item["status"])]
+            request = self.patiently(lambda: exchange(get_request(request_id)), request_id)
+            read = read_features(self.hook, request, snapshot(request), self.aws_conn_id, self.max_unknown_time)
+            everything = ({"request_id": request_id, **item} for item in self.hook.run(read))
+            items = [item for item in everything if status in (None, item["status"])]
             chunks = chunked(items, size, conf.getint("core", "max_map_length", fallback=1024))
             self.log.info("Batch request %s: %d features in %d chunks", request_id, len(items), len(chunks))
             return chunks

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator, conf
-from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id
+from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id, there
+from airflow_sentinelhub.api.statuses import BatchTileStatus
+from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.operators._checks import check_patience, check_status
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
+    from airflow_sentinelhub.api.call import Flow
 
 Item = dict[str, Any]
+_STATUSES = [str(status) for status in BatchTileStatus.__members__.values()]
 
 
 class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
     """List the tiles of a request in chunks: `task.expand(tiles=listing.output)` maps over them.
 
     - **Calls** the request and its tiles page by page (v1); on v2, which lists no tiles, it reads manifest and
-      execution database from the bucket.
+      execution database from the bucket. Where those are missing, not whole or behind the request, they are read again
+      for `max_unknown_time`; then it is an error, not an empty list.
     - **Returns** a list of chunks, each a list of small items `{"name", "status"}`, with `paths` (output id ->
       object URL) if asked for. The same on both generations: PROCESSED, FAILED, PENDING and so on.
     - **On kill**, **on timeout** and **on retry** nothing happens to the request: it only reads, and reads again.
 
     :param request_id: the request.
-    :param status: only tiles in this status, None for all.
-    :param chunk_size: tiles in a chunk. Left out, it is chosen so that there are no more chunks than Airflow maps
-        over (`[core] max_map_length`): 1 for up to a thousand tiles, 98 for 100,000.
+    :param status: only tiles in this status; None, said so in the DAG, for all.
+    :param chunk_size: tiles in a chunk. Left out (or None in the DAG), it is chosen so that there are no more chunks
+        than Airflow maps over (`[core] max_map_length`): 1 for up to a thousand tiles, 98 for 100,000.
     :param with_paths: add the URLs of the outputs to each item.
     :param aws_conn_id: Airflow connection of type `aws` that may read the bucket (v2).
     :param sentinelhub_conn_id: connection of type `sentinelhub`; :param batch_api: `v1` or `v2`.
+    :param max_unknown_time: seconds for which the service may be out of reach, or the bucket unreadable.
     """
 
     template_fields: Sequence[str] = (
@@ -54,6 +61,7 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         aws_conn_id: str | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
+        max_unknown_time: float = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -64,28 +72,87 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         self.aws_conn_id = aws_conn_id
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
+        self.max_unknown_time = max_unknown_time
+        self._given = [name for name in ("status", "chunk_size") if getattr(self, name) is not None]
+        check_patience(self)
+        if isinstance(status, str) and not is_template(status):
+            check_status(status, _STATUSES)
 
     def execute(self, context: Context) -> list[list[Item]]:
+        from airflow_sentinelhub.api.unread import until_read
+
         with airflow_errors(self):
             request_id = checked_id(self.request_id)
+            status, size = rendered(self, _STATUSES)
             self.announce(context, request_id)
-            size = chunk_size_of(self.chunk_size)
-            items = list(self._items(request_id))
+            items = self.hook.run(until_read(lambda: self._items(request_id, status), self.max_unknown_time))
             chunks = chunked(items, size, conf.getint("core", "max_map_length", fallback=1024))
             self.log.info("Batch request %s: %d tiles in %d chunks", request_id, len(items), len(chunks))
             return chunks
 
-    def _items(self, request_id: str) -> Iterable[Item]:
-        if self.api.name == "v1":
-            from airflow_sentinelhub.api.tiles import output_paths, tile_item
+    def _items(self, request_id: str, status: str | None) -> Flow[list[Item]]:
+        """The tiles as they are now.
 
-            paths = output_paths(self.hook.batch.get_request(request_id)) if self.with_paths else None
-            for tile in self.hook.batch.iter_tiles(request_id, status=self.status):
-                yield tile_item(tile, paths)
-        else:
-            results = self.hook.results(request_id, self.aws_conn_id)
-            for tile in results.tiles(self.status):
-                yield tile if self.with_paths else {"name": tile["name"], "status": tile["status"]}
+        :raises ResultsError: they cannot be read, or not yet.
+        """
+        from airflow_sentinelhub.api.reading import outlast, read_patiently
+        from airflow_sentinelhub.api.unread import reading
+        from airflow_sentinelhub.hooks.storage import reader_now, results_of
+
+        if self.api.name == "v1":
+            return (yield from self._from_service(request_id, status))
+        job = yield from outlast(
+            lambda: read_patiently(self.api, request_id), self.max_unknown_time, request_id=request_id
+        )
+
+        def read() -> list[Item]:
+            reader = reader_now(self.sentinelhub_conn_id, self.aws_conn_id)
+            with results_of(job, reader) as results:
+                tiles = results.tiles(status, with_paths=self.with_paths)
+                return [
+                    tile if self.with_paths else {name: tile[name] for name in ("name", "status")} for tile in tiles
+                ]
+
+        return (yield from reading(job, read))
+
+    def _from_service(self, request_id: str, status: str | None) -> Flow[list[Item]]:
+        """v1's list, each page waited out by itself."""
+        from functools import partial
+
+        from airflow_sentinelhub.api import batch
+        from airflow_sentinelhub.api.call import exchange
+        from airflow_sentinelhub.api.reading import outlast
+        from airflow_sentinelhub.api.snapshot import snapshot
+        from airflow_sentinelhub.api.tiles import output_paths, tile_item
+        from airflow_sentinelhub.api.unread import behind, every
+        from airflow_sentinelhub.exceptions import ResultsError
+
+        patiently = partial(outlast, seconds=self.max_unknown_time, request_id=request_id)
+        request = yield from patiently(lambda: exchange(batch.get_request(request_id)))
+        paths = output_paths(request) if self.with_paths else None
+        job, items, unfinished = snapshot(request), list[Item](), 0
+
+        def visit(tile: Item) -> None:
+            nonlocal unfinished
+            unfinished += tile.get("status") not in ("PROCESSED", "FAILED")
+            items.append(tile_item(tile, paths))
+
+        yield from every(lambda token: batch.list_tiles(request_id, status=status, viewtoken=token), visit, patiently)
+        # Of a request that is DONE all tiles are processed; of a PARTIAL one nobody says how many are in one status.
+        whole = status is None or (status == "PROCESSED" and job.status.is_successful)
+        if why := behind(job, len(items), unfinished) if whole else None:
+            raise ResultsError(why, request_id=request_id, snapshot=job)
+        return items
+
+
+def rendered(task: Any, known: Sequence[str]) -> tuple[str | None, int | None]:
+    """Status and chunk size of an operator that lists, as they came out of templates; None for what was not given.
+
+    :raises InvalidInputError: one that was given has come out as nothing, or makes no sense.
+    """
+    given = {name: there(name, getattr(task, name)) for name in task._given}
+    check_status(given.get("status"), known)
+    return given.get("status"), chunk_size_of(given.get("chunk_size"))
 
 
 def chunk_size_of(given: Any) -> int | None:
@@ -95,7 +162,7 @@ def chunk_size_of(given: Any) -> int | None:
     """
     from airflow_sentinelhub.exceptions import InvalidInputError
 
-    if given in (None, "", "None"):
+    if given is None:
         return None
     try:
         size = int(given)

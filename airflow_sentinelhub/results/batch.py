@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from airflow_sentinelhub.api.unread import Due
 from airflow_sentinelhub.exceptions import ResultsError, SentinelHubError
 from airflow_sentinelhub.results import execution, manifest
 from airflow_sentinelhub.results._sqlite import Source
@@ -65,12 +66,24 @@ class BatchResults:
     :param reader: reads the bucket.
     :param nothing_to_do: analysis ended in DONE because every output existed: there is no execution database, and all
         features are done.
+    :param due: what has to be there. Reading what is due and missing, or not whole yet, is an error, never an empty
+        result.
     """
 
-    def __init__(self, request_id: str, url: str, reader: BucketReader, *, nothing_to_do: bool = False) -> None:
+    def __init__(
+        self,
+        request_id: str,
+        url: str,
+        reader: BucketReader,
+        *,
+        nothing_to_do: bool = False,
+        due: Due = Due.NOTHING,
+    ) -> None:
         self.request_id = request_id
         self.url = url
         self.nothing_to_do = nothing_to_do
+        self.due = due
+        self._whole = False
         self._reader = reader
         self._folder: Path | None = None
         self._files: dict[str, Source | None] = {}
@@ -111,9 +124,9 @@ class BatchResults:
 
         Before the first upload of the execution database all are PENDING; before analysis there are none.
 
-        :raises ResultsError: the files cannot be read.
+        :raises ResultsError: the files cannot be read, or not yet.
         """
-        database = self._execution()
+        database = self._states()
         if database is not None:
             return execution.count_tiles(database)
         total = self.total()
@@ -124,42 +137,85 @@ class BatchResults:
         file = self._manifest()
         if file is not None:
             return manifest.count_features(file)
-        database = self._execution()
-        return sum(execution.count_states(database).values()) if database is not None else 0
+        database = self._states()
+        if database is not None:
+            return sum(execution.count_states(database).values())
+        self._require_manifest()
+        return 0
 
     def failed(self, limit: int | None = None) -> list[str]:
         """Names of the features that failed for good, in order, at most so many.
 
-        :raises ResultsError: the execution database cannot be read.
+        :raises ResultsError: the execution database cannot be read, or not yet.
         """
-        database = self._execution()
+        database = self._states()
         return [] if database is None else execution.failed_names(database, limit)
 
-    def features(self) -> Iterator[Feature]:
+    def unfinished(self, limit: int | None = None) -> list[tuple[str, str]]:
+        """Names and statuses (v1's words) of the features that are not at their end, in order, at most so many.
+
+        :raises ResultsError: the execution database cannot be read, or not yet.
+        """
+        database = self._states()
+        return [] if database is None else execution.unfinished(database, limit)
+
+    def features(self, *, with_paths: bool = False) -> Iterator[Feature]:
         """All features, ordered by name, one at a time, however many there are.
 
-        :raises ResultsError: the files cannot be read.
+        :param with_paths: the manifest has to be there, which alone knows paths.
+        :raises ResultsError: the files cannot be read, or not yet.
         """
-        states, listed = self._execution(), self._manifest()
+        states, listed = self._states(), self._manifest()
+        if listed is None and (with_paths or states is None):
+            self._require_manifest()
         yield from self._joined(
             iter(()) if listed is None else manifest.read_manifest(listed),
             iter(()) if states is None else execution.read_states(states),
         )
 
-    def tiles(self, status: str | None = None) -> Iterator[dict[str, Any]]:
+    def tiles(self, status: str | None = None, *, with_paths: bool = False) -> Iterator[dict[str, Any]]:
         """Tiles as small items, see `Feature.as_tile`; with `status` only those in it (v1's words)."""
-        for feature in self.features():
+        for feature in self.features(with_paths=with_paths):
             if status is None or feature.tile_status == status:
                 yield feature.as_tile()
 
     def _check(self) -> None:
-        database = self._execution()
+        database = self._states()
         if database is not None:
             execution.count_states(database)
         elif not self.nothing_to_do:
+            raise self._no_database()
+
+    def _states(self) -> Source | None:
+        """The execution database, None before its first upload.
+
+        :raises ResultsError: it is due and not there, or has to be whole and is behind the request.
+        """
+        database = self._execution()
+        if database is None:
+            if self.due >= Due.EXECUTION:
+                raise self._no_database()
+        elif self.due is Due.WHOLE and not self._whole:
+            counts = execution.count_tiles(database)
+            left = sum(counts.values()) - sum(counts.get(word, 0) for word in execution.ENDS)
+            if left or not counts:
+                named = ", ".join(f"{name} is {word}" for name, word in execution.unfinished(database, 3))
+                said = f"{left} of {sum(counts.values())} features are not at their end ({named})"
+                raise database.error(f"it is behind the request, which is done: {said if left else 'it has none'}.")
+            self._whole = True
+        return database
+
+    def _no_database(self) -> ResultsError:
+        return ResultsError(
+            f"Batch request {self.request_id}: there is no execution database at "
+            f"{execution_url(self.url, self.request_id)}, so that failed features cannot be told from good ones."
+        )
+
+    def _require_manifest(self) -> None:
+        if self.due >= Due.MANIFEST:
             raise ResultsError(
-                f"Batch request {self.request_id}: there is no execution database at "
-                f"{execution_url(self.url, self.request_id)}, so that failed features cannot be told from good ones."
+                f"Batch request {self.request_id}: there is no feature manifest at "
+                f"{manifest_url(self.url, self.request_id)}, which every analysed request has."
             )
 
     def _untold(self) -> FeatureState:

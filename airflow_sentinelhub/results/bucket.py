@@ -23,6 +23,7 @@ from airflow_sentinelhub.exceptions import ResultsError, SettingsError
 
 _NOTHING = ("NoSuchKey", "404", "NotFound")
 _DENIED = ("403", "401", "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken")
+_NO_CREDENTIALS = "there are no S3 credentials; name a connection of type aws that holds them (aws_conn_id)."
 
 
 class BucketReader:
@@ -55,6 +56,30 @@ class BucketReader:
 
     def __repr__(self) -> str:
         return f"BucketReader({self._service})"
+
+    def ready(self, url: str) -> None:
+        """Refuse what cannot work, whatever the bucket holds. The bucket itself is not asked.
+
+        :param url: of an object, or of a place for some.
+        :raises SettingsError: a library or the mount is missing, or there are no credentials at all.
+        """
+        _parts(url, key_needed=False)
+        if self.mount is None:
+            self._check_s3(url)
+            try:
+                self._client()
+            except ResultsError:
+                return  # there are keys, which cannot be fetched just now
+            if not self._keys[0] and not _load("boto3").session.Session().get_credentials():
+                raise SettingsError(_NO_CREDENTIALS)
+        elif "://" not in self.mount:
+            if not Path(self.mount).is_dir():
+                raise SettingsError(f"there is no folder {self.mount}, which bucket_mount names.")
+        else:
+            try:
+                self._system(self.mount)
+            except ResultsError:
+                return  # it may be reached later
 
     def fetch(self, url: str, folder: Path) -> Path | None:
         """Copy an object into the folder, under the last part of its name; None if there is no such object.
@@ -99,11 +124,7 @@ class BucketReader:
     # S3
 
     def _fetch_s3(self, url: str, bucket: str, key: str, target: Path) -> Path | None:
-        if not url.startswith("s3://"):
-            raise SettingsError(
-                f"{url} is not in S3; set bucket_mount in the Sentinel Hub connection, for example to "
-                f"'{url.partition('://')[0]}://', to read it through fsspec."
-            )
+        self._check_s3(url)
         client, errors = self._client()
         try:
             body = client.get_object(Bucket=bucket, Key=key)["Body"]
@@ -118,6 +139,14 @@ class BucketReader:
             raise self._lost(url, err) from None
         except OSError as err:
             raise ResultsError(f"{url} cannot be copied to {target.parent}: {err.strerror}.") from None
+
+    @staticmethod
+    def _check_s3(url: str) -> None:
+        if not url.startswith("s3://"):
+            raise SettingsError(
+                f"{url} is not in S3; set bucket_mount in the Sentinel Hub connection, for example to "
+                f"'{url.partition('://')[0]}://', to read it through fsspec."
+            )
 
     def _list_s3(self, prefix: str, bucket: str, key: str) -> Iterator[str]:
         client, errors = self._client()
@@ -152,6 +181,8 @@ class BucketReader:
                     endpoint_url=self.endpoint_url or None,
                     config=settings,
                 )
+            except (errors.MetadataRetrievalError, errors.CredentialRetrievalError) as err:
+                raise ResultsError(f"The keys of this machine for S3 cannot be fetched just now: {err}.") from None
             except (ValueError, errors.BotoCoreError) as err:
                 raise SettingsError(f"The bucket's connection cannot be used: {err}.") from None
             self._made = client, errors
@@ -185,10 +216,7 @@ class BucketReader:
     def _lost(self, url: str, err: Any) -> ResultsError:
         kind = type(err).__name__
         if kind in ("NoCredentialsError", "PartialCredentialsError"):
-            return ResultsError(
-                f"{url} cannot be read: there are no S3 credentials; name a connection of type aws that holds them "
-                "(aws_conn_id)."
-            )
+            return ResultsError(f"{url} cannot be read: {_NO_CREDENTIALS}")
         return ResultsError(f"{url} cannot be read: {self._service} cannot be reached ({kind}).")
 
     # Mounts by URL
@@ -201,14 +229,15 @@ class BucketReader:
         except (FileNotFoundError, NotADirectoryError):
             target.unlink(missing_ok=True)
             return None
-        except (OSError, ValueError) as err:
+        except Exception as err:  # each file system has errors of its own
+            target.unlink(missing_ok=True)
             raise ResultsError(f"{url} cannot be read at {self._service} ({type(err).__name__}).") from None
 
     def _list_fsspec(self, prefix: str, address: str, below: str) -> Iterator[str]:
         system, root = self._system(address)
         try:
             names = system.find(f"{root}/{below}")
-        except (OSError, ValueError) as err:
+        except Exception as err:  # each file system has errors of its own
             raise ResultsError(f"{prefix} cannot be read at {self._service} ({type(err).__name__}).") from None
         yield from (str(name)[len(root) :].lstrip("/") for name in names)
 
@@ -218,6 +247,8 @@ class BucketReader:
             system, path = _load("fsspec").core.url_to_fs(address, use_listings_cache=False)
         except (ImportError, ValueError) as err:
             raise SettingsError(f"The mount {self._service} cannot be used: {err}.") from None
+        except OSError as err:
+            raise ResultsError(f"The mount {self._service} cannot be reached ({type(err).__name__}).") from None
         return system, str(path).rstrip("/")
 
 

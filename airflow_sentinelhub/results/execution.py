@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from airflow_sentinelhub.results._sqlite import Source, opened, require
@@ -17,6 +18,8 @@ _TABLE = "features"
 _COLUMNS = ("name", "status", "error", "delivered")
 _NO_DATA = "No data"
 _WORDS = {"FATAL": "FAILED"}
+ENDS = ("PROCESSED", "FAILED")
+"""Statuses of a tile, in v1's words, in which nothing happens to it any more."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,12 @@ def failed_names(file: Source, limit: int | None = None) -> list[str]:
             (-1 if limit is None else limit,),
         )
         return [str(name) for (name,) in rows]
+
+
+def unfinished(file: Source, limit: int | None = None) -> list[tuple[str, str]]:
+    """Names of the features that are not at their end, in order, at most so many, each with its status as a tile."""
+    states = ((state.name, state.tile_status) for state in read_states(file))
+    return list(islice((pair for pair in states if pair[1] not in ENDS), limit))
 
 
 def _groups(file: Source) -> Iterator[tuple[FeatureState, int]]:

@@ -138,15 +138,17 @@ class StatisticalResults:
         for url, _ in self._found():
             yield url
 
-    def features(self) -> Iterator[StatisticalFeature]:
+    def features(self, known: Mapping[str, str] | None = None) -> Iterator[StatisticalFeature]:
         """All results, in order of their files, then the features of the GeoPackage that have none (`MISSING`).
 
+        :param known: files that are not to be read again, each with the identifier of its feature.
         :raises ResultsError: the bucket or a file cannot be read.
         """
-        expected = self.expected
+        expected, known = self.expected, known or {}
         identifiers = set(expected.values()) if expected is not None else set()
-        seen: set[str] = set()
-        for feature in self.read(url for url, named in self._found() if _wanted(named, expected, identifiers)):
+        seen: set[str] = set(known.values())
+        wanted = (url for url, named in self._found() if _wanted(named, expected, identifiers))
+        for feature in self.read(url for url in wanted if url not in known):
             seen.add(feature.identifier)
             yield feature
         for number, identifier in (expected or {}).items():

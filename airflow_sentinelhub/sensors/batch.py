@@ -20,12 +20,14 @@ from airflow_sentinelhub._task import (
     checked_id,
     deadline_from,
     default_deferrable,
+    there,
 )
 from airflow_sentinelhub.exceptions import (
     DeadlineError,
     InvalidInputError,
     JobError,
     NotFoundError,
+    ResultsError,
     SentinelHubError,
     UnknownStateError,
 )
@@ -34,6 +36,7 @@ from airflow_sentinelhub.links import SentinelHubRequestLink
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import BaseTrigger, Context
     from airflow_sentinelhub.api.call import Flow
+    from airflow_sentinelhub.api.snapshot import Snapshot
     from airflow_sentinelhub.api.waiting import Waited
 
 __all__ = ["SentinelHubBatchSensor", "SentinelHubBatchTileSensor"]
@@ -157,6 +160,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         :raises JobError: it will not be as wanted any more.
         """
         from airflow_sentinelhub.api.endings import conclude
+        from airflow_sentinelhub.api.unread import AGAIN_MOST
         from airflow_sentinelhub.api.verdict import Outcome
         from airflow_sentinelhub.api.waiting import NOT_STARTED_GRACE, PASSING, Waited, line_of, pause, rests_since
 
@@ -170,13 +174,17 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
                 if never_read and (isinstance(err, NotFoundError) or not isinstance(err, PASSING)):
                     raise
                 self._unreadable_since = since = self._unreadable_since or time.time()
+                job = err.snapshot if isinstance(err, ResultsError) else None
                 if time.time() - since >= self.max_unknown_time:
-                    conclude(Waited(Outcome.UNKNOWN, None, str(err)), request_id, self._wanted())
+                    outcome = Outcome.UNKNOWN if job is None else Outcome.UNREAD
+                    conclude(Waited(outcome, job, str(err)), request_id, self._wanted())
+                self._last = self._last if job is None else Waited(Outcome.WAITING, job)
                 self.log.warning("The state of batch request %s cannot be read: %s Trying again.", request_id, err)
             if self.deferrable or self.mode != "reschedule":
                 return False
             # A rescheduled sensor is a new process at each look and would forget since when: it stays for the outage.
-            self.hook.run(pause(float(self.poke_interval)))
+            every = float(self.poke_interval)
+            self.hook.run(pause(every if job is None else min(every, AGAIN_MOST)))
         self._unreadable_since, self._last = None, waited
         if (line := line_of(waited)) != self._said:
             self.log.info("%s", line)
@@ -295,10 +303,12 @@ class SentinelHubBatchTileSensor(_BatchSensor):
     - **On timeout** it fails (or skips, with `soft_fail`), saying whether the request still runs and bills.
     - **On retry** it looks again.
 
-    On v2, which lists no tiles, manifest and execution database are read from the bucket at each poll.
+    On v2, which lists no tiles, manifest and execution database are read from the bucket at each poll. Where they are
+    missing, not whole or behind the request, the tiles are unknown: they are read again for `max_unknown_time`.
 
     :param tile_status: `PROCESSED`, `FAILED`, ... ; :param tile: name or id of one tile; :param count: at least so
-        many; :param share: at least this share, above 0 and up to 1. None of the three: all tiles.
+        many; :param share: at least this share, above 0 and up to 1. None of the three: all tiles. A template that
+        comes out as nothing is an error; it does not mean all tiles.
     :param aws_conn_id: Airflow connection of type `aws` that may read the bucket (v2).
         For the rest see `_BatchSensor`.
     """
@@ -328,12 +338,14 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         self.count = count
         self.share = share
         self.aws_conn_id = aws_conn_id
+        self._given = [name for name in ("tile", "count", "share") if getattr(self, name) is not None]
 
     def _goal(self) -> dict[str, Any]:
+        given = {name: there(name, getattr(self, name)) for name in self._given}
         return {
-            "tile": None if self.tile is None else str(self.tile),
-            "count": _number("count", self.count, int),
-            "share": _number("share", self.share, float),
+            "tile": str(given["tile"]) if "tile" in given else None,
+            "count": _number("count", given.get("count"), int),
+            "share": _number("share", given.get("share"), float),
         }
 
     def _wanted(self) -> str:
@@ -348,11 +360,12 @@ class SentinelHubBatchTileSensor(_BatchSensor):
     def _look(self, request_id: str) -> Flow[Waited]:
         from airflow_sentinelhub.api.verdict import TileGoal
         from airflow_sentinelhub.api.waiting import look_at_tiles
-        from airflow_sentinelhub.hooks.storage import bucket_reader, read_tiles_by
+        from airflow_sentinelhub.hooks.storage import read_tiles_by, reader_now
 
-        reader = bucket_reader(self.aws_conn_id, self.hook.settings)
-        goal = TileGoal(self.tile_status, **self._goal())
-        return look_at_tiles(self.api, request_id, goal, read_tiles_by(reader))
+        def read_tiles(job: Snapshot, wanted: str | None) -> Any:
+            return read_tiles_by(reader_now(self.sentinelhub_conn_id, self.aws_conn_id))(job, wanted)
+
+        return look_at_tiles(self.api, request_id, TileGoal(self.tile_status, **self._goal()), read_tiles)
 
     def _trigger(self, **common: Any) -> BaseTrigger:
         from airflow_sentinelhub.triggers.batch import SentinelHubBatchTileTrigger
@@ -362,8 +375,8 @@ class SentinelHubBatchTileSensor(_BatchSensor):
 
 
 def _number(name: str, given: Any, kind: type[int] | type[float]) -> Any:
-    """A number, which a template has rendered to text; None for nothing."""
-    if given in (None, "", "None"):
+    """A number, which a template has rendered to text; None for one that was not given."""
+    if given is None:
         return None
     try:
         return kind(given)

@@ -358,7 +358,8 @@ def test_one_tile_by_its_id_is_one_call() -> None:
 
 
 def test_tiles_that_never_come() -> None:
-    assert for_tiles(TileGoal(), DONE, tiles("a")).result.outcome is Outcome.UNREACHABLE
+    failed = [tiles("a"), tiles(*"bcdefghi", status="FAILED")]
+    assert for_tiles(TileGoal(), DONE, *failed).result.outcome is Outcome.UNREACHABLE
     assert for_tiles(TileGoal(), PARTIAL, tiles("a")).result.outcome is Outcome.PARTIAL
     idle = [IDLE, tiles()] * 14
     assert for_tiles(TileGoal(), *idle[:26]).result.outcome is Outcome.NOT_STARTED
@@ -417,7 +418,41 @@ def test_a_bucket_that_cannot_be_read_is_an_unknown_state() -> None:
     assert "not whole" in fed.warnings[0]
     bucket = Bucket(*[errors.ResultsError("no such bucket")] * 99)
     fed = for_tiles(TileGoal(), BUSY, ..., api=V2, read_tiles=bucket, max_unknown_time=600)
-    assert fed.result.outcome is Outcome.UNKNOWN
+    assert fed.result.outcome is Outcome.UNREAD
+    assert str(fed.result.job.status) == "PROCESSING"
+    assert fed.slept[1:6] == [10, 20, 40, 60, 60], "the pauses grow"
+
+
+@pytest.mark.parametrize(
+    ("job", "outcome"),
+    [
+        (body(V2, "FAILED", "ANALYSE"), Outcome.FAILED),
+        (body(V2, "STOPPED", "STOP"), Outcome.CANCELLED),
+        (body(V2, "STOPPED", "STOP", costPU=3.0), Outcome.UNREAD),
+        (body(V2, "DONE", "START", costPU=3.0), Outcome.UNREAD),
+        (body(V2, "DONE", "ANALYSE"), Outcome.UNREAD),
+        (body(V2, "LIMBO", "START"), Outcome.UNREAD),
+    ],
+)
+def test_a_verdict_that_hangs_on_no_tile_does_not_wait_for_the_bucket(job: Reply, outcome: Outcome) -> None:
+    bucket = Bucket(*[errors.ResultsError("no such bucket")] * 99)
+    script = [job, ...] if outcome is Outcome.UNREAD else [job]
+    fed = for_tiles(TileGoal(), *script, api=V2, read_tiles=bucket, max_unknown_time=600)
+    assert fed.result.outcome is outcome
+    assert (len(bucket.asked) > 5) == (outcome is Outcome.UNREAD)
+
+
+def test_a_list_of_tiles_behind_a_request_that_is_done_is_read_again() -> None:
+    behind = [DONE, tiles("a"), tiles()]
+    whole = [DONE, tiles(*"abcdefghi")]
+    fed = for_tiles(TileGoal(), *behind, *behind, *whole)
+    assert fed.result.outcome is Outcome.REACHED
+    assert "8 of 9 tiles are not said to be at their end yet" in fed.warnings[0]
+    fed = for_tiles(TileGoal(), *behind * 3, max_unknown_time=30)
+    assert (fed.result.outcome, str(fed.result.job.status)) == (Outcome.UNREAD, "DONE")
+    one = [DONE, tiles("c", status="PENDING")]
+    fed = for_tiles(TileGoal(tile="c"), *one, DONE, tiles("c"))
+    assert fed.result.outcome is Outcome.REACHED
 
 
 # Other looks

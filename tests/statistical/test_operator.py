@@ -302,15 +302,6 @@ def test_a_geopackage_that_breaks_the_rules_is_refused_before_it_is_sent(bench: 
     assert bench.calls("POST", "/statistics/batch") == []
 
 
-def test_results_that_cannot_be_read_are_not_guessed(bench: StatisticalBench, logged: Callable[[], str]) -> None:
-    first = bench.run(bench.whole())
-    bench.connect(bucket_mount="/nowhere/at/all")
-    result = bench.run(bench.whole())
-    assert result["request_id"] == first["request_id"]
-    assert (result["checked"], result["feature_count"]) == (False, 0)
-    assert "could not be checked" in logged()
-
-
 def test_no_secret_is_told(bench: StatisticalBench, logged: Callable[[], str]) -> None:
     context = bench.context()
     result = bench.run(bench.whole(deferrable=True), context)
