@@ -124,13 +124,13 @@ def walk(list_page: Callable[[str | None], Call[Page[T]]], stop: Callable[[T], b
     :raises UnreadableReplyError: a page makes no sense, or the pages go in circles.
     """
     items: list[T] = []
-    walked, left_out = Walk(PAGE_LIMIT), 0
+    walked, told = Walk(PAGE_LIMIT), False
     while not walked.over:
         call = list_page(walked.token)
         page: Page[T] = yield from exchange(call)
-        if page.left_out and not left_out:
+        if page.left_out and not told:
+            told = True
             yield Note(f"{call.about}: entries that cannot be read are left out; none carries a task's marker")
-        left_out += page.left_out
         for item in page.items:
             if stop and stop(item):
                 return items
