@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from airflow.providers.common.compat.sdk import (
@@ -64,6 +65,7 @@ __all__ = [
     "first_rescheduled",
     "get_async_connection",
     "mask_secret",
+    "start_of_run",
     "state_in_triggerer",
     "state_in_worker",
     "task_group",
@@ -74,6 +76,27 @@ def airflow_url() -> str | None:
     """The address of this Airflow's web page, as it is configured."""
     url: str | None = conf.get("api" if AIRFLOW_V_3_0_PLUS else "webserver", "base_url", fallback=None)
     return url
+
+
+def start_of_run(context: Any) -> datetime | None:
+    """When the run began, as a sign of which run it is; None if that is not known.
+
+    2.11 gives all that `dag.test()` and `airflow dags test` make for one date the same id and the same times, which are
+    the date itself. Such a run lives in one process, which remembers when the first try of each of its tasks began.
+    """
+    run, ti = context.get("dag_run"), context["ti"]
+    start = getattr(run, "start_date", None)
+    if not isinstance(start, datetime):
+        return None
+    if AIRFLOW_V_3_0_PLUS or getattr(run, "queued_at", None) or start != getattr(run, "logical_date", None):
+        return start
+    key = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
+    if ti.try_number <= 1 or key not in _test_runs:
+        _test_runs[key] = datetime.now(timezone.utc)
+    return _test_runs[key]
+
+
+_test_runs: dict[tuple[Any, ...], datetime] = {}
 
 
 _MASKERS = (

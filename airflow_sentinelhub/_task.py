@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from airflow_sentinelhub._compat import AirflowFailException, airflow_url, conf
+from airflow_sentinelhub._compat import AirflowFailException, airflow_url, conf, start_of_run
 from airflow_sentinelhub.exceptions import ApiError, DeadlineError, SentinelHubError, StillRunningError
 from airflow_sentinelhub.links import push_link
 
@@ -108,6 +108,13 @@ def tried(context: Any) -> int:
     return number if isinstance(number, int) and number > 0 else 1
 
 
+def waited_in(event: Any) -> int | None:
+    """The number of the try that has waited for this event, None where it is not told."""
+    memory = event.get("memory") if isinstance(event, dict) else None
+    number = memory.get("tried") if isinstance(memory, dict) else None
+    return number if isinstance(number, int) else None
+
+
 def mark_for(context: Any, job: str = "", limit: float | None = None) -> Mark:
     """The marker of this try for a job with this digest; see `api.marker.relation` for what its numbers mean.
 
@@ -118,14 +125,14 @@ def mark_for(context: Any, job: str = "", limit: float | None = None) -> Mark:
     ti, run = context["ti"], context.get("dag_run")
     index = int(getattr(ti, "map_index", -1))
     round_ = int(getattr(ti, "max_tries", 0) or 0)
-    start, clears = getattr(run, "start_date", None), getattr(run, "clear_number", None)
+    start, clears = start_of_run(context), getattr(run, "clear_number", None)
     mark = Mark(
         identity(deployment_name(), ti.dag_id, ti.run_id, ti.task_id, index),
         round_,
         job,
         tried=tried(context),
         clears=clears if isinstance(clears, int) else None,
-        born=round(start.timestamp() * 1_000_000) if isinstance(start, datetime) else None,
+        born=round(start.timestamp() * 1_000_000) if start else None,
         airflow=airflow_word(),
         limit=limit,
     )
@@ -198,6 +205,7 @@ class SentinelHubTask:
     known: Snapshot | None = None
     """The last reading of the request that this task answers for."""
     _may_have_started = False
+    _tried = 1
     _pinned: tuple[str, dict[str, str]] | None = None
 
     @cached_property
@@ -254,12 +262,16 @@ class SentinelHubTask:
         Airflow's timeout comes some minutes after our deadline, when no triggerer was there to see that: what the
         trigger would have done to the request is done here.
         """
+        origin = context["ti"].xcom_pull(task_ids=context["ti"].task_id, key=ORIGIN_KEY)
+        origin = origin if isinstance(origin, dict) else {}
         if next_method != "__fail__":
-            return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
+            if waited_in((next_kwargs or {}).get("event")) in (None, tried(context)):
+                return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
+            return self._begin_anew(context)
+        if not origin and tried(context) > 1:  # a try that has deferred has said what it waits for
+            return self._begin_anew(context)
         with airflow_errors(self):
             why = str((next_kwargs or {}).get("error") or "Trigger failure")
-            origin = context["ti"].xcom_pull(task_ids=context["ti"].task_id, key=ORIGIN_KEY)
-            origin = origin if isinstance(origin, dict) else {}
             about = origin.get("request_id") or getattr(self, "request_id", None)
             left = f"Airflow broke off the wait for batch request {about} ({why})."
             if "timeout" not in why.lower():
@@ -267,6 +279,10 @@ class SentinelHubTask:
             if not origin or not getattr(self, "cancel_on_timeout", False):
                 raise DeadlineError(f"{left} The time allowed is over. {_LEFT_ALONE}")
             self._end_at_deadline(left, origin)
+
+    def _begin_anew(self, context: Any) -> Any:
+        """Run from the beginning: Airflow 3.0 resumes a retry with the event of the try before, which says nothing."""
+        return self.execute(context)  # type: ignore[attr-defined]
 
     def _end_at_deadline(self, left: str, origin: dict[str, Any]) -> NoReturn:
         from airflow_sentinelhub.api.flows import end
@@ -290,7 +306,7 @@ class SentinelHubTask:
 
     def announce(self, context: Any, request_id: str) -> None:
         """Push the request's id and address as soon as they are known, whatever becomes of the task."""
-        self.about = request_id
+        self.about, self._tried = request_id, tried(context)
         context["ti"].xcom_push(key=REQUEST_ID_KEY, value=request_id)
         origin = {"request_id": request_id, "batch_api": self.api.name, "place": self.hook.settings.place()}
         context["ti"].xcom_push(key=ORIGIN_KEY, value=origin)

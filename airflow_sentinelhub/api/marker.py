@@ -98,10 +98,12 @@ def relation(its: Mark, mine: Mark) -> Relation:
     - `max_tries` is written at the birth of the task instance and at a clear of it (try number + `retries`), and not by
       a retry or an edit of `retries`. So the number names the round. It may fall, by a clear with fewer `retries`; the
       number of the try never does, and orders the rounds.
-    - The run's `start_date` moves only when a run that has finished is cleared, which raises its `clear_number` too. So
-      a request with another start, but not with a `clear_number` that has moved the same way, is of another run: one
-      deleted and made again under its id, or that of a copy of this Airflow. And a round has one start: another one
-      means another round.
+    - The run's `start_date` moves when a run that has finished is cleared, which raises its `clear_number` too. So a
+      request with another start, but not with a `clear_number` that has moved the same way, is of another run: one
+      deleted and made again under its id, or that of a copy of this Airflow. It also moves when somebody sets the run
+      to queued by hand, and nothing else does then: an earlier try with an earlier start is taken for one of this
+      run, since a run made again begins with its first try. (By hand, and a clear of another task in
+      the same round: that looks like a clear of this one.)
     - Two rounds get the same number only if `retries` was lowered before the clear by just the tries used. Where the
       start does not tell them apart (the run was still running), the `clear_number` has grown, but a clear of another
       task raises it too, and to take a retry for a clear would pay twice. So it counts only if the task is known to
@@ -110,6 +112,8 @@ def relation(its: Mark, mine: Mark) -> Relation:
     if its.identity != mine.identity:
         return Relation.FOREIGN
     moved = its.born is not None and mine.born is not None and its.born != mine.born
+    if moved and its.clears == mine.clears and _queued_by_hand(its, mine):
+        moved = False
     if moved and not _of_one_run(its, mine):
         return Relation.FOREIGN
     if moved and its.airflow and mine.airflow and its.airflow != mine.airflow:
@@ -126,6 +130,12 @@ def _of_one_run(its: Mark, mine: Mark) -> bool:
     if its.clears is None or mine.clears is None or its.born is None or mine.born is None:
         return True
     return its.clears != mine.clears and (its.clears < mine.clears) == (its.born < mine.born)
+
+
+def _queued_by_hand(its: Mark, mine: Mark) -> bool:
+    """Whether somebody may have set the run to queued between two tries, which moves its start alone."""
+    first, second = sorted((its, mine), key=lambda mark: mark.tried or 0)
+    return (first.tried or 0) < (second.tried or 0) and (first.born or 0) < (second.born or 0)
 
 
 def cleared_since(its: Mark, mine: Mark) -> bool:

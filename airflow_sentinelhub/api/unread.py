@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from airflow_sentinelhub.api.call import Call, Flow, Note, Now, Sleep, Work, exchange
-from airflow_sentinelhub.api.paging import Page
+from airflow_sentinelhub.api.paging import Page, Walk
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from airflow_sentinelhub.api.verdict import fate, nothing_to_do
@@ -20,6 +20,8 @@ from airflow_sentinelhub.exceptions import ResultsError, SentinelHubError, Unrea
 
 T = TypeVar("T")
 
+MOST_PAGES = 10_000
+"""Pages of 100 entries that a list is read at the most: more tiles than any request has."""
 AGAIN_FIRST, AGAIN_MOST = 10.0, 60.0
 """Seconds before results are read again: at first, and at the most."""
 ONLY_READS = "A retry of this task reads again; it only reads, so nothing is started or billed."
@@ -123,13 +125,13 @@ def every(
     :param list_page: the call for the page with this token; :param visit: is given every item in order.
     :param patiently: makes a patient flow of the one that reads a page, such as `reading.outlast` with its arguments.
     """
-    token: str | None = None
-    while True:
-        page = yield from patiently(partial(exchange, list_page(token)))
+    walked = Walk(MOST_PAGES)
+    while not walked.over:
+        call = list_page(walked.token)
+        page = yield from patiently(partial(exchange, call))
         for item in page.items:
             visit(item)
-        if (token := page.next_token) is None:
-            return
+        walked.turn(call, page)
 
 
 def unread_error(job: Snapshot | None, why: str, then: str, seconds: float | None = None) -> UnreadResultsError:

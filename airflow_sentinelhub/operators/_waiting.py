@@ -137,7 +137,7 @@ class WaitingTask(SentinelHubTask):
             cancel_on_kill=self.cancel_on_kill,
             cancel_on_timeout=self.cancel_on_timeout,
             place=self.hook.settings.place(),
-            memory=memory,
+            memory={**(memory or {}), "tried": self._tried},
         )
         self.defer(trigger=trigger, method_name=method_name, timeout=backstop(deadline))  # type: ignore[attr-defined]
         raise AssertionError("defer() does not return")

@@ -21,6 +21,7 @@ from airflow_sentinelhub._task import (
     deadline_from,
     default_deferrable,
     there,
+    tried,
 )
 from airflow_sentinelhub.exceptions import (
     DeadlineError,
@@ -113,6 +114,8 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
                 deadline=deadline,
                 max_unknown_time=self.max_unknown_time,
                 wait_for_start=self.wait_for_start,
+                place=self.hook.settings.place(),
+                memory={"tried": tried(context)},
             )
             self.defer(trigger=trigger, method_name="execute_complete", timeout=backstop(deadline))
 

@@ -194,6 +194,17 @@ def test_what_a_run_of_before_has_made_is_none_of_ours(state: tuple[str, str]) -
     assert (decision.plan, decision.request, decision.remove) == (Plan.CREATE, None, ())
 
 
+@pytest.mark.parametrize("state", [*RUNNING, *WELL, *BY_HAND])
+def test_a_run_that_was_queued_by_hand_between_two_tries_is_the_same_run(state: tuple[str, str]) -> None:
+    """That moves its start, and nothing else. A run made again begins with its first try."""
+    found = job(*state, clears=0, tried=1, born_at=BIRTH)
+    assert choose([found], Mark(WHO, 3, SAME, clears=0, tried=2, born=BIRTH + 1)).request is found
+    later = job(*state, clears=0, tried=2, born_at=BIRTH + 1)
+    assert choose([later], Mark(WHO, 3, SAME, clears=0, tried=1, born=BIRTH)).request is later, "an old copy"
+    again = Mark(WHO, 3, SAME, clears=0, tried=1, born=BIRTH + 1)
+    assert choose([job(*state, clears=0, tried=2, born_at=BIRTH)], again).plan is Plan.CREATE
+
+
 def test_what_is_left_running_is_mentioned() -> None:
     mine = Mark(WHO, 3, SAME, clears=0, tried=1, born=BIRTH + 1)
     former = job("PROCESSING", "START", id="1", clears=0, tried=1, born_at=BIRTH)

@@ -35,10 +35,10 @@ class Tries(Copies):
         self.job = JOBS[0]
         self.retries = 3
         self.tried, self.max_tries, self.clears, self.born = 1, 3, 0, 1_000
-        self.lives = {0: 0}
         self.fresh = False
         self.remembered: dict[int, str] = {}
         self.taken: list[tuple[str, int, float]] = []
+        self.moved = ""
         self.checked = 0
 
     @initialize(repeated_start=st.sampled_from((204, 400)), patience=st.sampled_from((0.0, 1800.0)))
@@ -69,9 +69,15 @@ class Tries(Copies):
         self.spawn(remembers=remembers)
 
     @precondition(lambda self: self.tries)
-    @rule(which=WHICH, remembers=st.booleans(), lives_on=st.booleans(), changed=st.booleans())
-    def a_crash_and_a_retry(self, which: int, remembers: bool, lives_on: bool, changed: bool) -> None:
-        """The next try, also beside one that was only given up for dead. The job may have been edited."""
+    @rule(which=WHICH, remembers=st.booleans(), lives_on=st.booleans(), changed=st.booleans(), queued=st.booleans())
+    def a_crash_and_a_retry(self, which: int, remembers: bool, lives_on: bool, changed: bool, queued: bool) -> None:
+        """The next try, also beside one that was only given up for dead. The job may have been edited.
+
+        :param queued: somebody has set the run to queued by hand: that moves its start and nothing else. Not beside a
+            clear of another task: the two look like a clear of this one, in a run that had finished.
+        """
+        if queued and self.moved != "clears":
+            self.born, self.moved = self.born + 1, "born"
         if not lives_on:
             self.tries[which % len(self.tries)].kill()
         if changed and not (self.api == "v2" and self.living):
@@ -86,7 +92,8 @@ class Tries(Copies):
     @rule()
     def a_clear_of_another_task(self) -> None:
         """From 3.2 on the run counts that too."""
-        self.clears += 1
+        if self.moved != "born":
+            self.clears, self.moved = self.clears + 1, "clears"
 
     @rule(survivors=st.booleans(), changed=st.booleans(), finished=st.booleans(), counted=st.booleans())
     def a_clear(self, survivors: bool, changed: bool, finished: bool, counted: bool) -> None:
@@ -107,8 +114,8 @@ class Tries(Copies):
             for copy in self.tries:
                 copy.kill()
         self.round += 1
-        self.lives[self.round] = self.lives[self.round - 1]
         self.fresh = max_tries == self.max_tries and not finished
+        self.moved = ""
         self.max_tries = max_tries
         self.tried += 1
         if finished or counted:
@@ -125,8 +132,7 @@ class Tries(Copies):
         for copy in self.tries:
             copy.kill()
         self.round += 1
-        self.lives[self.round] = self.lives[self.round - 1] + 1
-        self.tried, self.max_tries, self.clears, self.fresh = 1, self.retries, 0, False
+        self.tried, self.max_tries, self.clears, self.fresh, self.moved = 1, self.retries, 0, False, ""
         self.born += 1_000
         if changed:
             self.job = JOBS[self.job == JOBS[0]]
@@ -150,7 +156,7 @@ class Tries(Copies):
                 state = other.at(at)
                 if other is job or not other.billed or other.billed[0] >= at or state is None:
                     continue
-                if self._life_of(other, at) != self._life_of(job, at):
+                if self._life_of(other) != self._life_of(job):
                     continue
                 told = f"{number} of {mark} was started while {other.id} of {other.mark(at)} was {state}"
                 assert not other.running(at), told
@@ -164,12 +170,12 @@ class Tries(Copies):
         """The last round in which a try has gone on with the request."""
         return max((round for number, round, when in self.taken if number == job.id and when <= at), default=-1)
 
-    def _life_of(self, job: Job, at: float) -> int:
-        """In which life of the run the request was gone on with last, or made."""
+    def _life_of(self, job: Job) -> int:
+        """In which life of the run the request was made. Each life may start one."""
         mark = mark_of(job.words[0][1])
         assert mark is not None
         assert mark.born is not None
-        return self.lives.get(self._taken_by(job, at), mark.born // 1_000 - 1)
+        return mark.born // 1_000 - 1
 
     def teardown(self) -> None:
         """When all is quiet again, one more try ends with one request that runs, is done, or was ended by hand."""

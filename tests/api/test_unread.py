@@ -167,9 +167,10 @@ def walked(*script: Any, seconds: float = 600) -> tuple[Fed, list[Any]]:
 
 def test_a_bad_page_does_not_begin_the_list_anew() -> None:
     bad = [error(503)] * 12
-    fed, found = walked(page(range(2), "2"), *bad, page(range(2, 4), "4"), *bad, page(range(4, 5)))
+    tiles = [{"id": number, "status": "PROCESSED"} for number in range(5)]
+    fed, found = walked(page(tiles[:2], "2"), *bad, page(tiles[2:4], "4"), *bad, page(tiles[4:]))
     assert fed.error is None
-    assert found == list(range(5))
+    assert found == tiles
     asked = [call.params().get("viewtoken") for call in fed.sent]
     assert asked == [None, *["2"] * 13, *["4"] * 13]
 
