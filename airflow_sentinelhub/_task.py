@@ -262,13 +262,14 @@ class SentinelHubTask:
         Airflow's timeout comes some minutes after our deadline, when no triggerer was there to see that: what the
         trigger would have done to the request is done here.
         """
+        self._tried = tried(context)
         origin = context["ti"].xcom_pull(task_ids=context["ti"].task_id, key=ORIGIN_KEY)
         origin = origin if isinstance(origin, dict) else {}
         if next_method != "__fail__":
-            if waited_in((next_kwargs or {}).get("event")) in (None, tried(context)):
+            if waited_in((next_kwargs or {}).get("event")) in (None, self._tried):
                 return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
             return self._begin_anew(context)
-        if not origin and tried(context) > 1:  # a try that has deferred has said what it waits for
+        if not origin and self._tried > 1:  # a try that has deferred has said what it waits for
             return self._begin_anew(context)
         with airflow_errors(self):
             why = str((next_kwargs or {}).get("error") or "Trigger failure")

@@ -57,6 +57,8 @@ class FindsRequest(SentinelHubTask):
         elif tried(context) > 1:
             self._look_elsewhere(context, mark)
         payload, unfit = self._payload_or_error(context)
+        if unfit is not None and not self._may_have_started:
+            raise unfit  # no try before this one has made anything
         if payload is not None:
             mark = replace(mark, job=job_digest(payload))
 

@@ -147,6 +147,8 @@ class SentinelHubBatchOperator(JudgesJob, JobOperator):
         from airflow_sentinelhub.api.flows import read_patiently
 
         if self.request_id is None:
+            if not self._may_have_started:
+                self._policy()  # said before any call; in later tries it must not hide a request that is at work
             self.responsible_for(None, context, self.mark(context))
             found = self.find_or_create(context)
             return found.job, found.continued
@@ -323,7 +325,9 @@ class SentinelHubBatchOperator(JudgesJob, JobOperator):
         if job is not None and waited.outcome is Outcome.OVER_BUDGET:
             return self._over_budget(context, job, self._policy())
         resumable = job is not None and bool(self.resume_stopped) and stopped_by_service(job)
-        if job is not None and (resumable or waited.outcome is Outcome.PARTIAL):
+        its = mark_of(job.description) if job is not None else None
+        to_judge = waited.outcome is Outcome.FAILED and its is not None and its.continues is not None
+        if job is not None and (resumable or to_judge or waited.outcome is Outcome.PARTIAL):
             return (self._go_on if restarted else self._settled)(context, job, deadline)
         return self._go_on(context, self._concluded(context, waited, target), deadline)
 

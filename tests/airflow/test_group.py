@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_sentinelhub import groups, process_request, sentinelhub_batch, tiling_grid
 from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException, BaseOperator, approval_operator
-from airflow_sentinelhub.exceptions import InvalidInputError, JobCancelledError
+from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators._checks import arguments_of
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
 from tests.airflow.job import described, modes, v1, v2
@@ -138,6 +138,7 @@ OURS: dict[str, Any] = {
     "max_failed_tiles": 3,
     "min_success_ratio": 0.5,
     "on_partial": "skip",
+    "check_tiles": True,
 }
 NOT_SO: dict[tuple[str, str], Any] = {
     ("approve", "retries"): 0,
@@ -353,7 +354,7 @@ def test_start_goes_on_with_what_the_service_has_stopped_alone(bench: Any, reaso
     bench.clock.sleep(7200)
     retry = bench.context(task_id="ndvi.start", max_tries=3, try_number=2)
     if reason == "USER_ACTION":
-        with pytest.raises(JobCancelledError, match="somebody stopped it"):
+        with pytest.raises(AirflowFailException, match="somebody stopped it"):
             run.step("start", context=retry)
         assert bench.effects().count("billed_start") == 1
     else:
