@@ -45,6 +45,7 @@ class Door(Protocol):
     def mark(self, dag_id: str, run_id: str, task_id: str, map_index: int, state: str) -> None: ...
     def mark_run(self, dag_id: str, run_id: str, state: str) -> None: ...
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None: ...
+    def delete_run(self, dag_id: str, run_id: str) -> None: ...
 
 
 class Rest:
@@ -132,6 +133,10 @@ class Rest:
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
         self.call("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", {**body, "reset_dag_runs": True})
 
+    def delete_run(self, dag_id: str, run_id: str) -> None:
+        # 404: the first attempt was answered with an error, but the run had been deleted.
+        self.call("DELETE", _run(dag_id, run_id), accept=(404,))
+
 
 def _run(dag_id: str, run_id: str) -> str:
     return f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id, safe='')}"
@@ -200,6 +205,15 @@ class Database:
             f"dag = DagBag(read_dags_from_db=True).get_dag({dag_id!r});"
             f"(run,) = DagRun.find(dag_id={dag_id!r}, run_id={run_id!r});"
             f"dag.clear(task_ids=[{task_id!r}], start_date=run.execution_date, end_date=run.execution_date)"
+        )
+
+    def delete_run(self, dag_id: str, run_id: str) -> None:
+        # What the button of the 2.11 web page does.
+        self.python(
+            "from airflow.models import DagRun; from airflow.utils.session import create_session\n"
+            "with create_session() as session:\n"
+            f"    (run,) = DagRun.find(dag_id={dag_id!r}, run_id={run_id!r}, session=session)\n"
+            "    session.delete(run)"
         )
 
     def _rows(self, query: str, **values: Any) -> list[Json]:

@@ -204,6 +204,10 @@ class Cluster:
         """Clear a task, as a user does who wants it to run again."""
         self.door.clear(dag_id, run_id, task_id)
 
+    def delete_run(self, dag_id: str, run_id: str) -> None:
+        """Delete a run that has ended, as a user does in the web page: it may be made again under its id."""
+        self.door.delete_run(dag_id, run_id)
+
     def database(self) -> Database:
         """Airflow's database, to look at: it answers in a thousandth of the time that the server of 3.x takes."""
         url = self._extra_settings.get("database.sql_alchemy_conn", sqlite_url(self.home / "airflow.db"))
