@@ -230,11 +230,18 @@ class SentinelHubTask:
         """Whether a request that this task answers for may be at work although nothing was read of it."""
         return self._may_have_started or (self.about is not None and isinstance(err, ApiError))
 
-    def patiently(self, flow: Callable[[], Flow[T]], request_id: str | None = None, about: str | None = None) -> T:
+    def patiently(
+        self,
+        flow: Callable[[], Flow[T]],
+        request_id: str | None = None,
+        about: str | None = None,
+        *,
+        refused: bool = False,
+    ) -> T:
         """Run a flow, again and again while the service is out of reach, for `max_unknown_time` (see `outlast`)."""
         from airflow_sentinelhub.api.flows import outlast
 
-        return self.hook.run(outlast(flow, self.max_unknown_time, request_id, about))
+        return self.hook.run(outlast(flow, self.max_unknown_time, request_id, about, refused=refused))
 
     def all_items(
         self,
@@ -292,7 +299,7 @@ class SentinelHubTask:
         request_id = str(origin["request_id"])
         try:
             self.pin(str(origin["batch_api"]), origin.get("place"))
-            job = self.patiently(lambda: end(self.api, request_id), request_id)
+            job = self.patiently(lambda: end(self.api, request_id), request_id, refused=True)
         except SentinelHubError as err:
             raise DeadlineError(
                 f"{left} The time allowed is over, and the request could not be ended: {err}", request_id=request_id

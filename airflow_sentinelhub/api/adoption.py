@@ -218,14 +218,14 @@ def _related(found: Sequence[Snapshot], mark: Mark) -> list[tuple[Snapshot, Mark
     """All that carry the identity, oldest first, with how they stand to the try.
 
     What was made before a clear of the run has another start than the try, and so has what was made by a run of before
-    that was deleted. It is of a run of before if another request has the try's start and the same `clear_number`
-    (from before that of the try, which a clear of another task has raised).
+    that was deleted. It is of a run of before if it cannot be of the same run as another request that has the try's
+    start.
     """
     read = [(job, its) for job in oldest_first(found) if (its := mark_of(job.description))]
     known = [(job, its, relation(its, mark)) for job, its in read if its.identity == mark.identity]
-    here = {its.clears for _, its, _ in known if its.born is not None and its.born == mark.born} - {mark.clears}
+    here = [its for _, its, _ in known if its.born is not None and its.born == mark.born]
     return [
-        (job, its, Relation.FOREIGN if its.born not in (None, mark.born) and its.clears in here else how)
+        (job, its, Relation.FOREIGN if any(relation(its, other) is Relation.FOREIGN for other in here) else how)
         for job, its, how in known
     ]
 

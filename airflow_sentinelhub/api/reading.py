@@ -12,6 +12,7 @@ from airflow_sentinelhub.api.marker import mark_of
 from airflow_sentinelhub.api.paging import Page, Walk
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import (
+    ApiError,
     NotFoundError,
     RateLimitError,
     SentinelHubError,
@@ -55,7 +56,12 @@ PAUSE_FIRST, PAUSE_MOST = 5.0, 60.0
 
 
 def outlast(
-    flow: Callable[[], Flow[T]], seconds: float, request_id: str | None = None, about: str | None = None
+    flow: Callable[[], Flow[T]],
+    seconds: float,
+    request_id: str | None = None,
+    about: str | None = None,
+    *,
+    refused: bool = False,
 ) -> Flow[T]:
     """Run a flow, and run it again while the service is out of reach, for so many seconds.
 
@@ -63,15 +69,20 @@ def outlast(
 
     :param seconds: 0 for no patience at all: the flow's own errors come out.
     :param request_id: what it is about, if that is known yet; :param about: what else, where it is no request.
+    :param refused: a refusal counts as an outage too (401, 403, ...), but for 404: where a request has to be ended, an
+        accident must not leave it at work.
     :raises UnknownStateError: the service was out of reach for longer.
     """
+    passing = (*OUTAGE, ApiError) if refused else OUTAGE
     if seconds <= 0:
         return (yield from flow())
     began, pause = (yield Now()), PAUSE_FIRST
     while True:
         try:
             return (yield from flow())
-        except OUTAGE as err:
+        except passing as err:
+            if isinstance(err, NotFoundError):
+                raise
             now = yield Now()
             if now - began >= seconds:
                 raise _out_of_reach(err, seconds, request_id, about) from err

@@ -109,7 +109,7 @@ def wait(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[
     else:
         return waited
     try:
-        job = yield from outlast(lambda: end(api, request_id), plan.max_unknown_time, request_id)
+        job = yield from outlast(lambda: end(api, request_id), plan.max_unknown_time, request_id, refused=True)
     except SentinelHubError as err:
         yield Note(f"Batch request {request_id} could not be ended: {err}", warning=True)
         return waited

@@ -160,7 +160,7 @@ class FindsRequest(SentinelHubTask):
             for job in (one.job for one in found if one.job.started and not one.job.status.is_final):
                 told = (job.request_id, other.name)
                 self.log.warning("Batch request %s of before the clear is at work in batch %s; ending it", *told)
-                self.patiently(partial(end, other, job.request_id), job.request_id)
+                self.patiently(partial(end, other, job.request_id), job.request_id, refused=True)
 
     def _stopped(self) -> Stopped:
         """Which STOPPED requests this task goes on with: none."""

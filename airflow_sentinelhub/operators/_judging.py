@@ -121,7 +121,7 @@ class JudgesJob(WaitingTask):
 
         ran, request_id = job.started or job.ending or job.status.is_final, job.request_id
         if ran or policy.on_over_budget == "stop":
-            job = self.patiently(lambda: end(self.api, request_id), request_id)
+            job = self.patiently(lambda: end(self.api, request_id), request_id, refused=True)
         error = over_budget_error(job, policy.max_processing_units or 0, self._spent_before(job) if ran else 0.0)
         must = policy.on_over_budget == "stop"  # else the error below is raised anyway
         result = self._report(context, self._found(job, must=must)) if ran or must else {}

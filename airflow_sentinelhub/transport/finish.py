@@ -49,7 +49,10 @@ def end_in_time(api: Generation, request_id: str) -> Flow[Snapshot]:
     """End the request, for ten minutes, whether the service refuses that or is out of reach."""
     from airflow_sentinelhub.api.flows import end, outlast
 
-    return outlast(lambda: end(api, request_id, poll_interval=EVERY, attempts=ATTEMPTS), EVERY * ATTEMPTS, request_id)
+    def ending() -> Flow[Snapshot]:
+        return end(api, request_id, poll_interval=EVERY, attempts=ATTEMPTS)
+
+    return outlast(ending, EVERY * ATTEMPTS, request_id, refused=True)
 
 
 def main() -> int:
@@ -68,7 +71,7 @@ def main() -> int:
         else:
             mark = mark_of(told["mark"])
             assert mark is not None
-            driver.run(outlast(lambda: end_all(api, mark), EVERY * ATTEMPTS))
+            driver.run(outlast(lambda: end_all(api, mark), EVERY * ATTEMPTS, refused=True))
     except SentinelHubError:
         return 1
     return 0

@@ -120,6 +120,26 @@ def test_what_has_cost_too_much_is_stopped(bench: Any, deferrable: bool, policy:
 
 
 @v2
+def test_a_trigger_that_sees_the_budget_passed_ends_the_job_itself(bench: Any) -> None:
+    """A worker may not come for hours: the DAG is paused, the pool is full."""
+    bench.sim.settings(concurrency=2, billing_period=5.0)
+    fired: list[str] = []
+    fire = bench.fire
+
+    def and_no_worker_comes(trigger: Any) -> Any:
+        event = fire(trigger)
+        if event["outcome"] == "over_budget":
+            fired.append(request(bench)["status"])
+            raise Killed
+        return event
+
+    bench.fire = and_no_worker_comes
+    with pytest.raises(Killed):
+        bench.run(job(bench, max_processing_units=10, deferrable=True, poll_interval=5.0))
+    assert fired == ["STOPPED"]
+
+
+@v2
 @pytest.mark.parametrize("policy", ["fail", "skip", "stop"])
 def test_a_crash_between_the_stop_and_the_end_of_the_task_pays_for_nothing_more(bench: Any, policy: str) -> None:
     """A STOPPED request is otherwise made anew: this one was stopped because it was enough."""

@@ -24,7 +24,15 @@ STEP = 5.0
 PROCESSING = 120.0
 PAGE = 3
 
-FAULTS = ("drop_before", "drop_after", "503_before", "503_after", "html_after", "truncated", "429", "404")
+ODD = {"no list": {}, "null": None, "an array": [], "no data": {"links": {}}, "an error": {"error": {"status": 500}}}
+"""What a list is answered with instead of a list."""
+REFUSALS = (302, 400, 401, 403, 408, 425)
+"""What a reading is answered with by accident."""
+FAULTS = (
+    *("drop_before", "drop_after", "503_before", "503_after", "html_after", "truncated", "429", "404"),
+    *ODD,
+    *map(str, REFUSALS),
+)
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,10 @@ class FakeService:
             return error(429, headers={"retry-after": "2000"})
         if fault == "404" and "/process/" in call.path:
             return error(404)
+        if fault in ODD and call.method == "GET" and not call.path.rpartition("/process")[2]:
+            return ok(ODD[fault])
+        if fault in map(str, REFUSALS) and call.method == "GET":
+            return error(int(fault or 0))
         reply = self._really(call, self.now - lag)
         self.now += 0.001
         if fault == "drop_after":
