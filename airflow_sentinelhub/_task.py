@@ -48,11 +48,12 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
     try:
         yield
     except SentinelHubError as err:
-        if err.retry_helps:
+        job: Snapshot | None = err.snapshot or (task.known if task and not err.retry_helps else None)
+        at_work = job if job is not None and job.started and not job.status.is_final else None
+        if err.retry_helps and (at_work is None or at_work.request_id in str(err)):
             raise
-        job = err.snapshot or (task.known if task else None)
-        if job is not None and job.started and not job.status.is_final:
-            raise StillRunningError(_with_fate(err, job), request_id=job.request_id, snapshot=job) from err
+        if at_work is not None:
+            raise StillRunningError(_with_fate(err, at_work), request_id=at_work.request_id, snapshot=at_work) from err
         if task is not None and job is None and task.may_have_started(err):
             about = f"Batch request {task.about}" if task.about else "A batch request of this task"
             raise StillRunningError(
@@ -60,7 +61,11 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
                 "runs on and bills. A retry of this task looks at it again.",
                 request_id=task.about or "",
             ) from err
-        raise AirflowFailException(str(err) if job is None else _with_fate(err, job)) from err
+        if job is not None:
+            raise AirflowFailException(_with_fate(err, job)) from err
+        number = task.about if task is not None else None
+        left = f" Batch request {number} was left alone; if it was started, it runs on and bills." if number else ""
+        raise AirflowFailException(f"{err}{left}") from err
 
 
 def _with_fate(err: SentinelHubError, job: Snapshot) -> str:

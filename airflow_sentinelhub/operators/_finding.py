@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException
+from airflow_sentinelhub._compat import AirflowException, AirflowFailException, AirflowSkipException
 from airflow_sentinelhub._task import (
     Kept,
     SentinelHubTask,
@@ -19,6 +19,7 @@ from airflow_sentinelhub._task import (
     remembered,
     tried,
 )
+from airflow_sentinelhub.exceptions import SettingsError
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.adoption import Stopped
@@ -129,6 +130,10 @@ class FindsRequest(SentinelHubTask):
         """The payload, or why there is none: whatever it is, it must not hide a request that is at work."""
         try:
             return self.payload(context), None
+        except AirflowException as err:  # a connection that is not there
+            unfit = SettingsError(str(err))
+            unfit.retry_helps = True
+            return None, unfit
         except Exception as err:
             return None, err
 

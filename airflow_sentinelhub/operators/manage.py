@@ -41,6 +41,7 @@ class SentinelHubRestartBatchOperator(RunsJob):
 
         with airflow_errors(self):
             request_id = checked_id(self.request_id)
+            self.about = request_id
             if self.api.restart is None:
                 raise InvalidInputError(
                     f"Batch {self.api.name} cannot restart the failed part of {request_id}; create a new request over "
