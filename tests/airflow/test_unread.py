@@ -609,6 +609,34 @@ def test_tiles_of_v1_cost_a_third_of_what_they_say(bench: Any) -> None:
 
 
 @v2
+def test_all_tiles_of_a_job_that_was_continued_are_in_the_first_manifest(bench: Any) -> None:
+    """What continues it may know no more tiles than those it has processed; the first may be gone at the service."""
+    bench.sim.fault("fail_tiles", share=0.3, times=1)
+    bench.run(job(bench, max_restarts=1))
+    first, second = (request["id"] for request in bench.sim.requests())
+    with closing(sqlite3.connect(file(bench, first))) as database:
+        failed = [name for (name,) in database.execute("SELECT name FROM features WHERE status = 'FATAL'")]
+    assert 0 < len(failed) < 24
+    words = ", ".join(f"'{name}'" for name in failed)
+    with closing(sqlite3.connect(file(bench, second))) as database:
+        database.execute(f"DELETE FROM features WHERE name NOT IN ({words})")
+        database.commit()
+    with closing(sqlite3.connect(file(bench, second, "featureManifest"))) as database:
+        tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'feature%'")
+        for (table,) in tables.fetchall():
+            database.execute(f"DELETE FROM {table} WHERE identifier NOT IN ({words})")
+        database.commit()
+    for gone in (False, True):
+        if gone:
+            bench.sim.fault("status", f"/{first}$", method="GET", status=404, times=None)
+        result = bench.run(job(bench, request_id=second))
+        assert (result["tile_count"], result["processed"], result["failed"]) == (24, 24, 0)
+    file(bench, first, "featureManifest").unlink()
+    with pytest.raises(UnreadResultsError, match=f"no feature manifest at s3://maps/ndvi/{first}/"):
+        bench.run(job(bench, request_id=second, max_unknown_time=60))
+
+
+@v2
 def test_a_cost_that_cannot_be_read_is_unknown(bench: Any) -> None:
     """The first of two requests is not known to the service any more; its files are still there."""
     bench.sim.fault("fail_tiles", share=0.3, times=1)
