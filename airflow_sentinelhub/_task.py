@@ -177,8 +177,18 @@ def remembered(context: Any, mark: Mark) -> Kept | None:
     from airflow_sentinelhub.api.marker import Relation, relation
 
     kept, its = _stored(context)
-    if its is None or relation(its, mark) is not Relation.SAME:
-        return None
+    return _kept(kept) if its is not None and relation(its, mark) is Relation.SAME else None
+
+
+def kept_before(context: Any, mark: Mark) -> Kept | None:
+    """What a try of a round before has kept, None if there is nothing."""
+    from airflow_sentinelhub.api.marker import Relation, relation
+
+    kept, its = _stored(context)
+    return _kept(kept) if its is not None and relation(its, mark) is Relation.EARLIER else None
+
+
+def _kept(kept: dict[str, Any]) -> Kept:
     return Kept(str(kept["request_id"]), str(kept["batch_api"]), dict(kept.get("place") or {}))
 
 

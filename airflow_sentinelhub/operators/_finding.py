@@ -14,6 +14,7 @@ from airflow_sentinelhub._task import (
     Kept,
     SentinelHubTask,
     could_be_any_airflow,
+    kept_before,
     mark_for,
     remember,
     remembered,
@@ -141,17 +142,30 @@ class FindsRequest(SentinelHubTask):
         """Look for requests of this task in the other generation: an earlier try may have used it.
 
         One of this round is gone on with there. What a round before has left at work there is ended: the user has
-        cleared the task, and this job is another one.
+        cleared the task, and this job is another one. Where Airflow keeps what was done (3.3), only what it tells of is
+        looked at.
         """
         from airflow_sentinelhub.api.flows import end, own_requests
         from airflow_sentinelhub.api.generations import generation, others
-        from airflow_sentinelhub.exceptions import ForbiddenError, NotFoundError
+        from airflow_sentinelhub.exceptions import BadRequestError, ForbiddenError, NotFoundError
 
-        since = _since(context, mark)
-        for other in (generation(name) for name in others(self.api.name)):
+        since, names = _since(context, mark), others(self.api.name)
+        if context.get("task_state_store") is not None:
+            former = kept_before(context, mark)
+            names = tuple(name for name in names if former is not None and former.batch_api == name)
+            here = self.hook.settings.base_url
+            if former is not None and former.place.get("base_url", here) != here:
+                self.log.warning(
+                    "Batch request %s of before the clear is at %s, which the connection does not name any more. It "
+                    "was left alone: if it was started, it runs on and bills.",
+                    former.request_id,
+                    former.place["base_url"],
+                )
+                return
+        for other in map(generation, names):
             try:
                 found = self.patiently(partial(own_requests, other, mark, since))
-            except (NotFoundError, ForbiddenError):
+            except (NotFoundError, ForbiddenError, BadRequestError):
                 continue  # the deployment or the account has no such API, so there are no requests either
             for one in found:
                 if one.current and (one.job.started or one.job.status.is_final):

@@ -258,15 +258,38 @@ def test_another_generation_for_the_retry(bench: Any, store: Store | None, where
 
 
 def test_another_generation_after_a_clear_ends_what_was_left_at_work_there(
-    bench: Any, logged: Callable[[], str]
+    bench: Any, store: Store | None, logged: Callable[[], str]
 ) -> None:
     other = "v1" if bench.api == "v2" else "v2"
-    killed(bench, job(bench), bench.context())
+    killed(bench, job(bench), a_try(bench, store))
     (former,) = (one["id"] for one in bench.sim.requests())
-    result = bench.run(job(bench, batch_api=other), bench.context(**CLEARED))
+    result = bench.run(job(bench, batch_api=other), a_try(bench, store, **CLEARED))
     assert (result["batch_api"], result["status"]) == (other, "DONE")
     assert bench.status(former) in ("CANCELED", "STOPPED")
     assert "of before the clear is at work" in logged()
+
+
+@pytest.mark.parametrize("status", [403, 404, 405, 410])
+def test_a_deployment_without_the_other_generation_keeps_no_retry_from_going_on(bench: Any, status: int) -> None:
+    killed(bench, job(bench), bench.context())
+    other = "/api/v1/batch/" if bench.api == "v2" else "/v2"
+    bench.sim.fault("status", other, status=status, times=None)
+    assert bench.run(job(bench), bench.context(**RETRY))["status"] == "DONE"
+    assert starts(bench) == 1
+
+
+def test_what_was_left_at_another_host_before_a_clear_is_mentioned(bench: Any, logged: Callable[[], str]) -> None:
+    store = Store()
+    killed(bench, job(bench), a_try(bench, store))
+    (former,) = (one["id"] for one in bench.sim.requests())
+    where = store.kept["sentinelhub_request"]["place"]["base_url"]
+    store.kept["sentinelhub_request"]["place"]["base_url"] = "https://elsewhere.example.com"
+    assert where == bench.sim.url
+    edited = job(bench, evalscript=bench.ndvi + OTHER)
+    bench.run(edited, a_try(bench, store, **CLEARED))
+    said = logged()
+    assert f"Batch request {former} of before the clear is at https://elsewhere.example.com" in said
+    assert "if it was started, it runs on and bills" in said
 
 
 @modes
