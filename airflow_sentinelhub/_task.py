@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_sentinelhub._compat import AirflowFailException, airflow_url, conf, start_of_run
@@ -285,7 +285,8 @@ class SentinelHubTask:
         trigger would have done to the request is done here.
         """
         self._tried = tried(context)
-        origin = context["ti"].xcom_pull(task_ids=context["ti"].task_id, key=ORIGIN_KEY)
+        ti = context["ti"]
+        origin = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index, key=ORIGIN_KEY)
         origin = origin if isinstance(origin, dict) else {}
         if next_method != "__fail__":
             if waited_in((next_kwargs or {}).get("event")) in (None, self._tried):
@@ -302,12 +303,17 @@ class SentinelHubTask:
             if not origin or not getattr(self, "cancel_on_timeout", False):
                 raise DeadlineError(f"{left} The time allowed is over. {_LEFT_ALONE}")
             self._end_at_deadline(left, origin)
+        return self._begin_anew(context)
 
     def _begin_anew(self, context: Any) -> Any:
-        """Run from the beginning: Airflow 3.0 resumes a retry with the event of the try before, which says nothing."""
+        """Run from the beginning: the request is at its end, or the event is of another try (Airflow 3.0 does that)."""
         return self.execute(context)  # type: ignore[attr-defined]
 
-    def _end_at_deadline(self, left: str, origin: dict[str, Any]) -> NoReturn:
+    def _end_at_deadline(self, left: str, origin: dict[str, Any]) -> None:
+        """End the request at its deadline; returns if it had reached its own end by then, which is to be judged.
+
+        :raises DeadlineError: it was ended, or could not be.
+        """
         from airflow_sentinelhub.api.flows import end
         from airflow_sentinelhub.api.verdict import fate
 
@@ -319,6 +325,8 @@ class SentinelHubTask:
             raise DeadlineError(
                 f"{left} The time allowed is over, and the request could not be ended: {err}", request_id=request_id
             ) from err
+        if job.status.value in ("DONE", "PARTIAL", "FAILED"):
+            return
         error = DeadlineError(
             f"{left} The time allowed is over. Batch request {request_id} is {job.status}. {fate(job)}",
             request_id=request_id,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import TypeVar
 
 from airflow_sentinelhub.api.call import PATIENT, Call, Flow, Note, Now, Patience, Sleep, exchange
@@ -128,8 +129,10 @@ def seen(api: Generation, request_id: str, asked: Callable[[Snapshot], bool]) ->
     return None
 
 
-def walk(list_page: Callable[[str | None], Call[Page[T]]], stop: Callable[[T], bool] | None = None) -> Flow[list[T]]:
-    """All items of a list, up to the first for which `stop` says so.
+def walk(
+    list_page: Callable[[str | None], Call[Page[T]]], stop: Callable[[Sequence[T]], bool] | None = None
+) -> Flow[list[T]]:
+    """All items of a list, up to the end of the first page for which `stop` says so.
 
     :raises ListTooLongError: it has more than PAGE_LIMIT pages.
     :raises UnreadableReplyError: a page makes no sense, or the pages go in circles.
@@ -142,10 +145,9 @@ def walk(list_page: Callable[[str | None], Call[Page[T]]], stop: Callable[[T], b
         if page.left_out and not told:
             told = True
             yield Note(f"{call.about}: entries that cannot be read are left out; none carries a task's marker")
-        for item in page.items:
-            if stop and stop(item):
-                return items
-            items.append(item)
+        items.extend(page.items)
+        if stop and stop(page.items):
+            return items
         walked.turn(call, page)
     return items
 
@@ -161,8 +163,12 @@ def find(api: Generation, identity: str, since: datetime | None) -> Flow[list[Sn
         query = {"search": identity} if api.search else {}
         return api.list(sort="created:desc", viewtoken=token, **query)
 
-    def too_old(job: Snapshot) -> bool:
-        return not api.search and since is not None and job.created is not None and job.created < since
+    def too_old(jobs: Sequence[Snapshot]) -> bool:
+        """Whether what follows is older than `since`: only a page that is in order tells."""
+        times = [job.created for job in jobs if job.created is not None]
+        if api.search or since is None or not times:
+            return False
+        return times[-1] < since and all(earlier <= later for later, earlier in pairwise(times))
 
     found: dict[str, Snapshot] = {}
     for job in (yield from walk(page, too_old)):
@@ -196,5 +202,6 @@ def current(api: Generation, found: list[Snapshot], ended: dict[str, Snapshot]) 
             try:
                 jobs.append((yield from read_patiently(api, job.request_id)))
             except NotFoundError:
-                continue  # deleted meanwhile
+                if job.started or api.delete is None:  # such a one cannot have been deleted: what the list says counts
+                    jobs.append(job)
     return jobs

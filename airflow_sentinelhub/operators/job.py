@@ -153,9 +153,9 @@ class SentinelHubBatchOperator(JudgesJob, JobOperator):
             found = self.find_or_create(context)
             return found.job, found.continued
         request_id = checked_id(self.request_id)
-        self._policy()
         self.announce(context, request_id)
         self.known = self.patiently(lambda: read_patiently(self.api, request_id), request_id)
+        self._policy()  # only now: the request may be at work, which the error then says
         return self.known, False
 
     def _checks(self, payload: Mapping[str, Any]) -> Flow[None]:

@@ -224,8 +224,8 @@ def test_a_walk_asks_its_own_path_with_the_next_token() -> None:
 
 
 def test_a_walk_stops_where_it_is_told() -> None:
-    fed = walked(page([v1(id="1"), v1(id="2"), v1(id="3")], "3"), stop=lambda job: bool(job.request_id == "2"))
-    assert [request.request_id for request in fed.result] == ["1"]
+    fed = walked(page([v1(id="1"), v1(id="2"), v1(id="3")], "3"), stop=lambda jobs: jobs[-1].request_id == "3")
+    assert [request.request_id for request in fed.result] == ["1", "2", "3"], "what was read already costs nothing"
 
 
 def test_a_page_that_fails_for_good_fails_the_walk() -> None:
