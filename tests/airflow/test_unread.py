@@ -631,7 +631,7 @@ def test_all_tiles_of_a_job_that_was_continued_are_in_the_first_manifest(bench: 
             bench.sim.fault("status", f"/{first}$", method="GET", status=404, times=None)
         result = bench.run(job(bench, request_id=second))
         assert (result["tile_count"], result["processed"], result["failed"]) == (24, 24, 0)
-    file(bench, first, "featureManifest").unlink()
+    empty(bench, first)
     with pytest.raises(UnreadResultsError, match=f"no feature manifest at s3://maps/ndvi/{first}/"):
         bench.run(job(bench, request_id=second, max_unknown_time=60))
 
