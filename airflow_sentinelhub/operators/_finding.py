@@ -10,9 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import AirflowException, AirflowFailException, AirflowSkipException
-from airflow_sentinelhub._task import (
+from airflow_sentinelhub._identity import (
     Kept,
-    SentinelHubTask,
     could_be_any_airflow,
     kept_before,
     mark_for,
@@ -20,6 +19,7 @@ from airflow_sentinelhub._task import (
     remembered,
     tried,
 )
+from airflow_sentinelhub._task import SentinelHubTask
 from airflow_sentinelhub.exceptions import SettingsError
 
 if TYPE_CHECKING:

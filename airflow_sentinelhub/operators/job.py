@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._task import airflow_errors, checked_id, deadline_from, default_deferrable, tried
+from airflow_sentinelhub._identity import tried
+from airflow_sentinelhub._task import airflow_errors, checked_id, deadline_from, default_deferrable
 from airflow_sentinelhub.api.marker import job_digest, mark_of
 from airflow_sentinelhub.api.policy import check_literals, limits_given
 from airflow_sentinelhub.exceptions import InvalidInputError

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._task import airflow_errors, checked_id, mark_for
+from airflow_sentinelhub._identity import mark_for
+from airflow_sentinelhub._task import airflow_errors, checked_id
 from airflow_sentinelhub.operators._job import as_json
 from airflow_sentinelhub.operators._requests import OnRequest, RunsJob
 

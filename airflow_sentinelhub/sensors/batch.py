@@ -13,6 +13,7 @@ from airflow_sentinelhub._compat import (
     BaseSensorOperator,
     first_rescheduled,
 )
+from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub._task import (
     SentinelHubTask,
     airflow_errors,
@@ -21,7 +22,6 @@ from airflow_sentinelhub._task import (
     deadline_from,
     default_deferrable,
     there,
-    tried,
 )
 from airflow_sentinelhub.exceptions import (
     DeadlineError,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub import _task
+from airflow_sentinelhub import _identity
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.api.marker import mark_of
 from airflow_sentinelhub.operators.batch import SentinelHubCreateBatchOperator
@@ -179,8 +179,8 @@ def test_another_airflow_does_not_take_the_request_of_a_cleared_run(
     """By a name of its own, or by its address: a copy's run of the same id has been cleared, ours has not."""
 
     def this(one: str) -> None:
-        monkeypatch.setattr(_task, "deployment_name", lambda: one if named else "")
-        monkeypatch.setattr(_task, "airflow_url", lambda: f"https://{one}.example.com")
+        monkeypatch.setattr(_identity, "deployment_name", lambda: one if named else "")
+        monkeypatch.setattr(_identity, "airflow_url", lambda: f"https://{one}.example.com")
 
     this("production")
     killed(bench, job(bench), bench.context())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import Asset
 
-from airflow_sentinelhub import _task
+from airflow_sentinelhub import _identity
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.exceptions import DeadlineError, InvalidInputError, JobCancelledError, UnknownStateError
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
@@ -68,8 +68,8 @@ def test_the_events_of_assets_tell_what_it_has_cost(bench: Any) -> None:
 def test_an_airflow_that_could_be_any_is_told_so(
     bench: Any, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str], name: str, url: str | None, warned: bool
 ) -> None:
-    monkeypatch.setattr(_task, "deployment_name", lambda: name)
-    monkeypatch.setattr(_task, "airflow_url", lambda: url)
+    monkeypatch.setattr(_identity, "deployment_name", lambda: name)
+    monkeypatch.setattr(_identity, "airflow_url", lambda: url)
     job(bench)().find_or_create(bench.context())
     assert ("This Airflow has no name of its own" in logged()) == warned
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
-from airflow_sentinelhub._task import mark_for
+from airflow_sentinelhub._identity import mark_for
 from airflow_sentinelhub.operators._finding import SKEW, _since
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
