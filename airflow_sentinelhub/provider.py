@@ -72,8 +72,11 @@ def get_provider_info() -> dict[str, Any]:
                     "deployment": {
                         "description": (
                             "Name that tells this Airflow from its copies. Requests are marked with it, so that a copy "
-                            "of production never adopts production's jobs. Same value on all machines of one Airflow; "
-                            "by default made from the base URLs of API server and web server."
+                            "of production never adopts production's jobs. Same value on all machines of one Airflow. "
+                            "Set it before the first job: a task under way does not find its request under another "
+                            "name. Without it the start of a run tells it from those of a copy, and the base URL where "
+                            "the run was cleared; a copy made with the metadata database is told apart by the name "
+                            "alone."
                         ),
                         "version_added": "0.1.0",
                         "type": "string",

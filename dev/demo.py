@@ -118,7 +118,7 @@ def results(requests: list[dict[str, Any]], tasks: list[TaskInstance], estimated
     request = requests[-1] if requests else {}
     costs = f"{request.get('cost', 0):,.1f} charged"
     if estimated is not None:
-        costs = f"{estimated:,.1f} estimated, {costs}"
+        costs = f"{estimated / 3:,.1f} expected (a third of the service's estimate of {estimated:,.1f}), {costs}"
     return {
         "request": request.get("id", "none"),
         "status": request.get("status", "none"),

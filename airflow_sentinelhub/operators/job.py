@@ -46,21 +46,28 @@ class SentinelHubBatchOperator(JudgesJob, JobOperator):
       names, a hundred at the most; `checked` tells whether single tiles were looked at.
     - **On kill** it finds out why. A user's hand (marked failed or success, the run marked failed): the job is
       cancelled, if `cancel_on_kill`. A restart of Airflow, a takeover, a clear: it is left to the try that comes next.
+      In a worker it asks for the cancel for some seconds; docs/kubernetes.md says what that means for a pod.
     - **On timeout** (`timeout`, or `execution_timeout`, also while deferred) the job is cancelled if
-      `cancel_on_timeout`, and the task fails saying which.
-    - **On retry** it finds its request by the marker and goes on where the last try was; nothing is paid twice. A
-      cleared task keeps a running job if it has not changed, replaces it if it has, and runs anew if it was done.
+      `cancel_on_timeout`, and the task fails saying which, without a retry. A job that was left is found by the retry.
+    - **On retry** it finds its request by the marker and goes on where the last try was; nothing is paid twice. A job
+      that was cancelled or stopped, by a person or by this task, is a final error and no retry starts it again.
+    - **On clear** it keeps a running job if it has not changed, replaces it if it has, and runs anew if it was at its
+      end; for one that was stopped over the budget see `on_over_budget`.
 
     :param request_id: go on with this request, instead of finding or creating one.
     :param max_processing_units: PU that the job may cost. v1 estimates before the start: a third of its estimate,
         the expected cost, is compared. v2 does not estimate: the cost is watched while it runs, over all requests of
-        the job. A job that was done before that was seen stays a success, with a warning.
+        the job. It is stopped when a poll has seen that, and what is at work then is billed too; a job that was done
+        before stays a success, with a warning. None, or left out in the DAG: no limit. As every limit it is refused
+        where its template, or the task that it comes from, has made nothing of it.
     :param on_over_budget: `fail`, `skip`, or `stop`: end the job and succeed with what is there. A running job is
-        stopped in each case.
+        stopped in each case. A clear with a higher limit then has only done what is missing (v2), and what was paid
+        counts; with the same limit it pays nothing; with another job it starts anew.
     :param max_restarts: how often the failed part is restarted: a PARTIAL job on v1; on v2, which has no restart, by a
         new request over the same output that skips what is there.
     :param max_failed_tiles: failed tiles that are accepted; :param min_success_ratio: share of tiles that must be
-        done. :param on_partial: what happens when more has failed: `fail`, `skip`, or `accept`.
+        done. :param on_partial: what happens when more has failed: `fail`, `skip`, or `accept`. Tiles of a PARTIAL job
+        that are neither done nor failed are waited for, `max_unknown_time` long.
     :param check_tiles: False: tiles are not looked at when the job is done, so on v2 its bucket need not be readable.
         What the service calls DONE is a success then, whatever has failed in it: `tile_count`, `processed`, `failed`
         and `failed_tiles` are None, and `checked` is False. True: tiles that cannot be read are read again for
@@ -68,7 +75,7 @@ class SentinelHubBatchOperator(JudgesJob, JobOperator):
     :param resume_stopped: what happens when the service stops the job because the account has run out of PU, or as
         unhealthy (v2): None: the task fails, and another try pays for the whole job anew; `fail`: the job is started
         again where it was, and the task fails if that is refused; `wait`: it waits in this worker while it is refused,
-        an hour at the most. What a person has stopped stays so.
+        an hour at the most. What a person has stopped stays so until the task is cleared, which runs the job anew.
     :param cancel_on_kill: see above; :param cancel_on_timeout: see above.
     :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
     :param poll_interval: seconds between polls; :param analysis_poll_interval: and during analysis.

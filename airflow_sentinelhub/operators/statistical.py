@@ -51,11 +51,14 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
       tells whether the results were looked at.
     - **On kill** it finds out why. A user's hand (marked failed or success, the run marked failed): the job is
       stopped, if `cancel_on_kill`. A restart of Airflow, a takeover, a clear: it is left to the try that comes next.
+      In a worker it asks for the stop for some seconds; docs/kubernetes.md says what that means for a pod.
     - **On timeout** (`timeout`, or `execution_timeout`, also while deferred) the job is stopped if
-      `cancel_on_timeout`, and the task fails saying which.
+      `cancel_on_timeout`, and the task fails saying which, without a retry. A job that was left is found by the retry.
     - **On retry** it finds its request by the marker, which stands in the last line of the evalscript, and goes on
-      where the last try was; nothing is paid twice. A cleared task keeps a running job if it has not changed, replaces
-      it if it has, and runs anew if it was done.
+      where the last try was; nothing is paid twice. A job that was stopped, by a person or by this task, is a final
+      error and no retry starts it again.
+    - **On clear** it keeps a running job if it has not changed, replaces it if it has, and runs anew if it was at its
+      end; for one that was stopped over the budget see `on_over_budget`.
 
     A feature has failed when its result is an error, when single intervals in it are errors, or when the GeoPackage
     has it and the bucket has no file of it for `max_unknown_time`. Results that cannot be read are read again for as
@@ -68,8 +71,12 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
     :param calculations: percentiles and histograms by output, as the service takes them; min, max, mean and standard
         deviation come without.
     :param output: `s3://bucket/path`, which stands for `<path>/<REQUEST_ID>/<ID>.json`, or a path with placeholders.
-    :param max_processing_units: PU that the job may cost. Nobody estimates: the cost is watched while it runs.
-    :param on_over_budget: `fail`, `skip`, or `stop`: succeed with what is there. The job is stopped in each case.
+    :param max_processing_units: PU that the job may cost. Nobody estimates: the cost is watched while it runs, and what
+        is at work at the stop is billed too. None, or left out in the DAG: no limit; nothing out of a template is
+        refused, as for every limit.
+    :param on_over_budget: `fail`, `skip`, or `stop`: succeed with what is there. The job is stopped in each case. A
+        clear with a higher limit starts the same request again, which does what is missing; for 30 minutes after the
+        stop the service refuses that, and the task waits in its worker.
     :param max_failed_features: failed features that are accepted; :param min_success_ratio: share of features that
         must be done. :param on_partial: what happens when more has failed: `fail`, `skip`, or `accept`.
     :param check_features: False: features are not looked at when the job is done, so its bucket need not be readable.

@@ -65,7 +65,7 @@ def test_the_table() -> None:
         "request": "a-b",
         "status": "DONE",
         "tiles": 130,
-        "PU": "3,703.7 estimated, 1,234.6 charged",
+        "PU": "1,234.6 expected (a third of the service's estimate of 3,703.7), 1,234.6 charged",
         "billed starts": 1,
         "mapped tasks": "2 of 3 succeeded",
     }
