@@ -67,16 +67,23 @@ DATES = {examples.README: FIRSTS, "sentinelhub_geopackage": FIRSTS, "sentinelhub
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def consecutive(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What three runs of the README's DAG and of each example have left."""
     folder = tmp_path_factory.mktemp("intervals")
     put_fields(folder / "buckets", parcels(3), url="s3://my-bucket/fields.gpkg")
-    odd = {name: [FIRSTS[0], *([None] if AIRFLOW_V_3_0_PLUS else [])] for name in WITHOUT}
-    odd["cron_text_by_days"] = FIRSTS[:1]  # without a logical date Airflow itself cannot render it, and tries again
-    more = {
+    return examples.run_all(DATES, "v2", False, folder, RUN)
+
+
+@pytest.fixture(scope="module")
+def without(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What runs without an interval have left: with a logical date, and on Airflow 3 without one."""
+    dates = {name: [FIRSTS[0], *([None] if AIRFLOW_V_3_0_PLUS else [])] for name in WITHOUT}
+    dates["cron_text_by_days"] = FIRSTS[:1]  # without a logical date Airflow itself cannot render it, and tries again
+    files = {
         name: OTHERS.format(name=name, schedule=schedule, time_range=time_range)
         for name, (schedule, time_range) in WITHOUT.items()
     }
-    return examples.run_all({**DATES, **odd}, "v2", False, folder, RUN, more)
+    return examples.run_all(dates, "v2", False, tmp_path_factory.mktemp("without"), RUN, files)
 
 
 def window(body: dict[str, Any]) -> tuple[datetime, datetime, bool]:
@@ -98,8 +105,8 @@ def test_every_dag_that_takes_its_interval_is_here() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(DATES))
-def test_three_runs_meet_without_gap_and_overlap(results: dict[str, Any], name: str) -> None:
-    runs = results[name]["runs"]
+def test_three_runs_meet_without_gap_and_overlap(consecutive: dict[str, Any], name: str) -> None:
+    runs = consecutive[name]["runs"]
     assert [run["state"] for run in runs] == ["success"] * 3
     windows = [window(body) for run in runs for body in run["bodies"]]
     assert len(windows) == 3
@@ -118,8 +125,8 @@ def ranges(run: dict[str, Any]) -> list[dict[str, str]]:
 JUNE = {"from": "2024-06-01T00:00:00Z", "to": "2024-06-30T23:59:59.999Z"}
 
 
-def test_a_cron_text_has_intervals_on_2_and_is_refused_on_3(results: dict[str, Any]) -> None:
-    first, *others = results["cron_text"]["runs"]
+def test_a_cron_text_has_intervals_on_2_and_is_refused_on_3(without: dict[str, Any]) -> None:
+    first, *others = without["cron_text"]["runs"]
     if AIRFLOW_V_3_0_PLUS:
         assert (first["state"], first["bodies"], first["journal"]) == ("failed", [], [])
     else:
@@ -127,17 +134,17 @@ def test_a_cron_text_has_intervals_on_2_and_is_refused_on_3(results: dict[str, A
     assert [(run["state"], run["bodies"]) for run in others] == [("failed", [])] * len(others)
 
 
-def test_days_of_an_interval_that_is_none_are_refused(results: dict[str, Any]) -> None:
-    first, *_ = results["cron_text_by_days"]["runs"]
+def test_days_of_an_interval_that_is_none_are_refused(without: dict[str, Any]) -> None:
+    first, *_ = without["cron_text_by_days"]["runs"]
     if AIRFLOW_V_3_0_PLUS:
         assert (first["state"], first["bodies"], first["journal"]) == ("failed", [], [])
     else:
         assert ranges(first) == [{"from": "2024-06-01T00:00:00Z", "to": "2024-07-01T23:59:59Z"}]
 
 
-def test_a_run_by_hand_has_no_interval_but_a_last_month(results: dict[str, Any]) -> None:
-    assert {run["state"] for run in results["by_hand"]["runs"]} == {"failed"}
-    first, *others = results["by_hand_last"]["runs"]
+def test_a_run_by_hand_has_no_interval_but_a_last_month(without: dict[str, Any]) -> None:
+    assert {run["state"] for run in without["by_hand"]["runs"]} == {"failed"}
+    first, *others = without["by_hand_last"]["runs"]
     assert (first["state"], ranges(first)) == ("success", [JUNE])
     for run in others:  # without a logical date: up to the moment at which the run was allowed to begin
         begin, end, _ = window(run["bodies"][0])
