@@ -277,7 +277,8 @@ def test_another_host_of_the_connection_in_the_middle_of_a_job(
     elsewhere = {"login": bench.sim.client_id, "password": bench.sim.client_secret, "host": "http://127.0.0.1:9"}
 
     def move() -> None:
-        extra = {"token_url": bench.sim.token_url, "batch_api": bench.api, "bucket_mount": str(bench.sim.bucket_dir)}
+        extra = {"batch_api": bench.api, "bucket_mount": str(bench.sim.bucket_dir)}
+        extra["token_url"] = "http://127.0.0.1:9/token"
         bench.connection("sentinelhub_default", conn_type="sentinelhub", **elsewhere, extra=extra)
 
     bench.clock.at(90, move)
