@@ -212,6 +212,8 @@ def test_what_is_left_running_is_mentioned() -> None:
     decision = choose([former, own], mine)
     assert decision.request is own
     assert left_running([former, own], mine, decision) == (former,)
+    ending = job("PROCESSING", "CANCEL", id="3", clears=0, tried=1, born_at=BIRTH)
+    assert left_running([former, ending, own], mine, decision) == (former,)
 
 
 def test_of_a_former_run_and_this_one_this_one_is_taken_also_after_a_clear_of_another_task() -> None:

@@ -517,17 +517,23 @@ def test_a_remembered_request_belongs_to_this_round_whatever_its_marker_says(ser
     assert settle(service, round=2, remembered=number).job.request_id == number
 
 
-def test_a_remembered_request_counts_though_somebody_has_edited_its_description(service: FakeService) -> None:
+COPIED = str(Mark(identity("production", "dag", "run", "another task", -1), 0, B, tried=1))
+
+
+@pytest.mark.parametrize("text", ["edited by hand", f"edited by hand {COPIED}"], ids=["words", "words of another task"])
+def test_a_remembered_request_counts_though_somebody_has_edited_its_description(
+    service: FakeService, text: str
+) -> None:
     """And gets its marker back where the service lets us, so that others find it too."""
     number = settle(service).job.request_id
-    service.jobs[number].words.append((service.now, "edited by hand"))
+    service.jobs[number].words.append((service.now, text))
     for moment in (0, 20, 600):
         service.now += moment
         again = settle(service, remembered=number)
         assert again.job.request_id == number
         if not moment:
             start(service, number)
-            service.jobs[number].words.append((service.now, "edited by hand"))
+            service.jobs[number].words.append((service.now, text))
     assert created(service) == 1
     assert service.jobs[number].description(service.now).startswith("edited by hand afx")
 
