@@ -179,7 +179,8 @@ def find_or_create(
             mine = created is not None and created.request_id == job.request_id
             return Found(job, not mine, "" if mine else decision.why)
         yield Note(f"Batch request {job.request_id} of this task: {decision.why}; waiting for its end", warning=True)
-        over = yield from end(api, job.request_id)
+        # Somebody may have edited its marker away: it is this task's request all the same.
+        over = replace((yield from end(api, job.request_id)), description=job.description)
         # PARTIAL still: nobody has restarted it, or that has been ended; it is over either way.
         ended[job.request_id] = replace(over, status=S.CANCELED) if over.status == S.PARTIAL else over
     raise JobError(

@@ -195,8 +195,24 @@ def test_all_requests_of_a_job_count(bench: Any) -> None:
 
 
 @v2
-def test_a_failed_part_is_not_restarted_beyond_the_budget(bench: Any, logged: Callable[[], str]) -> None:
+@pytest.mark.parametrize("limit", [99, 100])
+def test_a_failed_part_is_not_restarted_beyond_the_budget(bench: Any, logged: Callable[[], str], limit: int) -> None:
     bench.sim.fault(kind="fail_tiles", share=0.3, times=1)
-    bench.run(job(bench, max_restarts=1, max_processing_units=99, on_partial="skip", max_failed_tiles=20))
+    bench.run(job(bench, max_restarts=1, max_processing_units=limit, on_partial="skip", max_failed_tiles=20))
     assert bench.effects().count("billed_start") == 1
-    assert "is not restarted: it has cost 100 of 99 PU already" in logged()
+    assert f"is not restarted: it has cost 100 of {limit} PU already" in logged()
+
+
+@v2
+@modes
+def test_a_failed_part_has_what_the_first_request_has_left_of_the_budget(bench: Any, deferrable: bool) -> None:
+    bench.sim.settings(concurrency=2, billing_period=5.0)
+    bench.sim.fault(kind="fail_tiles", share=0.3, times=1)
+    make = job(bench, deferrable=deferrable, max_restarts=1, max_processing_units=105, poll_interval=5.0)
+    for context in (bench.context(), bench.context(**RETRY)):  # the next try judges the same
+        with pytest.raises(AirflowFailException, match="more than the 105 PU of max_processing_units"):
+            bench.run(make, context)
+    first, second = bench.sim.requests()
+    assert (first["status"], second["status"]) == ("DONE", "STOPPED")
+    assert second["cost"] < 105 < first["cost"] + second["cost"]
+    assert bench.effects().count("billed_start") == 2

@@ -94,6 +94,26 @@ def test_a_clear_with_the_number_of_the_round_before_runs_anew(bench: Any, finis
     assert starts(bench) == 2
 
 
+def test_after_a_final_error_too_a_clear_with_that_number_runs_anew(bench: Any) -> None:
+    """The job was cancelled by hand, which no retry follows: the store says that the task has ended."""
+    store = Store()
+    bench.clock.at(90, lambda: bench.act(bench.sim.requests()[0]["id"], "end"))
+    with pytest.raises(AirflowFailException):
+        bench.run(job(bench), a_try(bench, store))
+    again = a_try(bench, store, try_number=2, max_tries=3, run={"clear_number": 1})
+    assert bench.run(job(bench, retries=2), again)["status"] == "DONE"
+    assert starts(bench) == 2
+
+
+def test_the_end_of_a_round_says_nothing_about_the_next_one(bench: Any) -> None:
+    """Its try before may have died before anything was kept; a clear of another task is none of this one."""
+    store = Store()
+    bench.run(job(bench), a_try(bench, store))
+    cleared = {"try_number": 2, "run": {"clear_number": 1}}
+    assert _task.mark_for(a_try(bench, store, max_tries=3, **cleared)).fresh
+    assert not _task.mark_for(a_try(bench, store, max_tries=5, **cleared)).fresh
+
+
 def test_where_a_clear_cannot_be_told_from_a_retry_it_is_said(bench: Any, logged: Callable[[], str]) -> None:
     first = bench.run(job(bench))
     again = bench.run(job(bench, retries=2), bench.context(try_number=2, max_tries=3, run={"clear_number": 1}))
@@ -300,11 +320,26 @@ def test_another_host_of_the_connection_in_the_middle_of_a_job(
     elsewhere = {"login": bench.sim.client_id, "password": bench.sim.client_secret, "host": "http://127.0.0.1:9"}
 
     def move() -> None:
-        extra = {"token_url": bench.sim.token_url, "batch_api": bench.api, "bucket_mount": str(bench.sim.bucket_dir)}
+        extra = {"batch_api": bench.api, "bucket_mount": str(bench.sim.bucket_dir)}
+        extra["token_url"] = "http://127.0.0.1:9/token"
         bench.connection("sentinelhub_default", conn_type="sentinelhub", **elsewhere, extra=extra)
 
     bench.clock.at(90, move)
     result = bench.run(job(bench, deferrable=deferrable), a_try(bench, store))
+    assert result["status"] == "DONE"
+    assert starts(bench) == 1
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_another_host_of_the_connection_for_the_retry(bench: Any, checked: bool) -> None:
+    """Whatever has looked the connection up before the try knows where its request is."""
+    store = Store()
+    killed(bench, job(bench, check_tiles=checked), a_try(bench, store))
+    extra = {"token_url": "http://127.0.0.1:9/token", "bucket_mount": str(bench.sim.bucket_dir)}
+    client = {"login": bench.sim.client_id, "password": bench.sim.client_secret}
+    where = {"conn_type": "sentinelhub", "host": "http://127.0.0.1:9"}
+    bench.connection("sentinelhub_default", **where, **client, extra={**extra, "batch_api": bench.api})
+    result = bench.run(job(bench, check_tiles=checked, max_unknown_time=300), a_try(bench, store, **RETRY))
     assert result["status"] == "DONE"
     assert starts(bench) == 1
 

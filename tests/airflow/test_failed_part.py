@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
-from tests.airflow.job import RETRY, job
+from tests.airflow.job import RETRY, job, v2
 
 
 def effects(bench: Any) -> list[str]:
@@ -32,6 +35,23 @@ def test_a_retry_after_the_restart_pays_nothing_more(bench: Any) -> None:
 
     assert again == first
     assert effects(bench)[before:] == []
+
+
+@v2
+def test_tiles_are_counted_in_the_first_request_though_the_last_one_knows_only_its_own(bench: Any) -> None:
+    """What exists already may be missing in the files of a request that skips it."""
+    failed = ["32TNM_1_2", "32TNM_1_3"]
+    bench.sim.fault(kind="fail_tiles", names=failed, times=1)
+    first = bench.run(job(bench, max_restarts=1))
+    folder, last = Path(bench.sim.bucket_dir), first["request_id"]
+    (database,) = folder.rglob(f"execution-{last}.sqlite")
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM features WHERE name NOT IN (?, ?)", failed)
+    (manifest,) = folder.rglob(f"featureManifest-{last}.gpkg")
+    manifest.unlink()
+    again = bench.run(job(bench, max_restarts=1), bench.context(**RETRY))
+    assert again == first
+    assert again["tile_count"] == again["processed"] > len(failed)
 
 
 def test_it_is_not_restarted_more_often_than_allowed(bench: Any) -> None:

@@ -247,10 +247,11 @@ def test_a_step_on_a_request_at_work(bench: Any, step: str, status: int) -> None
 
 
 @pytest.mark.parametrize("cancels", [True, False])
-def test_a_deadline_that_no_triggerer_has_seen_is_kept_by_the_worker(bench: Any, cancels: bool) -> None:
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_deadline_that_no_triggerer_has_seen_is_kept_by_the_worker(bench: Any, cancels: bool, number: int) -> None:
     """Airflow's own timeout comes behind ours, and calls none of our methods but this one."""
     bench.sim.settings(tile_seconds=4000.0)
-    context = bench.context()
+    context = bench.context(try_number=number)
     make = job(bench, deferrable=True, timeout=600, cancel_on_timeout=cancels)
     with pytest.raises(BaseException) as deferred:  # noqa: PT011
         make().execute(context)

@@ -85,6 +85,31 @@ def test_a_continuation_that_fails_does_not_throw_the_first_job_away(
 
 
 @v2
+def test_a_continuation_that_failed_is_paid_all_the_same(bench: Any) -> None:
+    """It failed while it was processed, and not in its analysis."""
+    bench.sim.fault(kind="fail_tiles", names=["32TNM_1_2", "32TNM_1_3"], times=1)
+    bench.clock.at(100, lambda: bench.sim.fault("fail_analysis", times=1))
+    make = job(bench, max_restarts=1, on_partial="accept")
+    bench.run(make)
+    first, second = bench.sim.requests()
+    bodies = [{**bench.shown(second["id"]), "costPU": 7.0}, bench.shown(first["id"])]
+    bench.sim.fault("status", "/process$", method="GET", status=200, body={"data": bodies}, times=None)
+    assert bench.run(make, bench.context(**RETRY))["processing_units"] == pytest.approx(first["cost"] + 7.0)
+
+
+@v2
+def test_what_a_continuation_that_failed_has_left_is_not_tried_once_more(bench: Any) -> None:
+    """Though one more restart is allowed: the service has said no to just this request."""
+    bench.sim.fault(kind="fail_tiles", names=["32TNM_1_2", "32TNM_1_3"], times=1)
+    bench.clock.at(100, lambda: bench.sim.fault("fail_analysis", times=1))
+    make = job(bench, max_restarts=2, max_failed_tiles=1)
+    for context in (bench.context(), bench.context(**RETRY)):
+        with pytest.raises(Exception, match=r"2 of .* tiles failed, more than is accepted"):
+            bench.run(make, context)
+    assert bench.effects().count("created") == 2
+
+
+@v2
 def test_a_cleared_continuation_keeps_what_was_spent_and_does_only_what_is_missing(bench: Any) -> None:
     bench.sim.settings(write_images=True)
     bench.sim.fault(kind="fail_tiles", names=["32TNM_1_2", "32TNM_1_3"], times=1)

@@ -322,6 +322,43 @@ def test_an_operator_times_out(bench: Any, way: Way, limit: str, cancel: bool) -
     assert 270 <= bench.clock.now - began <= 375
 
 
+def deferral(bench: Any, request_id: str, **how: Any) -> Any:
+    """What a task that waits for the request hands to Airflow when it defers."""
+    task = SentinelHubStartBatchOperator(
+        task_id="wait", request_id=request_id, wait_for_completion=True, deferrable=True, **how
+    )
+    with pytest.raises(BaseException) as deferred:  # noqa: PT011
+        task.execute(bench.context())
+    assert type(deferred.value).__name__ == "TaskDeferred"
+    return deferred.value
+
+
+@pytest.mark.parametrize(("allowed", "earlier"), [(60, 6), (3600, 15)])
+def test_a_deferred_wait_ends_by_itself_before_airflow_ends_it(bench: Any, allowed: float, earlier: float) -> None:
+    """2.11 ends a deferred wait at `execution_timeout` without a word; a trigger needs time to end the request."""
+    request_id = bench.started()
+    began = bench.clock.now
+    deferred = deferral(bench, request_id, execution_timeout=timedelta(seconds=allowed))
+    assert deferred.trigger.deadline - began == pytest.approx(allowed - earlier, abs=0.5)
+
+
+def test_airflow_breaks_a_deferred_wait_off_only_when_nobody_has_seen_its_deadline(bench: Any) -> None:
+    """A trigger that is late, or waits for the end that it has asked for, still tells what became of the request."""
+    deferred = deferral(bench, bench.started(), timeout=600)
+    assert timedelta(seconds=600 + 120) <= deferred.timeout <= timedelta(seconds=600 + 600)
+
+
+def test_the_first_poll_of_a_trigger_comes_after_the_next_heartbeat(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow 3 may mark the task failed if the event is there before it knows that the first half has ended."""
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "17")
+    trigger = deferral(bench, bench.started()).trigger
+    bench.clock.slept.clear()
+    bench.fire(trigger)
+    assert 17 < bench.clock.slept[0] < 20
+
+
 @sensors
 @pytest.mark.parametrize("soft", ["soft_fail", "never_fail"])
 def test_a_failed_job_is_a_skip_if_asked_for(bench: Any, way: Way, soft: str) -> None:

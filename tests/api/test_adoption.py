@@ -212,6 +212,8 @@ def test_what_is_left_running_is_mentioned() -> None:
     decision = choose([former, own], mine)
     assert decision.request is own
     assert left_running([former, own], mine, decision) == (former,)
+    ending = job("PROCESSING", "CANCEL", id="3", clears=0, tried=1, born_at=BIRTH)
+    assert left_running([former, ending, own], mine, decision) == (former,)
 
 
 def test_of_a_former_run_and_this_one_this_one_is_taken_also_after_a_clear_of_another_task() -> None:
@@ -221,6 +223,27 @@ def test_of_a_former_run_and_this_one_this_one_is_taken_also_after_a_clear_of_an
     for order in itertools.permutations([former, own]):
         assert choose(order, mine).request is own
     assert choose([former], mine).request is former, "it may be of before a clear of this run"
+
+
+@pytest.mark.parametrize("digest", [SAME, CHANGED])
+@pytest.mark.parametrize("state", RUNNING)
+def test_what_a_former_run_has_at_work_is_none_of_ours_beside_one_of_our_own(
+    state: tuple[str, str], digest: str
+) -> None:
+    """Another task of the run was cleared since: by the count alone, the other one could be of before that."""
+    mine = Mark(WHO, 3, SAME, clears=1, tried=2, born=BIRTH + 1)
+    former = job(*state, id="1", digest=digest, clears=0, tried=1, born_at=BIRTH)
+    own = job(id="2", clears=0, tried=1, born_at=BIRTH + 1, born=9)
+    decision = choose([former, own], mine)
+    assert (decision.plan, decision.request) == (Plan.ADOPT, own)
+    assert left_running([former, own], mine, decision) == (former,)
+
+
+def test_a_run_that_was_queued_by_hand_is_the_same_run_also_beside_one_made_since() -> None:
+    mine = Mark(WHO, 3, SAME, clears=1, tried=2, born=BIRTH + 1)
+    before = job("PROCESSING", "START", id="1", clears=1, tried=1, born_at=BIRTH)
+    since = job(id="2", clears=1, tried=2, born_at=BIRTH + 1, born=9)
+    assert choose([before, since], mine).request is before
 
 
 def test_nothing_found() -> None:
@@ -381,6 +404,14 @@ def test_the_latest_of_several_notes_counts() -> None:
     notes = [job(id="2", round=3, adopts="1", born=9), job(id="3", round=1, adopts="1", born=12)]
     for order in itertools.permutations([taken, *notes]):
         assert choose(order, NOW).request is taken
+
+
+def test_a_note_renews_what_the_job_may_cost() -> None:
+    """A person has stopped it: it had passed the limit of before, but not that of the round that took it over."""
+    taken = job("STOPPED", "STOP", round=0, limit=100.0, generation="v2", cost=150.0, reason="USER_ACTION")
+    assert choose([taken], NOW, Stopped(300.0)).plan is Plan.CONTINUE
+    note = job(id="2", round=3, adopts="1", limit=200.0, born=9)
+    assert choose([taken, note], NOW, Stopped(300.0)).plan is Plan.ADOPT
 
 
 # Requests that continue others (v2's restart)

@@ -20,11 +20,12 @@ from airflow_sentinelhub.api.flows import (
     read,
     restart_counted,
     start_once,
+    take_over_stopped,
 )
 from airflow_sentinelhub.api.generations import V1, generation
 from airflow_sentinelhub.api.marker import Mark, Relation, identity, marked, relation
 from airflow_sentinelhub.api.snapshot import Snapshot
-from tests.api.fake_service import FakeService, Process, drive
+from tests.api.fake_service import FakeService, Process, State, drive
 from tests.api.feeding import error, lost
 
 WHO = identity("production", "dag", "run", "task", -1)
@@ -255,6 +256,22 @@ def test_a_create_whose_reply_is_lost_is_looked_up(
     assert "is not known" in fed.warnings[0]
 
 
+def test_a_create_whose_reply_is_lost_is_not_taken_for_a_request_that_was_there_before(service: FakeService) -> None:
+    service.outcome = "FAILED"
+    start(service, settle(service).job.request_id)
+    service.now += 600
+    posts = 0
+
+    def answer(call: Call[Any]) -> Reply | Lost:
+        nonlocal posts
+        posts += call.method == "POST"
+        return service.answer(call, "drop_after" if call.method == "POST" and posts == 1 else None, lag=3.0)
+
+    fed = drive(service, search(service), answer)
+    assert fed.result.job.request_id == list(service.jobs)[1]
+    assert created(service) == 2
+
+
 def test_a_create_that_is_never_seen_again_ends_in_an_error_and_nothing_is_started(service: FakeService) -> None:
     def answer(call: Call[Any]) -> Reply | Lost:
         return lost() if call.method == "POST" else service.answer(call)
@@ -382,6 +399,40 @@ def test_an_old_copy_that_starts_behind_a_lagging_read_is_ended(v1: FakeService)
     state = v1.jobs[old].at(v1.now)
     assert state is not None
     assert state.status == "CANCELED"
+
+
+def test_a_copy_of_this_round_that_starts_the_job_of_before_an_edit_behind_a_lagging_read_is_gone_on_with(
+    v1: FakeService,
+) -> None:
+    """The refused delete tells that somebody has acted; a moment later the reading tells what."""
+    other = settle(v1).job.request_id
+    v1.now += 60
+    start(v1, other)
+    fed = drive(v1, search(v1, job=B), lambda call: stale_reads(v1, call))
+    assert fed.result.job.request_id == other
+    assert [kind for kind, _ in v1.effects] == ["created", "billed_start"]
+
+
+def test_what_cannot_be_deleted_and_never_shows_that_it_was_started_is_ended(v1: FakeService) -> None:
+    """A replica that lags for minutes: another job must not be gone on with beside one that is at work."""
+    other = settle(v1).job.request_id
+    v1.now += 2000
+    start(v1, other)
+    drive(v1, search(v1, job=B), lambda call: v1.answer(call, lag=1000.0 if call.path.endswith(other) else 0.0))
+    v1.now += 60
+    assert not v1.jobs[other].at_work(v1.now)
+
+
+def test_what_is_left_over_of_the_same_job_is_not_ended(v2: FakeService) -> None:
+    """v2 deletes nothing. A copy of this task may be about to start it; then it is found to be running."""
+    oldest = settle(v2).job.request_id
+    v2.now += 1
+    v2._create({"description": str(Mark(WHO, 0, A))})
+    younger = list(v2.jobs)[1]
+    v2._analyse(v2.jobs[younger])
+    v2.now += 60
+    assert settle(v2).job.request_id == oldest
+    assert [kind for kind, _ in v2.effects] == ["created", "created"]
 
 
 def test_an_old_copy_that_creates_late_goes_on_with_the_new_job(service: FakeService) -> None:
@@ -517,17 +568,23 @@ def test_a_remembered_request_belongs_to_this_round_whatever_its_marker_says(ser
     assert settle(service, round=2, remembered=number).job.request_id == number
 
 
-def test_a_remembered_request_counts_though_somebody_has_edited_its_description(service: FakeService) -> None:
+COPIED = str(Mark(identity("production", "dag", "run", "another task", -1), 0, B, tried=1))
+
+
+@pytest.mark.parametrize("text", ["edited by hand", f"edited by hand {COPIED}"], ids=["words", "words of another task"])
+def test_a_remembered_request_counts_though_somebody_has_edited_its_description(
+    service: FakeService, text: str
+) -> None:
     """And gets its marker back where the service lets us, so that others find it too."""
     number = settle(service).job.request_id
-    service.jobs[number].words.append((service.now, "edited by hand"))
+    service.jobs[number].words.append((service.now, text))
     for moment in (0, 20, 600):
         service.now += moment
         again = settle(service, remembered=number)
         assert again.job.request_id == number
         if not moment:
             start(service, number)
-            service.jobs[number].words.append((service.now, "edited by hand"))
+            service.jobs[number].words.append((service.now, text))
     assert created(service) == 1
     assert service.jobs[number].description(service.now).startswith("edited by hand afx")
 
@@ -541,6 +598,24 @@ def test_a_remembered_request_that_is_being_ended_is_waited_for_and_final(servic
     found = settle(service, remembered=number)
     assert found.job.request_id == number
     assert found.job.status in ("CANCELED", "STOPPED")
+    assert created(service) == 1
+
+
+def test_a_remembered_request_that_no_list_shows_any_more_counts_too(service: FakeService) -> None:
+    """Its marker was edited away, and the service refuses a new description."""
+    number = settle(service).job.request_id
+    start(service, number)
+    service.now += 60
+    service.jobs[number].words.append((service.now, "edited by hand"))
+    service._end(service.jobs[number], *(("CANCEL", "CANCELED") if service.api == "v1" else ("STOP", "STOPPED")))
+    refused = error(409, "The request is being processed.")
+    fed = drive(
+        service,
+        search(service, remembered=number),
+        lambda call: refused if call.method == "PUT" else service.answer(call),
+    )
+    assert fed.result.job.request_id == number
+    assert fed.result.job.status in ("CANCELED", "STOPPED")
     assert created(service) == 1
 
 
@@ -586,16 +661,39 @@ def test_a_clear_of_a_job_that_is_partial_after_its_restart_starts_anew(v1: Fake
     assert settle(v1, round=2).job.request_id == again
 
 
+# What was stopped for its budget
+
+
+def test_the_limit_of_before_is_kept_until_what_was_stopped_is_at_work_again(v2: FakeService) -> None:
+    """It tells the next try that it was stopped for its budget, and not by a person."""
+    v2._create({"description": marked("max NDVI", Mark(WHO, 0, A, tried=1, limit=100.0))})
+    (number,) = v2.jobs
+    v2.jobs[number].billed.append(v2.now)
+    v2.jobs[number].become(v2.now, State(v2.now, "STOPPED", "STOP"))
+    stopped = drive(v2, read(generation("v2"), number)).result
+    mark = Mark(WHO, 2, A, tried=2, limit=300.0)
+    refused = error(400, "Insufficient processing units.")
+    fed = drive(
+        v2,
+        take_over_stopped(generation("v2"), stopped, PAYLOAD, mark),
+        lambda call: refused if call.path.endswith("/start") else v2.answer(call),
+    )
+    assert fed.error is not None
+    now = v2.jobs[number].mark(v2.now)
+    assert (now.round, now.limit) == (2, 100.0)
+
+
 # A task that is wanted no more
 
 
-def test_all_that_a_task_has_started_is_ended(service: FakeService) -> None:
+@pytest.mark.parametrize("round", [0, 2])
+def test_all_that_a_task_has_started_is_ended(service: FakeService, round: int) -> None:
     api = generation(service.api)
     running = settle(service).job.request_id
     start(service, running)
     other = drive(service, find_or_create(api, PAYLOAD, Mark(identity("a copy", "dag", "run", "task", -1), 0, A)))
     start(service, other.result.job.request_id)
     service.now += 30
-    drive(service, end_all(api, Mark(WHO, 0, "")))
+    drive(service, end_all(api, Mark(WHO, round, "")))
     assert not service.jobs[running].at_work(service.now)
     assert service.jobs[other.result.job.request_id].running(service.now), "that of a copy of the deployment"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
-from airflow_sentinelhub.api.marker import Mark, identity, job_digest, mark_of, marked, unmarked
+from airflow_sentinelhub.api.marker import Mark, Relation, identity, job_digest, mark_of, marked, relation, unmarked
 from tests.api.feeding import ID, OTHER
 
 WHO = identity("production", "dag", "run", "task", -1)
@@ -98,3 +99,56 @@ def test_what_is_done_and_where_it_goes_is_the_job() -> None:
 def test_no_secret_is_in_a_marker() -> None:
     for secret, other in itertools.permutations(("hush", "quiet"), 2):
         assert job_digest({"secretAccessKey": secret}) == job_digest({"secretAccessKey": other})
+
+
+# How a request stands to a try
+
+TRY = Mark(WHO, 3, "0123abcd", tried=2, clears=1, born=500, airflow="aaaaaaaa")
+"""The second try of a run that was cleared once and has the start 500."""
+
+
+@pytest.mark.parametrize(
+    ("its", "mine", "expected"),
+    [
+        # Of this run: the start is the same, or nobody knows it. The number names the round, the try orders rounds.
+        ({"tried": 1}, {}, Relation.SAME),
+        ({"tried": 1, "round": 2}, {}, Relation.EARLIER),
+        ({"tried": 1, "round": 5}, {}, Relation.EARLIER),
+        ({"tried": 3, "round": 2}, {}, Relation.LATER),
+        ({"tried": None, "round": 2}, {}, Relation.EARLIER),
+        ({"tried": None, "round": 5}, {}, Relation.LATER),
+        ({"tried": 1, "airflow": "bbbbbbbb"}, {}, Relation.SAME),  # a worker that reaches Airflow by another address
+        ({"tried": 1, "born": None, "airflow": "bbbbbbbb"}, {}, Relation.SAME),
+        # A clear of another task is none of this one, unless this one is known to have ended.
+        ({"tried": 1, "clears": 0}, {}, Relation.SAME),
+        ({"tried": 1, "clears": 0}, {"fresh": True}, Relation.EARLIER),
+        ({"tried": 1, "clears": 1}, {"fresh": True}, Relation.SAME),
+        ({"tried": 1, "clears": None}, {"fresh": True}, Relation.SAME),
+        ({"tried": 2, "clears": 0}, {"fresh": True}, Relation.SAME),
+        # The start moves with a clear of a run that has finished, and the count of clears the same way.
+        ({"tried": 1, "clears": 0, "born": 400}, {}, Relation.EARLIER),
+        ({"tried": 3, "clears": 2, "born": 600}, {}, Relation.LATER),
+        ({"tried": 1, "clears": 0, "born": 600}, {}, Relation.FOREIGN),
+        ({"tried": 1, "clears": 2, "born": 400}, {}, Relation.FOREIGN),
+        ({"tried": 1, "clears": 0, "born": 400, "airflow": "bbbbbbbb"}, {}, Relation.FOREIGN),
+        ({"tried": 1, "clears": 0, "born": 400, "airflow": None}, {}, Relation.EARLIER),
+        # Where the count is not known, the number of the round tells.
+        ({"tried": 1, "clears": None, "born": 400, "round": 2}, {}, Relation.EARLIER),
+        ({"tried": 1, "born": 400, "round": 2}, {"clears": None}, Relation.EARLIER),
+        # The start alone moves when somebody sets the run to queued; a run made again begins with its first try.
+        ({"tried": 1, "born": 400}, {}, Relation.SAME),
+        ({"tried": 3, "born": 600}, {}, Relation.SAME),
+        ({"tried": 1, "born": 600}, {}, Relation.FOREIGN),
+        ({"tried": 2, "born": 400}, {}, Relation.FOREIGN),
+        ({"tried": 3, "born": 400}, {}, Relation.FOREIGN),
+        ({"tried": 1, "identity": identity("clone", "dag", "run", "task", -1)}, {}, Relation.FOREIGN),
+    ],
+)
+def test_how_a_request_stands_to_a_try(its: dict[str, object], mine: dict[str, object], expected: Relation) -> None:
+    assert relation(replace(TRY, **its), replace(TRY, **mine)) is expected  # type: ignore[arg-type]
+
+
+def test_all_words_of_a_marker_are_read_as_they_were_written() -> None:
+    words = replace(TRY, restarts=2, limit=1250.5, continues=OTHER, adopts=ID)
+    assert mark_of(marked("max NDVI", words)) == words
+    assert mark_of(str(replace(words, limit=1e-6))) == replace(words, limit=1e-6)

@@ -328,6 +328,8 @@ def test_a_v1_request_by_bucket_name_has_its_url() -> None:
         ("STOPPED", "STOP", False, False),
         ("DONE", "START", True, False),
         ("DONE", "CANCEL", True, False),
+        ("PARTIAL", "NONE", True, False),
+        ("PARTIAL", "CANCEL", True, False),
         ("FAILED", "START", True, False),
         ("LIMBO", "START", True, False),
     ],

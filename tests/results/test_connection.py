@@ -61,6 +61,17 @@ def test_keys_in_extra(masked: list[str], monkeypatch: pytest.MonkeyPatch) -> No
     assert masked == ["AKIA2", "hush2"]
 
 
+def test_keys_for_a_payload_are_masked_wherever_they_stand(masked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    aws(monkeypatch)
+    access = storage.access_from("my_bucket")
+    assert access is not None
+    assert (access.access_key, access.secret_access_key) == ("AKIA", "hush/+")
+    assert masked == ["AKIA", "hush/+"]
+    aws(monkeypatch, login="", aws_access_key_id="AKIA2", aws_secret_access_key="hush2")
+    storage.access_from("my_bucket")
+    assert masked[2:] == ["AKIA2", "hush2"]
+
+
 def test_the_endpoint_of_s3_alone_comes_first(masked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     aws(monkeypatch, endpoint_url="http://all", service_config={"s3": {"endpoint_url": "http://s3"}})
     assert storage.bucket_reader("my_bucket", sentinelhub()).endpoint_url == "http://s3"

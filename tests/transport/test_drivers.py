@@ -16,7 +16,7 @@ import responses
 
 from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api import batch, batch_v2
-from airflow_sentinelhub.api.call import Call, Lost, exchange
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Renew, exchange
 from airflow_sentinelhub.api.flows import read, start_once
 from airflow_sentinelhub.api.generations import V1
 from airflow_sentinelhub.simulator import Simulator
@@ -218,6 +218,32 @@ def test_a_token_near_its_end_is_renewed_before_it_is_refused(both: Both) -> Non
     assert [status for *_, status, _ in both(body).calls] == [200, 200]
 
 
+def test_a_refusal_that_comes_late_drops_no_token_that_was_renewed_meanwhile(driver: Harness) -> None:
+    """A hundred waiting tasks whose token has ended ask for one new token, not for a hundred."""
+    store = process.tokens_of(driver.settings)
+
+    def refused_late() -> Flow[None]:
+        yield from grids()
+        assert store._token is not None
+        renewed = type(store._token)("renewed by another flow", store._token.renew_at)
+        store._token = renewed
+        yield Renew()
+        assert store._token is renewed
+
+    assert driver.run(refused_late()).error is None
+
+
+def test_a_refused_token_is_dropped(driver: Harness) -> None:
+    store = process.tokens_of(driver.settings)
+
+    def refused() -> Flow[None]:
+        yield from grids()
+        yield Renew()
+        assert store._token is None
+
+    assert driver.run(refused()).error is None
+
+
 # Hosts out of reach
 
 
@@ -317,11 +343,19 @@ async def test_at_most_eight_requests_are_in_flight() -> None:
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     settings = Settings(url, f"{url}/token", "id", "secret", timeout=30)
+    given: list[httpx.Request] = []
+
+    async def note(request: httpx.Request) -> None:
+        given.append(request)
+
+    (await aio._shared_of(settings)).client.event_hooks = {"request": [note]}
     flows = [asyncio.create_task(AsyncDriver(settings).run(grids())) for _ in range(60)]
     await full.wait()
-    for _ in range(50):  # everything that could be sent has been
+    for _ in range(500):  # everything that could be sent has been
         await asyncio.sleep(0)
     assert now == IN_FLIGHT
+    # The rest waits before it is given to httpx: what waits there is timed, and taken for a reply that is lost.
+    assert sum(request.method == "GET" for request in given) == IN_FLIGHT
     released.set()
     await asyncio.gather(*flows)
     assert most == IN_FLIGHT
