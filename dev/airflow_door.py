@@ -208,12 +208,11 @@ class Database:
         )
 
     def delete_run(self, dag_id: str, run_id: str) -> None:
-        # What the button of the 2.11 web page does.
+        # What the REST API of 2.11 does.
         self.python(
             "from airflow.models import DagRun; from airflow.utils.session import create_session\n"
             "with create_session() as session:\n"
-            f"    (run,) = DagRun.find(dag_id={dag_id!r}, run_id={run_id!r}, session=session)\n"
-            "    session.delete(run)"
+            f"    session.query(DagRun).filter_by(dag_id={dag_id!r}, run_id={run_id!r}).delete()"
         )
 
     def _rows(self, query: str, **values: Any) -> list[Json]:
