@@ -108,6 +108,7 @@ def find_or_create(
     *,
     since: datetime | None = None,
     remembered: str | None = None,
+    not_found: Exception | None = None,
     stopped: Stopped = NONE_STOPPED,
     check: Callable[[], Flow[None]] | None = None,
     patience: float = LAG_PATIENCE,
@@ -121,6 +122,8 @@ def find_or_create(
     :param payload: the job as the generation takes it; the marker is put into its description.
     :param since: no request of this task is older than this (bounds the walk through v2's list).
     :param remembered: id that an earlier try of the same round has stored. It counts more than its marker.
+    :param not_found: raised if the remembered request does not exist; None if it then was deleted, so that another may
+        be created.
     :param stopped: which STOPPED requests to go on with.
     :param check: run once before anything is created, or cancelled for something to be created; its error comes out,
         with the request that would have been replaced as its `snapshot`.
@@ -129,7 +132,7 @@ def find_or_create(
     """
     kept: Snapshot | None = None
     if remembered:
-        kept = yield from _recall(api, remembered, mark)
+        kept = yield from _recall(api, remembered, mark, not_found)
         decision = choose([kept], mark, stopped) if kept else None
         if decision is not None and decision.plan in (Plan.ADOPT, Plan.CONTINUE):
             return Found(_of(decision), True, decision.why, decision.plan is Plan.CONTINUE)
@@ -228,7 +231,7 @@ def _checked(check: Callable[[], Flow[None]], instead_of: Snapshot | None) -> Fl
         raise
 
 
-def _recall(api: Generation, request_id: str, mark: Mark) -> Flow[Snapshot | None]:
+def _recall(api: Generation, request_id: str, mark: Mark, not_found: Exception | None) -> Flow[Snapshot | None]:
     """The remembered request. It belongs to this round, whatever its description says by now.
 
     Somebody may have edited its description: then the marker is written anew, if the service lets us, so that others
@@ -237,6 +240,8 @@ def _recall(api: Generation, request_id: str, mark: Mark) -> Flow[Snapshot | Non
     try:
         job = yield from read_patiently(api, request_id)
     except NotFoundError:
+        if not_found is not None:
+            raise not_found from None
         yield Note(f"The remembered batch request {request_id} does not exist any more; looking for others")
         return None
     its = mark_of(job.description)

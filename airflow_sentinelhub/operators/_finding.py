@@ -77,6 +77,7 @@ class FindsRequest(SentinelHubTask):
                 mark,
                 since=since,
                 remembered=known.request_id if known else None,
+                not_found=self.hook.settings.not_found(known.place, known.request_id) if known else None,
                 stopped=stopped,
                 check=check,
                 patience=self.max_unknown_time,
@@ -162,6 +163,12 @@ class FindsRequest(SentinelHubTask):
                     former.place["base_url"],
                 )
                 return
+            if former is not None and self.hook.settings.not_found(former.place, former.request_id):
+                self.log.warning(
+                    "Batch request %s of before the clear was made with another client id. Where that is another "
+                    "account's, it cannot be seen and was left alone: if it was started, it runs on and bills.",
+                    former.request_id,
+                )
         for other in map(generation, names):
             try:
                 found = self.patiently(partial(own_requests, other, mark, since))

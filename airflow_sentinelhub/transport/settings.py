@@ -75,6 +75,21 @@ class Settings:
             )
         return replace(self, base_url=place["base_url"], token_url=place.get("token_url") or self.token_url)
 
+    def not_found(self, place: Mapping[str, str], request_id: str) -> MovedError | None:
+        """What it means that a request of this place does not exist for these settings.
+
+        An OAuth client of the same account finds it, so with another client id it is most likely another account's:
+        an error. None where the client is the same: then the request was deleted.
+        """
+        if place.get("account") in (None, self.place()["account"]):
+            return None
+        return MovedError(
+            f"Connection {self.conn_id!r} has another client id than before, and {self.base_url} does not show it the "
+            f"batch request {request_id} of this task: most likely that belongs to the account of before. It was left "
+            "alone: if it was started, it runs on and bills. Enter the former client again until the task has ended, "
+            "and retry it; or clear the task to run the job anew with this client."
+        )
+
     def url(self, path: str) -> str:
         """The URL of a call's path."""
         if self.path_form == "service-first":

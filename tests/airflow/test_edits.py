@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from airflow_sentinelhub import _identity
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.api.marker import mark_of
+from airflow_sentinelhub.exceptions import MovedError
 from airflow_sentinelhub.operators.batch import SentinelHubCreateBatchOperator
 from tests.airflow.job import CLEARED, RETRY, Killed, described, job, kill, modes, v1, v2
 
@@ -356,6 +358,47 @@ def test_another_account_for_the_retry_starts_nothing_and_can_be_mended(bench: A
     bench.connect(batch_api=bench.api)
     bench.run(job(bench), a_try(bench, store, try_number=3, max_tries=3))
     assert starts(bench) == 1
+
+
+def with_another_client(store: Store) -> None:
+    """As if the connection named another client of the same deployment when the request was made."""
+    (key,) = store.kept
+    store.kept[key]["place"]["account"] = "00000000"
+
+
+def test_another_account_of_the_same_deployment_starts_nothing_and_can_be_mended(bench: Any) -> None:
+    store = Store()
+    killed(bench, job(bench), a_try(bench, store))
+    kept = copy.deepcopy(store.kept)
+    with_another_client(store)
+    request_id = bench.sim.requests()[0]["id"]
+    bench.sim.fault("status", "/process", method="GET", status=404, times=None, message="not found")
+    with pytest.raises(MovedError, match=f"another client id than before.*{request_id}") as caught:
+        bench.run(job(bench), a_try(bench, store, **RETRY))
+    assert "it runs on and bills" in str(caught.value)
+    bench.sim.clear_faults()
+    assert store.kept["sentinelhub_request"]["request_id"] == request_id
+    store.kept = kept
+    bench.run(job(bench), a_try(bench, store, try_number=3, max_tries=3))
+    assert starts(bench) == 1
+
+
+def test_another_client_of_the_same_account_goes_on(bench: Any) -> None:
+    """As after a rotation of the whole client: its requests are the account's."""
+    store = Store()
+    killed(bench, job(bench), a_try(bench, store))
+    with_another_client(store)
+    assert bench.run(job(bench), a_try(bench, store, **RETRY))["status"] == "DONE"
+    assert starts(bench) == 1
+
+
+def test_a_clear_with_another_client_says_what_it_may_not_see(bench: Any, logged: Callable[[], str]) -> None:
+    store = Store()
+    killed(bench, job(bench), a_try(bench, store))
+    with_another_client(store)
+    bench.run(job(bench), a_try(bench, store, **CLEARED))
+    assert "was made with another client id" in logged()
+    assert starts(bench) == 1, "here it is the same account's"
 
 
 # Limits
