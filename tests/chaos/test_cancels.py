@@ -75,6 +75,22 @@ def test_a_users_hand_ends_the_job(stage: Stage, record: Record, hand: str) -> N
         settled(stage, runs, record, f"{hand}, while processing")
 
 
+def test_a_job_that_is_ended_at_the_service_is_not_started_again(stage: Stage, record: Record) -> None:
+    """Four retries are left, and none pays for another job: a person has ended it."""
+    for cells in together(CELLS):
+        runs = stage.begin(cells)
+        stage.reach("processing", runs)
+        for run in runs:
+            word = "CANCELED" if run.cell.batch_api == "v1" else "STOPPED"
+            stage.service.force(stage.request(run)["id"], word)
+        until_failed(stage, runs)
+        for run in runs:
+            record("cancelled or stopped by a person at the service", run.cell, stage.came_of(run))
+            assert stage.billed(run) == 1, stage.about(run)
+            assert stage.unattended(run) == []
+            assert "clear the task to run the job anew" in said(stage, run)
+
+
 def test_a_users_hand_leaves_a_job_that_is_to_be_kept(stage: Stage, record: Record) -> None:
     for cells in together(CELLS):
         runs = stage.begin(cells, "keep")
