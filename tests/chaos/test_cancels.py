@@ -81,12 +81,16 @@ def test_a_job_that_is_ended_at_the_service_is_not_started_again(stage: Stage, r
         runs = stage.begin(cells)
         stage.reach("processing", runs)
         for run in runs:
-            word = "CANCELED" if run.cell.batch_api == "v1" else "STOPPED"
-            stage.service.force(stage.request(run)["id"], word)
+            if run.cell.batch_api == "v1":
+                stage.service.force(stage.request(run)["id"], "CANCELED")
+            else:
+                stage.service.force(stage.request(run)["id"], "STOPPED", reason="USER_ACTION")
         until_failed(stage, runs)
         for run in runs:
-            record("cancelled or stopped by a person at the service", run.cell, stage.came_of(run))
-            assert stage.billed(run) == 1, stage.about(run)
+            billed = stage.billed(run)
+            row = "cancelled or stopped by a person at the service"
+            record(row, run.cell, f"task {stage.state(run)}, {billed} start{'s' * (billed != 1)}")
+            assert billed == 1, stage.about(run)
             assert stage.unattended(run) == []
             assert "clear the task to run the job anew" in said(stage, run)
 
