@@ -13,12 +13,12 @@ _HOMES = {
     "SentinelHubHook": "airflow_sentinelhub.hooks.sentinelhub",
     "sentinelhub_batch": "airflow_sentinelhub.groups",
     "SentinelHubError": "airflow_sentinelhub.exceptions",
-    "process_request": "airflow_sentinelhub.api.payloads",
-    "tiling_grid": "airflow_sentinelhub.api.payloads",
-    "output": "airflow_sentinelhub.api.payloads",
+    "process_request": "airflow_sentinelhub.api.service.payloads",
+    "tiling_grid": "airflow_sentinelhub.api.service.payloads",
+    "output": "airflow_sentinelhub.api.service.payloads",
     "last": "airflow_sentinelhub.api.times",
-    "aggregation": "airflow_sentinelhub.api.statistical_jobs",
-    "input_data": "airflow_sentinelhub.api.statistical_jobs",
+    "aggregation": "airflow_sentinelhub.api.service.statistical_specification",
+    "input_data": "airflow_sentinelhub.api.service.statistical_specification",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from airflow_sentinelhub._compat import airflow_url, conf, start_of_run
 
 if TYPE_CHECKING:
-    from airflow_sentinelhub.api.marker import Mark
+    from airflow_sentinelhub.api.decide.marker import Mark
 
 
 def deployment_name() -> str:
@@ -22,7 +22,7 @@ def airflow_word() -> str | None:
 
     It is no part of the identity: a machine may lack the setting, and would not find the request of another.
     """
-    from airflow_sentinelhub.api.marker import short_digest
+    from airflow_sentinelhub.api.decide.marker import short_digest
 
     url = airflow_url()
     if deployment_name() or not url or _is_local(url):
@@ -50,7 +50,7 @@ def mark_for(context: Any, job: str = "", limit: float | None = None) -> Mark:
 
     :param limit: PU that the job may cost.
     """
-    from airflow_sentinelhub.api.marker import Mark, identity
+    from airflow_sentinelhub.api.decide.marker import Mark, identity
 
     ti, run = context["ti"], context.get("dag_run")
     index = int(getattr(ti, "map_index", -1))
@@ -99,7 +99,7 @@ def remember(context: Any, mark: Mark, kept: Kept, *, over: bool = False) -> Non
 
 def remembered(context: Any, mark: Mark) -> Kept | None:
     """What an earlier try of this round has kept, None if there is nothing or no store (before 3.3)."""
-    from airflow_sentinelhub.api.marker import Relation, relation
+    from airflow_sentinelhub.api.decide.marker import Relation, relation
 
     kept, its = _stored(context)
     return _kept(kept) if its is not None and relation(its, mark) is Relation.SAME else None
@@ -107,7 +107,7 @@ def remembered(context: Any, mark: Mark) -> Kept | None:
 
 def kept_before(context: Any, mark: Mark) -> Kept | None:
     """What a try of a round before has kept, None if there is nothing."""
-    from airflow_sentinelhub.api.marker import Relation, relation
+    from airflow_sentinelhub.api.decide.marker import Relation, relation
 
     kept, its = _stored(context)
     return _kept(kept) if its is not None and relation(its, mark) is Relation.EARLIER else None
@@ -119,14 +119,14 @@ def _kept(kept: dict[str, Any]) -> Kept:
 
 def _is_over(context: Any, mark: Mark) -> bool:
     """Whether the task is known to have ended in a round with this number, and the run to be cleared since."""
-    from airflow_sentinelhub.api.marker import cleared_since
+    from airflow_sentinelhub.api.decide.marker import cleared_since
 
     kept, its = _stored(context)
     return its is not None and bool(kept.get("over")) and its.round == mark.round and cleared_since(its, mark)
 
 
 def _stored(context: Any) -> tuple[dict[str, Any], Mark | None]:
-    from airflow_sentinelhub.api.marker import mark_of
+    from airflow_sentinelhub.api.decide.marker import mark_of
 
     store = context.get("task_state_store")
     kept: Any = store.get(_STORE_KEY) if store is not None else None

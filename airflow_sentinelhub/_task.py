@@ -16,8 +16,8 @@ from airflow_sentinelhub.links import push_link
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.call import Call, Flow
-    from airflow_sentinelhub.api.generations import Generation
     from airflow_sentinelhub.api.paging import Page
+    from airflow_sentinelhub.api.service.generations import Generation
     from airflow_sentinelhub.api.snapshot import Snapshot
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 
@@ -75,7 +75,7 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
 
 def _with_fate(err: SentinelHubError, job: Snapshot) -> str:
     """What the error says, and what becomes of the request if it does not say that itself."""
-    from airflow_sentinelhub.api.verdict import fate
+    from airflow_sentinelhub.api.decide.verdict import fate
 
     said = str(err)
     running = job.started and not job.status.is_final
@@ -138,7 +138,7 @@ class SentinelHubTask:
         refused: bool = False,
     ) -> T:
         """Run a flow, again and again while the service is out of reach, for `max_unknown_time` (see `outlast`)."""
-        from airflow_sentinelhub.api.flows import outlast
+        from airflow_sentinelhub.api.flows.read import outlast
 
         return self.hook.run(outlast(flow, self.max_unknown_time, request_id, about, refused=refused))
 
@@ -154,8 +154,8 @@ class SentinelHubTask:
         """
         from functools import partial
 
-        from airflow_sentinelhub.api.flows import outlast
-        from airflow_sentinelhub.api.unread import every
+        from airflow_sentinelhub.api.flows.read import outlast
+        from airflow_sentinelhub.api.flows.reread import every
 
         items: list[T] = []
         page = partial(outlast, seconds=self.max_unknown_time, request_id=request_id, about=about)
@@ -198,8 +198,8 @@ class SentinelHubTask:
 
         :raises DeadlineError: it was ended, or could not be.
         """
-        from airflow_sentinelhub.api.flows import end
-        from airflow_sentinelhub.api.verdict import fate
+        from airflow_sentinelhub.api.decide.verdict import fate
+        from airflow_sentinelhub.api.flows.actions import end
 
         request_id = str(origin["request_id"])
         try:

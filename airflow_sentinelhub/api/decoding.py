@@ -21,6 +21,8 @@ _DIGITS = 300
 """Digits of a whole number that is kept as one: all that fit into a float. Python reads no more than 4,300 at all."""
 _TOO_MUCH = 10**_DIGITS
 _LONE = re.compile(r"\\u[dD][89a-fA-F]")
+MARK_WORD = re.compile(r"afx[0-9a-f]{16}")
+"""The identity of a task (see `decide/marker.py`) anywhere in a text: what carries one may belong to a task."""
 _HTML_TITLES = (("<title>", "</title>"), ("<h1>", "</h1>"))
 
 

@@ -9,8 +9,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from airflow_sentinelhub.api.call import Call
-from airflow_sentinelhub.api.decoding import an_object
-from airflow_sentinelhub.api.marker import MARK_WORD
+from airflow_sentinelhub.api.decoding import MARK_WORD, an_object
 from airflow_sentinelhub.exceptions import ListTooLongError, UnreadableReplyError, one_line
 
 T = TypeVar("T")

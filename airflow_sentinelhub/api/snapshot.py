@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_sentinelhub.api.decoding import (
+    MARK_WORD,
     delivered_to,
     id_in,
     member,
@@ -18,8 +19,7 @@ from airflow_sentinelhub.api.decoding import (
     whole,
     word,
 )
-from airflow_sentinelhub.api.marker import MARK_WORD
-from airflow_sentinelhub.api.statistical import note_in, place_of
+from airflow_sentinelhub.api.service.statistical import note_in, place_of
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
 from airflow_sentinelhub.exceptions import one_line
 

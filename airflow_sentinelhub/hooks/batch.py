@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from airflow_sentinelhub.api import batch as endpoints
-from airflow_sentinelhub.api import flows, payloads
-from airflow_sentinelhub.api.endings import conclude
-from airflow_sentinelhub.api.generations import V1
+from airflow_sentinelhub.api.decide.errors import conclude
+from airflow_sentinelhub.api.decide.verdict import Outcome
+from airflow_sentinelhub.api.flows.actions import start_once
+from airflow_sentinelhub.api.flows.restart import restart_failed
+from airflow_sentinelhub.api.flows.wait import WaitPlan, monitor, wait
 from airflow_sentinelhub.api.models import BatchCollection, BatchRequest, BatchTileStatus, id_of
-from airflow_sentinelhub.api.verdict import Outcome
-from airflow_sentinelhub.api.waiting import WaitPlan, monitor, wait
+from airflow_sentinelhub.api.service import payloads
+from airflow_sentinelhub.api.service import v1 as endpoints
+from airflow_sentinelhub.api.service.generations import V1
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError, UnreadableReplyError
 from airflow_sentinelhub.hooks._client import Client, query
 
@@ -118,7 +120,7 @@ class SentinelHubBatch(Client):
 
     def start_job(self, batch_request: RequestSpec) -> None:
         """Start processing, unless it has been started. **This bills.** Never sent again blind after a lost reply."""
-        self._run(flows.start_once(V1, id_of(batch_request)))
+        self._run(start_once(V1, id_of(batch_request)))
 
     def cancel_job(self, batch_request: RequestSpec) -> None:
         """Cancel for good. What is finished or running is charged."""
@@ -126,7 +128,7 @@ class SentinelHubBatch(Client):
 
     def restart_job(self, batch_request: RequestSpec) -> None:
         """Process the failed part of a PARTIAL request again. **This bills** what is processed again."""
-        self._run(flows.restart_failed(V1, id_of(batch_request)))
+        self._run(restart_failed(V1, id_of(batch_request)))
 
     def iter_tiles(
         self, batch_request: RequestSpec, status: str | BatchTileStatus | None = None, **kwargs: Any

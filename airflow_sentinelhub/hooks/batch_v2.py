@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from airflow_sentinelhub.api import batch, flows, payloads_v2
-from airflow_sentinelhub.api import batch_v2 as endpoints
-from airflow_sentinelhub.api.generations import V2
+from airflow_sentinelhub.api.flows.actions import start_once
 from airflow_sentinelhub.api.models import BatchProcessRequest, id_of
-from airflow_sentinelhub.api.payloads import without_none
+from airflow_sentinelhub.api.service import payloads_v2, v1
+from airflow_sentinelhub.api.service import v2 as endpoints
+from airflow_sentinelhub.api.service.generations import V2
+from airflow_sentinelhub.api.service.payloads import without_none
 from airflow_sentinelhub.hooks._client import Client, query
 from airflow_sentinelhub.hooks.batch import _process_payload
 
@@ -61,11 +62,11 @@ class BatchProcessClient(Client):
     def iter_tiling_grids(self, **kwargs: Any) -> Iterator[Json]:
         """Iterate over the tiling grids. :param kwargs: further query parameters."""
         root = endpoints.ROOT
-        return self._iterate(lambda token: batch.list_tiling_grids(**{**kwargs, "viewtoken": token, "root": root}))
+        return self._iterate(lambda token: v1.list_tiling_grids(**{**kwargs, "viewtoken": token, "root": root}))
 
     def get_tiling_grid(self, grid_id: int | str) -> Json:
         """A single tiling grid."""
-        return self._ask(batch.get_tiling_grid(grid_id, root=endpoints.ROOT))
+        return self._ask(v1.get_tiling_grid(grid_id, root=endpoints.ROOT))
 
     def iter_requests(
         self, user_id: str | None = None, search: str | None = None, sort: str | None = None, **kwargs: Any
@@ -92,7 +93,7 @@ class BatchProcessClient(Client):
 
     def start_job(self, batch_request: RequestSpec) -> None:
         """Start processing, unless it has been started. **This bills.** Never sent again blind after a lost reply."""
-        self._run(flows.start_once(V2, id_of(batch_request)))
+        self._run(start_once(V2, id_of(batch_request)))
 
     def stop_job(self, batch_request: RequestSpec) -> None:
         """Stop processing. What is finished or running is charged. Refused (400) while the task is CREATED."""

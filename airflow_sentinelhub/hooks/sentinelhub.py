@@ -10,7 +10,7 @@ from airflow_sentinelhub.exceptions import SentinelHubError
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.call import Flow
-    from airflow_sentinelhub.api.generations import Generation
+    from airflow_sentinelhub.api.service.generations import Generation
     from airflow_sentinelhub.hooks.batch import SentinelHubBatch
     from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
     from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
@@ -113,7 +113,7 @@ class SentinelHubHook(BaseHook):
 
     def generation(self, batch_api: str | None = None) -> Generation:
         """The generation asked for, else the connection's."""
-        from airflow_sentinelhub.api.generations import generation
+        from airflow_sentinelhub.api.service.generations import generation
 
         return generation(batch_api or self.settings.batch_api)
 
@@ -164,12 +164,12 @@ class SentinelHubHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and list the tiling grids: (True, ...) if both work, else (False, what is wrong)."""
-        from airflow_sentinelhub.api import batch, batch_v2
         from airflow_sentinelhub.api.call import Patience, exchange
+        from airflow_sentinelhub.api.service import v1, v2
 
         try:
-            root = batch.ROOT if self.settings.batch_api == "v1" else batch_v2.ROOT
-            grids = self.run(exchange(batch.list_tiling_grids(root=root), Patience(backoff=(1,), rate_limited=10)))
+            root = v1.ROOT if self.settings.batch_api == "v1" else v2.ROOT
+            grids = self.run(exchange(v1.list_tiling_grids(root=root), Patience(backoff=(1,), rate_limited=10)))
         except SentinelHubError as err:
             return False, str(err)
         where, api = self.settings.base_url, self.settings.batch_api

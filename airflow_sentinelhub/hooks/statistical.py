@@ -6,11 +6,12 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from airflow_sentinelhub.api import flows, payloads_v2
-from airflow_sentinelhub.api import statistical as endpoints
-from airflow_sentinelhub.api.generations import STATISTICAL
+from airflow_sentinelhub.api.flows.actions import start_once
 from airflow_sentinelhub.api.models import BatchStatisticalRequest, id_of
-from airflow_sentinelhub.api.payloads import without_none
+from airflow_sentinelhub.api.service import payloads_v2
+from airflow_sentinelhub.api.service import statistical as endpoints
+from airflow_sentinelhub.api.service.generations import STATISTICAL
+from airflow_sentinelhub.api.service.payloads import without_none
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.hooks._client import Client, query
 
@@ -99,7 +100,7 @@ class SentinelHubBatchStatistical(Client):
 
     def start_job(self, batch_request: RequestSpec) -> None:
         """Start processing, unless it has been started. **This bills.** Never sent again blind after a lost reply."""
-        self._run(flows.start_once(STATISTICAL, id_of(batch_request)))
+        self._run(start_once(STATISTICAL, id_of(batch_request)))
 
     def stop_job(self, batch_request: RequestSpec) -> None:
         """Stop processing. What is finished or running is charged."""

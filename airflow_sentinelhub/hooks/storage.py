@@ -9,9 +9,9 @@ from airflow_sentinelhub._compat import AirflowException, BaseHook, aside, get_a
 from airflow_sentinelhub.exceptions import SettingsError
 
 if TYPE_CHECKING:
-    from airflow_sentinelhub.api.jobs import Access
+    from airflow_sentinelhub.api.flows.wait import ReadTiles
+    from airflow_sentinelhub.api.service.specification import Access
     from airflow_sentinelhub.api.snapshot import Snapshot
-    from airflow_sentinelhub.api.waiting import ReadTiles
     from airflow_sentinelhub.results.batch import BatchResults
     from airflow_sentinelhub.results.bucket import BucketReader
     from airflow_sentinelhub.transport.settings import Settings
@@ -22,7 +22,7 @@ def access_from(aws_conn_id: str | None, iam_role_arn: str | None = None) -> Acc
 
     :raises SettingsError: the connection holds no keys and no role is given.
     """
-    from airflow_sentinelhub.api.jobs import Access
+    from airflow_sentinelhub.api.service.specification import Access
 
     if iam_role_arn:
         return Access(iam_role_arn=iam_role_arn)
@@ -106,8 +106,8 @@ def _reader(connection: Any) -> BucketReader:
 
 def results_of(job: Snapshot, reader: BucketReader) -> BatchResults:
     """The results of this request, read by this reader."""
-    from airflow_sentinelhub.api.unread import due_of
-    from airflow_sentinelhub.api.verdict import nothing_to_do
+    from airflow_sentinelhub.api.decide.due import due_of
+    from airflow_sentinelhub.api.decide.verdict import nothing_to_do
     from airflow_sentinelhub.exceptions import ResultsError
     from airflow_sentinelhub.results.batch import BatchResults
 

@@ -23,10 +23,10 @@ from airflow_sentinelhub._task import SentinelHubTask
 from airflow_sentinelhub.exceptions import SettingsError
 
 if TYPE_CHECKING:
-    from airflow_sentinelhub.api.adoption import Stopped
     from airflow_sentinelhub.api.call import Flow
-    from airflow_sentinelhub.api.flows import Found
-    from airflow_sentinelhub.api.marker import Mark
+    from airflow_sentinelhub.api.decide.adoption import Stopped
+    from airflow_sentinelhub.api.decide.marker import Mark
+    from airflow_sentinelhub.api.flows.find_or_create import Found
     from airflow_sentinelhub.api.snapshot import Snapshot
 
 
@@ -49,8 +49,8 @@ class FindsRequest(SentinelHubTask):
         First it looks whether there is one, then it checks the rest: a job that is at work goes on, also when the
         evalscript, the area, the GeoPackage or the bucket's connection cannot be read any more.
         """
-        from airflow_sentinelhub.api.flows import find_or_create
-        from airflow_sentinelhub.api.marker import job_digest
+        from airflow_sentinelhub.api.decide.marker import job_digest
+        from airflow_sentinelhub.api.flows.find_or_create import find_or_create
 
         mark = self.mark(context)
         self._may_have_started = tried(context) > 1
@@ -146,8 +146,9 @@ class FindsRequest(SentinelHubTask):
         cleared the task, and this job is another one. Where Airflow keeps what was done (3.3), only what it tells of is
         looked at.
         """
-        from airflow_sentinelhub.api.flows import end, own_requests
-        from airflow_sentinelhub.api.generations import generation, others
+        from airflow_sentinelhub.api.flows.actions import end
+        from airflow_sentinelhub.api.flows.find_or_create import own_requests
+        from airflow_sentinelhub.api.service.generations import generation, others
         from airflow_sentinelhub.exceptions import BadRequestError, ForbiddenError, NotFoundError
 
         since, names = _since(context, mark), others(self.api.name)
@@ -190,7 +191,7 @@ class FindsRequest(SentinelHubTask):
 
     def _stopped(self) -> Stopped:
         """Which STOPPED requests this task goes on with: none."""
-        from airflow_sentinelhub.api.adoption import NONE_STOPPED
+        from airflow_sentinelhub.api.decide.adoption import NONE_STOPPED
 
         return NONE_STOPPED
 
@@ -199,9 +200,9 @@ class FindsRequest(SentinelHubTask):
 
         :param restart: it restarts the failed part, which is counted; else it goes on with what was stopped.
         """
-        from airflow_sentinelhub.api.flows import find_or_create
-        from airflow_sentinelhub.api.jobs import continuation
-        from airflow_sentinelhub.api.marker import job_digest, mark_of
+        from airflow_sentinelhub.api.decide.marker import job_digest, mark_of
+        from airflow_sentinelhub.api.flows.find_or_create import find_or_create
+        from airflow_sentinelhub.api.service.specification import continuation
 
         payload = self.payload(context)
         its = mark_of(first.description)
@@ -222,7 +223,7 @@ class FindsRequest(SentinelHubTask):
 
     def _root_of(self, job: Snapshot) -> str:
         """Id of the first of the requests that continue each other."""
-        from airflow_sentinelhub.api.flows import continued_by
+        from airflow_sentinelhub.api.flows.read import continued_by
 
         earlier = self.patiently(lambda: continued_by(self.api, job), job.request_id)
         return earlier[-1].request_id if earlier else job.request_id

@@ -12,7 +12,7 @@ from airflow_sentinelhub.operators._times import check_dates, names_both_ends, r
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.call import Flow
-    from airflow_sentinelhub.api.jobs import Access
+    from airflow_sentinelhub.api.service.specification import Access
 
 
 class JobOperator(FindsRequest, BaseOperator):
@@ -110,8 +110,8 @@ class JobOperator(FindsRequest, BaseOperator):
 
     def payload(self, context: Any) -> dict[str, Any]:
         """The payload of the create call. It may hold storage keys: it is neither kept nor logged."""
-        from airflow_sentinelhub.api.jobs import Job, render
-        from airflow_sentinelhub.api.payloads import dated
+        from airflow_sentinelhub.api.service.payloads import dated
+        from airflow_sentinelhub.api.service.specification import Job, render
 
         process = as_json(self.process_request, "process_request")
         job = Job(
@@ -142,16 +142,16 @@ class JobOperator(FindsRequest, BaseOperator):
 
     def _check_grid(self, payload: Mapping[str, Any]) -> Flow[None]:
         """Refuse a grid or a resolution that the deployment does not offer before anything is created."""
-        from airflow_sentinelhub.api import batch, batch_v2
-        from airflow_sentinelhub.api.flows import walk
-        from airflow_sentinelhub.api.payloads import grid_complaint
+        from airflow_sentinelhub.api.flows.read import walk
+        from airflow_sentinelhub.api.service import v1, v2
+        from airflow_sentinelhub.api.service.payloads import grid_complaint
         from airflow_sentinelhub.exceptions import InvalidInputError
 
         grid = payload.get("tilingGrid") or payload.get("input") or {}
         if "id" not in grid:
             return
-        root = batch.ROOT if self.api.name == "v1" else batch_v2.ROOT
-        grids = yield from walk(lambda token: batch.list_tiling_grids(root=root, viewtoken=token))
+        root = v1.ROOT if self.api.name == "v1" else v2.ROOT
+        grids = yield from walk(lambda token: v1.list_tiling_grids(root=root, viewtoken=token))
         if complaint := grid_complaint(grid, grids):
             raise InvalidInputError(complaint)
 

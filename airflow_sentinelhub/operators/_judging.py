@@ -11,7 +11,7 @@ from airflow_sentinelhub.operators._outcome import outcome_of
 from airflow_sentinelhub.operators._waiting import WaitingTask
 
 if TYPE_CHECKING:
-    from airflow_sentinelhub.api.policy import Policy
+    from airflow_sentinelhub.api.decide.policy import Policy
     from airflow_sentinelhub.api.snapshot import Snapshot
     from airflow_sentinelhub.exceptions import JobPartialError
     from airflow_sentinelhub.operators._outcome import Found
@@ -35,10 +35,9 @@ class JudgesJob(WaitingTask):
 
     def _judge(self, context: Any, job: Snapshot, policy: Policy, deadline: float | None) -> dict[str, Any]:
         """The end: success, an accepted part, another start, or the error that fits."""
-        from airflow_sentinelhub.api.adoption import stopped_by_service
-        from airflow_sentinelhub.api.endings import unfinished_error
-        from airflow_sentinelhub.api.verdict import judge, over
-        from airflow_sentinelhub.api.waiting import Waited
+        from airflow_sentinelhub.api.decide.adoption import stopped_by_service
+        from airflow_sentinelhub.api.decide.errors import unfinished_error
+        from airflow_sentinelhub.api.decide.verdict import Waited, judge, over
 
         limit = policy.max_processing_units
         if job.status.value == "STOPPED" and over(job, limit, self._spent_before(job)):
@@ -78,7 +77,7 @@ class JudgesJob(WaitingTask):
 
     def _continued_by_failed(self, job: Snapshot) -> Snapshot | None:
         """The request that a failed one was to do the failed part of (v2): what that brought is judged then."""
-        from airflow_sentinelhub.api.flows import continued_by
+        from airflow_sentinelhub.api.flows.read import continued_by
 
         if job.status.value != "FAILED":
             return None
@@ -109,15 +108,15 @@ class JudgesJob(WaitingTask):
         return False
 
     def _resumed(self, job: Snapshot) -> Snapshot:
-        from airflow_sentinelhub.api.flows import resume
+        from airflow_sentinelhub.api.flows.actions import resume
 
         self.log.warning("Batch request %s was stopped (%s); starting it again", job.request_id, job.stopped_reason)
         return self.hook.run(resume(self.api, job.request_id, patient=self.resume_stopped == "wait"))
 
     def _over_budget(self, context: Any, job: Snapshot, policy: Policy) -> dict[str, Any]:
         """The job may cost, or has cost, more than allowed: end it, then fail, skip or take what is there."""
-        from airflow_sentinelhub.api.endings import over_budget_error
-        from airflow_sentinelhub.api.flows import end
+        from airflow_sentinelhub.api.decide.errors import over_budget_error
+        from airflow_sentinelhub.api.flows.actions import end
 
         ran, request_id = job.started or job.ending or job.status.is_final, job.request_id
         if ran or policy.on_over_budget == "stop":
@@ -138,7 +137,7 @@ class JudgesJob(WaitingTask):
         return outcome_of(self.hook, self.api, job, self.aws_conn_id, self.log, **how)
 
     def _too_many_failed(self, found: Found) -> JobPartialError:
-        from airflow_sentinelhub.api.endings import partial_error
+        from airflow_sentinelhub.api.decide.errors import partial_error
 
         return partial_error(found.job, found.failed, found.total, found.names())
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.call import Flow
-    from airflow_sentinelhub.api.generations import Generation
-    from airflow_sentinelhub.api.policy import Policy
+    from airflow_sentinelhub.api.decide.policy import Policy
+    from airflow_sentinelhub.api.service.generations import Generation
     from airflow_sentinelhub.api.snapshot import Snapshot
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 
@@ -143,7 +143,7 @@ def outcome_of(
         anyway.
     :raises UnreadResultsError: the tiles could not be read; another try reads again.
     """
-    from airflow_sentinelhub.api.unread import until_read
+    from airflow_sentinelhub.api.flows.reread import until_read
     from airflow_sentinelhub.exceptions import ApiError, SettingsError, UnreachableError, UnreadResultsError
 
     # The job is at its end and paid: whatever goes wrong here is no reason for an error that no retry follows.
@@ -165,7 +165,7 @@ def outcome_of(
 
 
 def _restarts(job: Snapshot) -> int:
-    from airflow_sentinelhub.api.marker import mark_of
+    from airflow_sentinelhub.api.decide.marker import mark_of
 
     mark = mark_of(job.description)
     return mark.restarts if mark else 0
@@ -179,9 +179,10 @@ def _by_files(
     hook: SentinelHubHook, api: Generation, job: Snapshot, aws_conn_id: str | None, patiently: Any, look: bool
 ) -> Outcome:
     """v2: the cost stands in the requests, the tiles in the bucket."""
-    from airflow_sentinelhub.api.flows import continued_by
-    from airflow_sentinelhub.api.marker import mark_of
-    from airflow_sentinelhub.api.unread import Due, reading
+    from airflow_sentinelhub.api.decide.due import Due
+    from airflow_sentinelhub.api.decide.marker import mark_of
+    from airflow_sentinelhub.api.flows.read import continued_by
+    from airflow_sentinelhub.api.flows.reread import reading
     from airflow_sentinelhub.hooks.storage import reader_now, results_of
     from airflow_sentinelhub.results.batch import BatchResults
 
@@ -222,12 +223,13 @@ def _by_tiles(hook: SentinelHubHook, job: Snapshot, patiently: Any) -> Outcome:
 
 
 def _tallied(job: Snapshot, patiently: Any) -> Flow[_Tally]:
-    from airflow_sentinelhub.api import batch
-    from airflow_sentinelhub.api.unread import behind, every
+    from airflow_sentinelhub.api.decide.due import behind
+    from airflow_sentinelhub.api.flows.reread import every
+    from airflow_sentinelhub.api.service import v1
     from airflow_sentinelhub.exceptions import ResultsError
 
     tally = _Tally()
-    yield from every(lambda token: batch.list_tiles(job.request_id, viewtoken=token), tally.add, patiently)
+    yield from every(lambda token: v1.list_tiles(job.request_id, viewtoken=token), tally.add, patiently)
     if why := behind(job, tally.total, tally.total - tally.processed - len(tally.failed)):
         raise ResultsError(why, request_id=job.request_id, snapshot=job)
     return tally
@@ -244,7 +246,7 @@ class _Tally:
     unfinished: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, tile: Mapping[str, Any]) -> None:
-        from airflow_sentinelhub.api.verdict import spent
+        from airflow_sentinelhub.api.decide.verdict import spent
 
         name, status = str(tile.get("name") or tile.get("id")), str(tile.get("status"))
         self.total += 1

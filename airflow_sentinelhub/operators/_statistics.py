@@ -9,8 +9,8 @@ from airflow_sentinelhub.operators._outcome import NAMED, NEXT_TRY, accepted, na
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.call import Flow
+    from airflow_sentinelhub.api.decide.policy import Policy
     from airflow_sentinelhub.api.models import BatchStatisticalRequest
-    from airflow_sentinelhub.api.policy import Policy
     from airflow_sentinelhub.api.snapshot import Snapshot
     from airflow_sentinelhub.exceptions import JobPartialError
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
@@ -91,8 +91,8 @@ def statistics_of(
     :raises UnreadResultsError: they could not be read; another try reads again.
     """
     from airflow_sentinelhub.api.call import exchange
-    from airflow_sentinelhub.api.statistical import get_request
-    from airflow_sentinelhub.api.unread import until_read
+    from airflow_sentinelhub.api.flows.reread import until_read
+    from airflow_sentinelhub.api.service.statistical import get_request
     from airflow_sentinelhub.exceptions import ApiError, SettingsError, UnreachableError, UnreadResultsError
 
     if not look:
@@ -130,7 +130,7 @@ def read_features(
     :raises UnreadResultsError: the bucket, a file or the list of features could not be read.
     """
     from airflow_sentinelhub.api.call import Now
-    from airflow_sentinelhub.api.unread import reading, until_read
+    from airflow_sentinelhub.api.flows.reread import reading, until_read
     from airflow_sentinelhub.exceptions import ResultsError
     from airflow_sentinelhub.hooks.storage import reader_now
     from airflow_sentinelhub.results.statistical import MISSING, results_of_request
@@ -162,7 +162,7 @@ def read_features(
 
 def too_many_failed(found: Statistics) -> JobPartialError:
     """More features failed than the policy accepts."""
-    from airflow_sentinelhub.api.verdict import fate
+    from airflow_sentinelhub.api.decide.verdict import fate
     from airflow_sentinelhub.exceptions import JobPartialError
 
     job = found.job

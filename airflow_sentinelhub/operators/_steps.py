@@ -15,8 +15,8 @@ from airflow_sentinelhub.operators.batch import (
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
+    from airflow_sentinelhub.api.decide.verdict import Waited
     from airflow_sentinelhub.api.snapshot import Snapshot
-    from airflow_sentinelhub.api.waiting import Waited
 
 
 class BudgetStep(SentinelHubBatchBudgetOperator):
@@ -66,7 +66,7 @@ class StartStep(SentinelHubStartBatchOperator):
     custom_operator_name = SentinelHubStartBatchOperator.__name__
 
     def _may_resume(self, job: Snapshot) -> bool:
-        from airflow_sentinelhub.api.adoption import stopped_by_service
+        from airflow_sentinelhub.api.decide.adoption import stopped_by_service
 
         return super()._may_resume(job) and stopped_by_service(job)
 
@@ -81,7 +81,7 @@ class FinishStep(SentinelHubBatchOperator):
         return job.request_id != checked_id(self.request_id)
 
     def _concluded(self, context: Any, waited: Waited, target: str) -> Snapshot:
-        from airflow_sentinelhub.api.verdict import fate
+        from airflow_sentinelhub.api.decide.verdict import fate
         from airflow_sentinelhub.exceptions import JobNotStartedError
 
         try:

@@ -9,9 +9,10 @@ from airflow_sentinelhub._task import SentinelHubTask, backstop, deadline_from
 from airflow_sentinelhub.exceptions import ApiError, UnreachableError
 
 if TYPE_CHECKING:
-    from airflow_sentinelhub.api.marker import Mark
+    from airflow_sentinelhub.api.decide.marker import Mark
+    from airflow_sentinelhub.api.decide.verdict import Waited
+    from airflow_sentinelhub.api.flows.wait import WaitPlan
     from airflow_sentinelhub.api.snapshot import Snapshot
-    from airflow_sentinelhub.api.waiting import Waited, WaitPlan
 
 
 class WaitingTask(SentinelHubTask):
@@ -42,7 +43,7 @@ class WaitingTask(SentinelHubTask):
 
         :raises JobError: it will not be `target` any more.
         """
-        from airflow_sentinelhub.api.endings import conclude
+        from airflow_sentinelhub.api.decide.errors import conclude
 
         deadline = deadline_from(context, self.timeout, self.execution_timeout, deferring=self.deferrable)
         waited = self.wait(request_id, target, method_name, deadline, stale_partial=stale_partial)
@@ -65,9 +66,9 @@ class WaitingTask(SentinelHubTask):
         Before it defers it looks once: a request at its end never defers. If that look fails because the service is out
         of reach, the trigger goes on looking, which costs nothing.
         """
-        from airflow_sentinelhub.api.flows import read_patiently
-        from airflow_sentinelhub.api.verdict import Outcome, judge, over
-        from airflow_sentinelhub.api.waiting import Waited, WaitPlan
+        from airflow_sentinelhub.api.decide.verdict import Outcome, Waited, judge, over
+        from airflow_sentinelhub.api.flows.read import read_patiently
+        from airflow_sentinelhub.api.flows.wait import WaitPlan
 
         every = poll_interval or self.poll_interval
         plan = WaitPlan(
@@ -96,7 +97,7 @@ class WaitingTask(SentinelHubTask):
         return self._in_worker(request_id, target, plan)
 
     def _in_worker(self, request_id: str, target: str, plan: WaitPlan) -> Waited:
-        from airflow_sentinelhub.api.waiting import wait
+        from airflow_sentinelhub.api.flows.wait import wait
 
         waited: Waited = self.hook.run(wait(self.api, request_id, target, plan))
         self.known = waited.job or self.known
@@ -104,7 +105,7 @@ class WaitingTask(SentinelHubTask):
 
     def waited(self, event: Any, request_id: str, target: str) -> Snapshot:
         """The end of a deferred wait."""
-        from airflow_sentinelhub.api.endings import conclude
+        from airflow_sentinelhub.api.decide.errors import conclude
         from airflow_sentinelhub.triggers.events import read_event
 
         waited: Waited = read_event(event, request_id)
@@ -149,7 +150,7 @@ class WaitingTask(SentinelHubTask):
 
     def on_kill(self) -> None:
         """The task is being ended: find out why, and cancel the request if nobody waits for it any more."""
-        from airflow_sentinelhub._ending import end_in_worker
+        from airflow_sentinelhub.cancel import end_in_worker
 
         self.hook.interrupt()
         if self._running is None and self._mark is None:

@@ -63,10 +63,9 @@ class SentinelHubCreateBatchOperator(JobOperator):
     operator_extra_links = (SentinelHubRequestLink(),)
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.adoption import ended_by_hand
-        from airflow_sentinelhub.api.endings import conclude
-        from airflow_sentinelhub.api.verdict import judge
-        from airflow_sentinelhub.api.waiting import Waited
+        from airflow_sentinelhub.api.decide.adoption import ended_by_hand
+        from airflow_sentinelhub.api.decide.errors import conclude
+        from airflow_sentinelhub.api.decide.verdict import Waited, judge
 
         with self.ends_its_round(context), airflow_errors(self):
             job = self.find_or_create(context).job
@@ -93,7 +92,7 @@ class SentinelHubAnalyseBatchOperator(WaitOnRequest):
         super().__init__(poll_interval=poll_interval, **kwargs)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from airflow_sentinelhub.api.flows import analyse_once
+        from airflow_sentinelhub.api.flows.actions import analyse_once
 
         with airflow_errors(self):
             request_id = checked_id(self.request_id)
@@ -106,7 +105,7 @@ class SentinelHubAnalyseBatchOperator(WaitOnRequest):
             return self._result(self.waited(event, checked_id(self.request_id), "ANALYSIS_DONE"))
 
     def _result(self, job: Snapshot) -> dict[str, Any]:
-        from airflow_sentinelhub.api.verdict import progress_line
+        from airflow_sentinelhub.api.decide.verdict import progress_line
 
         self.log.info("Analysis: %s", progress_line(job))
         return {
@@ -144,10 +143,9 @@ class SentinelHubStartBatchOperator(RunsJob):
         check_resume(resume_stopped)
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.endings import conclude
-        from airflow_sentinelhub.api.flows import resume, start_once
-        from airflow_sentinelhub.api.verdict import judge
-        from airflow_sentinelhub.api.waiting import Waited
+        from airflow_sentinelhub.api.decide.errors import conclude
+        from airflow_sentinelhub.api.decide.verdict import Waited, judge
+        from airflow_sentinelhub.api.flows.actions import resume, start_once
 
         with airflow_errors(self):
             request_id = checked_id(self.request_id)
@@ -175,7 +173,7 @@ class SentinelHubStartBatchOperator(RunsJob):
         return job.status.value == "STOPPED"
 
     def _done(self, context: Context, job: Snapshot) -> str:
-        from airflow_sentinelhub.api.verdict import progress_line
+        from airflow_sentinelhub.api.decide.verdict import progress_line
 
         self.log.info("Finished: %s", progress_line(job))
         return job.request_id
@@ -201,7 +199,7 @@ class SentinelHubCancelBatchOperator(OnRequest):
         self.poll_interval = poll_interval
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.flows import end
+        from airflow_sentinelhub.api.flows.actions import end
 
         with airflow_errors(self):
             request_id = checked_id(self.request_id)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import AirflowSkipException
 from airflow_sentinelhub._task import airflow_errors, checked_id
-from airflow_sentinelhub.api.policy import check_literals, limits_given
+from airflow_sentinelhub.api.decide.policy import check_literals, limits_given
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators._requests import OnRequest
 
@@ -42,9 +42,9 @@ class SentinelHubBatchBudgetOperator(OnRequest):
         check_literals(max_processing_units=max_processing_units, on_over_budget=_known(on_over_budget))
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from airflow_sentinelhub.api.endings import not_estimated_error, over_budget_error
-        from airflow_sentinelhub.api.flows import read_patiently
-        from airflow_sentinelhub.api.policy import policy_from, refuse_nothing
+        from airflow_sentinelhub.api.decide.errors import not_estimated_error, over_budget_error
+        from airflow_sentinelhub.api.decide.policy import policy_from, refuse_nothing
+        from airflow_sentinelhub.api.flows.read import read_patiently
 
         with airflow_errors(self):
             refuse_nothing(self._given, max_processing_units=self.max_processing_units)

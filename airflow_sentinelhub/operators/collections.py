@@ -55,7 +55,7 @@ class SentinelHubCreateBatchCollectionOperator(_OnCollection):
         self.collection = collection
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.managing import collection_once
+        from airflow_sentinelhub.api.flows.manage import collection_once
         from airflow_sentinelhub.hooks.batch import new_collection
 
         with airflow_errors(self):
@@ -85,15 +85,15 @@ class SentinelHubUpdateBatchCollectionOperator(_OnCollection):
         self.name = name
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api import batch
         from airflow_sentinelhub.api.call import exchange
         from airflow_sentinelhub.api.models import id_of
+        from airflow_sentinelhub.api.service import v1
         from airflow_sentinelhub.exceptions import InvalidInputError
 
         with airflow_errors(self):
             if not self.name:
                 raise InvalidInputError("The batch collection has no name; nothing was sent.")
-            update = batch.update_collection(id_of(self.collection_id), {"name": self.name})
+            update = v1.update_collection(id_of(self.collection_id), {"name": self.name})
             self.patiently(lambda: exchange(update), about=f"Batch collection {self.collection_id}")
             self.log.info("Batch collection %s is called %s now", self.collection_id, self.name)
             return self.collection_id
@@ -117,13 +117,13 @@ class SentinelHubDeleteBatchCollectionOperator(_OnCollection):
         self.collection_id = collection_id
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api import batch
-        from airflow_sentinelhub.api.managing import delete_once
+        from airflow_sentinelhub.api.flows.manage import delete_once
         from airflow_sentinelhub.api.models import id_of
+        from airflow_sentinelhub.api.service import v1
         from airflow_sentinelhub.exceptions import NotFoundError
 
         with airflow_errors(self):
-            delete = batch.delete_collection(id_of(self.collection_id))
+            delete = v1.delete_collection(id_of(self.collection_id))
             about = f"Batch collection {self.collection_id}"
             try:
                 self.hook.run(delete_once(delete, self.max_unknown_time, about=about))

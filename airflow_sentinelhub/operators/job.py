@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub._task import airflow_errors, checked_id, deadline_from, default_deferrable
-from airflow_sentinelhub.api.marker import job_digest, mark_of
-from airflow_sentinelhub.api.policy import check_literals, limits_given
+from airflow_sentinelhub.api.decide.marker import job_digest, mark_of
+from airflow_sentinelhub.api.decide.policy import check_literals, limits_given
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.operators._checks import check_looks, check_resume, check_times
@@ -21,11 +21,11 @@ from airflow_sentinelhub.operators.manage import STALE_PARTIAL
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
-    from airflow_sentinelhub.api.adoption import Stopped
     from airflow_sentinelhub.api.call import Flow
-    from airflow_sentinelhub.api.policy import Policy
+    from airflow_sentinelhub.api.decide.adoption import Stopped
+    from airflow_sentinelhub.api.decide.policy import Policy
+    from airflow_sentinelhub.api.decide.verdict import Waited
     from airflow_sentinelhub.api.snapshot import Snapshot
-    from airflow_sentinelhub.api.waiting import Waited
 
 _LIMITS = (
     "max_processing_units",
@@ -152,7 +152,7 @@ class SentinelHubBatchOperator(JudgesJob, JobOperator):
 
         And whether it was stopped for its budget, which is higher now.
         """
-        from airflow_sentinelhub.api.flows import read_patiently
+        from airflow_sentinelhub.api.flows.read import read_patiently
 
         if self.request_id is None:
             if not self._may_have_started:
@@ -180,8 +180,8 @@ class SentinelHubBatchOperator(JudgesJob, JobOperator):
 
     def _continued(self, context: Any, job: Snapshot) -> Snapshot:
         """Have done what is missing of a request that was stopped for its budget, which was raised since."""
-        from airflow_sentinelhub.api.flows import take_over_stopped
-        from airflow_sentinelhub.api.jobs import can_be_continued
+        from airflow_sentinelhub.api.flows.find_or_create import take_over_stopped
+        from airflow_sentinelhub.api.service.specification import can_be_continued
 
         spent = self._spent_before(job) + (job.cost or 0.0)
         told = (job.request_id, spent, self._limit() or float("inf"))
@@ -216,7 +216,7 @@ class SentinelHubBatchOperator(JudgesJob, JobOperator):
         return given if restarts in (0, "0") else {**given, "max_restarts": restarts}
 
     def _policy(self) -> Policy:
-        from airflow_sentinelhub.api.policy import policy_from, refuse_nothing
+        from airflow_sentinelhub.api.decide.policy import policy_from, refuse_nothing
 
         if not self.check_tiles:
             check_looks(self.reads_by, False, self._needs_a_look(self.api.name))
@@ -225,17 +225,17 @@ class SentinelHubBatchOperator(JudgesJob, JobOperator):
         return policy_from(**limits)
 
     def _stopped(self) -> Stopped:
-        from airflow_sentinelhub.api.adoption import Stopped
+        from airflow_sentinelhub.api.decide.adoption import Stopped
 
         return Stopped(self._policy().max_processing_units, resume=bool(self.resume_stopped))
 
     def _go_on(self, context: Any, job: Snapshot, deadline: float | None) -> dict[str, Any]:
         """Take the next step, and the next, until the job is judged or the task defers."""
-        from airflow_sentinelhub.api import flows
-        from airflow_sentinelhub.api.endings import not_estimated_error
-        from airflow_sentinelhub.api.policy import Step, next_step
-        from airflow_sentinelhub.api.verdict import Outcome
-        from airflow_sentinelhub.api.waiting import Waited
+        from airflow_sentinelhub.api.decide.errors import not_estimated_error
+        from airflow_sentinelhub.api.decide.policy import Step, next_step
+        from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
+        from airflow_sentinelhub.api.flows.actions import analyse_once, start_once
+        from airflow_sentinelhub.api.flows.restart import restart_counted
 
         policy, api, patience = self._policy(), self.api, self.max_unknown_time
         self.known = job
@@ -245,7 +245,7 @@ class SentinelHubBatchOperator(JudgesJob, JobOperator):
         if step in (Step.ANALYSE, Step.AWAIT_ANALYSIS, Step.START) and not self._may_start(job):
             return self._wait(context, job, "DONE", deadline)
         if step is Step.ANALYSE:
-            job = self.hook.run(flows.analyse_once(api, job.request_id, patience=patience))
+            job = self.hook.run(analyse_once(api, job.request_id, patience=patience))
             step = Step.AWAIT_ANALYSIS
         if step is Step.AWAIT_ANALYSIS:
             return self._wait(context, job, "ANALYSIS_DONE", deadline)
@@ -256,13 +256,13 @@ class SentinelHubBatchOperator(JudgesJob, JobOperator):
                 raise not_estimated_error(job, policy.max_processing_units)
             if not policy.allows(job.expected_cost):
                 return self._over_budget(context, job, policy)
-            job = self.hook.run(flows.start_once(api, job.request_id, patience=patience))
+            job = self.hook.run(start_once(api, job.request_id, patience=patience))
             self.known = job
             self.log.info("Batch request %s is started", job.request_id)
         if step is Step.RESTART:
             self.log.warning("Batch request %s is PARTIAL; restarting its failed part", job.request_id)
             self._restarts_asked = self._restarts(job) + 1
-            self.hook.run(flows.restart_counted(api, job.request_id, policy.max_restarts, patience=patience))
+            self.hook.run(restart_counted(api, job.request_id, policy.max_restarts, patience=patience))
             return self._wait(context, job, "DONE", deadline, restarted=True)
         return self._wait(context, job, "DONE", deadline)
 
@@ -317,7 +317,7 @@ class SentinelHubBatchOperator(JudgesJob, JobOperator):
 
     def _spent_before(self, job: Snapshot) -> float:
         """PU that the requests have cost which this one continues (v2)."""
-        from airflow_sentinelhub.api.flows import continued_by
+        from airflow_sentinelhub.api.flows.read import continued_by
 
         earlier = self.patiently(lambda: continued_by(self.api, job), job.request_id)
         return sum(one.cost or 0.0 for one in earlier)
@@ -326,8 +326,8 @@ class SentinelHubBatchOperator(JudgesJob, JobOperator):
         self, context: Any, waited: Waited, target: str, deadline: float | None, restarted: bool
     ) -> dict[str, Any]:
         """What a wait has brought; `restarted`: it was a wait that does not believe the first PARTIAL that it sees."""
-        from airflow_sentinelhub.api.adoption import stopped_by_service
-        from airflow_sentinelhub.api.verdict import Outcome
+        from airflow_sentinelhub.api.decide.adoption import stopped_by_service
+        from airflow_sentinelhub.api.decide.verdict import Outcome
 
         job = waited.job
         if job is not None and waited.outcome is Outcome.OVER_BUDGET:
@@ -341,8 +341,8 @@ class SentinelHubBatchOperator(JudgesJob, JobOperator):
 
     def _concluded(self, context: Any, waited: Waited, target: str) -> Snapshot:
         """What was waited for, or the error that fits; what it has cost is told in both cases."""
-        from airflow_sentinelhub.api.endings import conclude
-        from airflow_sentinelhub.api.verdict import Outcome
+        from airflow_sentinelhub.api.decide.errors import conclude
+        from airflow_sentinelhub.api.decide.verdict import Outcome
 
         assert self._running is not None
         if waited.outcome is not Outcome.REACHED and waited.job is not None and waited.job.cost is not None:

@@ -36,8 +36,8 @@ class SentinelHubRestartBatchOperator(RunsJob):
     """
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.flows import restart_once
-        from airflow_sentinelhub.api.marker import restart_word
+        from airflow_sentinelhub.api.decide.marker import restart_word
+        from airflow_sentinelhub.api.flows.restart import restart_once
         from airflow_sentinelhub.exceptions import InvalidInputError
 
         with airflow_errors(self):
@@ -65,7 +65,7 @@ class SentinelHubRestartBatchOperator(RunsJob):
             return self._done(self.waited(event, request_id, "DONE"))
 
     def _done(self, job: Snapshot) -> str:
-        from airflow_sentinelhub.api.verdict import progress_line
+        from airflow_sentinelhub.api.decide.verdict import progress_line
 
         self.log.info("Finished: %s", progress_line(job))
         return job.request_id
@@ -98,9 +98,9 @@ class SentinelHubUpdateBatchOperator(OnRequest):
 
     def execute(self, context: Context) -> str:
         from airflow_sentinelhub.api.call import exchange
-        from airflow_sentinelhub.api.flows import read_patiently
-        from airflow_sentinelhub.api.marker import mark_of, marked
-        from airflow_sentinelhub.api.payloads import without_none
+        from airflow_sentinelhub.api.decide.marker import mark_of, marked
+        from airflow_sentinelhub.api.flows.read import read_patiently
+        from airflow_sentinelhub.api.service.payloads import without_none
         from airflow_sentinelhub.exceptions import InvalidInputError
 
         with airflow_errors(self):
@@ -138,7 +138,7 @@ class SentinelHubDeleteBatchOperator(OnRequest):
     """
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.managing import delete_once
+        from airflow_sentinelhub.api.flows.manage import delete_once
         from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
 
         with airflow_errors(self):

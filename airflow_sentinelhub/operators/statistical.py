@@ -19,7 +19,7 @@ from airflow_sentinelhub.operators.tiles import chunked, rendered
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
-    from airflow_sentinelhub.api.policy import Policy
+    from airflow_sentinelhub.api.decide.policy import Policy
     from airflow_sentinelhub.api.snapshot import Snapshot
     from airflow_sentinelhub.exceptions import JobPartialError
 
@@ -153,7 +153,7 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
 
     def payload(self, context: Any) -> dict[str, Any]:
         """The payload of the create call. It may hold storage keys: it is neither kept nor logged."""
-        from airflow_sentinelhub.api.statistical_jobs import StatisticalJob, dated, render_statistical
+        from airflow_sentinelhub.api.service.statistical_specification import StatisticalJob, dated, render_statistical
         from airflow_sentinelhub.api.times import resolved
 
         run, aggregation = run_of(context), as_json(self.aggregation, "aggregation")
@@ -244,8 +244,8 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
 
     def execute(self, context: Context) -> list[list[dict[str, Any]]]:
         from airflow_sentinelhub.api.call import exchange
+        from airflow_sentinelhub.api.service.statistical import get_request
         from airflow_sentinelhub.api.snapshot import snapshot
-        from airflow_sentinelhub.api.statistical import get_request
 
         with airflow_errors(self):
             request_id = checked_id(self.request_id)

@@ -79,7 +79,7 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
             check_status(status, _STATUSES)
 
     def execute(self, context: Context) -> list[list[Item]]:
-        from airflow_sentinelhub.api.unread import until_read
+        from airflow_sentinelhub.api.flows.reread import until_read
 
         with airflow_errors(self):
             request_id = checked_id(self.request_id)
@@ -95,8 +95,8 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
 
         :raises ResultsError: they cannot be read, or not yet.
         """
-        from airflow_sentinelhub.api.reading import outlast, read_patiently
-        from airflow_sentinelhub.api.unread import reading
+        from airflow_sentinelhub.api.flows.read import outlast, read_patiently
+        from airflow_sentinelhub.api.flows.reread import reading
         from airflow_sentinelhub.hooks.storage import reader_now, results_of
 
         if self.api.name == "v1":
@@ -119,16 +119,17 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         """v1's list, each page waited out by itself."""
         from functools import partial
 
-        from airflow_sentinelhub.api import batch
         from airflow_sentinelhub.api.call import exchange
-        from airflow_sentinelhub.api.reading import outlast
+        from airflow_sentinelhub.api.decide.due import behind
+        from airflow_sentinelhub.api.flows.read import outlast
+        from airflow_sentinelhub.api.flows.reread import every
+        from airflow_sentinelhub.api.service import v1
         from airflow_sentinelhub.api.snapshot import snapshot
         from airflow_sentinelhub.api.tiles import output_paths, tile_item
-        from airflow_sentinelhub.api.unread import behind, every
         from airflow_sentinelhub.exceptions import ResultsError
 
         patiently = partial(outlast, seconds=self.max_unknown_time, request_id=request_id)
-        request = yield from patiently(lambda: exchange(batch.get_request(request_id)))
+        request = yield from patiently(lambda: exchange(v1.get_request(request_id)))
         paths = output_paths(request) if self.with_paths else None
         job, items, unfinished = snapshot(request), list[Item](), 0
 
@@ -137,7 +138,7 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
             unfinished += tile.get("status") not in ("PROCESSED", "FAILED")
             items.append(tile_item(tile, paths))
 
-        yield from every(lambda token: batch.list_tiles(request_id, status=status, viewtoken=token), visit, patiently)
+        yield from every(lambda token: v1.list_tiles(request_id, status=status, viewtoken=token), visit, patiently)
         # Of a request that is DONE all tiles are processed; of a PARTIAL one nobody says how many are in one status.
         whole = status is None or (status == "PROCESSED" and job.status.is_successful)
         if why := behind(job, len(items), unfinished) if whole else None:

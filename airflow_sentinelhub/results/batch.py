@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from airflow_sentinelhub.api.unread import Due
+from airflow_sentinelhub.api.decide.due import Due
 from airflow_sentinelhub.exceptions import ResultsError, SentinelHubError
 from airflow_sentinelhub.results import execution, manifest
 from airflow_sentinelhub.results._sqlite import Source

@@ -203,7 +203,7 @@ class StatisticalResults:
 
 def results_of_request(request: BatchStatisticalRequest, reader: BucketReader) -> StatisticalResults:
     """The results of this request, read by this reader."""
-    from airflow_sentinelhub.api.statistical import features_of, place_of
+    from airflow_sentinelhub.api.service.statistical import features_of, place_of
 
     url = place_of(request.request)
     if not url:

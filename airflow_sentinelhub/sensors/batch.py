@@ -37,8 +37,8 @@ from airflow_sentinelhub.links import SentinelHubRequestLink
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import BaseTrigger, Context
     from airflow_sentinelhub.api.call import Flow
+    from airflow_sentinelhub.api.decide.verdict import Waited
     from airflow_sentinelhub.api.snapshot import Snapshot
-    from airflow_sentinelhub.api.waiting import Waited
 
 __all__ = ["SentinelHubBatchSensor", "SentinelHubBatchTileSensor"]
 
@@ -121,9 +121,8 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
 
     def _in_worker(self, context: Context, request_id: str) -> Any:
         """Airflow's own loop around `poke`. How it ends is said in our words: whether the request runs on and bills."""
-        from airflow_sentinelhub.api.endings import conclude
-        from airflow_sentinelhub.api.verdict import Outcome
-        from airflow_sentinelhub.api.waiting import Waited
+        from airflow_sentinelhub.api.decide.errors import conclude
+        from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 
         try:
             return super().execute(context)
@@ -147,7 +146,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> None:
         """Called when the trigger has fired."""
-        from airflow_sentinelhub.api.endings import conclude
+        from airflow_sentinelhub.api.decide.errors import conclude
         from airflow_sentinelhub.triggers.events import read_event
 
         with airflow_errors(self), self._soft():
@@ -162,10 +161,10 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
 
         :raises JobError: it will not be as wanted any more.
         """
-        from airflow_sentinelhub.api.endings import conclude
-        from airflow_sentinelhub.api.unread import AGAIN_MOST
-        from airflow_sentinelhub.api.verdict import Outcome
-        from airflow_sentinelhub.api.waiting import NOT_STARTED_GRACE, PASSING, Waited, line_of, pause, rests_since
+        from airflow_sentinelhub.api.decide.errors import conclude
+        from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
+        from airflow_sentinelhub.api.flows.reread import AGAIN_MOST
+        from airflow_sentinelhub.api.flows.wait import NOT_STARTED_GRACE, PASSING, line_of, pause, rests_since
 
         request_id = checked_id(self.request_id)
         while True:
@@ -203,7 +202,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
 
     def _first_or_next_look(self, request_id: str) -> Waited:
         """One look. The first one gives the service a minute to know a request that has just been created."""
-        from airflow_sentinelhub.api.reading import read_patiently
+        from airflow_sentinelhub.api.flows.read import read_patiently
 
         try:
             return self.hook.run(self._look(request_id))
@@ -287,7 +286,7 @@ class SentinelHubBatchSensor(_BatchSensor):
         return str(self.target_status)
 
     def _look(self, request_id: str) -> Flow[Waited]:
-        from airflow_sentinelhub.api.waiting import look
+        from airflow_sentinelhub.api.flows.wait import look
 
         return look(self.api, request_id, self.target_status)
 
@@ -352,8 +351,8 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         }
 
     def _wanted(self) -> str:
+        from airflow_sentinelhub.api.decide.verdict import TileGoal
         from airflow_sentinelhub.api.statuses import BatchTileStatus
-        from airflow_sentinelhub.api.verdict import TileGoal
 
         known = [str(status) for status in BatchTileStatus.__members__.values()]
         if self.tile_status not in known:
@@ -361,8 +360,8 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         return str(TileGoal(self.tile_status, **self._goal()))
 
     def _look(self, request_id: str) -> Flow[Waited]:
-        from airflow_sentinelhub.api.verdict import TileGoal
-        from airflow_sentinelhub.api.waiting import look_at_tiles
+        from airflow_sentinelhub.api.decide.verdict import TileGoal
+        from airflow_sentinelhub.api.flows.wait import look_at_tiles
         from airflow_sentinelhub.hooks.storage import read_tiles_by, reader_now
 
         def read_tiles(job: Snapshot, wanted: str | None) -> Any:

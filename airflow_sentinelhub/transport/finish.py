@@ -17,7 +17,7 @@ from airflow_sentinelhub.transport.settings import Settings
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.call import Flow
-    from airflow_sentinelhub.api.generations import Generation
+    from airflow_sentinelhub.api.service.generations import Generation
     from airflow_sentinelhub.api.snapshot import Snapshot
 
 ATTEMPTS = 120
@@ -47,7 +47,8 @@ def leave_behind(settings: Settings, batch_api: str, request_id: str | None = No
 
 def end_in_time(api: Generation, request_id: str) -> Flow[Snapshot]:
     """End the request, for ten minutes, whether the service refuses that or is out of reach."""
-    from airflow_sentinelhub.api.flows import end, outlast
+    from airflow_sentinelhub.api.flows.actions import end
+    from airflow_sentinelhub.api.flows.read import outlast
 
     def ending() -> Flow[Snapshot]:
         return end(api, request_id, poll_interval=EVERY, attempts=ATTEMPTS)
@@ -57,9 +58,10 @@ def end_in_time(api: Generation, request_id: str) -> Flow[Snapshot]:
 
 def main() -> int:
     """End the request that standard input tells of; 0 if it has ended."""
-    from airflow_sentinelhub.api.flows import end_all, outlast
-    from airflow_sentinelhub.api.generations import generation
-    from airflow_sentinelhub.api.marker import mark_of
+    from airflow_sentinelhub.api.decide.marker import mark_of
+    from airflow_sentinelhub.api.flows.find_or_create import end_all
+    from airflow_sentinelhub.api.flows.read import outlast
+    from airflow_sentinelhub.api.service.generations import generation
     from airflow_sentinelhub.exceptions import SentinelHubError
     from airflow_sentinelhub.transport.sync import SyncDriver
 

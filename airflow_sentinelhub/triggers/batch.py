@@ -11,14 +11,15 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseTrigger, TriggerEvent, conf
-from airflow_sentinelhub._ending import end_in_triggerer, warm_up
+from airflow_sentinelhub.cancel import end_in_triggerer, warm_up
 from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.triggers.events import Event, broken_off, error_event, event_of
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.call import Flow
-    from airflow_sentinelhub.api.generations import Generation
-    from airflow_sentinelhub.api.waiting import Waited, WaitPlan
+    from airflow_sentinelhub.api.decide.verdict import Waited
+    from airflow_sentinelhub.api.flows.wait import WaitPlan
+    from airflow_sentinelhub.api.service.generations import Generation
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 
 
@@ -32,7 +33,7 @@ class _WaitTrigger(BaseTrigger):
     :param wait_for_start: wait for a request that nobody has started yet.
     :param stale_partial: seconds for which PARTIAL is taken for a lagging reading (after a restart).
     :param max_cost: PU at which the wait ends because the request has cost more (v2).
-    :param cancel_on_kill: end the request when the task is wanted no more (see `_ending.py`).
+    :param cancel_on_kill: end the request when the task is wanted no more (see `cancel.py`).
     :param cancel_on_timeout: end it at the deadline.
     :param place: deployment that the request is at, see `SentinelHubHook`; the connection's if left out.
     :param memory: what the task wants to be told again with the event: Airflow keeps no state of a deferred task
@@ -134,12 +135,12 @@ class _WaitTrigger(BaseTrigger):
         return SentinelHubHook(self.sentinelhub_conn_id, place=self.place)
 
     def _api(self) -> Generation:
-        from airflow_sentinelhub.api.generations import generation
+        from airflow_sentinelhub.api.service.generations import generation
 
         return generation(self.batch_api)
 
     def _plan(self) -> WaitPlan:
-        from airflow_sentinelhub.api.waiting import WaitPlan
+        from airflow_sentinelhub.api.flows.wait import WaitPlan
 
         return WaitPlan(
             poll_interval=self.poll_interval,
@@ -174,7 +175,7 @@ class SentinelHubBatchTrigger(_WaitTrigger):
         return {**super()._kwargs(), "target_status": self.target_status}
 
     async def _flow(self, api: Generation, plan: WaitPlan) -> Flow[Waited]:
-        from airflow_sentinelhub.api.waiting import wait
+        from airflow_sentinelhub.api.flows.wait import wait
 
         return wait(api, self.request_id, self.target_status, plan)
 
@@ -207,8 +208,8 @@ class SentinelHubBatchTileTrigger(_WaitTrigger):
         return {**super()._kwargs(), **goal, "aws_conn_id": self.aws_conn_id}
 
     async def _flow(self, api: Generation, plan: WaitPlan) -> Flow[Waited]:
-        from airflow_sentinelhub.api.verdict import TileGoal
-        from airflow_sentinelhub.api.waiting import wait_for_tiles
+        from airflow_sentinelhub.api.decide.verdict import TileGoal
+        from airflow_sentinelhub.api.flows.wait import wait_for_tiles
         from airflow_sentinelhub.hooks.storage import bucket_reader_in_triggerer, read_tiles_by
 
         goal = TileGoal(self.tile_status, self.tile, self.count, self.share)

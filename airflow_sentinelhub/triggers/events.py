@@ -85,9 +85,8 @@ def read_event(event: Any, request_id: str | None = None) -> Any:
     :raises SentinelHubError: the event is missing, of another version or about another request (a lost payload, an
         upgrade in the middle of a wait), or carries an error.
     """
+    from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
     from airflow_sentinelhub.api.decoding import whole
-    from airflow_sentinelhub.api.verdict import Outcome
-    from airflow_sentinelhub.api.waiting import Waited
 
     about = f" for batch request {request_id}" if request_id else ""
     if not isinstance(event, dict) or event.get("version") != VERSION or "outcome" not in event:

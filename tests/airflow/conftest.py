@@ -288,8 +288,8 @@ class Bench:
 
     def payload(self, **members: Any) -> dict[str, Any]:
         """The body of a create call of this generation."""
-        from airflow_sentinelhub.api.jobs import Access, Job, render
-        from airflow_sentinelhub.api.payloads import process_request, tiling_grid
+        from airflow_sentinelhub.api.service.payloads import process_request, tiling_grid
+        from airflow_sentinelhub.api.service.specification import Access, Job, render
 
         job = Job(
             process_request=process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30")),
@@ -304,7 +304,7 @@ class Bench:
     def create(self, **members: Any) -> str:
         """A request that nobody has acted on; its id."""
         from airflow_sentinelhub.api.call import exchange
-        from airflow_sentinelhub.api.generations import generation
+        from airflow_sentinelhub.api.service.generations import generation
 
         made = self.hook.run(exchange(generation(self.api).create(self.payload(**members))))
         return str(made.request_id)
@@ -312,7 +312,7 @@ class Bench:
     def act(self, request_id: str, word: str) -> None:
         """Somebody else acts on the request: `analyse`, `start`, `end`."""
         from airflow_sentinelhub.api.call import exchange
-        from airflow_sentinelhub.api.generations import generation
+        from airflow_sentinelhub.api.service.generations import generation
 
         self.hook.run(exchange(getattr(generation(self.api), word)(request_id)))
 
@@ -331,7 +331,7 @@ class Bench:
     def shown(self, request_id: str) -> dict[str, Any]:
         """The service's answer to who asks for the request."""
         from airflow_sentinelhub.api.call import Call, exchange
-        from airflow_sentinelhub.api.generations import generation
+        from airflow_sentinelhub.api.service.generations import generation
 
         path = generation(self.api).get(request_id).path
         body: dict[str, Any] = self.hook.run(exchange(Call("GET", path, lambda body: body)))

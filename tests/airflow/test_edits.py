@@ -12,7 +12,7 @@ import pytest
 
 from airflow_sentinelhub import _identity
 from airflow_sentinelhub._compat import AirflowFailException
-from airflow_sentinelhub.api.marker import mark_of
+from airflow_sentinelhub.api.decide.marker import mark_of
 from airflow_sentinelhub.exceptions import MovedError
 from airflow_sentinelhub.operators.batch import SentinelHubCreateBatchOperator
 from tests.airflow.job import CLEARED, RETRY, Killed, described, job, kill, modes, v1, v2

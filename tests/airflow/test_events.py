@@ -10,10 +10,9 @@ from uuid import uuid4
 import pytest
 
 from airflow_sentinelhub._compat import AirflowSensorTimeout, AirflowSkipException
+from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
-from airflow_sentinelhub.api.verdict import Outcome
-from airflow_sentinelhub.api.waiting import Waited
 from airflow_sentinelhub.exceptions import DeadlineError, SentinelHubError
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor

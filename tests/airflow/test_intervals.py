@@ -20,7 +20,7 @@ import importlib, json, sys
 from datetime import datetime
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow_sentinelhub.api.call import Call, exchange
-from airflow_sentinelhub.api.generations import generation
+from airflow_sentinelhub.api.service.generations import generation
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 from airflow_sentinelhub.simulator import ControlPlane
 plan = json.loads(sys.argv[1])

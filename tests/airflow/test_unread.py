@@ -581,7 +581,7 @@ def test_a_bucket_that_is_rate_limited_is_waited_out(bench: Any, busy_s3: Any, s
 
 
 def test_a_job_names_its_unfinished_tiles(bench: Any) -> None:
-    from airflow_sentinelhub.api.reading import read
+    from airflow_sentinelhub.api.flows.read import read
 
     bench.sim.settings(concurrency=2)
     request_id = bench.started()

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from airflow_sentinelhub.api.call import Flow, Lost, Note, Now, Reply, Send, Sleep
-from airflow_sentinelhub.api.generations import generation
+from airflow_sentinelhub.api.service.generations import generation
 from airflow_sentinelhub.exceptions import NotFoundError, SentinelHubError, UnknownStateError
 from airflow_sentinelhub.transport.finish import end_in_time
 from tests.api.fake_service import FAULTS, FakeService

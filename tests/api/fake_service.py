@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Reply, Send, Sleep
-from airflow_sentinelhub.api.marker import Mark, mark_of
+from airflow_sentinelhub.api.decide.marker import Mark, mark_of
 from airflow_sentinelhub.exceptions import SentinelHubError
 from tests.api import feeding
 from tests.api.feeding import EPOCH, Fed, done, error, html, ok, page

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub import exceptions as errors
-from airflow_sentinelhub.api import acting, reading
 from airflow_sentinelhub.api.call import Call, Lost, Reply
-from airflow_sentinelhub.api.generations import V1, V2, Generation
-from airflow_sentinelhub.api.marker import Mark, identity, marked
+from airflow_sentinelhub.api.decide.marker import Mark, identity, marked
+from airflow_sentinelhub.api.flows import actions
+from airflow_sentinelhub.api.flows import read as reading
+from airflow_sentinelhub.api.service.generations import V1, V2, Generation
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from tests.api import feeding
 from tests.api.fake_service import FakeService, drive
@@ -58,7 +59,7 @@ def starts(fed: Fed) -> int:
 )
 def test_only_what_nobody_has_started_is_started(api: Generation, status: str, action: str, sent: bool) -> None:
     script = [body(api, status, action)] + ([done(), body(api, status, "START")] if sent else [])
-    fed = feed(acting.start_once(api, ID), script)
+    fed = feed(actions.start_once(api, ID), script)
     assert starts(fed) == sent
     assert str(fed.result.status) == status
     assert fed.slept == []
@@ -67,10 +68,10 @@ def test_only_what_nobody_has_started_is_started(api: Generation, status: str, a
 @pytest.mark.parametrize("api", GENERATIONS, ids=lambda api: api.name)
 def test_a_start_is_taken_on_trust_and_shown_when_it_shows(api: Generation) -> None:
     idle = body(api)
-    fed = feed(acting.start_once(api, ID), [idle, done(), idle, idle, body(api, "CREATED", "START")])
+    fed = feed(actions.start_once(api, ID), [idle, done(), idle, idle, body(api, "CREATED", "START")])
     assert str(fed.result.user_action) == "START"
     assert starts(fed) == 1
-    fed = feed(acting.start_once(api, ID), [idle, done(), idle, ...])
+    fed = feed(actions.start_once(api, ID), [idle, done(), idle, ...])
     assert starts(fed) == 1
     assert fed.waited == sum(reading.AFTER_AMBIGUOUS)
 
@@ -106,7 +107,7 @@ def test_one_start_takes_effect_however_calls_and_replies_fail(
             service.answer(call)
         return reply()
 
-    fed = drive(service, acting.start_once(api, number), answer)
+    fed = drive(service, actions.start_once(api, number), answer)
     assert [kind for kind, _ in service.effects].count("billed_start") == 1
     assert fed.result.request_id == number
 
@@ -123,7 +124,7 @@ def test_a_start_that_is_refused_for_good_fails_and_is_not_hammered(api: Generat
     def answers(call: Call[Any]) -> Reply:
         return refusal if call.method == "POST" else body(api, "ANALYSIS_DONE", "ANALYSE")
 
-    fed = feed(acting.start_once(api, ID), [answers, ...])
+    fed = feed(actions.start_once(api, ID), [answers, ...])
     assert isinstance(fed.error, errors.BadRequestError)
     assert "Not enough processing units" in str(fed.error)
     assert starts(fed) == 3
@@ -132,7 +133,7 @@ def test_a_start_that_is_refused_for_good_fails_and_is_not_hammered(api: Generat
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_start_that_is_forbidden_fails_at_once(status: int) -> None:
-    fed = feed(acting.start_once(V2, ID), [body(V2), error(status), *([error(status)] if status == 401 else [])])
+    fed = feed(actions.start_once(V2, ID), [body(V2), error(status), *([error(status)] if status == 401 else [])])
     assert isinstance(fed.error, (errors.ForbiddenError, errors.AuthenticationError))
 
 
@@ -140,13 +141,13 @@ def test_a_request_that_is_not_known_yet_is_looked_for_as_long_as_replicas_lag()
     """404 right after create, on GET and on start."""
     idle, started = body(V2), body(V2, "CREATED", "START")
     looks = 2 + len(reading.AFTER_AMBIGUOUS)
-    fed = feed(acting.start_once(V2, ID), [error(404), error(404), idle, error(404), *[idle] * looks, done(), started])
+    fed = feed(actions.start_once(V2, ID), [error(404), error(404), idle, error(404), *[idle] * looks, done(), started])
     assert starts(fed) == 2
     assert str(fed.result.user_action) == "START"
 
 
 def test_a_request_that_does_not_exist_is_an_error_after_a_minute() -> None:
-    fed = feed(acting.start_once(V2, ID), [error(404), ...])
+    fed = feed(actions.start_once(V2, ID), [error(404), ...])
     assert isinstance(fed.error, errors.NotFoundError)
     assert ID in str(fed.error)
     assert 60 <= fed.waited <= 120
@@ -175,7 +176,7 @@ def test_a_request_that_does_not_exist_is_an_error_after_a_minute() -> None:
 )
 def test_only_what_nobody_has_analysed_is_analysed(api: Generation, status: str, action: str, sent: bool) -> None:
     script = [body(api, status, action)] + ([done(), body(api, status, "ANALYSE")] if sent else [])
-    fed = feed(acting.analyse_once(api, ID), script)
+    fed = feed(actions.analyse_once(api, ID), script)
     assert sum(call.endswith("/analyse") for call in fed.calls) == sent
     assert fed.result.request_id == ID
 
@@ -192,13 +193,13 @@ def test_after_a_start_whose_reply_is_lost_an_outage_is_waited_out_before_anythi
     shown = [body(api, "CREATED", "START")] if arrived else [body(api)] * 7
     again = [] if arrived else [done(), body(api, "CREATED", "START")]
     script = [body(api), lost(), *outage, *shown, *again]
-    fed = feed(acting.start_once(api, ID, patience=1800), script)
+    fed = feed(actions.start_once(api, ID, patience=1800), script)
     assert str(fed.result.user_action) == "START"
     assert starts(fed) == (1 if arrived else 2)
 
 
 def test_an_outage_that_does_not_end_says_that_the_request_may_run_on() -> None:
-    fed = feed(acting.start_once(V2, ID, patience=900), [body(V2), lost(), error(503), ...])
+    fed = feed(actions.start_once(V2, ID, patience=900), [body(V2), lost(), error(503), ...])
     assert isinstance(fed.error, errors.UnknownStateError)
     assert fed.error.retry_helps
     assert fed.error.request_id == ID
@@ -227,7 +228,7 @@ FINAL = {"v1": ["DONE", "PARTIAL", "FAILED", "CANCELED"], "v2": ["DONE", "FAILED
 
 @pytest.mark.parametrize(("api", "status"), [(api, status) for api in GENERATIONS for status in FINAL[api.name]])
 def test_what_has_ended_is_left_as_it_is(api: Generation, status: str) -> None:
-    fed = feed(acting.end(api, ID), [body(api, status, "START")])
+    fed = feed(actions.end(api, ID), [body(api, status, "START")])
     assert (ends(fed), fed.result.status) == (0, S(status))
 
 
@@ -237,7 +238,7 @@ def test_an_end_is_waited_for(api: Generation) -> None:
     action = "CANCEL" if api is V1 else "STOP"
     running, ending = body(api, "PROCESSING", "START"), body(api, "PROCESSING", action)
     fed = feed(
-        acting.end(api, ID, poll_interval=7), [running, done(), running, ending, ending, body(api, final, action)]
+        actions.end(api, ID, poll_interval=7), [running, done(), running, ending, ending, body(api, final, action)]
     )
     assert (ends(fed), str(fed.result.status)) == (1, final)
     assert set(fed.slept) == {7}
@@ -248,7 +249,7 @@ def test_a_stop_straight_after_a_start_is_sent_until_it_is_taken() -> None:
     refused = error(400, "Illegal to change userAction from START to STOP with task status CREATED")
     fresh = body(V2, "CREATED", "START")
     fed = feed(
-        acting.end(V2, ID),
+        actions.end(V2, ID),
         [fresh, refused, fresh, refused, body(V2, "ANALYSING", "START"), done(), body(V2, "STOPPED", "STOP")],
     )
     assert (ends(fed), fed.result.status) == (3, S.STOPPED)
@@ -259,7 +260,7 @@ def test_a_start_that_the_reading_does_not_show_yet_is_stopped_all_the_same() ->
     refused = error(400, "Illegal to change userAction from START to STOP with task status CREATED")
     idle = body(V2, "CREATED", "NONE")
     fed = feed(
-        acting.end(V2, ID),
+        actions.end(V2, ID),
         [idle, refused, idle, refused, body(V2, "ANALYSING", "START"), done(), body(V2, "STOPPED", "STOP")],
     )
     assert fed.result.status == S.STOPPED
@@ -274,7 +275,7 @@ def test_a_started_request_is_ended_however_far_reads_lag(api: Generation, age: 
     service.now += 100
     service._start(service.jobs[number])
     service.now += age
-    fed = drive(service, acting.end(api, number), lag=lag)
+    fed = drive(service, actions.end(api, number), lag=lag)
     assert fed.error is None
     service.now += 100
     state = service.jobs[number].at(service.now)
@@ -285,26 +286,26 @@ def test_a_started_request_is_ended_however_far_reads_lag(api: Generation, age: 
 def test_a_v2_request_that_nobody_has_started_need_not_be_stopped() -> None:
     idle = body(V2, "CREATED", "NONE")
     refused = error(400, "Illegal to change userAction from NONE to STOP with task status CREATED")
-    fed = feed(acting.end(V2, ID), [idle, refused])
+    fed = feed(actions.end(V2, ID), [idle, refused])
     assert (fed.result.status, fed.waited) == (S.CREATED, 0)
-    fed = feed(acting.end(V2, ID), [idle, error(400, "No.")] * 7)
+    fed = feed(actions.end(V2, ID), [idle, error(400, "No.")] * 7)
     assert fed.result.status == S.CREATED
-    assert fed.waited >= acting.LAG
+    assert fed.waited >= actions.LAG
 
 
 def test_a_v2_request_that_was_analysed_is_stopped() -> None:
-    fed = feed(acting.end(V2, ID), [body(V2, "ANALYSIS_DONE", "ANALYSE"), done(), body(V2, "STOPPED", "STOP")])
+    fed = feed(actions.end(V2, ID), [body(V2, "ANALYSIS_DONE", "ANALYSE"), done(), body(V2, "STOPPED", "STOP")])
     assert fed.result.status == S.STOPPED
 
 
 def test_a_job_that_ends_well_while_it_is_being_cancelled() -> None:
-    fed = feed(acting.end(V1, ID), [PROCESSING, done(), body(V1, "DONE", "CANCEL")])
+    fed = feed(actions.end(V1, ID), [PROCESSING, done(), body(V1, "DONE", "CANCEL")])
     assert fed.result.status == S.DONE
 
 
 def test_an_end_that_never_comes_is_said() -> None:
     fed = feed(
-        acting.end(V1, ID, poll_interval=1, attempts=5), [PROCESSING, done(), body(V1, "PROCESSING", "CANCEL"), ...]
+        actions.end(V1, ID, poll_interval=1, attempts=5), [PROCESSING, done(), body(V1, "PROCESSING", "CANCEL"), ...]
     )
     assert type(fed.error) is errors.JobError
     for part in (ID, "still PROCESSING", "cancel", "still billed"):
@@ -315,5 +316,5 @@ def test_an_end_that_never_comes_is_said() -> None:
 
 @pytest.mark.parametrize("reply", [lost(), error(503)])
 def test_an_end_is_sent_again_when_its_reply_is_lost(reply: Reply | Lost) -> None:
-    fed = feed(acting.end(V1, ID), [PROCESSING, reply, reply, done(), body(V1, "CANCELED", "CANCEL")])
+    fed = feed(actions.end(V1, ID), [PROCESSING, reply, reply, done(), body(V1, "CANCELED", "CANCEL")])
     assert (ends(fed), fed.result.status) == (3, S.CANCELED)

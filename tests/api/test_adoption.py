@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api.adoption import Plan, Stopped, choose, left_running, oldest_first
-from airflow_sentinelhub.api.marker import Mark, identity, marked
+from airflow_sentinelhub.api.decide.adoption import Plan, Stopped, choose, left_running, oldest_first
+from airflow_sentinelhub.api.decide.marker import Mark, identity, marked
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
 

@@ -195,13 +195,13 @@ def test_an_unreadable_success_is_repeated_or_ambiguous(reply: Reply) -> None:
 @pytest.mark.parametrize("body", [None, [], "text", 7, {}, {"id": "x"}, {"id": "x", "status": 12}])
 def test_a_success_of_another_shape_is_an_error_of_ours(body: Any) -> None:
     """A waiting task must not die of a library's KeyError."""
-    from airflow_sentinelhub.api import batch, batch_v2
+    from airflow_sentinelhub.api.service import v1, v2
 
-    for call in (batch.get_request("7"), batch_v2.get_request("7")):
+    for call in (v1.get_request("7"), v2.get_request("7")):
         fed = carry(call, ok(body), ...)
         assert isinstance(fed.error, errors.UnreadableReplyError)
         assert "batch request 7" in str(fed.error)
-    fed = carry(batch.create({}), ok(body, 201))
+    fed = carry(v1.create({}), ok(body, 201))
     assert isinstance(fed.error, errors.UnreadableReplyError)
     assert len(fed.sent) == 1
 
@@ -455,7 +455,7 @@ def test_errors_carry_no_secret(body: str) -> None:
 
 def test_values_that_carry_secrets_do_not_show_them() -> None:
     from airflow_sentinelhub.api.call import Send
-    from airflow_sentinelhub.api.jobs import Access
+    from airflow_sentinelhub.api.service.specification import Access
 
     call = Call("POST", "/p", lambda body: body, json={"output": {"secretAccessKey": "hush"}})
     reply = Reply(200, {}, b'{"access_token": "hush"}')
@@ -489,8 +489,8 @@ def test_other_errors_travel_between_processes() -> None:
 
 
 def test_an_action_answers_nothing() -> None:
-    from airflow_sentinelhub.api import batch, batch_v2
+    from airflow_sentinelhub.api.service import v1, v2
 
-    for call in (batch.start("7"), batch.analyse("7"), batch.cancel("7"), batch_v2.start("7"), batch_v2.stop("7")):
+    for call in (v1.start("7"), v1.analyse("7"), v1.cancel("7"), v2.start("7"), v2.stop("7")):
         assert carry(call, done()).result is None
         assert carry(call, Reply(200, {}, b'""')).result is None

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub import exceptions as errors
-from airflow_sentinelhub.api.endings import conclude, over_budget_error, partial_error
+from airflow_sentinelhub.api.decide.errors import conclude, over_budget_error, partial_error
+from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
-from airflow_sentinelhub.api.verdict import Outcome
-from airflow_sentinelhub.api.waiting import Waited
 from tests.api.feeding import ID
 
 

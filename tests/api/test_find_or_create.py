@@ -12,18 +12,12 @@ from hypothesis import strategies as st
 
 from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Reply
-from airflow_sentinelhub.api.flows import (
-    Found,
-    claimed_by,
-    end_all,
-    find_or_create,
-    read,
-    restart_counted,
-    start_once,
-    take_over_stopped,
-)
-from airflow_sentinelhub.api.generations import V1, generation
-from airflow_sentinelhub.api.marker import Mark, Relation, identity, marked, relation
+from airflow_sentinelhub.api.decide.marker import Mark, Relation, identity, marked, relation
+from airflow_sentinelhub.api.flows.actions import start_once
+from airflow_sentinelhub.api.flows.find_or_create import Found, claimed_by, end_all, find_or_create, take_over_stopped
+from airflow_sentinelhub.api.flows.read import read
+from airflow_sentinelhub.api.flows.restart import restart_counted
+from airflow_sentinelhub.api.service.generations import V1, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from tests.api.fake_service import FakeService, Process, State, drive
 from tests.api.feeding import error, lost

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.api.areas import CRS84
-from airflow_sentinelhub.api.jobs import Access, Job, render
-from airflow_sentinelhub.api.payloads import output, process_request, tiling_grid
+from airflow_sentinelhub.api.service.payloads import output, process_request, tiling_grid
+from airflow_sentinelhub.api.service.specification import Access, Job, render
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 PROCESS = process_request("sentinel-2-l2a", ("2019-04-01", "2019-06-30"))

@@ -7,7 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_sentinelhub.api.marker import Mark, Relation, identity, job_digest, mark_of, marked, relation, unmarked
+from airflow_sentinelhub.api.decide.marker import (
+    Mark,
+    Relation,
+    identity,
+    job_digest,
+    mark_of,
+    marked,
+    relation,
+    unmarked,
+)
 from tests.api.feeding import ID, OTHER
 
 WHO = identity("production", "dag", "run", "task", -1)

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from airflow_sentinelhub.api.call import Flow
-from airflow_sentinelhub.api.generations import V1
-from airflow_sentinelhub.api.marker import Mark, identity, mark_of, marked, restart_word
-from airflow_sentinelhub.api.policy import Step, next_step
-from airflow_sentinelhub.api.reading import outlast, read_patiently
-from airflow_sentinelhub.api.restarting import restart_counted, restart_once
+from airflow_sentinelhub.api.decide.marker import Mark, identity, mark_of, marked, restart_word
+from airflow_sentinelhub.api.decide.policy import Step, next_step
+from airflow_sentinelhub.api.flows.read import outlast, read_patiently
+from airflow_sentinelhub.api.flows.restart import restart_counted, restart_once
+from airflow_sentinelhub.api.flows.wait import WaitPlan, wait
+from airflow_sentinelhub.api.service.generations import V1
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.api.waiting import WaitPlan, wait
 from tests.api.exploring import FEW, MANY, WHICH, Copies, Copy, explore
 from tests.api.fake_service import STEP, FakeService, Job, State
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from airflow_sentinelhub.api.call import Flow
-from airflow_sentinelhub.api.flows import analyse_once, find_or_create, start_once
-from airflow_sentinelhub.api.generations import generation
-from airflow_sentinelhub.api.marker import Mark, identity, mark_of
+from airflow_sentinelhub.api.decide.marker import Mark, identity, mark_of
+from airflow_sentinelhub.api.flows.actions import analyse_once, start_once
+from airflow_sentinelhub.api.flows.find_or_create import find_or_create
+from airflow_sentinelhub.api.service.generations import generation
 from tests.api.exploring import FEW, MANY, WHICH, Copies, Copy, explore
 from tests.api.fake_service import FINAL, Job
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api import reading, waiting
 from airflow_sentinelhub.api.call import Flow
-from airflow_sentinelhub.api.generations import STATISTICAL, V1, V2, Generation
-from airflow_sentinelhub.api.verdict import TileGoal
-from airflow_sentinelhub.api.waiting import WaitPlan, line_of, wait
+from airflow_sentinelhub.api.decide.verdict import TileGoal
+from airflow_sentinelhub.api.flows import read as reading
+from airflow_sentinelhub.api.flows import wait as waiting
+from airflow_sentinelhub.api.flows.wait import WaitPlan, line_of, wait
+from airflow_sentinelhub.api.service.generations import STATISTICAL, V1, V2, Generation
 from airflow_sentinelhub.exceptions import SentinelHubError
 from tests.api.feeding import EPOCH, ID, Fed, feed
 from tests.api.odd_replies import odd

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api import batch, batch_v2, reading, statistical
 from airflow_sentinelhub.api.call import Call, Reply, exchange
-from airflow_sentinelhub.api.generations import V1, V2
+from airflow_sentinelhub.api.flows import read as reading
 from airflow_sentinelhub.api.paging import Page, page_of
+from airflow_sentinelhub.api.service import statistical
+from airflow_sentinelhub.api.service import v1 as service_v1
+from airflow_sentinelhub.api.service import v2 as service_v2
+from airflow_sentinelhub.api.service.generations import V1, V2
 from airflow_sentinelhub.exceptions import ListTooLongError, ServerError, UnreadableReplyError
 from airflow_sentinelhub.hooks._client import Client
 from tests.api.feeding import ID, Fed, error, feed, ok, page, v1, v2
@@ -85,14 +88,14 @@ def test_links_that_do_not_say_whether_there_is_more_make_a_page_unreadable(link
 # Replies that are no lists
 
 LISTS: dict[str, Callable[..., Call[Page[Any]]]] = {
-    "requests, v1": batch.list_requests,
-    "requests, v2": batch_v2.list_requests,
+    "requests, v1": service_v1.list_requests,
+    "requests, v2": service_v2.list_requests,
     "requests, statistical": statistical.list_requests,
     "readings, v1": V1.list,
     "readings, v2": V2.list,
-    "grids": batch.list_tiling_grids,
-    "collections": batch.list_collections,
-    "tiles": lambda **query: batch.list_tiles(ID, **query),
+    "grids": service_v1.list_tiling_grids,
+    "collections": service_v1.list_collections,
+    "tiles": lambda **query: service_v1.list_tiles(ID, **query),
 }
 NO_LISTS: dict[str, Reply] = {
     "an error": ok({"error": {"status": 500, "message": "no"}}),
@@ -130,7 +133,7 @@ def test_what_is_no_list_is_unreadable_and_never_empty(name: str, kind: str) -> 
 
 @pytest.mark.parametrize("kind", WITHOUT_DATA)
 def test_only_the_first_page_of_tiles_may_lack_its_data(kind: str) -> None:
-    fed = feed(exchange(batch.list_tiles(ID, viewtoken="100")), [WITHOUT_DATA[kind], ...])
+    fed = feed(exchange(service_v1.list_tiles(ID, viewtoken="100")), [WITHOUT_DATA[kind], ...])
     assert isinstance(fed.error, UnreadableReplyError)
 
 
@@ -195,9 +198,9 @@ def test_pages_of_which_nothing_can_be_read_are_walked_on() -> None:
 @pytest.mark.parametrize("tile", [7, None, {}, {"id": 1}, {"status": None}, {"status": 7}, {"status": ""}, []])
 def test_a_tile_that_cannot_be_read_makes_its_page_unreadable(tile: Any) -> None:
     """Tiles are counted: one left out would be one that is not done."""
-    fed = feed(exchange(batch.list_tiles(ID)), [page([{"id": 1, "status": "PROCESSED"}, tile]), ...])
+    fed = feed(exchange(service_v1.list_tiles(ID)), [page([{"id": 1, "status": "PROCESSED"}, tile]), ...])
     assert isinstance(fed.error, UnreadableReplyError)
-    fed = feed(exchange(batch.get_tile(ID, 1)), [ok(tile), ...])
+    fed = feed(exchange(service_v1.get_tile(ID, 1)), [ok(tile), ...])
     assert isinstance(fed.error, UnreadableReplyError)
 
 
@@ -212,7 +215,7 @@ def test_a_walk_asks_its_own_path_with_the_next_token() -> None:
     """Links have had another path form than the one that was called since 2026."""
     next_link = {"next": "https://sh.example/batch/v2/process?viewtoken=2&sort=created%3Adesc"}
     fed = feed(
-        reading.walk(lambda token: batch_v2.list_requests(sort="created:desc", viewtoken=token)),
+        reading.walk(lambda token: service_v2.list_requests(sort="created:desc", viewtoken=token)),
         [ok({"data": [v2(id="1"), v2(id="2")], "links": next_link}), page([v2(id="3")])],
     )
     assert [request.request_id for request in fed.result] == ["1", "2", "3"]
@@ -260,7 +263,7 @@ CIRCLES: dict[str, list[str]] = {"the same page": ["1", "1"], "an earlier page":
 @pytest.mark.parametrize("kind", CIRCLES)
 @pytest.mark.parametrize("way", ["walk", "iterate", "count", "one tile"])
 def test_pages_that_go_in_circles_end_with_an_error_that_says_so(way: str, kind: str) -> None:
-    from airflow_sentinelhub.api import waiting
+    from airflow_sentinelhub.api.flows import wait as waiting
 
     entry = {"id": "1", "status": "FAILED", "name": "a"} if "tile" in way or way == "count" else v1()
     script = [page([entry], token) for token in CIRCLES[kind]]
@@ -268,7 +271,7 @@ def test_pages_that_go_in_circles_end_with_an_error_that_says_so(way: str, kind:
         replies = iter(script)
         client = Client(lambda flow: feed(flow, [next(replies)]).result)
         with pytest.raises(UnreadableReplyError, match="goes in circles"):
-            list(client._iterate(lambda token: batch.list_requests(viewtoken=token)))
+            list(client._iterate(lambda token: service_v1.list_requests(viewtoken=token)))
         assert list(replies) == []
         return
     flows: dict[str, Any] = {
@@ -284,7 +287,7 @@ def test_pages_that_go_in_circles_end_with_an_error_that_says_so(way: str, kind:
 
 
 def test_a_list_of_tiles_that_does_not_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_sentinelhub.api import waiting
+    from airflow_sentinelhub.api.flows import wait as waiting
 
     def more(call: Call[Any]) -> Reply:
         return page([{"status": "FAILED", "name": "a"}], str(int(call.params().get("viewtoken", 0)) + 1))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.api.areas import CRS84
-from airflow_sentinelhub.api.payloads import (
+from airflow_sentinelhub.api.service.payloads import (
     dated,
     finished,
     grid_complaint,
@@ -18,7 +18,7 @@ from airflow_sentinelhub.api.payloads import (
     tiling_grid,
     without_none,
 )
-from airflow_sentinelhub.api.payloads_v2 import (
+from airflow_sentinelhub.api.service.payloads_v2 import (
     geopackage_input,
     gs_specification,
     raster_output,

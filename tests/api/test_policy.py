@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api.policy import (
+from airflow_sentinelhub.api.decide.policy import (
     Policy,
     Step,
     check_literals,

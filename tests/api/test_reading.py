@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api import batch, batch_v2, reading, statistical
 from airflow_sentinelhub.api.call import Reply, exchange
-from airflow_sentinelhub.api.endings import conclude
-from airflow_sentinelhub.api.generations import STATISTICAL, V1, V2, Generation
+from airflow_sentinelhub.api.decide.errors import conclude
+from airflow_sentinelhub.api.decide.verdict import Waited, fate, judge, over, progress_line
+from airflow_sentinelhub.api.flows import read as reading
 from airflow_sentinelhub.api.models import BatchProcessRequest, BatchRequest, BatchStatisticalRequest
+from airflow_sentinelhub.api.service import statistical
+from airflow_sentinelhub.api.service import v1 as service_v1
+from airflow_sentinelhub.api.service import v2 as service_v2
+from airflow_sentinelhub.api.service.generations import STATISTICAL, V1, V2, Generation
 from airflow_sentinelhub.api.snapshot import Snapshot, snapshot
-from airflow_sentinelhub.api.verdict import fate, judge, over, progress_line
-from airflow_sentinelhub.api.waiting import Waited
 from airflow_sentinelhub.exceptions import (
     JobFailedError,
     ListTooLongError,
@@ -193,7 +195,7 @@ def test_what_the_service_says_is_told_in_one_line() -> None:
     assert job.error is not None
     assert job.error.startswith("Line 3: unexpected [31mtoken ; secretAccessKey: *** x")
     assert len(job.error) == 2000
-    from airflow_sentinelhub.api.verdict import Outcome
+    from airflow_sentinelhub.api.decide.verdict import Outcome
 
     with pytest.raises(JobFailedError) as raised:
         conclude(Waited(Outcome.FAILED, job), ID, "DONE")
@@ -303,20 +305,20 @@ def test_the_walk_through_v2_ends_at_the_first_try() -> None:
 
 @pytest.mark.parametrize("body", [None, [], "x", 7, {}, {"data": []}, {"id": None}, {"data": {"name": "n"}}])
 def test_a_collection_that_was_made_has_an_id(body: Any) -> None:
-    fed = feed(exchange(batch.create_collection({"name": "n", "s3Bucket": "b"})), [ok(body)])
+    fed = feed(exchange(service_v1.create_collection({"name": "n", "s3Bucket": "b"})), [ok(body)])
     assert isinstance(fed.error, UnreadableReplyError)
     for good in ({"id": "7"}, {"data": {"id": "7"}}):
-        fed = feed(exchange(batch.create_collection({})), [ok(good)])
+        fed = feed(exchange(service_v1.create_collection({})), [ok(good)])
         assert fed.result["id"] == "7"
 
 
 @pytest.mark.parametrize("body", [None, [], "", 7, True])
 def test_single_things_are_objects(body: Any) -> None:
     calls = [
-        batch.get_tile(ID, 1),
-        batch.get_tiling_grid(0),
-        batch_v2.get_request(ID),
-        batch.get_collection("7"),
+        service_v1.get_tile(ID, 1),
+        service_v1.get_tiling_grid(0),
+        service_v2.get_request(ID),
+        service_v1.get_collection("7"),
         statistical.get_status(ID),
     ]
     for call in calls:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from airflow_sentinelhub import exceptions as errors
-from airflow_sentinelhub.api import restarting
 from airflow_sentinelhub.api.call import Lost, Reply
-from airflow_sentinelhub.api.generations import V1
-from airflow_sentinelhub.api.marker import Mark, identity, mark_of, marked, restart_word
+from airflow_sentinelhub.api.decide.marker import Mark, identity, mark_of, marked, restart_word
+from airflow_sentinelhub.api.flows import restart
+from airflow_sentinelhub.api.service.generations import V1
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from tests.api import feeding
 from tests.api.feeding import ID, done, error, feed, lost, ok
@@ -25,20 +25,20 @@ PARTIAL, PROCESSING = body("PARTIAL", "START"), body("PROCESSING", "START")
 
 
 def test_a_restart_is_trusted_though_the_status_does_not_move() -> None:
-    fed = feed(restarting.restart_failed(V1, ID), [PARTIAL, done()])
+    fed = feed(restart.restart_failed(V1, ID), [PARTIAL, done()])
     assert fed.calls[-1].endswith("/restartpartial")
     assert fed.result.status == S.PARTIAL
 
 
 @pytest.mark.parametrize("status", ["DONE", "PROCESSING"])
 def test_what_is_whole_or_at_work_again_is_left_as_it_is(status: str) -> None:
-    fed = feed(restarting.restart_failed(V1, ID), [body(status, "START")])
+    fed = feed(restart.restart_failed(V1, ID), [body(status, "START")])
     assert fed.result.status == S(status)
 
 
 @pytest.mark.parametrize("status", ["CREATED", "ANALYSING", "ANALYSIS_DONE", "FAILED", "CANCELED", "LIMBO"])
 def test_nothing_to_restart(status: str) -> None:
-    fed = feed(restarting.restart_failed(V1, ID), [body(status)])
+    fed = feed(restart.restart_failed(V1, ID), [body(status)])
     assert type(fed.error) is errors.JobError
     assert fed.error.request_id == ID
     for part in (ID, status, "only a PARTIAL request", "Create a new request"):
@@ -48,29 +48,29 @@ def test_nothing_to_restart(status: str) -> None:
 @pytest.mark.parametrize("become", ["DONE", "PROCESSING"])
 def test_partial_became_something_else_by_itself(become: str) -> None:
     """Seen: PARTIAL turned into DONE between two polls, and the restart was refused."""
-    fed = feed(restarting.restart_failed(V1, ID), [PARTIAL, ONLY_PARTIAL, body(become, "START")])
+    fed = feed(restart.restart_failed(V1, ID), [PARTIAL, ONLY_PARTIAL, body(become, "START")])
     assert fed.result.status == S(become)
-    fed = feed(restarting.restart_failed(V1, ID), [PARTIAL, ONLY_PARTIAL, PARTIAL, PARTIAL, body(become, "START")])
+    fed = feed(restart.restart_failed(V1, ID), [PARTIAL, ONLY_PARTIAL, PARTIAL, PARTIAL, body(become, "START")])
     assert fed.result.status == S(become)
 
 
 def test_the_service_is_believed_that_it_is_partial_no_more_while_reads_lag() -> None:
     """A copy of the task has restarted it: the status may say PARTIAL for minutes."""
-    fed = feed(restarting.restart_failed(V1, ID), [PARTIAL, ONLY_PARTIAL, PARTIAL, ...])
+    fed = feed(restart.restart_failed(V1, ID), [PARTIAL, ONLY_PARTIAL, PARTIAL, ...])
     assert fed.error is None
     assert sum(call.endswith("/restartpartial") for call in fed.calls) == 1
 
 
 def test_a_restart_that_is_refused_for_another_reason_fails() -> None:
-    fed = feed(restarting.restart_failed(V1, ID), [PARTIAL, error(400, "no"), PARTIAL, ...])
+    fed = feed(restart.restart_failed(V1, ID), [PARTIAL, error(400, "no"), PARTIAL, ...])
     assert isinstance(fed.error, errors.BadRequestError)
 
 
 @pytest.mark.parametrize("reply", [lost(), error(502), feeding.html(200)])
 def test_a_restart_whose_reply_is_lost_is_looked_up_and_never_sent_again(reply: Reply | Lost) -> None:
-    fed = feed(restarting.restart_failed(V1, ID), [PARTIAL, reply, PARTIAL, PROCESSING])
+    fed = feed(restart.restart_failed(V1, ID), [PARTIAL, reply, PARTIAL, PROCESSING])
     assert fed.result.status == S.PROCESSING
-    fed = feed(restarting.restart_failed(V1, ID), [PARTIAL, reply, PARTIAL, ...])
+    fed = feed(restart.restart_failed(V1, ID), [PARTIAL, reply, PARTIAL, ...])
     assert isinstance(fed.error, errors.UnknownStateError)
     assert fed.error.retry_helps
     assert sum(call.endswith("/restartpartial") for call in fed.calls) == 1
@@ -78,9 +78,9 @@ def test_a_restart_whose_reply_is_lost_is_looked_up_and_never_sent_again(reply: 
 
 def test_a_restart_that_was_never_sent_is_sent_when_the_service_can_be_reached_again() -> None:
     nowhere = [lost(ambiguous=False)] * 4
-    fed = feed(restarting.restart_failed(V1, ID, patience=600), [PARTIAL, *nowhere, *[PARTIAL] * 6, done()])
+    fed = feed(restart.restart_failed(V1, ID, patience=600), [PARTIAL, *nowhere, *[PARTIAL] * 6, done()])
     assert fed.result.status == S.PARTIAL
-    fed = feed(restarting.restart_failed(V1, ID), [PARTIAL, *nowhere, *[PARTIAL] * 6])
+    fed = feed(restart.restart_failed(V1, ID), [PARTIAL, *nowhere, *[PARTIAL] * 6])
     assert isinstance(fed.error, errors.UnreachableError)
 
 
@@ -94,20 +94,20 @@ def noted(status: str = "PARTIAL", word: str = WORD) -> Reply:
 
 
 def test_a_restart_is_noted_before_it_is_asked_for() -> None:
-    fed = feed(restarting.restart_once(V1, ID, WORD), [PARTIAL, ok({}), noted(), done()])
+    fed = feed(restart.restart_once(V1, ID, WORD), [PARTIAL, ok({}), noted(), done()])
     assert [call.split()[0] for call in fed.calls] == ["GET", "PUT", "GET", "POST"]
     assert fed.sent[1].json == {"description": f"max NDVI {WORD}"}
 
 
 def test_the_next_try_does_not_restart_what_is_partial_again() -> None:
-    fed = feed(restarting.restart_once(V1, ID, WORD), [noted()])
+    fed = feed(restart.restart_once(V1, ID, WORD), [noted()])
     assert fed.result.status == S.PARTIAL
     assert "not asked again" in fed.notes[0]
 
 
 def test_a_cleared_task_restarts_again() -> None:
     cleared = restart_word(Mark(identity("d", "d", "r", "restart", -1), 3, ""))
-    fed = feed(restarting.restart_once(V1, ID, cleared), [noted(), ok({}), noted(), done()])
+    fed = feed(restart.restart_once(V1, ID, cleared), [noted(), ok({}), noted(), done()])
     assert fed.sent[1].json == {"description": f"max NDVI {WORD} {cleared}"}
     assert fed.calls[-1].endswith("/restartpartial")
 
@@ -115,17 +115,17 @@ def test_a_cleared_task_restarts_again() -> None:
 @pytest.mark.parametrize("status", ["DONE", "PROCESSING"])
 def test_where_nothing_is_to_be_restarted_nothing_is_noted(status: str) -> None:
     now = body(status, "START")
-    fed = feed(restarting.restart_once(V1, ID, WORD), [now, now])
+    fed = feed(restart.restart_once(V1, ID, WORD), [now, now])
     assert {call.split()[0] for call in fed.calls} == {"GET"}
 
 
 def test_a_note_that_is_refused_keeps_nobody_from_restarting() -> None:
-    fed = feed(restarting.restart_once(V1, ID, WORD), [PARTIAL, error(409), PARTIAL, done()])
+    fed = feed(restart.restart_once(V1, ID, WORD), [PARTIAL, error(409), PARTIAL, done()])
     assert fed.calls[-1].endswith("/restartpartial")
 
 
 def test_a_note_whose_reply_is_lost_is_not_taken_for_an_earlier_trys() -> None:
-    fed = feed(restarting.restart_once(V1, ID, WORD, patience=600), [PARTIAL, *[lost()] * 4, ok({}), noted(), done()])
+    fed = feed(restart.restart_once(V1, ID, WORD, patience=600), [PARTIAL, *[lost()] * 4, ok({}), noted(), done()])
     assert fed.calls[-1].endswith("/restartpartial")
 
 
@@ -140,7 +140,7 @@ def counted(words: str) -> Reply:
 
 def test_a_restart_is_counted_in_the_marker() -> None:
     now = counted(marked("max NDVI", MARK))
-    fed = feed(restarting.restart_counted(V1, ID, 2), [now, ok({}), now, done()])
+    fed = feed(restart.restart_counted(V1, ID, 2), [now, ok({}), now, done()])
     words = fed.sent[1].json["description"]
     assert words.startswith("max NDVI ")
     assert mark_of(words) == Mark(MARK.identity, 0, "aaaaaaaa", restarts=2)
@@ -148,13 +148,13 @@ def test_a_restart_is_counted_in_the_marker() -> None:
 
 
 def test_no_more_often_than_allowed() -> None:
-    fed = feed(restarting.restart_counted(V1, ID, 1), [counted(marked("max NDVI", MARK))])
+    fed = feed(restart.restart_counted(V1, ID, 1), [counted(marked("max NDVI", MARK))])
     assert [call.split()[0] for call in fed.calls] == ["GET"]
 
 
 def test_a_request_of_somebody_else_is_counted_too() -> None:
     now = counted("somebody's")
-    fed = feed(restarting.restart_counted(V1, ID, 1), [now, ok({}), now, done()])
+    fed = feed(restart.restart_counted(V1, ID, 1), [now, ok({}), now, done()])
     words = fed.sent[1].json["description"]
     assert words.startswith("somebody's ")
-    assert feed(restarting.restart_counted(V1, ID, 1), [counted(words)]).sent[-1].method == "GET"
+    assert feed(restart.restart_counted(V1, ID, 1), [counted(words)]).sent[-1].method == "GET"

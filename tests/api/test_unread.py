@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api import batch
-from airflow_sentinelhub.api.managing import collection_once, delete_once
-from airflow_sentinelhub.api.reading import outlast
-from airflow_sentinelhub.api.unread import Due, behind, due_of, every, reading, unread_error, until_read
+from airflow_sentinelhub.api.decide.due import Due, behind, due_of
+from airflow_sentinelhub.api.decide.errors import unread_error
+from airflow_sentinelhub.api.flows.manage import collection_once, delete_once
+from airflow_sentinelhub.api.flows.read import outlast
+from airflow_sentinelhub.api.flows.reread import every, reading, until_read
+from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.exceptions import (
     ForbiddenError,
     InvalidInputError,
@@ -161,7 +163,7 @@ def test_the_error_says_whether_it_is_paid_and_bills(state: Any, says: str) -> N
 def walked(*script: Any, seconds: float = 600) -> tuple[Fed, list[Any]]:
     found: list[Any] = []
     patiently = partial(outlast, seconds=seconds, request_id=ID)
-    fed = feed(every(lambda token: batch.list_tiles(ID, viewtoken=token), found.append, patiently), script)
+    fed = feed(every(lambda token: v1.list_tiles(ID, viewtoken=token), found.append, patiently), script)
     return fed, found
 
 
@@ -184,7 +186,7 @@ def test_a_page_that_never_comes() -> None:
 
 # Deleting and creating
 
-DELETE = batch.delete_request(ID)
+DELETE = v1.delete_request(ID)
 
 
 def test_a_delete_is_patient_and_its_own_404_is_success() -> None:

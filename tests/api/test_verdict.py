@@ -6,10 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
-from airflow_sentinelhub.api.statuses import BatchUserAction, StoppedStatusReason
-from airflow_sentinelhub.api.verdict import (
+from airflow_sentinelhub.api.decide.verdict import (
     Outcome,
     TileGoal,
     fate,
@@ -21,6 +18,9 @@ from airflow_sentinelhub.api.verdict import (
     seconds_left,
     spent,
 )
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
+from airflow_sentinelhub.api.statuses import BatchUserAction, StoppedStatusReason
 from airflow_sentinelhub.exceptions import InvalidInputError
 from tests.api.feeding import ID
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub import exceptions as errors
-from airflow_sentinelhub.api import waiting
 from airflow_sentinelhub.api.call import Call, Lost, Reply
-from airflow_sentinelhub.api.generations import V1, V2, Generation
+from airflow_sentinelhub.api.decide.verdict import Outcome, TileGoal, Waited
+from airflow_sentinelhub.api.flows import wait as waiting
+from airflow_sentinelhub.api.flows.wait import HEARTBEAT, NOT_STARTED_GRACE, WaitPlan, wait, wait_for_tiles
+from airflow_sentinelhub.api.service.generations import V1, V2, Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.api.verdict import Outcome, TileGoal
-from airflow_sentinelhub.api.waiting import HEARTBEAT, NOT_STARTED_GRACE, Waited, WaitPlan, wait, wait_for_tiles
 from tests.api import feeding
 from tests.api.feeding import EPOCH, ID, Fed, done, error, feed, html, lost, ok, page
 

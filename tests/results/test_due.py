@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api.unread import Due
+from airflow_sentinelhub.api.decide.due import Due
 from airflow_sentinelhub.exceptions import ResultsError, SettingsError
 from airflow_sentinelhub.results.batch import BatchResults
 from airflow_sentinelhub.results.bucket import BucketReader

@@ -27,8 +27,8 @@ class StatisticalBench(Bench):
         return super().run(make, context)
 
     def payload(self, **members: Any) -> dict[str, Any]:
-        from airflow_sentinelhub.api.jobs import Access
-        from airflow_sentinelhub.api.statistical_jobs import StatisticalJob, render_statistical
+        from airflow_sentinelhub.api.service.specification import Access
+        from airflow_sentinelhub.api.service.statistical_specification import StatisticalJob, render_statistical
 
         job = {"geopackage": GEOPACKAGE, "data": DATA, "output": OUTPUT, "evalscript": NDVI, **members}
         job.setdefault("aggregation", aggregation(("2024-06-01", "2024-06-30"), "P10D", resolution=10))

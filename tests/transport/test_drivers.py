@@ -15,10 +15,11 @@ import requests
 import responses
 
 from airflow_sentinelhub import exceptions as errors
-from airflow_sentinelhub.api import batch, batch_v2
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Renew, exchange
-from airflow_sentinelhub.api.flows import read, start_once
-from airflow_sentinelhub.api.generations import V1
+from airflow_sentinelhub.api.flows.actions import start_once
+from airflow_sentinelhub.api.flows.read import read
+from airflow_sentinelhub.api.service import v1, v2
+from airflow_sentinelhub.api.service.generations import V1
 from airflow_sentinelhub.simulator import Simulator
 from airflow_sentinelhub.transport import aio, process
 from airflow_sentinelhub.transport.aio import AsyncDriver
@@ -42,11 +43,11 @@ PAYLOAD: dict[str, Any] = {
 
 
 def grids() -> Any:
-    return exchange(batch.list_tiling_grids())
+    return exchange(v1.list_tiling_grids())
 
 
 def create() -> Any:
-    return exchange(batch.create(PAYLOAD))
+    return exchange(v1.create(PAYLOAD))
 
 
 Both = Callable[[Callable[[Harness], Ran]], Ran]
@@ -168,7 +169,7 @@ def test_a_replica_that_lags_is_the_same_for_both(both: Both) -> None:
 
 
 def test_both_forms_of_the_path(both: Both) -> None:
-    flow = batch_v2.list_requests
+    flow = v2.list_requests
     new = both(lambda harness: harness.run(exchange(flow(sort="created:desc")), path_form="service-first"))
     old = both(lambda harness: harness.run(exchange(flow(sort="created:desc"))))
     assert new.calls[-1][:3] == ("GET", "/batch/v2/process", 200)
@@ -377,7 +378,7 @@ async def test_at_most_eight_requests_are_in_flight() -> None:
     ],
 )
 def test_what_else_can_break_in_a_worker(raised: Exception, ambiguous: bool) -> None:
-    call: Call[Any] = batch.start("7")
+    call: Call[Any] = v1.start("7")
     settings = Settings("https://sh.example", "https://sh.example/token", "id", "secret")
     with responses.RequestsMock() as service:
         service.post("https://sh.example/token", json={"access_token": "t", "token_type": "Bearer", "expires_in": 3600})

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Reply, exchange
-from airflow_sentinelhub.api.generations import V1
+from airflow_sentinelhub.api.service.generations import V1
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.sync import Interrupted, SyncDriver
 

@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable
 
 from airflow_sentinelhub.api.call import Call, Flow, Note, Now, Sleep, exchange
-from airflow_sentinelhub.api.generations import Generation
-from airflow_sentinelhub.api.reading import outlast, read_patiently, seen
+from airflow_sentinelhub.api.decide.verdict import fate
+from airflow_sentinelhub.api.flows.read import outlast, read_patiently, seen
+from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
-from airflow_sentinelhub.api.verdict import fate
 from airflow_sentinelhub.exceptions import (
     ApiError,
     BadRequestError,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_sentinelhub.api import batch
 from airflow_sentinelhub.api.call import Call, Flow, Note, Sleep, exchange
-from airflow_sentinelhub.api.reading import AFTER_AMBIGUOUS, outlast
-from airflow_sentinelhub.api.unread import every
+from airflow_sentinelhub.api.flows.read import AFTER_AMBIGUOUS, outlast
+from airflow_sentinelhub.api.flows.reread import every
+from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.exceptions import NotFoundError, ServerError, UnreachableError
 
 
@@ -55,7 +55,7 @@ def collection_once(payload: Mapping[str, Any], seconds: float, *, look: bool) -
                 return found, True
         unsure = False
         try:
-            made = yield from exchange(batch.create_collection(dict(payload)))
+            made = yield from exchange(v1.create_collection(dict(payload)))
         except (UnreachableError, ServerError) as err:
             unsure = err.ambiguous
             raise
@@ -76,7 +76,7 @@ def _find(payload: Mapping[str, Any]) -> Flow[str | None]:
         if (item.get("name"), item.get("s3Bucket")) == wanted and item.get("id"):
             found.append(str(item["id"]))
 
-    yield from every(lambda token: batch.list_collections(viewtoken=token), visit, lambda page: page())
+    yield from every(lambda token: v1.list_collections(viewtoken=token), visit, lambda page: page())
     if len(found) > 1:
         yield Note(f"There are {len(found)} batch collections of this name and bucket; taking the first", warning=True)
     return found[0] if found else None

@@ -19,8 +19,8 @@ from airflow_sentinelhub._compat import AirflowTaskTimeout, TaskState, state_in_
 from airflow_sentinelhub.exceptions import SentinelHubError
 
 if TYPE_CHECKING:
-    from airflow_sentinelhub.api.generations import Generation
-    from airflow_sentinelhub.api.marker import Mark
+    from airflow_sentinelhub.api.decide.marker import Mark
+    from airflow_sentinelhub.api.service.generations import Generation
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 
 NOBODY_WAITS = frozenset({"failed", "success", "skipped", "removed"})

@@ -1,8 +1,4 @@
-"""The one request of a task: found by its marker, or created. What is read and done otherwise is offered here too.
-
-Nothing here does I/O or knows the time; see `call.py`. Nothing in this file bills; see `acting.py` and
-`restarting.py`.
-"""
+"""The one request of a task: found by its marker, or created. Nothing in this file bills."""
 
 from __future__ import annotations
 
@@ -12,15 +8,8 @@ from datetime import datetime
 from itertools import chain, repeat
 from typing import Any
 
-from airflow_sentinelhub.api.acting import (
-    AMBIGUOUS,
-    LAG,
-    analyse_once,
-    end,
-    resume,
-    start_once,
-)
-from airflow_sentinelhub.api.adoption import (
+from airflow_sentinelhub.api.call import Flow, Note, Now, Sleep, exchange
+from airflow_sentinelhub.api.decide.adoption import (
     NONE_STOPPED,
     Decision,
     Owned,
@@ -31,21 +20,16 @@ from airflow_sentinelhub.api.adoption import (
     notes_about,
     owned,
 )
-from airflow_sentinelhub.api.call import Flow, Note, Now, Sleep, exchange
-from airflow_sentinelhub.api.generations import Generation
-from airflow_sentinelhub.api.marker import Mark, Relation, mark_of, marked, relation
-from airflow_sentinelhub.api.reading import (
+from airflow_sentinelhub.api.decide.marker import Mark, Relation, mark_of, marked, relation
+from airflow_sentinelhub.api.flows.actions import AMBIGUOUS, LAG, end, resume
+from airflow_sentinelhub.api.flows.read import (
     AFTER_AMBIGUOUS,
     LAGGING_LIST,
-    continued_by,
     current,
     find,
-    outlast,
-    read,
     read_patiently,
-    walk,
 )
-from airflow_sentinelhub.api.restarting import restart_counted, restart_failed, restart_once
+from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from airflow_sentinelhub.exceptions import (
@@ -59,28 +43,6 @@ from airflow_sentinelhub.exceptions import (
     UnknownStateError,
     UnreachableError,
 )
-
-__all__ = [
-    "Found",
-    "analyse_once",
-    "claimed_by",
-    "continued_by",
-    "end",
-    "end_all",
-    "find",
-    "find_or_create",
-    "outlast",
-    "own_requests",
-    "read",
-    "read_patiently",
-    "restart_counted",
-    "restart_failed",
-    "restart_once",
-    "resume",
-    "start_once",
-    "take_over_stopped",
-    "walk",
-]
 
 LAG_PATIENCE = 1800.0
 """Seconds for which a list may not show what was written, unless a task says otherwise."""

@@ -35,6 +35,22 @@ class Outcome(str, Enum):
     TIMED_OUT = "timed_out"
 
 
+@dataclass(frozen=True)
+class Waited:
+    """How a wait ended: the outcome, the last reading (None if there was none), why it is unknown if it is.
+
+    :param matching: tiles in the status `goal`, of `total`, where tiles were waited for.
+    """
+
+    outcome: Outcome
+    job: Snapshot | None = None
+    why: str = ""
+    matching: int | None = None
+    total: int | None = None
+    goal: str = ""
+    counts: Mapping[str, int] | None = None
+
+
 _ORDER = {S.CREATED: 0, S.ANALYSING: 1, S.ANALYSIS_DONE: 2, S.PROCESSING: 3, S.DONE: 4}
 
 

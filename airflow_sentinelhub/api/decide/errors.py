@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from airflow_sentinelhub.api.adoption import ended_by_hand, stopped_by_service
+from airflow_sentinelhub.api.decide.adoption import ended_by_hand, stopped_by_service
+from airflow_sentinelhub.api.decide.verdict import Outcome, Waited, fate, nothing_to_do
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from airflow_sentinelhub.api.statuses import StoppedStatusReason
-from airflow_sentinelhub.api.unread import ONLY_READS, unread_error
-from airflow_sentinelhub.api.verdict import Outcome, fate
-from airflow_sentinelhub.api.waiting import Waited
 from airflow_sentinelhub.exceptions import (
     DeadlineError,
     JobCancelledError,
@@ -20,6 +19,7 @@ from airflow_sentinelhub.exceptions import (
     NotFoundError,
     OverBudgetError,
     UnknownStateError,
+    UnreadResultsError,
 )
 
 _STOPPED = {
@@ -27,6 +27,8 @@ _STOPPED = {
     StoppedStatusReason.USER_ACTION: "somebody stopped it; it can be started again after 30 minutes",
     StoppedStatusReason.UNHEALTHY: "the service stopped it as unhealthy; the vendor may restart it, ask their support",
 }
+
+ONLY_READS = "A retry of this task reads again; it only reads, so nothing is started or billed."
 
 _ANEW = " A retry does not start it again; clear the task to run the job anew."
 
@@ -159,6 +161,26 @@ def not_estimated_error(job: Snapshot, allowed: float) -> JobError:
         "without max_processing_units it starts without an estimate.",
         **_about(job),
     )
+
+
+def unread_error(job: Snapshot | None, why: str, then: str, seconds: float | None = None) -> UnreadResultsError:
+    """The error for results that could not be read for too long: state and cost of the job, what to mend, what next."""
+    for prefix in ("Batch request", "Batch statistical request") if job else ():
+        why = why.removeprefix(f"{prefix} {job.request_id if job else ''}: ")
+    long = "too long" if seconds is None else f"{seconds:.0f} s"
+    state = f"Batch request {job.request_id} is {job.status}{_paid(job)}" if job else "A batch request is there"
+    return UnreadResultsError(
+        f"{state}, but its results could not be read for {long}: {why} {fate(job)} Mend the access to the bucket "
+        f"(aws_conn_id, or bucket_mount of the Sentinel Hub connection), or the file. {then}",
+        request_id=job.request_id if job else "",
+        snapshot=job,
+    )
+
+
+def _paid(job: Snapshot) -> str:
+    if job.status not in (S.DONE, S.PARTIAL) or nothing_to_do(job):
+        return ""
+    return " and paid" if job.cost is None else f" and paid ({job.cost:,.1f} PU)"
 
 
 def _about(job: Snapshot) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from enum import Enum
 
-from airflow_sentinelhub.api.marker import Mark, Relation, cleared_since, mark_of, relation
+from airflow_sentinelhub.api.decide.marker import Mark, Relation, cleared_since, mark_of, relation
+from airflow_sentinelhub.api.decide.verdict import over
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus
-from airflow_sentinelhub.api.verdict import over
 
 
 class Plan(str, Enum):

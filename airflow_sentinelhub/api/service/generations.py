@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_sentinelhub.api import batch, batch_v2, statistical
 from airflow_sentinelhub.api.call import Call
 from airflow_sentinelhub.api.paging import Page, page_of
+from airflow_sentinelhub.api.service import statistical, v1, v2
 from airflow_sentinelhub.api.snapshot import Snapshot, only_of, read_statistical, read_v1, read_v2
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -56,30 +56,30 @@ def _listed(listing: Callable[..., Call[Any]], read: Reader) -> Callable[..., Ca
 
 V1 = Generation(
     name="v1",
-    create=_made(batch.create, read_v1),
-    get=_one(batch.get_request, read_v1),
-    list=_listed(batch.list_requests, read_v1),
-    analyse=batch.analyse,
-    start=batch.start,
-    end=batch.cancel,
+    create=_made(v1.create, read_v1),
+    get=_one(v1.get_request, read_v1),
+    list=_listed(v1.list_requests, read_v1),
+    analyse=v1.analyse,
+    start=v1.start,
+    end=v1.cancel,
     end_word="cancel",
     search=True,
     estimates=True,
-    update=batch.update_request,
-    delete=batch.delete_request,
-    restart=batch.restart_partial,
+    update=v1.update_request,
+    delete=v1.delete_request,
+    restart=v1.restart_partial,
 )
 V2 = Generation(
     name="v2",
-    create=_made(batch_v2.create, read_v2),
-    get=_one(batch_v2.get_request, read_v2),
-    list=_listed(batch_v2.list_requests, read_v2),
-    analyse=batch_v2.analyse,
-    start=batch_v2.start,
-    end=batch_v2.stop,
+    create=_made(v2.create, read_v2),
+    get=_one(v2.get_request, read_v2),
+    list=_listed(v2.list_requests, read_v2),
+    analyse=v2.analyse,
+    start=v2.start,
+    end=v2.stop,
     end_word="stop",
     search=False,
-    update=batch_v2.update_request,
+    update=v2.update_request,
 )
 STATISTICAL = Generation(
     name="statistical",

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from airflow_sentinelhub.api.acting import AMBIGUOUS, looked, shown_to_be
 from airflow_sentinelhub.api.call import PATIENT, Flow, Note, Now, Patience, exchange
-from airflow_sentinelhub.api.generations import Generation
-from airflow_sentinelhub.api.marker import Mark, mark_of, marked
-from airflow_sentinelhub.api.reading import outlast
+from airflow_sentinelhub.api.decide.marker import Mark, mark_of, marked
+from airflow_sentinelhub.api.decide.verdict import fate
+from airflow_sentinelhub.api.flows.actions import AMBIGUOUS, looked, shown_to_be
+from airflow_sentinelhub.api.flows.read import outlast
+from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
-from airflow_sentinelhub.api.verdict import fate
 from airflow_sentinelhub.exceptions import (
     BadRequestError,
     ConflictError,

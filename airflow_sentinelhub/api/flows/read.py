@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import TypeVar
 
 from airflow_sentinelhub.api.call import PATIENT, Call, Flow, Note, Now, Patience, Sleep, exchange
-from airflow_sentinelhub.api.generations import Generation
-from airflow_sentinelhub.api.marker import mark_of
+from airflow_sentinelhub.api.decide.marker import mark_of
 from airflow_sentinelhub.api.paging import Page, Walk
+from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import (
     ApiError,

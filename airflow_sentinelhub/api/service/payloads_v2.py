@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_sentinelhub.api.payloads import Json, tiling_grid, without_none
+from airflow_sentinelhub.api.service.payloads import Json, tiling_grid, without_none
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 

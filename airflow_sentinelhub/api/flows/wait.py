@@ -9,18 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_sentinelhub.api import batch
 from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, exchange
-from airflow_sentinelhub.api.flows import end, outlast
-from airflow_sentinelhub.api.generations import Generation
-from airflow_sentinelhub.api.paging import Walk
-from airflow_sentinelhub.api.reading import NEW_REQUEST_404, read
-from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.api.statuses import BatchTileStatus
-from airflow_sentinelhub.api.unread import AGAIN_FIRST, Due, behind, due_of, longer, reading
-from airflow_sentinelhub.api.verdict import (
+from airflow_sentinelhub.api.decide.due import Due, behind, due_of
+from airflow_sentinelhub.api.decide.verdict import (
     Outcome,
     TileGoal,
+    Waited,
     in_words,
     judge,
     judge_tiles,
@@ -28,6 +22,14 @@ from airflow_sentinelhub.api.verdict import (
     progress_line,
     seconds_left,
 )
+from airflow_sentinelhub.api.flows.actions import end
+from airflow_sentinelhub.api.flows.read import NEW_REQUEST_404, outlast, read
+from airflow_sentinelhub.api.flows.reread import AGAIN_FIRST, longer, reading
+from airflow_sentinelhub.api.paging import Walk
+from airflow_sentinelhub.api.service import v1
+from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchTileStatus
 from airflow_sentinelhub.exceptions import (
     NotFoundError,
     RateLimitError,
@@ -75,22 +77,6 @@ class WaitPlan:
     max_cost: float | None = None
     end_at_deadline: bool = False
     known: bool = False
-
-
-@dataclass(frozen=True)
-class Waited:
-    """How a wait ended: the outcome, the last reading (None if there was none), why it is unknown if it is.
-
-    :param matching: tiles in the status `goal`, of `total`, where tiles were waited for.
-    """
-
-    outcome: Outcome
-    job: Snapshot | None = None
-    why: str = ""
-    matching: int | None = None
-    total: int | None = None
-    goal: str = ""
-    counts: Mapping[str, int] | None = None
 
 
 def look(api: Generation, request_id: str, target: str) -> Flow[Waited]:
@@ -314,7 +300,7 @@ def _count(request_id: str, status: str, enough: int) -> Flow[int]:
     """How many tiles are in the status; stops counting at `enough`."""
     counted, walked = 0, Walk(TILE_PAGES)
     while not walked.over:
-        call = batch.list_tiles(request_id, status=status, viewtoken=walked.token)
+        call = v1.list_tiles(request_id, status=status, viewtoken=walked.token)
         page = yield from exchange(call, POLL)
         counted += len(page.items)
         if counted >= enough:
@@ -327,13 +313,13 @@ def _one_tile(request_id: str, wanted: str) -> Flow[str | None]:
     """Status of the tile with this id or name, None if there is none (yet)."""
     if wanted.isdigit():
         try:
-            found: dict[str, Any] = yield from exchange(batch.get_tile(request_id, wanted), POLL)
+            found: dict[str, Any] = yield from exchange(v1.get_tile(request_id, wanted), POLL)
             return str(found["status"])
         except NotFoundError:
             return None
     walked = Walk(TILE_PAGES)
     while not walked.over:
-        call = batch.list_tiles(request_id, viewtoken=walked.token)
+        call = v1.list_tiles(request_id, viewtoken=walked.token)
         page = yield from exchange(call, POLL)
         for tile in page.items:
             if tile.get("name") == wanted:

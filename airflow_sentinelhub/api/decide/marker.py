@@ -34,8 +34,6 @@ _MARK = re.compile(
 )
 UNKNOWN_JOB = "0" * 8
 """The digest in a marker that is written where the job is not known."""
-MARK_WORD = re.compile(r"afx[0-9a-f]{16}")
-"""An identity anywhere in a text: what carries one may belong to a task."""
 _SECRET_KEYS = frozenset({"accessKey", "secretAccessKey", "credentials", "iamRoleARN"})
 
 
