@@ -87,8 +87,8 @@ def _with_fate(err: SentinelHubError, job: Snapshot) -> str:
 
 def waited_in(event: Any) -> int | None:
     """The number of the try that has waited for this event, None where it is not told."""
-    memory = event.get("memory") if isinstance(event, dict) else None
-    number = memory.get("tried") if isinstance(memory, dict) else None
+    state = event.get("resume_state") if isinstance(event, dict) else None
+    number = state.get("tried") if isinstance(state, dict) else None
     return number if isinstance(number, int) else None
 
 

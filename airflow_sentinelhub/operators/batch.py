@@ -98,7 +98,7 @@ class SentinelHubAnalyseBatchOperator(WaitOnRequest):
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
             self.hook.run(analyse_once(self.api, request_id, patience=self.max_unknown_time))
-            return self._result(self.wait_for(context, request_id, "ANALYSIS_DONE", "execute_complete"))
+            return self._result(self.wait_for(context, request_id, "ANALYSIS_DONE"))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         with airflow_errors(self):
@@ -159,7 +159,7 @@ class SentinelHubStartBatchOperator(RunsJob):
                 conclude(Waited(judge(job, "DONE"), job), request_id, "started")
             self.log.info("Batch request %s is started (%s, action %s)", request_id, job.status, job.user_action)
             if self.wait_for_completion:
-                self._done(context, self.wait_for(context, request_id, "DONE", "execute_complete"))
+                self._done(context, self.wait_for(context, request_id, "DONE"))
             return request_id
 
     def execute_complete(self, context: Context, event: Any = None) -> str:

@@ -196,18 +196,18 @@ class SentinelHubBatchOperator(JudgesJob, JobOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Called when the trigger has fired."""
-        from airflow_sentinelhub.triggers.events import memory_of, read_event
+        from airflow_sentinelhub.triggers.events import read_event, resume_state_of
 
         with self.ends_its_round(context), airflow_errors(self):
             self._may_have_started = True
-            memory = memory_of(event)
-            self.pin(memory["batch_api"], memory["place"])
-            self.responsible_for(memory["request_id"], context)
-            self._restarts_asked = memory["restarts"]
-            self._waited_for_rest = memory["waited_for_rest"]
-            waited = read_event(event, memory["request_id"])
+            state = resume_state_of(event)
+            self.pin(state["batch_api"], state["place"])
+            self.responsible_for(state["request_id"], context)
+            self._restarts_asked = state["restarts"]
+            self._waited_for_rest = state["waited_for_rest"]
+            waited = read_event(event, state["request_id"])
             self.known = waited.job
-            return self._after(context, waited, memory["target"], memory["deadline"], memory["restarted"])
+            return self._after(context, waited, state["target"], state["deadline"], state["restarted"])
 
     def _needs_a_look(self, batch_api: str | None) -> dict[str, Any]:
         """The limits that only a look at the tiles can apply. v1 restarts the failed part by itself."""
@@ -282,15 +282,19 @@ class SentinelHubBatchOperator(JudgesJob, JobOperator):
     ) -> dict[str, Any]:
         """Wait for the status, and go on. A restart, also of an earlier try, may not show for minutes (seen)."""
         limit, restarted = self._policy().max_processing_units, restarted or self._restarts(job) > 0
+        analysis = target == "ANALYSIS_DONE"
+        plan = self.plan(
+            context,
+            deadline=deadline,
+            poll_interval=min(self.analysis_poll_interval, self.poll_interval) if analysis else self.poll_interval,
+            stale_partial=stale_partial if restarted else 0.0,
+            max_cost=None if limit is None else max(limit - self._spent_before(job), 0.0),
+        )
         waited = self.wait(
             job.request_id,
             target,
-            "execute_complete",
-            deadline,
-            poll_interval=min(self.analysis_poll_interval, self.poll_interval) if target == "ANALYSIS_DONE" else None,
-            stale_partial=stale_partial if restarted else 0.0,
-            max_cost=None if limit is None else max(limit - self._spent_before(job), 0.0),
-            memory={
+            plan,
+            resume_state={
                 "request_id": job.request_id,
                 "batch_api": self.api.name,
                 "place": self.hook.settings.place(),

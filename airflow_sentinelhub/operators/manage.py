@@ -55,7 +55,7 @@ class SentinelHubRestartBatchOperator(RunsJob):
             job = self.hook.run(restart_once(self.api, request_id, word, patience=self.max_unknown_time))
             self.log.info("Batch request %s: restart of the failed part, status %s", request_id, job.status)
             if self.wait_for_completion:
-                self._done(self.wait_for(context, request_id, "DONE", "execute_complete", stale_partial=STALE_PARTIAL))
+                self._done(self.wait_for(context, request_id, "DONE", stale_partial=STALE_PARTIAL))
             return request_id
 
     def execute_complete(self, context: Context, event: Any = None) -> str:

@@ -339,7 +339,7 @@ def test_a_deferred_wait_ends_by_itself_before_airflow_ends_it(bench: Any, allow
     request_id = bench.started()
     began = bench.clock.now
     deferred = deferral(bench, request_id, execution_timeout=timedelta(seconds=allowed))
-    assert deferred.trigger.deadline - began == pytest.approx(allowed - earlier, abs=0.5)
+    assert deferred.trigger.plan.deadline - began == pytest.approx(allowed - earlier, abs=0.5)
 
 
 def test_airflow_breaks_a_deferred_wait_off_only_when_nobody_has_seen_its_deadline(bench: Any) -> None:
