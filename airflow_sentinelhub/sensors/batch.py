@@ -48,7 +48,8 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
     :param request_id: the request.
     :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
     :param max_unknown_time: seconds for which the state may be unreadable before the sensor fails.
-    :param wait_for_start: wait for a request that nobody has started yet, instead of failing after two minutes.
+    :param wait_for_start: wait for a request that nobody has started yet, instead of failing after two minutes (in
+        reschedule mode these are spent in the worker).
     :param sentinelhub_conn_id: connection of type `sentinelhub`; :param batch_api: `v1` or `v2`.
 
     `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and mean the same in all modes.
@@ -120,7 +121,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
             self.defer(trigger=trigger, method_name="execute_complete", timeout=backstop(watch.plan.deadline))
 
     def _plan(self, context: Context) -> WaitPlan:
-        """How this sensor waits, by its arguments; `timeout` counts from the first look of all, as Airflow counts it."""
+        """How this sensor waits, by its arguments. `timeout` counts from its first look, as Airflow counts it."""
         from airflow_sentinelhub.api.flows.wait import WaitPlan
 
         first = None
