@@ -138,7 +138,7 @@ class SentinelHubDeleteBatchOperator(OnRequest):
     """
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.flows.manage import delete_once
+        from airflow_sentinelhub.api.flows.actions import delete_once
         from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
 
         with airflow_errors(self):
