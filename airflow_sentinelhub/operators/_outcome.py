@@ -183,7 +183,8 @@ def _by_files(
     from airflow_sentinelhub.api.decide.marker import mark_of
     from airflow_sentinelhub.api.flows.read import continued_by
     from airflow_sentinelhub.api.flows.reread import reading
-    from airflow_sentinelhub.hooks.storage import reader_now, results_of
+    from airflow_sentinelhub.hooks.sentinelhub import reader_now
+    from airflow_sentinelhub.hooks.storage import results_of
     from airflow_sentinelhub.results.batch import BatchResults
 
     earlier: list[Snapshot] = hook.run(patiently(lambda: continued_by(api, job)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,6 @@ from airflow_sentinelhub.operators._outcome import NAMED, NEXT_TRY, accepted, na
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.call import Flow
     from airflow_sentinelhub.api.decide.policy import Policy
-    from airflow_sentinelhub.api.models import BatchStatisticalRequest
     from airflow_sentinelhub.api.snapshot import Snapshot
     from airflow_sentinelhub.exceptions import JobPartialError
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
@@ -92,7 +92,7 @@ def statistics_of(
     """
     from airflow_sentinelhub.api.call import exchange
     from airflow_sentinelhub.api.flows.reread import until_read
-    from airflow_sentinelhub.api.service.statistical import get_request
+    from airflow_sentinelhub.api.service.statistical import get_body
     from airflow_sentinelhub.exceptions import ApiError, SettingsError, UnreachableError, UnreadResultsError
 
     if not look:
@@ -101,7 +101,7 @@ def statistics_of(
     seconds, then = patience if must else 0.0, NEXT_TRY.format(flag="check_features")
     how: dict[str, Any] = {"then": then, "also": passing}
     try:
-        request = hook.run(until_read(lambda: exchange(get_request(job.request_id)), seconds, job=job, **how))
+        request = hook.run(until_read(lambda: exchange(get_body(job.request_id)), seconds, job=job, **how))
         seen = hook.run(read_features(hook, request, job, aws_conn_id, seconds, **how))
     except UnreadResultsError as err:
         if must:
@@ -115,7 +115,7 @@ def statistics_of(
 
 def read_features(
     hook: SentinelHubHook,
-    request: BatchStatisticalRequest,
+    request: Mapping[str, Any],
     job: Snapshot,
     aws_conn_id: str | None,
     seconds: float,
@@ -126,13 +126,14 @@ def read_features(
     What has been read is not read again. A feature of a request that is done may get its file a moment later; one that
     still has none at the end of the time has failed (`MISSING`), unless none has any: then nothing could be read.
 
-    :param request: where the files are; :param job: the reading that counts. :param seconds, how: see `until_read`.
+    :param request: as the service shows it, with the places of the files; :param job: the reading that counts.
+    :param seconds, how: see `until_read`.
     :raises UnreadResultsError: the bucket, a file or the list of features could not be read.
     """
     from airflow_sentinelhub.api.call import Now
     from airflow_sentinelhub.api.flows.reread import reading, until_read
     from airflow_sentinelhub.exceptions import ResultsError
-    from airflow_sentinelhub.hooks.storage import reader_now
+    from airflow_sentinelhub.hooks.sentinelhub import reader_now
     from airflow_sentinelhub.results.statistical import MISSING, results_of_request
 
     read: dict[str, dict[str, Any]] = {}

@@ -244,15 +244,14 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
 
     def execute(self, context: Context) -> list[list[dict[str, Any]]]:
         from airflow_sentinelhub.api.call import exchange
-        from airflow_sentinelhub.api.service.statistical import get_request
-        from airflow_sentinelhub.api.snapshot import snapshot
+        from airflow_sentinelhub.api.service.statistical import get_body, read_request
 
         with airflow_errors(self):
             request_id = checked_id(self.request_id)
             status, size = rendered(self, _STATUSES)
             self.announce(context, request_id)
-            request = self.patiently(lambda: exchange(get_request(request_id)), request_id)
-            read = read_features(self.hook, request, snapshot(request), self.aws_conn_id, self.max_unknown_time)
+            request = self.patiently(lambda: exchange(get_body(request_id)), request_id)
+            read = read_features(self.hook, request, read_request(request), self.aws_conn_id, self.max_unknown_time)
             everything = ({"request_id": request_id, **item} for item in self.hook.run(read))
             items = [item for item in everything if status in (None, item["status"])]
             chunks = chunked(items, size, conf.getint("core", "max_map_length", fallback=1024))

@@ -471,9 +471,7 @@ def test_a_monitor_counts_tiles_once_it_is_started() -> None:
 
 def test_since_when_nobody_has_acted() -> None:
     call: Call[Any] = V1.get(ID)
-    from airflow_sentinelhub.api.snapshot import snapshot
-
-    job = snapshot(call.parse(feeding.v1("ANALYSIS_DONE", "ANALYSE")))
+    job = call.parse(feeding.v1("ANALYSIS_DONE", "ANALYSE"))
     assert job.acted is not None
     assert waiting.rests_since(job) == job.acted.timestamp()
-    assert waiting.rests_since(snapshot(call.parse(feeding.v1(created=None, userActionUpdated=None)))) == 0
+    assert waiting.rests_since(call.parse(feeding.v1(created=None, userActionUpdated=None))) == 0

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.exceptions import InvalidInputError
-
-if TYPE_CHECKING:  # limits are checked while DAGs are parsed, and the models need dataclasses-json
-    from airflow_sentinelhub.api.snapshot import Snapshot
 
 ON_OVER_BUDGET = ("fail", "skip", "stop")
 ON_PARTIAL = ("fail", "skip", "accept")
