@@ -50,10 +50,9 @@ LAYERS: dict[str, set[str]] = {
 # Libraries beside the standard one and the package itself.
 LIBRARIES: dict[str, set[str]] = {
     "simulator": {"starlette", "uvicorn", "pyproj", "shapely", "numpy", "boto3", "botocore", "pytest"},
-    "api": {"dataclasses_json"},
     "transport": {"requests", "urllib3", "requests_oauthlib", "oauthlib", "httpx"},
     "results": {"boto3", "botocore", "fsspec"},
-    "hooks": {"flask_appbuilder", "wtforms"},
+    "hooks": {"dataclasses_json", "flask_appbuilder", "wtforms"},
     "_compat": {"airflow", "asgiref"},
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from airflow_sentinelhub import __version__
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.tokens import Tokens
 
@@ -31,6 +32,4 @@ def tokens_of(settings: Settings) -> Tokens:
 
 
 def user_agent() -> str:
-    from airflow_sentinelhub import __version__
-
     return f"airflow-sentinelhub/{__version__}"

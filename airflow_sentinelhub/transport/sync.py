@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import requests
 from requests_oauthlib import OAuth2
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, SSLError
 
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Mask, Note, Now, Renew, Reply, Send, Sleep, Step, Work
 from airflow_sentinelhub.exceptions import SentinelHubError
@@ -130,8 +131,6 @@ class SyncDriver:
 
 def _never_sent(err: BaseException) -> bool:
     """Whether the connection could not be made at all: unknown host, refused, bad certificate."""
-    from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, SSLError
-
     reason: Any = err.args[0] if err.args else None
     if isinstance(reason, MaxRetryError):
         reason = reason.reason
