@@ -91,8 +91,9 @@ def imports(file: Path) -> Iterator[tuple[str, int]]:
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             if node.level:
-                base = [OURS, *package[: len(package) - node.level + 1]]
-                yield ".".join([*base, *([node.module] if node.module else [])]), node.lineno
+                base = ".".join([OURS, *package[: len(package) - node.level + 1]])
+                members = [node.module] if node.module else [alias.name for alias in node.names]
+                yield from ((f"{base}.{name}", node.lineno) for name in members)
             elif node.module == OURS:
                 names = {alias.name for alias in node.names}
                 yield from ((f"{OURS}.{name}" if name != "__version__" else OURS, node.lineno) for name in names)
