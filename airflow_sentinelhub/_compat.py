@@ -186,28 +186,27 @@ class TaskState(NamedTuple):
 NO_ANSWER = TaskState(False)
 
 
-async def state_in_triggerer(dag_id: str, run_id: str, task_id: str, map_index: int, wait: float) -> TaskState:
+async def state_in_triggerer(
+    dag_id: str, run_id: str, task_id: str, map_index: int, wait: float, keep: Callable[[asyncio.Future[Any]], None]
+) -> TaskState:
     """The state of a task instance, asked from a trigger.
 
     Airflow 3 answers through the triggerer's supervisor, 2.11 from the database. While a triggerer of Airflow 3 shuts
     down nobody answers any more, so the wait is bounded; the question itself is never cancelled, since on 3.0 that
     would leave the next one with the wrong reply.
+
+    :param keep: keeps the question from being collected while nobody waits for it any more.
     """
     if AIRFLOW_V_3_0_PLUS:
         asked = asyncio.ensure_future(_ask_supervisor(dag_id, run_id, task_id, map_index))
     else:
         loop = asyncio.get_running_loop()
         asked = asyncio.ensure_future(loop.run_in_executor(None, _ask_database, dag_id, run_id, task_id, map_index))
-    _pending.add(asked)
-    asked.add_done_callback(_pending.discard)
+    keep(asked)
     done, _ = await asyncio.wait({asked}, timeout=wait)
     if not done or asked.cancelled() or asked.exception() is not None:
         return NO_ANSWER
     return asked.result()
-
-
-_pending: set[asyncio.Future[TaskState]] = set()
-"""Questions under way; the event loop itself keeps only weak references."""
 
 
 async def _ask_supervisor(dag_id: str, run_id: str, task_id: str, map_index: int) -> TaskState:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import AirflowTaskTimeout, TaskState, state_in_triggerer, state_in_worker
 from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub.transport.process import PROCESS
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.decide.marker import Mark
@@ -30,8 +31,6 @@ LAST_CALL = 1.5
 """Seconds for one call that cancels while a task is being killed."""
 KILLED_AFTER, AGAIN_AFTER = 4.0, 1.0
 """Seconds after which a killed task is gone for sure, with some to spare, and between two calls that cancel."""
-
-_background: set[asyncio.Future[Any]] = set()
 
 
 def nobody_waits(told: TaskState) -> bool:
@@ -154,8 +153,7 @@ async def end_in_triggerer(
 
     driver = await hook.async_driver()
     ending = asyncio.ensure_future(driver.run(end_in_time(api, request_id)))
-    _background.add(ending)
-    ending.add_done_callback(_background.discard)
+    PROCESS.keep(ending)
     await asyncio.wait({ending}, timeout=20)
     if not ending.done():
         log.warning("The %s of %s has not taken effect yet; this triggerer goes on asking", api.end_word, request_id)
@@ -168,18 +166,12 @@ async def end_in_triggerer(
 async def ask_in_triggerer(ti: Any, wait: float) -> TaskState:
     """The state of the trigger's task."""
     index = int(getattr(ti, "map_index", -1))
-    return await state_in_triggerer(ti.dag_id, ti.run_id, ti.task_id, index, wait)
-
-
-_warm = False
+    return await state_in_triggerer(ti.dag_id, ti.run_id, ti.task_id, index, wait, PROCESS.keep)
 
 
 def warm_up(ti: Any) -> None:
     """Ask once, early, in each triggerer process: the first answer takes seconds, later ones some hundredths."""
-    global _warm
-    if _warm or ti is None:
+    if PROCESS.warmed_up or ti is None:
         return
-    _warm = True
-    asking = asyncio.ensure_future(ask_in_triggerer(ti, 60))
-    _background.add(asking)
-    asking.add_done_callback(_background.discard)
+    PROCESS.warmed_up = True
+    PROCESS.keep(asyncio.ensure_future(ask_in_triggerer(ti, 60)))

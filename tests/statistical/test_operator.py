@@ -329,17 +329,17 @@ def test_the_job_may_come_out_of_templates(bench: StatisticalBench) -> None:
 
 
 def test_kill_by_a_user_stops_the_job(bench: StatisticalBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_sentinelhub import _ending
+    from airflow_sentinelhub import cancel
     from airflow_sentinelhub._compat import TaskState
 
     request_id = bench.started()
     bench.clock.sleep(230)
     operator = bench.whole()()
     operator.responsible_for(request_id, bench.context())
-    monkeypatch.setattr(_ending, "state_in_worker", lambda *_: TaskState(True, "running"))
+    monkeypatch.setattr(cancel, "state_in_worker", lambda *_: TaskState(True, "running"))
     operator.on_kill()
     assert "stopped" not in bench.effects()
-    monkeypatch.setattr(_ending, "state_in_worker", lambda *_: TaskState(True, "failed"))
+    monkeypatch.setattr(cancel, "state_in_worker", lambda *_: TaskState(True, "failed"))
     operator.on_kill()
     assert bench.effects()[-1] == "stopped"
 
