@@ -132,6 +132,21 @@ def test_http_libraries_are_each_imported_once() -> None:
     assert users == {"requests": ["transport.sync"], "httpx": ["transport.aio"]}
 
 
+PRIVATE_OF_AIRFLOW = ("_link_", "__fail__", "SUPERVISOR_COMMS", "_orig_start_date", "secrets_masker")
+
+
+def test_what_is_private_of_airflow_stands_in_one_file() -> None:
+    found = {
+        (module_of(file), name)
+        for file in FILES
+        for code in [ast.unparse(ast.parse(file.read_text()))]  # without comments
+        for name in PRIVATE_OF_AIRFLOW
+        if name in code
+    }
+    assert {module for module, _ in found} == {"_compat"}
+    assert {name for _, name in found} == set(PRIVATE_OF_AIRFLOW)
+
+
 def public_names(file: Path) -> Iterator[str]:
     """Functions, classes and methods that users can see."""
     for node in ast.walk(ast.parse(file.read_text())):
