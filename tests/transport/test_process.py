@@ -14,6 +14,7 @@ from weakref import ref
 
 import httpx
 import pytest
+import requests
 
 from airflow_sentinelhub.api.call import exchange
 from airflow_sentinelhub.api.service import v1
@@ -21,7 +22,7 @@ from airflow_sentinelhub.simulator import Simulator
 from airflow_sentinelhub.transport.aio import AsyncDriver, _shared_of
 from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings
-from airflow_sentinelhub.transport.sync import SyncDriver
+from airflow_sentinelhub.transport.sync import SyncDriver, _Signed
 from tests.transport.conftest import Harness
 
 HTTP = Settings("http://localhost:1", "http://localhost:1/token", "id", "secret", conn_id="sh")
@@ -60,6 +61,12 @@ def test_the_logger_of_httpx_is_touched_by_the_first_client_and_once(simulator: 
         assert len(logger.filters) == 1
     finally:
         logger.filters[:] = before
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_a_worker_signs_its_calls_over_https_and_http(scheme: str) -> None:
+    request = requests.Request("GET", f"{scheme}://sh.example/api", auth=_Signed("t")).prepare()
+    assert request.headers["Authorization"] == "Bearer t"
 
 
 # Secrets that were changed
