@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator, conf
+from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id, default_deferrable
 from airflow_sentinelhub.api.call import Flow, Work, exchange
 from airflow_sentinelhub.api.decide.policy import Policy, check_literals, limits_given, policy_from, refuse_nothing
@@ -26,7 +27,7 @@ from airflow_sentinelhub.operators._arguments import (
     renamed,
 )
 from airflow_sentinelhub.operators._batch_payload import CreatesRequest, as_json, json_or_text, one_destination
-from airflow_sentinelhub.operators._times import check_dates, names_both_ends, run_of
+from airflow_sentinelhub.operators._times import check_dates, names_both_ends
 from airflow_sentinelhub.operators._whole_job import RunsWholeJob
 from airflow_sentinelhub.operators.tiles import chunked, rendered
 
