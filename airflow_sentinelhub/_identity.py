@@ -74,6 +74,14 @@ def mark_for(context: Any, job: str = "", limit: float | None = None) -> Mark:
     return replace(mark, fresh=_is_over(context, mark))
 
 
+def mark_by_name(name: str, limit: float | None = None) -> Mark:
+    """The marker of a job that is no task's: all runs with this name share it.
+
+    :param limit: PU that the job may cost.
+    """
+    return Mark(identity(deployment_name(), "", name, "", -1), 0, "", limit=limit)
+
+
 SKEW = timedelta(hours=1)
 """By how much the clocks of Airflow and the service may differ, with plenty to spare."""
 

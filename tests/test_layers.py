@@ -25,7 +25,7 @@ LAYERS: dict[str, set[str]] = {
     "api.flows": {"exceptions", "api", "api.decide", "api.service"},
     "results": {"exceptions", "api"},
     "transport": {"exceptions", "api", ""},
-    "hooks": {"exceptions", "api", "transport", "results", "provider", "_compat"},
+    "hooks": {"exceptions", "api", "transport", "results", "provider", "_compat", "_identity"},
     "links": {"_compat"},
     "cancel": {"exceptions", "api", "transport", "hooks", "_compat"},
     "_identity": {"api", "_compat"},

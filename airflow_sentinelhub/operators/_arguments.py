@@ -12,8 +12,6 @@ from airflow_sentinelhub._task import seconds
 from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.exceptions import InvalidInputError
 
-RESUMES = ("never", "if_accepted", "when_accepted")
-
 
 def check_times(task: Any) -> None:
     """Seconds of a task that waits. They are never templates.
@@ -57,12 +55,6 @@ def check_looks(flag: str, looks: Any, limits: Mapping[str, Any]) -> None:
             raise InvalidInputError(
                 f"{flag}=False looks at nothing that the job has brought, so {name} has no effect; drop one of them."
             )
-
-
-def check_resume(word: str) -> None:
-    """:raises InvalidInputError: no such way to go on with what the service has stopped."""
-    if word not in RESUMES:
-        raise InvalidInputError(f"resume_stopped must be one of {', '.join(RESUMES)}, not {word!r}.")
 
 
 def renamed(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 
 from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub.api.call import Flow, Work
-from airflow_sentinelhub.api.flows.read import walk
+from airflow_sentinelhub.api.flows.task_request import check_grid
 from airflow_sentinelhub.api.service.generations import Generation
-from airflow_sentinelhub.api.service.payloads import dated, grid_complaint
+from airflow_sentinelhub.api.service.payloads import dated
 from airflow_sentinelhub.api.service.specification import Access, BatchSpecification
 from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError, SettingsError
 from airflow_sentinelhub.operators._own_request import OwnsRequest
@@ -132,20 +132,10 @@ class DescribesBatchJob(CreatesRequest):
 
     def payload_checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
         """What can be known to be wrong with a payload before anything is created."""
-        yield from _check_grid(api, payload)
+        yield from check_grid(api, payload)
         yield Work(lambda: self.check_geopackage(payload))
         if api.results == "bucket":
             yield Work(lambda: self.check_reader(payload))
-
-
-def _check_grid(api: Generation, payload: Mapping[str, Any]) -> Flow[None]:
-    """Refuse a grid or a resolution that the deployment does not offer before anything is created."""
-    grid = payload.get("tilingGrid") or payload.get("input") or {}
-    if "id" not in grid or api.grids is None:
-        return
-    grids = yield from walk(api.grids)
-    if complaint := grid_complaint(grid, grids):
-        raise InvalidInputError(complaint)
 
 
 def _names_a_file(text: str) -> bool:

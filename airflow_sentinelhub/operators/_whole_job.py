@@ -99,7 +99,6 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
             return ended
         state = {
             **ended.state,
-            "batch_api": self.api.name,
             "place": self.hook.settings.place(),
             "deadline": ended.plan.deadline,
         }

@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import default_deferrable
-from airflow_sentinelhub.api.decide.policy import Policy, check_literals, limits_given, policy_from, refuse_nothing
+from airflow_sentinelhub.api.decide.policy import (
+    Policy,
+    check_literals,
+    check_resume,
+    limits_given,
+    policy_from,
+    refuse_nothing,
+)
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._arguments import check_looks, check_resume, check_times, renamed
+from airflow_sentinelhub.operators._arguments import check_looks, check_times, renamed
 from airflow_sentinelhub.operators._batch_payload import DescribesBatchJob, one_destination
 from airflow_sentinelhub.operators._times import check_dates
 from airflow_sentinelhub.operators._whole_job import RunsWholeJob

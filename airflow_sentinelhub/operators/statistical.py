@@ -11,7 +11,14 @@ from airflow_sentinelhub._compat import BaseOperator, conf
 from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id, default_deferrable
 from airflow_sentinelhub.api.call import Flow, Work, exchange
-from airflow_sentinelhub.api.decide.policy import Policy, check_literals, limits_given, policy_from, refuse_nothing
+from airflow_sentinelhub.api.decide.policy import (
+    Policy,
+    check_literals,
+    check_resume,
+    limits_given,
+    policy_from,
+    refuse_nothing,
+)
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.statistical import get_body, read_request
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification, dated
@@ -21,7 +28,6 @@ from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.operators._arguments import (
     check_looks,
     check_patience,
-    check_resume,
     check_status,
     check_times,
     renamed,

@@ -18,14 +18,20 @@ from airflow_sentinelhub.api.decide.errors import (
     skipped_if,
 )
 from airflow_sentinelhub.api.decide.marker import restart_word
-from airflow_sentinelhub.api.decide.policy import check_literals, limits_given, policy_from, refuse_nothing
+from airflow_sentinelhub.api.decide.policy import (
+    check_literals,
+    check_resume,
+    limits_given,
+    policy_from,
+    refuse_nothing,
+)
 from airflow_sentinelhub.api.decide.verdict import Waited, is_lost, is_stopped, judge, progress_line
 from airflow_sentinelhub.api.flows.actions import analyse_once, end, resume, start_once
 from airflow_sentinelhub.api.flows.read import read_patiently
 from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL, restart_once
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.operators._arguments import check_patience, check_resume, check_times
+from airflow_sentinelhub.operators._arguments import check_patience, check_times
 from airflow_sentinelhub.operators._on_request import OnRequest, StepResult, step_result
 from airflow_sentinelhub.operators._waiting import WaitingTask
 

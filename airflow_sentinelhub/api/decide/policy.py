@@ -10,6 +10,7 @@ from airflow_sentinelhub.exceptions import InvalidInputError
 
 ON_OVER_BUDGET = ("fail", "skip", "stop")
 ON_PARTIAL = ("fail", "skip", "accept")
+RESUMES = ("never", "if_accepted", "when_accepted")
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,12 @@ def policy_from(**given: Any) -> Policy:
     if policy.on_over_budget != "fail" and policy.max_processing_units is None:
         raise InvalidInputError(f"on_over_budget={policy.on_over_budget!r} needs max_processing_units.")
     return policy
+
+
+def check_resume(word: str) -> None:
+    """:raises InvalidInputError: no such way to go on with what the service has stopped."""
+    if word not in RESUMES:
+        raise InvalidInputError(f"resume_stopped must be one of {', '.join(RESUMES)}, not {word!r}.")
 
 
 def limits_given(**limits: Any) -> frozenset[str]:

@@ -220,6 +220,7 @@ class _Life:
         self.target = target
         state = {
             "request_id": job.request_id,
+            "batch_api": self.api.name,
             "target": target,
             "restarts": self.restarts,
             "rest_awaited": self.rest_awaited,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -13,11 +13,12 @@ from airflow_sentinelhub.api.decide.adoption import NONE_STOPPED, Stopped
 from airflow_sentinelhub.api.decide.marker import Mark, job_digest, mark_of
 from airflow_sentinelhub.api.flows.actions import end
 from airflow_sentinelhub.api.flows.find_or_create import Settled, find_or_create, own_requests
-from airflow_sentinelhub.api.flows.read import continued_by, outlast
+from airflow_sentinelhub.api.flows.read import continued_by, outlast, walk
 from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.service.payloads import grid_complaint
 from airflow_sentinelhub.api.service.specification import continuation
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.exceptions import BadRequestError, ForbiddenError, NotFoundError
+from airflow_sentinelhub.exceptions import BadRequestError, ForbiddenError, InvalidInputError, NotFoundError
 
 Payload = dict[str, Any]
 
@@ -124,6 +125,19 @@ def continue_with(api: Generation, wanted: Wanted, first: Snapshot, *, restart: 
         return (yield from find_or_create(api, more, mark, since=wanted.since, patience=wanted.patience))
 
     return Own(api, (yield from outlast(attempt, wanted.patience, first.request_id)), mark)
+
+
+def check_grid(api: Generation, payload: Mapping[str, Any]) -> Flow[None]:
+    """Refuse a grid or a resolution that the deployment does not offer before anything is created.
+
+    :raises InvalidInputError: it offers no such grid.
+    """
+    grid = payload.get("tilingGrid") or payload.get("input") or {}
+    if "id" not in grid or api.grids is None:
+        return
+    grids = yield from walk(api.grids)
+    if complaint := grid_complaint(grid, grids):
+        raise InvalidInputError(complaint)
 
 
 def _rendered(api: Generation, wanted: Wanted) -> tuple[Payload | None, Exception | None]:
