@@ -1,19 +1,20 @@
-"""`SentinelHubHook`: an Airflow connection turned into clients of the service."""
+"""`SentinelHubHook`: an Airflow connection turned into clients of the service.
+
+A triggerer imports this module in its event loop. So what only a worker needs and is slow to load (requests, and the
+clients with their models) is imported by the properties that need it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_sentinelhub._compat import BaseHook, aside, get_async_connection, mask_secret
 from airflow_sentinelhub.api.call import Flow, Patience, exchange
 from airflow_sentinelhub.api.service import statistical, v1, v2
 from airflow_sentinelhub.api.service.generations import Generation, generation
 from airflow_sentinelhub.exceptions import SentinelHubError
-from airflow_sentinelhub.hooks.batch import SentinelHubBatch
-from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
-from airflow_sentinelhub.hooks.models import id_of
-from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
+from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.hooks.storage import bucket_reader, results_of
 from airflow_sentinelhub.provider import CONN_FIELDS, FIELD_BEHAVIOUR
 from airflow_sentinelhub.results.batch import BatchResults
@@ -21,7 +22,12 @@ from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.statistical import StatisticalResults, results_of_request
 from airflow_sentinelhub.transport.aio import AsyncDriver
 from airflow_sentinelhub.transport.settings import Settings, settings_from
-from airflow_sentinelhub.transport.sync import SyncDriver
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub.hooks.batch import SentinelHubBatch
+    from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
+    from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
+    from airflow_sentinelhub.transport.sync import SyncDriver
 
 R = TypeVar("R")
 
@@ -82,6 +88,8 @@ class SentinelHubHook(BaseHook):
     def driver(self) -> SyncDriver:
         """The driver that runs flows in this thread."""
         if self._driver is None:
+            from airflow_sentinelhub.transport.sync import SyncDriver
+
             self._driver = SyncDriver(self.settings, self.log, mask_secret)
         return self._driver
 
@@ -116,16 +124,22 @@ class SentinelHubHook(BaseHook):
     @property
     def batch(self) -> SentinelHubBatch:
         """Batch v1, with the method names of the vendor's `SentinelHubBatch`."""
+        from airflow_sentinelhub.hooks.batch import SentinelHubBatch
+
         return SentinelHubBatch(self.run)
 
     @property
     def batch_v2(self) -> BatchProcessClient:
         """Batch v2, with the method names of the vendor's `BatchProcessClient`."""
+        from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
+
         return BatchProcessClient(self.run)
 
     @property
     def statistical(self) -> SentinelHubBatchStatistical:
         """Batch statistical, with the method names of the vendor's `SentinelHubBatchStatistical`."""
+        from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
+
         return SentinelHubBatchStatistical(self.run)
 
     def statistical_results(self, request_id: str, aws_conn_id: str | None = None) -> StatisticalResults:
