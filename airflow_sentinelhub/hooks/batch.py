@@ -16,8 +16,8 @@ from airflow_sentinelhub.api.service import payloads
 from airflow_sentinelhub.api.service import v1 as endpoints
 from airflow_sentinelhub.api.service.generations import V1
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError, UnreadableReplyError
-from airflow_sentinelhub.hooks._client import Client, query, read_as
-from airflow_sentinelhub.hooks.models import BatchCollection, BatchRequest, BatchTileStatus, id_of
+from airflow_sentinelhub.hooks._client import Client, id_of, query, read_as
+from airflow_sentinelhub.hooks.models import BatchCollection, BatchRequest, BatchTileStatus
 
 Json = dict[str, Any]
 RequestSpec = str | Json | BatchRequest

@@ -18,7 +18,7 @@ from airflow_sentinelhub.api.areas import BBox, Geometry, bbox_of, geometry_of
 from airflow_sentinelhub.api.decoding import id_in, number, read_time, status_in, text, whole, word
 from airflow_sentinelhub.api.service.v2 import place_of
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchTileStatus, BatchUserAction, StoppedStatusReason
-from airflow_sentinelhub.exceptions import InvalidInputError, JobFailedError
+from airflow_sentinelhub.exceptions import JobFailedError
 
 __all__ = [
     "BatchCollection",
@@ -31,7 +31,6 @@ __all__ = [
     "BatchTileStatus",
     "BatchUserAction",
     "StoppedStatusReason",
-    "id_of",
 ]
 
 E = TypeVar("E")
@@ -269,20 +268,3 @@ class BatchCollection(DataClassJsonMixin):
     no_data: Optional[Union[int, float]] = None
     other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
     batch_data: Optional[BatchCollectionBatchData] = None
-
-
-def id_of(thing: Any) -> str:
-    """The id of a request or collection given as id, raw payload or object.
-
-    :raises InvalidInputError: nothing with an id was given.
-    """
-    found = thing
-    if isinstance(thing, dict):
-        found = thing.get("id")
-    elif not isinstance(thing, str):
-        found = getattr(thing, "request_id", None) or getattr(thing, "collection_id", None)
-    if not isinstance(found, str) or not found.strip():
-        raise InvalidInputError(
-            f"Expected an id, a payload with an id or an object with one, not {type(thing).__name__}."
-        )
-    return found.strip()

@@ -1,11 +1,15 @@
-"""`SentinelHubHook`: an Airflow connection turned into clients of the service."""
+"""`SentinelHubHook`: an Airflow connection turned into clients of the service.
+
+A triggerer imports this module in its event loop. So what only a worker needs and is slow to load (requests, and the
+clients with their models) is imported by the properties that need it.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_sentinelhub._compat import BaseHook, aside, get_async_connection, mask_secret
 from airflow_sentinelhub._identity import Kept, earliest, mark_by_name, mark_for, remember, remembered
@@ -21,11 +25,8 @@ from airflow_sentinelhub.api.service.generations import Generation, generation
 from airflow_sentinelhub.api.service.specification import BatchSpecification
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
 from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError
-from airflow_sentinelhub.hooks.batch import SentinelHubBatch
-from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
+from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.hooks.job_results import ResultsReader
-from airflow_sentinelhub.hooks.models import id_of
-from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
 from airflow_sentinelhub.hooks.storage import access_from, bucket_reader, results_of
 from airflow_sentinelhub.provider import CONN_FIELDS, FIELD_BEHAVIOUR
 from airflow_sentinelhub.results.batch import BatchResults
@@ -33,7 +34,12 @@ from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.statistical import StatisticalResults, results_of_request
 from airflow_sentinelhub.transport.aio import AsyncDriver
 from airflow_sentinelhub.transport.settings import Settings, settings_from
-from airflow_sentinelhub.transport.sync import SyncDriver
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub.hooks.batch import SentinelHubBatch
+    from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
+    from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
+    from airflow_sentinelhub.transport.sync import SyncDriver
 
 R = TypeVar("R")
 
@@ -94,6 +100,8 @@ class SentinelHubHook(BaseHook):
     def driver(self) -> SyncDriver:
         """The driver that runs flows in this thread."""
         if self._driver is None:
+            from airflow_sentinelhub.transport.sync import SyncDriver
+
             self._driver = SyncDriver(self.settings, self.log, mask_secret)
         return self._driver
 
@@ -230,16 +238,22 @@ class SentinelHubHook(BaseHook):
     @property
     def batch(self) -> SentinelHubBatch:
         """Batch v1, with the method names of the vendor's `SentinelHubBatch`."""
+        from airflow_sentinelhub.hooks.batch import SentinelHubBatch
+
         return SentinelHubBatch(self.run)
 
     @property
     def batch_v2(self) -> BatchProcessClient:
         """Batch v2, with the method names of the vendor's `BatchProcessClient`."""
+        from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
+
         return BatchProcessClient(self.run)
 
     @property
     def statistical(self) -> SentinelHubBatchStatistical:
         """Batch statistical, with the method names of the vendor's `SentinelHubBatchStatistical`."""
+        from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
+
         return SentinelHubBatchStatistical(self.run)
 
     def statistical_results(self, request_id: str, aws_conn_id: str | None = None) -> StatisticalResults:

@@ -14,8 +14,8 @@ from airflow_sentinelhub.api.service import statistical as endpoints
 from airflow_sentinelhub.api.service.generations import STATISTICAL
 from airflow_sentinelhub.api.service.payloads import without_none
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.hooks._client import Client, query, read_as
-from airflow_sentinelhub.hooks.models import BatchStatisticalRequest, id_of
+from airflow_sentinelhub.hooks._client import Client, id_of, query, read_as
+from airflow_sentinelhub.hooks.models import BatchStatisticalRequest
 
 Json = dict[str, Any]
 RequestSpec = str | Json | BatchStatisticalRequest

@@ -88,7 +88,7 @@ class SentinelHubUpdateBatchCollectionOperator(_OnCollection):
         from airflow_sentinelhub.api.call import exchange
         from airflow_sentinelhub.api.service import v1
         from airflow_sentinelhub.exceptions import InvalidInputError
-        from airflow_sentinelhub.hooks.models import id_of
+        from airflow_sentinelhub.hooks._client import id_of
 
         with airflow_errors(self):
             if not self.name:
@@ -120,7 +120,7 @@ class SentinelHubDeleteBatchCollectionOperator(_OnCollection):
         from airflow_sentinelhub.api.flows.actions import delete_once
         from airflow_sentinelhub.api.service import v1
         from airflow_sentinelhub.exceptions import NotFoundError
-        from airflow_sentinelhub.hooks.models import id_of
+        from airflow_sentinelhub.hooks._client import id_of
 
         with airflow_errors(self):
             delete = v1.delete_collection(id_of(self.collection_id))

@@ -21,7 +21,6 @@ from airflow_sentinelhub.api.service.generations import Generation, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.transport.settings import Settings
-from airflow_sentinelhub.transport.sync import SyncDriver
 
 ATTEMPTS = 120
 EVERY = 5.0
@@ -59,6 +58,8 @@ def end_in_time(api: Generation, request_id: str) -> Flow[Snapshot]:
 
 def main() -> int:
     """End the request that standard input tells of; 0 if it has ended."""
+    from airflow_sentinelhub.transport.sync import SyncDriver  # not at the top: a triggerer imports this module, too
+
     told = json.load(sys.stdin)
     driver, api = SyncDriver(Settings(**told["settings"])), generation(told["batch_api"])
     try:

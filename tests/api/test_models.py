@@ -14,6 +14,7 @@ from airflow_sentinelhub.api.areas import CRS84, BBox, Geometry
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError, JobFailedError
 from airflow_sentinelhub.hooks import models
+from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.hooks.models import (
     BatchCollection,
     BatchProcessRequest,
@@ -23,7 +24,6 @@ from airflow_sentinelhub.hooks.models import (
     BatchTileStatus,
     BatchUserAction,
     StoppedStatusReason,
-    id_of,
 )
 from tests.api.feeding import ID, snapshot, v1, v2
 
