@@ -125,6 +125,7 @@ def start_of_run(context: Any) -> datetime | None:
 
 
 _test_runs: dict[tuple[Any, ...], datetime] = {}
+"""2.11: when the first try of each task of a test run began. Such a run lives in one process, and this ends with it."""
 
 
 _MASKERS = (
