@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_sentinelhub._compat import AirflowFailException, conf
+from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException, conf
 from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub.exceptions import ApiError, DeadlineError, JobError, SentinelHubError, StillRunningError
 from airflow_sentinelhub.links import push_link
@@ -46,6 +46,8 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
     try:
         yield
     except SentinelHubError as err:
+        if err.skip:
+            raise AirflowSkipException(str(err)) from None
         job: Snapshot | None = err.snapshot or (task.known if task and not err.retry_helps else None)
         at_work = job if job is not None and job.started and not job.status.is_final else None
         if err.retry_helps and (at_work is None or at_work.request_id in str(err)):
@@ -120,10 +122,10 @@ class SentinelHubTask:
 
     def pin(self, batch_api: str, place: dict[str, str] | None = None) -> None:
         """From now on talk to this generation, at this place: the request is there, whatever was edited since."""
-        if place is None:
-            place = self.hook.settings.place()
-        self._pinned = (batch_api, place)
-        self.__dict__.pop("hook", None)
+        here = self.hook.settings.place()
+        self._pinned = (batch_api, place or here)
+        if self._pinned[1] != here:
+            self.__dict__.pop("hook", None)  # else the flow that is being run can still be interrupted
 
     def may_have_started(self, err: SentinelHubError) -> bool:
         """Whether a request that this task answers for may be at work although nothing was read of it."""

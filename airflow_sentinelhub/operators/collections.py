@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
-from airflow_sentinelhub.operators._checks import check_patience
-from airflow_sentinelhub.operators._job import as_json
+from airflow_sentinelhub.operators._arguments import check_patience
+from airflow_sentinelhub.operators._batch_payload import as_json
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context

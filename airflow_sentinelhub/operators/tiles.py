@@ -10,7 +10,7 @@ from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_i
 from airflow_sentinelhub.api.statuses import BatchTileStatus
 from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._checks import check_patience, check_status
+from airflow_sentinelhub.operators._arguments import check_patience, check_status
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context

@@ -289,9 +289,9 @@ class Bench:
     def payload(self, **members: Any) -> dict[str, Any]:
         """The body of a create call of this generation."""
         from airflow_sentinelhub.api.service.payloads import process_request, tiling_grid
-        from airflow_sentinelhub.api.service.specification import Access, Job, render
+        from airflow_sentinelhub.api.service.specification import Access, BatchSpecification, render
 
-        job = Job(
+        job = BatchSpecification(
             process_request=process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30")),
             area=members.pop("area", AREA),
             evalscript=members.pop("evalscript", NDVI),

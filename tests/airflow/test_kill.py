@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub import _ending
+from airflow_sentinelhub import cancel
 from airflow_sentinelhub._compat import NO_ANSWER, AirflowTaskTimeout, TaskState
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from airflow_sentinelhub.transport import finish
@@ -52,8 +52,8 @@ def airflow_says(monkeypatch: pytest.MonkeyPatch) -> Callable[[TaskState], None]
         async def in_triggerer(*_: Any) -> TaskState:
             return state
 
-        monkeypatch.setattr(_ending, "state_in_worker", lambda *_: state)
-        monkeypatch.setattr(_ending, "state_in_triggerer", in_triggerer)
+        monkeypatch.setattr(cancel, "state_in_worker", lambda *_: state)
+        monkeypatch.setattr(cancel, "state_in_triggerer", in_triggerer)
 
     return say
 

@@ -13,7 +13,7 @@ from airflow_sentinelhub.api.models import BatchStatisticalRequest
 from airflow_sentinelhub.api.service import statistical
 from airflow_sentinelhub.api.service.generations import STATISTICAL, generation
 from airflow_sentinelhub.api.service.specification import Access
-from airflow_sentinelhub.api.service.statistical_specification import StatisticalJob, render_statistical
+from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification, render_statistical
 from airflow_sentinelhub.api.snapshot import snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.transport.settings import Settings
@@ -29,7 +29,7 @@ def shown(**members: Any) -> dict[str, Any]:
     return {"id": ID, "status": "CREATED", "completionPercentage": 0, "costPU": 0.0, "request": body(), **members}
 
 
-def job(**members: Any) -> StatisticalJob:
+def job(**members: Any) -> StatisticalSpecification:
     given = {
         "geopackage": GEOPACKAGE,
         "data": DATA,
@@ -38,7 +38,7 @@ def job(**members: Any) -> StatisticalJob:
         "evalscript": NDVI,
         **members,
     }
-    return StatisticalJob(**given)
+    return StatisticalSpecification(**given)
 
 
 # The marker

@@ -117,7 +117,7 @@ def test_cancel_is_called_stop(bench: StatisticalBench) -> None:
     assert bench.run(lambda: SentinelHubCancelBatchOperator(**given)) == "STOPPED"
     with pytest.raises(AirflowFailException, match="is STOPPED"):
         bench.run(lambda: SentinelHubStartBatchOperator(**given, deferrable=False))
-    start = lambda: SentinelHubStartBatchOperator(**given, resume_stopped="wait", deferrable=False)  # noqa: E731
+    start = lambda: SentinelHubStartBatchOperator(**given, resume_stopped="when_accepted", deferrable=False)  # noqa: E731
     assert bench.run(start) == request_id
     bench.clock.sleep(600)
     assert bench.status(request_id) == "DONE"

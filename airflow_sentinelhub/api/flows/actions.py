@@ -125,7 +125,7 @@ def resume(api: Generation, request_id: str, *, patient: bool, poll_interval: fl
                 raise JobError(
                     f"Batch request {request_id} is STOPPED and the service refuses to start it again ({err.reason}), "
                     "as it does for 30 minutes after a user's stop, and for 60 after the account has run out of PU. It "
-                    "bills nothing. Try again later, or have it waited for (resume_stopped='wait').",
+                    "bills nothing. Try again later, or have it waited for (resume_stopped='when_accepted').",
                     request_id=request_id,
                     snapshot=job,
                 ) from None

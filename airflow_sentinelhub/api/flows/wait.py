@@ -7,7 +7,7 @@ Whoever waits takes the same step, `poll` with a `Watch`: a worker, a trigger, a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, exchange
@@ -91,11 +91,15 @@ class WaitPlan:
 
 @dataclass(frozen=True)
 class Await:
-    """A step of a flow: wait until the request is `target`. Whoever runs the flow waits, or defers"""
+    """A step of a flow: wait until the request is `target`. Whoever runs the flow waits, or defers.
+
+    :param state: what the flow wants to be told again if it is run anew after the wait; plain JSON.
+    """
 
     request_id: str
     target: str
     plan: WaitPlan
+    state: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Watch:

@@ -8,7 +8,8 @@ from typing import Any
 
 from airflow_sentinelhub.api.call import Call
 from airflow_sentinelhub.api.paging import Page, page_of
-from airflow_sentinelhub.api.service import statistical, v1, v2
+from airflow_sentinelhub.api.service import specification, statistical, statistical_specification, v1, v2
+from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.api.snapshot import Snapshot, only_of, read_statistical, read_v1, read_v2
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -20,6 +21,12 @@ class Generation:
     :param create, get, list: a request, the one that was asked for, a page of requests.
     :param end: cancels (v1, final) or stops (v2); :param end_word: what that is called.
     :param search: whether the list can be searched for a word of the description.
+    :param payload: the payload of the create call for a specification; :param needs_access: which holds the right to
+        write to the bucket.
+    :param grids: the call for a page of tiling grids, None where there are none.
+    :param results: where one sees what a job has brought: `listed` by the service tile by tile, in files in the
+        `bucket`, or in a file for each of its `features`.
+    :param collections: whether requests write to batch collections.
     :param estimates: whether an analysed request says what it will cost.
     :param update, delete, restart: None where the service has no such call.
     """
@@ -33,6 +40,11 @@ class Generation:
     end: Callable[[str], Call[None]]
     end_word: str
     search: bool
+    results: str
+    payload: Callable[[Any, Access | None], dict[str, Any]]
+    needs_access: bool = True
+    grids: Callable[[str | None], Call[Page[Any]]] | None = None
+    collections: bool = False
     estimates: bool = False
     update: Callable[[str, dict[str, Any]], Call[Any]] | None = None
     delete: Callable[[str], Call[None]] | None = None
@@ -64,6 +76,11 @@ V1 = Generation(
     end=v1.cancel,
     end_word="cancel",
     search=True,
+    results="listed",
+    payload=lambda job, access: specification.render(job, "v1"),
+    needs_access=False,
+    grids=lambda token: v1.list_tiling_grids(root=v1.ROOT, viewtoken=token),
+    collections=True,
     estimates=True,
     update=v1.update_request,
     delete=v1.delete_request,
@@ -79,6 +96,9 @@ V2 = Generation(
     end=v2.stop,
     end_word="stop",
     search=False,
+    results="bucket",
+    payload=lambda job, access: specification.render(job, "v2", access),
+    grids=lambda token: v1.list_tiling_grids(root=v2.ROOT, viewtoken=token),
     update=v2.update_request,
 )
 STATISTICAL = Generation(
@@ -91,6 +111,8 @@ STATISTICAL = Generation(
     end=statistical.stop,
     end_word="stop",
     search=False,
+    results="features",
+    payload=statistical_specification.render_statistical,
 )
 _BY_NAME = {"v1": V1, "v2": V2, "statistical": STATISTICAL}
 

@@ -92,7 +92,7 @@ def aggregation(
 
 
 @dataclass(frozen=True)
-class StatisticalJob:
+class StatisticalSpecification:
     """What is to be done.
 
     :param geopackage: `s3://bucket/fields.gpkg`, or the service's `features` in full.
@@ -112,7 +112,7 @@ class StatisticalJob:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-def render_statistical(job: StatisticalJob, access: Access | None = None) -> Json:
+def render_statistical(job: StatisticalSpecification, access: Access | None = None) -> Json:
     """The payload of a create call, with the description beside it (`statistical.described` finds a place for it).
 
     :raises InvalidInputError: the job is incomplete or contradicts itself.
