@@ -9,7 +9,13 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException, conf
+from airflow_sentinelhub._compat import (
+    DEFERRAL_FAILED,
+    AirflowFailException,
+    AirflowSkipException,
+    conf,
+    deferral_error,
+)
 from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub.exceptions import ApiError, DeadlineError, JobError, SentinelHubError, StillRunningError
 from airflow_sentinelhub.links import push_link
@@ -174,14 +180,14 @@ class SentinelHubTask:
         ti = context["ti"]
         origin = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index, key=ORIGIN_KEY)
         origin = origin if isinstance(origin, dict) else {}
-        if next_method != "__fail__":
+        if next_method != DEFERRAL_FAILED:
             if waited_in((next_kwargs or {}).get("event")) in (None, self._tried):
                 return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
             return self._begin_anew(context)
         if not origin and self._tried > 1:  # a try that has deferred has said what it waits for
             return self._begin_anew(context)
         with airflow_errors(self):
-            why = str((next_kwargs or {}).get("error") or "Trigger failure")
+            why = deferral_error(next_kwargs)
             about = origin.get("request_id") or getattr(self, "request_id", None)
             left = f"Airflow broke off the wait for batch request {about} ({why})."
             if "timeout" not in why.lower():

@@ -55,4 +55,4 @@ def test_parsing_an_example_loads_nothing_heavy(dag: Path) -> None:
 
 
 def test_this_would_notice() -> None:
-    assert "dataclasses_json" in loaded("import airflow_sentinelhub.api.models", before=BARE)
+    assert "dataclasses_json" in loaded("import airflow_sentinelhub.hooks.models", before=BARE)

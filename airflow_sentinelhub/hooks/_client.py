@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from airflow_sentinelhub.api.call import Call, Flow, exchange
@@ -39,6 +40,11 @@ class Client:
             page = self._ask(call)
             yield from page.items
             walked.turn(call, page)
+
+
+def read_as(call: Call[Any], parse: Callable[[Any], T]) -> Call[T]:
+    """The same call, whose reply becomes what `parse` makes of it: an object of the vendor's client."""
+    return replace(call, parse=parse)
 
 
 def query(**given: Any) -> dict[str, Any]:

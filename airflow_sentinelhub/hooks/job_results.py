@@ -27,7 +27,7 @@ from airflow_sentinelhub.exceptions import (
     UnreachableError,
     UnreadResultsError,
 )
-from airflow_sentinelhub.hooks.storage import reader_now, results_of
+from airflow_sentinelhub.hooks.storage import results_of
 from airflow_sentinelhub.results.batch import BatchResults
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.statistical import MISSING, results_of_request
@@ -47,21 +47,16 @@ Patiently = Callable[[Callable[[], Flow[Any]]], Flow[Any]]
 class ResultsReader:
     """Reads what jobs have brought.
 
-    :param sentinelhub_conn_id, aws_conn_id: the connections, looked up again at each look: what is mended counts.
+    :param reader: makes a reader of the bucket, at each look: what is mended in the connections meanwhile counts.
     :param look: False: nobody looks, and all that only tiles or features could tell is None.
     :param flag: name of the argument that says so, for the error.
     :param patience: seconds for which what cannot be read is read again.
     """
 
-    sentinelhub_conn_id: str
-    aws_conn_id: str | None = None
+    reader: Callable[[], BucketReader]
     look: bool = True
     flag: str = "check_tiles"
     patience: float = 1800.0
-
-    def reader(self) -> BucketReader:
-        """A reader of the bucket, by both connections as they are now."""
-        return reader_now(self.sentinelhub_conn_id, self.aws_conn_id)
 
     def read(self, api: Generation, job: Snapshot, must: bool = True) -> Flow[Results]:
         """What the request has brought, with the requests that it continues.
@@ -178,7 +173,7 @@ def _features(
     """One JSON file for each feature lies in the bucket."""
     if not how.look:
         return _features_not_looked_at(job)
-    request = yield from patiently(lambda: exchange(statistical.get_request(job.request_id)))
+    request = yield from patiently(lambda: exchange(statistical.get_body(job.request_id)))
     then = NEXT_TRY.format(flag=how.flag)
     seen = yield from read_features(request, job, how.reader, seconds, then=then, also=_PASSING)
     bad = [item for item in seen if item["status"] == "FAILED"]
@@ -191,14 +186,15 @@ _READERS: dict[str, Callable[..., Flow[Results]]] = {"listed": _listed, "bucket"
 
 
 def read_features(
-    request: Any, job: Snapshot, reader: Callable[[], BucketReader], seconds: float, **how: Any
+    request: Mapping[str, Any], job: Snapshot, reader: Callable[[], BucketReader], seconds: float, **how: Any
 ) -> Flow[list[dict[str, Any]]]:
     """All features as small items (`StatisticalFeature.as_item`), read again while they cannot be read.
 
     What has been read is not read again. A feature of a request that is done may get its file a moment later; one that
     still has none at the end of the time has failed (`MISSING`), unless none has any: then nothing could be read.
 
-    :param request: where the files are; :param job: the reading that counts. :param seconds, how: see `until_read`.
+    :param request: as the service shows it, with the places of the files; :param job: the reading that counts.
+    :param reader: makes a reader of the bucket; :param seconds, how: see `until_read`.
     :raises UnreadResultsError: the bucket, a file or the list of features could not be read.
     """
     read: dict[str, dict[str, Any]] = {}

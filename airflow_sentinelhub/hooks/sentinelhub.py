@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from airflow_sentinelhub._compat import BaseHook, aside, get_async_connection, mask_secret
+from airflow_sentinelhub.api.call import Flow, Patience, exchange
+from airflow_sentinelhub.api.service import statistical, v1, v2
+from airflow_sentinelhub.api.service.generations import Generation, generation
 from airflow_sentinelhub.exceptions import SentinelHubError
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub.api.call import Flow
-    from airflow_sentinelhub.api.service.generations import Generation
-    from airflow_sentinelhub.hooks.batch import SentinelHubBatch
-    from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
-    from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
-    from airflow_sentinelhub.results.batch import BatchResults
-    from airflow_sentinelhub.results.statistical import StatisticalResults
-    from airflow_sentinelhub.transport.aio import AsyncDriver
-    from airflow_sentinelhub.transport.settings import Settings
-    from airflow_sentinelhub.transport.sync import SyncDriver
+from airflow_sentinelhub.hooks.batch import SentinelHubBatch
+from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
+from airflow_sentinelhub.hooks.models import id_of
+from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
+from airflow_sentinelhub.hooks.storage import bucket_reader, results_of
+from airflow_sentinelhub.provider import CONN_FIELDS, FIELD_BEHAVIOUR
+from airflow_sentinelhub.results.batch import BatchResults
+from airflow_sentinelhub.results.bucket import BucketReader
+from airflow_sentinelhub.results.statistical import StatisticalResults, results_of_request
+from airflow_sentinelhub.transport.aio import AsyncDriver
+from airflow_sentinelhub.transport.settings import Settings, settings_from
+from airflow_sentinelhub.transport.sync import SyncDriver
 
 R = TypeVar("R")
 
@@ -51,8 +54,6 @@ class SentinelHubHook(BaseHook):
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Field names of the connection form, for Airflow before 3.2 (later ones read the provider info)."""
-        from airflow_sentinelhub.provider import FIELD_BEHAVIOUR
-
         return {key.replace("-", "_"): value for key, value in FIELD_BEHAVIOUR.items()}
 
     @classmethod
@@ -60,8 +61,6 @@ class SentinelHubHook(BaseHook):
         """Extra fields of the connection form, for Airflow before 3.2."""
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget  # type: ignore[import-not-found]
         from wtforms import StringField  # type: ignore[import-untyped]
-
-        from airflow_sentinelhub.provider import CONN_FIELDS
 
         return {
             name: StringField(spec["label"], widget=BS3TextFieldWidget(), description=spec["description"])
@@ -83,8 +82,6 @@ class SentinelHubHook(BaseHook):
     def driver(self) -> SyncDriver:
         """The driver that runs flows in this thread."""
         if self._driver is None:
-            from airflow_sentinelhub.transport.sync import SyncDriver
-
             self._driver = SyncDriver(self.settings, self.log, mask_secret)
         return self._driver
 
@@ -95,8 +92,6 @@ class SentinelHubHook(BaseHook):
 
     async def async_driver(self) -> AsyncDriver:
         """A driver that runs flows in the event loop; the connection is looked up without blocking it."""
-        from airflow_sentinelhub.transport.aio import AsyncDriver
-
         return AsyncDriver(await self.async_settings(), self.log, _mask_aside)
 
     async def async_settings(self) -> Settings:
@@ -113,8 +108,6 @@ class SentinelHubHook(BaseHook):
 
     def generation(self, batch_api: str | None = None) -> Generation:
         """The generation asked for, else the connection's."""
-        from airflow_sentinelhub.api.service.generations import generation
-
         return generation(batch_api or self.settings.batch_api)
 
     def get_conn(self) -> SyncDriver:
@@ -123,22 +116,16 @@ class SentinelHubHook(BaseHook):
     @property
     def batch(self) -> SentinelHubBatch:
         """Batch v1, with the method names of the vendor's `SentinelHubBatch`."""
-        from airflow_sentinelhub.hooks.batch import SentinelHubBatch
-
         return SentinelHubBatch(self.run)
 
     @property
     def batch_v2(self) -> BatchProcessClient:
         """Batch v2, with the method names of the vendor's `BatchProcessClient`."""
-        from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
-
         return BatchProcessClient(self.run)
 
     @property
     def statistical(self) -> SentinelHubBatchStatistical:
         """Batch statistical, with the method names of the vendor's `SentinelHubBatchStatistical`."""
-        from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
-
         return SentinelHubBatchStatistical(self.run)
 
     def statistical_results(self, request_id: str, aws_conn_id: str | None = None) -> StatisticalResults:
@@ -146,27 +133,19 @@ class SentinelHubHook(BaseHook):
 
         :param aws_conn_id: connection of type `aws` that may read the bucket, unless this one has a `bucket_mount`.
         """
-        from airflow_sentinelhub.hooks.storage import bucket_reader
-        from airflow_sentinelhub.results.statistical import results_of_request
-
-        return results_of_request(self.statistical.get_request(request_id), bucket_reader(aws_conn_id, self.settings))
+        request = self.run(exchange(statistical.get_body(id_of(request_id))))
+        return results_of_request(request, bucket_reader(aws_conn_id, self.settings))
 
     def results(self, request_id: str, aws_conn_id: str | None = None) -> BatchResults:
         """What a v2 request has left in its bucket: tiles with status and paths.
 
         :param aws_conn_id: connection of type `aws` that may read the bucket, unless this one has a `bucket_mount`.
         """
-        from airflow_sentinelhub.api.snapshot import snapshot
-        from airflow_sentinelhub.hooks.storage import bucket_reader, results_of
-
         reader = bucket_reader(aws_conn_id, self.settings)
-        return results_of(snapshot(self.batch_v2.get_request(request_id)), reader)
+        return results_of(self.run(exchange(v2.get_request(id_of(request_id)))), reader)
 
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and list the tiling grids: (True, ...) if both work, else (False, what is wrong)."""
-        from airflow_sentinelhub.api.call import Patience, exchange
-        from airflow_sentinelhub.api.service import v1, v2
-
         try:
             root = v1.ROOT if self.settings.batch_api == "v1" else v2.ROOT
             grids = self.run(exchange(v1.list_tiling_grids(root=root), Patience(backoff=(1,), rate_limited=10)))
@@ -176,14 +155,17 @@ class SentinelHubHook(BaseHook):
         return True, f"Connected to {where}; batch {api} offers {len(grids.items)} tiling grids."
 
 
+def reader_now(sentinelhub_conn_id: str, aws_conn_id: str | None) -> BucketReader:
+    """A reader by both connections as they are now, so that what is mended in them counts for who reads again."""
+    return bucket_reader(aws_conn_id, SentinelHubHook(sentinelhub_conn_id).settings)
+
+
 async def _mask_aside(secret: str) -> None:
     await aside(lambda: mask_secret(secret))
 
 
 def _settings(conn_id: str, connection: Any) -> Settings:
     """Settings from an Airflow connection; its secret is masked in logs from here on."""
-    from airflow_sentinelhub.transport.settings import settings_from
-
     if connection.password:
         mask_secret(connection.password)
     return settings_from(

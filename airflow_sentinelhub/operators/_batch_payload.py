@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub.api.call import Flow, Work
 from airflow_sentinelhub.api.flows.read import walk
 from airflow_sentinelhub.api.service.generations import Generation
@@ -15,7 +16,7 @@ from airflow_sentinelhub.api.service.payloads import dated, grid_complaint
 from airflow_sentinelhub.api.service.specification import Access, BatchSpecification
 from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError, SettingsError
 from airflow_sentinelhub.operators._own_request import OwnsRequest
-from airflow_sentinelhub.operators._times import names_both_ends, run_of
+from airflow_sentinelhub.operators._times import names_both_ends
 
 
 class CreatesRequest(OwnsRequest):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_sentinelhub._compat import AirflowException, AirflowFailException, AirflowSkipException
 from airflow_sentinelhub._identity import (
     Kept,
     could_be_any_airflow,
+    earliest,
     kept_before,
     mark_for,
     remember,
@@ -67,7 +67,7 @@ class OwnsRequest(SentinelHubTask):
             checks=self.checks,
             mark=mark,
             again=again,
-            since=_since(context, mark),
+            since=earliest(context, mark),
             remembered=known.request_id if known else None,
             not_found=self.hook.settings.not_found(known.place, known.request_id) if known else None,
             elsewhere=self._elsewhere(context, mark) if look and again and known is None else (),
@@ -133,25 +133,3 @@ class OwnsRequest(SentinelHubTask):
                     former.request_id,
                 )
         return tuple(map(generation, names))
-
-
-SKEW = timedelta(hours=1)
-"""By how much the clocks of Airflow and the service may differ, with plenty to spare."""
-
-
-def _since(context: Any, mark: Mark) -> datetime | None:
-    """No request of this task is older than this; None if that cannot be told.
-
-    A run that was never cleared has no request from before its start, however far its date lies back. A clear sets the
-    run's times anew, but for `run_after` (Airflow 3), which is as old as the date of a run that catches up. 2.11 has
-    nothing that lasts: after a clear its search is bounded by the number of pages alone.
-    """
-    run = context.get("dag_run")
-    lasting, start = getattr(run, "run_after", None), getattr(run, "start_date", None)
-    if mark.clears == 0 and isinstance(start, datetime):
-        return start - SKEW
-    if mark.clears and not isinstance(lasting, datetime):
-        return None
-    times: list[Any] = [lasting, start, getattr(run, "queued_at", None)]
-    known = [time for time in times if isinstance(time, datetime)]
-    return min(known) - SKEW if known else None

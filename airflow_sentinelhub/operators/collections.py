@@ -55,7 +55,7 @@ class SentinelHubCreateBatchCollectionOperator(_OnCollection):
         self.collection = collection
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.flows.manage import collection_once
+        from airflow_sentinelhub.api.flows.collections import collection_once
         from airflow_sentinelhub.hooks.batch import new_collection
 
         with airflow_errors(self):
@@ -86,9 +86,9 @@ class SentinelHubUpdateBatchCollectionOperator(_OnCollection):
 
     def execute(self, context: Context) -> str:
         from airflow_sentinelhub.api.call import exchange
-        from airflow_sentinelhub.api.models import id_of
         from airflow_sentinelhub.api.service import v1
         from airflow_sentinelhub.exceptions import InvalidInputError
+        from airflow_sentinelhub.hooks.models import id_of
 
         with airflow_errors(self):
             if not self.name:
@@ -117,10 +117,10 @@ class SentinelHubDeleteBatchCollectionOperator(_OnCollection):
         self.collection_id = collection_id
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.flows.manage import delete_once
-        from airflow_sentinelhub.api.models import id_of
+        from airflow_sentinelhub.api.flows.actions import delete_once
         from airflow_sentinelhub.api.service import v1
         from airflow_sentinelhub.exceptions import NotFoundError
+        from airflow_sentinelhub.hooks.models import id_of
 
         with airflow_errors(self):
             delete = v1.delete_collection(id_of(self.collection_id))

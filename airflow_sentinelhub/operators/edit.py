@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from airflow_sentinelhub._task import airflow_errors, checked_id
 from airflow_sentinelhub.api.call import exchange
 from airflow_sentinelhub.api.decide.marker import mark_of, marked
-from airflow_sentinelhub.api.flows.manage import delete_once
+from airflow_sentinelhub.api.flows.actions import delete_once
 from airflow_sentinelhub.api.flows.read import read_patiently
 from airflow_sentinelhub.api.service.payloads import without_none
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator
@@ -211,10 +212,10 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
 
     def results_reader(self) -> ResultsReader:
         from airflow_sentinelhub.hooks.job_results import ResultsReader
+        from airflow_sentinelhub.hooks.sentinelhub import reader_now
 
-        return ResultsReader(
-            self.sentinelhub_conn_id, self.aws_conn_id, self.check_tiles, self.reads_by, self.max_unknown_time
-        )
+        reader = partial(reader_now, self.sentinelhub_conn_id, self.aws_conn_id)
+        return ResultsReader(reader, self.check_tiles, self.reads_by, self.max_unknown_time)
 
     def _limits(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _LIMITS}

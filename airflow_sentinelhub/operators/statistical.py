@@ -8,13 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator, conf
+from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id, default_deferrable
 from airflow_sentinelhub.api.call import Flow, Work, exchange
 from airflow_sentinelhub.api.decide.policy import Policy, check_literals, limits_given, policy_from, refuse_nothing
 from airflow_sentinelhub.api.service.generations import Generation
-from airflow_sentinelhub.api.service.statistical import get_request
+from airflow_sentinelhub.api.service.statistical import get_body, read_request
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification, dated
-from airflow_sentinelhub.api.snapshot import snapshot
 from airflow_sentinelhub.api.times import is_template, resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
@@ -27,7 +27,7 @@ from airflow_sentinelhub.operators._arguments import (
     renamed,
 )
 from airflow_sentinelhub.operators._batch_payload import CreatesRequest, as_json, json_or_text, one_destination
-from airflow_sentinelhub.operators._times import check_dates, names_both_ends, run_of
+from airflow_sentinelhub.operators._times import check_dates, names_both_ends
 from airflow_sentinelhub.operators._whole_job import RunsWholeJob
 from airflow_sentinelhub.operators.tiles import chunked, rendered
 
@@ -250,10 +250,10 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
 
     def results_reader(self) -> ResultsReader:
         from airflow_sentinelhub.hooks.job_results import ResultsReader
+        from airflow_sentinelhub.hooks.sentinelhub import reader_now
 
-        return ResultsReader(
-            self.sentinelhub_conn_id, self.aws_conn_id, self.check_features, self.reads_by, self.max_unknown_time
-        )
+        reader = partial(reader_now, self.sentinelhub_conn_id, self.aws_conn_id)
+        return ResultsReader(reader, self.check_features, self.reads_by, self.max_unknown_time)
 
     def _limits(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _LIMITS}
@@ -316,15 +316,15 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
 
     def execute(self, context: Context) -> list[list[dict[str, Any]]]:
         from airflow_sentinelhub.hooks.job_results import read_features
-        from airflow_sentinelhub.hooks.storage import reader_now
+        from airflow_sentinelhub.hooks.sentinelhub import reader_now
 
         with airflow_errors(self):
             request_id = checked_id(self.request_id)
             status, size = rendered(self, _STATUSES)
             self.announce(context, request_id)
-            request = self.patiently(lambda: exchange(get_request(request_id)), request_id)
+            request = self.patiently(lambda: exchange(get_body(request_id)), request_id)
             reader = partial(reader_now, self.sentinelhub_conn_id, self.aws_conn_id)
-            read = read_features(request, snapshot(request), reader, self.max_unknown_time)
+            read = read_features(request, read_request(request), reader, self.max_unknown_time)
             everything = ({"request_id": request_id, **item} for item in self.hook.run(read))
             items = [item for item in everything if status in (None, item["status"])]
             chunks = chunked(items, size, conf.getint("core", "max_map_length", fallback=1024))

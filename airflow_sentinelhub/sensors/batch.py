@@ -345,7 +345,8 @@ class SentinelHubBatchTileSensor(_BatchSensor):
     def _look(self, request_id: str) -> Flow[Waited]:
         from airflow_sentinelhub.api.decide.verdict import TileGoal
         from airflow_sentinelhub.api.flows.wait import look_at_tiles
-        from airflow_sentinelhub.hooks.storage import read_tiles_by, reader_now
+        from airflow_sentinelhub.hooks.sentinelhub import reader_now
+        from airflow_sentinelhub.hooks.storage import read_tiles_by
 
         def read_tiles(job: Snapshot, wanted: str | None) -> Any:
             return read_tiles_by(reader_now(self.sentinelhub_conn_id, self.aws_conn_id))(job, wanted)

@@ -134,9 +134,9 @@ def test_a_trigger_ends_with_one_event_whatever_answers(asked: Any, service: Odd
 
 
 def _forget_tokens() -> None:
-    from airflow_sentinelhub.transport import process
+    from airflow_sentinelhub.transport.process import PROCESS
 
-    process._tokens.clear()
+    PROCESS.tokens.clear()
 
 
 TOKENS: dict[str, bytes] = {

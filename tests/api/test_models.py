@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api import models
 from airflow_sentinelhub.api.areas import CRS84, BBox, Geometry
-from airflow_sentinelhub.api.models import (
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.exceptions import InvalidInputError, JobFailedError
+from airflow_sentinelhub.hooks import models
+from airflow_sentinelhub.hooks.models import (
     BatchCollection,
     BatchProcessRequest,
     BatchRequest,
@@ -23,9 +25,7 @@ from airflow_sentinelhub.api.models import (
     StoppedStatusReason,
     id_of,
 )
-from airflow_sentinelhub.api.snapshot import Snapshot, snapshot
-from airflow_sentinelhub.exceptions import InvalidInputError, JobFailedError
-from tests.api.feeding import ID, v1, v2
+from tests.api.feeding import ID, snapshot, v1, v2
 
 POLYGON = {
     "type": "Polygon",

@@ -1,7 +1,7 @@
-"""What is done to a request, as generators: analyse, start once, resume, end.
+"""What is done to a request, as generators: analyse, start once, resume, end, delete.
 
 Nothing here does I/O or knows the time; see `call.py`. Calls that bill are made here, by `start_once` and `resume`,
-in `restarting.py`, and nowhere else.
+in `restart.py`, and nowhere else.
 """
 
 from __future__ import annotations
@@ -191,3 +191,27 @@ def end(api: Generation, request_id: str, *, poll_interval: float = 5.0, attempt
 def _may_be_restarted(job: Snapshot) -> bool:
     """PARTIAL, but one of our tasks may have restarted it a moment ago, which a reading shows late."""
     return job.status == S.PARTIAL and _OURS.search(job.description) is not None
+
+
+def delete_once(
+    call: Call[None], seconds: float, request_id: str | None = None, about: str | None = None
+) -> Flow[None]:
+    """Delete something. That it is gone after a reply was lost is success: it was this call.
+
+    :param call: the delete; for the rest see `outlast`.
+    :raises NotFoundError: it was not there when it was asked for first.
+    """
+    asked = False
+
+    def attempt() -> Flow[None]:
+        nonlocal asked
+        try:
+            yield from exchange(call)
+        except NotFoundError:
+            if not asked:
+                raise
+        except (UnreachableError, ServerError) as err:
+            asked = asked or err.ambiguous
+            raise
+
+    yield from outlast(attempt, seconds, request_id, about)

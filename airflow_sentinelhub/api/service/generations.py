@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_sentinelhub.api.call import Call
-from airflow_sentinelhub.api.paging import Page, page_of
+from airflow_sentinelhub.api.paging import Page
 from airflow_sentinelhub.api.service import specification, statistical, statistical_specification, v1, v2
 from airflow_sentinelhub.api.service.specification import Access
-from airflow_sentinelhub.api.snapshot import Snapshot, only_of, read_statistical, read_v1, read_v2
+from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 
@@ -51,26 +51,11 @@ class Generation:
     restart: Callable[[str], Call[None]] | None = None
 
 
-Reader = Callable[[Any], Snapshot]
-
-
-def _made(create: Callable[[dict[str, Any]], Call[Any]], read: Reader) -> Callable[[dict[str, Any]], Call[Snapshot]]:
-    return lambda payload: replace(create(payload), parse=read)
-
-
-def _one(get: Callable[[str], Call[Any]], read: Reader) -> Callable[[str], Call[Snapshot]]:
-    return lambda request_id: replace(get(request_id), parse=lambda body: only_of(request_id, read(body)))
-
-
-def _listed(listing: Callable[..., Call[Any]], read: Reader) -> Callable[..., Call[Page[Snapshot]]]:
-    return lambda **query: replace(listing(**query), parse=page_of(read))
-
-
 V1 = Generation(
     name="v1",
-    create=_made(v1.create, read_v1),
-    get=_one(v1.get_request, read_v1),
-    list=_listed(v1.list_requests, read_v1),
+    create=v1.create,
+    get=v1.get_request,
+    list=v1.list_requests,
     analyse=v1.analyse,
     start=v1.start,
     end=v1.cancel,
@@ -88,9 +73,9 @@ V1 = Generation(
 )
 V2 = Generation(
     name="v2",
-    create=_made(v2.create, read_v2),
-    get=_one(v2.get_request, read_v2),
-    list=_listed(v2.list_requests, read_v2),
+    create=v2.create,
+    get=v2.get_request,
+    list=v2.list_requests,
     analyse=v2.analyse,
     start=v2.start,
     end=v2.stop,
@@ -103,9 +88,9 @@ V2 = Generation(
 )
 STATISTICAL = Generation(
     name="statistical",
-    create=_made(statistical.create_described, read_statistical),
-    get=_one(statistical.get_request, read_statistical),
-    list=_listed(statistical.list_requests, read_statistical),
+    create=statistical.create_described,
+    get=statistical.get_request,
+    list=statistical.list_requests,
     analyse=statistical.analyse,
     start=statistical.start,
     end=statistical.stop,

@@ -9,14 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_sentinelhub.api.service.payloads import Json, process_request, without_none
+from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.api.times import Run, checked_range, is_template, resolved, resolved_range
 from airflow_sentinelhub.exceptions import InvalidInputError
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub.api.service.specification import Access
 
 PLACEHOLDERS = ("<REQUEST_ID>", "<ID>", "<IDENTIFIER>")
 LAST_INTERVAL = ("SKIP", "SHORTEN", "EXTEND")

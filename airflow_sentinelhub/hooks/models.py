@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Optional, TypeVar, Union
 from dataclasses_json import CatchAll, DataClassJsonMixin, LetterCase, Undefined, config
 
 from airflow_sentinelhub.api.areas import BBox, Geometry, bbox_of, geometry_of
-from airflow_sentinelhub.api.decoding import delivered_to, id_in, number, read_time, status_in, text, whole, word
+from airflow_sentinelhub.api.decoding import id_in, number, read_time, status_in, text, whole, word
+from airflow_sentinelhub.api.service.v2 import place_of
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchTileStatus, BatchUserAction, StoppedStatusReason
 from airflow_sentinelhub.exceptions import InvalidInputError, JobFailedError
 
@@ -202,7 +203,7 @@ class BatchProcessRequest(_Request):
     @property
     def output_url(self) -> Optional[str]:
         """Where the results go, as it stands in the request; None where the request names no delivery."""
-        return delivered_to(self.request)
+        return place_of(self.request)
 
     def __repr__(self) -> str:
         return _short(self, "request_id", "created", "status", "completion_percentage", "user_action", "cost_PU")
