@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from airflow_sentinelhub.operators._requests import WaitOnRequest
 
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.flows.wait import WaitPlan
-from airflow_sentinelhub.operators._requests import WaitOnRequest
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 from airflow_sentinelhub.triggers.events import read_event
