@@ -37,7 +37,7 @@ _APPROVAL = ("subject", "body", "options", "multiple", "defaults", "fail_on_reje
 """Arguments of the approval that are the group's own; its `params` are the fields of a form."""
 
 _PULL = "ti.xcom_pull(task_ids='%s', map_indexes=ti.map_index)"
-_QUESTION = "Start the Sentinel Hub batch job {{ %s }}?"
+_QUESTION = "Start the Sentinel Hub batch job {{ (%s or {}).get('request_id') }}?"
 _COST = (
     "{%% set analysis = %s or {} %%}{{ analysis.get('tile_count') or 'an unknown number of' }} tiles, "
     "{%% if analysis.get('expected_pu') is none %%}cost not estimated{%% else %%}about "

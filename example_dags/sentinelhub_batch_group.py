@@ -30,7 +30,7 @@ with DAG(
         evalscript="max_ndvi.js",
         area=[8.9, 41.9, 9.3, 42.2],
         tiling_grid=tiling_grid(1, 10),
-        output="s3://my-bucket/ndvi",
+        destination="s3://my-bucket/ndvi",
         aws_conn_id="sentinelhub_bucket",
         max_processing_units=5_000,
         max_restarts=1,

@@ -32,7 +32,7 @@ with DAG(
         process_request=process_request("sentinel-2-l2a", "data_interval", max_cloud_coverage=30),
         evalscript="max_ndvi.js",
         geopackage="s3://my-bucket/parcels.gpkg",
-        output="s3://my-bucket/parcels/<tileName>/<outputId>.<format>",
+        destination="s3://my-bucket/parcels/<tileName>/<outputId>.<format>",
         aws_conn_id="sentinelhub_bucket",
         max_processing_units=5_000,
         max_restarts=1,

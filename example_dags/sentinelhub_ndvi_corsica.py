@@ -39,7 +39,7 @@ with DAG(
         evalscript="max_ndvi.js",
         area="corsica.geojson",
         tiling_grid=tiling_grid(1, 10),
-        output="s3://my-bucket/ndvi",
+        destination="s3://my-bucket/ndvi",
         aws_conn_id="sentinelhub_bucket",
         description="Maximum NDVI, Corsica",
     )

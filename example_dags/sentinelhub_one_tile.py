@@ -35,7 +35,7 @@ with DAG(
         evalscript="max_ndvi.js",
         area=[8.9, 41.9, 9.3, 42.2],
         tiling_grid=tiling_grid(1, 10),
-        output="s3://my-bucket/one-tile/<tileName>/<outputId>.<format>",
+        destination="s3://my-bucket/one-tile/<tileName>/<outputId>.<format>",
         aws_conn_id="sentinelhub_bucket",
     )
     start = SentinelHubStartBatchOperator(task_id="start", request_id=create.output)

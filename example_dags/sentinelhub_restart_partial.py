@@ -37,7 +37,7 @@ with DAG(
         evalscript="max_ndvi.js",
         area=[8.9, 41.9, 9.3, 42.2],
         tiling_grid=tiling_grid(1, 10),
-        output="s3://my-bucket/restarted",
+        destination="s3://my-bucket/restarted",
     )
     start = SentinelHubStartBatchOperator(task_id="start", batch_api="v1", request_id=create.output)
 

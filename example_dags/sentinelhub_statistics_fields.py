@@ -39,7 +39,7 @@ with DAG(
         aggregation=aggregation("data_interval", "P7D", resolution=10),
         calculations={"ndvi": {"statistics": {"default": {"percentiles": {"k": [0.1, 0.5, 0.9]}}}}},
         evalscript="mean_ndvi.js",
-        output=f"s3://{BUCKET}/ndvi-of-fields",
+        destination=f"s3://{BUCKET}/ndvi-of-fields",
         aws_conn_id="sentinelhub_bucket",
         description="NDVI of fields",
         max_processing_units=500,

@@ -27,7 +27,7 @@ with DAG(
         evalscript="max_ndvi.js",
         area=[8.9, 41.9, 9.3, 42.2],
         tiling_grid=tiling_grid(1, 10),
-        output="s3://my-bucket/never-started",
+        destination="s3://my-bucket/never-started",
         description="A first thought",
     )
     update = SentinelHubUpdateBatchOperator(

@@ -40,8 +40,8 @@ class SentinelHubUpdateBatchOperator(OnRequest):
 
     :param request_id: the request, as an id or as what another step returns.
     :param description: the new description, without the marker.
-    :param destination: v1 only: `{"collectionId": ...}`; a destination without it unlinks the collection. `output` is
-        its old name.
+    :param destination: v1 only: `{"collectionId": ...}`; a destination without it unlinks the collection.
+    :param output: the old name of `destination`.
     :param sentinelhub_conn_id: connection of type `sentinelhub`.
     :param batch_api: `v1` or `v2`; the connection's if left out.
     :param max_unknown_time: seconds for which the service may be out of reach before the task fails.

@@ -60,7 +60,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
     :param tiling_grid: `airflow_sentinelhub.tiling_grid(grid_id, resolution)`.
     :param geopackage: instead of a grid, `s3://bucket/file.gpkg`, or v2's `input` in full (v2 only).
     :param destination: where the results go: `s3://bucket/path`, or v1's output (`airflow_sentinelhub.output()`), or
-        v2's in full. `output` is its old name; Airflow's own `output` is the task's XCom.
+        v2's in full. :param output: its old name; Airflow's own `output` is the task's XCom.
     :param bucket_name: instead of a destination, the bucket alone.
     :param area: GeoJSON (a dict, or the name of a `.geojson` file beside the DAG) or `[west, south, east, north]`.
     :param evalscript: its text, or the name of a `.js` file beside the DAG.

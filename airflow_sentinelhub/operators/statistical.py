@@ -89,7 +89,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
     :param calculations: percentiles and histograms by output, as the service takes them; min, max, mean and standard
         deviation come without.
     :param destination: `s3://bucket/path`, which stands for `<path>/<REQUEST_ID>/<ID>.json`, or a path with
-        placeholders. `output` is its old name; Airflow's own `output` is the task's XCom.
+        placeholders. :param output: its old name; Airflow's own `output` is the task's XCom.
     :param evalscript: its text, or the name of a `.js` file beside the DAG; :param description: free text.
     :param aws_conn_id: Airflow connection of type `aws` that may read the GeoPackage and write the results.
     :param iam_role_arn: role that may do so; :param payload_extra: further members of the payload.

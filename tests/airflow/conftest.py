@@ -266,6 +266,10 @@ class Bench:
                 ti.first_reschedule = ti.first_reschedule or self.clock.utcnow()
                 self.clock.sleep((again.reschedule_date - self.clock.utcnow()).total_seconds())
 
+    def made(self, make: Make, context: dict[str, Any] | None = None) -> str:
+        """Run a step; the id of the request that it was about."""
+        return str(self.run(make, context)["request_id"])
+
     def fire(self, trigger: Any) -> Any:
         """The payload of the one event of a trigger, which is built again as the triggerer does."""
         path, kwargs = trigger.serialize()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub import process_request, tiling_grid
-from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
+from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator, SentinelHubCreateBatchOperator
 
 modes = pytest.mark.parametrize("deferrable", [False, True], ids=["plain", "deferrable"])
 v1 = pytest.mark.parametrize("generation", ["v1"], indirect=True)
@@ -25,7 +25,7 @@ def described(bench: Any) -> dict[str, Any]:
         "evalscript": bench.ndvi,
         "area": bench.area,
         "tiling_grid": tiling_grid(1, 10),
-        "output": "s3://maps/ndvi",
+        "destination": "s3://maps/ndvi",
         "aws_conn_id": "my_bucket",
     }
 
@@ -40,6 +40,11 @@ def job(bench: Any, **more: Any) -> Callable[[], SentinelHubBatchOperator]:
         **more,
     }
     return lambda: SentinelHubBatchOperator(**arguments)
+
+
+def creating(bench: Any, **more: Any) -> Callable[[], SentinelHubCreateBatchOperator]:
+    """A maker of the task that only creates the request of that job."""
+    return lambda: SentinelHubCreateBatchOperator(task_id="job", **{**described(bench), **more})
 
 
 class Killed(BaseException):

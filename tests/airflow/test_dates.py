@@ -47,7 +47,7 @@ def sources(bench: Any, request_id: str) -> list[dict[str, Any]]:
 
 
 def sent(bench: Any, operator: Any, context: dict[str, Any]) -> dict[str, str]:
-    times: dict[str, str] = sources(bench, bench.run(lambda: operator, context))[0]["dataFilter"]["timeRange"]
+    times: dict[str, str] = sources(bench, bench.made(lambda: operator, context))[0]["dataFilter"]["timeRange"]
     return times
 
 
@@ -102,7 +102,7 @@ def test_the_last_days_end_with_the_run_at_every_try(bench: Any) -> None:
 
     def try_(**ti: Any) -> str:
         dates: dict[str, Any] = {"run_after": JULY, "start_date": bench.clock.utcnow()}
-        found: str = bench.run(
+        found: str = bench.made(
             lambda: create(bench, "sentinel-2-l2a", last(days=30), retries=3), context(bench, {}, dates, **ti)
         )
         return found
@@ -120,7 +120,7 @@ def test_each_of_several_sources_has_its_own(bench: Any) -> None:
         {"id": "b", "type": "sentinel-1-grd", "dataFilter": {"timeRange": last(weeks=1)}},
         {"id": "c", "type": "dem"},
     ]
-    request_id = bench.run(lambda: create(bench, data), context(bench, SCHEDULED))
+    request_id = bench.made(lambda: create(bench, data), context(bench, SCHEDULED))
     first, second, third = sources(bench, request_id)
     assert first["dataFilter"]["timeRange"] == MONTH
     assert second["dataFilter"]["timeRange"] == {"from": "2024-06-24T00:00:00Z", "to": MONTH["to"]}
@@ -218,7 +218,7 @@ def test_what_depends_on_the_run_can_be_serialised_and_mapped_over(bench: Any, t
     with DAG("maps", schedule=None, start_date=JUNE) as maps:
         create(bench, "sentinel-2-l2a", time_range)
         mapped = SentinelHubBatchOperator.partial(
-            task_id="m", tiling_grid=tiling_grid(1, 10), output="s3://maps/ndvi"
+            task_id="m", tiling_grid=tiling_grid(1, 10), destination="s3://maps/ndvi"
         ).expand(process_request=[request, request])
     json.dumps(Serialization.to_dict(maps))
     one = mapped.unmap({"process_request": request})

@@ -461,11 +461,11 @@ def test_the_step_that_creates_does_not_hand_on_a_cancelled_request(bench: Any) 
     def creating() -> SentinelHubCreateBatchOperator:
         return SentinelHubCreateBatchOperator(task_id="job", **described(bench))
 
-    request_id = bench.run(creating)
+    request_id = bench.made(creating)
     bench.act(request_id, "start")
     bench.clock.sleep(100)
     bench.act(request_id, "end")
     bench.clock.sleep(100)
     with pytest.raises(AirflowFailException, match="clear the task to run the job anew"):
         bench.run(creating, bench.context(**RETRY))
-    assert bench.run(creating, bench.context(**CLEARED)) != request_id
+    assert bench.made(creating, bench.context(**CLEARED)) != request_id

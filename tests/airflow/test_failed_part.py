@@ -61,9 +61,9 @@ def test_it_is_not_restarted_more_often_than_allowed(bench: Any) -> None:
     assert effects(bench).count("billed_start") + effects(bench).count("restarted") == 3
 
 
-@pytest.mark.parametrize("resume", [None, "fail", "wait"])
+@pytest.mark.parametrize("resume", ["never", "if_accepted", "when_accepted"])
 @pytest.mark.parametrize("generation", ["v2"])
-def test_a_stopped_request_is_started_again_by_choice_only(bench: Any, resume: str | None, generation: str) -> None:
+def test_a_stopped_request_is_started_again_by_choice_only(bench: Any, resume: str, generation: str) -> None:
     stopped = bench.run(job(bench, max_processing_units=1e-6, on_over_budget="stop", poll_interval=5.0))
     assert stopped["status"] == "STOPPED"
 
@@ -75,11 +75,11 @@ def test_a_stopped_request_is_started_again_by_choice_only(bench: Any, resume: s
             wait_for_completion=True,
         )
 
-    if resume == "wait":
-        assert bench.run(start) == stopped["request_id"]
+    if resume == "when_accepted":
+        assert bench.made(start) == stopped["request_id"]
         assert bench.shown(stopped["request_id"])["status"] == "DONE"
         assert max(bench.clock.slept) <= 120
     else:
         with pytest.raises(Exception, match=stopped["request_id"]) as refused:
             bench.run(start)
-        assert ("somebody stopped it" if resume is None else "30 minutes") in str(refused.value)
+        assert ("somebody stopped it" if resume == "never" else "30 minutes") in str(refused.value)

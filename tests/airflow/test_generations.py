@@ -10,10 +10,10 @@ from airflow_sentinelhub import output, process_request, tiling_grid
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator, SentinelHubListBatchTilesOperator
 
 WAYS_TO_SAY_IT = {
-    "a place": {"output": "s3://maps/ndvi"},
+    "a place": {"destination": "s3://maps/ndvi"},
     "a bucket": {"bucket_name": "maps"},
-    "v1's words": {"output": output(default_tile_path="s3://maps/<tileName>/<outputId>.<format>", overwrite=True)},
-    "v2's words": {"output": {"type": "raster", "delivery": {"s3": {"url": "s3://maps/ndvi"}}, "overwrite": True}},
+    "v1's words": {"destination": output(default_tile_path="s3://maps/<tileName>/<outputId>.<format>", overwrite=True)},
+    "v2's words": {"destination": {"type": "raster", "delivery": {"s3": {"url": "s3://maps/ndvi"}}, "overwrite": True}},
 }
 NUMBERS = ("status", "tile_count", "processed", "failed", "failed_tiles", "restarts", "output_url", "checked")
 

@@ -37,7 +37,7 @@ def job(bench: Any, url: str, **more: Any) -> Any:
         process_request=process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30")),
         evalscript=bench.ndvi,
         geopackage=url,
-        output="s3://maps/parcels/<tileName>/<outputId>.<format>",
+        destination="s3://maps/parcels/<tileName>/<outputId>.<format>",
         aws_conn_id="my_bucket",
         **more,
     )

@@ -25,7 +25,7 @@ JOB: dict[str, Any] = {
     "evalscript": "//VERSION=3",
     "area": [8.9, 41.9, 9.3, 42.3],
     "tiling_grid": tiling_grid(1, 10),
-    "output": "s3://maps/ndvi",
+    "destination": "s3://maps/ndvi",
 }
 
 
@@ -169,7 +169,7 @@ def test_the_analysis_is_polled_as_the_whole_job_does() -> None:
 
 def test_every_argument_of_ours_is_looked_at_above() -> None:
     ours = set(arguments_of(SentinelHubBatchOperator)) - set(arguments_of(BaseOperator))
-    assert ours == {*OURS, *JOB, "max_processing_units", "request_id"}
+    assert ours == {*OURS, *JOB, "max_processing_units", "request_id", "output"}
 
 
 def test_the_lists_of_the_group_name_arguments_that_exist() -> None:
@@ -275,7 +275,7 @@ class Run:
         context = context or self.bench.context(task_id=f"ndvi.{name}", max_tries=3)
         result = self.bench.run(self.task(name, **attributes), context)
         if name == "create":
-            self.request_id = result
+            self.request_id = result["request_id"]
         return result
 
 

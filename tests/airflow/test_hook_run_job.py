@@ -25,7 +25,8 @@ from tests.airflow.test_partial import BAD
 def specification(bench: Any) -> BatchSpecification:
     given = described(bench)
     return BatchSpecification(
-        **{name: given[name] for name in ("process_request", "tiling_grid", "area", "evalscript", "output")}
+        **{name: given[name] for name in ("process_request", "tiling_grid", "area", "evalscript")},
+        output=given["destination"],
     )
 
 

@@ -49,7 +49,7 @@ from airflow_sentinelhub.operators.batch import SentinelHubCreateBatchOperator
 with DAG("{name}", schedule={schedule!r}, start_date=pendulum.datetime(2024, 1, 1, tz="UTC"), catchup=False) as dag:
     SentinelHubCreateBatchOperator(
         task_id="create", process_request=process_request("sentinel-2-l2a", {time_range}), evalscript="max_ndvi.js",
-        area=[8.9, 41.9, 9.3, 42.2], tiling_grid=tiling_grid(1, 10), output="s3://my-bucket/ndvi",
+        area=[8.9, 41.9, 9.3, 42.2], tiling_grid=tiling_grid(1, 10), destination="s3://my-bucket/ndvi",
         aws_conn_id="my_bucket", retries=1,  # after five minutes, which these tests would not wait for
     )
 """

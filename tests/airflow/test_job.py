@@ -14,7 +14,7 @@ from airflow_sentinelhub import _identity
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.exceptions import DeadlineError, InvalidInputError, JobCancelledError, UnknownStateError
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
-from tests.airflow.job import CLEARED, RETRY, Killed, job, kill, modes, v2
+from tests.airflow.job import CLEARED, RETRY, Killed, creating, job, kill, modes, v2
 
 
 @modes
@@ -70,8 +70,8 @@ def test_an_airflow_that_could_be_any_is_told_so(
 ) -> None:
     monkeypatch.setattr(_identity, "deployment_name", lambda: name)
     monkeypatch.setattr(_identity, "airflow_url", lambda: url)
-    job(bench)().find_or_create(bench.context())
-    assert ("This Airflow has no name of its own" in logged()) == warned
+    bench.run(creating(bench))
+    assert ("No unique deployment name" in logged()) == warned
 
 
 # Crashes

@@ -18,7 +18,7 @@ from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from airflow_sentinelhub.transport import finish
 from airflow_sentinelhub.transport.sync import Interrupted
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
-from tests.airflow.job import RETRY, job, v2
+from tests.airflow.job import RETRY, creating, job, v2
 
 ENDED = [TaskState(True, state) for state in ("failed", "success", "skipped", "removed")] + [
     TaskState(True, None, False)
@@ -125,7 +125,7 @@ def test_a_task_that_still_looks_for_its_request_has_it_found_and_ended(
     bench: Any, airflow_says: Say, logged: Logged, monkeypatch: pytest.MonkeyPatch, state: str, left: bool
 ) -> None:
     """A retry beside a job that an earlier try has started; the process that is left behind runs for real here."""
-    started = job(bench)().find_or_create(bench.context()).job.request_id
+    started = bench.made(creating(bench), bench.context())
     bench.act(started, "start")
     bench.clock.sleep(60)
     airflow_says(TaskState(True, state))

@@ -131,7 +131,7 @@ GONE: dict[str, Callable[[Any], dict[str, Any]]] = {
     "the evalscript": lambda bench: {"evalscript": ""},
     "the area": lambda bench: {"area": "no area"},
     "the grid": lambda bench: {"tiling_grid": {"id": 99, "resolution": 10}},
-    "the place": lambda bench: {"output": "not a place"},
+    "the place": lambda bench: {"destination": "not a place"},
     "the bucket's connection": lambda bench: {"aws_conn_id": "nowhere"},
     "the policy": lambda bench: {"on_partial": "{{ '' }}"},
 }

@@ -27,8 +27,8 @@ def creating(bench: Any, **members: Any) -> Any:
 
 
 def test_a_retry_adopts_what_the_first_try_has_created(bench: Any) -> None:
-    first = bench.run(creating(bench, description="maps"), bench.context(max_tries=2))
-    again = bench.run(creating(bench, description="maps"), bench.context(max_tries=2, try_number=2))
+    first = bench.made(creating(bench, description="maps"), bench.context(max_tries=2))
+    again = bench.made(creating(bench, description="maps"), bench.context(max_tries=2, try_number=2))
     assert first == again
     assert bench.effects() == ["created"]
     assert bench.state(first)["description"].startswith("maps afx")
@@ -36,13 +36,13 @@ def test_a_retry_adopts_what_the_first_try_has_created(bench: Any) -> None:
 
 def test_every_task_instance_has_its_own_request(bench: Any) -> None:
     where = [{}, {"map_index": 1}, {"run_id": "manual__2"}, {"task_id": "other"}, {"dag_id": "other"}]
-    made = {bench.run(creating(bench), bench.context(max_tries=2, **one)) for one in where}
+    made = {bench.made(creating(bench), bench.context(max_tries=2, **one)) for one in where}
     assert len(made) == len(where) == bench.effects().count("created")
 
 
 def test_a_changed_job_is_created_anew(bench: Any) -> None:
-    first = bench.run(creating(bench), bench.context(max_tries=2))
-    second = bench.run(creating(bench, output="s3://maps/other"), bench.context(max_tries=2, try_number=2))
+    first = bench.made(creating(bench), bench.context(max_tries=2))
+    second = bench.made(creating(bench, destination="s3://maps/other"), bench.context(max_tries=2, try_number=2))
     assert first != second
     assert bench.state(first)["deleted"] is (bench.api == "v1"), "v2 cannot delete"
 
@@ -56,8 +56,8 @@ WRONG: list[dict[str, Any]] = [
     {"area": "not geojson"},
     {"evalscript": None},
     {"evalscript": "  "},
-    {"output": "maps/ndvi"},
-    {"output": None},
+    {"destination": "maps/ndvi"},
+    {"destination": None},
     {"bucket_name": "maps"},
     {"process_request": "{"},
 ]
@@ -121,7 +121,7 @@ def test_one_start_over_faults_and_retries(bench: Any, kind: str) -> None:
     bench.sim.fault(kind, "/start$", times=1)
     for number in (1, 2, 3):
         make = lambda: SentinelHubStartBatchOperator(task_id="start", request_id=request_id)  # noqa: E731
-        assert bench.run(make, bench.context(try_number=number)) == request_id
+        assert bench.made(make, bench.context(try_number=number)) == request_id
     assert bench.effects().count("billed_start") == 1
 
 
@@ -149,7 +149,7 @@ def test_nothing_to_restart(bench: Any) -> None:
 
 
 def test_update_keeps_the_marker(bench: Any) -> None:
-    request_id = bench.run(creating(bench, description="old"))
+    request_id = bench.made(creating(bench, description="old"))
     marker = bench.state(request_id)["description"].removeprefix("old ")
     bench.run(lambda: SentinelHubUpdateBatchOperator(task_id="t", request_id=request_id, description="new"))
     assert bench.state(request_id)["description"] == f"new {marker}"
@@ -165,7 +165,7 @@ def test_delete(bench: Any) -> None:
     request_id, running = bench.create(), bench.started()
     for number in (1, 2):
         make = lambda: SentinelHubDeleteBatchOperator(task_id="t", request_id=request_id)  # noqa: E731
-        assert bench.run(make, bench.context(try_number=number)) == request_id
+        assert bench.made(make, bench.context(try_number=number)) == request_id
     with pytest.raises(ApiError, match="409"):
         bench.run(lambda: SentinelHubDeleteBatchOperator(task_id="t", request_id=running))
 

@@ -30,8 +30,6 @@ except ImportError:  # 2.11, 3.0
 
 once = pytest.mark.parametrize("generation", ["v2"], indirect=True)
 PACKAGE = "airflow_sentinelhub."
-ARGUMENT_OF = {"destination": "output"}
-"""Attribute -> argument where they differ: BaseOperator has an `output` of its own, which is the task's XCom."""
 
 
 def dag(**how: Any) -> DAG:
@@ -49,7 +47,7 @@ def arguments(cls: type) -> dict[str, inspect.Parameter]:
 
 def templates(cls: type) -> dict[str, str]:
     """A template for every templated argument."""
-    return {ARGUMENT_OF.get(field, field): f"{{{{ params.{field} }}}}" for field in cls.template_fields}
+    return {field: f"{{{{ params.{field} }}}}" for field in cls.template_fields}
 
 
 def built(cls: type, **given: Any) -> Any:
@@ -80,7 +78,7 @@ def test_arguments_are_keyword_only(operator_class: type) -> None:
 
 def test_every_template_field_has_its_argument(operator_class: type) -> None:
     assert len(set(operator_class.template_fields)) == len(operator_class.template_fields)
-    assert {ARGUMENT_OF.get(field, field) for field in operator_class.template_fields} <= set(arguments(operator_class))
+    assert set(operator_class.template_fields) <= set(arguments(operator_class))
     assert "sentinelhub_conn_id" in operator_class.template_fields
     assert set(operator_class.template_fields_renderers) <= set(operator_class.template_fields)
 
@@ -88,9 +86,11 @@ def test_every_template_field_has_its_argument(operator_class: type) -> None:
 def test_ids_and_payloads_are_templated(operator_class: type) -> None:
     """What differs from run to run must come from templates and XComs."""
     fixed = {"deferrable", "poll_interval", "timeout", "max_unknown_time", "wait_for_completion", "wait_for_start"}
-    late = {name for name in arguments(operator_class) if name.endswith("_id") or name in ("description", "output")}
+    late = {
+        name for name in arguments(operator_class) if name.endswith("_id") or name in ("description", "destination")
+    }
     assert not late & fixed
-    fields = {ARGUMENT_OF.get(field, field) for field in operator_class.template_fields}
+    fields = set(operator_class.template_fields)
     assert late <= fields
 
 
@@ -101,7 +101,7 @@ def test_what_is_given_is_stored_as_it_is(operator_class: type) -> None:
         assert getattr(operator, field) == f"{{{{ params.{field} }}}}"
     for field in operator_class.template_fields:
         for value in ({"a": ["{{ b }}"]}, None):
-            given = {ARGUMENT_OF.get(field, field): value}
+            given = {field: value}
             try:
                 operator = built(operator_class, **given)
             except ValueError:  # refused at once, which is not a change of the value
@@ -131,7 +131,7 @@ def test_it_can_be_serialised(operator_class: type) -> None:
 def test_it_can_be_mapped_over_every_template_field(operator_class: type) -> None:
     given = templates(operator_class)
     for field in operator_class.template_fields:
-        argument = ARGUMENT_OF.get(field, field)
+        argument = field
         with dag() as maps:
             fixed = {name: value for name, value in given.items() if name != argument}
             mapped = operator_class.partial(task_id="t", **fixed).expand(**{argument: ["{{ one }}", "{{ two }}"]})
@@ -182,7 +182,7 @@ def test_files_beside_the_dag_are_read_and_rendered(bench: Any, beside: Path) ->
                 evalscript="ndvi.js",
                 area="area.geojson",
                 tiling_grid=tiling_grid("{{ params.grid }}", "{{ params.resolution }}", ("{{ params.buffer }}", 5)),
-                output="s3://maps/{{ ds }}",
+                destination="s3://maps/{{ ds }}",
                 description="{{ params.word }}",
                 aws_conn_id="{{ params.bucket }}",
                 batch_api="{{ params.api }}",
@@ -197,7 +197,7 @@ def test_files_beside_the_dag_are_read_and_rendered(bench: Any, beside: Path) ->
             api=bench.api,
         )
 
-    request_id = bench.run(make)
+    request_id = bench.made(make)
 
     sent = bench.body(request_id)
     process = sent["processRequest"]
@@ -227,7 +227,7 @@ def test_payloads_may_come_from_templates_whole(bench: Any, native: bool) -> Non
                 process_request="{{ params.request if params.native else params.request | tojson }}",
                 area="{{ params.area if params.native else params.area | tojson }}",
                 tiling_grid="{{ params.grid if params.native else params.grid | tojson }}",
-                output="{{ params.output if params.native else params.output | tojson }}",
+                destination="{{ params.output if params.native else params.output | tojson }}",
                 evalscript=bench.ndvi,
                 payload_extra="{{ params.extra if params.native else params.extra | tojson }}",
                 aws_conn_id="my_bucket",
@@ -240,7 +240,7 @@ def test_payloads_may_come_from_templates_whole(bench: Any, native: bool) -> Non
             extra={"description": "overridden"},
         )
 
-    sent = bench.body(bench.run(make))
+    sent = bench.body(bench.made(make))
 
     assert sent["processRequest"]["input"]["bounds"]["bbox"] == bench.area
     assert sent["output"]["cogOutput"] is True
@@ -253,7 +253,7 @@ def test_an_address_that_ends_like_a_file_is_no_file(bench: Any, beside: Path, n
     for address in (f"s3://maps/{name}", f"Made by {name}"):
         for value in (address, {"responses": [{"identifier": "userdata", "tilePath": address}]}):
             operator = render(
-                lambda value=value: SentinelHubCreateBatchOperator(task_id="t", process_request={}, output=value),
+                lambda value=value: SentinelHubCreateBatchOperator(task_id="t", process_request={}, destination=value),
                 beside,
             )
             assert operator.destination == value

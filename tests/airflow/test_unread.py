@@ -589,7 +589,8 @@ def test_a_job_names_its_unfinished_tiles(bench: Any) -> None:
     bench.act(request_id, "end")
     bench.clock.sleep(120)
     task = job(bench, request_id=request_id)()
-    found = task._found(task.hook.run(read(task.api, request_id)))
+    stopped = task.hook.run(read(task.api, request_id))
+    found = task.hook.run(task.results_reader().read(task.api, stopped))
     statuses = bench.tile_statuses(request_id)
     left = sorted(name for name, status in statuses.items() if status not in ("PROCESSED", "FAILED"))
     assert found.unfinished == len(left) > 10

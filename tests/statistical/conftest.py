@@ -28,11 +28,14 @@ class StatisticalBench(Bench):
 
     def payload(self, **members: Any) -> dict[str, Any]:
         from airflow_sentinelhub.api.service.specification import Access
-        from airflow_sentinelhub.api.service.statistical_specification import StatisticalJob, render_statistical
+        from airflow_sentinelhub.api.service.statistical_specification import (
+            StatisticalSpecification,
+            render_statistical,
+        )
 
         job = {"geopackage": GEOPACKAGE, "data": DATA, "output": OUTPUT, "evalscript": NDVI, **members}
         job.setdefault("aggregation", aggregation(("2024-06-01", "2024-06-30"), "P10D", resolution=10))
-        return render_statistical(StatisticalJob(**job), Access(access_key="AKIA", secret_access_key="hush"))
+        return render_statistical(StatisticalSpecification(**job), Access(access_key="AKIA", secret_access_key="hush"))
 
     def arguments(self, **more: Any) -> dict[str, Any]:
         """What the operator for whole jobs is given."""
@@ -42,7 +45,7 @@ class StatisticalBench(Bench):
             "data": DATA,
             "aggregation": aggregation(("2024-06-01", "2024-06-30"), "P10D", resolution=10),
             "evalscript": NDVI,
-            "output": OUTPUT,
+            "destination": OUTPUT,
             "aws_conn_id": "my_bucket",
             "deferrable": False,
             **more,

@@ -168,13 +168,13 @@ def test_an_outage_while_it_is_judged(bench: StatisticalBench, outage: dict[str,
 
     def struck() -> Any:
         task = bench.whole(request_id=request_id)()
-        found = task._found
+        reader = task.results_reader
 
-        def judged(*given: Any, **how: Any) -> Any:
+        def judged() -> Any:
             bench.sim.fault("status", request_id, method="GET", **outage)
-            return found(*given, **how)
+            return reader()
 
-        task._found = judged
+        task.results_reader = judged
         return task
 
     assert bench.run(struck)["failed"] == 0

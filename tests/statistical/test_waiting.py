@@ -105,7 +105,7 @@ def test_the_operators_for_single_steps_work_by_their_generation(bench: Statisti
     given: dict[str, Any] = {"task_id": "t", "request_id": request_id, "batch_api": "statistical", "deferrable": False}
     analysed = bench.run(lambda: SentinelHubAnalyseBatchOperator(**given))
     assert analysed["status"] == "ANALYSIS_DONE"
-    assert bench.run(lambda: SentinelHubStartBatchOperator(**given, wait_for_completion=True)) == request_id
+    assert bench.made(lambda: SentinelHubStartBatchOperator(**given, wait_for_completion=True)) == request_id
     assert bench.status(request_id) == "DONE"
     assert bench.effects() == ["created", "analysis_started", "billed_start"]
 
@@ -114,11 +114,11 @@ def test_cancel_is_called_stop(bench: StatisticalBench) -> None:
     request_id = bench.started()
     bench.clock.sleep(220)
     given = {"task_id": "t", "request_id": request_id, "batch_api": "statistical"}
-    assert bench.run(lambda: SentinelHubCancelBatchOperator(**given)) == "STOPPED"
+    assert bench.run(lambda: SentinelHubCancelBatchOperator(**given))["status"] == "STOPPED"
     with pytest.raises(AirflowFailException, match="is STOPPED"):
         bench.run(lambda: SentinelHubStartBatchOperator(**given, deferrable=False))
     start = lambda: SentinelHubStartBatchOperator(**given, resume_stopped="when_accepted", deferrable=False)  # noqa: E731
-    assert bench.run(start) == request_id
+    assert bench.made(start) == request_id
     bench.clock.sleep(600)
     assert bench.status(request_id) == "DONE"
     assert bench.clock.now - bench.sim.clock()["seconds"] < 1
@@ -220,7 +220,7 @@ def test_the_new_form_of_the_paths(bench: StatisticalBench) -> None:
 
 def test_results_follow_the_placeholders(bench: StatisticalBench) -> None:
     put_fields(bench.sim.bucket_dir, parcels(3))
-    result = bench.run(bench.whole(output="s3://farm/by-name/<IDENTIFIER>/<REQUEST_ID>.json"))
+    result = bench.run(bench.whole(destination="s3://farm/by-name/<IDENTIFIER>/<REQUEST_ID>.json"))
     assert (result["feature_count"], result["failed"]) == (3, 0)
     place = bench.sim.bucket_dir / "farm" / "by-name" / "field-01" / f"{result['request_id']}.json"
     assert place.exists()

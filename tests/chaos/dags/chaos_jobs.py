@@ -31,7 +31,7 @@ def job(batch_api: str, deferrable: bool, evalscript: str = "plain.js", **more: 
         "evalscript": evalscript,
         "area": [8.60, 42.00, 8.75, 42.10],
         "tiling_grid": tiling_grid(1, 20),
-        "output": f"s3://chaos/{{{{ run_id }}}}/{batch_api}",
+        "destination": f"s3://chaos/{{{{ run_id }}}}/{batch_api}",
         "aws_conn_id": "sentinelhub_bucket",
         # The tests find a run's requests by its name.
         "description": "{{ run_id }}",
