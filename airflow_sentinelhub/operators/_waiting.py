@@ -7,11 +7,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_sentinelhub._task import SentinelHubTask, backstop, deadline_from
+from airflow_sentinelhub.api.decide.errors import conclude
+from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, look_before_deferring
+from airflow_sentinelhub.api.flows.wait import wait as wait_here
+from airflow_sentinelhub.cancel import end_in_worker
+from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
+from airflow_sentinelhub.triggers.events import read_event
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.decide.marker import Mark
     from airflow_sentinelhub.api.decide.verdict import Waited
-    from airflow_sentinelhub.api.flows.wait import Await, WaitPlan
     from airflow_sentinelhub.api.snapshot import Snapshot
 
 
@@ -38,8 +43,6 @@ class WaitingTask(SentinelHubTask):
 
     def plan(self, context: Any, **changes: Any) -> WaitPlan:
         """How this task waits, by its arguments. :param changes: members of the plan that differ this time."""
-        from airflow_sentinelhub.api.flows.wait import WaitPlan
-
         plan = WaitPlan(
             poll_interval=self.poll_interval,
             deadline=deadline_from(context, self.timeout, self.execution_timeout, deferring=self.deferrable),
@@ -55,8 +58,6 @@ class WaitingTask(SentinelHubTask):
         :param changes: see `plan`.
         :raises JobError: it will not be `target` any more.
         """
-        from airflow_sentinelhub.api.decide.errors import conclude
-
         return conclude(self.wait(request_id, target, self.plan(context, **changes)), request_id, target)
 
     def wait(
@@ -73,15 +74,13 @@ class WaitingTask(SentinelHubTask):
         Before it defers it looks once: a request at its end never defers. Whatever that look cannot tell for sure, the
         trigger finds out, which costs nothing.
         """
-        from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
-
         waited: Waited | None
         if self.deferrable:
             waited = self.hook.run(look_before_deferring(self.api, request_id, target, plan))
             if waited is None:
                 self.defer_for(Await(request_id, target, plan), method_name=method_name, resume_state=resume_state)
         else:
-            waited = self.hook.run(wait(self.api, request_id, target, plan))
+            waited = self.hook.run(wait_here(self.api, request_id, target, plan))
         self.known = waited.job or self.known
         return waited
 
@@ -93,8 +92,6 @@ class WaitingTask(SentinelHubTask):
         resume_state: dict[str, Any] | None = None,
     ) -> NoReturn:
         """Give the worker back until the wait is over. :param resume_state: plain JSON that comes back in the event."""
-        from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
-
         trigger = SentinelHubBatchTrigger(
             sentinelhub_conn_id=self.sentinelhub_conn_id,
             batch_api=self.api.name,
@@ -112,9 +109,6 @@ class WaitingTask(SentinelHubTask):
 
     def waited(self, event: Any, request_id: str, target: str) -> Snapshot:
         """The end of a deferred wait."""
-        from airflow_sentinelhub.api.decide.errors import conclude
-        from airflow_sentinelhub.triggers.events import read_event
-
         waited: Waited = read_event(event, request_id)
         self.known = waited.job
         return conclude(waited, request_id, target)
@@ -126,8 +120,6 @@ class WaitingTask(SentinelHubTask):
 
     def on_kill(self) -> None:
         """The task is being ended: find out why, and cancel the request if nobody waits for it any more."""
-        from airflow_sentinelhub.cancel import end_in_worker
-
         self.hook.interrupt()
         if self._running is None and self._mark is None:
             return

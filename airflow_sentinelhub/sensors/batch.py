@@ -23,6 +23,12 @@ from airflow_sentinelhub._task import (
     default_deferrable,
     there,
 )
+from airflow_sentinelhub.api.call import Flow
+from airflow_sentinelhub.api.decide.errors import conclude
+from airflow_sentinelhub.api.decide.verdict import Outcome, TileGoal, Waited
+from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, look, look_at_tiles, poll, until_certain
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchTileStatus
 from airflow_sentinelhub.exceptions import (
     DeadlineError,
     InvalidInputError,
@@ -30,14 +36,13 @@ from airflow_sentinelhub.exceptions import (
     SentinelHubError,
     UnknownStateError,
 )
+from airflow_sentinelhub.hooks.storage import read_tiles_by
 from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.triggers.batch import SentinelHubBatchTileTrigger, SentinelHubBatchTrigger
+from airflow_sentinelhub.triggers.events import read_event
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import BaseTrigger, Context
-    from airflow_sentinelhub.api.call import Flow
-    from airflow_sentinelhub.api.decide.verdict import Waited
-    from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch
-    from airflow_sentinelhub.api.snapshot import Snapshot
 
 __all__ = ["SentinelHubBatchSensor", "SentinelHubBatchTileSensor"]
 
@@ -95,9 +100,6 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         raise SentinelHubError("A sensor of this kind has no trigger.")
 
     def execute(self, context: Context) -> Any:
-        from airflow_sentinelhub.api.decide.errors import conclude
-        from airflow_sentinelhub.api.flows.wait import poll
-
         with airflow_errors(self), self._soft():
             request_id = checked_id(self.request_id)
             self._wanted()
@@ -122,8 +124,6 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
 
     def _plan(self, context: Context) -> WaitPlan:
         """How this sensor waits, by its arguments. `timeout` counts from its first look, as Airflow counts it."""
-        from airflow_sentinelhub.api.flows.wait import WaitPlan
-
         first = None
         if self.mode == "reschedule" and not self.deferrable:
             first = first_rescheduled(context, self.retries or 0)
@@ -141,17 +141,12 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
 
     def _watching(self, context: Context, request_id: str) -> Watch:
         """The watch of this wait, which a rescheduled sensor has anew in each process."""
-        from airflow_sentinelhub.api.flows.wait import Watch
-
         if self._watch is None:
             self._watch = Watch(request_id, self._plan(context), time.time())
         return self._watch
 
     def _in_worker(self, context: Context, request_id: str) -> Any:
         """Airflow's own loop around `poke`. How it ends is said in our words: whether the request runs on and bills."""
-        from airflow_sentinelhub.api.decide.errors import conclude
-        from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
-
         try:
             return super().execute(context)
         except (AirflowSensorTimeout, AirflowSkipException) as err:
@@ -174,9 +169,6 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> None:
         """Called when the trigger has fired."""
-        from airflow_sentinelhub.api.decide.errors import conclude
-        from airflow_sentinelhub.triggers.events import read_event
-
         with airflow_errors(self), self._soft():
             request_id = checked_id(self.request_id)
             conclude(read_event(event, request_id), request_id, self._wanted())
@@ -190,9 +182,6 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
 
         :raises JobError: it will not be as wanted any more.
         """
-        from airflow_sentinelhub.api.decide.errors import conclude
-        from airflow_sentinelhub.api.flows.wait import until_certain
-
         request_id = checked_id(self.request_id)
         watch = self._watching(context, request_id)
         waited = self.hook.run(until_certain(watch, lambda: self._look(request_id)))
@@ -261,21 +250,15 @@ class SentinelHubBatchSensor(_BatchSensor):
         self.target_status = target_status
 
     def _wanted(self) -> str:
-        from airflow_sentinelhub.api.statuses import BatchRequestStatus
-
         known = [str(status) for status in BatchRequestStatus.__members__.values()]
         if self.target_status not in known:
             raise InvalidInputError(f"target_status is {self.target_status!r}; it must be one of {', '.join(known)}.")
         return str(self.target_status)
 
     def _look(self, request_id: str) -> Flow[Waited]:
-        from airflow_sentinelhub.api.flows.wait import look
-
         return look(self.api, request_id, self.target_status)
 
     def _trigger(self, **common: Any) -> BaseTrigger:
-        from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
-
         return SentinelHubBatchTrigger(target_status=self.target_status, **common)
 
 
@@ -334,19 +317,13 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         }
 
     def _wanted(self) -> str:
-        from airflow_sentinelhub.api.decide.verdict import TileGoal
-        from airflow_sentinelhub.api.statuses import BatchTileStatus
-
         known = [str(status) for status in BatchTileStatus.__members__.values()]
         if self.tile_status not in known:
             raise InvalidInputError(f"tile_status is {self.tile_status!r}; it must be one of {', '.join(known)}.")
         return str(TileGoal(self.tile_status, **self._goal()))
 
     def _look(self, request_id: str) -> Flow[Waited]:
-        from airflow_sentinelhub.api.decide.verdict import TileGoal
-        from airflow_sentinelhub.api.flows.wait import look_at_tiles
-        from airflow_sentinelhub.hooks.sentinelhub import reader_now
-        from airflow_sentinelhub.hooks.storage import read_tiles_by
+        from airflow_sentinelhub.hooks.sentinelhub import reader_now  # loads HTTP libraries
 
         def read_tiles(job: Snapshot, wanted: str | None) -> Any:
             return read_tiles_by(reader_now(self.sentinelhub_conn_id, self.aws_conn_id))(job, wanted)
@@ -354,8 +331,6 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         return look_at_tiles(self.api, request_id, TileGoal(self.tile_status, **self._goal()), read_tiles)
 
     def _trigger(self, **common: Any) -> BaseTrigger:
-        from airflow_sentinelhub.triggers.batch import SentinelHubBatchTileTrigger
-
         goal = {**self._goal(), "tile_status": self.tile_status, "aws_conn_id": self.aws_conn_id}
         return SentinelHubBatchTileTrigger(**goal, **common)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
+from airflow_sentinelhub.triggers.batch import SentinelHubBatchStatisticalTrigger
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import BaseTrigger
@@ -38,6 +39,4 @@ class SentinelHubBatchStatisticalSensor(SentinelHubBatchSensor):
         super().__init__(batch_api="statistical", **kwargs)
 
     def _trigger(self, **common: Any) -> BaseTrigger:
-        from airflow_sentinelhub.triggers.batch import SentinelHubBatchStatisticalTrigger
-
         return SentinelHubBatchStatisticalTrigger(target_status=self.target_status, **common)

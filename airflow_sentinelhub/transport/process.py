@@ -16,10 +16,11 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from airflow_sentinelhub import __version__
 from airflow_sentinelhub.transport.settings import Key, Settings
-from airflow_sentinelhub.transport.tokens import Tokens
 
 if TYPE_CHECKING:
     import ssl
+
+    from airflow_sentinelhub.transport.tokens import Tokens
 
 
 class Log(Protocol):
@@ -77,6 +78,8 @@ class Process:
 
     def tokens_of(self, settings: Settings) -> Tokens:
         """The token store for these settings; a store that they replace is dropped with its token and its secret."""
+
+        from airflow_sentinelhub.transport.tokens import Tokens  # loads oauthlib, which no DAG needs to be parsed
 
         with self._changing:
             for key, store in list(self.tokens.items()):

@@ -11,15 +11,16 @@ from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseTrigger, TriggerEvent, conf
+from airflow_sentinelhub.api.call import Flow
+from airflow_sentinelhub.api.decide.verdict import TileGoal, Waited
+from airflow_sentinelhub.api.flows.wait import WaitPlan, wait, wait_for_tiles
+from airflow_sentinelhub.api.service.generations import Generation, generation
 from airflow_sentinelhub.cancel import end_in_triggerer, warm_up
 from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub.hooks.storage import bucket_reader_in_triggerer, read_tiles_by
 from airflow_sentinelhub.triggers.events import Event, broken_off, error_event, event_of
 
 if TYPE_CHECKING:
-    from airflow_sentinelhub.api.call import Flow
-    from airflow_sentinelhub.api.decide.verdict import Waited
-    from airflow_sentinelhub.api.flows.wait import WaitPlan
-    from airflow_sentinelhub.api.service.generations import Generation
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 
 
@@ -45,8 +46,6 @@ class _WaitTrigger(BaseTrigger):
         place: dict[str, str] | None = None,
         resume_state: dict[str, Any] | None = None,
     ) -> None:
-        from airflow_sentinelhub.api.flows.wait import WaitPlan
-
         super().__init__()  # type: ignore[no-untyped-call]
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
@@ -108,13 +107,11 @@ class _WaitTrigger(BaseTrigger):
         await end_in_triggerer(self._hook(), self._api(), self.request_id, ti, on_kill=kill, log=self.log)
 
     def _hook(self) -> SentinelHubHook:
-        from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
+        from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook  # loads HTTP libraries
 
         return SentinelHubHook(self.sentinelhub_conn_id, place=self.place)
 
     def _api(self) -> Generation:
-        from airflow_sentinelhub.api.service.generations import generation
-
         return generation(self.batch_api)
 
 
@@ -138,8 +135,6 @@ class SentinelHubBatchTrigger(_WaitTrigger):
         return {**super()._kwargs(), "target_status": self.target_status}
 
     async def _flow(self, api: Generation) -> Flow[Waited]:
-        from airflow_sentinelhub.api.flows.wait import wait
-
         return wait(api, self.request_id, self.target_status, self.plan, first_poll=_first_poll())
 
 
@@ -178,10 +173,6 @@ class SentinelHubBatchTileTrigger(_WaitTrigger):
         return {**super()._kwargs(), **goal, "aws_conn_id": self.aws_conn_id}
 
     async def _flow(self, api: Generation) -> Flow[Waited]:
-        from airflow_sentinelhub.api.decide.verdict import TileGoal
-        from airflow_sentinelhub.api.flows.wait import wait_for_tiles
-        from airflow_sentinelhub.hooks.storage import bucket_reader_in_triggerer, read_tiles_by
-
         goal = TileGoal(self.tile_status, self.tile, self.count, self.share)
         settings = await self._hook().async_settings()
         reader = await bucket_reader_in_triggerer(self.aws_conn_id, settings)

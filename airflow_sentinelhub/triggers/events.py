@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any, TypedDict
 
+from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
+from airflow_sentinelhub.api.decoding import id_in, number, read_time, status_in, text, whole, word
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
 from airflow_sentinelhub.exceptions import SentinelHubError, one_line
 
 VERSION = 1
@@ -26,7 +30,7 @@ class Event(TypedDict, total=False):
     resume_state: dict[str, Any] | None
 
 
-def event_of(waited: Any, request_id: str, resume_state: dict[str, Any] | None = None) -> Event:
+def event_of(waited: Waited, request_id: str, resume_state: dict[str, Any] | None = None) -> Event:
     """The event for how a wait ended (`Waited`), with `resume_state` echoed back."""
     job: dict[str, Any] | None = None
     if waited.job is not None:
@@ -79,15 +83,12 @@ def resume_state_of(event: Any) -> dict[str, Any]:
     return resume_state
 
 
-def read_event(event: Any, request_id: str | None = None) -> Any:
+def read_event(event: Any, request_id: str | None = None) -> Waited:
     """The `Waited` in an event.
 
     :raises SentinelHubError: the event is missing, of another version or about another request (a lost payload, an
         upgrade in the middle of a wait), or carries an error.
     """
-    from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
-    from airflow_sentinelhub.api.decoding import whole
-
     about = f" for batch request {request_id}" if request_id else ""
     if not isinstance(event, dict) or event.get("version") != VERSION or "outcome" not in event:
         raise SentinelHubError(
@@ -116,12 +117,8 @@ def read_event(event: Any, request_id: str | None = None) -> Any:
         ) from None
 
 
-def _job_in(event: dict[str, Any]) -> Any:
+def _job_in(event: dict[str, Any]) -> Snapshot | None:
     """The snapshot in an event, None if it carries none; any error if it carries something else."""
-    from airflow_sentinelhub.api.decoding import id_in, number, read_time, status_in, text, whole, word
-    from airflow_sentinelhub.api.snapshot import Snapshot
-    from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
-
     job = event.get("job")
     if job is None:
         return None

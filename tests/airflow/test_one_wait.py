@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from airflow_sentinelhub.operators._requests import WaitOnRequest
 
+from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.flows.wait import WaitPlan
+from airflow_sentinelhub.operators._waiting import WaitingTask
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 from airflow_sentinelhub.triggers.events import read_event
@@ -69,12 +70,17 @@ SERIES = {
 }
 
 
-class Waits(WaitOnRequest):
+class Waits(WaitingTask, BaseOperator):
     """An operator that only waits."""
 
-    def __init__(self, *, changes: dict[str, Any], **kwargs: Any) -> None:
+    sentinelhub_conn_id, batch_api = "sentinelhub_default", None
+    poll_interval, max_unknown_time = 60.0, 600.0
+
+    def __init__(
+        self, *, request_id: str, deferrable: bool, timeout: float | None = None, changes: dict[str, Any], **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.changes = changes
+        self.request_id, self.deferrable, self.timeout, self.changes = request_id, deferrable, timeout, changes
 
     def execute(self, context: Any) -> None:
         self.announce(context, self.request_id)
@@ -91,7 +97,7 @@ def by_operator(deferrable: bool) -> Run:
     def run(bench: Any, request_id: str, series: Series) -> Any:
         given = dict(series.arguments)
         changes = {**series.plan, **{name: given.pop(name) for name in ("wait_for_start",) if name in given}}
-        given |= {"request_id": request_id, "deferrable": deferrable, "poll_interval": 60.0, "max_unknown_time": 600}
+        given |= {"request_id": request_id, "deferrable": deferrable}
         return bench.run(lambda: Waits(task_id="wait", changes=changes, **given))
 
     return run

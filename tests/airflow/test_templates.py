@@ -40,7 +40,8 @@ def arguments(cls: type) -> dict[str, inspect.Parameter]:
     """The arguments that the package itself gives an operator."""
     found: dict[str, inspect.Parameter] = {}
     for parent in cls.__mro__:
-        if parent.__module__.startswith(PACKAGE) and "__init__" in vars(parent):
+        own = parent.__module__.startswith(PACKAGE) and vars(parent).get("__init__")
+        if own and own.__qualname__.startswith(f"{parent.__name__}."):  # Airflow wraps those of its own, too
             found = {**inspect.signature(parent.__init__).parameters, **found}
     return {name: one for name, one in found.items() if name != "self" and one.kind is not one.VAR_KEYWORD}
 
