@@ -15,6 +15,7 @@ from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.payloads import dated
 from airflow_sentinelhub.api.service.specification import Access, BatchSpecification
 from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError, SettingsError
+from airflow_sentinelhub.operators._arguments import renamed
 from airflow_sentinelhub.operators._own_request import OwnsRequest
 from airflow_sentinelhub.operators._times import names_both_ends
 
@@ -29,6 +30,11 @@ class CreatesRequest(OwnsRequest):
     _render: Any
     reads_by = ""
     """Name of the argument by which the operator looks at what is in the bucket, empty if it never does."""
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """As Airflow's; an argument by its old name becomes the template field, so that its tasks come first."""
+        return super().partial(**renamed(kwargs))  # type: ignore[misc]
 
     def render_template(
         self, content: Any, context: Any, jinja_env: Any = None, seen_oids: set[int] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +10,22 @@ from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub._task import airflow_errors, checked_id
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.adoption import Stopped
-from airflow_sentinelhub.api.decide.policy import Policy
+from airflow_sentinelhub.api.decide.policy import (
+    Policy,
+    check_literals,
+    check_resume,
+    limits_given,
+    policy_from,
+    refuse_nothing,
+)
 from airflow_sentinelhub.api.decide.results import Results
 from airflow_sentinelhub.api.decide.verdict import Waited
 from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, Woken, answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own
 from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
-from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
 from airflow_sentinelhub.exceptions import InvalidInputError
+from airflow_sentinelhub.operators._arguments import check_looks, check_times
 from airflow_sentinelhub.operators._own_request import OwnsRequest
 from airflow_sentinelhub.operators._waiting import WaitingTask
 from airflow_sentinelhub.triggers.events import read_event, resume_state_of
@@ -34,18 +42,59 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
     aws_conn_id: str | None
     analysis_poll_interval: float
     resume_stopped: str
+    reads_by: str
     outlets: Any
+
+    limits: Sequence[str] = ()
+    """Names of the arguments that limit what the job may cost and leave undone."""
+    _given: frozenset[str] = frozenset()
+
+    def check_job(self) -> None:
+        """Say while the DAG is parsed what makes no sense, as far as it is no template.
+
+        :raises InvalidInputError: something makes none.
+        """
+        limits = self._limits()
+        self._given = limits_given(**limits)
+        check_literals(**limits)
+        check_looks(self.reads_by, self._looks, self._needs_a_look(self.batch_api))
+        check_resume(self.resume_stopped)
+        check_times(self)
 
     def policy(self) -> Policy:
         """The limits as they are rendered now.
 
         :raises InvalidInputError: they make no sense.
         """
-        raise AssertionError("Each operator of a whole job has a policy.")
+        if not self._looks:
+            check_looks(self.reads_by, False, self._needs_a_look(self.api.name))
+        limits = self._limits()
+        refuse_nothing(self._given, **limits)
+        return policy_from(**limits)
+
+    @property
+    def _looks(self) -> Any:
+        return getattr(self, self.reads_by)
+
+    def _limits(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.limits}
+
+    def _needs_a_look(self, batch_api: str | None) -> dict[str, Any]:
+        """The limits that only a look at tiles or features can apply. v1 tells by itself that a part has failed."""
+        limits = self._limits()
+        by_itself = batch_api is None or (batch_api in NAMES and generation(batch_api).restart is not None)
+        if by_itself or limits.get("max_restarts", 0) in (0, "0"):
+            limits.pop("max_restarts", None)
+        looks = ("max_failed_tiles", "max_failed_features", "min_success_ratio", "max_restarts")
+        return {name: limits[name] for name in looks if name in limits}
 
     def results_reader(self) -> ResultsReader:
         """Reads what the job has brought."""
-        raise AssertionError("Each operator of a whole job reads its results.")
+        from airflow_sentinelhub.hooks.job_results import ResultsReader
+        from airflow_sentinelhub.hooks.sentinelhub import reader_now
+
+        reader = partial(reader_now, self.sentinelhub_conn_id, self.aws_conn_id)
+        return ResultsReader(reader, self._looks, self.reads_by, self.max_unknown_time)
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.ends_its_round(context), airflow_errors(self):

@@ -13,7 +13,7 @@ from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Waited, judge
 from airflow_sentinelhub.api.flows.task_request import find_own
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._arguments import check_patience, renamed
+from airflow_sentinelhub.operators._arguments import check_patience
 from airflow_sentinelhub.operators._batch_payload import DescribesBatchJob, one_destination
 from airflow_sentinelhub.operators._on_request import StepResult, step_result
 from airflow_sentinelhub.operators._times import check_dates
@@ -106,11 +106,6 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
         self._unrendered = process_request
         check_dates(process_request)
         check_patience(self)
-
-    @classmethod
-    def partial(cls, **kwargs: Any) -> Any:
-        """As Airflow's; an argument by its old name becomes the template field, so that its tasks come first."""
-        return super().partial(**renamed(kwargs))
 
     def execute(self, context: Context) -> StepResult:
         with self.ends_its_round(context), airflow_errors(self):

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import default_deferrable
-from airflow_sentinelhub.api.decide.policy import (
-    Policy,
-    check_literals,
-    check_resume,
-    limits_given,
-    policy_from,
-    refuse_nothing,
-)
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._arguments import check_looks, check_times, renamed
 from airflow_sentinelhub.operators._batch_payload import DescribesBatchJob, one_destination
 from airflow_sentinelhub.operators._times import check_dates
 from airflow_sentinelhub.operators._whole_job import RunsWholeJob
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub.hooks.job_results import ResultsReader
 
 _LIMITS = (
     "max_processing_units",
@@ -126,6 +113,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
     )
     operator_extra_links = (SentinelHubRequestLink(),)
     ui_color = "#dbeef4"
+    limits = _LIMITS
     reads_by = "check_tiles"
 
     def __init__(
@@ -195,40 +183,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         self.timeout = timeout
         self.max_unknown_time = max_unknown_time
         self._unrendered = process_request
-        limits = self._limits()
-        self._given = limits_given(**limits)
         if process_request is None and request_id is None:
             raise InvalidInputError("Give process_request and what else describes the job, or request_id.")
         check_dates(process_request)
-        check_literals(**limits)
-        check_looks(self.reads_by, check_tiles, self._needs_a_look(batch_api))
-        check_resume(resume_stopped)
-        check_times(self)
-
-    @classmethod
-    def partial(cls, **kwargs: Any) -> Any:
-        """As Airflow's; an argument by its old name becomes the template field, so that its tasks come first."""
-        return super().partial(**renamed(kwargs))
-
-    def policy(self) -> Policy:
-        if not self.check_tiles:
-            check_looks(self.reads_by, False, self._needs_a_look(self.api.name))
-        limits = self._limits()
-        refuse_nothing(self._given, **limits)
-        return policy_from(**limits)
-
-    def results_reader(self) -> ResultsReader:
-        from airflow_sentinelhub.hooks.job_results import ResultsReader
-        from airflow_sentinelhub.hooks.sentinelhub import reader_now
-
-        reader = partial(reader_now, self.sentinelhub_conn_id, self.aws_conn_id)
-        return ResultsReader(reader, self.check_tiles, self.reads_by, self.max_unknown_time)
-
-    def _limits(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _LIMITS}
-
-    def _needs_a_look(self, batch_api: str | None) -> dict[str, Any]:
-        """The limits that only a look at the tiles can apply. v1 restarts the failed part by itself."""
-        given = {"max_failed_tiles": self.max_failed_tiles, "min_success_ratio": self.min_success_ratio}
-        restarts = self.max_restarts if batch_api not in (None, "v1") else 0
-        return given if restarts in (0, "0") else {**given, "max_restarts": restarts}
+        self.check_job()

@@ -11,14 +11,6 @@ from airflow_sentinelhub._compat import BaseOperator, conf
 from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id, default_deferrable
 from airflow_sentinelhub.api.call import Flow, Work, exchange
-from airflow_sentinelhub.api.decide.policy import (
-    Policy,
-    check_literals,
-    check_resume,
-    limits_given,
-    policy_from,
-    refuse_nothing,
-)
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.statistical import get_body, read_request
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification, dated
@@ -26,11 +18,8 @@ from airflow_sentinelhub.api.times import is_template, resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.operators._arguments import (
-    check_looks,
     check_patience,
     check_status,
-    check_times,
-    renamed,
 )
 from airflow_sentinelhub.operators._batch_payload import CreatesRequest, as_json, json_or_text, one_destination
 from airflow_sentinelhub.operators._times import check_dates, names_both_ends
@@ -39,7 +28,6 @@ from airflow_sentinelhub.operators.tiles import chunked, rendered
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
-    from airflow_sentinelhub.hooks.job_results import ResultsReader
 
 __all__ = ["SentinelHubBatchStatisticalOperator", "SentinelHubListStatisticsOperator"]
 
@@ -143,6 +131,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
     operator_extra_links = (SentinelHubRequestLink(),)
     ui_color = "#dbeef4"
     batch_api = "statistical"
+    limits = _LIMITS
     reads_by = "check_features"
 
     def __init__(
@@ -207,23 +196,18 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         self.timeout = timeout
         self.max_unknown_time = max_unknown_time
         self._unrendered = aggregation
-        limits = self._limits()
-        self._given = limits_given(**limits)
         described = {"geopackage": geopackage, "data": data, "aggregation": aggregation, "destination": destination}
         missing = [name for name, value in described.items() if value is None]
         if request_id is None and missing:
             raise InvalidInputError(f"Give {', '.join(missing)}, or the request_id of a request that exists.")
         check_dates({"input": {"data": data}}, aggregation)
-        check_literals(**limits)
-        check_looks(self.reads_by, check_features, self._needs_a_look())
-        check_resume(resume_stopped)
-        check_times(self)
+        self.check_job()
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
         """As Airflow's, which makes the operator only when the task runs: an argument of other jobs is refused now."""
         _refuse(kwargs)
-        return super().partial(**renamed(kwargs))
+        return super().partial(**kwargs)
 
     def payload(self, context: Any, api: Generation) -> dict[str, Any]:
         """The payload of the create call. It may hold storage keys: it is neither kept nor logged."""
@@ -246,27 +230,6 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         given = {"type": "geopackage", "features": features, "defaults": {"width": 1, "height": 1}}
         yield Work(lambda: self.check_geopackage({"input": given}))
         yield Work(lambda: self.check_reader(payload))
-
-    def policy(self) -> Policy:
-        if not self.check_features:
-            check_looks(self.reads_by, False, self._needs_a_look())
-        limits = self._limits()
-        refuse_nothing(self._given, **limits)
-        return policy_from(**limits)
-
-    def results_reader(self) -> ResultsReader:
-        from airflow_sentinelhub.hooks.job_results import ResultsReader
-        from airflow_sentinelhub.hooks.sentinelhub import reader_now
-
-        reader = partial(reader_now, self.sentinelhub_conn_id, self.aws_conn_id)
-        return ResultsReader(reader, self.check_features, self.reads_by, self.max_unknown_time)
-
-    def _limits(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _LIMITS}
-
-    def _needs_a_look(self) -> dict[str, Any]:
-        """The limits that only a look at the features can apply."""
-        return {"max_failed_features": self.max_failed_features, "min_success_ratio": self.min_success_ratio}
 
 
 class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):

@@ -313,5 +313,5 @@ def test_an_xcom_that_holds_a_result_is_taken_for_its_id(bench: Any) -> None:
     operator = SentinelHubUpdateBatchOperator(
         task_id="t", request_id={"request_id": request_id, "tile_count": 3}, description="other"
     )
-    assert bench.run(lambda: operator) == request_id
+    assert bench.made(lambda: operator) == request_id
     assert bench.state(request_id)["description"] == "other"

@@ -100,6 +100,7 @@ STATISTICAL = Generation(
     payload=statistical_specification.render_statistical,
 )
 _BY_NAME = {"v1": V1, "v2": V2, "statistical": STATISTICAL}
+NAMES = tuple(_BY_NAME)
 
 
 def generation(name: str) -> Generation:
