@@ -28,9 +28,9 @@ from airflow_sentinelhub.exceptions import (
     UnreadResultsError,
 )
 from airflow_sentinelhub.hooks.storage import results_of
-from airflow_sentinelhub.results.batch import BatchResults
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.statistical import MISSING, results_of_request
+from airflow_sentinelhub.results.v2 import BatchResults
 
 NEXT_TRY = (
     "The next try of this task reads again; it starts and bills nothing. A clear would run the job anew: to have this "

@@ -29,16 +29,16 @@ from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.hooks.job_results import ResultsReader
 from airflow_sentinelhub.hooks.storage import access_from, bucket_reader, results_of
 from airflow_sentinelhub.provider import CONN_FIELDS, FIELD_BEHAVIOUR
-from airflow_sentinelhub.results.batch import BatchResults
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.statistical import StatisticalResults, results_of_request
+from airflow_sentinelhub.results.v2 import BatchResults
 from airflow_sentinelhub.transport.aio import AsyncDriver
 from airflow_sentinelhub.transport.settings import Settings, settings_from
 
 if TYPE_CHECKING:
-    from airflow_sentinelhub.hooks.batch import SentinelHubBatch
-    from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
     from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
+    from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
+    from airflow_sentinelhub.hooks.v2 import BatchProcessClient
     from airflow_sentinelhub.transport.sync import SyncDriver
 
 R = TypeVar("R")
@@ -238,14 +238,14 @@ class SentinelHubHook(BaseHook):
     @property
     def batch(self) -> SentinelHubBatch:
         """Batch v1, with the method names of the vendor's `SentinelHubBatch`."""
-        from airflow_sentinelhub.hooks.batch import SentinelHubBatch
+        from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
 
         return SentinelHubBatch(self.run)
 
     @property
     def batch_v2(self) -> BatchProcessClient:
         """Batch v2, with the method names of the vendor's `BatchProcessClient`."""
-        from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
+        from airflow_sentinelhub.hooks.v2 import BatchProcessClient
 
         return BatchProcessClient(self.run)
 

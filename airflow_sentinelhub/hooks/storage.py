@@ -12,8 +12,8 @@ from airflow_sentinelhub.api.flows.wait import ReadTiles
 from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import ResultsError, SettingsError
-from airflow_sentinelhub.results.batch import BatchResults
 from airflow_sentinelhub.results.bucket import BucketReader
+from airflow_sentinelhub.results.v2 import BatchResults
 from airflow_sentinelhub.transport.settings import Settings
 
 

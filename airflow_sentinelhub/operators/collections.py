@@ -56,7 +56,7 @@ class SentinelHubCreateBatchCollectionOperator(_OnCollection):
 
     def execute(self, context: Context) -> str:
         from airflow_sentinelhub.api.flows.collections import collection_once
-        from airflow_sentinelhub.hooks.batch import new_collection
+        from airflow_sentinelhub.hooks.v1 import new_collection
 
         with airflow_errors(self):
             wanted = new_collection(as_json(self.collection, "collection"))

@@ -368,7 +368,10 @@ def test_start_goes_on_with_what_the_service_has_stopped_alone(bench: Any, reaso
 @needs_approval
 def test_a_person_reads_what_it_will_cost() -> None:
     approve = steps(whole())["approve"]
-    pulled: dict[str, Any] = {"ndvi.create": {"request_id": "5f2a"}, "ndvi.analyse": {"tile_count": 20, "expected_pu": 1234.5}}
+    pulled: dict[str, Any] = {
+        "ndvi.create": {"request_id": "5f2a"},
+        "ndvi.analyse": {"tile_count": 20, "expected_pu": 1234.5},
+    }
 
     def xcom_pull(*, task_ids: str, map_indexes: int) -> Any:
         assert map_indexes == 3

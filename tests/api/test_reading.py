@@ -24,8 +24,8 @@ from airflow_sentinelhub.exceptions import (
     UnknownStateError,
     UnreadableReplyError,
 )
-from airflow_sentinelhub.hooks.batch import SentinelHubBatch
 from airflow_sentinelhub.hooks.models import BatchProcessRequest, BatchRequest, BatchStatisticalRequest
+from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
 from tests.api.feeding import ID, OTHER, Fed, error, feed, ok, page, snapshot, v1, v2
 
 IDENTITY = "afx0123456789abcdef"

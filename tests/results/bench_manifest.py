@@ -17,9 +17,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from airflow_sentinelhub.results.batch import BatchResults
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.root import execution_url, manifest_url
+from airflow_sentinelhub.results.v2 import BatchResults
 
 URL, ID = "s3://maps/ndvi", "req-1"
 

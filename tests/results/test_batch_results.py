@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_sentinelhub.exceptions import ResultsError
-from airflow_sentinelhub.results.batch import BatchResults
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.root import execution_url, manifest_url
+from airflow_sentinelhub.results.v2 import BatchResults
 
 URL = "s3://maps/ndvi"
 

@@ -10,9 +10,9 @@ import pytest
 
 from airflow_sentinelhub.api.decide.due import Due
 from airflow_sentinelhub.exceptions import ResultsError, SettingsError
-from airflow_sentinelhub.results.batch import BatchResults
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.root import execution_url, manifest_url
+from airflow_sentinelhub.results.v2 import BatchResults
 from tests.results.test_batch_results import URL, write
 from tests.results.test_bucket import answering, reader, why
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_sentinelhub.api.call import Send
-from airflow_sentinelhub.hooks.batch import SentinelHubBatch
-from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
+from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
+from airflow_sentinelhub.hooks.v2 import BatchProcessClient
 from tests.witness.vendor import a_request, begin, end
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.hooks import models
-from airflow_sentinelhub.hooks.batch import SentinelHubBatch
-from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
+from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
+from airflow_sentinelhub.hooks.v2 import BatchProcessClient
 from tests.witness.environments import run
 
 V1, V2 = "3.11.1", "3.12.0"

@@ -13,8 +13,8 @@ from airflow_sentinelhub.api.service import v2 as endpoints
 from airflow_sentinelhub.api.service.generations import V2
 from airflow_sentinelhub.api.service.payloads import without_none
 from airflow_sentinelhub.hooks._client import Client, id_of, query, read_as
-from airflow_sentinelhub.hooks.batch import _process_payload
 from airflow_sentinelhub.hooks.models import BatchProcessRequest
+from airflow_sentinelhub.hooks.v1 import _process_payload
 
 Json = dict[str, Any]
 RequestSpec = str | Json | BatchProcessRequest
