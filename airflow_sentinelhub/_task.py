@@ -17,14 +17,25 @@ from airflow_sentinelhub._compat import (
     deferral_error,
 )
 from airflow_sentinelhub._identity import tried
-from airflow_sentinelhub.exceptions import ApiError, DeadlineError, JobError, SentinelHubError, StillRunningError
+from airflow_sentinelhub.api.call import Call, Flow
+from airflow_sentinelhub.api.decide.verdict import ended_by_itself, fate, is_paid
+from airflow_sentinelhub.api.flows.actions import end
+from airflow_sentinelhub.api.flows.read import outlast
+from airflow_sentinelhub.api.flows.reread import every
+from airflow_sentinelhub.api.paging import Page
+from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.exceptions import (
+    ApiError,
+    DeadlineError,
+    InvalidInputError,
+    JobError,
+    SentinelHubError,
+    StillRunningError,
+)
 from airflow_sentinelhub.links import push_link
 
 if TYPE_CHECKING:
-    from airflow_sentinelhub.api.call import Call, Flow
-    from airflow_sentinelhub.api.paging import Page
-    from airflow_sentinelhub.api.service.generations import Generation
-    from airflow_sentinelhub.api.snapshot import Snapshot
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 
 T = TypeVar("T")
@@ -67,7 +78,7 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
                 "runs on and bills. A retry of this task looks at it again.",
                 request_id=task.about or "",
             ) from err
-        if job is not None and job.status.value in ("DONE", "PARTIAL") and not isinstance(err, JobError):
+        if job is not None and is_paid(job) and not isinstance(err, JobError):
             raise StillRunningError(
                 f"{err} Batch request {job.request_id} is {job.status} and paid. Mend this; a retry of this task "
                 "judges it, while a clear would run the job anew.",
@@ -83,7 +94,6 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
 
 def _with_fate(err: SentinelHubError, job: Snapshot) -> str:
     """What the error says, and what becomes of the request if it does not say that itself."""
-    from airflow_sentinelhub.api.decide.verdict import fate
 
     said = str(err)
     running = job.started and not job.status.is_final
@@ -146,7 +156,6 @@ class SentinelHubTask:
         refused: bool = False,
     ) -> T:
         """Run a flow, again and again while the service is out of reach, for `max_unknown_time` (see `outlast`)."""
-        from airflow_sentinelhub.api.flows.read import outlast
 
         return self.hook.run(outlast(flow, self.max_unknown_time, request_id, about, refused=refused))
 
@@ -161,9 +170,6 @@ class SentinelHubTask:
         :param list_page: the call for the page with this token, such as `api.batch.list_tiles`.
         """
         from functools import partial
-
-        from airflow_sentinelhub.api.flows.read import outlast
-        from airflow_sentinelhub.api.flows.reread import every
 
         items: list[T] = []
         page = partial(outlast, seconds=self.max_unknown_time, request_id=request_id, about=about)
@@ -206,8 +212,6 @@ class SentinelHubTask:
 
         :raises DeadlineError: it was ended, or could not be.
         """
-        from airflow_sentinelhub.api.decide.verdict import fate
-        from airflow_sentinelhub.api.flows.actions import end
 
         request_id = str(origin["request_id"])
         try:
@@ -217,7 +221,7 @@ class SentinelHubTask:
             raise DeadlineError(
                 f"{left} The time allowed is over, and the request could not be ended: {err}", request_id=request_id
             ) from err
-        if job.status.value in ("DONE", "PARTIAL", "FAILED"):
+        if ended_by_itself(job):
             return
         error = DeadlineError(
             f"{left} The time allowed is over. Batch request {request_id} is {job.status}. {fate(job)}",
@@ -243,8 +247,6 @@ def checked_id(value: Any) -> str:
     """
     from uuid import UUID
 
-    from airflow_sentinelhub.exceptions import InvalidInputError
-
     text = value.get("request_id") if isinstance(value, dict) else value
     try:
         return str(UUID(str(text).strip()))
@@ -260,7 +262,6 @@ def there(name: str, value: Any) -> Any:
 
     :raises InvalidInputError: its template has come out as nothing.
     """
-    from airflow_sentinelhub.exceptions import InvalidInputError
 
     if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
         raise InvalidInputError(

@@ -17,12 +17,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import AirflowTaskTimeout, TaskState, state_in_triggerer, state_in_worker
+from airflow_sentinelhub.api.call import ONCE, exchange
+from airflow_sentinelhub.api.decide.marker import Mark
+from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.transport.process import PROCESS
 
 if TYPE_CHECKING:
-    from airflow_sentinelhub.api.decide.marker import Mark
-    from airflow_sentinelhub.api.service.generations import Generation
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 
 NOBODY_WAITS = frozenset({"failed", "success", "skipped", "removed"})
@@ -114,7 +115,6 @@ def end_in_worker(
 
 def _ask_to_end(hook: SentinelHubHook, api: Generation, request_id: str, began: float) -> SentinelHubError | None:
     """Ask until the service accepts (None) or the time is over (the last error)."""
-    from airflow_sentinelhub.api.call import ONCE, exchange
     from airflow_sentinelhub.transport.sync import SyncDriver
 
     while True:

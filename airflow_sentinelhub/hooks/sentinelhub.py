@@ -20,7 +20,7 @@ from airflow_sentinelhub.api.decide.verdict import Waited
 from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own, Wanted, check_grid
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, wait
-from airflow_sentinelhub.api.service import statistical, v1, v2
+from airflow_sentinelhub.api.service import statistical, v2
 from airflow_sentinelhub.api.service.generations import Generation, generation
 from airflow_sentinelhub.api.service.specification import BatchSpecification
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
@@ -275,8 +275,9 @@ class SentinelHubHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and list the tiling grids: (True, ...) if both work, else (False, what is wrong)."""
         try:
-            root = v1.ROOT if self.settings.batch_api == "v1" else v2.ROOT
-            grids = self.run(exchange(v1.list_tiling_grids(root=root), Patience(backoff=(1,), rate_limited=10)))
+            list_grids = self.generation().grids
+            assert list_grids is not None  # a connection is of v1 or v2
+            grids = self.run(exchange(list_grids(None), Patience(backoff=(1,), rate_limited=10)))
         except SentinelHubError as err:
             return False, str(err)
         where, api = self.settings.base_url, self.settings.batch_api

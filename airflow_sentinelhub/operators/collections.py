@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
+from airflow_sentinelhub.api.call import exchange
+from airflow_sentinelhub.api.flows.actions import delete_once
+from airflow_sentinelhub.api.flows.collections import collection_once
+from airflow_sentinelhub.api.service import v1
+from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
+from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.operators._arguments import check_patience
 from airflow_sentinelhub.operators._batch_payload import as_json
 
@@ -55,7 +61,6 @@ class SentinelHubCreateBatchCollectionOperator(_OnCollection):
         self.collection = collection
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.flows.collections import collection_once
         from airflow_sentinelhub.hooks.v1 import new_collection
 
         with airflow_errors(self):
@@ -85,10 +90,6 @@ class SentinelHubUpdateBatchCollectionOperator(_OnCollection):
         self.name = name
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.call import exchange
-        from airflow_sentinelhub.api.service import v1
-        from airflow_sentinelhub.exceptions import InvalidInputError
-        from airflow_sentinelhub.hooks._client import id_of
 
         with airflow_errors(self):
             if not self.name:
@@ -117,10 +118,6 @@ class SentinelHubDeleteBatchCollectionOperator(_OnCollection):
         self.collection_id = collection_id
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.flows.actions import delete_once
-        from airflow_sentinelhub.api.service import v1
-        from airflow_sentinelhub.exceptions import NotFoundError
-        from airflow_sentinelhub.hooks._client import id_of
 
         with airflow_errors(self):
             delete = v1.delete_collection(id_of(self.collection_id))

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator, conf
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id, there
+from airflow_sentinelhub.api.call import Flow, exchange
+from airflow_sentinelhub.api.decide.due import behind
+from airflow_sentinelhub.api.flows.read import outlast, read_patiently
+from airflow_sentinelhub.api.flows.reread import every, reading, until_read
+from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.api.statuses import BatchTileStatus
+from airflow_sentinelhub.api.tiles import output_paths, tile_item
 from airflow_sentinelhub.api.times import is_template
+from airflow_sentinelhub.exceptions import InvalidInputError, ResultsError
 from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.operators._arguments import check_patience, check_status
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
-    from airflow_sentinelhub.api.call import Flow
 
 Item = dict[str, Any]
 _STATUSES = [str(status) for status in BatchTileStatus.__members__.values()]
@@ -79,7 +86,6 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
             check_status(status, _STATUSES)
 
     def execute(self, context: Context) -> list[list[Item]]:
-        from airflow_sentinelhub.api.flows.reread import until_read
 
         with airflow_errors(self):
             request_id = checked_id(self.request_id)
@@ -95,12 +101,10 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
 
         :raises ResultsError: they cannot be read, or not yet.
         """
-        from airflow_sentinelhub.api.flows.read import outlast, read_patiently
-        from airflow_sentinelhub.api.flows.reread import reading
         from airflow_sentinelhub.hooks.sentinelhub import reader_now
         from airflow_sentinelhub.hooks.storage import results_of
 
-        if self.api.name == "v1":
+        if self.api.results == "listed":
             return (yield from self._from_service(request_id, status))
         job = yield from outlast(
             lambda: read_patiently(self.api, request_id), self.max_unknown_time, request_id=request_id
@@ -118,15 +122,6 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
 
     def _from_service(self, request_id: str, status: str | None) -> Flow[list[Item]]:
         """v1's list, each page waited out by itself."""
-        from functools import partial
-
-        from airflow_sentinelhub.api.call import exchange
-        from airflow_sentinelhub.api.decide.due import behind
-        from airflow_sentinelhub.api.flows.read import outlast
-        from airflow_sentinelhub.api.flows.reread import every
-        from airflow_sentinelhub.api.service import v1
-        from airflow_sentinelhub.api.tiles import output_paths, tile_item
-        from airflow_sentinelhub.exceptions import ResultsError
 
         patiently = partial(outlast, seconds=self.max_unknown_time, request_id=request_id)
         request = yield from patiently(lambda: exchange(v1.get_body(request_id)))
@@ -161,7 +156,6 @@ def chunk_size_of(given: Any) -> int | None:
 
     :raises InvalidInputError: it is no positive whole number.
     """
-    from airflow_sentinelhub.exceptions import InvalidInputError
 
     if given is None:
         return None

@@ -99,6 +99,16 @@ def is_lost(job: Snapshot) -> bool:
     return job.status in (S.FAILED, S.CANCELED, S.STOPPED)
 
 
+def is_paid(job: Snapshot) -> bool:
+    """It has done its work, all of it or a part: that is billed, and can be judged."""
+    return job.status in (S.DONE, S.PARTIAL)
+
+
+def ended_by_itself(job: Snapshot) -> bool:
+    """It has come to an end that nobody has asked for."""
+    return job.status in (S.DONE, S.PARTIAL, S.FAILED)
+
+
 def nothing_to_do(job: Snapshot) -> bool:
     """v2: the analysis ended in DONE because every output existed already; nothing was started, nothing is billed."""
     return job.status == S.DONE and job.user_action.value in ("ANALYSE", "NONE")

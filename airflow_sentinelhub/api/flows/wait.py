@@ -309,7 +309,7 @@ def look_with_counts(api: Generation, request_id: str, target: str) -> Flow[Wait
     """One look at the request, and at how many of its tiles are done and failed: a call for every 100 of them (v1)."""
     waited = yield from look(api, request_id, target)
     job = waited.job
-    if job is None or api.name != "v1" or not job.started or not job.tile_count:
+    if job is None or api.results != "listed" or not job.started or not job.tile_count:
         return waited
     counts = {}
     for status in ("PROCESSED", "FAILED"):
@@ -351,7 +351,7 @@ def look_at_tiles(api: Generation, request_id: str, goal: TileGoal, read_tiles: 
     analysed = job.status.value not in ("CREATED", "ANALYSING")
     tile: str | None = None
     matching, total = 0, job.tile_count if analysed else None
-    if api.name != "v1":
+    if api.results != "listed":
         if analysed:
             counts, tile = yield from _in_bucket(job, goal, read_tiles)
             matching, total = counts.get(goal.status, 0), sum(counts.values()) or None
@@ -360,7 +360,7 @@ def look_at_tiles(api: Generation, request_id: str, goal: TileGoal, read_tiles: 
     elif total is not None:
         matching = yield from _count(request_id, goal.status, goal.needed(total))
     outcome = judge_tiles(job, goal, matching, total, tile)
-    if api.name == "v1" and outcome is Outcome.UNREACHABLE:
+    if api.results == "listed" and outcome is Outcome.UNREACHABLE:
         yield from _believed(job, goal, matching, tile)
     return Waited(outcome, job, matching=None if goal.tile is not None else matching, total=total, goal=goal.status)
 
