@@ -414,6 +414,16 @@ def test_a_note_renews_what_the_job_may_cost() -> None:
     assert choose([taken, note], NOW, Stopped(300.0)).plan is Plan.ADOPT
 
 
+def test_the_last_note_of_a_round_says_what_the_job_may_cost() -> None:
+    """Also where the request is of this round: a note is made only after its description could not be changed."""
+    stopped: dict[str, Any] = {"generation": "v2", "cost": 150.0, "reason": "USER_ACTION", "limit": 100.0}
+    notes = [job(id=str(2 + n), round=3, adopts="1", limit=limit, born=9 + n) for n, limit in enumerate((100.0, 200.0))]
+    for round in (0, 3):
+        taken = job("STOPPED", "STOP", round=round, **stopped)
+        assert choose([taken, notes[0]], NOW, Stopped(300.0)).plan is Plan.CONTINUE
+        assert choose([taken, *notes], NOW, Stopped(300.0)).plan is Plan.ADOPT
+
+
 # Requests that continue others (v2's restart)
 
 

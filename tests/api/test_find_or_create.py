@@ -677,6 +677,28 @@ def test_the_limit_of_before_is_kept_until_what_was_stopped_is_at_work_again(v2:
     assert (now.round, now.limit) == (2, 100.0)
 
 
+def test_a_raised_limit_is_noted_where_the_description_cannot_be_changed(v2: FakeService) -> None:
+    """Else a later try takes the old limit for the reason of a stop, and starts what a person has stopped."""
+    v2._create({"description": marked("max NDVI", Mark(WHO, 2, A, tried=2, limit=100.0))})
+    (number,) = v2.jobs
+    v2.jobs[number].billed.append(v2.now)
+    v2.jobs[number].become(v2.now, State(v2.now, "STOPPED", "STOP"))
+    stopped = drive(v2, read(generation("v2"), number)).result
+
+    def answer(call: Call[Any]) -> Reply | Lost:
+        if call.path.endswith("/start"):
+            v2.jobs[number].become(v2.now, State(v2.now, "PROCESSING", "START"))
+            return Reply(204)
+        return error(409, "It is being processed.") if call.method == "PUT" else v2.answer(call)
+
+    mark = Mark(WHO, 2, A, tried=3, limit=300.0)
+    fed = drive(v2, take_over_stopped(generation("v2"), stopped, PAYLOAD, mark), answer)
+    assert fed.error is None, fed.error
+    (note,) = [job.mark(v2.now) for job in v2.jobs.values() if job.id != number]
+    assert (note.adopts, note.round, note.limit) == (number, 2, 300.0)
+    assert v2.jobs[number].mark(v2.now).limit == 100.0
+
+
 # A task that is wanted no more
 
 

@@ -207,7 +207,8 @@ def owned(found: Sequence[Snapshot], mark: Mark) -> list[Owned]:
         if its.continues != mark.continues if mark.continues else job.request_id in continued:
             continue
         note, noted = notes.get(job.request_id, (its, how))
-        if _ORDER.index(noted) > _ORDER.index(how):
+        newer = noted is how and (note.tried or 0) >= (its.tried or 0)
+        if _ORDER.index(noted) > _ORDER.index(how) or newer:
             its = replace(its, round=note.round, tried=note.tried, limit=note.limit)
             how = noted
         result.append(Owned(job, its, how))

@@ -169,7 +169,9 @@ def take_over_stopped(api: Generation, job: Snapshot, payload: dict[str, Any], m
     yield from claimed_by(api, job, payload, replace(mark, limit=its.limit), [])
     job = yield from resume(api, job.request_id, patient=True)
     if its.limit != mark.limit:
-        yield from _describe(api, job.request_id, marked(job.description, _renewed(its, mark)))
+        words = marked(job.description, _renewed(its, mark))
+        if not (yield from _describe(api, job.request_id, words)):
+            yield from _noted(api, job, payload, replace(mark, job=mark.job or its.job))
     return job
 
 
@@ -279,7 +281,12 @@ def claimed_by(
     claimed = _renewed(its, mark)
     if (yield from _describe(api, job.request_id, marked(job.description, claimed))):
         return _Written(job.request_id, str(claimed))
-    words = marked(payload.get("description"), replace(mark, job=mark.job or its.job, adopts=job.request_id))
+    return (yield from _noted(api, job, payload, replace(mark, job=mark.job or its.job)))
+
+
+def _noted(api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark) -> Flow[_Written | None]:
+    """Create a note about a request: a request of its own that is never started. Returns what was written."""
+    words = marked(payload.get("description"), replace(mark, adopts=job.request_id))
     try:
         made = yield from exchange(api.create({**payload, "description": words}))
     except (ApiError, UnreachableError) as err:
