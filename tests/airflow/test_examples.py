@@ -129,7 +129,7 @@ def v2(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return run_all({**V2, README: []}, "v2", False, tmp_path_factory.mktemp("v2"))
 
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.dag_test, pytest.mark.timeout(600)]
 
 
 def test_every_example_is_run_somewhere() -> None:

@@ -153,7 +153,7 @@ FAILED = ["failed_all_done", "failed_always"]
 AREAS = [CORSICA, SARDINIA]
 STEPS = ("create", "analyse", "start", "finish")
 HAS_APPROVAL = approval_operator() is not None
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.dag_test, pytest.mark.timeout(600)]
 
 Results = dict[str, dict[str, Any]]
 

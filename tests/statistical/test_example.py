@@ -42,6 +42,7 @@ def fast(tmp_path: Path) -> Iterator[Simulator]:
         yield simulator
 
 
+@pytest.mark.dag_test
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("deferrable", [False, True], ids=["plain", "deferred"])
 def test_from_parcels_to_numbers(home: Path, fast: Simulator, deferrable: bool) -> None:
