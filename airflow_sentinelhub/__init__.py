@@ -16,6 +16,8 @@ _HOMES = {
     "process_request": "airflow_sentinelhub.api.service.payloads",
     "tiling_grid": "airflow_sentinelhub.api.service.payloads",
     "output": "airflow_sentinelhub.api.service.payloads",
+    "BatchSpecification": "airflow_sentinelhub.api.service.specification",
+    "StatisticalSpecification": "airflow_sentinelhub.api.service.statistical_specification",
     "last": "airflow_sentinelhub.api.times",
     "aggregation": "airflow_sentinelhub.api.service.statistical_specification",
     "input_data": "airflow_sentinelhub.api.service.statistical_specification",

@@ -1,6 +1,7 @@
-"""The only file with version-dependent Airflow imports (2.11, and 3.0 to 3.3).
+"""The only file that imports Airflow, knows its versions (2.11, and 3.0 to 3.3), and uses what is private of it.
 
-Names that the common-compat provider offers for all versions come from there; the rest is settled here.
+Names that the common-compat provider offers for all versions come from there; the rest is settled here. A member that
+Airflow does not document is used in one place only, whose text says on which versions and why.
 """
 
 from __future__ import annotations
@@ -42,7 +43,15 @@ except ImportError:
 
 T = TypeVar("T")
 
+DEFERRAL_FAILED = "__fail__"
+"""`next_method` of a task whose deferral Airflow has ended itself.
+
+Private, on all versions (3.x: `TRIGGER_FAIL_REPR`). Airflow's `resume_execution` raises then without a word about the
+request; ours says whether that runs on, and cancels it at the deadline.
+"""
+
 __all__ = [
+    "DEFERRAL_FAILED",
     "AirflowException",
     "AirflowFailException",
     "AirflowSensorTimeout",
@@ -62,14 +71,33 @@ __all__ = [
     "approval_operator",
     "aside",
     "conf",
+    "deferral_error",
     "first_rescheduled",
     "get_async_connection",
+    "link_key",
     "mask_secret",
     "start_of_run",
     "state_in_triggerer",
     "state_in_worker",
     "task_group",
 ]
+
+
+def deferral_error(next_kwargs: dict[str, Any] | None) -> str:
+    """Why Airflow has ended a deferral, to be asked where `next_method` is `DEFERRAL_FAILED`.
+
+    Private, on all versions: "Trigger failure" or "Trigger timeout" (2.11: "Trigger/execution timeout").
+    """
+    return str((next_kwargs or {}).get("error") or "Trigger failure")
+
+
+def link_key(link: type[BaseOperatorLink]) -> str:
+    """The XCom key under which Airflow 3 keeps the address of an extra link.
+
+    Private: Airflow 3 writes it when a leg of the task ends, by this name. Written earlier, the link shows while the
+    first leg still runs. 2.11 computes links in the webserver, where the key does no harm.
+    """
+    return f"_link_{link.__name__}"
 
 
 def airflow_url() -> str | None:
@@ -97,6 +125,7 @@ def start_of_run(context: Any) -> datetime | None:
 
 
 _test_runs: dict[tuple[Any, ...], datetime] = {}
+"""2.11: when the first try of each task of a test run began. Such a run lives in one process, and this ends with it."""
 
 
 _MASKERS = (
@@ -161,7 +190,10 @@ async def get_async_connection(conn_id: str) -> Any:
 
 
 def first_rescheduled(context: Any, retries: int) -> Any:
-    """When a rescheduled sensor first ran in this try, None at its first look."""
+    """When a rescheduled sensor first ran in this try, None at its first look.
+
+    2.11 offers that nowhere: `_orig_start_date` (private) is what its own `BaseSensorOperator` asks.
+    """
     ti = context["ti"]
     if AIRFLOW_V_3_0_PLUS:
         return ti.get_first_reschedule_date(context)
@@ -186,33 +218,34 @@ class TaskState(NamedTuple):
 NO_ANSWER = TaskState(False)
 
 
-async def state_in_triggerer(dag_id: str, run_id: str, task_id: str, map_index: int, wait: float) -> TaskState:
+async def state_in_triggerer(
+    dag_id: str, run_id: str, task_id: str, map_index: int, wait: float, keep: Callable[[asyncio.Future[Any]], None]
+) -> TaskState:
     """The state of a task instance, asked from a trigger.
 
     Airflow 3 answers through the triggerer's supervisor, 2.11 from the database. While a triggerer of Airflow 3 shuts
     down nobody answers any more, so the wait is bounded; the question itself is never cancelled, since on 3.0 that
     would leave the next one with the wrong reply.
+
+    :param keep: keeps the question from being collected while nobody waits for it any more.
     """
     if AIRFLOW_V_3_0_PLUS:
         asked = asyncio.ensure_future(_ask_supervisor(dag_id, run_id, task_id, map_index))
     else:
         loop = asyncio.get_running_loop()
         asked = asyncio.ensure_future(loop.run_in_executor(None, _ask_database, dag_id, run_id, task_id, map_index))
-    _pending.add(asked)
-    asked.add_done_callback(_pending.discard)
+    keep(asked)
     done, _ = await asyncio.wait({asked}, timeout=wait)
     if not done or asked.cancelled() or asked.exception() is not None:
         return NO_ANSWER
     return asked.result()
 
 
-_pending: set[asyncio.Future[TaskState]] = set()
-"""Questions under way; the event loop itself keeps only weak references."""
-
-
 async def _ask_supervisor(dag_id: str, run_id: str, task_id: str, map_index: int) -> TaskState:
     from airflow.sdk.execution_time import comms, task_runner
 
+    # Private, Airflow 3 only: a trigger has no public way that waits without blocking the event loop
+    # (`RuntimeTaskInstance.get_task_states` blocks). The channel is in `task_runner` on 3.0 to 3.3.
     channel = getattr(task_runner, "SUPERVISOR_COMMS", None) or getattr(comms, "SUPERVISOR_COMMS", None)
     if channel is None:
         return NO_ANSWER

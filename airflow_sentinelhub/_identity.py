@@ -1,15 +1,24 @@
-"""Who a try is: the marker of its task, and what is kept of its request for the tries that come after it."""
+"""What a try of a task knows of itself: its marker, the dates of its run, and what earlier tries have kept."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta, timezone
+from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_sentinelhub._compat import airflow_url, conf, start_of_run
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub.api.decide.marker import Mark
+from airflow_sentinelhub.api.decide.marker import (
+    Mark,
+    Relation,
+    cleared_since,
+    identity,
+    mark_of,
+    relation,
+    short_digest,
+)
+from airflow_sentinelhub.api.times import Run
 
 
 def deployment_name() -> str:
@@ -22,8 +31,6 @@ def airflow_word() -> str | None:
 
     It is no part of the identity: a machine may lack the setting, and would not find the request of another.
     """
-    from airflow_sentinelhub.api.decide.marker import short_digest
-
     url = airflow_url()
     if deployment_name() or not url or _is_local(url):
         return None
@@ -50,8 +57,6 @@ def mark_for(context: Any, job: str = "", limit: float | None = None) -> Mark:
 
     :param limit: PU that the job may cost.
     """
-    from airflow_sentinelhub.api.decide.marker import Mark, identity
-
     ti, run = context["ti"], context.get("dag_run")
     index = int(getattr(ti, "map_index", -1))
     round_ = int(getattr(ti, "max_tries", 0) or 0)
@@ -67,6 +72,60 @@ def mark_for(context: Any, job: str = "", limit: float | None = None) -> Mark:
         limit=limit,
     )
     return replace(mark, fresh=_is_over(context, mark))
+
+
+def mark_by_name(name: str, limit: float | None = None) -> Mark:
+    """The marker of a job that is no task's: all runs with this name share it.
+
+    :param limit: PU that the job may cost.
+    """
+    return Mark(identity(deployment_name(), "", name, "", -1), 0, "", limit=limit)
+
+
+SKEW = timedelta(hours=1)
+"""By how much the clocks of Airflow and the service may differ, with plenty to spare."""
+
+
+def earliest(context: Any, mark: Mark) -> datetime | None:
+    """No request of this task is older than this; None if that cannot be told.
+
+    A run that was never cleared has no request from before its start, however far its date lies back. A clear sets the
+    run's times anew, but for `run_after` (Airflow 3), which is as old as the date of a run that catches up. 2.11 has
+    nothing that lasts: after a clear its search is bounded by the number of pages alone.
+    """
+    run = context.get("dag_run")
+    lasting, start = getattr(run, "run_after", None), getattr(run, "start_date", None)
+    if mark.clears == 0 and isinstance(start, datetime):
+        return start - SKEW
+    if mark.clears and not isinstance(lasting, datetime):
+        return None
+    times: list[Any] = [lasting, start, getattr(run, "queued_at", None)]
+    known = [time for time in times if isinstance(time, datetime)]
+    return min(known) - SKEW if known else None
+
+
+def run_of(context: Any) -> Run:
+    """The run of the DAG that a task belongs to, for time ranges.
+
+    Its moment is the end of the data interval, else the logical date, else `run_after`. None of them moves at a retry
+    or a clear: 2.11 has the first two for every run, Airflow 3 has the third for every run. The start of the run, which
+    a clear moves, is what is left where none is known.
+    """
+    start, end = _known(context, "data_interval_start"), _known(context, "data_interval_end")
+    others = (_known(context, name) for name in ("logical_date", "run_after", "start_date"))
+    return Run(
+        interval=(start, end) if start and end else None,
+        moment=end or next((moment for moment in others if moment), None),
+        now=datetime.fromtimestamp(time.time(), tz=timezone.utc),
+    )
+
+
+def _known(context: Any, name: str) -> datetime | None:
+    """From the context, which has no dates on Airflow 3 for a run without a logical date, or from the run itself."""
+    for value in (context.get(name), getattr(context.get("dag_run"), name, None)):
+        if isinstance(value, datetime):
+            return value
+    return None
 
 
 _STORE_KEY = "sentinelhub_request"
@@ -99,16 +158,12 @@ def remember(context: Any, mark: Mark, kept: Kept, *, over: bool = False) -> Non
 
 def remembered(context: Any, mark: Mark) -> Kept | None:
     """What an earlier try of this round has kept, None if there is nothing or no store (before 3.3)."""
-    from airflow_sentinelhub.api.decide.marker import Relation, relation
-
     kept, its = _stored(context)
     return _kept(kept) if its is not None and relation(its, mark) is Relation.SAME else None
 
 
 def kept_before(context: Any, mark: Mark) -> Kept | None:
     """What a try of a round before has kept, None if there is nothing."""
-    from airflow_sentinelhub.api.decide.marker import Relation, relation
-
     kept, its = _stored(context)
     return _kept(kept) if its is not None and relation(its, mark) is Relation.EARLIER else None
 
@@ -125,15 +180,11 @@ def _kept(kept: dict[str, Any]) -> Kept | None:
 
 def _is_over(context: Any, mark: Mark) -> bool:
     """Whether the task is known to have ended in a round with this number, and the run to be cleared since."""
-    from airflow_sentinelhub.api.decide.marker import cleared_since
-
     kept, its = _stored(context)
     return its is not None and bool(kept.get("over")) and its.round == mark.round and cleared_since(its, mark)
 
 
 def _stored(context: Any) -> tuple[dict[str, Any], Mark | None]:
-    from airflow_sentinelhub.api.decide.marker import mark_of
-
     store = context.get("task_state_store")
     kept: Any = store.get(_STORE_KEY) if store is not None else None
     marker = kept.get("marker") if isinstance(kept, dict) else None

@@ -9,7 +9,13 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_sentinelhub._compat import AirflowFailException, conf
+from airflow_sentinelhub._compat import (
+    DEFERRAL_FAILED,
+    AirflowFailException,
+    AirflowSkipException,
+    conf,
+    deferral_error,
+)
 from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub.exceptions import ApiError, DeadlineError, JobError, SentinelHubError, StillRunningError
 from airflow_sentinelhub.links import push_link
@@ -46,6 +52,8 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
     try:
         yield
     except SentinelHubError as err:
+        if err.skip:
+            raise AirflowSkipException(str(err)) from None
         job: Snapshot | None = err.snapshot or (task.known if task and not err.retry_helps else None)
         at_work = job if job is not None and job.started and not job.status.is_final else None
         if err.retry_helps and (at_work is None or at_work.request_id in str(err)):
@@ -87,8 +95,8 @@ def _with_fate(err: SentinelHubError, job: Snapshot) -> str:
 
 def waited_in(event: Any) -> int | None:
     """The number of the try that has waited for this event, None where it is not told."""
-    memory = event.get("memory") if isinstance(event, dict) else None
-    number = memory.get("tried") if isinstance(memory, dict) else None
+    state = event.get("resume_state") if isinstance(event, dict) else None
+    number = state.get("tried") if isinstance(state, dict) else None
     return number if isinstance(number, int) else None
 
 
@@ -120,10 +128,10 @@ class SentinelHubTask:
 
     def pin(self, batch_api: str, place: dict[str, str] | None = None) -> None:
         """From now on talk to this generation, at this place: the request is there, whatever was edited since."""
-        if place is None:
-            place = self.hook.settings.place()
-        self._pinned = (batch_api, place)
-        self.__dict__.pop("hook", None)
+        here = self.hook.settings.place()
+        self._pinned = (batch_api, place or here)
+        if self._pinned[1] != here:
+            self.__dict__.pop("hook", None)  # else the flow that is being run can still be interrupted
 
     def may_have_started(self, err: SentinelHubError) -> bool:
         """Whether a request that this task answers for may be at work although nothing was read of it."""
@@ -172,14 +180,14 @@ class SentinelHubTask:
         ti = context["ti"]
         origin = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index, key=ORIGIN_KEY)
         origin = origin if isinstance(origin, dict) else {}
-        if next_method != "__fail__":
+        if next_method != DEFERRAL_FAILED:
             if waited_in((next_kwargs or {}).get("event")) in (None, self._tried):
                 return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
             return self._begin_anew(context)
         if not origin and self._tried > 1:  # a try that has deferred has said what it waits for
             return self._begin_anew(context)
         with airflow_errors(self):
-            why = str((next_kwargs or {}).get("error") or "Trigger failure")
+            why = deferral_error(next_kwargs)
             about = origin.get("request_id") or getattr(self, "request_id", None)
             left = f"Airflow broke off the wait for batch request {about} ({why})."
             if "timeout" not in why.lower():

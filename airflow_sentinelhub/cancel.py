@@ -1,9 +1,10 @@
-"""Nobody cancels before knowing why it ends.
+"""Decide whether to cancel the job when its task is stopped.
 
-An operator or a trigger is told to end for many reasons: a user has marked the task failed or cleared it, a triggerer
+An operator or a trigger is stopped for many reasons: a user has marked the task failed or cleared it, a triggerer
 restarts, another triggerer has taken over, a scheduler has reset a healthy task. The state of the task instance tells
-a user's hand from all the rest: failed, succeeded, skipped, removed or gone means that nobody waits for the job any
-more. In any other state, and without an answer, the job is left to the try that comes next, which attaches to it.
+the first from all others: failed, succeeded, skipped, removed or gone means that nobody waits for the job any more, and
+it is cancelled (v2: stopped). In any other state, and without an answer, the job is left to the next try, which
+attaches to it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import AirflowTaskTimeout, TaskState, state_in_triggerer, state_in_worker
 from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub.transport.process import PROCESS
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.decide.marker import Mark
@@ -30,8 +32,6 @@ LAST_CALL = 1.5
 """Seconds for one call that cancels while a task is being killed."""
 KILLED_AFTER, AGAIN_AFTER = 4.0, 1.0
 """Seconds after which a killed task is gone for sure, with some to spare, and between two calls that cancel."""
-
-_background: set[asyncio.Future[Any]] = set()
 
 
 def nobody_waits(told: TaskState) -> bool:
@@ -56,14 +56,13 @@ def end_in_worker(
     log: Any,
     mark: Mark | None = None,
 ) -> None:
-    """What an operator's `on_kill` does: decide whether the job is wanted no more, and ask for its end.
+    """What an operator's `on_kill` does: decide whether the job is still wanted, and cancel it if it is not.
 
-    It asks for as long as Airflow lets the task live, some seconds; v2 refuses a stop straight after a start. After
-    that a process that is left behind goes on asking, where one can live on: a pod of its own (KubernetesExecutor) ends
-    with its task.
+    It retries for the few seconds that Airflow leaves the task; v2 refuses a stop straight after a start. After that a
+    process in the background retries, where one can live on: a pod of its own (KubernetesExecutor) ends with its task.
 
-    :param mark: of the try, while it still looks for its request: what an earlier try has started is ended too, by a
-        process that has the time to find it.
+    :param mark: of the try, while it still looks for its request: what an earlier try has started is cancelled too, by
+        a process that has the time to find it.
     """
     began = time.monotonic()
     if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
@@ -75,7 +74,7 @@ def end_in_worker(
         wanted, because = nobody_waits(told), _why(told)
     if not wanted:
         name = request_id or f"with {mark.identity if mark else '?'} in its description"
-        log.warning("Batch request %s was left alone (%s): if started, it runs on and bills", name, because)
+        _say_left_alone(log, api, name, because)
         return
     from airflow_sentinelhub.transport.finish import leave_behind
 
@@ -83,32 +82,38 @@ def end_in_worker(
         assert mark is not None
         pid = leave_behind(hook.settings, api.name, mark=str(mark))
         log.warning(
-            "The request of this task was not found yet (%s). Process %s looks for what carries %s in its description "
-            "and ends what was started; until then that bills. %s",
+            "The batch request of this task is not known yet (%s). Process %s searches in the background for requests "
+            "with %s in their description, to %s those that were started; until then they are billed. %s",
             because,
             pid,
             mark.identity,
-            _how_long(),
+            api.end_word,
+            _how_long(api),
         )
         return
     log.warning("Asking Sentinel Hub to %s batch request %s: %s", api.end_word, request_id, because)
     err = _ask_to_end(hook, api, request_id, began)
     if err is None:
-        log.warning("Sentinel Hub accepted: batch request %s ends; tiles at work are still billed", request_id)
+        log.warning(
+            "Sentinel Hub accepted the %s of batch request %s; tiles already being processed are still billed",
+            api.end_word,
+            request_id,
+        )
         return
     pid = leave_behind(hook.settings, api.name, request_id)
     log.warning(
-        "Batch request %s was not ended yet (%s). Process %s goes on asking. %s Look at the request after that: until "
-        "it has ended, it bills.",
+        "Could not %s batch request %s (%s); process %s retries in the background. %s Check the request afterwards: it "
+        "is billed until it has ended.",
+        api.end_word,
         request_id,
         err,
         pid,
-        _how_long(),
+        _how_long(api),
     )
 
 
 def _ask_to_end(hook: SentinelHubHook, api: Generation, request_id: str, began: float) -> SentinelHubError | None:
-    """Ask until the service accepts, or the time is over; the last refusal then."""
+    """Ask until the service accepts (None) or the time is over (the last error)."""
     from airflow_sentinelhub.api.call import ONCE, exchange
     from airflow_sentinelhub.transport.sync import SyncDriver
 
@@ -125,42 +130,65 @@ def _ask_to_end(hook: SentinelHubHook, api: Generation, request_id: str, began: 
         time.sleep(AGAIN_AFTER)
 
 
-def _how_long() -> str:
-    """For how long a process that was left behind lives, as a sentence."""
+def _say_left_alone(log: Any, api: Generation, name: str, because: str) -> None:
+    log.warning(
+        "Did not %s batch request %s (%s): if it was started, it keeps running and is billed",
+        api.end_word,
+        name,
+        because,
+    )
+
+
+def _how_long(api: Generation) -> str:
+    """For how long the process in the background works, as a sentence."""
     if os.environ.get("KUBERNETES_SERVICE_HOST"):
         return (
-            "It does so for ten minutes, if this pod lives on; with the KubernetesExecutor the pod ends with the task, "
-            "and the request has to be ended by hand."
+            "It gives up after ten minutes, or when this pod ends: with the KubernetesExecutor the pod ends with the "
+            f"task, and you have to {api.end_word} the request by hand."
         )
-    return "It does so for ten minutes."
+    return "It gives up after ten minutes."
 
 
 async def end_in_triggerer(
     hook: SentinelHubHook, api: Generation, request_id: str, ti: Any, *, on_kill: bool, log: Any
 ) -> None:
-    """What a trigger does that ends without an event: the same decision, asked and carried out without blocking."""
+    """What a trigger does that ends without an event: the same decision and the same cancel, without blocking."""
     if ti is None:
         return
     told = await ask_in_triggerer(ti, ANSWER_WITHIN)
     if not nobody_waits(told):
-        log.info("Batch request %s is left to whoever goes on waiting for it (%s)", request_id, _why(told))
+        log.info(
+            "Did not %s batch request %s (%s): another trigger or the next try of its task waits for it",
+            api.end_word,
+            request_id,
+            _why(told),
+        )
         return
     if not on_kill:
-        why = f"{_why(told)}, and cancel_on_kill is off"
-        log.warning("Batch request %s was left alone (%s): if started, it runs on and bills", request_id, why)
+        _say_left_alone(log, api, request_id, f"{_why(told)}, and cancel_on_kill is off")
         return
     log.warning("Asking Sentinel Hub to %s batch request %s: %s", api.end_word, request_id, _why(told))
     from airflow_sentinelhub.transport.finish import end_in_time
 
     driver = await hook.async_driver()
     ending = asyncio.ensure_future(driver.run(end_in_time(api, request_id)))
-    _background.add(ending)
-    ending.add_done_callback(_background.discard)
+    PROCESS.keep(ending)
     await asyncio.wait({ending}, timeout=20)
     if not ending.done():
-        log.warning("The %s of %s has not taken effect yet; this triggerer goes on asking", api.end_word, request_id)
+        log.warning(
+            "The %s of batch request %s has not taken effect yet; this triggerer retries in the background for ten "
+            "minutes. Until it has ended, the request is billed",
+            api.end_word,
+            request_id,
+        )
     elif ending.exception() is not None:
-        log.error("Batch request %s could not be ended: %s It may run on and bill.", request_id, ending.exception())
+        log.error(
+            "Could not %s batch request %s: %s It may keep running and be billed; check it, and %s it by hand.",
+            api.end_word,
+            request_id,
+            ending.exception(),
+            api.end_word,
+        )
     else:
         log.warning("Batch request %s is %s", request_id, ending.result().status)
 
@@ -168,18 +196,12 @@ async def end_in_triggerer(
 async def ask_in_triggerer(ti: Any, wait: float) -> TaskState:
     """The state of the trigger's task."""
     index = int(getattr(ti, "map_index", -1))
-    return await state_in_triggerer(ti.dag_id, ti.run_id, ti.task_id, index, wait)
-
-
-_warm = False
+    return await state_in_triggerer(ti.dag_id, ti.run_id, ti.task_id, index, wait, PROCESS.keep)
 
 
 def warm_up(ti: Any) -> None:
     """Ask once, early, in each triggerer process: the first answer takes seconds, later ones some hundredths."""
-    global _warm
-    if _warm or ti is None:
+    if PROCESS.warmed_up or ti is None:
         return
-    _warm = True
-    asking = asyncio.ensure_future(ask_in_triggerer(ti, 60))
-    _background.add(asking)
-    asking.add_done_callback(_background.discard)
+    PROCESS.warmed_up = True
+    PROCESS.keep(asyncio.ensure_future(ask_in_triggerer(ti, 60)))

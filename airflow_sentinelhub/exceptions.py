@@ -34,11 +34,13 @@ def one_line(text: str, limit: int = BODY_LIMIT) -> str:
 class SentinelHubError(Exception):
     """Root of all errors of this package.
 
-    `retry_helps` tells Airflow's side whether another try of the task can end differently. `snapshot` is the last
-    reading of the request that it is about, None where there was none.
+    `retry_helps` tells Airflow's side whether another try of the task can end differently; `skip`, whether the user's
+    policy has the task skipped instead of failed. `snapshot` is the last reading of the request that it is about, None
+    where there was none.
     """
 
     retry_helps = True
+    skip = False
     snapshot: Any = None
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from airflow_sentinelhub._compat import BaseOperator, task_group
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.operators._checks import arguments_of
-from airflow_sentinelhub.operators._steps import BudgetStep, FinishStep, StartStep, approve_step
+from airflow_sentinelhub.operators._arguments import arguments_of
+from airflow_sentinelhub.operators._group_steps import BudgetStep, FinishStep, StartStep, approve_step
 from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubCreateBatchOperator
 
 _BOUNDS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_sentinelhub._compat import BaseOperatorLink, XCom
+from airflow_sentinelhub._compat import BaseOperatorLink, XCom, link_key
 
 URL_KEY = "request_url"
 """XCom key under which the address is pushed as soon as the request is known."""
@@ -24,4 +24,4 @@ def push_link(context: Any, url: str) -> None:
     ti = context.get("ti")
     if ti is not None:
         ti.xcom_push(key=URL_KEY, value=url)
-        ti.xcom_push(key=f"_link_{SentinelHubRequestLink.__name__}", value=url)
+        ti.xcom_push(key=link_key(SentinelHubRequestLink), value=url)

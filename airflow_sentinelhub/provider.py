@@ -61,7 +61,7 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": "Sentinel Hub",
-                "python-modules": [f"airflow_sentinelhub.triggers.{name}" for name in ("batch", "statistical")],
+                "python-modules": ["airflow_sentinelhub.triggers.batch"],
             },
         ],
         "extra-links": ["airflow_sentinelhub.links.SentinelHubRequestLink"],

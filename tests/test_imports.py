@@ -108,7 +108,7 @@ def test_parsing_an_example_loads_nothing_heavy(bare: Interpreter, dag: Path) ->
 
 
 def test_this_would_notice(bare: Interpreter) -> None:
-    assert "dataclasses_json" in bare.loaded("import airflow_sentinelhub.api.models")
+    assert "dataclasses_json" in bare.loaded("import airflow_sentinelhub.hooks.models")
 
 
 def test_a_case_that_fails_is_shown_and_leaves_nothing_to_the_next(empty: Interpreter) -> None:

@@ -5,6 +5,7 @@ They carry `__geo_interface__`, so shapely, geopandas and others take them as th
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -98,8 +99,6 @@ def area_bounds(area: Any) -> dict[str, Any]:
         `[west, south, east, north]` in degrees, a `BBox`, a `Geometry`, or anything with `__geo_interface__`.
     :raises InvalidInputError: what was given is none of these.
     """
-    import json
-
     if isinstance(area, BBox):
         return {"bbox": list(area), "properties": {"crs": area.crs}}
     crs = CRS84

@@ -112,6 +112,25 @@ def word(kind: type[W], value: Any) -> W | None:
     return kind(value) if _is_word(value) else None  # type: ignore[call-arg]
 
 
+def words_at(body: Any, *path: str) -> str:
+    """The text at this path of objects, empty where there is none.
+
+    :raises ValueError: something else stands there, and in it the marker of a task: the request may be the one that
+        the task looks for, and must not be taken for somebody else's.
+    """
+    found = body
+    for name in path:
+        if not isinstance(found, dict):
+            break
+        found = found.get(name)
+    else:
+        if isinstance(found, str):
+            return found
+    if found is not None and found is not body and MARK_WORD.search(json.dumps(found)):
+        raise ValueError(f"its {path[-1]} is no text, and has the marker of a task in it")
+    return ""
+
+
 def read_time(value: Any) -> datetime | None:
     """A time of the service (`2020-12-21T22:28:38.824Z`, three or six decimals) with its zone; None for none.
 
@@ -130,13 +149,6 @@ def read_time(value: Any) -> datetime | None:
     except ValueError:
         return None
     return time if time.tzinfo else time.replace(tzinfo=timezone.utc)
-
-
-def delivered_to(request: Any) -> str | None:
-    """Where the results of a v2 request go, as it stands in the request; None where it names no place."""
-    delivery = member(request, "output", "delivery")
-    places = delivery.values() if isinstance(delivery, dict) else ()
-    return next((url for place in places if (url := text(member(place, "url")))), None)
 
 
 def _is_word(value: Any) -> bool:

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from airflow_sentinelhub.api.decoding import (
-    MARK_WORD,
-    delivered_to,
-    id_in,
-    member,
-    number,
-    read_time,
-    status_in,
-    text,
-    whole,
-    word,
-)
-from airflow_sentinelhub.api.service.statistical import note_in, place_of
+from airflow_sentinelhub.api.decoding import an_object, id_in, number, read_time, status_in, text, word
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
 from airflow_sentinelhub.exceptions import one_line
 
@@ -75,63 +63,39 @@ class Snapshot:
         return not self.status.is_final and self.user_action in (BatchUserAction.CANCEL, BatchUserAction.STOP)
 
 
-def read_v1(body: Any) -> Snapshot:
-    """The reading in a body of v1. It needs an id and a status; whatever else is odd counts as not said.
+Reader = Callable[[Any], Snapshot]
+"""Reads the body of a reply."""
+
+
+def only(request_id: str, read: Reader) -> Reader:
+    """The reader, which then refuses (ValueError) what is about another request than this one."""
+
+    def checked(body: Any) -> Snapshot:
+        job = read(body)
+        if job.request_id.lower() != request_id.strip().lower():
+            raise ValueError(f"it is about {job.request_id}")
+        return job
+
+    return checked
+
+
+def readable(read: Reader) -> Callable[[Any], dict[str, Any]]:
+    """A parser that returns the body as it stands, once the reader has been able to read it."""
+
+    def checked(body: Any) -> dict[str, Any]:
+        read(body)
+        return an_object(body)
+
+    return checked
+
+
+def common(body: Any) -> dict[str, Any]:
+    """The members of a snapshot that stand at the same place in the replies of all generations.
+
+    Only the id and the status must be there; whatever else is odd counts as not said.
 
     :raises ValueError: the body describes no request.
     """
-    bucket = text(member(body, "bucketName"))
-    return Snapshot(
-        generation="v1",
-        description=_words(body, "description"),
-        tile_count=whole(member(body, "tileCount")),
-        estimate=number(member(body, "valueEstimate")),
-        output_url=text(member(body, "output", "defaultTilePath")) or (f"s3://{bucket}" if bucket else None),
-        **_common(body),
-    )
-
-
-def read_v2(body: Any) -> Snapshot:
-    """The same of v2."""
-    return Snapshot(
-        generation="v2",
-        description=_words(body, "request", "description") or _words(body, "description"),
-        output_url=delivered_to(member(body, "request")),
-        **_common(body),
-        **_spent(body),
-    )
-
-
-def read_statistical(body: Any) -> Snapshot:
-    """The same of batch statistical, whose requests carry their description in the evalscript."""
-    return Snapshot(
-        generation="statistical",
-        description=note_in(_words(body, "request", "aggregation", "evalscript")),
-        output_url=place_of(member(body, "request")),
-        **_common(body),
-        **_spent(body),
-    )
-
-
-_READERS = {"v1": read_v1, "v2": read_v2, "statistical": read_statistical}
-
-
-def snapshot(request: Any) -> Snapshot:
-    """The snapshot of a model of any generation; a snapshot is its own."""
-    return request if isinstance(request, Snapshot) else _READERS[request.generation](request.to_dict())
-
-
-def only_of(request_id: str, job: Snapshot) -> Snapshot:
-    """The reading, which must be of this request.
-
-    :raises ValueError: it is of another one.
-    """
-    if job.request_id.lower() != request_id.strip().lower():
-        raise ValueError(f"it is about {job.request_id}")
-    return job
-
-
-def _common(body: Any) -> dict[str, Any]:
     return {
         "request_id": id_in(body),
         "status": BatchRequestStatus(status_in(body)),
@@ -142,29 +106,14 @@ def _common(body: Any) -> dict[str, Any]:
     }
 
 
-def _spent(body: Any) -> dict[str, Any]:
+def spent(body: Any) -> dict[str, Any]:
+    """The members that v2 and statistical write alike: cost, share done and why the request was stopped.
+
+    :param body: one that `common` has read.
+    """
     percent = number(body.get("completionPercentage"))
     return {
         "cost": number(body.get("costPU")),
         "share_done": percent / 100 if percent is not None and percent <= 100 else None,
         "stopped_reason": word(StoppedStatusReason, body.get("stoppedStatusReason")),
     }
-
-
-def _words(body: Any, *path: str) -> str:
-    """The text at this path, empty where there is none.
-
-    :raises ValueError: something else stands there, and in it the marker of a task: the request may be the one that
-        the task looks for, and must not be taken for somebody else's.
-    """
-    found = body
-    for name in path:
-        if not isinstance(found, dict):
-            break
-        found = found.get(name)
-    else:
-        if isinstance(found, str):
-            return found
-    if found is not None and found is not body and MARK_WORD.search(json.dumps(found)):
-        raise ValueError(f"its {path[-1]} is no text, and has the marker of a task in it")
-    return ""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from airflow_sentinelhub.api.call import Call, Flow, exchange
 from airflow_sentinelhub.api.paging import Page, Walk
+from airflow_sentinelhub.exceptions import InvalidInputError
 
 T = TypeVar("T")
 
@@ -39,6 +41,28 @@ class Client:
             page = self._ask(call)
             yield from page.items
             walked.turn(call, page)
+
+
+def read_as(call: Call[Any], parse: Callable[[Any], T]) -> Call[T]:
+    """The same call, whose reply becomes what `parse` makes of it: an object of the vendor's client."""
+    return replace(call, parse=parse)
+
+
+def id_of(thing: Any) -> str:
+    """The id of a request or collection given as id, raw payload or object.
+
+    :raises InvalidInputError: nothing with an id was given.
+    """
+    found = thing
+    if isinstance(thing, dict):
+        found = thing.get("id")
+    elif not isinstance(thing, str):
+        found = getattr(thing, "request_id", None) or getattr(thing, "collection_id", None)
+    if not isinstance(found, str) or not found.strip():
+        raise InvalidInputError(
+            f"Expected an id, a payload with an id or an object with one, not {type(thing).__name__}."
+        )
+    return found.strip()
 
 
 def query(**given: Any) -> dict[str, Any]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from airflow_sentinelhub.api.call import Call
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Outcome
 from airflow_sentinelhub.api.flows.actions import start_once
 from airflow_sentinelhub.api.flows.restart import restart_failed
 from airflow_sentinelhub.api.flows.wait import WaitPlan, monitor, wait
-from airflow_sentinelhub.api.models import BatchCollection, BatchRequest, BatchTileStatus, id_of
+from airflow_sentinelhub.api.paging import Page, page_of
 from airflow_sentinelhub.api.service import payloads
 from airflow_sentinelhub.api.service import v1 as endpoints
 from airflow_sentinelhub.api.service.generations import V1
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError, UnreadableReplyError
-from airflow_sentinelhub.hooks._client import Client, query
+from airflow_sentinelhub.hooks._client import Client, id_of, query, read_as
+from airflow_sentinelhub.hooks.models import BatchCollection, BatchRequest, BatchTileStatus
 
 Json = dict[str, Any]
 RequestSpec = str | Json | BatchRequest
@@ -59,7 +61,7 @@ class SentinelHubBatch(Client):
                 **kwargs,
             }
         )
-        return self._ask(endpoints.create(payload))
+        return self._ask(read_as(endpoints.create(payload), BatchRequest.from_dict))
 
     def iter_tiling_grids(self, **kwargs: Any) -> Iterator[Json]:
         """Iterate over the tiling grids. :param kwargs: further query parameters."""
@@ -78,14 +80,14 @@ class SentinelHubBatch(Client):
         :param sort: `created`, `created:desc`, `status`, `status:desc`; :param kwargs: further query parameters.
         """
         asked = {**query(userid=user_id, search=search, sort=sort), **kwargs}
-        return self._iterate(lambda token: endpoints.list_requests(**{**asked, "viewtoken": token}))
+        return self._iterate(lambda token: _page(**{**asked, "viewtoken": token}))
 
     def get_latest_request(self) -> BatchRequest:
         """The request that was created last.
 
         :raises NotFoundError: there is none; :raises UnreadableReplyError: it makes no sense.
         """
-        page = self._ask(endpoints.list_requests(sort="created:desc", count=1))
+        page = self._ask(_page(sort="created:desc", count=1))
         if page.left_out and not page.items:
             raise UnreadableReplyError(
                 "The batch request that was created last cannot be read: it has no id or no status.",
@@ -98,7 +100,7 @@ class SentinelHubBatch(Client):
 
     def get_request(self, batch_request: RequestSpec) -> BatchRequest:
         """The request as it is now."""
-        return self._ask(endpoints.get_request(id_of(batch_request)))
+        return self._ask(read_as(endpoints.get_request(id_of(batch_request)), BatchRequest.from_dict))
 
     def update_request(
         self, batch_request: RequestSpec, output: Json | None = None, description: str | None = None, **kwargs: Any
@@ -202,6 +204,11 @@ class SentinelHubBatch(Client):
         for tile in self.iter_tiles(request_id):
             tiles.setdefault(BatchTileStatus(str(tile["status"])), []).append(tile)
         return tiles
+
+
+def _page(**asked: Any) -> Call[Page[BatchRequest]]:
+    """The call for a page of requests, read as objects."""
+    return read_as(endpoints.list_requests(**asked), page_of(BatchRequest.from_dict))
 
 
 def _process_payload(given: Any) -> Json:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from airflow_sentinelhub.api.call import Call
 from airflow_sentinelhub.api.flows.actions import start_once
-from airflow_sentinelhub.api.models import BatchProcessRequest, id_of
+from airflow_sentinelhub.api.paging import Page, page_of
 from airflow_sentinelhub.api.service import payloads_v2, v1
 from airflow_sentinelhub.api.service import v2 as endpoints
 from airflow_sentinelhub.api.service.generations import V2
 from airflow_sentinelhub.api.service.payloads import without_none
-from airflow_sentinelhub.hooks._client import Client, query
+from airflow_sentinelhub.hooks._client import Client, id_of, query, read_as
 from airflow_sentinelhub.hooks.batch import _process_payload
+from airflow_sentinelhub.hooks.models import BatchProcessRequest
 
 Json = dict[str, Any]
 RequestSpec = str | Json | BatchProcessRequest
@@ -57,7 +59,7 @@ class BatchProcessClient(Client):
             "description": description,
             **kwargs,
         }
-        return self._ask(endpoints.create(without_none(payload)))
+        return self._ask(read_as(endpoints.create(without_none(payload)), BatchProcessRequest.from_dict))
 
     def iter_tiling_grids(self, **kwargs: Any) -> Iterator[Json]:
         """Iterate over the tiling grids. :param kwargs: further query parameters."""
@@ -77,11 +79,11 @@ class BatchProcessClient(Client):
             deployment may ignore them. :param sort: `created:desc` and the like; :param kwargs: query parameters.
         """
         asked = {**query(userid=user_id, search=search, sort=sort), **kwargs}
-        return self._iterate(lambda token: endpoints.list_requests(**{**asked, "viewtoken": token}))
+        return self._iterate(lambda token: _page(**{**asked, "viewtoken": token}))
 
     def get_request(self, batch_request: RequestSpec) -> BatchProcessRequest:
         """The task as it is now."""
-        return self._ask(endpoints.get_request(id_of(batch_request)))
+        return self._ask(read_as(endpoints.get_request(id_of(batch_request)), BatchProcessRequest.from_dict))
 
     def update_request(self, batch_request: RequestSpec, description: str) -> Any:
         """Change the description. Returns what the service answers: the request part of the task."""
@@ -98,3 +100,8 @@ class BatchProcessClient(Client):
     def stop_job(self, batch_request: RequestSpec) -> None:
         """Stop processing. What is finished or running is charged. Refused (400) while the task is CREATED."""
         return self._ask(endpoints.stop(id_of(batch_request)))
+
+
+def _page(**asked: Any) -> Call[Page[BatchProcessRequest]]:
+    """The call for a page of requests, read as objects."""
+    return read_as(endpoints.list_requests(**asked), page_of(BatchProcessRequest.from_dict))

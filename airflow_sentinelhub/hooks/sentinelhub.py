@@ -1,23 +1,44 @@
-"""`SentinelHubHook`: an Airflow connection turned into clients of the service."""
+"""`SentinelHubHook`: an Airflow connection turned into clients of the service.
+
+A triggerer imports this module in its event loop. So what only a worker needs and is slow to load (requests, and the
+clients with their models) is imported by the properties that need it.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_sentinelhub._compat import BaseHook, aside, get_async_connection, mask_secret
-from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub._identity import Kept, earliest, mark_by_name, mark_for, remember, remembered
+from airflow_sentinelhub.api.call import Flow, Patience, exchange
+from airflow_sentinelhub.api.decide.adoption import Stopped
+from airflow_sentinelhub.api.decide.policy import check_resume, policy_from
+from airflow_sentinelhub.api.decide.verdict import Waited
+from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, answered, run_job
+from airflow_sentinelhub.api.flows.task_request import Own, Wanted, check_grid
+from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, wait
+from airflow_sentinelhub.api.service import statistical, v1, v2
+from airflow_sentinelhub.api.service.generations import Generation, generation
+from airflow_sentinelhub.api.service.specification import BatchSpecification
+from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
+from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError
+from airflow_sentinelhub.hooks._client import id_of
+from airflow_sentinelhub.hooks.job_results import ResultsReader
+from airflow_sentinelhub.hooks.storage import access_from, bucket_reader, results_of
+from airflow_sentinelhub.provider import CONN_FIELDS, FIELD_BEHAVIOUR
+from airflow_sentinelhub.results.batch import BatchResults
+from airflow_sentinelhub.results.bucket import BucketReader
+from airflow_sentinelhub.results.statistical import StatisticalResults, results_of_request
+from airflow_sentinelhub.transport.aio import AsyncDriver
+from airflow_sentinelhub.transport.settings import Settings, settings_from
 
 if TYPE_CHECKING:
-    from airflow_sentinelhub.api.call import Flow
-    from airflow_sentinelhub.api.service.generations import Generation
     from airflow_sentinelhub.hooks.batch import SentinelHubBatch
     from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
     from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
-    from airflow_sentinelhub.results.batch import BatchResults
-    from airflow_sentinelhub.results.statistical import StatisticalResults
-    from airflow_sentinelhub.transport.aio import AsyncDriver
-    from airflow_sentinelhub.transport.settings import Settings
     from airflow_sentinelhub.transport.sync import SyncDriver
 
 R = TypeVar("R")
@@ -51,8 +72,6 @@ class SentinelHubHook(BaseHook):
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Field names of the connection form, for Airflow before 3.2 (later ones read the provider info)."""
-        from airflow_sentinelhub.provider import FIELD_BEHAVIOUR
-
         return {key.replace("-", "_"): value for key, value in FIELD_BEHAVIOUR.items()}
 
     @classmethod
@@ -60,8 +79,6 @@ class SentinelHubHook(BaseHook):
         """Extra fields of the connection form, for Airflow before 3.2."""
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget  # type: ignore[import-not-found]
         from wtforms import StringField  # type: ignore[import-untyped]
-
-        from airflow_sentinelhub.provider import CONN_FIELDS
 
         return {
             name: StringField(spec["label"], widget=BS3TextFieldWidget(), description=spec["description"])
@@ -95,8 +112,6 @@ class SentinelHubHook(BaseHook):
 
     async def async_driver(self) -> AsyncDriver:
         """A driver that runs flows in the event loop; the connection is looked up without blocking it."""
-        from airflow_sentinelhub.transport.aio import AsyncDriver
-
         return AsyncDriver(await self.async_settings(), self.log, _mask_aside)
 
     async def async_settings(self) -> Settings:
@@ -111,10 +126,110 @@ class SentinelHubHook(BaseHook):
         """Run a flow to its end in this thread."""
         return self.driver.run(flow)
 
+    def run_job(
+        self,
+        specification: BatchSpecification | StatisticalSpecification,
+        *,
+        name: str | None = None,
+        context: Any = None,
+        batch_api: str | None = None,
+        aws_conn_id: str | None = None,
+        iam_role_arn: str | None = None,
+        max_processing_units: float | None = None,
+        on_over_budget: str = "fail",
+        max_restarts: int = 0,
+        max_failed: int | None = None,
+        min_success_ratio: float | None = None,
+        on_partial: str = "fail",
+        check_results: bool = True,
+        resume_stopped: str = "never",
+        cancel_on_timeout: bool = True,
+        poll_interval: float = 60.0,
+        analysis_poll_interval: float = 10.0,
+        timeout: float | None = None,
+        max_unknown_time: float = 1800.0,
+    ) -> dict[str, Any]:
+        """Run a whole job in this thread, as `SentinelHubBatchOperator` does: for a PythonOperator or a script.
+
+        It finds or creates the request, analyses it, checks the budget, starts it once (**which bills**), waits,
+        restarts what failed, judges and reports. Run again with the same name, or by a retry of the same task, it goes
+        on with the request that is there, and pays nothing twice; a job that is done is only reported again.
+
+        - **On kill** the job runs on at the service and bills; the next run attaches to it. Nothing cancels it.
+        - **On timeout** it is cancelled if `cancel_on_timeout`; the error says what came of that.
+
+        :param specification: what is to be done; build it with `BatchSpecification` or `StatisticalSpecification`.
+        :param name: of the job, unique in the account, such as `ndvi-2026-06`; another name is another job.
+        :param context: of the task that calls this, instead of a name (`get_current_context()` in a PythonOperator).
+        :param batch_api: `v1` or `v2`; the connection's if left out.
+        :param aws_conn_id, iam_role_arn: the right to write to the bucket, and to read from it (`aws_conn_id`).
+        :param max_processing_units: PU that the job may cost. The other limits, intervals (seconds) and policies mean
+            what they mean in `SentinelHubBatchOperator`; `max_failed` counts tiles, or features.
+        :returns: what the operator returns.
+        :raises InvalidInputError: neither name nor context is given, or limits make no sense.
+        :raises JobError: the job failed, or ended worse than the policy accepts; `skip` is set on the error where a
+            policy says `skip`.
+        """
+        if (name is None) == (context is None):
+            raise InvalidInputError("Give a name for the job, or the context of the task that runs it.")
+        check_resume(resume_stopped)
+        features = isinstance(specification, StatisticalSpecification)
+        failed = "max_failed_features" if features else "max_failed_tiles"
+        policy = policy_from(
+            max_processing_units=max_processing_units,
+            on_over_budget=on_over_budget,
+            max_restarts=max_restarts,
+            min_success_ratio=min_success_ratio,
+            on_partial=on_partial,
+            **{failed: max_failed},
+        )
+        limit = policy.max_processing_units
+        mark = mark_by_name(name, limit) if name is not None else mark_for(context, limit=limit)
+        known = remembered(context, mark) if context is not None else None
+        hook = self if known is None else SentinelHubHook(self.sentinelhub_conn_id, place=known.place)
+        api = self.generation("statistical" if features else known.batch_api if known else batch_api)
+
+        def render(api: Generation) -> dict[str, Any]:
+            return api.payload(specification, access_from(aws_conn_id, iam_role_arn) if api.needs_access else None)
+
+        def keep(own: Own) -> None:
+            if context is not None:
+                remember(context, own.mark, Kept(own.settled.job.request_id, own.api.name, hook.settings.place()))
+
+        wanted = Wanted(
+            render=render,
+            checks=check_grid,
+            mark=mark,
+            again=True,
+            since=earliest(context, mark) if context is not None else None,
+            remembered=known.request_id if known else None,
+            not_found=hook.settings.not_found(known.place, known.request_id) if known else None,
+            stopped=Stopped(limit, resume=resume_stopped != "never"),
+            patience=max_unknown_time,
+        )
+        results = ResultsReader(
+            partial(reader_now, self.sentinelhub_conn_id, aws_conn_id), check_results, "check_results", max_unknown_time
+        )
+        plan = JobPlan(
+            policy=lambda: policy,
+            read_results=results.read,
+            resume_stopped=resume_stopped,
+            wait=WaitPlan(
+                poll_interval=poll_interval,
+                deadline=None if timeout is None else time.time() + timeout,
+                max_unknown_time=max_unknown_time,
+                end_at_deadline=cancel_on_timeout,
+                known=True,
+            ),
+            analysis_poll_interval=analysis_poll_interval,
+            listener=Listener(settled=keep),
+        )
+        ended = hook.run(answered(run_job(api, wanted, plan), _wait_here))
+        assert not isinstance(ended, Await)  # each wait was answered
+        return ended
+
     def generation(self, batch_api: str | None = None) -> Generation:
         """The generation asked for, else the connection's."""
-        from airflow_sentinelhub.api.service.generations import generation
-
         return generation(batch_api or self.settings.batch_api)
 
     def get_conn(self) -> SyncDriver:
@@ -146,27 +261,19 @@ class SentinelHubHook(BaseHook):
 
         :param aws_conn_id: connection of type `aws` that may read the bucket, unless this one has a `bucket_mount`.
         """
-        from airflow_sentinelhub.hooks.storage import bucket_reader
-        from airflow_sentinelhub.results.statistical import results_of_request
-
-        return results_of_request(self.statistical.get_request(request_id), bucket_reader(aws_conn_id, self.settings))
+        request = self.run(exchange(statistical.get_body(id_of(request_id))))
+        return results_of_request(request, bucket_reader(aws_conn_id, self.settings))
 
     def results(self, request_id: str, aws_conn_id: str | None = None) -> BatchResults:
         """What a v2 request has left in its bucket: tiles with status and paths.
 
         :param aws_conn_id: connection of type `aws` that may read the bucket, unless this one has a `bucket_mount`.
         """
-        from airflow_sentinelhub.api.snapshot import snapshot
-        from airflow_sentinelhub.hooks.storage import bucket_reader, results_of
-
         reader = bucket_reader(aws_conn_id, self.settings)
-        return results_of(snapshot(self.batch_v2.get_request(request_id)), reader)
+        return results_of(self.run(exchange(v2.get_request(id_of(request_id)))), reader)
 
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and list the tiling grids: (True, ...) if both work, else (False, what is wrong)."""
-        from airflow_sentinelhub.api.call import Patience, exchange
-        from airflow_sentinelhub.api.service import v1, v2
-
         try:
             root = v1.ROOT if self.settings.batch_api == "v1" else v2.ROOT
             grids = self.run(exchange(v1.list_tiling_grids(root=root), Patience(backoff=(1,), rate_limited=10)))
@@ -176,14 +283,22 @@ class SentinelHubHook(BaseHook):
         return True, f"Connected to {where}; batch {api} offers {len(grids.items)} tiling grids."
 
 
+def reader_now(sentinelhub_conn_id: str, aws_conn_id: str | None) -> BucketReader:
+    """A reader by both connections as they are now, so that what is mended in them counts for who reads again."""
+    return bucket_reader(aws_conn_id, SentinelHubHook(sentinelhub_conn_id).settings)
+
+
+def _wait_here(awaited: Await) -> Flow[Waited | None]:
+    """Answer a wait of a job in this thread."""
+    return wait(generation(awaited.state["batch_api"]), awaited.request_id, awaited.target, awaited.plan)
+
+
 async def _mask_aside(secret: str) -> None:
     await aside(lambda: mask_secret(secret))
 
 
 def _settings(conn_id: str, connection: Any) -> Settings:
     """Settings from an Airflow connection; its secret is masked in logs from here on."""
-    from airflow_sentinelhub.transport.settings import settings_from
-
     if connection.password:
         mask_secret(connection.password)
     return settings_from(

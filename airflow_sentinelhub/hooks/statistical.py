@@ -6,14 +6,16 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from airflow_sentinelhub.api.call import Call
 from airflow_sentinelhub.api.flows.actions import start_once
-from airflow_sentinelhub.api.models import BatchStatisticalRequest, id_of
+from airflow_sentinelhub.api.paging import Page, page_of
 from airflow_sentinelhub.api.service import payloads_v2
 from airflow_sentinelhub.api.service import statistical as endpoints
 from airflow_sentinelhub.api.service.generations import STATISTICAL
 from airflow_sentinelhub.api.service.payloads import without_none
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.hooks._client import Client, query
+from airflow_sentinelhub.hooks._client import Client, id_of, query, read_as
+from airflow_sentinelhub.hooks.models import BatchStatisticalRequest
 
 Json = dict[str, Any]
 RequestSpec = str | Json | BatchStatisticalRequest
@@ -52,7 +54,7 @@ class SentinelHubBatchStatistical(Client):
             "output": dict(output),
             **kwargs,
         }
-        return self._ask(endpoints.create(without_none(payload)))
+        return self._ask(read_as(endpoints.create(without_none(payload)), BatchStatisticalRequest.from_dict))
 
     def create_from_request(
         self,
@@ -84,11 +86,11 @@ class SentinelHubBatchStatistical(Client):
     def iter_requests(self, sort: str | None = None, **kwargs: Any) -> Iterator[BatchStatisticalRequest]:
         """Iterate over existing requests. :param sort: `created:desc` and the like; :param kwargs: query parameters."""
         asked = {**query(sort=sort), **kwargs}
-        return self._iterate(lambda token: endpoints.list_requests(**{**asked, "viewtoken": token}))
+        return self._iterate(lambda token: _page(**{**asked, "viewtoken": token}))
 
     def get_request(self, batch_request: RequestSpec) -> BatchStatisticalRequest:
         """The request as it is now."""
-        return self._ask(endpoints.get_request(id_of(batch_request)))
+        return self._ask(read_as(endpoints.get_request(id_of(batch_request)), BatchStatisticalRequest.from_dict))
 
     def get_status(self, batch_request: RequestSpec) -> Json:
         """The status part of the request as it is now: status, cost, share done. The user action is not in it."""
@@ -110,3 +112,8 @@ class SentinelHubBatchStatistical(Client):
         """Deprecated name of `stop_job`, as in the vendor's client."""
         warnings.warn("cancel_job is now called stop_job", DeprecationWarning, stacklevel=2)
         return self.stop_job(batch_request)
+
+
+def _page(**asked: Any) -> Call[Page[BatchStatisticalRequest]]:
+    """The call for a page of requests, read as objects."""
+    return read_as(endpoints.list_requests(**asked), page_of(BatchStatisticalRequest.from_dict))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_sentinelhub._compat import AirflowException, BaseHook, aside, get_async_connection, mask_secret
-from airflow_sentinelhub.exceptions import SettingsError
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub.api.flows.wait import ReadTiles
-    from airflow_sentinelhub.api.service.specification import Access
-    from airflow_sentinelhub.api.snapshot import Snapshot
-    from airflow_sentinelhub.results.batch import BatchResults
-    from airflow_sentinelhub.results.bucket import BucketReader
-    from airflow_sentinelhub.transport.settings import Settings
+from airflow_sentinelhub.api.decide.due import due_of
+from airflow_sentinelhub.api.decide.verdict import nothing_to_do
+from airflow_sentinelhub.api.flows.wait import ReadTiles
+from airflow_sentinelhub.api.service.specification import Access
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.exceptions import ResultsError, SettingsError
+from airflow_sentinelhub.results.batch import BatchResults
+from airflow_sentinelhub.results.bucket import BucketReader
+from airflow_sentinelhub.transport.settings import Settings
 
 
 def access_from(aws_conn_id: str | None, iam_role_arn: str | None = None) -> Access | None:
@@ -22,8 +22,6 @@ def access_from(aws_conn_id: str | None, iam_role_arn: str | None = None) -> Acc
 
     :raises SettingsError: the connection holds no keys and no role is given.
     """
-    from airflow_sentinelhub.api.service.specification import Access
-
     if iam_role_arn:
         return Access(iam_role_arn=iam_role_arn)
     if not aws_conn_id:
@@ -42,21 +40,12 @@ def access_from(aws_conn_id: str | None, iam_role_arn: str | None = None) -> Acc
     return Access(access_key=key, secret_access_key=secret, region=extra.get("region_name"))
 
 
-def reader_now(sentinelhub_conn_id: str, aws_conn_id: str | None) -> BucketReader:
-    """A reader by both connections as they are now, so that what is mended in them counts for who reads again."""
-    from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
-
-    return bucket_reader(aws_conn_id, SentinelHubHook(sentinelhub_conn_id).settings)
-
-
 def bucket_reader(aws_conn_id: str | None, settings: Settings) -> BucketReader:
     """A reader of the bucket that results are in. Keys are masked in logs from here on. Nothing is connected to yet.
 
     The mount of the Sentinel Hub connection (`bucket_mount`) comes first. Else S3 with the keys of the connection
     `aws_conn_id`, its `region_name` and `endpoint_url`; without keys, boto3 looks for some where it usually does.
     """
-    from airflow_sentinelhub.results.bucket import BucketReader
-
     if settings.bucket_mount or not aws_conn_id:
         return BucketReader(mount=settings.bucket_mount)
     try:
@@ -67,8 +56,6 @@ def bucket_reader(aws_conn_id: str | None, settings: Settings) -> BucketReader:
 
 async def bucket_reader_in_triggerer(aws_conn_id: str | None, settings: Settings) -> BucketReader:
     """The same, without blocking the event loop."""
-    from airflow_sentinelhub.results.bucket import BucketReader
-
     if settings.bucket_mount or not aws_conn_id:
         return BucketReader(mount=settings.bucket_mount)
     try:
@@ -83,8 +70,6 @@ def _unknown(aws_conn_id: str, err: BaseException) -> SettingsError:
 
 
 def _reader(connection: Any) -> BucketReader:
-    from airflow_sentinelhub.results.bucket import BucketReader
-
     extra = connection.extra_dejson
     key = connection.login or extra.get("aws_access_key_id")
     secret = connection.password or extra.get("aws_secret_access_key")
@@ -106,11 +91,6 @@ def _reader(connection: Any) -> BucketReader:
 
 def results_of(job: Snapshot, reader: BucketReader) -> BatchResults:
     """The results of this request, read by this reader."""
-    from airflow_sentinelhub.api.decide.due import due_of
-    from airflow_sentinelhub.api.decide.verdict import nothing_to_do
-    from airflow_sentinelhub.exceptions import ResultsError
-    from airflow_sentinelhub.results.batch import BatchResults
-
     if not job.output_url:
         raise ResultsError(f"Batch request {job.request_id} names no place for its results, so they cannot be read.")
     return BatchResults(job.request_id, job.output_url, reader, nothing_to_do=nothing_to_do(job), due=due_of(job))

@@ -1,37 +1,11 @@
-"""What a task knows of its run's dates, and what its templates have said of them."""
+"""Dates in arguments: literal ones that cannot be right, and the interval that templates name."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
 from typing import Any
 
-from airflow_sentinelhub.api.times import Run, checked, checked_range
-
-
-def run_of(context: Any) -> Run:
-    """The run of the DAG that a task belongs to, for time ranges.
-
-    Its moment is the end of the data interval, else the logical date, else `run_after`. None of them moves at a retry
-    or a clear: 2.11 has the first two for every run, Airflow 3 has the third for every run. The start of the run, which
-    a clear moves, is what is left where none is known.
-    """
-    start, end = _known(context, "data_interval_start"), _known(context, "data_interval_end")
-    others = (_known(context, name) for name in ("logical_date", "run_after", "start_date"))
-    return Run(
-        interval=(start, end) if start and end else None,
-        moment=end or next((moment for moment in others if moment), None),
-        now=datetime.fromtimestamp(time.time(), tz=timezone.utc),
-    )
-
-
-def _known(context: Any, name: str) -> datetime | None:
-    """From the context, which has no dates on Airflow 3 for a run without a logical date, or from the run itself."""
-    for value in (context.get(name), getattr(context.get("dag_run"), name, None)):
-        if isinstance(value, datetime):
-            return value
-    return None
+from airflow_sentinelhub.api.times import checked, checked_range
 
 
 def names_both_ends(task: Any, unrendered: Any) -> bool:

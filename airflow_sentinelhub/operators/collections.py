@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
-from airflow_sentinelhub.operators._checks import check_patience
-from airflow_sentinelhub.operators._job import as_json
+from airflow_sentinelhub.operators._arguments import check_patience
+from airflow_sentinelhub.operators._batch_payload import as_json
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
@@ -55,7 +55,7 @@ class SentinelHubCreateBatchCollectionOperator(_OnCollection):
         self.collection = collection
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.flows.manage import collection_once
+        from airflow_sentinelhub.api.flows.collections import collection_once
         from airflow_sentinelhub.hooks.batch import new_collection
 
         with airflow_errors(self):
@@ -86,9 +86,9 @@ class SentinelHubUpdateBatchCollectionOperator(_OnCollection):
 
     def execute(self, context: Context) -> str:
         from airflow_sentinelhub.api.call import exchange
-        from airflow_sentinelhub.api.models import id_of
         from airflow_sentinelhub.api.service import v1
         from airflow_sentinelhub.exceptions import InvalidInputError
+        from airflow_sentinelhub.hooks._client import id_of
 
         with airflow_errors(self):
             if not self.name:
@@ -117,10 +117,10 @@ class SentinelHubDeleteBatchCollectionOperator(_OnCollection):
         self.collection_id = collection_id
 
     def execute(self, context: Context) -> str:
-        from airflow_sentinelhub.api.flows.manage import delete_once
-        from airflow_sentinelhub.api.models import id_of
+        from airflow_sentinelhub.api.flows.actions import delete_once
         from airflow_sentinelhub.api.service import v1
         from airflow_sentinelhub.exceptions import NotFoundError
+        from airflow_sentinelhub.hooks._client import id_of
 
         with airflow_errors(self):
             delete = v1.delete_collection(id_of(self.collection_id))

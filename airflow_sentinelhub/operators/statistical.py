@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator, conf
-from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id
-from airflow_sentinelhub.api.times import is_template
+from airflow_sentinelhub._identity import run_of
+from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id, default_deferrable
+from airflow_sentinelhub.api.call import Flow, Work, exchange
+from airflow_sentinelhub.api.decide.policy import (
+    Policy,
+    check_literals,
+    check_resume,
+    limits_given,
+    policy_from,
+    refuse_nothing,
+)
+from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.service.statistical import get_body, read_request
+from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification, dated
+from airflow_sentinelhub.api.times import is_template, resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._checks import arguments_of, check_patience, check_status
-from airflow_sentinelhub.operators._job import as_json
-from airflow_sentinelhub.operators._statistics import Statistics, read_features, statistics_of, too_many_failed
-from airflow_sentinelhub.operators._times import check_dates, names_both_ends, run_of
-from airflow_sentinelhub.operators.job import SentinelHubBatchOperator
+from airflow_sentinelhub.operators._arguments import (
+    check_looks,
+    check_patience,
+    check_status,
+    check_times,
+    renamed,
+)
+from airflow_sentinelhub.operators._batch_payload import CreatesRequest, as_json, json_or_text, one_destination
+from airflow_sentinelhub.operators._times import check_dates, names_both_ends
+from airflow_sentinelhub.operators._whole_job import RunsWholeJob
 from airflow_sentinelhub.operators.tiles import chunked, rendered
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
-    from airflow_sentinelhub.api.decide.policy import Policy
-    from airflow_sentinelhub.api.snapshot import Snapshot
-    from airflow_sentinelhub.exceptions import JobPartialError
-
-_STATUSES = ("OK", "FAILED")
+    from airflow_sentinelhub.hooks.job_results import ResultsReader
 
 __all__ = ["SentinelHubBatchStatisticalOperator", "SentinelHubListStatisticsOperator"]
 
+_STATUSES = ("OK", "FAILED")
+_LIMITS = ("max_processing_units", "on_over_budget", "max_failed_features", "min_success_ratio", "on_partial")
 _INSTEAD = {
     "process_request": "say what to compute with data, evalscript, aggregation and calculations",
     "tiling_grid": "the features of geopackage are computed one by one, and aggregation says at which resolution",
     "area": "the features of geopackage are the areas",
-    "bucket_name": "name the bucket in output='s3://bucket/path'",
+    "bucket_name": "name the bucket in destination='s3://bucket/path'",
     "batch_api": "it is batch statistical always; SentinelHubBatchOperator does jobs of batch v1 and v2",
     "max_restarts": "the service has no restart of failed features; accept them with max_failed_features, "
     "min_success_ratio or on_partial, or clear the task to run the job anew",
@@ -41,7 +59,7 @@ _INSTEAD = {
 """Arguments of SentinelHubBatchOperator that mean nothing here, and what says it instead."""
 
 
-class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
+class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOperator):
     """Statistics over the features of a GeoPackage, the whole job in one task: create, analyse, start, wait, judge.
 
     - **Calls** the list of requests (to find its own), create, analyse, **start exactly once**, the request at each
@@ -70,7 +88,14 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
     :param aggregation: time range, interval, resolution: `airflow_sentinelhub.aggregation()` writes it for you.
     :param calculations: percentiles and histograms by output, as the service takes them; min, max, mean and standard
         deviation come without.
-    :param output: `s3://bucket/path`, which stands for `<path>/<REQUEST_ID>/<ID>.json`, or a path with placeholders.
+    :param destination: `s3://bucket/path`, which stands for `<path>/<REQUEST_ID>/<ID>.json`, or a path with
+        placeholders. `output` is its old name; Airflow's own `output` is the task's XCom.
+    :param evalscript: its text, or the name of a `.js` file beside the DAG; :param description: free text.
+    :param aws_conn_id: Airflow connection of type `aws` that may read the GeoPackage and write the results.
+    :param iam_role_arn: role that may do so; :param payload_extra: further members of the payload.
+    :param sentinelhub_conn_id: connection of type `sentinelhub`.
+    :param request_id: go on with this request, instead of finding or creating one; nothing that describes the job is
+        needed then.
     :param max_processing_units: PU that the job may cost. Nobody estimates: the cost is watched while it runs, and what
         is at work at the stop is billed too. None, or left out in the DAG: no limit; nothing out of a template is
         refused, as for every limit.
@@ -82,10 +107,14 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
     :param check_features: False: features are not looked at when the job is done, so its bucket need not be readable.
         A job that the service calls DONE is a success then, whatever has failed in it: `feature_count`, `processed`,
         `failed` and `failed_features` are None, and `checked` is False.
-
-    For `evalscript`, `description`, `aws_conn_id` (which must read the GeoPackage and write the results),
-    `iam_role_arn`, `payload_extra` and `sentinelhub_conn_id` see `JobOperator`; for `request_id`, `deferrable`, the
-    intervals, times and `resume_stopped` see `SentinelHubBatchOperator`.
+    :param resume_stopped: what happens when the service stops the job by itself: `never`: the task fails, and another
+        try pays for the whole job anew; `if_accepted`: the job is started again where it was, and the task fails if the
+        service refuses that; `when_accepted`: it waits in this worker while the service refuses.
+    :param cancel_on_kill, cancel_on_timeout: see above.
+    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
+    :param poll_interval: seconds between polls; :param analysis_poll_interval: and during analysis.
+    :param timeout: for the whole job, as timedelta or seconds.
+    :param max_unknown_time: seconds for which the state may be unreadable before the task fails (the job runs on).
     """
 
     template_fields: Sequence[str] = (
@@ -93,7 +122,7 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         "data",
         "aggregation",
         "calculations",
-        "output_spec",
+        "destination",
         "evalscript",
         "description",
         "aws_conn_id",
@@ -101,94 +130,143 @@ class SentinelHubBatchStatisticalOperator(SentinelHubBatchOperator):
         "payload_extra",
         "sentinelhub_conn_id",
         "request_id",
-        "max_processing_units",
-        "on_over_budget",
-        "max_failed_features",
-        "min_success_ratio",
-        "on_partial",
+        *_LIMITS,
     )
-    reads_by = "check_features"
     template_fields_renderers = {
         "data": "json",
         "aggregation": "json",
         "calculations": "json",
-        "output_spec": "json",
+        "destination": "json",
         "evalscript": "js",
         "payload_extra": "json",
     }
+    operator_extra_links = (SentinelHubRequestLink(),)
+    ui_color = "#dbeef4"
+    batch_api = "statistical"
+    reads_by = "check_features"
 
     def __init__(
         self,
         *,
-        geopackage: str | Mapping[str, Any],
-        data: str | Mapping[str, Any] | Sequence[Mapping[str, Any]],
-        aggregation: Mapping[str, Any] | str,
-        output: str | Mapping[str, Any],
+        geopackage: str | Mapping[str, Any] | None = None,
+        data: Any = None,
+        aggregation: Mapping[str, Any] | str | None = None,
+        destination: str | Mapping[str, Any] | None = None,
         evalscript: str | None = None,
         calculations: Mapping[str, Any] | str | None = None,
+        description: str | None = None,
+        aws_conn_id: str | None = None,
+        iam_role_arn: str | None = None,
+        payload_extra: Mapping[str, Any] | str | None = None,
+        sentinelhub_conn_id: str = "sentinelhub_default",
+        request_id: str | None = None,
+        max_processing_units: float | str | None = None,
+        on_over_budget: str = "fail",
         max_failed_features: int | str | None = None,
+        min_success_ratio: float | str | None = None,
+        on_partial: str = "fail",
         check_features: bool = True,
+        resume_stopped: str = "never",
+        cancel_on_kill: bool = True,
+        cancel_on_timeout: bool = True,
+        deferrable: bool | None = None,
+        poll_interval: float = 60.0,
+        analysis_poll_interval: float = 10.0,
+        timeout: timedelta | float | None = None,
+        max_unknown_time: float = 1800.0,
+        output: str | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         _refuse(kwargs)
-        # Said all the same: what is not, Airflow takes from the DAG's default_args, which are for other operators.
-        parent = arguments_of(SentinelHubBatchOperator)
-        ours = {name: parent[name].default for name in _INSTEAD if name in parent}
-        ours |= {"process_request": {}, "batch_api": "statistical"}
-        ours |= {"max_failed_tiles": max_failed_features, "check_tiles": check_features}
-        super().__init__(geopackage=geopackage, output=output, evalscript=evalscript, **ours, **kwargs)
+        super().__init__(**kwargs)
+        destination = one_destination(destination, output)
+        self.geopackage = geopackage
         self.data = data
         self.aggregation = aggregation
-        self._unrendered = aggregation
-        check_dates({"input": {"data": data}}, aggregation)
+        self.destination = destination
+        self.evalscript = evalscript
         self.calculations = calculations
+        self.description = description
+        self.aws_conn_id = aws_conn_id
+        self.iam_role_arn = iam_role_arn
+        self.payload_extra = payload_extra
+        self.sentinelhub_conn_id = sentinelhub_conn_id
+        self.request_id = request_id
+        self.max_processing_units = max_processing_units
+        self.on_over_budget = on_over_budget
         self.max_failed_features = max_failed_features
+        self.min_success_ratio = min_success_ratio
+        self.on_partial = on_partial
         self.check_features = check_features
+        self.resume_stopped = resume_stopped
+        self.cancel_on_kill = cancel_on_kill
+        self.cancel_on_timeout = cancel_on_timeout
+        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.poll_interval = poll_interval
+        self.analysis_poll_interval = analysis_poll_interval
+        self.timeout = timeout
+        self.max_unknown_time = max_unknown_time
+        self._unrendered = aggregation
+        limits = self._limits()
+        self._given = limits_given(**limits)
+        described = {"geopackage": geopackage, "data": data, "aggregation": aggregation, "destination": destination}
+        missing = [name for name, value in described.items() if value is None]
+        if request_id is None and missing:
+            raise InvalidInputError(f"Give {', '.join(missing)}, or the request_id of a request that exists.")
+        check_dates({"input": {"data": data}}, aggregation)
+        check_literals(**limits)
+        check_looks(self.reads_by, check_features, self._needs_a_look())
+        check_resume(resume_stopped)
+        check_times(self)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """As Airflow's, which makes the operator only when the task runs."""
+        """As Airflow's, which makes the operator only when the task runs: an argument of other jobs is refused now."""
         _refuse(kwargs)
-        return super().partial(**kwargs)
+        return super().partial(**renamed(kwargs))
 
-    def payload(self, context: Any) -> dict[str, Any]:
+    def payload(self, context: Any, api: Generation) -> dict[str, Any]:
         """The payload of the create call. It may hold storage keys: it is neither kept nor logged."""
-        from airflow_sentinelhub.api.service.statistical_specification import StatisticalJob, dated, render_statistical
-        from airflow_sentinelhub.api.times import resolved
-
         run, aggregation = run_of(context), as_json(self.aggregation, "aggregation")
-        job = StatisticalJob(
-            geopackage=_json_or_text(self.geopackage, "geopackage"),
-            data=resolved(_json_or_text(self.data, "data"), run),
+        job = StatisticalSpecification(
+            geopackage=json_or_text(self.geopackage, "geopackage"),
+            data=resolved(json_or_text(self.data, "data"), run),
             aggregation=dated(aggregation, run, from_interval=names_both_ends(self, self._unrendered)),
-            output=_json_or_text(self.output_spec, "output"),
+            output=json_or_text(self.destination, "destination"),
             evalscript=self.evalscript,
             calculations=as_json(self.calculations, "calculations"),
             description=self.description,
             extra=as_json(self.payload_extra, "payload_extra") or {},
         )
-        return render_statistical(job, self._access())
+        return api.payload(job, self.access())
 
-    def _check_geopackage(self, payload: Mapping[str, Any]) -> None:
-        """By the rules for batch v2, which are these; sizes come from the aggregation."""
+    def payload_checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
+        """The GeoPackage by the rules for batch v2, which are these; sizes come from the aggregation."""
         features = payload["input"]["features"]
         given = {"type": "geopackage", "features": features, "defaults": {"width": 1, "height": 1}}
-        super()._check_geopackage({"input": given})
+        yield Work(lambda: self.check_geopackage({"input": given}))
+        yield Work(lambda: self.check_reader(payload))
 
-    def _needs_a_look(self, batch_api: str | None) -> dict[str, Any]:
-        return {"max_failed_features": self.max_failed_tiles, "min_success_ratio": self.min_success_ratio}
+    def policy(self) -> Policy:
+        if not self.check_features:
+            check_looks(self.reads_by, False, self._needs_a_look())
+        limits = self._limits()
+        refuse_nothing(self._given, **limits)
+        return policy_from(**limits)
 
-    def _policy(self) -> Policy:
-        self.max_failed_tiles = self.max_failed_features
-        return super()._policy()
+    def results_reader(self) -> ResultsReader:
+        from airflow_sentinelhub.hooks.job_results import ResultsReader
+        from airflow_sentinelhub.hooks.sentinelhub import reader_now
 
-    def _found(self, job: Snapshot, *, must: bool = True) -> Statistics:
-        """What the job has brought and cost."""
-        how: dict[str, Any] = {"patience": self.max_unknown_time, "look": self.check_features, "must": must}
-        return statistics_of(self.hook, job, self.aws_conn_id, self.log, **how)
+        reader = partial(reader_now, self.sentinelhub_conn_id, self.aws_conn_id)
+        return ResultsReader(reader, self.check_features, self.reads_by, self.max_unknown_time)
 
-    def _too_many_failed(self, found: Any) -> JobPartialError:
-        return too_many_failed(found)
+    def _limits(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _LIMITS}
+
+    def _needs_a_look(self) -> dict[str, Any]:
+        """The limits that only a look at the features can apply."""
+        return {"max_failed_features": self.max_failed_features, "min_success_ratio": self.min_success_ratio}
 
 
 class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
@@ -243,16 +321,16 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
             check_status(status, _STATUSES)
 
     def execute(self, context: Context) -> list[list[dict[str, Any]]]:
-        from airflow_sentinelhub.api.call import exchange
-        from airflow_sentinelhub.api.service.statistical import get_request
-        from airflow_sentinelhub.api.snapshot import snapshot
+        from airflow_sentinelhub.hooks.job_results import read_features
+        from airflow_sentinelhub.hooks.sentinelhub import reader_now
 
         with airflow_errors(self):
             request_id = checked_id(self.request_id)
             status, size = rendered(self, _STATUSES)
             self.announce(context, request_id)
-            request = self.patiently(lambda: exchange(get_request(request_id)), request_id)
-            read = read_features(self.hook, request, snapshot(request), self.aws_conn_id, self.max_unknown_time)
+            request = self.patiently(lambda: exchange(get_body(request_id)), request_id)
+            reader = partial(reader_now, self.sentinelhub_conn_id, self.aws_conn_id)
+            read = read_features(request, read_request(request), reader, self.max_unknown_time)
             everything = ({"request_id": request_id, **item} for item in self.hook.run(read))
             items = [item for item in everything if status in (None, item["status"])]
             chunks = chunked(items, size, conf.getint("core", "max_map_length", fallback=1024))
@@ -265,8 +343,3 @@ def _refuse(given: Mapping[str, Any]) -> None:
     for name, instead in _INSTEAD.items():
         if name in given:
             raise InvalidInputError(f"SentinelHubBatchStatisticalOperator takes no {name}: {instead}.")
-
-
-def _json_or_text(value: Any, name: str) -> Any:
-    """A member of the payload in either form: a word or an address as it is, JSON that came out of a template read."""
-    return as_json(value, name) if isinstance(value, str) and value.lstrip()[:1] in ("{", "[") else value

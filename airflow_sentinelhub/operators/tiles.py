@@ -10,7 +10,7 @@ from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_i
 from airflow_sentinelhub.api.statuses import BatchTileStatus
 from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._checks import check_patience, check_status
+from airflow_sentinelhub.operators._arguments import check_patience, check_status
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
@@ -97,7 +97,8 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         """
         from airflow_sentinelhub.api.flows.read import outlast, read_patiently
         from airflow_sentinelhub.api.flows.reread import reading
-        from airflow_sentinelhub.hooks.storage import reader_now, results_of
+        from airflow_sentinelhub.hooks.sentinelhub import reader_now
+        from airflow_sentinelhub.hooks.storage import results_of
 
         if self.api.name == "v1":
             return (yield from self._from_service(request_id, status))
@@ -124,14 +125,13 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         from airflow_sentinelhub.api.flows.read import outlast
         from airflow_sentinelhub.api.flows.reread import every
         from airflow_sentinelhub.api.service import v1
-        from airflow_sentinelhub.api.snapshot import snapshot
         from airflow_sentinelhub.api.tiles import output_paths, tile_item
         from airflow_sentinelhub.exceptions import ResultsError
 
         patiently = partial(outlast, seconds=self.max_unknown_time, request_id=request_id)
-        request = yield from patiently(lambda: exchange(v1.get_request(request_id)))
+        request = yield from patiently(lambda: exchange(v1.get_body(request_id)))
         paths = output_paths(request) if self.with_paths else None
-        job, items, unfinished = snapshot(request), list[Item](), 0
+        job, items, unfinished = v1.read_request(request), list[Item](), 0
 
         def visit(tile: Item) -> None:
             nonlocal unfinished

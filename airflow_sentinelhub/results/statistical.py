@@ -19,14 +19,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from airflow_sentinelhub.api.service.statistical import features_of, place_of
 from airflow_sentinelhub.exceptions import ResultsError, SentinelHubError
 from airflow_sentinelhub.results._sqlite import Source, columns_of, opened, quoted
 from airflow_sentinelhub.results.bucket import BucketReader
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub.api.models import BatchStatisticalRequest
 
 AT_ONCE = 8
 """Files that are fetched at the same time."""
@@ -201,16 +199,15 @@ class StatisticalResults:
         return feature_of(body, url)
 
 
-def results_of_request(request: BatchStatisticalRequest, reader: BucketReader) -> StatisticalResults:
-    """The results of this request, read by this reader."""
-    from airflow_sentinelhub.api.service.statistical import features_of, place_of
-
-    url = place_of(request.request)
+def results_of_request(request: Mapping[str, Any], reader: BucketReader) -> StatisticalResults:
+    """The results of this request, as the service shows it, read by this reader."""
+    request_id, asked = str(request["id"]), request.get("request")
+    url = place_of(asked)
     if not url:
         raise ResultsError(
-            f"Batch statistical request {request.request_id} names no place for its results, so they cannot be read."
+            f"Batch statistical request {request_id} names no place for its results, so they cannot be read."
         )
-    return StatisticalResults(request.request_id, url, reader, features_of(request.request))
+    return StatisticalResults(request_id, url, reader, features_of(asked))
 
 
 def feature_of(body: Any, url: str) -> StatisticalFeature:

@@ -27,8 +27,6 @@ from airflow_sentinelhub.exceptions import (
     DeadlineError,
     InvalidInputError,
     JobError,
-    NotFoundError,
-    ResultsError,
     SentinelHubError,
     UnknownStateError,
 )
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from airflow_sentinelhub._compat import BaseTrigger, Context
     from airflow_sentinelhub.api.call import Flow
     from airflow_sentinelhub.api.decide.verdict import Waited
+    from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch
     from airflow_sentinelhub.api.snapshot import Snapshot
 
 __all__ = ["SentinelHubBatchSensor", "SentinelHubBatchTileSensor"]
@@ -49,7 +48,8 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
     :param request_id: the request.
     :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
     :param max_unknown_time: seconds for which the state may be unreadable before the sensor fails.
-    :param wait_for_start: wait for a request that nobody has started yet, instead of failing after two minutes.
+    :param wait_for_start: wait for a request that nobody has started yet, instead of failing after two minutes (in
+        reschedule mode these are spent in the worker).
     :param sentinelhub_conn_id: connection of type `sentinelhub`; :param batch_api: `v1` or `v2`.
 
     `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and mean the same in all modes.
@@ -77,9 +77,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         self.wait_for_start = wait_for_start
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
-        self._unreadable_since: float | None = None
-        self._last: Waited | None = None
-        self._said = ""
+        self._watch: Watch | None = None
 
     def _wanted(self) -> str:
         """What is waited for, in words.
@@ -97,27 +95,57 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         raise SentinelHubError("A sensor of this kind has no trigger.")
 
     def execute(self, context: Context) -> Any:
+        from airflow_sentinelhub.api.decide.errors import conclude
+        from airflow_sentinelhub.api.flows.wait import poll
+
         with airflow_errors(self), self._soft():
             request_id = checked_id(self.request_id)
             self._wanted()
             self.announce(context, request_id)
+            self._watch = None
             if not self.deferrable:
                 return self._in_worker(context, request_id)
-            if self.poke(context):
+            watch = self._watching(context, request_id)
+            waited = self.hook.run(poll(watch, lambda: self._look(request_id)))
+            if waited is not None:
+                conclude(waited, request_id, self._wanted())
                 return None
-            deadline = deadline_from(context, self.timeout, self.execution_timeout, deferring=True)
             trigger = self._trigger(
                 sentinelhub_conn_id=self.sentinelhub_conn_id,
                 batch_api=self.api.name,
                 request_id=request_id,
-                poll_interval=float(self.poke_interval),
-                deadline=deadline,
-                max_unknown_time=self.max_unknown_time,
-                wait_for_start=self.wait_for_start,
+                plan=replace(watch.plan, known=watch.last.job is not None),
                 place=self.hook.settings.place(),
-                memory={"tried": tried(context)},
+                resume_state={"tried": tried(context)},
             )
-            self.defer(trigger=trigger, method_name="execute_complete", timeout=backstop(deadline))
+            self.defer(trigger=trigger, method_name="execute_complete", timeout=backstop(watch.plan.deadline))
+
+    def _plan(self, context: Context) -> WaitPlan:
+        """How this sensor waits, by its arguments. `timeout` counts from its first look, as Airflow counts it."""
+        from airflow_sentinelhub.api.flows.wait import WaitPlan
+
+        first = None
+        if self.mode == "reschedule" and not self.deferrable:
+            first = first_rescheduled(context, self.retries or 0)
+        execution_timeout = self.execution_timeout if self.deferrable else None  # in a worker Airflow sees to it
+        deadline = deadline_from(context, self.timeout, execution_timeout, deferring=True)
+        if first is not None and deadline is not None:
+            deadline += first.timestamp() - time.time()
+        return WaitPlan(
+            poll_interval=float(self.poke_interval),
+            deadline=deadline,
+            max_unknown_time=self.max_unknown_time,
+            wait_for_start=self.wait_for_start,
+            known=first is not None,
+        )
+
+    def _watching(self, context: Context, request_id: str) -> Watch:
+        """The watch of this wait, which a rescheduled sensor has anew in each process."""
+        from airflow_sentinelhub.api.flows.wait import Watch
+
+        if self._watch is None:
+            self._watch = Watch(request_id, self._plan(context), time.time())
+        return self._watch
 
     def _in_worker(self, context: Context, request_id: str) -> Any:
         """Airflow's own loop around `poke`. How it ends is said in our words: whether the request runs on and bills."""
@@ -131,7 +159,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
                 raise err.__cause__ from None
             if err.__cause__ is not None:
                 raise
-            last = self._last or Waited(Outcome.WAITING)
+            last = self._watch.last if self._watch else Waited(Outcome.WAITING)
             return conclude(replace(last, outcome=Outcome.TIMED_OUT), request_id, self._wanted())
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -156,73 +184,28 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
     def poke(self, context: Context) -> bool:
         """One look: True if it is as wanted, False to go on waiting.
 
-        While the state cannot be read it goes on waiting, for `max_unknown_time` (in reschedule mode without giving
-        the worker back).
+        What one look cannot tell for sure (an outage, a request that looks as if nobody had started it) is looked at
+        again here until it is certain: a rescheduled sensor is a new process at each look, which would not know since
+        when.
 
         :raises JobError: it will not be as wanted any more.
         """
         from airflow_sentinelhub.api.decide.errors import conclude
-        from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
-        from airflow_sentinelhub.api.flows.reread import AGAIN_MOST
-        from airflow_sentinelhub.api.flows.wait import NOT_STARTED_GRACE, PASSING, line_of, pause, rests_since
+        from airflow_sentinelhub.api.flows.wait import until_certain
 
         request_id = checked_id(self.request_id)
-        while True:
-            try:
-                waited = self._first_or_next_look(request_id)
-                break
-            except SentinelHubError as err:
-                never_read = not self._has_been_read(context)
-                if never_read and (isinstance(err, NotFoundError) or not isinstance(err, PASSING)):
-                    raise
-                self._unreadable_since = since = self._unreadable_since or time.time()
-                job = err.snapshot if isinstance(err, ResultsError) else None
-                if time.time() - since >= self.max_unknown_time:
-                    outcome = Outcome.UNKNOWN if job is None else Outcome.UNREAD
-                    conclude(Waited(outcome, job, str(err)), request_id, self._wanted())
-                self._last = self._last if job is None else Waited(Outcome.WAITING, job)
-                self.log.warning("The state of batch request %s cannot be read: %s Trying again.", request_id, err)
-            if self.deferrable or self.mode != "reschedule":
-                return False
-            # A rescheduled sensor is a new process at each look and would forget since when: it stays for the outage.
-            every = float(self.poke_interval)
-            self.hook.run(pause(every if job is None else min(every, AGAIN_MOST)))
-        self._unreadable_since, self._last = None, waited
-        if (line := line_of(waited)) != self._said:
-            self.log.info("%s", line)
-            self._said = line
-        if waited.outcome is Outcome.WAITING:
+        watch = self._watching(context, request_id)
+        waited = self.hook.run(until_certain(watch, lambda: self._look(request_id)))
+        if waited is None:
             return False
-        if waited.outcome is Outcome.NOT_STARTED and waited.job is not None:
-            resting = time.time() - rests_since(waited.job)
-            if self.wait_for_start or resting < NOT_STARTED_GRACE:
-                return False
         conclude(waited, request_id, self._wanted())
         return True
 
-    def _first_or_next_look(self, request_id: str) -> Waited:
-        """One look. The first one gives the service a minute to know a request that has just been created."""
-        from airflow_sentinelhub.api.flows.read import read_patiently
-
-        try:
-            return self.hook.run(self._look(request_id))
-        except NotFoundError:
-            if self._last is not None:
-                raise
-            self.hook.run(read_patiently(self.api, request_id))
-            return self.hook.run(self._look(request_id))
-
-    def _has_been_read(self, context: Any) -> bool:
-        """Whether a look of this try has succeeded: then a refusal is an accident, to be waited out."""
-        if self._last is not None:
-            return True
-        return self.mode == "reschedule" and first_rescheduled(context, self.retries or 0) is not None
-
     def _soft(self) -> Any:
-        return soft(self.soft_fail, getattr(self, "never_fail", False))
+        return _Soft(self.soft_fail, getattr(self, "never_fail", False))
 
 
-class soft:
+class _Soft:
     """`soft_fail` and `never_fail`, the same in every mode and on every Airflow.
 
     soft_fail turns what the job or the time did, and what a retry cannot mend, into a skip; an unknown state stays a
@@ -362,7 +345,8 @@ class SentinelHubBatchTileSensor(_BatchSensor):
     def _look(self, request_id: str) -> Flow[Waited]:
         from airflow_sentinelhub.api.decide.verdict import TileGoal
         from airflow_sentinelhub.api.flows.wait import look_at_tiles
-        from airflow_sentinelhub.hooks.storage import read_tiles_by, reader_now
+        from airflow_sentinelhub.hooks.sentinelhub import reader_now
+        from airflow_sentinelhub.hooks.storage import read_tiles_by
 
         def read_tiles(job: Snapshot, wanted: str | None) -> Any:
             return read_tiles_by(reader_now(self.sentinelhub_conn_id, self.aws_conn_id))(job, wanted)

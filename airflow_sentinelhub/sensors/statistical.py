@@ -38,6 +38,6 @@ class SentinelHubBatchStatisticalSensor(SentinelHubBatchSensor):
         super().__init__(batch_api="statistical", **kwargs)
 
     def _trigger(self, **common: Any) -> BaseTrigger:
-        from airflow_sentinelhub.triggers.statistical import SentinelHubBatchStatisticalTrigger
+        from airflow_sentinelhub.triggers.batch import SentinelHubBatchStatisticalTrigger
 
         return SentinelHubBatchStatisticalTrigger(target_status=self.target_status, **common)

@@ -8,10 +8,11 @@ stays away.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,15 +26,13 @@ from .faults import share_of
 from .features import FeaturesError, read_features
 from .images import images
 from .jobs import FINAL, Job
-from .ledger import PROCESSED, Codes
+from .ledger import PROCESSED, Codes, Ledger
 from .manifest import feature_manifest
 from .paths import file_url, fixed_part, output_urls
 from .settings import Settings
 from .store import Store
-from .units import Features
-
-if TYPE_CHECKING:
-    from .world import World
+from .tiling import TileSet
+from .units import Features, Units
 
 _log = logging.getLogger(__name__)
 
@@ -52,11 +51,32 @@ class Written:
     images: float | None = None
 
 
-class Deliveries:
-    """The files of all requests of a world."""
+@dataclass(frozen=True)
+class Moment:
+    """The service as a call finds it: the simulated time, the settings, and all requests by id."""
 
-    def __init__(self, world: World, bucket: Bucket, folder: Path | None) -> None:
-        self._world, self._bucket = world, bucket
+    now: float
+    settings: Settings
+    jobs: Mapping[str, Job]
+
+
+class Deliveries:
+    """The files of all requests of a service.
+
+    ``tiles``: those of a request over a tiling grid, None for one over a GeoPackage; ``ledger``: what became of its
+    units, and when.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        folder: Path | None,
+        *,
+        seed: int,
+        tiles: Callable[[Job], TileSet | None],
+        ledger: Callable[[Job], Ledger],
+    ) -> None:
+        self._bucket, self._seed, self._tiles, self._ledger = bucket, seed, tiles, ledger
         self._folder = None if folder is None else folder / "deliveries"
         self._store = Store(self._folder)
         self._written = {number: Written(**written) for _, number, written in self._store.load()}
@@ -91,21 +111,26 @@ class Deliveries:
             self._features[job.id] = _features_of(job.body, self._copy(self._folder, job).read_bytes())
         return self._features.get(job.id)
 
+    def units(self, job: Job) -> Units | None:
+        """What the request works through: tiles, or the features of its GeoPackage."""
+        tiles = self._tiles(job)
+        return self.features(job) if tiles is None else tiles
+
     @staticmethod
     def _copy(folder: Path, job: Job) -> Path:
         return folder / f"features-{job.id}.gpkg"
 
     # Writing
 
-    def update(self, job: Job) -> bool:
+    def update(self, job: Job, at: Moment) -> bool:
         """Writes everything of this request that is due by now; False when that failed."""
-        now = self._world.now
+        now = at.now
         if not job.exists(now) or not job.is_analysed(now) or (job.analysis is not None and job.analysis.error):
             return True
         before = self._written.get(job.id, Written())
         try:
-            after = self._write_images(job, self._write_execution(job, self._write_manifest(job, before), now), now)
-            after = self._write_statistics(job, after, now)
+            after = self._write_images(job, self._write_execution(job, self._write_manifest(job, before, at), at), at)
+            after = self._write_statistics(job, after, at)
         except OSError as problem:
             # Tried again by the next reader; the service's answers do not depend on it.
             _log.warning("Request %s: its files cannot be written: %s", job.id, problem)
@@ -115,14 +140,13 @@ class Deliveries:
             self._store.append([("written", job.id, asdict(after))])
         return True
 
-    def update_all(self, finished_only: bool = False) -> None:
+    def update_all(self, at: Moment, finished_only: bool = False) -> None:
         """All requests; or those at their end, which are written once, so that this is cheap enough for every call."""
-        now = self._world.now
-        for job in list(self._world.jobs.values()):
-            final = job.status(now) in FINAL
+        for job in list(at.jobs.values()):
+            final = job.status(at.now) in FINAL
             if finished_only and (not final or self._finished.get(job.id) == job.version):
                 continue
-            if self.update(job) and final and now >= self._end(job):
+            if self.update(job, at) and final and at.now >= self._end(job):
                 self._finished[job.id] = job.version
 
     def reset(self) -> None:
@@ -138,109 +162,110 @@ class Deliveries:
         self._store.close()
 
     def _end(self, job: Job) -> float:
-        return max((times.end for times in self._world.ledger(job).times), default=0.0)
+        return max((times.end for times in self._ledger(job).times), default=0.0)
 
-    def _write_manifest(self, job: Job, done: Written) -> Written:
-        if job.generation != "v2" or done.manifest or self._world.settings.manifest_missing:
+    def _write_manifest(self, job: Job, done: Written, at: Moment) -> Written:
+        if job.generation != "v2" or done.manifest or at.settings.manifest_missing:
             return done
-        units = self._world.units(job)
+        units = self.units(job)
         if units is None:
             return done
         self._bucket.put(file_url(job, f"featureManifest-{job.id}.gpkg"), feature_manifest(job, units))
         return replace(done, manifest=True)
 
-    def _write_execution(self, job: Job, done: Written, now: float) -> Written:
-        settings = self._world.settings
-        form = _form(settings)
+    def _write_execution(self, job: Job, done: Written, at: Moment) -> Written:
+        form = _form(at.settings)
         if job.generation != "v2" or not job.runs or not form:
             return done
-        book = self._world.ledger(job)
-        moment = last_upload(book, now, settings.execution_upload_period)
-        units = self._world.units(job) if moment is not None and (moment, form) != (done.execution, done.form) else None
+        book = self._ledger(job)
+        moment = last_upload(book, at.now, at.settings.execution_upload_period)
+        units = self.units(job) if moment is not None and (moment, form) != (done.execution, done.form) else None
         if moment is None or units is None:
             return done
         if form == "other_schema":
             content = other_schema()
         else:
-            content = execution_database(units, book.codes(moment), self._empty(job))
+            content = execution_database(units, book.codes(moment), self._empty(job, at))
             content = content[: len(content) // 2] if form == "truncated" else content
         self._bucket.put(file_url(job, f"execution-{job.id}.sqlite"), content)
         return replace(done, execution=moment, form=form)
 
-    def _write_images(self, job: Job, done: Written, now: float) -> Written:
-        if not self._world.settings.write_images or not job.runs or job.generation == "statistical":
+    def _write_images(self, job: Job, done: Written, at: Moment) -> Written:
+        if not at.settings.write_images or not job.runs or job.generation == "statistical":
             return done
-        book = self._world.ledger(job)
-        fresh = self._delivered(job, book.codes(now))
+        book = self._ledger(job)
+        fresh = self._delivered(job, book.codes(at.now), at)
         if done.images is not None:
             fresh &= book.codes(done.images) != PROCESSED
-        units = self._world.units(job) if fresh.any() else None
+        units = self.units(job) if fresh.any() else None
         for url, content in images(job, units, np.flatnonzero(fresh).tolist()) if units is not None else ():
             self._bucket.put(url, content)
-        return replace(done, images=now) if fresh.any() or done.images is None else done
+        return replace(done, images=at.now) if fresh.any() or done.images is None else done
 
-    def _write_statistics(self, job: Job, done: Written, now: float) -> Written:
+    def _write_statistics(self, job: Job, done: Written, at: Moment) -> Written:
         """The files of features that were processed or have failed since the last time."""
         features = self.features(job) if job.generation == "statistical" and job.runs else None
         if features is None:
             return done
-        book, settings = self._world.ledger(job), self._world.settings
-        fresh = book.codes(now) >= PROCESSED
+        book = self._ledger(job)
+        codes = book.codes(at.now)
+        fresh = codes >= PROCESSED
         if done.images is not None:
             fresh &= book.codes(done.images) < PROCESSED
-        troubled = self._share(job, settings.failed_intervals_share, "intervals")
-        oddities = statistical_work.Oddities(self._empty(job), troubled)
+        troubled = self._share(job, at.settings.failed_intervals_share, "intervals")
+        oddities = statistical_work.Oddities(self._empty(job, at), troubled)
         script = statistical_work.script_of(job.body, self._bucket.get) or ""
         chosen = np.flatnonzero(fresh).tolist()
-        files = statistical_work.results(job, features, book.codes(now), chosen, script, oddities, self._world.seed)
+        files = statistical_work.results(job, features, codes, chosen, script, oddities, self._seed)
         for url, content in files:
             self._bucket.put(url, content)
-        return replace(done, images=now) if chosen or done.images is None else done
+        return replace(done, images=at.now) if chosen or done.images is None else done
 
     def _share(self, job: Job, share: float, what: str) -> set[int]:
         """So many of the request's units, the same ones whenever it is asked."""
         found = job.analysis
         if not share or found is None:
             return set()
-        return set(share_of(share, list(range(found.tiles)), f"{self._world.seed}/{job.id}/{what}"))
+        return set(share_of(share, list(range(found.tiles)), f"{self._seed}/{job.id}/{what}"))
 
-    def _delivered(self, job: Job, codes: Codes) -> npt.NDArray[np.bool_]:
+    def _delivered(self, job: Job, codes: Codes, at: Moment) -> npt.NDArray[np.bool_]:
         """Of which units the request has put outputs into the bucket."""
         delivered: npt.NDArray[np.bool_] = codes == PROCESSED
-        delivered[list(self._empty(job))] = False
+        delivered[list(self._empty(job, at))] = False
         delivered[list(job.analysis.existing if job.analysis else ())] = False
         return delivered
 
-    def _empty(self, job: Job) -> set[int]:
+    def _empty(self, job: Job, at: Moment) -> set[int]:
         """Units for which there is no data (v2, statistical)."""
         if job.generation == "v1" or job.analysis is None:
             return set()
-        return self._share(job, self._world.settings.no_data_share, "empty") - set(job.analysis.existing)
+        return self._share(job, at.settings.no_data_share, "empty") - set(job.analysis.existing)
 
     def _compact(self) -> None:
         self._store.replace(("written", number, asdict(written)) for number, written in self._written.items())
 
     # Reading
 
-    def outputs(self, job: Job) -> Outputs:
+    def outputs(self, job: Job, at: Moment) -> Outputs:
         """Which outputs are there already when this request is analysed."""
-        return Outputs(self, job)
+        return Outputs(self, job, at)
 
-    def delivered_beside(self, job: Job) -> set[str]:
+    def delivered_beside(self, job: Job, at: Moment) -> set[str]:
         """Outputs that other requests have delivered to the same place without their images being written."""
-        mine, now, found = fixed_part(job), self._world.now, set[str]()
-        for other in self._world.jobs.values():
+        mine, found = fixed_part(job), set[str]()
+        for other in at.jobs.values():
             theirs = fixed_part(other)
             if other.id == job.id or not other.runs or mine is None or theirs is None:
                 continue
             if not (mine.startswith(theirs) or theirs.startswith(mine)):
                 continue
-            units = self._world.units(other)
+            units = self.units(other)
             written = self._written.get(other.id, Written())
             if units is None or written.images is not None:
                 continue
             if self.exists(file_url(other, f"request-{other.id}.json")):
-                for index in np.flatnonzero(self._delivered(other, self._world.ledger(other).codes(now))).tolist():
+                delivered = self._delivered(other, self._ledger(other).codes(at.now), at)
+                for index in np.flatnonzero(delivered).tolist():
                     found.update(output_urls(other, units, index))
         return found
 
@@ -255,12 +280,12 @@ class Outputs:
     ``request-<id>.json`` is in the bucket, so that clearing a bucket clears this too.
     """
 
-    def __init__(self, deliveries: Deliveries, job: Job) -> None:
-        self._deliveries, self._job = deliveries, job
+    def __init__(self, deliveries: Deliveries, job: Job, at: Moment) -> None:
+        self._deliveries, self._job, self._at = deliveries, job, at
 
     @cached_property
     def _beside(self) -> set[str]:
-        return self._deliveries.delivered_beside(self._job)
+        return self._deliveries.delivered_beside(self._job, self._at)
 
     def exists(self, url: str) -> bool:
         return url in self._beside or self._deliveries.exists(url)

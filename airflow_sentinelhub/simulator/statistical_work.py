@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,6 @@ from .units import Features
 
 if TYPE_CHECKING:
     from .lifecycle import Terms
-    from .world import World
 
 INTERVAL_ERRORS = ("BAD_REQUEST", "EXECUTION_ERROR", "TIMEOUT")
 _OUTPUT_ID = re.compile(r"""\bid\s*:\s*["'](\w+)["']""")
@@ -193,12 +192,16 @@ def script_of(body: Json, read: Any) -> str | None:
     return None if content is None else content.decode("utf-8", "replace")
 
 
-def terms(world: World, job: Job, usual: Terms, forced_error: str | None) -> Terms:
+def terms(
+    job: Job, usual: Terms, script: str | None, features: Callable[[Job], Features | None], forced_error: str | None
+) -> Terms:
     """What decides about an action on a statistical request, which is stopped when the account has less left than the
-    least balance (doc)."""
-    script = script_of(job.body, world.bucket.get)
+    least balance (doc).
+
+    ``features`` is asked only if the request is analysed.
+    """
     return replace(
         usual,
         pu_left=usual.pu_left - usual.settings.minimum_balance,
-        analyse=lambda: analyse(job, world.deliveries.features(job), script, forced_error),
+        analyse=lambda: analyse(job, features(job), script, forced_error),
     )

@@ -18,7 +18,7 @@ from .analysis import analyse, estimated_tiles
 from .area import parse_area
 from .bodies import tiling_of
 from .clock import Clock
-from .deliveries import Deliveries
+from .deliveries import Deliveries, Moment
 from .delivery import Bucket
 from .jobs import Generation, Job, Step, job_from_json
 from .journal import Journal
@@ -72,7 +72,7 @@ class World:
             account=self.uuid("account"),
         )
         self._store.replace(self._snapshot())
-        self.deliveries = Deliveries(self, bucket, folder)
+        self.deliveries = Deliveries(bucket, folder, seed=self.seed, tiles=self.tiles, ledger=self.ledger)
 
     # Time
 
@@ -88,7 +88,7 @@ class World:
     def set_clock(self, clock: Clock) -> None:
         self.clock = clock
         self._pending.append(("clock", "", clock.as_dict()))
-        self.deliveries.update_all()
+        self.deliveries.update_all(self._present())
 
     # Identity
 
@@ -140,7 +140,7 @@ class World:
     def change_settings(self, changes: Json) -> None:
         self.settings = self.settings.updated(changes)
         self._pending.append(("settings", "", self.settings.as_dict()))
-        self.deliveries.update_all()
+        self.deliveries.update_all(self._present())
 
     def record(self, entry: Json) -> None:
         entry = {"n": self.journal.next_number(), **entry}
@@ -148,9 +148,9 @@ class World:
         self._pending.append(("journal", "", entry))
         # Whoever reads a request finds its files as they are by now; whoever lists, those of finished ones.
         if entry["request_id"] in self.jobs:
-            self.deliveries.update(self.jobs[entry["request_id"]])
+            self.deliveries.update(self.jobs[entry["request_id"]], self._present())
         else:
-            self.deliveries.update_all(finished_only=True)
+            self.deliveries.update_all(self._present(), finished_only=True)
 
     def reset(self) -> None:
         """An empty service with the settings and the speed it was started with. Time and tokens go on."""
@@ -219,6 +219,9 @@ class World:
 
     # What follows from the state
 
+    def _present(self) -> Moment:
+        return Moment(self.now, self.settings, self.jobs)
+
     def tiles(self, job: Job) -> TileSet | None:
         """The tiles of a request over a tiling grid; None for one over a GeoPackage."""
         wanted = tiling_of(job.body, job.generation)
@@ -233,8 +236,7 @@ class World:
 
     def units(self, job: Job) -> Units | None:
         """What the request works through: tiles, or the features of its GeoPackage."""
-        tiles = self.tiles(job)
-        return self.deliveries.features(job) if tiles is None else tiles
+        return self.deliveries.units(job)
 
     def ledger(self, job: Job) -> Ledger:
         kept = self._ledgers.get(job.id)
@@ -251,12 +253,15 @@ class World:
             settings=self.settings,
             seed=self.seed,
             pu_left=self.settings.balance - others - job.planned_pu,
-            analyse=lambda: analyse(job, self.units(job), self.deliveries.outputs(job), _forced_error(hits)),
+            analyse=lambda: analyse(
+                job, self.units(job), self.deliveries.outputs(job, self._present()), _forced_error(hits)
+            ),
             mishaps=lambda size, chosen: self._mishaps(job, size, chosen, hits),
         )
-        return (
-            statistical_work.terms(self, job, terms, _forced_error(hits)) if job.generation == "statistical" else terms
-        )
+        if job.generation != "statistical":
+            return terms
+        script = statistical_work.script_of(job.body, self.bucket.get)
+        return statistical_work.terms(job, terms, script, self.deliveries.features, _forced_error(hits))
 
     @property
     def pu_left(self) -> float:

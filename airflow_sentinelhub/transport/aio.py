@@ -11,56 +11,57 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 import httpx
 
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Mask, Note, Now, Renew, Reply, Send, Sleep, Step, Work
-from airflow_sentinelhub.transport.process import IN_FLIGHT, Log, tokens_of, user_agent
+from airflow_sentinelhub.transport.process import IN_FLIGHT, PROCESS, InLoop, Log, user_agent
 from airflow_sentinelhub.transport.settings import Settings
-from airflow_sentinelhub.transport.tokens import Token, TokenCall
+from airflow_sentinelhub.transport.tokens import Token, TokenCall, authorization
 
 R = TypeVar("R")
 
-_tls: ssl.SSLContext | None = None
 _asking: ContextVar[bool] = ContextVar("asking", default=False)
+"""Whether the HTTP library is at work for us, in this task of the event loop."""
 
 
-def _worth_a_line(record: logging.LogRecord) -> bool:
-    """httpx tells each exchange at INFO. Airflow 3 silences that; 2.11 would put a line into the log at each poll."""
+def _not_our_request(record: logging.LogRecord) -> bool:
+    """Filters out the INFO line of httpx about a request of ours; the lines of others who use httpx pass."""
     return record.levelno != logging.INFO or not _asking.get()
 
 
-logging.getLogger("httpx").addFilter(_worth_a_line)
+def _client(settings: Settings, tls: ssl.SSLContext | bool) -> httpx.AsyncClient:
+    """A client, whose requests are not logged: Airflow 3 silences httpx, 2.11 would log a line at each poll.
+
+    httpx can only be told so at its logger, which keeps the filter: adding it again changes nothing.
+    """
+    logging.getLogger("httpx").addFilter(_not_our_request)
+    limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
+    return httpx.AsyncClient(verify=tls, limits=limits, timeout=settings.timeout, headers={"User-Agent": user_agent()})
 
 
-class _Shared:
-    """What the drivers of one loop and connection share: client, gate, and a lock for the token."""
-
-    def __init__(self, settings: Settings, tls: ssl.SSLContext | bool) -> None:
-        limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
-        self.client = httpx.AsyncClient(
-            verify=tls, limits=limits, timeout=settings.timeout, headers={"User-Agent": user_agent()}
-        )
-        self.gate = asyncio.Semaphore(IN_FLIGHT)
-        self.lock = asyncio.Lock()
+async def _closing(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
+    """Closes the client at the end of the event loop, at which `asyncio.run` closes the loop's generators."""
+    try:
+        yield
+    finally:
+        PROCESS.leave_this_loop()
+        await client.aclose()
 
 
-_Loops = WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str, str, str], _Shared]]
-_shared: _Loops = WeakKeyDictionary()
-
-
-async def _shared_of(settings: Settings) -> _Shared:
-    global _tls
-    if _tls is None and any(url.startswith("https") for url in (settings.base_url, settings.token_url)):
+async def _shared_of(settings: Settings) -> InLoop:
+    if PROCESS.tls is None and any(url.startswith("https") for url in (settings.base_url, settings.token_url)):
         made = await asyncio.to_thread(httpx.create_ssl_context)
-        _tls = _tls or made
-    mine = _shared.setdefault(asyncio.get_running_loop(), {})
+        PROCESS.tls = PROCESS.tls or made
+    mine = PROCESS.in_this_loop()
     if settings.key not in mine:
-        mine[settings.key] = _Shared(settings, _tls if _tls is not None else False)
+        client = _client(settings, PROCESS.tls if PROCESS.tls is not None else False)
+        closing = _closing(client)
+        mine[settings.key] = InLoop(client, asyncio.Semaphore(IN_FLIGHT), asyncio.Lock(), closing)
+        await anext(closing)  # from here on the loop knows it
     return mine[settings.key]
 
 
@@ -74,7 +75,7 @@ class AsyncDriver:
         self, settings: Settings, log: Log | None = None, mask: Callable[[str], Awaitable[None]] | None = None
     ) -> None:
         self._settings = settings
-        self._tokens = tokens_of(settings)
+        self._tokens = PROCESS.tokens_of(settings)
         self._log: Log = log or logging.getLogger(__name__)
         self._mask = mask
         self._used: str | None = None
@@ -123,18 +124,18 @@ class AsyncDriver:
         self._used = token.value
         url = self._settings.url(call.path)
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        headers |= self._tokens.headers(url, token)
+        headers |= authorization(token.value)
         return await self._request(shared, call.method, url, params=call.params(), json=call.json, headers=headers)
 
-    async def _token(self, shared: _Shared) -> Token:
+    async def _token(self, shared: InLoop) -> Token:
         async with shared.lock:
             if token := self._tokens.current(time.time()):
                 return token
             return await self.run(self._tokens.fetch())
 
-    async def _request(self, shared: _Shared, method: str, url: str, **how: Any) -> Reply | Lost:
+    async def _request(self, shared: InLoop, method: str, url: str, **how: Any) -> Reply | Lost:
         async with shared.gate:
-            _asking.set(True)
+            asking = _asking.set(True)
             try:
                 got = await shared.client.request(method, url, timeout=self._settings.timeout, **how)
             except httpx.ConnectTimeout:
@@ -148,5 +149,5 @@ class AsyncDriver:
             except httpx.HTTPError as err:
                 return Lost(f"the exchange broke off ({type(err).__name__})", ambiguous=True)
             finally:
-                _asking.set(False)
+                _asking.reset(asking)
         return Reply(got.status_code, {name.lower(): value for name, value in got.headers.items()}, got.content)

@@ -11,14 +11,16 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
+from airflow_sentinelhub.api.call import Flow
+from airflow_sentinelhub.api.decide.marker import mark_of
+from airflow_sentinelhub.api.flows.actions import end
+from airflow_sentinelhub.api.flows.find_or_create import end_all
+from airflow_sentinelhub.api.flows.read import outlast
+from airflow_sentinelhub.api.service.generations import Generation, generation
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.transport.settings import Settings
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub.api.call import Flow
-    from airflow_sentinelhub.api.service.generations import Generation
-    from airflow_sentinelhub.api.snapshot import Snapshot
 
 ATTEMPTS = 120
 EVERY = 5.0
@@ -47,8 +49,6 @@ def leave_behind(settings: Settings, batch_api: str, request_id: str | None = No
 
 def end_in_time(api: Generation, request_id: str) -> Flow[Snapshot]:
     """End the request, for ten minutes, whether the service refuses that or is out of reach."""
-    from airflow_sentinelhub.api.flows.actions import end
-    from airflow_sentinelhub.api.flows.read import outlast
 
     def ending() -> Flow[Snapshot]:
         return end(api, request_id, poll_interval=EVERY, attempts=ATTEMPTS)
@@ -58,12 +58,7 @@ def end_in_time(api: Generation, request_id: str) -> Flow[Snapshot]:
 
 def main() -> int:
     """End the request that standard input tells of; 0 if it has ended."""
-    from airflow_sentinelhub.api.decide.marker import mark_of
-    from airflow_sentinelhub.api.flows.find_or_create import end_all
-    from airflow_sentinelhub.api.flows.read import outlast
-    from airflow_sentinelhub.api.service.generations import generation
-    from airflow_sentinelhub.exceptions import SentinelHubError
-    from airflow_sentinelhub.transport.sync import SyncDriver
+    from airflow_sentinelhub.transport.sync import SyncDriver  # not at the top: a triggerer imports this module, too
 
     told = json.load(sys.stdin)
     driver, api = SyncDriver(Settings(**told["settings"])), generation(told["batch_api"])

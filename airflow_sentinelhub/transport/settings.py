@@ -28,6 +28,10 @@ PATH_FORMS = {"version-first": "/api/v2/batch", "service-first": "/batch/v2"}
 _NEW_FORMS = (("/api/v2/batch", "/batch/v2"), ("/api/v1/statistics/batch", "/statistics/batch/v1"))
 
 
+Key = tuple[str, str, str]
+"""Base URL, token URL and client id."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """All that a driver needs.
@@ -50,9 +54,9 @@ class Settings:
     conn_id: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
-        """What shares one token and one limit within a process."""
-        return self.base_url, self.token_url, self.client_id, self.client_secret
+    def key(self) -> Key:
+        """What shares one token and one limit within a process. The secret is no part of it: it can be changed."""
+        return self.base_url, self.token_url, self.client_id
 
     def place(self) -> dict[str, str]:
         """Which deployment and account this is, to be kept beside the id of a request: no secret is in it."""

@@ -11,17 +11,29 @@ from typing import Any, TypeVar
 
 import requests
 from requests_oauthlib import OAuth2
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, SSLError
 
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Mask, Note, Now, Renew, Reply, Send, Sleep, Step, Work
 from airflow_sentinelhub.exceptions import SentinelHubError
-from airflow_sentinelhub.transport.process import IN_FLIGHT, Log, tokens_of, user_agent
+from airflow_sentinelhub.transport.process import PROCESS, Log, user_agent
 from airflow_sentinelhub.transport.settings import Settings
-from airflow_sentinelhub.transport.tokens import Token, TokenCall
+from airflow_sentinelhub.transport.tokens import Token, TokenCall, authorization
 
 R = TypeVar("R")
 
-_lock = threading.RLock()
-_gates: dict[tuple[str, str, str, str], threading.BoundedSemaphore] = {}
+
+class _Signed(OAuth2):
+    """requests-oauthlib's signature of a call. That refuses plain http, which a connection asks for by name."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__(token={"access_token": token, "token_type": "Bearer"})
+        self._token = token
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        if str(r.url).lower().startswith("https:"):
+            return super().__call__(r)
+        r.headers.update(authorization(self._token))
+        return r
 
 
 class Interrupted(SentinelHubError):
@@ -38,12 +50,12 @@ class SyncDriver:
         self, settings: Settings, log: Log | None = None, mask: Callable[[str], None] = lambda secret: None
     ) -> None:
         self._settings = settings
-        self._tokens = tokens_of(settings)
+        self._tokens = PROCESS.tokens_of(settings)
         self._log: Log = log or logging.getLogger(__name__)
         self._mask = mask
         self._session = requests.Session()
         self._session.headers["User-Agent"] = user_agent()
-        self._gate = _gates.setdefault(settings.key, threading.BoundedSemaphore(IN_FLIGHT))
+        self._gate = PROCESS.gate_of(settings)
         self._used: str | None = None
         self._stop = threading.Event()
 
@@ -100,12 +112,13 @@ class SyncDriver:
         token = self._token()
         self._used = token.value
         url = self._settings.url(call.path)
-        sign = OAuth2(token={"access_token": token.value, "token_type": "Bearer"})
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        return self._request(call.method, url, params=call.params(), json=call.json, headers=headers, auth=sign)
+        return self._request(
+            call.method, url, params=call.params(), json=call.json, headers=headers, auth=_Signed(token.value)
+        )
 
     def _token(self) -> Token:
-        with _lock:
+        with PROCESS.fetching:
             return self._tokens.current(time.time()) or self.run(self._tokens.fetch())
 
     def _request(self, method: str, url: str, **how: Any) -> Reply | Lost:
@@ -130,8 +143,6 @@ class SyncDriver:
 
 def _never_sent(err: BaseException) -> bool:
     """Whether the connection could not be made at all: unknown host, refused, bad certificate."""
-    from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, SSLError
-
     reason: Any = err.args[0] if err.args else None
     if isinstance(reason, MaxRetryError):
         reason = reason.reason

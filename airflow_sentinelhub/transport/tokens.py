@@ -1,18 +1,19 @@
 """Access tokens, by oauthlib: one per process and credential, renewed early, shared by all tasks and triggers.
 
 oauthlib's `BackendApplicationClient` does no I/O: it writes the body of the token request and reads the reply. The
-request itself goes through the same driver and the same patience as any other call.
+request itself goes through the same driver and the same patience as any other call. Neither looks at a URL, so that a
+connection may name plain http (a simulator, a test host) without `OAUTHLIB_INSECURE_TRANSPORT`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from oauthlib.oauth2 import BackendApplicationClient
+from oauthlib.oauth2.rfc6749.tokens import prepare_bearer_headers
 
 from airflow_sentinelhub.api.call import Call, Flow, Mask, Now, exchange
 from airflow_sentinelhub.api.decoding import an_object, number
@@ -34,6 +35,11 @@ class Token:
         return f"Token(***, renew_at={self.renew_at})"
 
 
+def authorization(token: str) -> dict[str, str]:
+    """The Authorization header of a call, as oauthlib writes it, for https and http."""
+    return prepare_bearer_headers(token)
+
+
 class TokenCall(Call[tuple[str, float]]):
     """The token request: its body is a form, it goes to the token URL and carries no token itself."""
 
@@ -45,9 +51,14 @@ class Tokens:
         self._settings = settings
         self._client = BackendApplicationClient(client_id=settings.client_id)
         self._token: Token | None = None
-        if urlsplit(settings.base_url).scheme == "http":
-            # oauthlib refuses to sign plain http. The connection asks for it by name: a simulator, a test host.
-            os.environ.setdefault("OAUTHLIB_INSECURE_TRANSPORT", "1")
+
+    def is_replaced_by(self, other: Settings) -> bool:
+        """Whether these settings tell that ours are those of before: the connection's or the client's secret is new."""
+        ours = self._settings
+        if (ours.client_id, ours.client_secret) == (other.client_id, other.client_secret):
+            return False
+        same_client = (ours.token_url, ours.client_id) == (other.token_url, other.client_id)
+        return same_client or bool(ours.conn_id and ours.conn_id == other.conn_id)
 
     def current(self, now: float) -> Token | None:
         """The token if it need not be renewed yet."""
@@ -57,13 +68,6 @@ class Tokens:
         """The service refused this token (401). One that has been renewed meanwhile is kept."""
         if self._token and self._token.value == value:
             self._token = None
-
-    def headers(self, url: str, token: Token) -> dict[str, str]:
-        """The Authorization header of a call, as oauthlib writes it."""
-        self._client.token_type = "Bearer"
-        self._client.access_token = token.value
-        _, headers, _ = self._client.add_token(url, headers={})
-        return dict(headers or {})
 
     def form(self) -> str:
         """The body of the token request: the credentials stand in it, not in a header."""

@@ -7,7 +7,7 @@ A trigger that moves to another triggerer is built again from these arguments an
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseTrigger, TriggerEvent, conf
@@ -27,17 +27,11 @@ class _WaitTrigger(BaseTrigger):
     """Waits for a request and ends with exactly one event.
 
     :param sentinelhub_conn_id: the connection; :param batch_api: `v1` or `v2`; :param request_id: the request.
-    :param poll_interval: seconds between polls.
-    :param deadline: seconds since 1970 at which the wait ends, None for never.
-    :param max_unknown_time: seconds for which the state may be unreadable.
-    :param wait_for_start: wait for a request that nobody has started yet.
-    :param stale_partial: seconds for which PARTIAL is taken for a lagging reading (after a restart).
-    :param max_cost: PU at which the wait ends because the request has cost more (v2).
+    :param plan: how to wait, a `WaitPlan` or what its `as_json` has written.
     :param cancel_on_kill: end the request when the task is wanted no more (see `cancel.py`).
-    :param cancel_on_timeout: end it at the deadline.
     :param place: deployment that the request is at, see `SentinelHubHook`; the connection's if left out.
-    :param memory: what the task wants to be told again with the event: Airflow keeps no state of a deferred task
-        that `dag.test()` keeps too.
+    :param resume_state: plain JSON that is echoed back in the event: Airflow keeps no state of a deferred task that
+        `dag.test()` keeps too.
     """
 
     def __init__(
@@ -46,31 +40,21 @@ class _WaitTrigger(BaseTrigger):
         sentinelhub_conn_id: str,
         batch_api: str,
         request_id: str,
-        poll_interval: float = 60.0,
-        deadline: float | None = None,
-        max_unknown_time: float = 1800.0,
-        wait_for_start: bool = False,
-        stale_partial: float = 0.0,
-        max_cost: float | None = None,
+        plan: WaitPlan | Mapping[str, Any] | None = None,
         cancel_on_kill: bool = False,
-        cancel_on_timeout: bool = False,
         place: dict[str, str] | None = None,
-        memory: dict[str, Any] | None = None,
+        resume_state: dict[str, Any] | None = None,
     ) -> None:
+        from airflow_sentinelhub.api.flows.wait import WaitPlan
+
         super().__init__()  # type: ignore[no-untyped-call]
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self.request_id = request_id
-        self.poll_interval = poll_interval
-        self.deadline = deadline
-        self.max_unknown_time = max_unknown_time
-        self.wait_for_start = wait_for_start
-        self.stale_partial = stale_partial
-        self.max_cost = max_cost
+        self.plan = plan if isinstance(plan, WaitPlan) else WaitPlan.from_json(plan or {})
         self.cancel_on_kill = cancel_on_kill
-        self.cancel_on_timeout = cancel_on_timeout
         self.place = place
-        self.memory = memory
+        self.resume_state = resume_state
         self._ended = False
 
     def _kwargs(self) -> dict[str, Any]:
@@ -78,23 +62,17 @@ class _WaitTrigger(BaseTrigger):
             "sentinelhub_conn_id": self.sentinelhub_conn_id,
             "batch_api": self.batch_api,
             "request_id": self.request_id,
-            "poll_interval": self.poll_interval,
-            "deadline": self.deadline,
-            "max_unknown_time": self.max_unknown_time,
-            "wait_for_start": self.wait_for_start,
-            "stale_partial": self.stale_partial,
-            "max_cost": self.max_cost,
+            "plan": self.plan.as_json(),
             "cancel_on_kill": self.cancel_on_kill,
-            "cancel_on_timeout": self.cancel_on_timeout,
             "place": self.place,
-            "memory": self.memory,
+            "resume_state": self.resume_state,
         }
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments, from which another triggerer builds this trigger again."""
         return f"{type(self).__module__}.{type(self).__qualname__}", self._kwargs()
 
-    async def _flow(self, api: Generation, plan: WaitPlan) -> Flow[Waited]:
+    async def _flow(self, api: Generation) -> Flow[Waited]:
         raise SentinelHubError("A trigger of this kind waits for nothing.")
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -103,13 +81,13 @@ class _WaitTrigger(BaseTrigger):
         try:
             warm_up(getattr(self, "task_instance", None))
             driver = await self._hook().async_driver()
-            waited = await driver.run(await self._flow(self._api(), self._plan()))
-            event = event_of(waited, self.request_id, self.memory)
+            waited = await driver.run(await self._flow(self._api()))
+            event = event_of(waited, self.request_id, self.resume_state)
         except SentinelHubError as err:
-            event = error_event(err, self.request_id, self.memory)
+            event = error_event(err, self.request_id, self.resume_state)
         except Exception as err:
             self.log.exception("The wait for batch request %s broke off", self.request_id)
-            event = error_event(broken_off(err, self.request_id), self.request_id, self.memory)
+            event = error_event(broken_off(err, self.request_id), self.request_id, self.resume_state)
         self._ended = True
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
@@ -139,23 +117,8 @@ class _WaitTrigger(BaseTrigger):
 
         return generation(self.batch_api)
 
-    def _plan(self) -> WaitPlan:
-        from airflow_sentinelhub.api.flows.wait import WaitPlan
 
-        return WaitPlan(
-            poll_interval=self.poll_interval,
-            first_poll=first_poll(),
-            deadline=self.deadline,
-            max_unknown_time=self.max_unknown_time,
-            wait_for_start=self.wait_for_start,
-            stale_partial=self.stale_partial,
-            max_cost=self.max_cost,
-            end_at_deadline=self.cancel_on_timeout,
-            known=True,
-        )
-
-
-def first_poll() -> float:
+def _first_poll() -> float:
     """Seconds before the first poll.
 
     A trigger that fires within `[workers] min_heartbeat_interval` of the deferral can get its task marked failed on
@@ -174,10 +137,17 @@ class SentinelHubBatchTrigger(_WaitTrigger):
     def _kwargs(self) -> dict[str, Any]:
         return {**super()._kwargs(), "target_status": self.target_status}
 
-    async def _flow(self, api: Generation, plan: WaitPlan) -> Flow[Waited]:
+    async def _flow(self, api: Generation) -> Flow[Waited]:
         from airflow_sentinelhub.api.flows.wait import wait
 
-        return wait(api, self.request_id, self.target_status, plan)
+        return wait(api, self.request_id, self.target_status, self.plan, first_poll=_first_poll())
+
+
+class SentinelHubBatchStatisticalTrigger(SentinelHubBatchTrigger):
+    """Waits until a statistical request has the status `target_status`, or cannot get it any more."""
+
+    def __init__(self, *, batch_api: str = "statistical", **kwargs: Any) -> None:
+        super().__init__(batch_api=batch_api, **kwargs)
 
 
 class SentinelHubBatchTileTrigger(_WaitTrigger):
@@ -207,7 +177,7 @@ class SentinelHubBatchTileTrigger(_WaitTrigger):
         goal = {"tile_status": self.tile_status, "tile": self.tile, "count": self.count, "share": self.share}
         return {**super()._kwargs(), **goal, "aws_conn_id": self.aws_conn_id}
 
-    async def _flow(self, api: Generation, plan: WaitPlan) -> Flow[Waited]:
+    async def _flow(self, api: Generation) -> Flow[Waited]:
         from airflow_sentinelhub.api.decide.verdict import TileGoal
         from airflow_sentinelhub.api.flows.wait import wait_for_tiles
         from airflow_sentinelhub.hooks.storage import bucket_reader_in_triggerer, read_tiles_by
@@ -215,4 +185,5 @@ class SentinelHubBatchTileTrigger(_WaitTrigger):
         goal = TileGoal(self.tile_status, self.tile, self.count, self.share)
         settings = await self._hook().async_settings()
         reader = await bucket_reader_in_triggerer(self.aws_conn_id, settings)
-        return wait_for_tiles(api, self.request_id, goal, plan, read_tiles_by(reader))
+        read = read_tiles_by(reader)
+        return wait_for_tiles(api, self.request_id, goal, self.plan, read, first_poll=_first_poll())

@@ -23,11 +23,11 @@ class Event(TypedDict, total=False):
     total: int | None
     message: str
     retry_helps: bool
-    memory: dict[str, Any] | None
+    resume_state: dict[str, Any] | None
 
 
-def event_of(waited: Any, request_id: str, memory: dict[str, Any] | None = None) -> Event:
-    """The event for how a wait ended (`api.waiting.Waited`)."""
+def event_of(waited: Any, request_id: str, resume_state: dict[str, Any] | None = None) -> Event:
+    """The event for how a wait ended (`Waited`), with `resume_state` echoed back."""
     job: dict[str, Any] | None = None
     if waited.job is not None:
         job = {key: str(value) if isinstance(value, str) else value for key, value in asdict(waited.job).items()}
@@ -41,11 +41,11 @@ def event_of(waited: Any, request_id: str, memory: dict[str, Any] | None = None)
         job=job,
         matching=waited.matching,
         total=waited.total,
-        memory=memory,
+        resume_state=resume_state,
     )
 
 
-def error_event(error: SentinelHubError, request_id: str, memory: dict[str, Any] | None = None) -> Event:
+def error_event(error: SentinelHubError, request_id: str, resume_state: dict[str, Any] | None = None) -> Event:
     """The event for a wait that could not go on."""
     return Event(
         version=VERSION,
@@ -53,7 +53,7 @@ def error_event(error: SentinelHubError, request_id: str, memory: dict[str, Any]
         outcome="error",
         message=str(error),
         retry_helps=error.retry_helps,
-        memory=memory,
+        resume_state=resume_state,
     )
 
 
@@ -65,18 +65,18 @@ def broken_off(error: Exception, request_id: str) -> SentinelHubError:
     )
 
 
-def memory_of(event: Any) -> dict[str, Any]:
-    """What the task has given its trigger to be told again.
+def resume_state_of(event: Any) -> dict[str, Any]:
+    """The `resume_state` that the task has given its trigger.
 
     :raises SentinelHubError: the event carries none.
     """
-    memory = event.get("memory") if isinstance(event, dict) else None
-    if not isinstance(memory, dict) or "request_id" not in memory:
+    resume_state = event.get("resume_state") if isinstance(event, dict) else None
+    if not isinstance(resume_state, dict) or "request_id" not in resume_state:
         raise SentinelHubError(
             "The trigger sent an event that cannot be read; the request was left alone. A retry of this task attaches "
             "to it again. Do triggerer and workers run the same version of airflow-sentinelhub?"
         )
-    return memory
+    return resume_state
 
 
 def read_event(event: Any, request_id: str | None = None) -> Any:

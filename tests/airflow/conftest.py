@@ -136,7 +136,8 @@ def sim(server: Simulator) -> Simulator:
 def clock(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The simulator's clock, for the whole package and for Airflow's sensors."""
     from airflow_sentinelhub.api.call import Sleep
-    from airflow_sentinelhub.transport import aio, process, sync
+    from airflow_sentinelhub.transport import aio, sync
+    from airflow_sentinelhub.transport.process import PROCESS
 
     clock = Clock(sim)
     stand = _Stand(real_time, time=clock.time, monotonic=clock.time, sleep=clock.sleep)
@@ -161,7 +162,7 @@ def clock(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Clock:
 
     monkeypatch.setattr(sync.SyncDriver, "_perform", perform)
     monkeypatch.setattr(aio.AsyncDriver, "_perform", perform_in_loop)
-    process._tokens.clear()  # those of the service before it was reset
+    PROCESS.tokens.clear()  # those of the service before it was reset
     masker = _secrets_masker()
     masker.patterns.clear()  # it gets slower with every secret, and each test brings new tokens
     masker.replacer = None
@@ -289,9 +290,9 @@ class Bench:
     def payload(self, **members: Any) -> dict[str, Any]:
         """The body of a create call of this generation."""
         from airflow_sentinelhub.api.service.payloads import process_request, tiling_grid
-        from airflow_sentinelhub.api.service.specification import Access, Job, render
+        from airflow_sentinelhub.api.service.specification import Access, BatchSpecification, render
 
-        job = Job(
+        job = BatchSpecification(
             process_request=process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30")),
             area=members.pop("area", AREA),
             evalscript=members.pop("evalscript", NDVI),

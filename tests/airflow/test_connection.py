@@ -17,7 +17,7 @@ from airflow_sentinelhub.hooks import sentinelhub, storage
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 from airflow_sentinelhub.operators.batch import SentinelHubCancelBatchOperator
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
-from airflow_sentinelhub.transport import process
+from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 
 MAIN = "https://services.sentinel-hub.com/auth/realms/main/protocol/openid-connect/token"
@@ -233,7 +233,7 @@ def test_a_trigger_never_asks_the_supervisor_from_its_event_loop(bench: Any, mon
 
     for module in (_compat, sentinelhub, storage):
         monkeypatch.setattr(module, "mask_secret", mask)
-    process._tokens.clear()
+    PROCESS.tokens.clear()
     trigger = SentinelHubBatchTrigger(
         sentinelhub_conn_id="sentinelhub_default", batch_api=bench.api, request_id=request_id
     )
@@ -241,7 +241,7 @@ def test_a_trigger_never_asks_the_supervisor_from_its_event_loop(bench: Any, mon
     assert bench.fire(trigger)["outcome"] == "reached"
 
     asyncio.run(storage.bucket_reader_in_triggerer("my_bucket", replace(bench.hook.settings, bucket_mount=None)))
-    token = process.tokens_of(bench.hook.settings)._token
+    token = PROCESS.tokens_of(bench.hook.settings)._token
     assert token is not None
     keys = bench.hook.get_connection("my_bucket")
     assert {bench.sim.client_secret, token.value, keys.login, keys.password} <= set(told)

@@ -14,8 +14,8 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_sentinelhub import last, process_request, tiling_grid
 from airflow_sentinelhub._compat import AirflowFailException
+from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.operators._times import run_of
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator, SentinelHubCreateBatchOperator
 from tests.airflow.job import RETRY, described, v2
 

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_sentinelhub import groups, process_request, sentinelhub_batch, tiling_grid
 from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException, BaseOperator, approval_operator
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.operators._checks import arguments_of
+from airflow_sentinelhub.operators._arguments import arguments_of
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
 from tests.airflow.job import described, modes, v1, v2
 
@@ -132,7 +132,7 @@ OURS: dict[str, Any] = {
     "analysis_poll_interval": 3.0,
     "cancel_on_kill": False,
     "cancel_on_timeout": False,
-    "resume_stopped": "fail",
+    "resume_stopped": "if_accepted",
     "on_over_budget": "skip",
     "max_restarts": 2,
     "max_failed_tiles": 3,
@@ -346,7 +346,7 @@ def test_a_job_over_its_budget_is_skipped_before_it_starts(bench: Any, policy: s
 @v2
 @pytest.mark.parametrize("reason", ["OUT_OF_PU", "USER_ACTION"])
 def test_start_goes_on_with_what_the_service_has_stopped_alone(bench: Any, reason: str) -> None:
-    run = Run(bench, resume_stopped="fail")
+    run = Run(bench, resume_stopped="if_accepted")
     for name in ("create", "analyse", "start"):
         run.step(name)
     bench.clock.sleep(120)

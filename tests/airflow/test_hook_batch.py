@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from airflow_sentinelhub.api.models import BatchCollection, BatchTileStatus
 from airflow_sentinelhub.exceptions import ApiError, InvalidInputError, JobFailedError
 from airflow_sentinelhub.hooks.batch import SentinelHubBatch
+from airflow_sentinelhub.hooks.models import BatchCollection, BatchTileStatus
 
 pytestmark = pytest.mark.parametrize("generation", ["v1"], indirect=True)
 

@@ -193,7 +193,7 @@ def test_without_processing_units_it_fails_and_can_be_resumed_where_it_was(bench
     assert stopped["stopped_reason"] == "OUT_OF_PU"
 
     bench.clock.at(1200, lambda: bench.sim.settings(balance=1_000_000))
-    result = bench.run(job(bench, deferrable=deferrable, resume_stopped="wait"), bench.context(**RETRY))
+    result = bench.run(job(bench, deferrable=deferrable, resume_stopped="when_accepted"), bench.context(**RETRY))
     assert (result["request_id"], result["status"], result["failed"]) == (stopped["id"], "DONE", 0)
     assert bench.effects().count("created") == 1
 
@@ -202,7 +202,7 @@ def test_without_processing_units_it_fails_and_can_be_resumed_where_it_was(bench
 def test_what_a_person_has_stopped_is_not_resumed(bench: Any) -> None:
     bench.clock.at(100, lambda: bench.act(bench.sim.requests()[0]["id"], "end"))
     with pytest.raises(AirflowFailException, match="somebody stopped it"):
-        bench.run(job(bench, resume_stopped="wait"))
+        bench.run(job(bench, resume_stopped="when_accepted"))
 
 
 # Bad input
@@ -212,7 +212,7 @@ def test_contradictions_are_said_before_anything_is_created(bench: Any) -> None:
     """Literal ones while the DAG is parsed; those that came out of templates when the task runs."""
     with pytest.raises(InvalidInputError, match="on_partial must be one of"):
         job(bench, on_partial="shrug")()
-    with pytest.raises(InvalidInputError, match="resume_stopped is None, 'fail' or 'wait'"):
+    with pytest.raises(InvalidInputError, match="resume_stopped must be one of never"):
         job(bench, resume_stopped="perhaps")()
     with pytest.raises(InvalidInputError, match="timeout must be above 0"):
         job(bench, timeout=-5)()

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub._identity import Kept, kept_before, mark_for, remember, remembered
-from airflow_sentinelhub.transport import process
+from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings
 from tests.airflow.conftest import AWS
 from tests.airflow.job import CLEARED, RETRY, Killed, job, kill
@@ -268,7 +268,7 @@ def test_nothing_secret_is_stored(bench: Any, store: Store) -> None:
     """Neither the client's id and secret, nor a token, nor the keys of the bucket."""
     bench.run(job(bench), {**bench.context(), "task_state_store": store})
     text = "".join(store.texts.values())
-    tokens = [tokens.current(0).value for tokens in process._tokens.values()]
+    tokens = [tokens.current(0).value for tokens in PROCESS.tokens.values()]
     assert tokens
     secrets = (bench.sim.client_secret, bench.sim.client_id, AWS["login"], AWS["password"], *tokens)
     for secret in secrets:

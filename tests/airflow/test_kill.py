@@ -34,6 +34,9 @@ told = pytest.mark.parametrize(
 )
 
 
+WORD = {"v1": "cancel", "v2": "stop"}
+
+
 def asked(bench: Any) -> bool:
     return bool({"cancelled", "stopped"} & set(bench.effects()))
 
@@ -89,14 +92,14 @@ def test_on_a_worker(
     airflow_says(state)
     on_worker(bench, processing).on_kill()
     assert asked(bench) == ended
-    assert (processing if ended else f"{processing} was left alone") in logged()
+    assert (processing if ended else f"Did not {WORD[bench.api]} batch request {processing}") in logged()
 
 
 def test_on_a_worker_that_is_to_keep_its_job(bench: Any, processing: str, airflow_says: Say, logged: Logged) -> None:
     airflow_says(TaskState(True, "failed"))
     on_worker(bench, processing, cancel_on_kill=False).on_kill()
     assert not asked(bench)
-    assert "was left alone (cancel_on_kill is off): if started, it runs on and bills" in logged()
+    assert "(cancel_on_kill is off): if it was started, it keeps running and is billed" in logged()
 
 
 @pytest.mark.parametrize("cancel", [True, False])
@@ -135,7 +138,8 @@ def test_a_task_that_still_looks_for_its_request_has_it_found_and_ended(
     with pytest.raises(Interrupted):
         operator.execute(context)
     assert bool(told) == left
-    assert ("looks for what carries afx" if left else "was left alone (the task is restarting)") in logged()
+    searches, leaves = "searches in the background for requests with afx", "in its description (the task is restarting)"
+    assert (searches if left else leaves) in logged()
     bench.sim.clear_faults()
     if left:
         monkeypatch.setattr("sys.stdin", io.StringIO(told[0]))
@@ -195,8 +199,8 @@ def test_what_is_refused_on_a_worker_is_left_to_a_process_that_goes_on_asking(
     assert 1 < len(bench.calls("POST", "/stop")) < 6
     assert [(api, number) for _, api, number in left] == [("v2", processing)]
     said = logged()
-    assert "Process 4711 goes on asking. It does so for ten minutes." in said
-    assert "until it has ended, it bills" in said
+    assert "process 4711 retries in the background. It gives up after ten minutes." in said
+    assert "it is billed until it has ended" in said
 
 
 @v2
@@ -220,8 +224,8 @@ def test_in_a_pod_nothing_is_promised_that_the_pod_may_not_live_to_keep(
     bench.sim.fault("status", "/(stop|cancel)$", method="POST", status=503, times=None)
     on_worker(bench, processing).on_kill()
     said = logged()
-    assert "if this pod lives on; with the KubernetesExecutor the pod ends with the task" in said
-    assert "has to be ended by hand" in said
+    assert "or when this pod ends: with the KubernetesExecutor the pod ends with the task" in said
+    assert "the request by hand" in said
 
 
 # In the triggerer
@@ -235,7 +239,7 @@ def test_in_the_triggerer(
     airflow_says(state)
     asyncio.run(getattr(trigger(bench, processing), door)())
     assert asked(bench) == ended
-    assert (processing if ended else "is left to whoever goes on waiting for it") in logged()
+    assert (processing if ended else "another trigger or the next try of its task waits for it") in logged()
 
 
 def test_both_doors_end_a_request_once(bench: Any, processing: str, airflow_says: Say) -> None:
@@ -269,7 +273,7 @@ def test_a_trigger_that_is_to_keep_its_job(bench: Any, processing: str, airflow_
     asyncio.run(trigger(bench, processing, cancel_on_kill=False).cleanup())
     assert not asked(bench)
     assert (
-        "was left alone (the task is failed, and cancel_on_kill is off): if started, it runs on and bills" in logged()
+        "(the task is failed, and cancel_on_kill is off): if it was started, it keeps running and is billed" in logged()
     )
 
 

@@ -16,9 +16,12 @@ import pytest
 
 from airflow_sentinelhub.api.call import Call, Reply
 from airflow_sentinelhub.exceptions import SentinelHubError
-from airflow_sentinelhub.triggers.batch import SentinelHubBatchTileTrigger, SentinelHubBatchTrigger
+from airflow_sentinelhub.triggers.batch import (
+    SentinelHubBatchStatisticalTrigger,
+    SentinelHubBatchTileTrigger,
+    SentinelHubBatchTrigger,
+)
 from airflow_sentinelhub.triggers.events import broken_off, read_event
-from airflow_sentinelhub.triggers.statistical import SentinelHubBatchStatisticalTrigger
 from tests.api.feeding import ID
 from tests.api.odd_replies import odd
 
@@ -97,12 +100,13 @@ def asked(bench: Any, service: OddServer) -> Any:
     return bench
 
 
-def triggers(bench: Any, **more: Any) -> list[Any]:
-    common = {"sentinelhub_conn_id": "sentinelhub_default", "request_id": ID, "max_unknown_time": 120.0, **more}
-    common["deadline"] = bench.clock.now + 600.0
+def triggers(bench: Any) -> list[Any]:
+    plan = {"max_unknown_time": 120.0, "deadline": bench.clock.now + 600.0, "known": True}
+    common: dict[str, Any] = {"sentinelhub_conn_id": "sentinelhub_default", "request_id": ID, "plan": plan}
+    costs = {**common, "plan": {**plan, "max_cost": 5.0}}
     return [
         SentinelHubBatchTrigger(batch_api="v1", **common),
-        SentinelHubBatchTrigger(batch_api="v2", max_cost=5.0, **common),
+        SentinelHubBatchTrigger(batch_api="v2", **costs),
         SentinelHubBatchStatisticalTrigger(**common),
         SentinelHubBatchTileTrigger(batch_api="v1", count=2, **common),
         SentinelHubBatchTileTrigger(batch_api="v1", tile="S08E036", **common),
@@ -130,9 +134,9 @@ def test_a_trigger_ends_with_one_event_whatever_answers(asked: Any, service: Odd
 
 
 def _forget_tokens() -> None:
-    from airflow_sentinelhub.transport import process
+    from airflow_sentinelhub.transport.process import PROCESS
 
-    process._tokens.clear()
+    PROCESS.tokens.clear()
 
 
 TOKENS: dict[str, bytes] = {
@@ -166,9 +170,9 @@ def test_a_token_that_makes_no_sense_is_an_outage(asked: Any, service: OddServer
     ("members", "said"),
     [
         ({"sentinelhub_conn_id": "nowhere"}, "nowhere"),
-        ({"deadline": "soon"}, "TypeError"),
-        ({"poll_interval": "often"}, "TypeError"),
-        ({"max_unknown_time": None}, "TypeError"),
+        ({"plan": {"deadline": "soon"}}, "TypeError"),
+        ({"plan": {"poll_interval": "often"}}, "TypeError"),
+        ({"plan": {"max_unknown_time": None}}, "TypeError"),
     ],
 )
 def test_any_error_becomes_the_event(
@@ -176,9 +180,14 @@ def test_any_error_becomes_the_event(
 ) -> None:
     """An exception that comes out of a trigger ends its task with words of Airflow's, which know of no request."""
     service.answer = lambda call: Reply(503)
-    common = {"sentinelhub_conn_id": "sentinelhub_default", "batch_api": "v2", "request_id": ID, "memory": {"a": 1}}
+    common = {
+        "sentinelhub_conn_id": "sentinelhub_default",
+        "batch_api": "v2",
+        "request_id": ID,
+        "resume_state": {"a": 1},
+    }
     event = asked.fire(SentinelHubBatchTrigger(**{**common, **members}))
-    assert (event["outcome"], event["retry_helps"], event["memory"]) == ("error", True, {"a": 1})
+    assert (event["outcome"], event["retry_helps"], event["resume_state"]) == ("error", True, {"a": 1})
     for part in (
         ID,
         said,

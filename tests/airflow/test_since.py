@@ -6,8 +6,7 @@ from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
-from airflow_sentinelhub._identity import mark_for
-from airflow_sentinelhub.operators._finding import SKEW, _since
+from airflow_sentinelhub._identity import SKEW, earliest, mark_for
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 DAY = timedelta(days=1)
@@ -16,7 +15,7 @@ DAY = timedelta(days=1)
 def since(**run: Any) -> datetime | None:
     ti = SimpleNamespace(dag_id="maps", run_id="run", task_id="job", map_index=-1, max_tries=0, try_number=1)
     context = {"ti": ti, "dag_run": SimpleNamespace(**run) if run else None}
-    return _since(context, mark_for(context))
+    return earliest(context, mark_for(context))
 
 
 def test_a_run_never_cleared_has_nothing_from_before_its_start_however_old_its_date_is() -> None:

@@ -100,7 +100,10 @@ def test_keys_of_the_bucket_show_nowhere(bench: Any, caplog: pytest.LogCaptureFi
         ({"timeout": timedelta(0)}, "timeout must be above 0"),
         ({"poll_interval": 0}, "poll_interval must be above 0 seconds"),
         ({"max_unknown_time": -1}, "max_unknown_time must be 0 seconds or more"),
-        ({"resume_stopped": "perhaps"}, "resume_stopped is None, 'fail' or 'wait', not 'perhaps'"),
+        (
+            {"resume_stopped": "perhaps"},
+            "resume_stopped must be one of never, if_accepted, when_accepted, not 'perhaps'",
+        ),
     ],
 )
 def test_times_and_words_that_make_no_sense_are_said_while_the_dag_is_parsed(given: Any, said: str) -> None:

@@ -30,7 +30,7 @@ except ImportError:  # 2.11, 3.0
 
 once = pytest.mark.parametrize("generation", ["v2"], indirect=True)
 PACKAGE = "airflow_sentinelhub."
-ARGUMENT_OF = {"output_spec": "output"}
+ARGUMENT_OF = {"destination": "output"}
 """Attribute -> argument where they differ: BaseOperator has an `output` of its own, which is the task's XCom."""
 
 
@@ -256,7 +256,7 @@ def test_an_address_that_ends_like_a_file_is_no_file(bench: Any, beside: Path, n
                 lambda value=value: SentinelHubCreateBatchOperator(task_id="t", process_request={}, output=value),
                 beside,
             )
-            assert operator.output_spec == value
+            assert operator.destination == value
 
 
 @once

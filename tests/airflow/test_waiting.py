@@ -248,13 +248,14 @@ def test_never_started(bench: Any, way: Way, analysed: bool) -> None:
 
 
 @sensors
-def test_a_request_that_has_rested_for_long_is_refused_at_once(bench: Any, way: Way) -> None:
+def test_a_request_that_has_rested_for_long_has_its_two_minutes_too(bench: Any, way: Way) -> None:
+    """Somebody may have started it a moment ago, which a reading shows late. No mode gives it more or less."""
     request_id = bench.create()
     bench.clock.sleep(600)
     began = bench.clock.now
     failure(bench, way.task(request_id), AirflowFailException)
-    assert bench.clock.now == began
-    assert bench.triggers == []
+    assert 120 <= bench.clock.now - began <= 140
+    assert bench.legs == (["execute", "execute_complete"] if way.deferred else ["execute"])
 
 
 @sensors
@@ -339,7 +340,7 @@ def test_a_deferred_wait_ends_by_itself_before_airflow_ends_it(bench: Any, allow
     request_id = bench.started()
     began = bench.clock.now
     deferred = deferral(bench, request_id, execution_timeout=timedelta(seconds=allowed))
-    assert deferred.trigger.deadline - began == pytest.approx(allowed - earlier, abs=0.5)
+    assert deferred.trigger.plan.deadline - began == pytest.approx(allowed - earlier, abs=0.5)
 
 
 def test_airflow_breaks_a_deferred_wait_off_only_when_nobody_has_seen_its_deadline(bench: Any) -> None:

@@ -8,12 +8,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Renew, Reply, Send, Sleep, Work
+from airflow_sentinelhub.api.service import statistical
+from airflow_sentinelhub.api.service import v1 as service_v1
+from airflow_sentinelhub.api.service import v2 as service_v2
+from airflow_sentinelhub.api.snapshot import Snapshot
 
 EPOCH = 1_700_000_000.0
 ID = "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"
 OTHER = "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b11"
 
 Answer = Reply | Lost | BaseException | Callable[[Call[Any]], "Reply | Lost"]
+
+
+def snapshot(request: Any) -> Snapshot:
+    """The reading of what a model of any generation writes."""
+    readers = {
+        "v1": service_v1.read_request,
+        "v2": service_v2.read_request,
+        "statistical": statistical.read_request,
+    }
+    return readers[request.generation](request.to_dict())
 
 
 @dataclass

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub import exceptions as errors
-from airflow_sentinelhub.api.decide.errors import conclude, over_budget_error, partial_error
+from airflow_sentinelhub.api.decide.errors import conclude, over_budget_error, too_many_failed_error
+from airflow_sentinelhub.api.decide.results import FeatureResults, TileResults
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
@@ -156,11 +157,26 @@ def test_every_outcome_ends_in_an_error_or_a_result() -> None:
             assert ID in str(ending(outcome, job("PROCESSING"), why=ID))
 
 
-def test_failed_tiles_are_named() -> None:
-    error = partial_error(job("PARTIAL"), 3, 9, "31UFS_0, 31UFS_1 and 1 more")
-    for part in (ID, "3 of 9 tiles failed", "31UFS_0, 31UFS_1 and 1 more", "bills nothing further", "max_failed_tiles"):
+@pytest.mark.parametrize(
+    ("results", "parts"),
+    [
+        (
+            TileResults(job("PARTIAL"), 9, 6, 3, ("31UFS_0", "31UFS_1", "31UFS_2"), 9.0, True, 0),
+            ("3 of 9 tiles failed", "31UFS_0, 31UFS_1, 31UFS_2", "max_restarts", "max_failed_tiles"),
+        ),
+        (TileResults(job("PARTIAL"), None, None, None, (), None, False, 0), ("nobody has looked", "max_restarts")),
+        (
+            FeatureResults(job("DONE"), 9, 2, (("a", "no data"), ("b", "MISSING")), True),
+            ("2 of 9 features failed", "a (no data), b (MISSING)", "max_failed_features"),
+        ),
+    ],
+)
+def test_what_has_failed_is_named(results: Any, parts: tuple[str, ...]) -> None:
+    error = too_many_failed_error(results)
+    for part in (ID, "bills nothing further", *parts):
         assert part in str(error)
     assert error.request_id == ID
+    assert ("restart" in str(error)) == (results.things == "tiles")
 
 
 def test_an_estimate_over_the_budget_says_which_number_was_compared() -> None:

@@ -14,7 +14,7 @@ from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Reply
 from airflow_sentinelhub.api.decide.marker import Mark, Relation, identity, marked, relation
 from airflow_sentinelhub.api.flows.actions import start_once
-from airflow_sentinelhub.api.flows.find_or_create import Found, claimed_by, end_all, find_or_create, take_over_stopped
+from airflow_sentinelhub.api.flows.find_or_create import Settled, claimed_by, end_all, find_or_create, take_over_stopped
 from airflow_sentinelhub.api.flows.read import read
 from airflow_sentinelhub.api.flows.restart import restart_counted
 from airflow_sentinelhub.api.service.generations import V1, generation
@@ -42,12 +42,12 @@ def v2() -> FakeService:
     return FakeService("v2")
 
 
-def search(service: FakeService, round: int = 0, job: str = A, **how: Any) -> Flow[Found]:
+def search(service: FakeService, round: int = 0, job: str = A, **how: Any) -> Flow[Settled]:
     return find_or_create(generation(service.api), PAYLOAD, Mark(WHO, round, job), **how)
 
 
-def settle(service: FakeService, round: int = 0, job: str = A, *, lag: float = 0.0, **how: Any) -> Found:
-    found: Found = drive(service, search(service, round, job, **how), lag=lag).result
+def settle(service: FakeService, round: int = 0, job: str = A, *, lag: float = 0.0, **how: Any) -> Settled:
+    found: Settled = drive(service, search(service, round, job, **how), lag=lag).result
     return found
 
 

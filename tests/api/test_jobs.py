@@ -10,7 +10,7 @@ import pytest
 
 from airflow_sentinelhub.api.areas import CRS84
 from airflow_sentinelhub.api.service.payloads import output, process_request, tiling_grid
-from airflow_sentinelhub.api.service.specification import Access, Job, render
+from airflow_sentinelhub.api.service.specification import Access, BatchSpecification, render
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 PROCESS = process_request("sentinel-2-l2a", ("2019-04-01", "2019-06-30"))
@@ -20,9 +20,9 @@ KEYED = {"accessKey": "AKIA", "secretAccessKey": "hush", "region": "eu-central-1
 AREA = [8.9, 41.9, 9.3, 42.3]
 
 
-def job(**how: Any) -> Job:
+def job(**how: Any) -> BatchSpecification:
     given = {"tiling_grid": tiling_grid(1, 10), "output": "s3://b/p", "area": AREA, "evalscript": "//VERSION=3", **how}
-    return Job(PROCESS, **{key: value for key, value in given.items() if value is not ...})
+    return BatchSpecification(PROCESS, **{key: value for key, value in given.items() if value is not ...})
 
 
 def v1(**how: Any) -> dict[str, Any]:
@@ -244,7 +244,7 @@ def test_what_v2_does_not_know(how: dict[str, Any], says: str) -> None:
 def test_an_area_may_be_in_the_process_request() -> None:
     within = process_request("s2", area=AREA, evalscript="x")
     for api in ("v1", "v2"):
-        rendered = render(Job(within, tiling_grid(1, 10), output="s3://b"), api, KEYS)
+        rendered = render(BatchSpecification(within, tiling_grid(1, 10), output="s3://b"), api, KEYS)
         assert rendered["processRequest"]["input"]["bounds"]["bbox"] == AREA
 
 

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api import models
 from airflow_sentinelhub.api.areas import CRS84, BBox, Geometry
-from airflow_sentinelhub.api.models import (
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.exceptions import InvalidInputError, JobFailedError
+from airflow_sentinelhub.hooks import models
+from airflow_sentinelhub.hooks._client import id_of
+from airflow_sentinelhub.hooks.models import (
     BatchCollection,
     BatchProcessRequest,
     BatchRequest,
@@ -21,11 +24,8 @@ from airflow_sentinelhub.api.models import (
     BatchTileStatus,
     BatchUserAction,
     StoppedStatusReason,
-    id_of,
 )
-from airflow_sentinelhub.api.snapshot import Snapshot, snapshot
-from airflow_sentinelhub.exceptions import InvalidInputError, JobFailedError
-from tests.api.feeding import ID, v1, v2
+from tests.api.feeding import ID, snapshot, v1, v2
 
 POLYGON = {
     "type": "Polygon",

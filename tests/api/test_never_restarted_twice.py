@@ -15,17 +15,17 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.marker import Mark, identity, mark_of, marked, restart_word
-from airflow_sentinelhub.api.decide.policy import Step, next_step
-from airflow_sentinelhub.api.flows.read import outlast, read_patiently
-from airflow_sentinelhub.api.flows.restart import restart_counted, restart_once
+from airflow_sentinelhub.api.decide.policy import Policy
+from airflow_sentinelhub.api.decide.results import TileResults
+from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL, restart_once
+from airflow_sentinelhub.api.flows.run_job import JobPlan, answered, run_job
+from airflow_sentinelhub.api.flows.task_request import Wanted
 from airflow_sentinelhub.api.flows.wait import WaitPlan, wait
 from airflow_sentinelhub.api.service.generations import V1
 from airflow_sentinelhub.api.snapshot import Snapshot
 from tests.api.exploring import FEW, MANY, WHICH, Copies, Copy, explore
 from tests.api.fake_service import STEP, FakeService, Job, State
 
-STALE_PARTIAL = 300.0
-"""As in `operators/manage.py`, which is not imported here because it needs Airflow."""
 MAKER = Mark(identity("production", "dag", "run", "create", -1), 0, "aaaaaaaa")
 WHO = identity("production", "dag", "run", "restart", -1)
 
@@ -43,6 +43,17 @@ def partial(service: FakeService) -> Job:
 def restarts_of(job: Snapshot) -> int:
     mark = mark_of(job.description)
     return mark.restarts if mark else 0
+
+
+def brought(api: Any, job: Snapshot, must: bool) -> Flow[TileResults]:
+    """Nine tiles, one of which has failed where the request is PARTIAL."""
+    yield from nothing()
+    failed = int(job.status.value == "PARTIAL")
+    return TileResults(job, 9, 9 - failed, failed, ("31UFS_0",) * failed, 9.0, True, restarts_of(job))
+
+
+def nothing() -> Flow[None]:
+    yield from ()
 
 
 def waited(number: str, stale_partial: float = STALE_PARTIAL) -> Flow[Snapshot]:
@@ -175,20 +186,22 @@ class WholeJob(Restarts):
         """Twins get one restart: one that is held up within the call that writes its note may write an old count."""
         return 1 if self.twins else 2
 
-    def _try(self, copy: Copy) -> Flow[Snapshot]:
-        number, settled = self.job.id, False
-        job: Snapshot = yield from outlast(lambda: read_patiently(V1, number), self.patience, number)
-        while True:
-            if job.status.value == "PARTIAL" and restarts_of(job) and not settled:
-                job, settled = (yield from waited(number)), True
-            step = next_step(job, self.most - restarts_of(job), True)
-            if step is Step.JUDGE:
-                copy.request = None
-                return job
-            settled = step is Step.RESTART or restarts_of(job) > 0
-            if step is Step.RESTART:
-                yield from restart_counted(V1, number, self.most, patience=self.patience)
-            job = yield from waited(number, STALE_PARTIAL if settled else 0.0)
+    def _try(self, copy: Copy) -> Flow[Any]:
+        """The whole life of a job, as the operator of the whole job runs it."""
+        number = self.job.id
+        plan = JobPlan(
+            policy=lambda: Policy(max_restarts=self.most, on_partial="accept"),
+            read_results=brought,
+            request_id=number,
+            wait=WaitPlan(known=True),
+        )
+        wanted = Wanted(
+            render=lambda api: {}, checks=lambda api, payload: nothing(), mark=MAKER, patience=self.patience
+        )
+        life = run_job(V1, wanted, plan)
+        result = yield from answered(life, lambda asked: wait(V1, asked.request_id, asked.target, asked.plan))
+        copy.request = None
+        return result
 
     @invariant()
     def so_often_and_no_more(self) -> None:

@@ -1,4 +1,4 @@
-"""What a whole job may cost and leave undone, and what comes next."""
+"""What a whole job may cost and leave undone."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ import pytest
 
 from airflow_sentinelhub.api.decide.policy import (
     Policy,
-    Step,
     check_literals,
     limits_given,
-    next_step,
     policy_from,
     refuse_nothing,
 )
-from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
 from airflow_sentinelhub.exceptions import InvalidInputError
-from tests.api.feeding import ID
 
 
 @pytest.mark.parametrize(
@@ -52,7 +47,7 @@ def test_a_budget(allowed: float | None, expected: float | None, may_start: bool
 
 def test_rendered_templates_are_read() -> None:
     policy = policy_from(max_processing_units="5000", max_restarts="1", max_failed_tiles="3", min_success_ratio="0.9")
-    assert policy == Policy(5000, max_restarts=1, max_failed_tiles=3, min_success_ratio=0.9)
+    assert policy == Policy(5000, max_restarts=1, max_failed=3, min_success_ratio=0.9)
     assert policy_from(max_processing_units=None, max_restarts=None) == Policy()
 
 
@@ -117,44 +112,3 @@ def test_what_is_still_a_template_is_checked_later() -> None:
     check_literals(max_processing_units=object(), on_partial="skip")
     with pytest.raises(InvalidInputError, match="number from 0, not -1"):
         check_literals(max_processing_units="{{ params.budget }}", max_restarts=-1)
-
-
-# What comes next, from one reading alone
-
-NEXT = {
-    ("CREATED", "NONE"): Step.ANALYSE,
-    ("CREATED", "ANALYSE"): Step.AWAIT_ANALYSIS,
-    ("CREATED", "START"): Step.AWAIT_END,
-    ("CREATED", "CANCEL"): Step.AWAIT_END,
-    ("ANALYSING", "ANALYSE"): Step.AWAIT_ANALYSIS,
-    ("ANALYSING", "NONE"): Step.AWAIT_ANALYSIS,
-    ("ANALYSING", "START"): Step.AWAIT_END,
-    ("ANALYSIS_DONE", "ANALYSE"): Step.START,
-    ("ANALYSIS_DONE", "NONE"): Step.START,
-    ("ANALYSIS_DONE", "START"): Step.AWAIT_END,
-    ("ANALYSIS_DONE", "STOP"): Step.AWAIT_END,
-    ("PROCESSING", "START"): Step.AWAIT_END,
-    ("PROCESSING", "NONE"): Step.AWAIT_END,
-    ("DONE", "START"): Step.JUDGE,
-    ("DONE", "ANALYSE"): Step.JUDGE,
-    ("FAILED", "ANALYSE"): Step.JUDGE,
-    ("CANCELED", "CANCEL"): Step.JUDGE,
-    ("STOPPED", "STOP"): Step.JUDGE,
-    ("LIMBO", "START"): Step.AWAIT_END,
-}
-
-
-@pytest.mark.parametrize(("state", "step"), NEXT.items())
-@pytest.mark.parametrize("restarts_left", [0, 2])
-def test_the_next_step(state: tuple[str, str], step: Step, restarts_left: int) -> None:
-    job = Snapshot(ID, "v1", BatchRequestStatus(state[0]), BatchUserAction(state[1]))
-    assert next_step(job, restarts_left, can_restart=True) is step
-
-
-@pytest.mark.parametrize(
-    ("left", "can", "step"),
-    [(1, True, Step.RESTART), (0, True, Step.JUDGE), (1, False, Step.JUDGE), (-1, True, Step.JUDGE)],
-)
-def test_a_partial_job_is_restarted_while_it_may_be(left: int, can: bool, step: Step) -> None:
-    job = Snapshot(ID, "v1", BatchRequestStatus.PARTIAL, BatchUserAction.START)
-    assert next_step(job, left, can) is step

@@ -12,12 +12,11 @@ from airflow_sentinelhub.api.call import Reply, exchange
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Waited, fate, judge, over, progress_line
 from airflow_sentinelhub.api.flows import read as reading
-from airflow_sentinelhub.api.models import BatchProcessRequest, BatchRequest, BatchStatisticalRequest
 from airflow_sentinelhub.api.service import statistical
 from airflow_sentinelhub.api.service import v1 as service_v1
 from airflow_sentinelhub.api.service import v2 as service_v2
 from airflow_sentinelhub.api.service.generations import STATISTICAL, V1, V2, Generation
-from airflow_sentinelhub.api.snapshot import Snapshot, snapshot
+from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import (
     JobFailedError,
     ListTooLongError,
@@ -26,7 +25,8 @@ from airflow_sentinelhub.exceptions import (
     UnreadableReplyError,
 )
 from airflow_sentinelhub.hooks.batch import SentinelHubBatch
-from tests.api.feeding import ID, OTHER, Fed, error, feed, ok, page, v1, v2
+from airflow_sentinelhub.hooks.models import BatchProcessRequest, BatchRequest, BatchStatisticalRequest
+from tests.api.feeding import ID, OTHER, Fed, error, feed, ok, page, snapshot, v1, v2
 
 IDENTITY = "afx0123456789abcdef"
 MARK = f"{IDENTITY} r0 j01234567"

@@ -11,7 +11,8 @@ import pytest
 
 from airflow_sentinelhub.api.decide.due import Due, behind, due_of
 from airflow_sentinelhub.api.decide.errors import unread_error
-from airflow_sentinelhub.api.flows.manage import collection_once, delete_once
+from airflow_sentinelhub.api.flows.actions import delete_once
+from airflow_sentinelhub.api.flows.collections import collection_once
 from airflow_sentinelhub.api.flows.read import outlast
 from airflow_sentinelhub.api.flows.reread import every, reading, until_read
 from airflow_sentinelhub.api.service import v1

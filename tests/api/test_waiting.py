@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub import exceptions as errors
-from airflow_sentinelhub.api.call import Call, Lost, Reply
+from airflow_sentinelhub.api.call import Lost, Reply
 from airflow_sentinelhub.api.decide.verdict import Outcome, TileGoal, Waited
 from airflow_sentinelhub.api.flows import wait as waiting
 from airflow_sentinelhub.api.flows.wait import HEARTBEAT, NOT_STARTED_GRACE, WaitPlan, wait, wait_for_tiles
@@ -47,7 +47,7 @@ def test_one_call_a_poll_until_it_is_done(api: Generation) -> None:
 
 
 def test_the_first_poll_can_come_later() -> None:
-    assert waited(DONE, first_poll=6).slept == [6]
+    assert feed(wait(V1, ID, "DONE", PLAN, first_poll=6), [DONE]).slept == [6]
 
 
 @pytest.mark.parametrize(
@@ -467,13 +467,3 @@ def test_a_monitor_counts_tiles_once_it_is_started() -> None:
     )
     assert "2 of 9 tiles done (22%), 1 failed" in fed.notes[1]
     assert fed.result == Waited(Outcome.REACHED, fed.result.job, counts={"PROCESSED": 8, "FAILED": 1, "PENDING": 0})
-
-
-def test_since_when_nobody_has_acted() -> None:
-    call: Call[Any] = V1.get(ID)
-    from airflow_sentinelhub.api.snapshot import snapshot
-
-    job = snapshot(call.parse(feeding.v1("ANALYSIS_DONE", "ANALYSE")))
-    assert job.acted is not None
-    assert waiting.rests_since(job) == job.acted.timestamp()
-    assert waiting.rests_since(snapshot(call.parse(feeding.v1(created=None, userActionUpdated=None)))) == 0

@@ -203,7 +203,8 @@ def standing_still(stage: Stage, name: str) -> Iterator[None]:
 def let_go(stage: Stage, runs: Sequence[Run]) -> None:
     """Awake again, a triggerer learns that its triggers are not its own any more."""
     deferred = [run for run in runs if run.cell.deferrable]
-    stage.until_all("it lets go", deferred, lambda run: "is left to whoever goes on waiting" in said(stage, run))
+    left = "another trigger or the next try of its task waits for it"
+    stage.until_all("it lets go", deferred, lambda run: left in said(stage, run))
 
 
 def test_a_scheduler_that_resets_healthy_tasks(stage: Stage, record: Record) -> None:

@@ -21,12 +21,12 @@ from airflow_sentinelhub.api.call import ONCE, exchange
 from airflow_sentinelhub.api.decide.marker import Mark, identity
 from airflow_sentinelhub.api.flows.actions import start_once
 from airflow_sentinelhub.api.flows.find_or_create import find_or_create
-from airflow_sentinelhub.api.models import BatchCollection, BatchRequestStatus, BatchTileStatus
 from airflow_sentinelhub.api.service.generations import V1, V2
 from airflow_sentinelhub.api.service.payloads import output, process_request, tiling_grid
 from airflow_sentinelhub.api.service.statistical_specification import aggregation
 from airflow_sentinelhub.api.service.v1 import get_request, update_collection
 from airflow_sentinelhub.exceptions import ApiError, SentinelHubError
+from airflow_sentinelhub.hooks.models import BatchCollection, BatchRequestStatus, BatchTileStatus
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 from airflow_sentinelhub.operators import batch as operators
 from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator

@@ -9,14 +9,14 @@ import pytest
 from airflow_sentinelhub import aggregation, input_data
 from airflow_sentinelhub.api.decide.marker import Mark, job_digest, mark_of, marked
 from airflow_sentinelhub.api.decide.verdict import Outcome, judge
-from airflow_sentinelhub.api.models import BatchStatisticalRequest
 from airflow_sentinelhub.api.service import statistical
 from airflow_sentinelhub.api.service.generations import STATISTICAL, generation
 from airflow_sentinelhub.api.service.specification import Access
-from airflow_sentinelhub.api.service.statistical_specification import StatisticalJob, render_statistical
-from airflow_sentinelhub.api.snapshot import snapshot
+from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification, render_statistical
 from airflow_sentinelhub.exceptions import InvalidInputError
+from airflow_sentinelhub.hooks.models import BatchStatisticalRequest
 from airflow_sentinelhub.transport.settings import Settings
+from tests.api.feeding import snapshot
 from tests.statistical.fields import DATA, GEOPACKAGE, NDVI, OUTPUT, body
 
 ID = "4700adcb-b0fc-44b4-80df-d97ae1f33ec3"
@@ -29,7 +29,7 @@ def shown(**members: Any) -> dict[str, Any]:
     return {"id": ID, "status": "CREATED", "completionPercentage": 0, "costPU": 0.0, "request": body(), **members}
 
 
-def job(**members: Any) -> StatisticalJob:
+def job(**members: Any) -> StatisticalSpecification:
     given = {
         "geopackage": GEOPACKAGE,
         "data": DATA,
@@ -38,7 +38,7 @@ def job(**members: Any) -> StatisticalJob:
         "evalscript": NDVI,
         **members,
     }
-    return StatisticalJob(**given)
+    return StatisticalSpecification(**given)
 
 
 # The marker

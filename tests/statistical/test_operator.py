@@ -15,7 +15,7 @@ from airflow_sentinelhub import aggregation, last
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub.exceptions import InvalidInputError, JobCancelledError, JobError, JobPartialError
 from airflow_sentinelhub.operators import statistical
-from airflow_sentinelhub.operators._checks import arguments_of
+from airflow_sentinelhub.operators._arguments import arguments_of
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
 from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
 from tests.airflow.conftest import AWS
@@ -185,7 +185,7 @@ def test_a_cleared_task_goes_on_with_a_running_job_and_says_so(bench: Statistica
 def test_a_stop_by_somebody_is_an_error_that_says_so(bench: StatisticalBench) -> None:
     bench.clock.at(240, lambda: bench.act(bench.sim.requests()[0]["id"], "end"))
     with pytest.raises(AirflowFailException, match="somebody stopped it"):
-        bench.run(bench.whole(resume_stopped="wait"))
+        bench.run(bench.whole(resume_stopped="when_accepted"))
     assert bench.effects().count("billed_start") == 1
 
 
@@ -213,7 +213,7 @@ def test_out_of_pu_is_an_error(bench: StatisticalBench, deferrable: bool) -> Non
 def test_out_of_pu_can_be_waited_out(bench: StatisticalBench, deferrable: bool) -> None:
     bankrupt(bench)
     bench.clock.at(1200, lambda: bench.sim.settings(balance=1_000_000))
-    result = bench.run(bench.whole(deferrable=deferrable, resume_stopped="wait"))
+    result = bench.run(bench.whole(deferrable=deferrable, resume_stopped="when_accepted"))
     (state,) = bench.sim.requests()
     assert (result["status"], result["failed"], result["feature_count"]) == ("DONE", 0, 6)
     assert state["billed_starts"] == 2  # the second one bills what was left only
@@ -225,7 +225,7 @@ def test_out_of_pu_can_be_waited_out(bench: StatisticalBench, deferrable: bool) 
 def test_out_of_pu_fails_clearly_by_choice(bench: StatisticalBench) -> None:
     bankrupt(bench)
     with pytest.raises(JobError, match=r"refuses to start it again .*60 after the account has run out of PU"):
-        bench.run(bench.whole(resume_stopped="fail"))
+        bench.run(bench.whole(resume_stopped="if_accepted"))
 
 
 @pytest.mark.usefixtures("_rich_again")

@@ -18,7 +18,7 @@ from airflow_sentinelhub.operators.batch import (
 )
 from airflow_sentinelhub.operators.statistical import SentinelHubListStatisticsOperator
 from airflow_sentinelhub.sensors.statistical import SentinelHubBatchStatisticalSensor
-from airflow_sentinelhub.triggers.statistical import SentinelHubBatchStatisticalTrigger
+from airflow_sentinelhub.triggers.batch import SentinelHubBatchStatisticalTrigger
 from tests.statistical.conftest import StatisticalBench
 from tests.statistical.fields import DATA, GEOPACKAGE, NDVI, OUTPUT, body, parcels, put_fields
 
@@ -49,7 +49,7 @@ def test_the_sensor_waits_for_a_status(bench: StatisticalBench, mode: dict[str, 
         }[target]
     )
     assert {path for path, _ in bench.triggers} <= {
-        "airflow_sentinelhub.triggers.statistical.SentinelHubBatchStatisticalTrigger"
+        "airflow_sentinelhub.triggers.batch.SentinelHubBatchStatisticalTrigger"
     }
     assert bool(bench.triggers) == mode["deferrable"]
     assert bench.effects() == ["created", "billed_start"]
@@ -96,7 +96,7 @@ def test_the_trigger_knows_its_generation() -> None:
     path, kwargs = SentinelHubBatchStatisticalTrigger(
         sentinelhub_conn_id="c", request_id="4700adcb-b0fc-44b4-80df-d97ae1f33ec3"
     ).serialize()
-    assert path.endswith("statistical.SentinelHubBatchStatisticalTrigger")
+    assert path.endswith("batch.SentinelHubBatchStatisticalTrigger")
     assert kwargs["batch_api"] == "statistical"
 
 
@@ -117,7 +117,7 @@ def test_cancel_is_called_stop(bench: StatisticalBench) -> None:
     assert bench.run(lambda: SentinelHubCancelBatchOperator(**given)) == "STOPPED"
     with pytest.raises(AirflowFailException, match="is STOPPED"):
         bench.run(lambda: SentinelHubStartBatchOperator(**given, deferrable=False))
-    start = lambda: SentinelHubStartBatchOperator(**given, resume_stopped="wait", deferrable=False)  # noqa: E731
+    start = lambda: SentinelHubStartBatchOperator(**given, resume_stopped="when_accepted", deferrable=False)  # noqa: E731
     assert bench.run(start) == request_id
     bench.clock.sleep(600)
     assert bench.status(request_id) == "DONE"

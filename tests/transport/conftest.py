@@ -12,8 +12,8 @@ import pytest
 
 from airflow_sentinelhub.api.call import Flow, Sleep
 from airflow_sentinelhub.simulator import Simulator
-from airflow_sentinelhub.transport import process
 from airflow_sentinelhub.transport.aio import AsyncDriver
+from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.sync import SyncDriver
 
@@ -96,7 +96,7 @@ def simulator(served: Simulator) -> Simulator:
     """Empty, without faults; and no token is left from another test."""
     served.reset()
     served.clear_faults()
-    process._tokens.clear()
+    PROCESS.tokens.clear()
     return served
 
 
@@ -114,7 +114,7 @@ def both(simulator: Simulator) -> Callable[..., Ran]:
         for kind in ("sync", "async"):
             simulator.reset()
             simulator.clear_faults()
-            process._tokens.clear()
+            PROCESS.tokens.clear()
             found.append(body(Harness(kind, simulator)))
         one, two = found
         assert one.told == two.told

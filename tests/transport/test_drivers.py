@@ -21,9 +21,9 @@ from airflow_sentinelhub.api.flows.read import read
 from airflow_sentinelhub.api.service import v1, v2
 from airflow_sentinelhub.api.service.generations import V1
 from airflow_sentinelhub.simulator import Simulator
-from airflow_sentinelhub.transport import aio, process
+from airflow_sentinelhub.transport import aio
 from airflow_sentinelhub.transport.aio import AsyncDriver
-from airflow_sentinelhub.transport.process import IN_FLIGHT
+from airflow_sentinelhub.transport.process import IN_FLIGHT, PROCESS
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.sync import SyncDriver
 from tests.transport.conftest import Harness, Ran
@@ -209,7 +209,7 @@ def test_one_token_serves_all_flows_of_the_process(driver: Harness) -> None:
 def test_a_token_near_its_end_is_renewed_before_it_is_refused(both: Both) -> None:
     def body(harness: Harness) -> Ran:
         harness.run(grids())
-        store = process.tokens_of(harness.settings)
+        store = PROCESS.tokens_of(harness.settings)
         assert store._token is not None
         assert store.current(store._token.renew_at - 1) is store._token
         assert store.current(store._token.renew_at) is None
@@ -221,7 +221,7 @@ def test_a_token_near_its_end_is_renewed_before_it_is_refused(both: Both) -> Non
 
 def test_a_refusal_that_comes_late_drops_no_token_that_was_renewed_meanwhile(driver: Harness) -> None:
     """A hundred waiting tasks whose token has ended ask for one new token, not for a hundred."""
-    store = process.tokens_of(driver.settings)
+    store = PROCESS.tokens_of(driver.settings)
 
     def refused_late() -> Flow[None]:
         yield from grids()
@@ -235,7 +235,7 @@ def test_a_refusal_that_comes_late_drops_no_token_that_was_renewed_meanwhile(dri
 
 
 def test_a_refused_token_is_dropped(driver: Harness) -> None:
-    store = process.tokens_of(driver.settings)
+    store = PROCESS.tokens_of(driver.settings)
 
     def refused() -> Flow[None]:
         yield from grids()
@@ -265,7 +265,7 @@ def test_a_closed_port_and_an_unknown_host_are_not_ambiguous(both: Both) -> None
 
 async def test_certificates_are_checked_where_only_the_token_url_has_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client secret travels there."""
-    monkeypatch.setattr(aio, "_tls", None)
+    monkeypatch.setattr(PROCESS, "tls", None)
     shared = await aio._shared_of(Settings("http://localhost:1", "https://token.example/token", "id", "secret"))
     pool = shared.client._transport._pool  # type: ignore[attr-defined]
     assert pool._ssl_context.verify_mode is ssl.CERT_REQUIRED
@@ -293,7 +293,7 @@ def test_secrets_are_in_no_log_error_or_repr(driver: Harness, caplog: pytest.Log
     with caplog.at_level(logging.DEBUG):
         driver.simulator.fault("expire_tokens", GRIDS)
         driver.run(grids())
-        store = process.tokens_of(driver.settings)
+        store = PROCESS.tokens_of(driver.settings)
         assert store._token is not None
         token = store._token.value
         told = [caplog.text, repr(driver.settings), repr(store._token), repr(store)]
@@ -384,7 +384,7 @@ def test_what_else_can_break_in_a_worker(raised: Exception, ambiguous: bool) -> 
         service.post("https://sh.example/token", json={"access_token": "t", "token_type": "Bearer", "expires_in": 3600})
         service.post("https://sh.example/api/v1/batch/process/7/start", body=raised)
         lost = SyncDriver(settings)._send(call)
-    process._tokens.clear()
+    PROCESS.tokens.clear()
     assert isinstance(lost, Lost)
     assert lost.ambiguous is ambiguous
 
@@ -397,4 +397,4 @@ def test_redirects_are_not_followed(simulator: Simulator) -> None:
         service.get(f"https://sh.example{GRIDS}", status=302, headers={"Location": "https://evil.example/"})
         with pytest.raises(errors.RedirectedError, match=r"to https://evil\.example/ \(HTTP 302\)"):
             SyncDriver(settings).run(grids())
-    process._tokens.clear()
+    PROCESS.tokens.clear()

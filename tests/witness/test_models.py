@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api import models
 from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub.hooks import models
 from tests.witness.environments import run
 from tests.witness.recordings import of_the_simulator
 from tests.witness.replies import COLLECTIONS, STATISTICAL, V1, V2

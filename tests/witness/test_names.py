@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api import models
+from airflow_sentinelhub.hooks import models
 from airflow_sentinelhub.hooks.batch import SentinelHubBatch
 from airflow_sentinelhub.hooks.batch_v2 import BatchProcessClient
 from tests.witness.environments import run

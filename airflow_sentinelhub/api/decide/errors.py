@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from airflow_sentinelhub.api.decide.adoption import ended_by_hand, stopped_by_service
+from airflow_sentinelhub.api.decide.results import Results
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited, fate, nothing_to_do
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
@@ -18,6 +19,7 @@ from airflow_sentinelhub.exceptions import (
     JobPartialError,
     NotFoundError,
     OverBudgetError,
+    SentinelHubError,
     UnknownStateError,
     UnreadResultsError,
 )
@@ -97,19 +99,24 @@ def _raise(waited: Waited, job: Snapshot | None, name: str, request_id: str, wan
     raise JobError(f"{status} and will not be {wanted} any more.{said} {fate(job)}", **_about(job))
 
 
-def partial_error(job: Snapshot, failed: int | None, total: int | None, names: str) -> JobPartialError:
-    """More tiles failed than the policy accepts. :param failed, total: None where nobody has looked at the tiles."""
-    if failed is None:
+def too_many_failed_error(results: Results) -> JobPartialError:
+    """More tiles or features failed than the policy accepts."""
+    job, things = results.job, results.things
+    status = f"Batch request {job.request_id} is {job.status}"
+    allow = "max_failed_tiles" if things == "tiles" else "max_failed_features"
+    restarts = "Allow for restarts (max_restarts)" if things == "tiles" else ""
+    if results.failed is None:
         return JobPartialError(
-            f"Batch request {job.request_id} is {job.status}: some tiles failed; which, nobody has looked. {fate(job)} "
-            "The other tiles are in the bucket and paid. Allow for restarts (max_restarts), take what is there "
-            "(on_partial='accept'), or clear the task to run the job anew.",
+            f"{status}: some {things} failed; which, nobody has looked. {fate(job)} The other {things} are in the "
+            f"bucket and paid. {restarts + ', take' if restarts else 'Take'} what is there (on_partial='accept'), or "
+            "clear the task to run the job anew.",
             **_about(job),
         )
+    either = f"{restarts} or failed tiles" if restarts else "Allow for failed features"
     return JobPartialError(
-        f"Batch request {job.request_id} is {job.status}: {failed} of {total} tiles failed, more than is accepted: "
-        f"{names}. {fate(job)} The other tiles are in the bucket and paid. Allow for restarts (max_restarts) or "
-        "failed tiles (max_failed_tiles, min_success_ratio), or clear the task to run the job anew.",
+        f"{status}: {results.failed} of {results.total} {things} failed, more than is accepted: {results.names()}. "
+        f"{fate(job)} The other {things} are in the bucket and paid. {either} ({allow}, min_success_ratio), or clear "
+        "the task to run the job anew.",
         **_about(job),
     )
 
@@ -161,6 +168,12 @@ def not_estimated_error(job: Snapshot, allowed: float) -> JobError:
         "without max_processing_units it starts without an estimate.",
         **_about(job),
     )
+
+
+def skipped_if(skips: bool, error: SentinelHubError) -> SentinelHubError:
+    """The error, marked where the user's policy has the task skipped instead of failed."""
+    error.skip = skips
+    return error
 
 
 def unread_error(job: Snapshot | None, why: str, then: str, seconds: float | None = None) -> UnreadResultsError:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.exceptions import InvalidInputError
 
-if TYPE_CHECKING:  # limits are checked while DAGs are parsed, and the models need dataclasses-json
-    from airflow_sentinelhub.api.snapshot import Snapshot
-
 ON_OVER_BUDGET = ("fail", "skip", "stop")
 ON_PARTIAL = ("fail", "skip", "accept")
+RESUMES = ("never", "if_accepted", "when_accepted")
 
 
 @dataclass(frozen=True)
@@ -24,15 +20,15 @@ class Policy:
     :param max_processing_units: PU that the job may cost, None for no limit.
     :param on_over_budget: `fail` the task, `skip` it, or `stop` the job and succeed with what is there.
     :param max_restarts: how often the failed part is restarted.
-    :param max_failed_tiles: failed tiles that are accepted; :param min_success_ratio: or the share (0 to 1) of tiles
-        that must be done. Both must hold where both are given; none given: no failed tile is accepted.
+    :param max_failed: failed tiles or features that are accepted; :param min_success_ratio: or the share (0 to 1) of
+        them that must be done. Both must hold where both are given; none given: no failed tile is accepted.
     :param on_partial: what happens when more has failed: `fail`, `skip` or `accept` all the same.
     """
 
     max_processing_units: float | None = None
     on_over_budget: str = "fail"
     max_restarts: int = 0
-    max_failed_tiles: int | None = None
+    max_failed: int | None = None
     min_success_ratio: float | None = None
     on_partial: str = "fail"
 
@@ -40,9 +36,9 @@ class Policy:
         """Whether a job with so many failed tiles, of so many, is good enough."""
         if failed == 0:
             return True
-        if self.max_failed_tiles is None and self.min_success_ratio is None:
+        if self.max_failed is None and self.min_success_ratio is None:
             return False
-        few = self.max_failed_tiles is None or failed <= self.max_failed_tiles
+        few = self.max_failed is None or failed <= self.max_failed
         most = self.min_success_ratio is None or (total > 0 and (total - failed) / total >= self.min_success_ratio)
         return few and most
 
@@ -56,11 +52,12 @@ def policy_from(**given: Any) -> Policy:
 
     :raises InvalidInputError: a limit makes no sense, is no number, or two contradict each other.
     """
+    failed = "max_failed_features" if "max_failed_features" in given else "max_failed_tiles"
     policy = Policy(
         max_processing_units=_number("max_processing_units", given.get("max_processing_units")),
         on_over_budget=_word("on_over_budget", given.get("on_over_budget", "fail"), ON_OVER_BUDGET),
         max_restarts=_whole("max_restarts", given.get("max_restarts", 0)) or 0,
-        max_failed_tiles=_whole("max_failed_tiles", given.get("max_failed_tiles")),
+        max_failed=_whole(failed, given.get(failed)),
         min_success_ratio=_number("min_success_ratio", given.get("min_success_ratio")),
         on_partial=_word("on_partial", given.get("on_partial", "fail"), ON_PARTIAL),
     )
@@ -68,14 +65,20 @@ def policy_from(**given: Any) -> Policy:
         raise InvalidInputError("max_processing_units must be above 0: a job that may cost nothing cannot run.")
     if policy.min_success_ratio is not None and not 0 <= policy.min_success_ratio <= 1:
         raise InvalidInputError(f"min_success_ratio is a share from 0 to 1, not {policy.min_success_ratio:g}.")
-    if policy.on_partial == "accept" and (policy.max_failed_tiles is not None or policy.min_success_ratio is not None):
+    if policy.on_partial == "accept" and (policy.max_failed is not None or policy.min_success_ratio is not None):
         raise InvalidInputError(
-            "on_partial='accept' accepts any number of failed tiles, so max_failed_tiles and min_success_ratio have no "
-            "effect; drop them, or use on_partial='fail' or 'skip'."
+            f"on_partial='accept' accepts any number of {failed[4:].replace('_', ' ')}, so {failed} and "
+            "min_success_ratio have no effect; drop them, or use on_partial='fail' or 'skip'."
         )
     if policy.on_over_budget != "fail" and policy.max_processing_units is None:
         raise InvalidInputError(f"on_over_budget={policy.on_over_budget!r} needs max_processing_units.")
     return policy
+
+
+def check_resume(word: str) -> None:
+    """:raises InvalidInputError: no such way to go on with what the service has stopped."""
+    if word not in RESUMES:
+        raise InvalidInputError(f"resume_stopped must be one of {', '.join(RESUMES)}, not {word!r}.")
 
 
 def limits_given(**limits: Any) -> frozenset[str]:
@@ -136,30 +139,3 @@ def _word(name: str, value: Any, words: tuple[str, ...]) -> str:
     if value not in words:
         raise InvalidInputError(f"{name} must be one of {', '.join(words)}, not {value!r}.")
     return str(value)
-
-
-class Step(str, Enum):
-    """What a whole job does next."""
-
-    ANALYSE = "analyse"
-    AWAIT_ANALYSIS = "await_analysis"
-    START = "start"
-    AWAIT_END = "await_end"
-    RESTART = "restart"
-    JUDGE = "judge"
-    """It is at its end: see what it has brought, or why it failed."""
-
-
-def next_step(job: Snapshot, restarts_left: int, can_restart: bool) -> Step:
-    """The next step of a whole job, from one reading alone: so any try can go on where another was killed."""
-    if job.status == S.PARTIAL:
-        return Step.RESTART if restarts_left > 0 and can_restart else Step.JUDGE
-    if job.status.is_final:
-        return Step.JUDGE
-    if job.started or job.ending or job.status == S.PROCESSING:
-        return Step.AWAIT_END
-    if job.status == S.ANALYSIS_DONE:
-        return Step.START
-    if job.status == S.CREATED and job.user_action.value == "NONE":
-        return Step.ANALYSE
-    return Step.AWAIT_ANALYSIS

@@ -89,6 +89,16 @@ def _nobody_starts(job: Snapshot, wanted: S) -> bool:
     return False
 
 
+def is_stopped(job: Snapshot) -> bool:
+    """Stopped by a person or by the service: it can be started again (v2)."""
+    return job.status == S.STOPPED
+
+
+def is_lost(job: Snapshot) -> bool:
+    """It has ended, and nothing of it can be taken for a success."""
+    return job.status in (S.FAILED, S.CANCELED, S.STOPPED)
+
+
 def nothing_to_do(job: Snapshot) -> bool:
     """v2: the analysis ended in DONE because every output existed already; nothing was started, nothing is billed."""
     return job.status == S.DONE and job.user_action.value in ("ANALYSE", "NONE")

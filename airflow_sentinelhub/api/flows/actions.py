@@ -1,7 +1,7 @@
-"""What is done to a request, as generators: analyse, start once, resume, end.
+"""What is done to a request, as generators: analyse, start once, resume, end, delete.
 
 Nothing here does I/O or knows the time; see `call.py`. Calls that bill are made here, by `start_once` and `resume`,
-in `restarting.py`, and nowhere else.
+in `restart.py`, and nowhere else.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def resume(api: Generation, request_id: str, *, patient: bool, poll_interval: fl
                 raise JobError(
                     f"Batch request {request_id} is STOPPED and the service refuses to start it again ({err.reason}), "
                     "as it does for 30 minutes after a user's stop, and for 60 after the account has run out of PU. It "
-                    "bills nothing. Try again later, or have it waited for (resume_stopped='wait').",
+                    "bills nothing. Try again later, or have it waited for (resume_stopped='when_accepted').",
                     request_id=request_id,
                     snapshot=job,
                 ) from None
@@ -191,3 +191,27 @@ def end(api: Generation, request_id: str, *, poll_interval: float = 5.0, attempt
 def _may_be_restarted(job: Snapshot) -> bool:
     """PARTIAL, but one of our tasks may have restarted it a moment ago, which a reading shows late."""
     return job.status == S.PARTIAL and _OURS.search(job.description) is not None
+
+
+def delete_once(
+    call: Call[None], seconds: float, request_id: str | None = None, about: str | None = None
+) -> Flow[None]:
+    """Delete something. That it is gone after a reply was lost is success: it was this call.
+
+    :param call: the delete; for the rest see `outlast`.
+    :raises NotFoundError: it was not there when it was asked for first.
+    """
+    asked = False
+
+    def attempt() -> Flow[None]:
+        nonlocal asked
+        try:
+            yield from exchange(call)
+        except NotFoundError:
+            if not asked:
+                raise
+        except (UnreachableError, ServerError) as err:
+            asked = asked or err.ambiguous
+            raise
+
+    yield from outlast(attempt, seconds, request_id, about)

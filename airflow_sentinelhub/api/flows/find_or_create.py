@@ -51,7 +51,7 @@ ROUNDS_OF_LOOKING, AGAIN = 8, 5.0
 
 
 @dataclass(frozen=True)
-class Found:
+class Settled:
     """The request that a try goes on with. `adopted`: it existed before; `why` says in which state.
 
     `continued`: it was stopped for its budget, which is higher now; what is missing of it is to be done.
@@ -74,7 +74,7 @@ def find_or_create(
     stopped: Stopped = NONE_STOPPED,
     check: Callable[[], Flow[None]] | None = None,
     patience: float = LAG_PATIENCE,
-) -> Flow[Found]:
+) -> Flow[Settled]:
     """The one request of this task: a remembered one, one that carries the marker, or a new one. Never bills.
 
     Before it goes on with a new request, or with one that an earlier round has made and nobody has started, it looks
@@ -97,7 +97,7 @@ def find_or_create(
         kept = yield from _recall(api, remembered, mark, not_found)
         decision = choose([kept], mark, stopped) if kept else None
         if decision is not None and decision.plan in (Plan.ADOPT, Plan.CONTINUE):
-            return Found(_of(decision), True, decision.why, decision.plan is Plan.CONTINUE)
+            return Settled(_of(decision), True, decision.why, decision.plan is Plan.CONTINUE)
     words = {**payload, "description": marked(payload.get("description"), mark)}
     created: Snapshot | None = None
     claimed, written, warned, waited = "", None, False, False
@@ -130,7 +130,7 @@ def find_or_create(
             continue
         job = _of(decision)
         if decision.plan is Plan.CONTINUE:
-            return Found(job, True, decision.why, continued=True)
+            return Settled(job, True, decision.why, continued=True)
         acted = yield from _remove(api, decision.remove, mark)
         if decision.plan is Plan.ADOPT:
             idle = not job.started and not job.status.is_final
@@ -142,7 +142,7 @@ def find_or_create(
                 claimed, written = job.request_id, claim
                 continue
             mine = created is not None and created.request_id == job.request_id
-            return Found(job, not mine, "" if mine else decision.why)
+            return Settled(job, not mine, "" if mine else decision.why)
         yield Note(f"Batch request {job.request_id} of this task: {decision.why}; waiting for its end", warning=True)
         # Somebody may have edited its marker away: it is this task's request all the same.
         over = replace((yield from end(api, job.request_id)), description=job.description)

@@ -26,6 +26,8 @@ from airflow_sentinelhub.exceptions import (
     UnreachableError,
 )
 
+STALE_PARTIAL = 300.0
+"""Seconds for which a request may still say PARTIAL after its restart was accepted (minutes were seen)."""
 MOMENT = 60.0
 """Seconds within which a restart is asked for on the strength of a reading. With `LAG`, less than a restart takes."""
 AT_ONCE = Patience(rate_limited=0)

@@ -1,12 +1,13 @@
 """Waiting for a request or for its tiles, as flows. One call a poll, whatever the number of tiles.
 
 A failed poll is not a failed job: while the state cannot be read, a budget of its own runs (`max_unknown_time`).
+Whoever waits takes the same step, `poll` with a `Watch`: a worker, a trigger, a sensor, and the look before deferring.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, exchange
@@ -46,7 +47,8 @@ TILE_PAGES = 10_000
 """Pages of 100 tiles that a look reads at the most: more than any request has."""
 NOT_STARTED_GRACE = 120.0
 """Seconds for which a request may look as if nobody had started it: reads lag behind."""
-
+UNCERTAIN_PAUSE = 10.0
+"""Seconds between looks, at the most, while a reading may be older than the last thing done to the request."""
 
 PASSING = (UnreachableError, ServerError, RateLimitError, NotFoundError, ResultsError)
 """Errors of a first look that may pass; any other (a wrong id, refused credentials) is said at once, but where the
@@ -57,7 +59,7 @@ request is known to be there: then it is an accident like an outage."""
 class WaitPlan:
     """How to wait.
 
-    :param poll_interval: seconds between polls; :param first_poll: seconds before the first.
+    :param poll_interval: seconds between polls.
     :param deadline: seconds since 1970 at which the wait ends, None for never.
     :param max_unknown_time: seconds for which the state may be unreadable.
     :param wait_for_start: go on waiting for a request that nobody has started.
@@ -69,7 +71,6 @@ class WaitPlan:
     """
 
     poll_interval: float = 60.0
-    first_poll: float = 0.0
     deadline: float | None = None
     max_unknown_time: float = 1800.0
     wait_for_start: bool = False
@@ -78,6 +79,141 @@ class WaitPlan:
     end_at_deadline: bool = False
     known: bool = False
 
+    def as_json(self) -> dict[str, Any]:
+        """The plan as plain JSON, for a trigger's arguments."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> WaitPlan:
+        """The plan that `as_json` has written. Keys of another version of this package are ignored."""
+        return cls(**{item.name: given[item.name] for item in fields(cls) if item.name in given})
+
+
+@dataclass(frozen=True)
+class Await:
+    """A step of a flow: wait until the request is `target`. Whoever runs the flow waits, or defers.
+
+    :param state: what the flow wants to be told again if it is run anew after the wait; plain JSON.
+    """
+
+    request_id: str
+    target: str
+    plan: WaitPlan
+    state: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Watch:
+    """The state of one wait, and what each look means to it. It is told the time and does nothing by itself.
+
+    :param request_id: the request; :param began: the time at which the wait began, in seconds since 1970.
+
+    `last` is the last reading; `pause` the seconds until the next look; `unknown_since` and `not_started_since` the
+    time of the first look of those that could not be read, or that showed a request that nobody has started.
+    `uncertain`: the last look is not taken at its word, and only this watch knows for how long already.
+    """
+
+    def __init__(self, request_id: str, plan: WaitPlan, began: float) -> None:
+        self.request_id, self.plan, self.began = request_id, plan, began
+        self.last = Waited(Outcome.WAITING)
+        self.pause = plan.poll_interval
+        self.uncertain = False
+        self.unknown_since: float | None = None
+        self.not_started_since: float | None = None
+        self._again = AGAIN_FIRST
+        self._log = _Log(began)
+
+    def line(self, waited: Waited, now: float) -> str | None:
+        """The line to log about this reading, None if there is nothing new to say."""
+        return self._log.line(waited, now)
+
+    def read(self, waited: Waited, now: float) -> Waited | None:
+        """What a reading means: how the wait has ended, or None to look again after `pause`."""
+        self.last, self.unknown_since, self._again = waited, None, AGAIN_FIRST
+        self.pause = self.plan.poll_interval
+        if waited.outcome is not Outcome.NOT_STARTED:
+            self.not_started_since = None  # a later reading that looks so may come from a replica that lags
+        elif self.not_started_since is None:
+            self.not_started_since = now
+        self.uncertain = self._lags(waited.outcome, now)
+        if self.uncertain:
+            self.pause = min(self.pause, UNCERTAIN_PAUSE)
+        elif waited.outcome is Outcome.WAITING:
+            if over(waited.job, self.plan.max_cost):
+                return replace(waited, outcome=Outcome.OVER_BUDGET)
+        elif not (waited.outcome is Outcome.NOT_STARTED and self.plan.wait_for_start):
+            return waited
+        return self._late(now)
+
+    def failed(self, err: SentinelHubError, now: float) -> Waited | None:
+        """What a look means that has failed: how the wait has ended, or None to look again after `pause`.
+
+        :raises SentinelHubError: the same error, where waiting does not help.
+        """
+        if self.last.job is None and not self.plan.known and not isinstance(err, PASSING):
+            raise err
+        self.unknown_since = now if self.unknown_since is None else self.unknown_since
+        self.uncertain, self.pause = True, self.plan.poll_interval
+        if isinstance(err, ResultsError):
+            self.last = self.last if err.snapshot is None else Waited(Outcome.WAITING, err.snapshot)
+            self.pause, self._again = min(self.pause, self._again), longer(self._again)
+        elif isinstance(err, NotFoundError):
+            self.pause = min(self.pause, UNCERTAIN_PAUSE)
+        return self._unknown(err, now - self.unknown_since) or self._late(now)
+
+    def _lags(self, outcome: Outcome, now: float) -> bool:
+        """Whether the reading may be older than what was done to the request: a start, or a restart."""
+        if outcome is Outcome.NOT_STARTED and not self.plan.wait_for_start:
+            return self.not_started_since is None or now - self.not_started_since < NOT_STARTED_GRACE
+        return outcome is Outcome.PARTIAL and now - self.began < self.plan.stale_partial
+
+    def _unknown(self, err: SentinelHubError, seconds: float) -> Waited | None:
+        """The end of a wait whose state has been unreadable for so long, None while it may go on."""
+        longest = self.plan.max_unknown_time
+        if isinstance(err, NotFoundError) and self.last.job is None and not self.plan.known:
+            never_there = seconds >= min(sum(NEW_REQUEST_404), longest)
+            return Waited(Outcome.NOT_FOUND, None, str(err)) if never_there else None
+        outcome = Outcome.UNREAD if isinstance(err, ResultsError) and err.snapshot is not None else Outcome.UNKNOWN
+        return replace(self.last, outcome=outcome, why=str(err)) if seconds >= longest else None
+
+    def _late(self, now: float) -> Waited | None:
+        """The end of a wait whose time is over; else the next look comes at the deadline at the latest."""
+        if self.plan.deadline is None:
+            return None
+        if now >= self.plan.deadline:
+            return replace(self.last, outcome=Outcome.TIMED_OUT)
+        self.pause = min(self.pause, self.plan.deadline - now)
+        return None
+
+
+OneLook = Callable[[], Flow[Waited]]
+"""Makes a flow that looks once, such as `look` with its arguments."""
+
+
+def poll(watch: Watch, one_look: OneLook) -> Flow[Waited | None]:
+    """One look of a wait: how the wait has ended, or None to look again after `watch.pause`."""
+    try:
+        waited = yield from one_look()
+    except SentinelHubError as err:
+        ended = watch.failed(err, (yield Now()))
+        if ended is None:
+            said = f"The state of batch request {watch.request_id} cannot be read: {err} Trying again."
+            yield Note(said, warning=True)
+        return ended
+    now = yield Now()
+    if line := watch.line(waited, now):
+        yield Note(line)
+    return watch.read(waited, now)
+
+
+def until_certain(watch: Watch, one_look: OneLook) -> Flow[Waited | None]:
+    """One look, and more of them while the watch is uncertain about what it has seen. For waits whose next look is made
+    by another process, which does not have this watch: how the wait has ended, or None to look again."""
+    while True:
+        ended = yield from poll(watch, one_look)
+        if ended is not None or not watch.uncertain:
+            return ended
+        yield Sleep(watch.pause)
+
 
 def look(api: Generation, request_id: str, target: str) -> Flow[Waited]:
     """One look at the request."""
@@ -85,9 +221,27 @@ def look(api: Generation, request_id: str, target: str) -> Flow[Waited]:
     return Waited(judge(job, target), job)
 
 
-def wait(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[Waited]:
-    """Wait until the request is `target` or cannot become it any more. Ends it at the deadline, and over the budget."""
-    waited = yield from _wait(lambda: look(api, request_id, target), request_id, plan)
+def wait(api: Generation, request_id: str, target: str, plan: WaitPlan, *, first_poll: float = 0.0) -> Flow[Waited]:
+    """Wait until the request is `target` or cannot become it any more. Ends it at the deadline, and over the budget.
+
+    :param first_poll: seconds before the first look.
+    """
+    waited = yield from _until_ended(lambda: look(api, request_id, target), request_id, plan, first_poll)
+    return (yield from _ended_for_us(api, request_id, target, plan, waited))
+
+
+def look_before_deferring(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[Waited | None]:
+    """The first look of a wait that may go on elsewhere: how the wait has ended, or None to defer.
+
+    Over the budget, and at the deadline, it ends the request as `wait` does.
+    """
+    watch = Watch(request_id, plan, (yield Now()))
+    waited = yield from poll(watch, lambda: look(api, request_id, target))
+    return None if waited is None else (yield from _ended_for_us(api, request_id, target, plan, waited))
+
+
+def _ended_for_us(api: Generation, request_id: str, target: str, plan: WaitPlan, waited: Waited) -> Flow[Waited]:
+    """End a request that has cost too much, or whose time is over; the reading after that."""
     if waited.outcome is Outcome.OVER_BUDGET:
         yield Note(f"Batch request {request_id} has cost more than {plan.max_cost:,.0f} PU; ending it", warning=True)
     elif waited.outcome is Outcome.TIMED_OUT and plan.end_at_deadline:
@@ -105,66 +259,30 @@ def wait(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[
 
 def monitor(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[Waited]:
     """As `wait`, with the number of tiles done and failed in the log."""
-    return (yield from _wait(lambda: look_with_counts(api, request_id, target), request_id, plan))
+    return (yield from _until_ended(lambda: look_with_counts(api, request_id, target), request_id, plan))
 
 
 def wait_for_tiles(
-    api: Generation, request_id: str, goal: TileGoal, plan: WaitPlan, read_tiles: ReadTiles
+    api: Generation,
+    request_id: str,
+    goal: TileGoal,
+    plan: WaitPlan,
+    read_tiles: ReadTiles,
+    *,
+    first_poll: float = 0.0,
 ) -> Flow[Waited]:
-    """Wait until the tiles are as `goal` says or cannot become so any more."""
-    return (yield from _wait(lambda: look_at_tiles(api, request_id, goal, read_tiles), request_id, plan))
+    """Wait until the tiles are as `goal` says or cannot become so any more. :param first_poll: see `wait`."""
+    return (
+        yield from _until_ended(lambda: look_at_tiles(api, request_id, goal, read_tiles), request_id, plan, first_poll)
+    )
 
 
-def pause(seconds: float) -> Flow[None]:
-    """Wait so long."""
-    yield Sleep(seconds)
-
-
-def _wait(one_look: Callable[[], Flow[Waited]], request_id: str, plan: WaitPlan) -> Flow[Waited]:
-    began = yield Now()
-    log = _Log(began)
-    unknown_since = not_started_since = None
-    again = AGAIN_FIRST
-    last: Waited = Waited(Outcome.WAITING)
-    yield Sleep(plan.first_poll)
-    while True:
-        pause = plan.poll_interval
-        try:
-            last = yield from one_look()
-            now = yield Now()
-            unknown_since, again = None, AGAIN_FIRST
-            if line := log.line(last, now):
-                yield Note(line)
-            outcome = last.outcome
-            if outcome is not Outcome.NOT_STARTED:
-                not_started_since = None  # a later reading that looks so may come from a replica that lags
-            if outcome is Outcome.NOT_STARTED:
-                not_started_since = now if not_started_since is None else not_started_since
-                if plan.wait_for_start or now - not_started_since < NOT_STARTED_GRACE:
-                    outcome, pause = Outcome.WAITING, min(pause, 10.0) if not plan.wait_for_start else pause
-            elif outcome is Outcome.WAITING and over(last.job, plan.max_cost):
-                return replace(last, outcome=Outcome.OVER_BUDGET)
-            elif outcome is Outcome.PARTIAL and now - began < plan.stale_partial:
-                outcome, pause = Outcome.WAITING, min(pause, 10.0)
-            if outcome is not Outcome.WAITING:
-                return last
-        except SentinelHubError as err:
-            if last.job is None and not plan.known and not isinstance(err, PASSING):
-                raise
-            now = yield Now()
-            unknown_since = now if unknown_since is None else unknown_since
-            last = _known(last, err)
-            if ended := _unknown(err, last, now - unknown_since, plan):
-                return ended
-            if isinstance(err, ResultsError):
-                pause, again = min(pause, again), longer(again)
-            pause = min(pause, 10.0) if isinstance(err, NotFoundError) else pause
-            yield Note(f"The state of batch request {request_id} cannot be read: {err} Trying again.", warning=True)
-        if plan.deadline is not None:
-            if now >= plan.deadline:
-                return replace(last, outcome=Outcome.TIMED_OUT)
-            pause = min(pause, plan.deadline - now)
-        yield Sleep(pause)
+def _until_ended(one_look: OneLook, request_id: str, plan: WaitPlan, first_poll: float = 0.0) -> Flow[Waited]:
+    watch = Watch(request_id, plan, (yield Now()))
+    yield Sleep(first_poll)
+    while (ended := (yield from poll(watch, one_look))) is None:
+        yield Sleep(watch.pause)
+    return ended
 
 
 class _Log:
@@ -185,27 +303,6 @@ class _Log:
         self._said, self._at = line, now
         left = seconds_left(*self._first, now, share) if self._first and share else None
         return line if left is None else f"{line}, {in_words(left)} left"
-
-
-def _unknown(err: SentinelHubError, last: Waited, seconds: float, plan: WaitPlan) -> Waited | None:
-    """The end of a wait whose state has been unreadable for so long, None while it may go on."""
-    if isinstance(err, NotFoundError) and last.job is None:
-        grace = min(sum(NEW_REQUEST_404), plan.max_unknown_time)
-        return Waited(Outcome.NOT_FOUND, None, str(err)) if seconds >= grace else None
-    outcome = Outcome.UNREAD if isinstance(err, ResultsError) and err.snapshot is not None else Outcome.UNKNOWN
-    return replace(last, outcome=outcome, why=str(err)) if seconds >= plan.max_unknown_time else None
-
-
-def _known(last: Waited, err: SentinelHubError) -> Waited:
-    """What is known after a look that failed: where only the results could not be read, the state of the request."""
-    job = err.snapshot if isinstance(err, ResultsError) else None
-    return last if job is None else Waited(Outcome.WAITING, job)
-
-
-def rests_since(job: Snapshot) -> float:
-    """The time, in seconds since 1970, since which nobody has acted on the request."""
-    times = [time.timestamp() for time in (job.created, job.acted) if time]
-    return max(times) if times else 0.0
 
 
 def look_with_counts(api: Generation, request_id: str, target: str) -> Flow[Waited]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_sentinelhub.api.call import Call
-from airflow_sentinelhub.api.paging import Page, page_of
-from airflow_sentinelhub.api.service import statistical, v1, v2
-from airflow_sentinelhub.api.snapshot import Snapshot, only_of, read_statistical, read_v1, read_v2
+from airflow_sentinelhub.api.paging import Page
+from airflow_sentinelhub.api.service import specification, statistical, statistical_specification, v1, v2
+from airflow_sentinelhub.api.service.specification import Access
+from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 
@@ -20,6 +21,12 @@ class Generation:
     :param create, get, list: a request, the one that was asked for, a page of requests.
     :param end: cancels (v1, final) or stops (v2); :param end_word: what that is called.
     :param search: whether the list can be searched for a word of the description.
+    :param payload: the payload of the create call for a specification; :param needs_access: which holds the right to
+        write to the bucket.
+    :param grids: the call for a page of tiling grids, None where there are none.
+    :param results: where one sees what a job has brought: `listed` by the service tile by tile, in files in the
+        `bucket`, or in a file for each of its `features`.
+    :param collections: whether requests write to batch collections.
     :param estimates: whether an analysed request says what it will cost.
     :param update, delete, restart: None where the service has no such call.
     """
@@ -33,37 +40,32 @@ class Generation:
     end: Callable[[str], Call[None]]
     end_word: str
     search: bool
+    results: str
+    payload: Callable[[Any, Access | None], dict[str, Any]]
+    needs_access: bool = True
+    grids: Callable[[str | None], Call[Page[Any]]] | None = None
+    collections: bool = False
     estimates: bool = False
     update: Callable[[str, dict[str, Any]], Call[Any]] | None = None
     delete: Callable[[str], Call[None]] | None = None
     restart: Callable[[str], Call[None]] | None = None
 
 
-Reader = Callable[[Any], Snapshot]
-
-
-def _made(create: Callable[[dict[str, Any]], Call[Any]], read: Reader) -> Callable[[dict[str, Any]], Call[Snapshot]]:
-    return lambda payload: replace(create(payload), parse=read)
-
-
-def _one(get: Callable[[str], Call[Any]], read: Reader) -> Callable[[str], Call[Snapshot]]:
-    return lambda request_id: replace(get(request_id), parse=lambda body: only_of(request_id, read(body)))
-
-
-def _listed(listing: Callable[..., Call[Any]], read: Reader) -> Callable[..., Call[Page[Snapshot]]]:
-    return lambda **query: replace(listing(**query), parse=page_of(read))
-
-
 V1 = Generation(
     name="v1",
-    create=_made(v1.create, read_v1),
-    get=_one(v1.get_request, read_v1),
-    list=_listed(v1.list_requests, read_v1),
+    create=v1.create,
+    get=v1.get_request,
+    list=v1.list_requests,
     analyse=v1.analyse,
     start=v1.start,
     end=v1.cancel,
     end_word="cancel",
     search=True,
+    results="listed",
+    payload=lambda job, access: specification.render(job, "v1"),
+    needs_access=False,
+    grids=lambda token: v1.list_tiling_grids(root=v1.ROOT, viewtoken=token),
+    collections=True,
     estimates=True,
     update=v1.update_request,
     delete=v1.delete_request,
@@ -71,26 +73,31 @@ V1 = Generation(
 )
 V2 = Generation(
     name="v2",
-    create=_made(v2.create, read_v2),
-    get=_one(v2.get_request, read_v2),
-    list=_listed(v2.list_requests, read_v2),
+    create=v2.create,
+    get=v2.get_request,
+    list=v2.list_requests,
     analyse=v2.analyse,
     start=v2.start,
     end=v2.stop,
     end_word="stop",
     search=False,
+    results="bucket",
+    payload=lambda job, access: specification.render(job, "v2", access),
+    grids=lambda token: v1.list_tiling_grids(root=v2.ROOT, viewtoken=token),
     update=v2.update_request,
 )
 STATISTICAL = Generation(
     name="statistical",
-    create=_made(statistical.create_described, read_statistical),
-    get=_one(statistical.get_request, read_statistical),
-    list=_listed(statistical.list_requests, read_statistical),
+    create=statistical.create_described,
+    get=statistical.get_request,
+    list=statistical.list_requests,
     analyse=statistical.analyse,
     start=statistical.start,
     end=statistical.stop,
     end_word="stop",
     search=False,
+    results="features",
+    payload=statistical_specification.render_statistical,
 )
 _BY_NAME = {"v1": V1, "v2": V2, "statistical": STATISTICAL}
 

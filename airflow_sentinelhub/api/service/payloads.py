@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airflow_sentinelhub.api.areas import area_bounds
 from airflow_sentinelhub.api.decoding import member, number
 from airflow_sentinelhub.api.times import Run, checked, checked_range, resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -144,8 +145,6 @@ def process_request(
     :param evalscript: text of the script; may be given to the operator instead.
     :raises InvalidInputError: a literal value cannot be right.
     """
-    from airflow_sentinelhub.api.areas import area_bounds
-
     if isinstance(max_cloud_coverage, (int, float)) and not 0 <= max_cloud_coverage <= 100:
         raise InvalidInputError(f"max_cloud_coverage is a percentage from 0 to 100, not {max_cloud_coverage!r}.")
     if isinstance(data, str):
@@ -199,8 +198,6 @@ def finished(process: Mapping[str, Any], *, area: Any = None, evalscript: str | 
 
     :raises InvalidInputError: there is no evalscript, or the area or a time range is malformed.
     """
-    from airflow_sentinelhub.api.areas import area_bounds
-
     if not isinstance(process, Mapping) or not isinstance(process.get("input"), Mapping):
         raise InvalidInputError(
             "process_request must be a Process API payload with `input`; build it with process_request()."

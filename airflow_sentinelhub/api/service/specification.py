@@ -32,7 +32,7 @@ class Access:
 
 
 @dataclass(frozen=True)
-class Job:
+class BatchSpecification:
     """What is to be done, in the words of either generation.
 
     :param process_request: Process API payload; :param area, evalscript: put into it when given.
@@ -54,7 +54,7 @@ class Job:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-def render(job: Job, batch_api: str, access: Access | None = None) -> Json:
+def render(job: BatchSpecification, batch_api: str, access: Access | None = None) -> Json:
     """The payload of a create call.
 
     :raises InvalidInputError: the job cannot be said in this generation, or is incomplete.
@@ -71,7 +71,7 @@ def render(job: Job, batch_api: str, access: Access | None = None) -> Json:
     return _v1(job, process) if batch_api == "v1" else _v2(job, process, access)
 
 
-def _v1(job: Job, process: Json) -> Json:
+def _v1(job: BatchSpecification, process: Json) -> Json:
     if job.geopackage is not None:
         raise InvalidInputError("Batch v1 has no GeoPackage input; use tiling_grid, or batch_api='v2'.")
     if isinstance(job.tiling_grid, Mapping) and "id" not in job.tiling_grid:
@@ -105,7 +105,7 @@ def _output_v1(given: str | Mapping[str, Any] | None) -> Json:
     return {"output": {"defaultTilePath": url, **rest}}
 
 
-def _v2(job: Job, process: Json, access: Access | None) -> Json:
+def _v2(job: BatchSpecification, process: Json, access: Access | None) -> Json:
     return without_none(
         {
             "processRequest": process,
@@ -117,7 +117,7 @@ def _v2(job: Job, process: Json, access: Access | None) -> Json:
     )
 
 
-def _input_v2(job: Job, access: Access | None) -> Json:
+def _input_v2(job: BatchSpecification, access: Access | None) -> Json:
     if isinstance(job.geopackage, Mapping):
         return dict(job.geopackage)
     if job.geopackage is not None:
@@ -128,7 +128,7 @@ def _input_v2(job: Job, access: Access | None) -> Json:
     return {"type": "tiling-grid", **grid}
 
 
-def _output_v2(job: Job, access: Access | None) -> Json:
+def _output_v2(job: BatchSpecification, access: Access | None) -> Json:
     zarr = job.extra.get("zarrOutput")
     if zarr:
         rest = {key: value for key, value in zarr.items() if key != "path"}

@@ -1,4 +1,6 @@
-"""Endpoints of batch statistical, and where its requests carry a description. Endpoints describe a call and do nothing.
+"""Endpoints of batch statistical, how its requests are read, and where they carry a description.
+
+An endpoint describes a call, nothing more.
 
 Paths are written in the older form (`/api/v1/statistics/batch`); the transport turns them into `/statistics/batch/v1`
 where the connection asks for the form of 2026 (both answer).
@@ -15,9 +17,9 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_sentinelhub.api.call import Call
-from airflow_sentinelhub.api.decoding import an_object, member, text
-from airflow_sentinelhub.api.models import BatchStatisticalRequest
+from airflow_sentinelhub.api.decoding import an_object, member, text, words_at
 from airflow_sentinelhub.api.paging import Page, page_of
+from airflow_sentinelhub.api.snapshot import Snapshot, common, only, readable, spent
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 Json = dict[str, Any]
@@ -27,24 +29,45 @@ EVALSCRIPT_LIMIT = 32 * 1024
 _NOTE = "// task: "
 
 
-def create(payload: Json) -> Call[BatchStatisticalRequest]:
+def read_request(body: Any) -> Snapshot:
+    """The reading in a body of batch statistical. It needs an id and a status; whatever else is odd is not said.
+
+    :raises ValueError: the body describes no request.
+    """
+    return Snapshot(
+        generation="statistical",
+        description=note_in(words_at(body, "request", "aggregation", "evalscript")),
+        output_url=place_of(member(body, "request")),
+        **common(body),
+        **spent(body),
+    )
+
+
+def create(payload: Json) -> Call[Snapshot]:
     """Create a request. Free of charge, but refused to accounts with less than 1,000 PU. Not repeatable."""
     about = "create a batch statistical request"
-    return Call("POST", ROOT, BatchStatisticalRequest.from_dict, json=payload, about=about)
+    return Call("POST", ROOT, read_request, json=payload, about=about)
 
 
-def create_described(payload: Json) -> Call[BatchStatisticalRequest]:
+def create_described(payload: Json) -> Call[Snapshot]:
     """The same for a payload with a `description`, which is put into the evalscript."""
     return create(described(payload))
 
 
-def get_request(request_id: str) -> Call[BatchStatisticalRequest]:
+def get_request(request_id: str) -> Call[Snapshot]:
     """The whole request. This is what is polled: the status part alone (`get_status`) lacks the user action.
 
     For minutes after a start the status says CREATED; only the user action tells such a request from one that nobody
     has started. The rest of the request is small: an evalscript of some kilobytes.
     """
-    return Call("GET", _one(request_id), BatchStatisticalRequest.from_dict, repeatable=True, about=_about(request_id))
+
+    return Call("GET", _one(request_id), only(request_id, read_request), repeatable=True, about=_about(request_id))
+
+
+def get_body(request_id: str) -> Call[Json]:
+    """The request in the service's own words, for what a reading of it leaves out. It must be one that can be read."""
+    parse = readable(only(request_id, read_request))
+    return Call("GET", _one(request_id), parse, repeatable=True, about=_about(request_id))
 
 
 def get_status(request_id: str) -> Call[Json]:
@@ -52,14 +75,12 @@ def get_status(request_id: str) -> Call[Json]:
     return Call("GET", f"{_one(request_id)}/status", an_object, repeatable=True, about=_about(request_id))
 
 
-def list_requests(
-    *, sort: str | None = None, viewtoken: str | None = None, **query: Any
-) -> Call[Page[BatchStatisticalRequest]]:
+def list_requests(*, sort: str | None = None, viewtoken: str | None = None, **query: Any) -> Call[Page[Snapshot]]:
     """A page of requests. There is no search."""
     return Call(
         "GET",
         ROOT,
-        page_of(BatchStatisticalRequest.from_dict),
+        page_of(read_request),
         {"sort": sort, **query, "viewtoken": viewtoken},
         repeatable=True,
         about="list batch statistical requests",

@@ -9,14 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_sentinelhub.api.service.payloads import Json, process_request, without_none
+from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.api.times import Run, checked_range, is_template, resolved, resolved_range
 from airflow_sentinelhub.exceptions import InvalidInputError
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub.api.service.specification import Access
 
 PLACEHOLDERS = ("<REQUEST_ID>", "<ID>", "<IDENTIFIER>")
 LAST_INTERVAL = ("SKIP", "SHORTEN", "EXTEND")
@@ -92,7 +90,7 @@ def aggregation(
 
 
 @dataclass(frozen=True)
-class StatisticalJob:
+class StatisticalSpecification:
     """What is to be done.
 
     :param geopackage: `s3://bucket/fields.gpkg`, or the service's `features` in full.
@@ -112,7 +110,7 @@ class StatisticalJob:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-def render_statistical(job: StatisticalJob, access: Access | None = None) -> Json:
+def render_statistical(job: StatisticalSpecification, access: Access | None = None) -> Json:
     """The payload of a create call, with the description beside it (`statistical.described` finds a place for it).
 
     :raises InvalidInputError: the job is incomplete or contradicts itself.

@@ -1,4 +1,7 @@
-"""Endpoints of batch v1 (`/api/v1/batch`). Each function describes one call and does nothing."""
+"""Endpoints of batch v1 (`/api/v1/batch`), and how its requests are read.
+
+An endpoint describes a call, nothing more.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,28 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_sentinelhub.api.call import Call
-from airflow_sentinelhub.api.decoding import an_object, status_in
-from airflow_sentinelhub.api.models import BatchRequest
+from airflow_sentinelhub.api.decoding import an_object, member, number, status_in, text, whole, words_at
 from airflow_sentinelhub.api.paging import Page, page_of
+from airflow_sentinelhub.api.snapshot import Snapshot, common, only, readable
 
 Json = dict[str, Any]
 ROOT = "/api/v1/batch"
+
+
+def read_request(body: Any) -> Snapshot:
+    """The reading in a body of v1. It needs an id and a status; whatever else is odd counts as not said.
+
+    :raises ValueError: the body describes no request.
+    """
+    bucket = text(member(body, "bucketName"))
+    return Snapshot(
+        generation="v1",
+        description=words_at(body, "description"),
+        tile_count=whole(member(body, "tileCount")),
+        estimate=number(member(body, "valueEstimate")),
+        output_url=text(member(body, "output", "defaultTilePath")) or (f"s3://{bucket}" if bucket else None),
+        **common(body),
+    )
 
 
 def _as_is(body: Any) -> Any:
@@ -36,23 +55,30 @@ def _tile(body: Any) -> Json:
     return an_object(body)
 
 
-def create(payload: Json) -> Call[BatchRequest]:
+def create(payload: Json) -> Call[Snapshot]:
     """Create a request. Free of charge. Not repeatable: the service has no idempotency key."""
-    return Call("POST", f"{ROOT}/process", BatchRequest.from_dict, json=payload, about="create a batch request")
+    return Call("POST", f"{ROOT}/process", read_request, json=payload, about="create a batch request")
 
 
-def get_request(request_id: str) -> Call[BatchRequest]:
-    return Call("GET", _one(request_id), BatchRequest.from_dict, repeatable=True, about=f"batch request {request_id}")
+def get_request(request_id: str) -> Call[Snapshot]:
+    parse = only(request_id, read_request)
+    return Call("GET", _one(request_id), parse, repeatable=True, about=f"batch request {request_id}")
+
+
+def get_body(request_id: str) -> Call[Json]:
+    """The request in the service's own words, for what a reading of it leaves out. It must be one that can be read."""
+    parse = readable(only(request_id, read_request))
+    return Call("GET", _one(request_id), parse, repeatable=True, about=f"batch request {request_id}")
 
 
 def list_requests(
     *, search: str | None = None, sort: str | None = None, viewtoken: str | None = None, **query: Any
-) -> Call[Page[BatchRequest]]:
+) -> Call[Page[Snapshot]]:
     """A page of requests. `search`: a word, or words joined by `|` and `&`; `sort`: `created:desc` and the like."""
     return Call(
         "GET",
         f"{ROOT}/process",
-        page_of(BatchRequest.from_dict),
+        page_of(read_request),
         {"search": search, "sort": sort, **query, "viewtoken": viewtoken},
         repeatable=True,
         about="list batch requests",

@@ -1,4 +1,4 @@
-"""Endpoints of batch v2. Each function describes one call and does nothing.
+"""Endpoints of batch v2, and how its tasks are read. An endpoint describes a call, nothing more.
 
 Paths are written in the older form (`/api/v2/batch`); the transport turns them into `/batch/v2` where the connection
 asks for the form of 2026 (both answer).
@@ -10,31 +10,51 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_sentinelhub.api.call import Call
-from airflow_sentinelhub.api.models import BatchProcessRequest
+from airflow_sentinelhub.api.decoding import member, text, words_at
 from airflow_sentinelhub.api.paging import Page, page_of
+from airflow_sentinelhub.api.snapshot import Snapshot, common, only, spent
 
 Json = dict[str, Any]
 ROOT = "/api/v2/batch"
 
 
-def create(payload: Json) -> Call[BatchProcessRequest]:
+def read_request(body: Any) -> Snapshot:
+    """The reading in a body of v2. It needs an id and a status; whatever else is odd counts as not said.
+
+    :raises ValueError: the body describes no task.
+    """
+    return Snapshot(
+        generation="v2",
+        description=words_at(body, "request", "description") or words_at(body, "description"),
+        output_url=place_of(member(body, "request")),
+        **common(body),
+        **spent(body),
+    )
+
+
+def place_of(request: Any) -> str | None:
+    """Where the results go, as it stands in the request; None where it names no place."""
+    delivery = member(request, "output", "delivery")
+    places = delivery.values() if isinstance(delivery, dict) else ()
+    return next((url for place in places if (url := text(member(place, "url")))), None)
+
+
+def create(payload: Json) -> Call[Snapshot]:
     """Create a task. Free of charge, but refused to accounts with less than 1,000 PU. Not repeatable."""
-    return Call("POST", f"{ROOT}/process", BatchProcessRequest.from_dict, json=payload, about="create a batch request")
+    return Call("POST", f"{ROOT}/process", read_request, json=payload, about="create a batch request")
 
 
-def get_request(request_id: str) -> Call[BatchProcessRequest]:
-    about = f"batch request {request_id}"
-    return Call("GET", _one(request_id), BatchProcessRequest.from_dict, repeatable=True, about=about)
+def get_request(request_id: str) -> Call[Snapshot]:
+    parse = only(request_id, read_request)
+    return Call("GET", _one(request_id), parse, repeatable=True, about=f"batch request {request_id}")
 
 
-def list_requests(
-    *, sort: str | None = None, viewtoken: str | None = None, **query: Any
-) -> Call[Page[BatchProcessRequest]]:
+def list_requests(*, sort: str | None = None, viewtoken: str | None = None, **query: Any) -> Call[Page[Snapshot]]:
     """A page of tasks. There is no search."""
     return Call(
         "GET",
         f"{ROOT}/process",
-        page_of(BatchProcessRequest.from_dict),
+        page_of(read_request),
         {"sort": sort, **query, "viewtoken": viewtoken},
         repeatable=True,
         about="list batch requests",

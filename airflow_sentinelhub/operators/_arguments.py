@@ -12,8 +12,6 @@ from airflow_sentinelhub._task import seconds
 from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.exceptions import InvalidInputError
 
-RESUMES = (None, "fail", "wait")
-
 
 def check_times(task: Any) -> None:
     """Seconds of a task that waits. They are never templates.
@@ -59,10 +57,14 @@ def check_looks(flag: str, looks: Any, limits: Mapping[str, Any]) -> None:
             )
 
 
-def check_resume(word: str | None) -> None:
-    """:raises InvalidInputError: no such way to go on with what the service has stopped."""
-    if word not in RESUMES:
-        raise InvalidInputError(f"resume_stopped is None, 'fail' or 'wait', not {word!r}.")
+def renamed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments for `partial`, those with an old name by the new one: only template fields make dependencies.
+
+    :raises InvalidInputError: both names are given.
+    """
+    if "output" in given and "destination" in given:
+        raise InvalidInputError("Give destination; output is its old name, and both are given.")
+    return {"destination" if name == "output" else name: value for name, value in given.items()}
 
 
 @cache

@@ -1,39 +1,15 @@
-"""Deleting, and creating batch collections (v1), as generators: through outages, and never twice."""
+"""Creating batch collections (v1), as a generator: through outages, and never twice."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_sentinelhub.api.call import Call, Flow, Note, Sleep, exchange
+from airflow_sentinelhub.api.call import Flow, Note, Sleep, exchange
 from airflow_sentinelhub.api.flows.read import AFTER_AMBIGUOUS, outlast
 from airflow_sentinelhub.api.flows.reread import every
 from airflow_sentinelhub.api.service import v1
-from airflow_sentinelhub.exceptions import NotFoundError, ServerError, UnreachableError
-
-
-def delete_once(
-    call: Call[None], seconds: float, request_id: str | None = None, about: str | None = None
-) -> Flow[None]:
-    """Delete something. That it is gone after a reply was lost is success: it was this call.
-
-    :param call: the delete; for the rest see `outlast`.
-    :raises NotFoundError: it was not there when it was asked for first.
-    """
-    asked = False
-
-    def attempt() -> Flow[None]:
-        nonlocal asked
-        try:
-            yield from exchange(call)
-        except NotFoundError:
-            if not asked:
-                raise
-        except (UnreachableError, ServerError) as err:
-            asked = asked or err.ambiguous
-            raise
-
-    yield from outlast(attempt, seconds, request_id, about)
+from airflow_sentinelhub.exceptions import ServerError, UnreachableError
 
 
 def collection_once(payload: Mapping[str, Any], seconds: float, *, look: bool) -> Flow[tuple[str, bool]]:

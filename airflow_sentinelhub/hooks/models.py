@@ -15,9 +15,10 @@ from typing import Any, ClassVar, Optional, TypeVar, Union
 from dataclasses_json import CatchAll, DataClassJsonMixin, LetterCase, Undefined, config
 
 from airflow_sentinelhub.api.areas import BBox, Geometry, bbox_of, geometry_of
-from airflow_sentinelhub.api.decoding import delivered_to, id_in, number, read_time, status_in, text, whole, word
+from airflow_sentinelhub.api.decoding import id_in, number, read_time, status_in, text, whole, word
+from airflow_sentinelhub.api.service.v2 import place_of
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchTileStatus, BatchUserAction, StoppedStatusReason
-from airflow_sentinelhub.exceptions import InvalidInputError, JobFailedError
+from airflow_sentinelhub.exceptions import JobFailedError
 
 __all__ = [
     "BatchCollection",
@@ -30,7 +31,6 @@ __all__ = [
     "BatchTileStatus",
     "BatchUserAction",
     "StoppedStatusReason",
-    "id_of",
 ]
 
 E = TypeVar("E")
@@ -202,7 +202,7 @@ class BatchProcessRequest(_Request):
     @property
     def output_url(self) -> Optional[str]:
         """Where the results go, as it stands in the request; None where the request names no delivery."""
-        return delivered_to(self.request)
+        return place_of(self.request)
 
     def __repr__(self) -> str:
         return _short(self, "request_id", "created", "status", "completion_percentage", "user_action", "cost_PU")
@@ -268,20 +268,3 @@ class BatchCollection(DataClassJsonMixin):
     no_data: Optional[Union[int, float]] = None
     other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
     batch_data: Optional[BatchCollectionBatchData] = None
-
-
-def id_of(thing: Any) -> str:
-    """The id of a request or collection given as id, raw payload or object.
-
-    :raises InvalidInputError: nothing with an id was given.
-    """
-    found = thing
-    if isinstance(thing, dict):
-        found = thing.get("id")
-    elif not isinstance(thing, str):
-        found = getattr(thing, "request_id", None) or getattr(thing, "collection_id", None)
-    if not isinstance(found, str) or not found.strip():
-        raise InvalidInputError(
-            f"Expected an id, a payload with an id or an object with one, not {type(thing).__name__}."
-        )
-    return found.strip()

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import AirflowSkipException, approval_operator
 from airflow_sentinelhub._task import checked_id
-from airflow_sentinelhub.operators.batch import (
+from airflow_sentinelhub.api.decide.adoption import stopped_by_service
+from airflow_sentinelhub.api.decide.verdict import fate
+from airflow_sentinelhub.api.flows.run_job import Woken
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.exceptions import JobNotStartedError
+from airflow_sentinelhub.operators.job import SentinelHubBatchOperator
+from airflow_sentinelhub.operators.steps import (
+    BudgetResult,
     SentinelHubBatchBudgetOperator,
-    SentinelHubBatchOperator,
     SentinelHubStartBatchOperator,
 )
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
-    from airflow_sentinelhub.api.decide.verdict import Waited
-    from airflow_sentinelhub.api.snapshot import Snapshot
 
 
 class BudgetStep(SentinelHubBatchBudgetOperator):
@@ -27,7 +31,7 @@ class BudgetStep(SentinelHubBatchBudgetOperator):
     def __init__(self, *, on_over_budget: str = "fail", **kwargs: Any) -> None:
         super().__init__(on_over_budget=_softly(on_over_budget), **kwargs)
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> BudgetResult:
         self.on_over_budget = _softly(self.on_over_budget)
         return super().execute(context)
 
@@ -66,8 +70,6 @@ class StartStep(SentinelHubStartBatchOperator):
     custom_operator_name = SentinelHubStartBatchOperator.__name__
 
     def _may_resume(self, job: Snapshot) -> bool:
-        from airflow_sentinelhub.api.decide.adoption import stopped_by_service
-
         return super()._may_resume(job) and stopped_by_service(job)
 
 
@@ -76,19 +78,13 @@ class FinishStep(SentinelHubBatchOperator):
 
     custom_operator_name = SentinelHubBatchOperator.__name__
 
-    def _may_start(self, job: Snapshot) -> bool:
-        """Only the request that does the failed part anew (v2), which this step has made itself."""
-        return job.request_id != checked_id(self.request_id)
-
-    def _concluded(self, context: Any, waited: Waited, target: str) -> Snapshot:
-        from airflow_sentinelhub.api.decide.verdict import fate
-        from airflow_sentinelhub.exceptions import JobNotStartedError
-
+    def _run_job(self, context: Any, woken: Woken | None = None, *, may_start: bool = False) -> dict[str, Any]:
+        """It starts only the request that does the failed part anew (v2), which this step has made itself."""
         try:
-            return super()._concluded(context, waited, target)
-        except JobNotStartedError:
-            job = waited.job
-            if job is None or self._may_start(job):
+            return super()._run_job(context, woken, may_start=may_start)
+        except JobNotStartedError as err:
+            job = err.snapshot
+            if job is None or job.request_id != checked_id(self.request_id):
                 raise
             start = f"{self.task_id.removesuffix('finish')}start"
             raise JobNotStartedError(

@@ -1,0 +1,167 @@
+"""What a whole job does next: one pure function of what is known about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from airflow_sentinelhub.api.decide.adoption import stopped_by_service
+from airflow_sentinelhub.api.decide.policy import Policy
+from airflow_sentinelhub.api.decide.results import Results, accepted
+from airflow_sentinelhub.api.decide.verdict import Outcome, over
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
+
+
+class Step(str, Enum):
+    """What a whole job does next. The last six end it."""
+
+    ANALYSE = "analyse"
+    """Ask for the analysis, and wait for it."""
+    AWAIT_ANALYSIS = "await_analysis"
+    START = "start"
+    """Start it, which bills, and wait for its end."""
+    AWAIT_END = "await_end"
+    RESUME = "resume"
+    """Start again what the service has stopped."""
+    RESTART = "restart"
+    """Have the service process the failed part again (v1), which bills."""
+    READ_RESULTS = "read_results"
+    """See what it has brought."""
+    AWAIT_REST = "await_rest"
+    """It has ended, and tiles are at work: wait for them once."""
+    CONTINUE = "continue"
+    """Have the failed part processed by a new request (v2), which bills."""
+    SUCCEED = "succeed"
+    TOO_MANY_FAILED = "too_many_failed"
+    STILL_UNFINISHED = "still_unfinished"
+    OVER_BUDGET = "over_budget"
+    """It would cost, or has cost, more than it may: end it, and do as the policy says."""
+    NOT_ESTIMATED = "not_estimated"
+    GIVE_UP = "give_up"
+    """It will not be done: an error says why."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known about a job when its next step is decided.
+
+    :param job: the last reading, None if the state could not be read.
+    :param outcome: how the last wait ended; None where the reading comes from a look.
+    :param restarts: how often the task has asked for the restart of the failed part.
+    :param settled: a PARTIAL is no reading that lags behind a restart: it was waited out.
+    :param earlier: the requests that this one continues, the latest first; :param results: what it has brought, None
+        before anybody has looked. Of a failed request that continues one which is DONE, what both have brought.
+    :param rest_awaited: tiles of a PARTIAL request that are at work have been waited for.
+    :param may_start: the task may start the request; else somebody else has to.
+    :param late: the time allowed is over.
+    :param resumes: the task starts again what the service has stopped.
+    :param restarts_parts, estimates: what the service can do (see `Generation`).
+    """
+
+    job: Snapshot | None
+    policy: Policy
+    outcome: Outcome | None = None
+    restarts: int = 0
+    settled: bool = False
+    earlier: tuple[Snapshot, ...] = ()
+    results: Results | None = None
+    rest_awaited: bool = False
+    may_start: bool = True
+    late: bool = False
+    resumes: bool = False
+    restarts_parts: bool = False
+    estimates: bool = False
+
+    @property
+    def spent_before(self) -> float:
+        """PU that the requests have cost which this one continues."""
+        return sum(one.cost or 0.0 for one in self.earlier)
+
+    @property
+    def continued(self) -> Snapshot | None:
+        """The DONE request whose failed part this one was to do, and has failed."""
+        failed = self.job is not None and self.job.status == S.FAILED
+        return self.earlier[0] if failed and self.earlier and self.earlier[0].status == S.DONE else None
+
+
+_LEFT = (Outcome.UNKNOWN, Outcome.NOT_FOUND, Outcome.UNREAD, Outcome.TIMED_OUT, Outcome.NOT_STARTED)
+"""Ends of a wait after which nothing is done but said."""
+
+
+def next_step(known: Known) -> Step:
+    """The next step of a whole job, from what is known alone: any try can go on where another was killed.
+
+    | the request | step |
+    | --- | --- |
+    | cannot be read, is not started by whoever should, or the time is over | give up |
+    | has passed its budget | over budget |
+    | PARTIAL, restarted, and perhaps read before that shows | await the end |
+    | PARTIAL, restarts are left | restart |
+    | STOPPED by the service, and the task resumes | resume |
+    | FAILED, or ended by a person, and it continues no request that is DONE | give up |
+    | DONE, PARTIAL, or a failed part of a DONE one | read the results, then judge them (`_judged`) |
+    | at work | await the end |
+    | not started, and the task does not start it | await the end |
+    | analysed | start, unless the budget or the time forbids it |
+    | new | analyse |
+    """
+    job = known.job
+    if job is None or known.outcome in _LEFT:
+        return Step.GIVE_UP
+    if known.outcome is Outcome.OVER_BUDGET:
+        return Step.OVER_BUDGET
+    if job.status == S.PARTIAL:
+        if known.restarts and not known.settled:
+            return Step.AWAIT_END
+        if known.restarts_parts and known.restarts < known.policy.max_restarts:
+            return Step.RESTART
+        return _judged(known)
+    if job.status == S.STOPPED and over(job, known.policy.max_processing_units, known.spent_before):
+        return Step.OVER_BUDGET
+    if known.resumes and stopped_by_service(job):
+        return Step.RESUME
+    if job.status == S.DONE or known.continued is not None:
+        return _judged(known)
+    if job.status.is_final:
+        return Step.GIVE_UP
+    if job.started or job.ending:
+        return Step.AWAIT_END
+    if not known.may_start:
+        return Step.AWAIT_END
+    if job.status == S.ANALYSIS_DONE:
+        return _start(known, job)
+    if job.status == S.CREATED and job.user_action.value == "NONE":
+        return Step.ANALYSE
+    return Step.AWAIT_ANALYSIS
+
+
+def _start(known: Known, job: Snapshot) -> Step:
+    if known.late:
+        return Step.GIVE_UP
+    if known.policy.max_processing_units is not None and known.estimates and job.estimate is None:
+        return Step.NOT_ESTIMATED
+    return Step.START if known.policy.allows(job.expected_cost) else Step.OVER_BUDGET
+
+
+def _judged(known: Known) -> Step:
+    """What comes of a job that has ended: by its results."""
+    results = known.results
+    if results is None:
+        return Step.READ_RESULTS
+    if known.job is not None and known.job.status == S.PARTIAL and results.unfinished:
+        return Step.STILL_UNFINISHED if known.rest_awaited else Step.AWAIT_REST
+    if results.failed and known.continued is None and may_continue(known, results):
+        return Step.CONTINUE
+    return Step.SUCCEED if accepted(results, known.policy) else Step.TOO_MANY_FAILED
+
+
+def may_continue(known: Known, results: Results) -> bool:
+    """Whether the failed part may be done by a new request: it is not restarted by the service, restarts are left."""
+    return not known.restarts_parts and results.restarts < known.policy.max_restarts and not spent_up(known, results)
+
+
+def spent_up(known: Known, results: Results) -> bool:
+    """Whether the job has cost its budget already."""
+    limit, spent = known.policy.max_processing_units, results.processing_units
+    return limit is not None and spent is not None and spent >= limit

@@ -1,0 +1,171 @@
+"""What a job has brought and cost, as values: tiles of a batch job, features of a statistical one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from airflow_sentinelhub.api.decide.policy import Policy
+from airflow_sentinelhub.api.snapshot import Snapshot
+
+NAMED = 100
+"""Tiles or features that are named in a result, of each kind."""
+
+
+class Results(Protocol):
+    """What a job of any kind has brought; `things`: what it is made of, tiles or features.
+
+    :param total, failed: how many; None where nobody has looked, by the user's choice.
+    :param unfinished: neither done nor failed; 0 where nobody has looked.
+    :param processing_units: PU that it has really cost, with the requests that it continues; None where nobody says.
+    :param restarts: of the failed part so far.
+    """
+
+    things: str
+
+    @property
+    def job(self) -> Snapshot: ...
+    @property
+    def total(self) -> int | None: ...
+    @property
+    def processed(self) -> int | None: ...
+    @property
+    def failed(self) -> int | None: ...
+    @property
+    def unfinished(self) -> int: ...
+    @property
+    def restarts(self) -> int: ...
+    @property
+    def processing_units(self) -> float | None: ...
+    @property
+    def checked(self) -> bool: ...
+    def names(self) -> str: ...
+    def unfinished_names(self) -> str: ...
+    def as_result(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class TileResults:
+    """The end of a batch job; see `Results`.
+
+    :param failed_tiles: names of all failed tiles. :param unfinished_tiles: name and status of the first tiles that are
+        neither done nor failed.
+    :param checked: whether anybody has looked at the tiles; if not, all numbers of tiles are None.
+    """
+
+    job: Snapshot
+    total: int | None
+    processed: int | None
+    failed: int | None
+    failed_tiles: tuple[str, ...]
+    processing_units: float | None
+    checked: bool
+    restarts: int
+    unfinished_tiles: tuple[tuple[str, str], ...] = ()
+
+    things = "tiles"
+
+    @property
+    def unfinished(self) -> int:
+        return (self.total or 0) - (self.processed or 0) - (self.failed or 0)
+
+    def names(self) -> str:
+        return names_of(self.failed_tiles)
+
+    def unfinished_names(self) -> str:
+        """The first few unfinished tiles with their statuses, and how many more there are."""
+        return names_of([f"{name} ({status})" for name, status in self.unfinished_tiles], of=self.unfinished)
+
+    def as_result(self) -> dict[str, Any]:
+        """The task's return value: small and JSON. What nobody has looked at is None."""
+        job = self.job
+        return {
+            "request_id": job.request_id,
+            "batch_api": job.generation,
+            "status": str(job.status),
+            "tile_count": self.total,
+            "processed": self.processed,
+            "failed": self.failed,
+            "failed_tiles": list(self.failed_tiles[:NAMED]) if self.checked else None,
+            "estimated_pu": job.estimate,
+            "expected_pu": job.expected_cost,
+            "processing_units": self.processing_units,
+            "restarts": self.restarts,
+            "output_url": job.output_url,
+            "checked": self.checked,
+        }
+
+
+@dataclass(frozen=True)
+class FeatureResults:
+    """The end of a statistical job; see `Results`.
+
+    :param failures: identifier and error of the first failed features; `failed` counts all.
+    :param checked: whether anybody has looked at the features; if not, `total` and `failed` are None.
+    """
+
+    job: Snapshot
+    total: int | None
+    failed: int | None
+    failures: tuple[tuple[str, str], ...]
+    checked: bool
+
+    things = "features"
+    unfinished = 0
+    restarts = 0
+
+    @property
+    def processed(self) -> int | None:
+        return None if self.total is None else self.total - (self.failed or 0)
+
+    @property
+    def processing_units(self) -> float | None:
+        return self.job.cost
+
+    def names(self) -> str:
+        """The first few failed features with their errors, and how many more there are."""
+        return names_of([f"{name} ({why})" for name, why in self.failures], of=self.failed)
+
+    def unfinished_names(self) -> str:
+        return ""
+
+    def as_result(self) -> dict[str, Any]:
+        """The task's return value: small and JSON. What nobody has looked at is None."""
+        job = self.job
+        return {
+            "request_id": job.request_id,
+            "batch_api": job.generation,
+            "status": str(job.status),
+            "feature_count": self.total,
+            "processed": self.processed,
+            "failed": self.failed,
+            "failed_features": [name for name, _ in self.failures] if self.checked else None,
+            "processing_units": job.cost,
+            "output_url": job.output_url,
+            "checked": self.checked,
+        }
+
+
+def accepted(results: Results, policy: Policy) -> bool:
+    """Whether what has failed is good enough; where nobody has looked, whether the service says that all is done."""
+    if policy.on_partial == "accept":
+        return True
+    if results.failed is None or results.total is None:
+        return results.job.status.is_successful
+    return policy.accepts(results.failed, results.total)
+
+
+def results_line(results: Results) -> str:
+    """One line for the log: what is done, what has failed, what it has cost."""
+    things = results.things
+    done = f"{results.processed} of {results.total} {things} done" if results.checked else f"{things} not looked at"
+    failed = f", {results.failed} failed" if results.failed else ""
+    cost = "" if results.processing_units is None else f", {results.processing_units:,.1f} PU"
+    return f"Batch request {results.job.request_id} is {results.job.status}: {done}{failed}{cost}"
+
+
+def names_of(names: Sequence[str], most: int = 10, of: int | None = None) -> str:
+    """The first few names, and how many more there are. :param of: how many there are, where not all are named."""
+    more = (len(names) if of is None else of) - len(names[:most])
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

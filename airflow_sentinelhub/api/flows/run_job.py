@@ -1,0 +1,443 @@
+"""The life of a whole job as one flow: read what is known, decide the next step, do it, and again.
+
+The decision is `decide.next_step.next_step`, a pure function. Every step is safe to repeat, so whoever comes back after
+a wait, or after a crash, begins at the top with the latest reading; nothing else is resumed. The flow yields the steps
+of `call.py` and one more, `Await`: a worker waits in place, a deferrable operator hands the wait to a trigger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from airflow_sentinelhub.api.call import Flow, Note, Now, Step, Work
+from airflow_sentinelhub.api.decide import errors
+from airflow_sentinelhub.api.decide.marker import job_digest, mark_of
+from airflow_sentinelhub.api.decide.next_step import Known, next_step, spent_up
+from airflow_sentinelhub.api.decide.next_step import Step as Next
+from airflow_sentinelhub.api.decide.policy import Policy
+from airflow_sentinelhub.api.decide.results import Results, results_line
+from airflow_sentinelhub.api.decide.verdict import Outcome, Waited, judge
+from airflow_sentinelhub.api.flows.actions import analyse_once, end, resume, start_once
+from airflow_sentinelhub.api.flows.find_or_create import Settled, take_over_stopped
+from airflow_sentinelhub.api.flows.read import continued_by, outlast, read_patiently
+from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL, restart_counted
+from airflow_sentinelhub.api.flows.task_request import Own, Wanted, continue_with, find_own
+from airflow_sentinelhub.api.flows.wait import Await, WaitPlan
+from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.service.specification import can_be_continued
+from airflow_sentinelhub.api.snapshot import Snapshot
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What whoever runs a job wants to be told, at once and in this order; each is a function that may block.
+
+    :param settled: the request that the job is done by from now on.
+    :param read: every reading that the flow goes on with.
+    :param reported: what the job has brought, before it is judged.
+    :param spent: PU that the request has cost, where the job ends with an error instead.
+    """
+
+    settled: Callable[[Own], None] = lambda own: None
+    read: Callable[[Snapshot], None] = lambda job: None
+    reported: Callable[[Results], None] = lambda results: None
+    spent: Callable[[float], None] = lambda cost: None
+
+
+@dataclass(frozen=True)
+class Woken:
+    """How an earlier part of this run of the flow has left, and what its wait has brought.
+
+    :param waited: the end of the wait; :param state: what the `Await` carried.
+    """
+
+    waited: Waited
+    state: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """How a whole job is run.
+
+    :param policy: the user's limits; it raises InvalidInputError where they make no sense, which must not hide a
+        request that is at work.
+    :param read_results: reads what a request has brought; the flag says whether it must be known, or is left out with
+        a warning where it cannot be read.
+    :param request_id: go on with this request instead of finding or creating one.
+    :param may_start: False: never start the request that `request_id` names.
+    :param resume_stopped: start again what the service has stopped: `never`, `if_accepted`, `when_accepted` (wait while
+        the service refuses).
+    :param wait: how to wait for the end; its `max_cost` and `stale_partial` are set here.
+    :param analysis_poll_interval: seconds between polls during the analysis.
+    """
+
+    policy: Callable[[], Policy]
+    read_results: Callable[[Generation, Snapshot, bool], Flow[Results]]
+    request_id: str | None = None
+    may_start: bool = True
+    resume_stopped: str = "never"
+    wait: WaitPlan = field(default_factory=WaitPlan)
+    analysis_poll_interval: float = 10.0
+    listener: Listener = field(default_factory=Listener)
+
+
+def run_job(
+    api: Generation, wanted: Wanted, plan: JobPlan, woken: Woken | None = None
+) -> Generator[Step | Await, Any, dict[str, Any]]:
+    """Find or create the request, analyse it, check the budget, start it, wait, restart what failed, judge, report.
+
+    :param api: the generation that the job is asked for in; :param wanted: the request; :param plan: how to run it.
+    :param woken: what the wait has brought that a former run of this flow has yielded.
+    :returns: the result, see `Results.as_result`.
+    :raises JobError: the job failed, or ended worse than the policy accepts; `skip` is set where the policy says so.
+    """
+    job: Snapshot | None
+    if woken is None:
+        own = yield from _first(api, wanted, plan)
+        life = _Life(own.api, wanted, plan)
+        first = job = own.settled.job
+        if own.settled.continued:
+            job = yield from life.take_over(first)
+    else:
+        life = _Life(api, wanted, plan)
+        job = life.wake(woken)
+    while True:
+        known = yield from life.known(job)
+        step = next_step(known)
+        if step in _ENDS:
+            return (yield from _ENDS[step](life, known))
+        job = yield from _STEPS[step](life, known)
+
+
+def answered(flow: Generator[Step | Await, Any, R], answer: Callable[[Await], Flow[Waited | None]]) -> Flow[R | Await]:
+    """A flow for a driver: every `Await` is answered by another flow. Where that gives None, the flow ends with it."""
+    send: Callable[[Any], Step | Await] = flow.send
+    value: Any = None
+    while True:
+        try:
+            step = send(value)
+        except StopIteration as result:
+            return result.value  # type: ignore[no-any-return]
+        try:
+            if isinstance(step, Await):
+                value = yield from answer(step)
+                if value is None:
+                    flow.close()
+                    return step
+            else:
+                value = yield step
+            send = flow.send
+        except GeneratorExit:
+            flow.close()
+            raise
+        except BaseException as err:
+            send, value = flow.throw, err
+
+
+def _first(api: Generation, wanted: Wanted, plan: JobPlan) -> Flow[Own]:
+    """The request that the job is done by: the one that is given, or the task's own."""
+    if plan.request_id is not None:
+        request_id = plan.request_id
+        job = yield from outlast(lambda: read_patiently(api, request_id), wanted.patience, request_id)
+        own = Own(api, Settled(job, True), wanted.mark)
+    else:
+        if not wanted.again:
+            plan.policy()  # in a later try, limits without sense must not hide a request that is at work
+        own = yield from find_own(api, wanted)
+    yield Work(lambda: plan.listener.settled(own))
+    return own
+
+
+class _Life:
+    """One run of `run_job`: what it has learned and done besides the last reading."""
+
+    def __init__(self, api: Generation, wanted: Wanted, plan: JobPlan) -> None:
+        self.api, self.wanted, self.plan = api, wanted, plan
+        self.outcome: Outcome | None = None
+        self.waited = Waited(Outcome.WAITING)
+        self.request_id, self.target = plan.request_id or "", "DONE"
+        self.restarts, self.settled, self.rest_awaited = 0, False, False
+        self.results: Results | None = None
+        self.chain: tuple[str, tuple[Snapshot, ...]] = ("", ())
+
+    def wake(self, woken: Woken) -> Snapshot | None:
+        """Take up the state of before a wait."""
+        state = woken.state
+        self.restarts, self.rest_awaited = int(state["restarts"]), bool(state["rest_awaited"])
+        self.request_id, self.target = str(state["request_id"]), str(state["target"])
+        self._ended(woken.waited, settled=bool(state["settled"]))
+        return woken.waited.job
+
+    def _ended(self, waited: Waited, *, settled: bool) -> None:
+        self.waited, self.outcome, self.settled, self.results = waited, waited.outcome, settled, None
+
+    def known(self, job: Snapshot | None) -> Flow[Known]:
+        """All that the next step depends on."""
+        if job is not None:
+            latest, self.request_id = job, job.request_id
+            yield Work(lambda: self.plan.listener.read(latest))
+            its = mark_of(job.description)  # it may have been edited away
+            self.restarts = max(self.restarts, its.restarts if its else 0)
+            if self.chain[0] != job.request_id:
+                earlier = yield from outlast(
+                    lambda: continued_by(self.api, latest), self.wanted.patience, latest.request_id
+                )
+                self.chain = (job.request_id, tuple(earlier))
+        deadline = self.plan.wait.deadline
+        return Known(
+            job=job,
+            policy=self.plan.policy() if job is not None else Policy(),
+            outcome=self.outcome,
+            restarts=self.restarts,
+            settled=self.settled,
+            earlier=self.chain[1],
+            results=self.results,
+            rest_awaited=self.rest_awaited,
+            may_start=self.plan.may_start or job is None or job.request_id != self.plan.request_id,
+            late=deadline is not None and (yield Now()) >= deadline,
+            resumes=self.plan.resume_stopped != "never",
+            restarts_parts=self.api.restart is not None,
+            estimates=self.api.estimates,
+        )
+
+    def looked(self, job: Snapshot) -> Snapshot:
+        """Go on with a reading that no wait has brought."""
+        self.outcome, self.settled, self.results = None, False, None
+        return job
+
+    def wait(
+        self, known: Known, target: str, *, stale_partial: float | None = None
+    ) -> Generator[Step | Await, Any, Snapshot | None]:
+        """Wait until the request has a status. A restart, also of an earlier try, may not show for minutes (seen)."""
+        job, plan, limit = _job(known), self.plan.wait, known.policy.max_processing_units
+        if stale_partial is None:
+            stale_partial = STALE_PARTIAL if self.restarts else 0.0
+        every = min(self.plan.analysis_poll_interval, plan.poll_interval)
+        self.target = target
+        state = {
+            "request_id": job.request_id,
+            "batch_api": self.api.name,
+            "target": target,
+            "restarts": self.restarts,
+            "rest_awaited": self.rest_awaited,
+            "settled": stale_partial > 0,
+        }
+        waited = yield Await(
+            job.request_id,
+            target,
+            replace(
+                plan,
+                poll_interval=every if target == "ANALYSIS_DONE" else plan.poll_interval,
+                stale_partial=stale_partial,
+                max_cost=None if limit is None else max(limit - known.spent_before, 0.0),
+            ),
+            state,
+        )
+        self._ended(waited, settled=stale_partial > 0)
+        return waited.job  # type: ignore[no-any-return]
+
+    def take_over(self, job: Snapshot) -> Flow[Snapshot]:
+        """Have done what is missing of a request that was stopped for its budget, which was raised since."""
+        earlier = yield from outlast(lambda: continued_by(self.api, job), self.wanted.patience, job.request_id)
+        spent = sum(one.cost or 0.0 for one in (job, *earlier))
+        limit = self.plan.policy().max_processing_units
+        allowed = "more" if limit is None else f"{limit:.0f}"
+        yield Note(
+            f"Batch request {job.request_id} was stopped for its budget; {spent:.0f} PU of {allowed} PU are spent; "
+            "going on",
+            warning=True,
+        )
+        payload = self.wanted.render(self.api)
+        if can_be_continued(payload):
+            return (yield from self.continued(job, restart=False))
+        mark = replace(self.wanted.mark, job=job_digest(payload))
+        return (yield from take_over_stopped(self.api, job, payload, mark))
+
+    def continued(self, job: Snapshot, *, restart: bool) -> Flow[Snapshot]:
+        """Go on with the request that does what is missing of this one."""
+        own = yield from continue_with(self.api, self.wanted, job, restart=restart)
+        yield Work(lambda: self.plan.listener.settled(own))
+        return self.looked(own.settled.job)
+
+    def read_results(self, job: Snapshot, *, must: bool = True) -> Flow[Results]:
+        return self.plan.read_results(self.api, job, must)
+
+
+def _job(known: Known) -> Snapshot:
+    assert known.job is not None  # `next_step` gives up without a reading
+    return known.job
+
+
+Doing = Generator["Step | Await", Any, "Snapshot | None"]
+
+
+def _analyse(life: _Life, known: Known) -> Doing:
+    life.looked((yield from analyse_once(life.api, _job(known).request_id, patience=life.wanted.patience)))
+    return (yield from life.wait(known, "ANALYSIS_DONE"))
+
+
+def _await_analysis(life: _Life, known: Known) -> Doing:
+    return (yield from life.wait(known, "ANALYSIS_DONE"))
+
+
+def _start(life: _Life, known: Known) -> Doing:
+    job = yield from start_once(life.api, _job(known).request_id, patience=life.wanted.patience)
+    yield Work(lambda: life.plan.listener.read(job))
+    yield Note(f"Batch request {job.request_id} is started")
+    return (yield from life.wait(known, "DONE"))
+
+
+def _await_end(life: _Life, known: Known) -> Doing:
+    if life.restarts and _job(known).status.value == "PARTIAL":
+        yield Note(f"Batch request {_job(known).request_id} was PARTIAL and restarted; looking what became of it")
+    return (yield from life.wait(known, "DONE"))
+
+
+def _resume(life: _Life, known: Known) -> Doing:
+    job = _job(known)
+    why = f"Batch request {job.request_id} was stopped ({job.stopped_reason}); starting it again"
+    yield Note(why, warning=True)
+    patient = life.plan.resume_stopped == "when_accepted"
+    return life.looked((yield from resume(life.api, job.request_id, patient=patient)))
+
+
+def _restart(life: _Life, known: Known) -> Doing:
+    job, most = _job(known), known.policy.max_restarts
+    yield Note(f"Batch request {job.request_id} is PARTIAL; restarting its failed part", warning=True)
+    life.restarts = known.restarts + 1
+    yield from restart_counted(life.api, job.request_id, most, patience=life.wanted.patience)
+    return (yield from life.wait(known, "DONE"))
+
+
+def _read_results(life: _Life, known: Known) -> Doing:
+    job, before = _job(known), known.continued
+    if before is None:
+        life.results = yield from life.read_results(job)
+        return job
+    why = job.error or "it gives no reason"
+    yield Note(
+        f"Batch request {job.request_id}, which was to do the failed part of {before.request_id}, has failed: {why}",
+        warning=True,
+    )
+    found: Any = yield from life.read_results(before)
+    cost = found.processing_units
+    both = None if cost is None or job.cost is None else cost + job.cost
+    life.results = replace(found, processing_units=both, restarts=life.restarts)
+    return job
+
+
+def _await_rest(life: _Life, known: Known) -> Doing:
+    assert known.results is not None
+    left = known.results.unfinished_names()
+    yield Note(f"Batch request {_job(known).request_id} is PARTIAL with tiles at work ({left}); waiting")
+    life.rest_awaited = True
+    return (yield from life.wait(known, "DONE", stale_partial=life.plan.wait.max_unknown_time))
+
+
+def _continue(life: _Life, known: Known) -> Doing:
+    assert known.results is not None
+    yield Note(f"{results_line(known.results)}; restarting the failed part by a new request", warning=True)
+    return (yield from life.continued(_job(known), restart=True))
+
+
+_STEPS: dict[Next, Callable[[_Life, Known], Doing]] = {
+    Next.ANALYSE: _analyse,
+    Next.AWAIT_ANALYSIS: _await_analysis,
+    Next.START: _start,
+    Next.AWAIT_END: _await_end,
+    Next.RESUME: _resume,
+    Next.RESTART: _restart,
+    Next.READ_RESULTS: _read_results,
+    Next.AWAIT_REST: _await_rest,
+    Next.CONTINUE: _continue,
+}
+
+Ending = Flow[dict[str, Any]]
+
+
+def _succeed(life: _Life, known: Known) -> Ending:
+    return (yield from _reported(life, known)).as_result()
+
+
+def _too_many_failed(life: _Life, known: Known) -> Ending:
+    results = yield from _reported(life, known)
+    raise errors.skipped_if(known.policy.on_partial == "skip", errors.too_many_failed_error(results))
+
+
+def _reported(life: _Life, known: Known) -> Flow[Results]:
+    results, job, limit = known.results, _job(known), known.policy.max_processing_units
+    assert results is not None
+    restarts_left = life.api.restart is None and results.restarts < known.policy.max_restarts
+    if results.failed and known.continued is None and restarts_left and spent_up(known, results):
+        cost = f"it has cost {results.processing_units:.0f} of {limit:.0f} PU already"
+        yield Note(f"The failed part of {job.request_id} is not restarted: {cost}", warning=True)
+    if results.failed and next_step(known) is Next.SUCCEED:
+        failed = f"{results.failed} of {results.total} {results.things} failed"
+        yield Note(f"Batch request {job.request_id}: {failed}, which is accepted: {results.names()}", warning=True)
+    if limit is not None and results.processing_units is not None and results.processing_units > limit:
+        cost = f"{results.processing_units:.0f} of {limit:.0f} PU"
+        yield Note(f"Batch request {job.request_id} was done before it was seen to cost {cost}", warning=True)
+    yield from _report(life, results)
+    return results
+
+
+def _report(life: _Life, results: Results) -> Flow[None]:
+    yield Note(results_line(results))
+    yield Work(lambda: life.plan.listener.reported(results))
+
+
+def _still_unfinished(life: _Life, known: Known) -> Ending:
+    assert known.results is not None
+    seconds = life.plan.wait.max_unknown_time
+    raise errors.unfinished_error(_job(known), known.results.unfinished_names(), seconds)
+    yield  # a generator like the others
+
+
+def _over_budget(life: _Life, known: Known) -> Ending:
+    """The job may cost, or has cost, more than allowed: end it, then fail, skip or take what is there."""
+    job, policy = _job(known), known.policy
+    request_id = job.request_id
+    ran, must = job.started or job.ending or job.status.is_final, policy.on_over_budget == "stop"
+    if ran or must:
+        job = yield from outlast(lambda: end(life.api, request_id), life.wanted.patience, request_id, refused=True)
+    error = errors.over_budget_error(job, policy.max_processing_units or 0, known.spent_before if ran else 0.0)
+    if not ran and not must:
+        raise errors.skipped_if(policy.on_over_budget == "skip", error)
+    results = yield from life.read_results(job, must=must)  # else the error below is raised anyway
+    yield from _report(life, results)
+    if not must:
+        raise errors.skipped_if(policy.on_over_budget == "skip", error)
+    yield Note(str(error), warning=True)
+    return results.as_result()
+
+
+def _not_estimated(life: _Life, known: Known) -> Ending:
+    raise errors.not_estimated_error(_job(known), known.policy.max_processing_units or 0)
+    yield  # a generator like the others
+
+
+def _give_up(life: _Life, known: Known) -> Ending:
+    """The request will not be done: say why, and what it has cost."""
+    job, waited = known.job, life.waited
+    if known.outcome is None and job is not None:
+        late = known.late and not job.status.is_final
+        waited = Waited(Outcome.TIMED_OUT if late else judge(job, "DONE"), job)
+    if job is not None and job.cost is not None:
+        cost = job.cost
+        yield Work(lambda: life.plan.listener.spent(cost))
+    errors.conclude(waited, life.request_id, life.target)
+    raise AssertionError("A request that is given up on has not reached its target.")
+
+
+_ENDS: dict[Next, Callable[[_Life, Known], Ending]] = {
+    Next.SUCCEED: _succeed,
+    Next.TOO_MANY_FAILED: _too_many_failed,
+    Next.STILL_UNFINISHED: _still_unfinished,
+    Next.OVER_BUDGET: _over_budget,
+    Next.NOT_ESTIMATED: _not_estimated,
+    Next.GIVE_UP: _give_up,
+}

@@ -1,0 +1,148 @@
+"""The whole job in one task: what its operators have in common is how they carry out `api.flows.run_job`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_sentinelhub._identity import tried
+from airflow_sentinelhub._task import airflow_errors, checked_id
+from airflow_sentinelhub.api.call import Flow
+from airflow_sentinelhub.api.decide.adoption import Stopped
+from airflow_sentinelhub.api.decide.policy import Policy
+from airflow_sentinelhub.api.decide.results import Results
+from airflow_sentinelhub.api.decide.verdict import Waited
+from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, Woken, answered, run_job
+from airflow_sentinelhub.api.flows.task_request import Own
+from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
+from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.exceptions import InvalidInputError
+from airflow_sentinelhub.operators._own_request import OwnsRequest
+from airflow_sentinelhub.operators._waiting import WaitingTask
+from airflow_sentinelhub.triggers.events import read_event, resume_state_of
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub._compat import Context
+    from airflow_sentinelhub.hooks.job_results import ResultsReader
+
+
+class RunsWholeJob(WaitingTask, OwnsRequest):
+    """Mixed into the operators of a whole job. They bring their arguments, the payload, the policy and a reader."""
+
+    request_id: str | None
+    aws_conn_id: str | None
+    analysis_poll_interval: float
+    resume_stopped: str
+    outlets: Any
+
+    def policy(self) -> Policy:
+        """The limits as they are rendered now.
+
+        :raises InvalidInputError: they make no sense.
+        """
+        raise AssertionError("Each operator of a whole job has a policy.")
+
+    def results_reader(self) -> ResultsReader:
+        """Reads what the job has brought."""
+        raise AssertionError("Each operator of a whole job reads its results.")
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        with self.ends_its_round(context), airflow_errors(self):
+            self._may_have_started = tried(context) > 1
+            return self._run_job(context)
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Called when the trigger has fired: the job goes on with what its wait has brought."""
+        with self.ends_its_round(context), airflow_errors(self):
+            self._may_have_started = True
+            state = resume_state_of(event)
+            self.pin(state["batch_api"], state["place"])
+            self.responsible_for(state["request_id"], context)
+            waited = read_event(event, state["request_id"])
+            self.known = waited.job
+            return self._run_job(context, Woken(waited, state))
+
+    def _run_job(self, context: Any, woken: Woken | None = None, *, may_start: bool = True) -> dict[str, Any]:
+        """Run the flow; does not return if the task defers.
+
+        :param may_start: False: never start the request that was given.
+        """
+        given = None if self.request_id is None else checked_id(self.request_id)
+        deadline = {"deadline": woken.state["deadline"]} if woken is not None else {}
+        wait_plan = self.plan(context, **deadline)
+        look = given is None and woken is None
+        if look and tried(context) <= 1:
+            self.policy()  # said before any call; in a later try it must not hide a request that is at work
+        wanted = self.wanted(context, stopped=self._stopped(), look=look)
+        if look:
+            self.responsible_for(None, context, wanted.mark)
+        elif woken is None and given is not None:
+            self.announce(context, given)
+        plan = JobPlan(
+            policy=self.policy,
+            read_results=self._read_results,
+            request_id=given,
+            may_start=may_start,
+            resume_stopped=self.resume_stopped,
+            wait=wait_plan,
+            analysis_poll_interval=self.analysis_poll_interval,
+            listener=Listener(
+                settled=partial(self._settled, context),
+                read=self._read,
+                reported=partial(self._reported, context),
+                spent=lambda cost: context["ti"].xcom_push(key="processing_units", value=cost),
+            ),
+        )
+        ended: Await | dict[str, Any] = self.hook.run(answered(run_job(self.api, wanted, plan, woken), self._answer))
+        if not isinstance(ended, Await):
+            return ended
+        state = {
+            **ended.state,
+            "place": self.hook.settings.place(),
+            "deadline": ended.plan.deadline,
+        }
+        self.defer_for(ended, resume_state=state)
+
+    def _answer(self, awaited: Await) -> Flow[Waited | None]:
+        """Wait in this worker, or look once before the trigger waits."""
+        how = look_before_deferring if self.deferrable else wait
+        return how(self.api, awaited.request_id, awaited.target, awaited.plan)
+
+    def limit(self) -> float | None:
+        """PU that the job may cost; None too where the limits make no sense, which is said before a create."""
+        try:
+            return self.policy().max_processing_units
+        except InvalidInputError:
+            return None
+
+    def _stopped(self) -> Stopped:
+        return Stopped(self.limit(), resume=self.resume_stopped != "never")
+
+    def checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
+        """What contradicts itself is said before anything is created."""
+        self.policy()
+        yield from self.payload_checks(api, payload)
+
+    def _read_results(self, api: Generation, job: Any, must: bool) -> Flow[Results]:
+        return self.results_reader().read(api, job, must)
+
+    def _settled(self, context: Any, own: Own) -> None:
+        request_id = own.settled.job.request_id
+        if self.request_id is None or request_id != checked_id(self.request_id):
+            self.settle_on(context, own)
+        self.responsible_for(request_id, context)
+
+    def _read(self, job: Any) -> None:
+        self.known = job
+
+    def _reported(self, context: Any, results: Results) -> None:
+        """Tell what the job has brought and cost: XCom, and the events of the task's asset outlets."""
+        result: Mapping[str, Any] = results.as_result()
+        for name in ("processing_units", f"failed_{results.things}"):
+            context["ti"].xcom_push(key=name, value=result[name])
+        events = context.get("outlet_events")
+        for outlet in self.outlets or ():
+            if events is not None and hasattr(outlet, "uri"):
+                told = ("request_id", "status", "processing_units", "processed", "failed")
+                events[outlet].extra = {name: result[name] for name in told}

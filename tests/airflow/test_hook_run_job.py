@@ -1,0 +1,114 @@
+"""`hook.run_job`: the whole life of a job in a script or a PythonOperator, with the promises of the operator."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+import airflow_sentinelhub
+from airflow_sentinelhub import BatchSpecification
+from airflow_sentinelhub.api.call import Call
+from airflow_sentinelhub.exceptions import (
+    DeadlineError,
+    InvalidInputError,
+    JobCancelledError,
+    JobPartialError,
+    OverBudgetError,
+)
+from airflow_sentinelhub.transport.sync import SyncDriver
+from tests.airflow.job import Killed, described, v1
+from tests.airflow.test_partial import BAD
+
+
+def specification(bench: Any) -> BatchSpecification:
+    given = described(bench)
+    return BatchSpecification(
+        **{name: given[name] for name in ("process_request", "tiling_grid", "area", "evalscript", "output")}
+    )
+
+
+def run(bench: Any, **how: Any) -> dict[str, Any]:
+    given = {"aws_conn_id": "my_bucket", "name": "ndvi-2026-06", "poll_interval": 20.0, **how}
+    result: dict[str, Any] = bench.hook.run_job(specification(bench), **given)
+    return result
+
+
+def kill_at(bench: Any, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Die once the reply to a POST to this path is there."""
+    send = SyncDriver._send
+
+    def dying(driver: SyncDriver, call: Call[Any]) -> Any:
+        reply = send(driver, call)
+        if call.method == "POST" and re.search(path, call.path):
+            raise Killed
+        return reply
+
+    monkeypatch.setattr(SyncDriver, "_send", dying)
+
+
+def test_from_create_to_the_result_and_again_for_nothing(bench: Any) -> None:
+    first = run(bench)
+    assert (first["status"], first["failed"], bench.effects().count("billed_start")) == ("DONE", 0, 1)
+    assert run(bench) == first
+    assert bench.effects().count("billed_start") == 1
+
+
+def test_another_name_is_another_job(bench: Any) -> None:
+    assert run(bench)["request_id"] != run(bench, name="ndvi-2026-07")["request_id"]
+    assert bench.effects().count("billed_start") == 2
+
+
+@pytest.mark.parametrize("path", ["/process$", "/analyse$", "/start$"])
+def test_a_script_that_dies_is_run_again(bench: Any, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed with the reply to a call still on its way: the call was carried out."""
+    with monkeypatch.context() as patched:
+        kill_at(bench, patched, path)
+        with pytest.raises(Killed):
+            run(bench)
+    assert run(bench)["status"] == "DONE"
+    assert (bench.effects().count("created"), bench.effects().count("billed_start")) == (1, 1)
+
+
+def test_in_a_task_a_retry_goes_on_with_the_job(bench: Any) -> None:
+    first = run(bench, name=None, context=bench.context(try_number=1))
+    second = run(bench, name=None, context=bench.context(try_number=2))
+    assert first["request_id"] == second["request_id"]
+    assert bench.effects().count("billed_start") == 1
+
+
+def test_the_policies_are_those_of_the_operator(bench: Any) -> None:
+    bench.sim.fault(kind="fail_tiles", names=BAD, times=None)
+    with pytest.raises(JobPartialError, match="2 of 24 tiles failed") as raised:
+        run(bench, on_partial="skip")
+    assert raised.value.skip
+    assert run(bench, max_failed=2)["failed"] == 2
+    assert bench.effects().count("billed_start") == 1
+
+
+def test_at_the_deadline_it_is_ended_and_stays_so(bench: Any) -> None:
+    bench.sim.settings(tile_seconds=4000.0)
+    with pytest.raises(DeadlineError, match="not DONE, at the end of the time allowed"):
+        run(bench, timeout=300)
+    with pytest.raises(JobCancelledError):
+        run(bench)
+    assert bench.effects().count("billed_start") == 1
+
+
+@v1
+def test_the_budget_is_looked_at_before_the_start(bench: Any) -> None:
+    with pytest.raises(OverBudgetError, match="not been started"):
+        run(bench, max_processing_units=0.001)
+    assert "billed_start" not in bench.effects()
+
+
+@pytest.mark.parametrize("how", [{"name": None}, {"context": {}}, {"max_restarts": -1}, {"resume_stopped": "maybe"}])
+def test_what_makes_no_sense_is_said_before_any_call(bench: Any, how: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError):
+        run(bench, **how)
+    assert bench.sim.journal() == []
+
+
+def test_the_specifications_are_public() -> None:
+    assert {"BatchSpecification", "StatisticalSpecification"} <= set(airflow_sentinelhub.__all__)

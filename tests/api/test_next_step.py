@@ -1,0 +1,202 @@
+"""What a whole job does next: every row of the table, from what is known alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub.api.decide.next_step import Known, Step, next_step
+from airflow_sentinelhub.api.decide.policy import Policy
+from airflow_sentinelhub.api.decide.results import FeatureResults, TileResults
+from airflow_sentinelhub.api.decide.verdict import Outcome
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
+from tests.api.feeding import ID, OTHER
+
+
+def job(status: str, action: str = "START", **members: Any) -> Snapshot:
+    return Snapshot(ID, "v2", BatchRequestStatus(status), BatchUserAction(action), **members)
+
+
+def known(status: str, action: str = "START", *, policy: Policy | None = None, **facts: Any) -> Known:
+    members = facts.pop("members", {})
+    return Known(job(status, action, **members), policy or Policy(), **facts)
+
+
+def tiles(done: int, failed: int, left: int = 0, cost: float | None = None, restarts: int = 0) -> TileResults:
+    names = tuple(f"tile{number}" for number in range(failed))
+    return TileResults(job("DONE"), done + failed + left, done, failed, names, cost, True, restarts)
+
+
+READING = {
+    ("CREATED", "NONE"): Step.ANALYSE,
+    ("CREATED", "ANALYSE"): Step.AWAIT_ANALYSIS,
+    ("CREATED", "START"): Step.AWAIT_END,
+    ("CREATED", "CANCEL"): Step.AWAIT_END,
+    ("ANALYSING", "ANALYSE"): Step.AWAIT_ANALYSIS,
+    ("ANALYSING", "NONE"): Step.AWAIT_ANALYSIS,
+    ("ANALYSING", "START"): Step.AWAIT_END,
+    ("ANALYSIS_DONE", "ANALYSE"): Step.START,
+    ("ANALYSIS_DONE", "NONE"): Step.START,
+    ("ANALYSIS_DONE", "START"): Step.AWAIT_END,
+    ("ANALYSIS_DONE", "STOP"): Step.AWAIT_END,
+    ("PROCESSING", "START"): Step.AWAIT_END,
+    ("PROCESSING", "NONE"): Step.AWAIT_END,
+    ("DONE", "START"): Step.READ_RESULTS,
+    ("DONE", "ANALYSE"): Step.READ_RESULTS,
+    ("FAILED", "ANALYSE"): Step.GIVE_UP,
+    ("CANCELED", "CANCEL"): Step.GIVE_UP,
+    ("STOPPED", "STOP"): Step.GIVE_UP,
+    ("LIMBO", "START"): Step.AWAIT_END,
+    ("LIMBO", "NONE"): Step.AWAIT_ANALYSIS,
+}
+
+
+@pytest.mark.parametrize(("state", "step"), READING.items())
+@pytest.mark.parametrize("outcome", [None, Outcome.REACHED])
+@pytest.mark.parametrize("restarts_left", [0, 2])
+def test_by_the_reading(state: tuple[str, str], step: Step, outcome: Outcome | None, restarts_left: int) -> None:
+    facts: dict[str, Any] = {"policy": Policy(max_restarts=restarts_left), "restarts_parts": True, "outcome": outcome}
+    assert next_step(known(*state, **facts)) is step
+
+
+@pytest.mark.parametrize(("state", "step"), READING.items())
+def test_who_may_not_start_only_waits(state: tuple[str, str], step: Step) -> None:
+    waits = step in (Step.ANALYSE, Step.AWAIT_ANALYSIS, Step.START)
+    assert next_step(known(*state, may_start=False)) is (Step.AWAIT_END if waits else step)
+
+
+@pytest.mark.parametrize("state", READING)
+@pytest.mark.parametrize(
+    ("outcome", "step"),
+    [
+        (Outcome.UNKNOWN, Step.GIVE_UP),
+        (Outcome.UNREAD, Step.GIVE_UP),
+        (Outcome.NOT_FOUND, Step.GIVE_UP),
+        (Outcome.TIMED_OUT, Step.GIVE_UP),
+        (Outcome.NOT_STARTED, Step.GIVE_UP),
+        (Outcome.OVER_BUDGET, Step.OVER_BUDGET),
+    ],
+)
+def test_by_how_a_wait_has_ended(state: tuple[str, str], outcome: Outcome, step: Step) -> None:
+    assert next_step(known(*state, outcome=outcome)) is step
+
+
+@pytest.mark.parametrize("outcome", [None, *Outcome])
+def test_without_a_reading_nothing_is_done(outcome: Outcome | None) -> None:
+    assert next_step(Known(None, Policy(), outcome=outcome)) is Step.GIVE_UP
+
+
+@pytest.mark.parametrize(
+    ("most", "asked", "settled", "service", "step"),
+    [
+        (0, 0, False, True, Step.READ_RESULTS),
+        (1, 0, False, True, Step.RESTART),
+        (1, 0, False, False, Step.READ_RESULTS),
+        (1, 1, False, True, Step.AWAIT_END),  # the reading may be older than the restart
+        (2, 1, False, True, Step.AWAIT_END),
+        (2, 1, True, True, Step.RESTART),
+        (1, 1, True, True, Step.READ_RESULTS),
+        (0, 2, True, True, Step.READ_RESULTS),
+    ],
+)
+def test_a_partial_job_is_restarted_while_it_may_be(
+    most: int, asked: int, settled: bool, service: bool, step: Step
+) -> None:
+    facts = {"policy": Policy(max_restarts=most), "restarts": asked, "settled": settled, "restarts_parts": service}
+    assert next_step(known("PARTIAL", **facts)) is step
+
+
+@pytest.mark.parametrize(
+    ("spent", "before", "limit", "reason", "resumes", "step"),
+    [
+        (10, 0, None, None, False, Step.GIVE_UP),
+        (10, 0, 9, None, False, Step.OVER_BUDGET),
+        (10, 0, 10, None, False, Step.GIVE_UP),
+        (5, 6, 10, None, False, Step.OVER_BUDGET),
+        (10, 0, None, "OUT_OF_PU", False, Step.GIVE_UP),
+        (10, 0, None, "OUT_OF_PU", True, Step.RESUME),
+        (10, 0, None, "UNHEALTHY", True, Step.RESUME),
+        (10, 0, None, "USER_ACTION", True, Step.GIVE_UP),
+        (10, 0, 9, "UNHEALTHY", True, Step.OVER_BUDGET),
+    ],
+)
+def test_a_stopped_job(
+    spent: float, before: float, limit: float | None, reason: str | None, resumes: bool, step: Step
+) -> None:
+    members = {"cost": float(spent), "stopped_reason": StoppedStatusReason(reason) if reason else None}
+    facts = {"policy": Policy(limit), "resumes": resumes, "earlier": (job("DONE", cost=float(before)),)}
+    assert next_step(known("STOPPED", "STOP", members=members, **facts)) is step
+
+
+@pytest.mark.parametrize(
+    ("limit", "estimates", "estimate", "late", "step"),
+    [
+        (None, True, None, False, Step.START),
+        (100.0, True, None, False, Step.NOT_ESTIMATED),
+        (100.0, False, None, False, Step.START),
+        (100.0, True, 300.0, False, Step.START),  # a third of the estimate is expected
+        (100.0, True, 301.0, False, Step.OVER_BUDGET),
+        (None, True, 300.0, True, Step.GIVE_UP),
+        (100.0, True, 301.0, True, Step.GIVE_UP),
+    ],
+)
+def test_the_start(limit: float | None, estimates: bool, estimate: float | None, late: bool, step: Step) -> None:
+    facts: dict[str, Any] = {"policy": Policy(limit), "estimates": estimates, "late": late}
+    assert next_step(known("ANALYSIS_DONE", "ANALYSE", members={"estimate": estimate}, **facts)) is step
+
+
+def test_the_time_that_is_over_ends_nothing_but_the_start() -> None:
+    """A request at work is waited for, and the wait ends it."""
+    assert next_step(known("PROCESSING", late=True)) is Step.AWAIT_END
+    assert next_step(known("DONE", late=True, results=tiles(3, 0))) is Step.SUCCEED
+
+
+@pytest.mark.parametrize(
+    ("results", "policy", "step"),
+    [
+        (tiles(9, 0), Policy(), Step.SUCCEED),
+        (tiles(8, 1), Policy(), Step.TOO_MANY_FAILED),
+        (tiles(8, 1), Policy(max_failed=1), Step.SUCCEED),
+        (tiles(8, 1), Policy(max_failed=1, max_restarts=1), Step.CONTINUE),
+        (tiles(8, 1, restarts=1), Policy(max_restarts=1), Step.TOO_MANY_FAILED),
+        (tiles(8, 1, cost=9.0), Policy(10.0, max_restarts=1), Step.CONTINUE),
+        (tiles(8, 1, cost=10.0), Policy(10.0, max_restarts=1), Step.TOO_MANY_FAILED),
+        (tiles(8, 1), Policy(on_partial="accept"), Step.SUCCEED),
+        (FeatureResults(job("DONE"), 3, 1, (("a", "b"),), True), Policy(), Step.TOO_MANY_FAILED),
+        (FeatureResults(job("DONE"), 3, 1, (("a", "b"),), True), Policy(max_failed=1), Step.SUCCEED),
+        (FeatureResults(job("DONE"), None, None, (), False), Policy(), Step.SUCCEED),
+        (FeatureResults(job("PARTIAL"), None, None, (), False), Policy(), Step.TOO_MANY_FAILED),
+    ],
+)
+def test_what_it_has_brought(results: Any, policy: Policy, step: Step) -> None:
+    assert next_step(known("DONE", policy=policy, results=results)) is step
+
+
+def test_the_service_restarts_parts_itself_and_never_by_a_new_request() -> None:
+    facts: dict[str, Any] = {"policy": Policy(max_restarts=1), "restarts_parts": True}
+    assert next_step(known("DONE", results=tiles(8, 1), **facts)) is Step.TOO_MANY_FAILED
+
+
+@pytest.mark.parametrize(
+    ("awaited", "left", "step"),
+    [
+        (False, 2, Step.AWAIT_REST),
+        (True, 2, Step.STILL_UNFINISHED),
+        (False, 0, Step.TOO_MANY_FAILED),
+        (True, 0, Step.TOO_MANY_FAILED),
+    ],
+)
+def test_tiles_of_an_ended_job_that_are_at_work_are_waited_for_once(awaited: bool, left: int, step: Step) -> None:
+    assert next_step(known("PARTIAL", results=tiles(6, 1, left), rest_awaited=awaited)) is step
+
+
+@pytest.mark.parametrize("status", ["DONE", "FAILED", "STOPPED"])
+def test_a_failed_part_leaves_what_the_request_before_has_brought(status: str) -> None:
+    before = replace(job(status), request_id=OTHER)
+    failed = known("FAILED", earlier=(before,), policy=Policy(max_failed=1, max_restarts=5))
+    assert next_step(failed) is (Step.READ_RESULTS if status == "DONE" else Step.GIVE_UP)
+    judged = replace(failed, results=tiles(8, 1, restarts=1))
+    assert next_step(judged) is (Step.SUCCEED if status == "DONE" else Step.GIVE_UP)

@@ -1,0 +1,189 @@
+"""What a process shares: why there is little of it, and that nothing is left of what has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from weakref import ref
+
+import httpx
+import pytest
+import requests
+
+from airflow_sentinelhub.api.call import exchange
+from airflow_sentinelhub.api.service import v1
+from airflow_sentinelhub.simulator import Simulator
+from airflow_sentinelhub.transport.aio import AsyncDriver, _shared_of
+from airflow_sentinelhub.transport.process import PROCESS
+from airflow_sentinelhub.transport.settings import Settings
+from airflow_sentinelhub.transport.sync import SyncDriver, _Signed
+from tests.transport.conftest import Harness
+
+HTTP = Settings("http://localhost:1", "http://localhost:1/token", "id", "secret", conn_id="sh")
+
+
+@pytest.fixture(autouse=True)
+def nothing_from_before() -> Iterator[None]:
+    PROCESS.tokens.clear()
+    yield
+    PROCESS.tokens.clear()
+
+
+def grids() -> Any:
+    return exchange(v1.list_tiling_grids())
+
+
+# The environment and the loggers of the program
+
+
+def test_plain_http_changes_no_environment_variable(driver: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OAUTHLIB_INSECURE_TRANSPORT", raising=False)
+    before = dict(os.environ)
+    assert driver.run(grids()).error is None
+    assert dict(os.environ) == before
+
+
+def test_the_logger_of_httpx_is_touched_by_the_first_client_and_once(simulator: Simulator) -> None:
+    logger = logging.getLogger("httpx")
+    before = list(logger.filters)
+    try:
+        logger.filters.clear()
+        AsyncDriver(HTTP)
+        assert logger.filters == []
+        for _ in range(2):
+            asyncio.run(_shared_of(HTTP))  # type: ignore[arg-type]
+        assert len(logger.filters) == 1
+    finally:
+        logger.filters[:] = before
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_a_worker_signs_its_calls_over_https_and_http(scheme: str) -> None:
+    request = requests.Request("GET", f"{scheme}://sh.example/api", auth=_Signed("t")).prepare()
+    assert request.headers["Authorization"] == "Bearer t"
+
+
+# Secrets that were changed
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"client_secret": "new"},
+        {"client_secret": "new", "conn_id": "another"},
+        {"client_id": "other", "client_secret": "new"},
+        {"client_id": "other", "client_secret": "new", "base_url": "http://localhost:2"},
+    ],
+    ids=["secret", "secret in another connection", "client", "client and deployment"],
+)
+def test_a_changed_secret_leaves_nothing_of_the_former(changed: dict[str, str]) -> None:
+    store = ref(PROCESS.tokens_of(HTTP))
+    new = replace(HTTP, **changed)  # type: ignore[arg-type]
+    assert PROCESS.tokens_of(new)._settings == new
+    gc.collect()
+    assert store() is None
+    assert "'secret'" not in repr(list(PROCESS.tokens))
+    assert list(PROCESS.tokens) == [new.key]
+
+
+def test_the_token_of_a_changed_secret_is_used_no_more(driver: Harness) -> None:
+    assert driver.run(grids()).error is None
+    token = PROCESS.tokens_of(driver.settings)._token
+    assert token is not None
+    assert driver.run(grids(), client_secret="changed").error is not None  # asked anew, and refused
+    assert driver.run(grids()).error is None
+    (store,) = PROCESS.tokens.values()
+    assert store._token is not None
+    assert store._token.value != token.value
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"base_url": "http://localhost:2"},
+        {"base_url": "http://localhost:2", "token_url": "http://localhost:2/token"},
+        {"client_id": "other", "client_secret": "other", "conn_id": "another"},
+        {"conn_id": "another"},
+    ],
+    ids=["a former deployment", "a former deployment and token URL", "another connection", "the same in another"],
+)
+def test_what_is_beside_it_stays(beside: dict[str, str]) -> None:
+    store = PROCESS.tokens_of(HTTP)
+    PROCESS.tokens_of(replace(HTTP, **beside))  # type: ignore[arg-type]
+    assert PROCESS.tokens_of(HTTP) is store
+
+
+# Event loops that were closed
+
+
+async def crowd(settings: Settings) -> tuple[ref[Any], ref[Any], ref[Any]]:
+    """Use all that a loop shares, with more flows than the gate lets through."""
+    await asyncio.gather(*(AsyncDriver(settings).run(grids()) for _ in range(20)))
+    shared = await _shared_of(settings)
+    return ref(shared.client), ref(shared.gate), ref(shared.lock)
+
+
+def test_a_loop_that_ends_closes_its_client_and_leaves_nothing(simulator: Simulator) -> None:
+    clients: list[httpx.AsyncClient] = []
+
+    async def use() -> tuple[ref[Any], ...]:
+        found = await crowd(Harness("async", simulator).settings)
+        clients.append(found[0]())
+        assert len(PROCESS.loops) == 1
+        PROCESS.keep(asyncio.ensure_future(asyncio.sleep(3600)))
+        return found
+
+    left = asyncio.run(use())
+    assert list(PROCESS.loops) == []
+    assert PROCESS.background == set()
+    assert clients.pop().is_closed
+    gc.collect()
+    assert [one() for one in left] == [None, None, None]
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_a_loop_that_is_only_closed_is_dropped_at_the_next_use(simulator: Simulator) -> None:
+    loop = asyncio.new_event_loop()
+    left = loop.run_until_complete(crowd(Harness("async", simulator).settings))
+    never: asyncio.Future[None] = loop.create_future()
+    PROCESS.keep(never)
+    loop.close()
+    weak = ref(loop)
+    del loop, never
+
+    async def another() -> None:
+        assert PROCESS.in_this_loop() == {}
+        assert list(PROCESS.loops) == [asyncio.get_running_loop()]
+
+    asyncio.run(another())
+    gc.collect()
+    assert PROCESS.background == set()
+    assert [one() for one in (*left, weak)] == [None, None, None, None]
+    PROCESS.loops.clear()
+
+
+def test_work_is_kept_until_it_is_done() -> None:
+    async def use() -> None:
+        work = asyncio.ensure_future(asyncio.sleep(0))
+        PROCESS.keep(work)
+        assert PROCESS.background == {work}
+        await work
+        await asyncio.sleep(0)
+        assert PROCESS.background == set()
+
+    asyncio.run(use())
+
+
+def test_a_gate_of_threads_is_shared_and_goes_with_the_last_driver() -> None:
+    drivers = [SyncDriver(HTTP), SyncDriver(replace(HTTP, timeout=1.0, client_secret="new"))]
+    assert drivers[0]._gate is drivers[1]._gate
+    assert isinstance(drivers[0]._gate, threading.BoundedSemaphore)
+    drivers.clear()
+    gc.collect()
+    assert HTTP.key not in PROCESS.gates
