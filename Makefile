@@ -4,17 +4,22 @@
 # The service's generation:   make demo BATCH_API=v2     (v1 by default: it shows its tiles)
 # A port for the web page:    make demo-ui PORT=8080     (a free one by default)
 # Another Airflow to kill:    make test-chaos AIRFLOW=2.11
+# All tests but some:         make test-2.11 WITHOUT=tests/chaos
 
 PYTHON ?= python3
 BATCH_API ?= v1
 PORT ?= 0
 ARGS ?=
+WITHOUT ?=
 AIRFLOW ?= 3.3
 FOLDER_3.3 := .venv
 FOLDER_3.0 := .venv-3.0
 FOLDER_2.11 := .venv-2.11
 
 ENV := $(PYTHON) dev/env.py
+# All tests, with Airflow's processes beside the others; what ARGS names is run by one process, as pytest does.
+TESTS = $(if $(ARGS),-m pytest $(ARGS),-m dev.tests $(addprefix --without=,$(WITHOUT)))
+EVERY_CORE = $(if $(ARGS),$(ARGS),-n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder)
 
 .DEFAULT_GOAL := help
 
@@ -33,19 +38,19 @@ demo-ui:  ## the same in Airflow's own web page, until Ctrl-C
 
 test:  ## all tests, on the newest Airflow (3.3)
 	@$(ENV) 3.3
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python $(TESTS)
 
 test-fast:  ## the tests that start no Airflow
 	@$(ENV) 3.3
-	@.venv/bin/python -m pytest -m "not e2e and not chaos" $(ARGS)
+	@.venv/bin/python -m pytest -m "not e2e and not chaos and not dag_test" $(EVERY_CORE)
 
 test-2.11:  ## all tests, on Airflow 2.11
 	@$(ENV) 2.11
-	@.venv-2.11/bin/python -m pytest $(ARGS)
+	@.venv-2.11/bin/python $(TESTS)
 
 test-3.0:  ## all tests, on Airflow 3.0
 	@$(ENV) 3.0
-	@.venv-3.0/bin/python -m pytest $(ARGS)
+	@.venv-3.0/bin/python $(TESTS)
 
 e2e:  ## only the tests on a real Airflow
 	@$(ENV) 3.3

@@ -168,8 +168,14 @@ def kept_before(context: Any, mark: Mark) -> Kept | None:
     return _kept(kept) if its is not None and relation(its, mark) is Relation.EARLIER else None
 
 
-def _kept(kept: dict[str, Any]) -> Kept:
-    return Kept(str(kept["request_id"]), str(kept["batch_api"]), dict(kept.get("place") or {}))
+def _kept(kept: dict[str, Any]) -> Kept | None:
+    """None for a note of another version, with other members: then the request is searched for, by its marker."""
+    request_id, batch_api, place = kept.get("request_id"), kept.get("batch_api"), kept.get("place") or {}
+    if not isinstance(place, dict) or not (request_id and batch_api):
+        return None
+    if not all(isinstance(text, str) for text in (request_id, batch_api, *place.values())):
+        return None
+    return Kept(request_id, batch_api, dict(place))
 
 
 def _is_over(context: Any, mark: Mark) -> bool:
@@ -181,4 +187,5 @@ def _is_over(context: Any, mark: Mark) -> bool:
 def _stored(context: Any) -> tuple[dict[str, Any], Mark | None]:
     store = context.get("task_state_store")
     kept: Any = store.get(_STORE_KEY) if store is not None else None
-    return (kept, mark_of(str(kept.get("marker")))) if isinstance(kept, dict) else ({}, None)
+    marker = kept.get("marker") if isinstance(kept, dict) else None
+    return (kept, mark_of(marker)) if isinstance(marker, str) else ({}, None)

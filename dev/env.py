@@ -189,6 +189,9 @@ def make(name: str) -> None:
             "pip",
             "install",
             "--quiet",
+            # Else each of an Airflow's processes compiles what it imports, for seconds, wherever
+            # PYTHONDONTWRITEBYTECODE is set, as in many images; and the first of them everywhere.
+            "--compile-bytecode",
             f"--python={python}",
             f"--constraint={constraint_file(name)}",
             f"--editable=.[{flavour.extra}]",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,40 +20,99 @@ from airflow.providers.common.compat.sdk import (
 """
 
 
-def loaded(code: str, before: str = "", home: Path | None = None) -> set[str]:
-    """Top-level modules that `code` loads on top of `before`, in an interpreter of its own."""
-    script = f"""
-import json, sys
+# Forks for each case, so that what all of them stand on is imported once.
+EACH = """
+import json, os, sys
 {before}
 had = set(sys.modules)
-{code}
-print(json.dumps(sorted({{name.split('.')[0] for name in set(sys.modules) - had}})))
+for line in sys.stdin:
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            exec(json.loads(line), {{"__name__": "case"}})
+            said = sorted({{name.split('.')[0] for name in set(sys.modules) - had}})
+        except BaseException as err:
+            said = repr(err)
+        os.write(write, json.dumps(said).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        print("SAID", pipe.read(), flush=True)
+    os.waitpid(child, 0)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stderr
-    return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-def test_the_package_itself_loads_nothing_heavy() -> None:
-    assert not {*HEAVY, "airflow"} & loaded("import airflow_sentinelhub; airflow_sentinelhub.__version__")
+class Interpreter:
+    """Tells which top-level modules a piece of code loads on top of what was imported `before`."""
+
+    def __init__(self, before: str = "") -> None:
+        command = [sys.executable, "-c", EACH.format(before=before)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT
+        )
+
+    def loaded(self, code: str) -> set[str]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(code) + "\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:
+            if line.startswith("SAID "):  # Airflow may say something, too
+                said = json.loads(line[5:])
+                assert isinstance(said, list), said
+                return set(said)
+        raise AssertionError(f"it ended with {self._process.wait()}")
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.communicate()
 
 
-def test_the_simulator_is_light_until_it_serves() -> None:
-    assert not {*HEAVY, "starlette", "uvicorn", "pyproj", "airflow"} & loaded("import airflow_sentinelhub.simulator")
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Interpreter]:
+    """An interpreter that has loaded what any DAG needs."""
+    interpreter = Interpreter(BARE)
+    yield interpreter
+    interpreter.end()
+
+
+@pytest.fixture(scope="module")
+def empty() -> Iterator[Interpreter]:
+    interpreter = Interpreter()
+    yield interpreter
+    interpreter.end()
+
+
+def test_the_package_itself_loads_nothing_heavy(empty: Interpreter) -> None:
+    assert not {*HEAVY, "airflow"} & empty.loaded("import airflow_sentinelhub; airflow_sentinelhub.__version__")
+
+
+def test_the_simulator_is_light_until_it_serves(empty: Interpreter) -> None:
+    assert not {*HEAVY, "starlette", "uvicorn", "pyproj", "airflow"} & empty.loaded(
+        "import airflow_sentinelhub.simulator"
+    )
 
 
 @pytest.mark.parametrize(
     "module",
     ["operators.batch", "operators.statistical", "sensors.batch", "sensors.statistical", "triggers.batch", "groups"],
 )
-def test_what_a_dag_imports_loads_nothing_heavy(module: str) -> None:
-    assert not set(HEAVY) & loaded(f"import airflow_sentinelhub.{module}", before=BARE)
+def test_what_a_dag_imports_loads_nothing_heavy(bare: Interpreter, module: str) -> None:
+    assert not set(HEAVY) & bare.loaded(f"import airflow_sentinelhub.{module}")
 
 
 @pytest.mark.parametrize("dag", sorted((ROOT / "example_dags").glob("*.py")), ids=lambda dag: dag.stem)
-def test_parsing_an_example_loads_nothing_heavy(dag: Path) -> None:
-    assert not set(HEAVY) & loaded(f"import runpy; runpy.run_path({str(dag)!r})", before=BARE)
+def test_parsing_an_example_loads_nothing_heavy(bare: Interpreter, dag: Path) -> None:
+    assert not set(HEAVY) & bare.loaded(f"import runpy; runpy.run_path({str(dag)!r})")
 
 
-def test_this_would_notice() -> None:
-    assert "dataclasses_json" in loaded("import airflow_sentinelhub.hooks.models", before=BARE)
+def test_this_would_notice(bare: Interpreter) -> None:
+    assert "dataclasses_json" in bare.loaded("import airflow_sentinelhub.hooks.models")
+
+
+def test_a_case_that_fails_is_shown_and_leaves_nothing_to_the_next(empty: Interpreter) -> None:
+    with pytest.raises(AssertionError, match="no_such_module"):
+        empty.loaded("import no_such_module")
+    assert "wave" in empty.loaded("import wave")
+    assert "wave" in empty.loaded("import wave")

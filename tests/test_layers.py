@@ -7,8 +7,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 PACKAGE = Path(__file__).resolve().parent.parent / "airflow_sentinelhub"
 FILES = sorted(PACKAGE.rglob("*.py"))
 OURS = "airflow_sentinelhub"
@@ -103,21 +101,24 @@ def imports(file: Path) -> Iterator[tuple[str, int]]:
                 )
 
 
-@pytest.mark.parametrize("file", FILES, ids=module_of)
-def test_imports_go_one_way(file: Path) -> None:
-    allowed = allowed_for(layer_of(module_of(file)))
+def test_imports_go_one_way() -> None:
     wrong = [
-        f"line {line}: {name}"
+        f"{module_of(file)}, line {line}: {name}"
+        for file in FILES
         for name, line in imports(file)
-        if (name == OURS or name.startswith(f"{OURS}.")) and layer_of(name[len(OURS) + 1 :]) not in allowed
+        if (name == OURS or name.startswith(f"{OURS}."))
+        and layer_of(name[len(OURS) + 1 :]) not in allowed_for(layer_of(module_of(file)))
     ]
     assert not wrong
+    assert {layer_of(module_of(file)) for file in FILES} <= set(LAYERS)
 
 
-@pytest.mark.parametrize("file", FILES, ids=module_of)
-def test_libraries_stay_in_their_layer(file: Path) -> None:
-    known = set(sys.stdlib_module_names) | {OURS, "__future__"} | LIBRARIES.get(layer_of(module_of(file)), set())
-    wrong = [f"line {line}: {name}" for name, line in imports(file) if name.split(".")[0] not in known]
+def test_libraries_stay_in_their_layer() -> None:
+    wrong = []
+    for file in FILES:
+        known = set(sys.stdlib_module_names) | {OURS, "__future__"} | LIBRARIES.get(layer_of(module_of(file)), set())
+        found = [(name, line) for name, line in imports(file) if name.split(".")[0] not in known]
+        wrong += [f"{module_of(file)}, line {line}: {name}" for name, line in found]
     assert not wrong
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ import shapely
 
 from airflow_sentinelhub.simulator import Simulator
 from airflow_sentinelhub.simulator.gpkg import Layer, geometry, geopackage
+from tests.airflow.home import environment, put_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = """
@@ -90,26 +90,20 @@ def run_all(
     :param more: text of further DAG files, by the name of the module.
     """
     buckets = folder / "buckets"
-    env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     write_dags(folder / "dags")
     for name, text in dict(more).items():
         (folder / "dags" / f"{name}.py").write_text(text)
     with Simulator(speed=300, bucket_dir=buckets) as simulator:
         (buckets / "my-bucket").mkdir(parents=True, exist_ok=True)
         (buckets / "my-bucket" / "parcels.gpkg").write_bytes(parcels(["north", "south", "west"]))
-        env |= {
-            "AIRFLOW_HOME": str(folder),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
-            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        env = environment(folder, folder / "dags") | {
             "AIRFLOW_CONN_SENTINELHUB_DEFAULT": f"{simulator.airflow_connection_uri}&batch_api={generation}",
             "AIRFLOW_CONN_SENTINELHUB_BUCKET": BUCKET,
             "AIRFLOW_CONN_MY_BUCKET": BUCKET,
             "SENTINELHUB_EXAMPLE_POLL_INTERVAL": "1",
             "SENTINELHUB_EXAMPLE_DEFERRABLE": str(deferrable).lower(),
-            "PYTHONPATH": str(ROOT),
         }
-        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=env, check=True, capture_output=True)
+        put_tables(folder)
         plan = json.dumps({"simulator": simulator.url, "dags": dags, "folder": str(folder / "dags")})
         ran = subprocess.run(
             [sys.executable, "-c", script, plan],
@@ -135,7 +129,7 @@ def v2(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return run_all({**V2, README: []}, "v2", False, tmp_path_factory.mktemp("v2"))
 
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.dag_test, pytest.mark.timeout(600)]
 
 
 def test_every_example_is_run_somewhere() -> None:

@@ -5,7 +5,6 @@ estimates."""
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,8 @@ import pytest
 
 from airflow_sentinelhub._compat import approval_operator
 from airflow_sentinelhub.simulator import Simulator
+from tests.airflow.home import ROOT, environment, put_tables
 
-ROOT = Path(__file__).resolve().parents[2]
 CORSICA, SARDINIA = [8.9, 41.9, 9.3, 42.2], [8.9, 40.1, 9.2, 40.3]
 EVALSCRIPT = """//VERSION=3
 function setup() { return {input: ["B04"], output: {bands: 1}}; }
@@ -100,13 +99,6 @@ asked = {}
 
 def answer():
     \"\"\"Agree to the second area and refuse all others, as the API server does when a person answers.\"\"\"
-    from sqlalchemy import select
-    from airflow.models.hitl import HITLDetail
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.models.trigger import handle_event_submit
-    from airflow.triggers.base import TriggerEvent
-    from airflow.utils import timezone
-    from airflow.utils.session import create_session
     while True:
         time.sleep(0.5)
         with create_session() as session:
@@ -122,6 +114,17 @@ def answer():
                 handle_event_submit(event, task_instance=ti, session=session)
 
 if "asked" in plan["dags"]:
+    # Not in the thread: SQLAlchemy and the import of Airflow's models each hold a lock that the other waits for.
+    import airflow.models.dag, airflow.serialization.definitions.dag
+    from sqlalchemy import select
+    from sqlalchemy.orm import configure_mappers
+    from airflow.models.hitl import HITLDetail
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.trigger import handle_event_submit
+    from airflow.triggers.base import TriggerEvent
+    from airflow.utils import timezone
+    from airflow.utils.session import create_session
+    configure_mappers()
     threading.Thread(target=answer, daemon=True).start()
 for name in plan["dags"]:
     service.reset()
@@ -150,7 +153,7 @@ FAILED = ["failed_all_done", "failed_always"]
 AREAS = [CORSICA, SARDINIA]
 STEPS = ("create", "analyse", "start", "finish")
 HAS_APPROVAL = approval_operator() is not None
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.dag_test, pytest.mark.timeout(600)]
 
 Results = dict[str, dict[str, Any]]
 
@@ -167,17 +170,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(folder: Path) -> Results:
     """What each DAG has left, by its name."""
     names = [*SKIPPED, *FAILED, "mapped", *(["asked", "refused"] if HAS_APPROVAL else [])]
-    env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     with Simulator(speed=300, bucket_dir=folder / "buckets") as simulator:
-        env |= {
-            "AIRFLOW_HOME": str(folder),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
-            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-            "AIRFLOW_CONN_SENTINELHUB_DEFAULT": f"{simulator.airflow_connection_uri}&batch_api=v1",
-            "PYTHONPATH": str(ROOT),
-        }
-        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=env, check=True, capture_output=True)
+        connection = {"AIRFLOW_CONN_SENTINELHUB_DEFAULT": f"{simulator.airflow_connection_uri}&batch_api=v1"}
+        env = environment(folder, folder / "dags") | connection
+        put_tables(folder)
         plan = json.dumps({"simulator": simulator.url, "dags": names, "folder": str(folder / "dags")})
         command = [sys.executable, "-c", RUN, plan]
         ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=500, check=False)

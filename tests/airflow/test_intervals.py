@@ -13,7 +13,7 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from tests.airflow import test_examples as examples
 from tests.statistical.fields import parcels, put_fields
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.dag_test, pytest.mark.timeout(600)]
 
 RUN = """
 import importlib, json, sys

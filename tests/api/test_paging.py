@@ -118,8 +118,17 @@ WITHOUT_DATA: dict[str, Reply] = {
 }
 
 
-@pytest.mark.parametrize("kind", [*NO_LISTS, *WITHOUT_DATA])
-@pytest.mark.parametrize("name", LISTS)
+# One reply for each branch of the parser, which all lists must go through.
+BRANCHES = ("an error beside data", "an array", "204", "data is an object", *WITHOUT_DATA)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *((name, kind) for name in LISTS for kind in BRANCHES),
+        *(("requests, v1", kind) for kind in NO_LISTS if kind not in BRANCHES),
+    ],
+)
 def test_what_is_no_list_is_unreadable_and_never_empty(name: str, kind: str) -> None:
     reply = {**NO_LISTS, **WITHOUT_DATA}[kind]
     fed = feed(exchange(LISTS[name]()), [reply, ...] if kind in NO_LISTS or name != "tiles" else [reply])

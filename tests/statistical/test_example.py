@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from airflow_sentinelhub.simulator import Simulator
+from tests.airflow.home import ROOT, environment, put_tables
 from tests.statistical.fields import parcels, put_fields
 
-ROOT = Path(__file__).resolve().parents[2]
 RUN = """
 import json, sys
 sys.path.insert(0, "example_dags")
@@ -30,9 +30,7 @@ print("RESULT " + json.dumps({"state": str(getattr(run.state, "value", run.state
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with Airflow's tables."""
     home = tmp_path_factory.mktemp("airflow")
-    subprocess.run(
-        [sys.executable, "-m", "airflow", "db", "migrate"], env=environment(home), check=True, capture_output=True
-    )
+    put_tables(home)
     return home
 
 
@@ -44,18 +42,7 @@ def fast(tmp_path: Path) -> Iterator[Simulator]:
         yield simulator
 
 
-def environment(home: Path, **more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    own = {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
-        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-        "PYTHONPATH": str(ROOT),
-    }
-    return {**kept, **own, **more}
-
-
+@pytest.mark.dag_test
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("deferrable", [False, True], ids=["plain", "deferred"])
 def test_from_parcels_to_numbers(home: Path, fast: Simulator, deferrable: bool) -> None:
@@ -63,14 +50,13 @@ def test_from_parcels_to_numbers(home: Path, fast: Simulator, deferrable: bool) 
     ran = subprocess.run(
         [sys.executable, "-c", RUN],
         cwd=ROOT,
-        env=environment(
-            home,
-            AIRFLOW_CONN_SENTINELHUB_DEFAULT=fast.airflow_connection_uri,
-            AIRFLOW_CONN_SENTINELHUB_BUCKET=json.dumps({"conn_type": "aws", "login": "AKIA", "password": "hush"}),
-            SENTINELHUB_EXAMPLE_POLL_INTERVAL="1",
-            SENTINELHUB_EXAMPLE_DEFERRABLE=str(deferrable).lower(),
-            AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL="1",
-        ),
+        env={
+            **environment(home, ROOT / "example_dags"),
+            "AIRFLOW_CONN_SENTINELHUB_DEFAULT": fast.airflow_connection_uri,
+            "AIRFLOW_CONN_SENTINELHUB_BUCKET": json.dumps({"conn_type": "aws", "login": "AKIA", "password": "hush"}),
+            "SENTINELHUB_EXAMPLE_POLL_INTERVAL": "1",
+            "SENTINELHUB_EXAMPLE_DEFERRABLE": str(deferrable).lower(),
+        },
         capture_output=True,
         text=True,
         timeout=250,

@@ -1,0 +1,74 @@
+"""All tests, side by side: those with an Airflow's processes, which mostly wait, beside all others on every core.
+
+    python -m dev.tests [--without FOLDER ...]
+
+What the first say is shown when they have ended. Ctrl-C and SIGTERM end both, with all that they have started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from dev.processes import Process, end_on_sigterm
+
+WITH_AIRFLOW = "e2e and not chaos"
+OTHERS = "not e2e and not chaos"
+ON_EVERY_CORE = ("-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--no-loadscope-reorder")
+"""One file is one worker's: its fixtures are made once. In the order of collection, so the slow ones are not last."""
+NOTHING_COLLECTED = 5
+GRACE = 60.0
+"""Seconds in which the tests may end what they have started, before it is killed."""
+
+
+def start(name: str, marks: str, more: list[str], folder: Path) -> Process:
+    color = ["--color=yes"] if sys.stdout.isatty() else []
+    command = [sys.executable, "-m", "pytest", "-m", marks, *color, *more]
+    return Process(name, command, env=os.environ, log=folder / name)
+
+
+def follow(process: Process) -> int:
+    """Show what it says while it says it; its exit code, as a shell counts it."""
+    shown = 0
+    while True:
+        code = process.exit_code
+        said = process.output()
+        print(said[shown:], end="", flush=True)
+        shown = len(said)
+        if code is not None:
+            return code if code >= 0 else 128 - code
+        time.sleep(0.2)
+
+
+def run(more: list[str]) -> int:
+    """Both parts; 0 if all tests of both have passed."""
+    with tempfile.TemporaryDirectory(prefix="airflow-sentinelhub-said-") as folder, contextlib.ExitStack() as stack:
+        beside = start("with-airflow", WITH_AIRFLOW, more, Path(folder))
+        stack.callback(beside.end, GRACE)
+        others = start("others", OTHERS, [*ON_EVERY_CORE, *more], Path(folder))
+        stack.callback(others.end, GRACE, signal.SIGINT)  # by which xdist ends its workers, and these what they hold
+        first = follow(others)
+        print("\nThe tests with an Airflow's processes:\n", flush=True)
+        codes = {first, follow(beside)}
+    return max(codes - {NOTHING_COLLECTED}, default=NOTHING_COLLECTED)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m dev.tests", description="All tests, side by side.")
+    parser.add_argument("--without", action="append", default=[], metavar="FOLDER", help="leave out these tests")
+    given = parser.parse_args(arguments)
+    end_on_sigterm()
+    try:
+        return run([f"--ignore={folder}" for folder in given.without])
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Homes for DAGs that `dag.test()` runs in a process of its own: Airflow's tables are made once, then copied."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def environment(home: Path, dags: Path) -> dict[str, str]:
+    """Of a process whose Airflow lives in this home, and nothing of the developer's own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    return {
+        **kept,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def put_tables(home: Path) -> None:
+    """Give a home the tables of a new Airflow."""
+    shutil.copy(_tables(), home / "airflow.db")
+
+
+@cache
+def _tables() -> Path:
+    """A database of this Airflow without any content. It takes seconds to make: once in each process of the tests."""
+    home = Path(os.environ["AIRFLOW_HOME"]) / "tables"  # a temporary one, see tests/conftest.py
+    home.mkdir()
+    migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+    subprocess.run(migrate, env=environment(home, home / "dags"), check=True, capture_output=True)
+    assert not list(home.glob("airflow.db-*")), "all of it stands in the one file"
+    return home / "airflow.db"

@@ -1,0 +1,95 @@
+"""`make test`: two parts side by side, one result, and nothing left of either however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dev import tests as side_by_side
+from dev.processes import Process, running
+
+ROOT = Path(__file__).resolve().parents[2]
+Stand = Callable[..., None]
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Stand:
+    """Small programs in the place of the two parts."""
+
+    def stand(**programs: str) -> None:
+        def start(name: str, marks: str, more: list[str], folder: Path) -> Process:
+            program = programs["airflow" if marks == side_by_side.WITH_AIRFLOW else "others"]
+            return Process(name, [sys.executable, "-c", program, *more], env=os.environ, log=folder / name)
+
+        monkeypatch.setattr(side_by_side, "start", start)
+
+    return stand
+
+
+@pytest.mark.parametrize(
+    ("airflow", "others", "code"),
+    [(0, 0, 0), (1, 0, 1), (0, 1, 1), (5, 0, 0), (0, 5, 0), (5, 5, 5), (2, 1, 2), (5, 1, 1)],
+)
+def test_all_is_well_if_both_parts_are(stand_in: Stand, airflow: int, others: int, code: int) -> None:
+    stand_in(airflow=f"raise SystemExit({airflow})", others=f"raise SystemExit({others})")
+    assert side_by_side.run([]) == code
+
+
+def test_a_part_that_is_killed_has_not_passed(stand_in: Stand) -> None:
+    stand_in(airflow="import os; os.kill(os.getpid(), 9)", others="")
+    assert side_by_side.run([]) != 0
+
+
+def test_they_run_at_the_same_time_and_are_shown_one_after_the_other(
+    stand_in: Stand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each waits for the file of the other; the words of both come whole."""
+    wait = "import pathlib, time, sys; a, b = map(pathlib.Path, {files}); a.touch(); print('{name} 1', flush=True)\n"
+    wait += "while not b.exists(): time.sleep(0.01)\nprint('{name} 2', sys.argv[-1])"
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    stand_in(airflow=wait.format(files=(one, two), name="airflow"), others=wait.format(files=(two, one), name="others"))
+    assert side_by_side.run(["--ignore=x"]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "others" in line or "airflow" in line]
+    assert said == ["others 1", "others 2 --ignore=x", "airflow 1", "airflow 2 --ignore=x"]
+
+
+def test_no_test_is_in_both_parts_or_in_none() -> None:
+    parts = (side_by_side.WITH_AIRFLOW, side_by_side.OTHERS)
+    for e2e in (False, True):
+        assert [eval(part, {"e2e": e2e, "chaos": False}) for part in parts].count(True) == 1
+        assert [eval(part, {"e2e": e2e, "chaos": True}) for part in parts].count(True) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_both_parts_are_ended_with_it(number: int) -> None:
+    script = """
+import os, signal, sys
+from dev import tests
+from dev.processes import Process
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+def start(name, marks, more, folder):
+    part = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
+    process = Process(name, [sys.executable, "-c", part], env=os.environ, log=folder / name)
+    while not process.output():
+        pass
+    print(process.pid, file=sys.stderr, flush=True)
+    return process
+tests.start = start
+sys.exit(tests.main([]))
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as both:
+        assert both.stderr is not None
+        parts = [int(both.stderr.readline()) for _ in range(2)]
+        assert set(parts) <= set(running())
+        both.send_signal(number)
+        both.wait(30)
+    assert not set(parts) & set(running())
+    assert both.returncode == (130 if number == signal.SIGINT else 143)
