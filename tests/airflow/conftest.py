@@ -23,6 +23,7 @@ import pytest
 import airflow_sentinelhub
 from airflow_sentinelhub._compat import BaseOperator, BaseSensorOperator
 from airflow_sentinelhub.simulator import Simulator
+from tests.airflow.in_process import InProcess
 
 try:
     from airflow.sdk._shared.module_loading import import_string
@@ -121,7 +122,7 @@ class Clock:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Simulator]:
-    with Simulator(speed=0) as simulator:
+    with InProcess(speed=0) as simulator:
         yield simulator
 
 

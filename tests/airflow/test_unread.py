@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -522,8 +523,12 @@ def test_a_retry_whose_bucket_is_gone_does_not_give_its_job_up(bench: Any) -> No
 
 
 @pytest.fixture
-def busy_s3(bench: Any) -> Iterator[Any]:
-    """The simulator's buckets behind the S3 protocol; refuses the first so many requests, with this status."""
+def busy_s3(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The simulator's buckets behind the S3 protocol; refuses the first so many requests, with this status.
+
+    What botocore would sleep between its own attempts passes at once.
+    """
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda seconds: None))
 
     class Handler(http.server.BaseHTTPRequestHandler):
         left, status, asked = 0, 498, 0
