@@ -106,7 +106,7 @@ class Scheduler:
 
     @property
     def request_id(self) -> str:
-        return str(self.xcoms["ndvi.create"]["return_value"])
+        return str(self.xcoms["ndvi.create"]["return_value"]["request_id"])
 
     @property
     def result(self) -> dict[str, Any]:
