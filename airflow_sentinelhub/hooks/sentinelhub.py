@@ -174,6 +174,8 @@ class SentinelHubHook(BaseHook):
             raise InvalidInputError("Give a name for the job, or the context of the task that runs it.")
         check_resume(resume_stopped)
         features = isinstance(specification, StatisticalSpecification)
+        if features and max_restarts:
+            raise InvalidInputError("Batch statistical has no restart of failed features; leave max_restarts out.")
         failed = "max_failed_features" if features else "max_failed_tiles"
         policy = policy_from(
             max_processing_units=max_processing_units,

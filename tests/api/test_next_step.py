@@ -172,7 +172,14 @@ def test_the_time_that_is_over_ends_nothing_but_the_start() -> None:
     ],
 )
 def test_what_it_has_brought(results: Any, policy: Policy, step: Step) -> None:
-    assert next_step(known("DONE", policy=policy, results=results)) is step
+    assert next_step(known("DONE", policy=policy, results=results, continues=True)) is step
+
+
+def test_what_no_new_request_can_continue_is_judged_as_it_is() -> None:
+    """A Zarr, or statistics: the restarts that are left have no effect."""
+    results, policy = tiles(8, 1), Policy(max_restarts=1)
+    assert next_step(known("DONE", policy=policy, results=results)) is Step.TOO_MANY_FAILED
+    assert next_step(known("DONE", policy=policy, results=results, continues=True)) is Step.CONTINUE
 
 
 def test_the_service_restarts_parts_itself_and_never_by_a_new_request() -> None:

@@ -57,6 +57,7 @@ class Known:
     :param late: the time allowed is over.
     :param resumes: the task starts again what the service has stopped.
     :param restarts_parts, estimates: what the service can do (see `Generation`).
+    :param continues: a new request can do the failed part.
     """
 
     job: Snapshot | None
@@ -71,6 +72,7 @@ class Known:
     late: bool = False
     resumes: bool = False
     restarts_parts: bool = False
+    continues: bool = False
     estimates: bool = False
 
     @property
@@ -157,8 +159,8 @@ def _judged(known: Known) -> Step:
 
 
 def may_continue(known: Known, results: Results) -> bool:
-    """Whether the failed part may be done by a new request: it is not restarted by the service, restarts are left."""
-    return not known.restarts_parts and results.restarts < known.policy.max_restarts and not spent_up(known, results)
+    """Whether the failed part is to be done by a new request: one can, restarts are left, and so is budget."""
+    return known.continues and results.restarts < known.policy.max_restarts and not spent_up(known, results)
 
 
 def spent_up(known: Known, results: Results) -> bool:

@@ -201,8 +201,18 @@ class _Life:
             late=deadline is not None and (yield Now()) >= deadline,
             resumes=self.plan.resume_stopped != "never",
             restarts_parts=self.api.restart is not None,
+            continues=self.results is not None and bool(self.results.failed) and self._continues(),
             estimates=self.api.estimates,
         )
+
+    def _continues(self) -> bool:
+        """Whether a new request can do the failed part. A payload that cannot be rendered says so at the create."""
+        if not self.api.continues:
+            return False
+        try:
+            return can_be_continued(self.wanted.render(self.api))
+        except Exception:
+            return True
 
     def looked(self, job: Snapshot) -> Snapshot:
         """Go on with a reading that no wait has brought."""
@@ -371,7 +381,7 @@ def _too_many_failed(life: _Life, known: Known) -> Ending:
 def _reported(life: _Life, known: Known) -> Flow[Results]:
     results, job, limit = known.results, _job(known), known.policy.max_processing_units
     assert results is not None
-    restarts_left = life.api.restart is None and results.restarts < known.policy.max_restarts
+    restarts_left = known.continues and results.restarts < known.policy.max_restarts
     if results.failed and known.continued is None and restarts_left and spent_up(known, results):
         cost = f"it has cost {results.processing_units:.0f} of {limit:.0f} PU already"
         yield Note(f"The failed part of {job.request_id} is not restarted: {cost}", warning=True)

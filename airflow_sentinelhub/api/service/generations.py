@@ -26,6 +26,7 @@ class Generation:
     :param grids: the call for a page of tiling grids, None where there are none.
     :param results: where one sees what a job has brought: `listed` by the service tile by tile, in files in the
         `bucket`, or in a file for each of its `features`.
+    :param continues: whether a new request over the same output can do the failed part of an earlier one.
     :param collections: whether requests write to batch collections.
     :param estimates: whether an analysed request says what it will cost.
     :param update, delete, restart: None where the service has no such call.
@@ -44,6 +45,7 @@ class Generation:
     payload: Callable[[Any, Access | None], dict[str, Any]]
     needs_access: bool = True
     grids: Callable[[str | None], Call[Page[Any]]] | None = None
+    continues: bool = False
     collections: bool = False
     estimates: bool = False
     update: Callable[[str, dict[str, Any]], Call[Any]] | None = None
@@ -84,6 +86,7 @@ V2 = Generation(
     results="bucket",
     payload=lambda job, access: specification.render(job, "v2", access),
     grids=lambda token: v1.list_tiling_grids(root=v2.ROOT, viewtoken=token),
+    continues=True,
     update=v2.update_request,
 )
 STATISTICAL = Generation(
