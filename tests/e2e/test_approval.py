@@ -41,7 +41,7 @@ def test_nothing_is_billed_before_a_person_agrees(cluster: Cluster, simulator: S
     request_id, answered = "", False
     for _ in cluster.watch(DAG, run_id, timeout=400):
         if not answered and is_asking(cluster, run_id):
-            request_id = cluster.xcom(DAG, run_id, "ndvi.create")
+            request_id = cluster.xcom(DAG, run_id, "ndvi.create", key="request_id")
             (request,) = [found for found in simulator.requests() if found["id"] == request_id]
             assert (request["status"], request["billed_starts"]) == ("ANALYSIS_DONE", 0)
             shown = door.call("GET", asked)

@@ -36,7 +36,7 @@ def test_from_create_to_delivered_tiles(
     assert set(tasks_of(cluster, dag_id, run_id).values()) == {"success"}, cluster.report(dag_id, run_id)
     assert ("half_of_the_tiles" in deferred) == deferrable
 
-    request_id = cluster.xcom(dag_id, run_id, "create")
+    request_id = cluster.xcom(dag_id, run_id, "create", key="request_id")
     (request,) = [found for found in simulator.requests() if found["id"] == request_id]
     assert (request["generation"], request["status"], request["billed_starts"]) == (batch_api, "DONE", 1)
     chunks: list[list[dict[str, Any]]] = cluster.xcom(dag_id, run_id, "tiles")
