@@ -448,7 +448,7 @@ def test_a_limit_that_renders_to_nothing_is_refused_before_the_create(bench: Any
         setattr(task, name, nothing)
         return task
 
-    with pytest.raises(AirflowFailException, match=f"{name} .*not taken for no limit"):
+    with pytest.raises(AirflowFailException, match=f"{name} .*does not mean no limit"):
         bench.run(rendered)
     assert bench.effects() == []
     assert bench.run(job(bench, **{name: None} if name != "max_restarts" else {}))["status"] == "DONE"
