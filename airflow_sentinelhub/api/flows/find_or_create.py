@@ -150,8 +150,8 @@ def find_or_create(
         # Still PARTIAL: it was not restarted, or the restart was cancelled; it has ended in both cases.
         ended[job.request_id] = replace(over, status=S.CANCELED) if over.status == S.PARTIAL else over
     raise JobError(
-        f"The request of this task could not be determined: it changed in each of {ROUNDS_OF_LOOKING} readings of the "
-        "list. Nothing was started; a retry of this task looks again."
+        f"The request of this task could not be determined in {ROUNDS_OF_LOOKING} readings of the list; nothing was "
+        "started. A retry of this task looks again."
     )
 
 
