@@ -1,4 +1,4 @@
-"""What a try of a task knows of itself: its marker, the dates of its run, and what earlier tries have kept."""
+"""The identity of a try of a task: its marker, the dates of its run, and the request that earlier tries have stored."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from airflow_sentinelhub.api.times import Run
 
 
 def deployment_name() -> str:
-    """What tells this Airflow from its copies and is the same on all of its machines: `[sentinelhub] deployment`."""
+    """The unique name of this Airflow, the same on its machines: `[sentinelhub] deployment`; empty if not set."""
     return str(conf.get("sentinelhub", "deployment", fallback=None) or "")
 
 
 def airflow_word() -> str | None:
-    """A digest of this Airflow's base URL, None where it has none of its own or a name is set.
+    """A digest of this Airflow's base URL; None if the URL is not set or local, or if a deployment name is set.
 
-    It is no part of the identity: a machine may lack the setting, and would not find the request of another.
+    It is not part of the identity: a machine that lacks the setting would not find the requests of the others.
     """
     url = airflow_url()
     if deployment_name() or not url or _is_local(url):
@@ -42,7 +42,7 @@ def _is_local(url: str) -> bool:
 
 
 def could_be_any_airflow() -> bool:
-    """Whether nothing but the times of its runs tells this Airflow from its copies."""
+    """Whether only the start times of its runs distinguish this Airflow from others: no name, no base URL."""
     return not deployment_name() and airflow_word() is None
 
 
@@ -53,9 +53,9 @@ def tried(context: Any) -> int:
 
 
 def mark_for(context: Any, job: str = "", limit: float | None = None) -> Mark:
-    """The marker of this try for a job with this digest; see `api.marker.relation` for what its numbers mean.
+    """The marker of this try for a job with this digest; `api.decide.marker.relation` explains its numbers.
 
-    :param limit: PU that the job may cost.
+    :param limit: PU that the job may cost, None for no limit.
     """
     ti, run = context["ti"], context.get("dag_run")
     index = int(getattr(ti, "map_index", -1))
@@ -75,23 +75,23 @@ def mark_for(context: Any, job: str = "", limit: float | None = None) -> Mark:
 
 
 def mark_by_name(name: str, limit: float | None = None) -> Mark:
-    """The marker of a job that is no task's: all runs with this name share it.
+    """The marker of a job that runs outside of a task: all calls with this name share it.
 
-    :param limit: PU that the job may cost.
+    :param limit: PU that the job may cost, None for no limit.
     """
     return Mark(identity(deployment_name(), "", name, "", -1), 0, "", limit=limit)
 
 
 SKEW = timedelta(hours=1)
-"""By how much the clocks of Airflow and the service may differ, with plenty to spare."""
+"""Maximal difference of the clocks of Airflow and the service, chosen generously."""
 
 
 def earliest(context: Any, mark: Mark) -> datetime | None:
-    """No request of this task is older than this; None if that cannot be told.
+    """The time before which no request of this task was created; None if it is not known.
 
-    A run that was never cleared has no request from before its start, however far its date lies back. A clear sets the
-    run's times anew, but for `run_after` (Airflow 3), which is as old as the date of a run that catches up. 2.11 has
-    nothing that lasts: after a clear its search is bounded by the number of pages alone.
+    A run that was never cleared has no request from before its start, however old its date is. A clear changes all
+    times of the run except `run_after` (Airflow 3), which is as old as the date of a catch-up run. On 2.11 every time
+    changes: after a clear only the number of pages bounds the search.
     """
     run = context.get("dag_run")
     lasting, start = getattr(run, "run_after", None), getattr(run, "start_date", None)
@@ -107,9 +107,9 @@ def earliest(context: Any, mark: Mark) -> datetime | None:
 def run_of(context: Any) -> Run:
     """The run of the DAG that a task belongs to, for time ranges.
 
-    Its moment is the end of the data interval, else the logical date, else `run_after`. None of them moves at a retry
-    or a clear: 2.11 has the first two for every run, Airflow 3 has the third for every run. The start of the run, which
-    a clear moves, is what is left where none is known.
+    Its moment is the end of the data interval, else the logical date, else `run_after`. A retry or a clear changes none
+    of them: 2.11 has the first two for every run, Airflow 3 has the third for every run. If none is known, it is the
+    start of the run, which a clear changes.
     """
     start, end = _known(context, "data_interval_start"), _known(context, "data_interval_end")
     others = (_known(context, name) for name in ("logical_date", "run_after", "start_date"))
@@ -121,7 +121,7 @@ def run_of(context: Any) -> Run:
 
 
 def _known(context: Any, name: str) -> datetime | None:
-    """From the context, which has no dates on Airflow 3 for a run without a logical date, or from the run itself."""
+    """A date from the context, else from the run: on Airflow 3 the context lacks dates without a logical date."""
     for value in (context.get(name), getattr(context.get("dag_run"), name, None)):
         if isinstance(value, datetime):
             return value
@@ -133,7 +133,7 @@ _STORE_KEY = "sentinelhub_request"
 
 @dataclass(frozen=True)
 class Kept:
-    """What an earlier try of this round has written down: a request, its generation, and where it is.
+    """What an earlier try has stored: a request, its generation, and its deployment.
 
     :param place: see `transport.settings.Settings.place`.
     """
@@ -144,9 +144,9 @@ class Kept:
 
 
 def remember(context: Any, mark: Mark, kept: Kept, *, over: bool = False) -> None:
-    """Keep the request where the next try finds it without a search: Airflow 3.3's task state store.
+    """Store the request in Airflow 3.3's task state store, where the next try finds it without a search.
 
-    It outlives a success, a clear and the run itself, so the round stands beside the request.
+    The entry stays after a success, a clear and even the run, so the marker with the round is stored with it.
 
     :param over: the task has ended, so that it runs again only if it is cleared.
     """
@@ -157,15 +157,15 @@ def remember(context: Any, mark: Mark, kept: Kept, *, over: bool = False) -> Non
 
 
 def remembered(context: Any, mark: Mark) -> Kept | None:
-    """What an earlier try of this round has kept, None if there is nothing or no store (before 3.3)."""
-    kept, its = _stored(context)
-    return _kept(kept) if its is not None and relation(its, mark) is Relation.SAME else None
+    """The entry that an earlier try of this round has stored, None if there is none or no store (before 3.3)."""
+    kept, stored_mark = _stored(context)
+    return _kept(kept) if stored_mark is not None and relation(stored_mark, mark) is Relation.SAME else None
 
 
 def kept_before(context: Any, mark: Mark) -> Kept | None:
-    """What a try of a round before has kept, None if there is nothing."""
-    kept, its = _stored(context)
-    return _kept(kept) if its is not None and relation(its, mark) is Relation.EARLIER else None
+    """The entry that a try of an earlier round has stored, None if there is none."""
+    kept, stored_mark = _stored(context)
+    return _kept(kept) if stored_mark is not None and relation(stored_mark, mark) is Relation.EARLIER else None
 
 
 def _kept(kept: dict[str, Any]) -> Kept | None:
@@ -179,9 +179,14 @@ def _kept(kept: dict[str, Any]) -> Kept | None:
 
 
 def _is_over(context: Any, mark: Mark) -> bool:
-    """Whether the task is known to have ended in a round with this number, and the run to be cleared since."""
-    kept, its = _stored(context)
-    return its is not None and bool(kept.get("over")) and its.round == mark.round and cleared_since(its, mark)
+    """Whether the store shows that the task ended in a round with this number, and that the run was cleared since."""
+    kept, stored_mark = _stored(context)
+    return (
+        stored_mark is not None
+        and bool(kept.get("over"))
+        and stored_mark.round == mark.round
+        and cleared_since(stored_mark, mark)
+    )
 
 
 def _stored(context: Any) -> tuple[dict[str, Any], Mark | None]:

@@ -1,4 +1,4 @@
-"""What our operators and sensors share: the connection, the identity of the task, errors as Airflow wants them."""
+"""Base of our operators and sensors: the connection, the deadline, and errors as Airflow expects them."""
 
 from __future__ import annotations
 
@@ -44,21 +44,22 @@ _LEFT_ALONE = (
     "The request was left alone: if it was started, it runs on and bills. A retry of this task attaches to it again."
 )
 BACKSTOP = 300.0
-"""Seconds after our own deadline at which Airflow's deferral timeout ends a wait whose trigger is gone."""
+"""Seconds after our own deadline at which Airflow's deferral timeout ends a wait without a running trigger."""
 
 REQUEST_ID_KEY = "request_id"
 """XCom key under which the id of the request is pushed the moment it is known."""
 
 
 ORIGIN_KEY = "sentinelhub_request"
-"""XCom key of the request's id with its generation and deployment: what a wait that Airflow breaks off is about."""
+"""XCom key of the request's id, generation and deployment; it is read after Airflow has ended a deferred wait."""
 
 
 @contextmanager
 def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
-    """Turn errors that another try cannot mend into `AirflowFailException`, so that Airflow does not retry.
+    """Turn errors that a retry cannot fix into `AirflowFailException`, so that Airflow does not retry.
 
-    Not while a request of the task is at work, or may be: then another try attaches to it, and the error says so.
+    If a request of the task is running, or may be, the error stays retryable (`StillRunningError`): the retry attaches
+    to the request.
     """
     try:
         yield
@@ -74,40 +75,44 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
         if task is not None and job is None and task.may_have_started(err):
             about = f"Batch request {task.about}" if task.about else "A batch request of this task"
             raise StillRunningError(
-                f"{err} {about} may be at work: its state could not be read. It was left alone; if it was started, it "
+                f"{err} {about} may be running: its state could not be read. It was left alone; if it was started, it "
                 "runs on and bills. A retry of this task looks at it again.",
                 request_id=task.about or "",
             ) from err
         if job is not None and is_paid(job) and not isinstance(err, JobError):
             raise StillRunningError(
-                f"{err} Batch request {job.request_id} is {job.status} and paid. Mend this; a retry of this task "
-                "judges it, while a clear would run the job anew.",
+                f"{err} Batch request {job.request_id} is {job.status} and paid. Correct the error; a retry of this "
+                "task then judges the results, while a clear would run the job anew.",
                 request_id=job.request_id,
                 snapshot=job,
             ) from err
         if job is not None:
             raise AirflowFailException(_with_fate(err, job)) from err
-        number = task.about if task is not None else None
-        left = f" Batch request {number} was left alone; if it was started, it runs on and bills." if number else ""
-        raise AirflowFailException(f"{err}{left}") from err
+        request_id = task.about if task is not None else None
+        fate_sentence = (
+            f" Batch request {request_id} was left alone; if it was started, it runs on and bills."
+            if request_id
+            else ""
+        )
+        raise AirflowFailException(f"{err}{fate_sentence}") from err
 
 
 def _with_fate(err: SentinelHubError, job: Snapshot) -> str:
-    """What the error says, and what becomes of the request if it does not say that itself."""
+    """The error's message, and the state of the request if the message does not name it."""
 
-    said = str(err)
+    message = str(err)
     running = job.started and not job.status.is_final
-    if job.request_id in said and not running:
-        return said
+    if job.request_id in message and not running:
+        return message
     retry = " A retry of this task attaches to it again." if running else ""
-    return f"{said} Batch request {job.request_id} is {job.status}. {fate(job)}{retry}"
+    return f"{message} Batch request {job.request_id} is {job.status}. {fate(job)}{retry}"
 
 
 def waited_in(event: Any) -> int | None:
-    """The number of the try that has waited for this event, None where it is not told."""
+    """The number of the try whose trigger has sent this event, None if the event does not contain it."""
     state = event.get("resume_state") if isinstance(event, dict) else None
-    number = state.get("tried") if isinstance(state, dict) else None
-    return number if isinstance(number, int) else None
+    try_number = state.get("tried") if isinstance(state, dict) else None
+    return try_number if isinstance(try_number, int) else None
 
 
 class SentinelHubTask:
@@ -118,9 +123,9 @@ class SentinelHubTask:
     max_unknown_time: float = 1800.0
 
     about: str | None = None
-    """Id of the request that this task is about, as soon as it is known."""
+    """Id of the task's request, as soon as it is known."""
     known: Snapshot | None = None
-    """The last reading of the request that this task answers for."""
+    """The last reading of the request that this task is responsible for."""
     _may_have_started = False
     _tried = 1
     _pinned: tuple[str, dict[str, str]] | None = None
@@ -133,18 +138,18 @@ class SentinelHubTask:
 
     @property
     def api(self) -> Generation:
-        """The generation this task talks to: that of its request, else its own `batch_api`, else the connection's."""
+        """The generation that this task uses: that of its request, else its own `batch_api`, else the connection's."""
         return self.hook.generation(self._pinned[0] if self._pinned else self.batch_api)
 
     def pin(self, batch_api: str, place: dict[str, str] | None = None) -> None:
-        """From now on talk to this generation, at this place: the request is there, whatever was edited since."""
+        """Use this generation and deployment from now on: the request is there, even if the connection was edited."""
         here = self.hook.settings.place()
         self._pinned = (batch_api, place or here)
         if self._pinned[1] != here:
-            self.__dict__.pop("hook", None)  # else the flow that is being run can still be interrupted
+            self.__dict__.pop("hook", None)  # otherwise the hook is kept, so that its running flow can be interrupted
 
     def may_have_started(self, err: SentinelHubError) -> bool:
-        """Whether a request that this task answers for may be at work although nothing was read of it."""
+        """Whether a request that this task is responsible for may be running although it was not read."""
         return self._may_have_started or (self.about is not None and isinstance(err, ApiError))
 
     def patiently(
@@ -155,7 +160,7 @@ class SentinelHubTask:
         *,
         refused: bool = False,
     ) -> T:
-        """Run a flow, again and again while the service is out of reach, for `max_unknown_time` (see `outlast`)."""
+        """Run a flow; repeat it while the service is out of reach, for `max_unknown_time` seconds (see `outlast`)."""
 
         return self.hook.run(outlast(flow, self.max_unknown_time, request_id, about, refused=refused))
 
@@ -165,7 +170,7 @@ class SentinelHubTask:
         request_id: str | None = None,
         about: str | None = None,
     ) -> list[T]:
-        """All items of a list; each page is waited out by itself, as `patiently` does.
+        """All items of a list; each page is retried by itself, as `patiently` does.
 
         :param list_page: the call for the page with this token, such as `api.batch.list_tiles`.
         """
@@ -177,10 +182,10 @@ class SentinelHubTask:
         return items
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
-        """As Airflow's, but a wait that Airflow or the trigger has broken off is said in our words.
+        """As Airflow's, but the error for a wait that Airflow or the trigger has broken off names the request.
 
-        Airflow's timeout comes some minutes after our deadline, when no triggerer was there to see that: what the
-        trigger would have done to the request is done here.
+        Airflow's timeout comes some minutes after our deadline, if no triggerer was running at the deadline: then the
+        request is ended here, as the trigger would have done.
         """
         self._tried = tried(context)
         ti = context["ti"]
@@ -190,27 +195,28 @@ class SentinelHubTask:
             if waited_in((next_kwargs or {}).get("event")) in (None, self._tried):
                 return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
             return self._begin_anew(context)
-        if not origin and self._tried > 1:  # a try that has deferred has said what it waits for
+        if not origin and self._tried > 1:  # a try that has deferred has pushed its origin
             return self._begin_anew(context)
         with airflow_errors(self):
             why = deferral_error(next_kwargs)
             about = origin.get("request_id") or getattr(self, "request_id", None)
-            left = f"Airflow broke off the wait for batch request {about} ({why})."
+            message = f"Airflow broke off the wait for batch request {about} ({why})."
             if "timeout" not in why.lower():
-                raise SentinelHubError(f"{left} {_LEFT_ALONE}")
+                raise SentinelHubError(f"{message} {_LEFT_ALONE}")
             if not origin or not getattr(self, "cancel_on_timeout", False):
-                raise DeadlineError(f"{left} The time allowed is over. {_LEFT_ALONE}")
-            self._end_at_deadline(left, origin)
+                raise DeadlineError(f"{message} The time allowed is over. {_LEFT_ALONE}")
+            self._end_at_deadline(message, origin)
         return self._begin_anew(context)
 
     def _begin_anew(self, context: Any) -> Any:
-        """Run from the beginning: the request is at its end, or the event is of another try (Airflow 3.0 does that)."""
+        """Run from the beginning: the request has ended, or the event is of another try (seen on Airflow 3.0)."""
         return self.execute(context)  # type: ignore[attr-defined]
 
-    def _end_at_deadline(self, left: str, origin: dict[str, Any]) -> None:
-        """End the request at its deadline; returns if it had reached its own end by then, which is to be judged.
+    def _end_at_deadline(self, message: str, origin: dict[str, Any]) -> None:
+        """End the request at its deadline. Returns if the request had ended by itself; its results are then judged.
 
-        :raises DeadlineError: it was ended, or could not be.
+        :param message: begin of the error message; :param origin: the request, its generation and its deployment.
+        :raises DeadlineError: the request was ended, or could not be ended.
         """
 
         request_id = str(origin["request_id"])
@@ -219,12 +225,12 @@ class SentinelHubTask:
             job = self.patiently(lambda: end(self.api, request_id), request_id, refused=True)
         except SentinelHubError as err:
             raise DeadlineError(
-                f"{left} The time allowed is over, and the request could not be ended: {err}", request_id=request_id
+                f"{message} The time allowed is over, and the request could not be ended: {err}", request_id=request_id
             ) from err
         if ended_by_itself(job):
             return
         error = DeadlineError(
-            f"{left} The time allowed is over. Batch request {request_id} is {job.status}. {fate(job)}",
+            f"{message} The time allowed is over. Batch request {request_id} is {job.status}. {fate(job)}",
             request_id=request_id,
             snapshot=job,
         )
@@ -232,7 +238,7 @@ class SentinelHubTask:
         raise error
 
     def announce(self, context: Any, request_id: str) -> None:
-        """Push the request's id and address as soon as they are known, whatever becomes of the task."""
+        """Push the request's id and address to XCom, once they are known, so that a failed task shows them."""
         self.about, self._tried = request_id, tried(context)
         context["ti"].xcom_push(key=REQUEST_ID_KEY, value=request_id)
         origin = {"request_id": request_id, "batch_api": self.api.name, "place": self.hook.settings.place()}
@@ -258,9 +264,9 @@ def checked_id(value: Any) -> str:
 
 
 def there(name: str, value: Any) -> Any:
-    """A rendered argument that was given in the DAG, where None would have meant that it was not.
+    """The value of a rendered argument that is set in the DAG, where it must not become None.
 
-    :raises InvalidInputError: its template has come out as nothing.
+    :raises InvalidInputError: its template has rendered to nothing.
     """
 
     if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
@@ -281,11 +287,11 @@ MARGIN_SHARE, MARGIN_MOST = 0.1, 15.0
 def deadline_from(
     context: Any, timeout: timedelta | float | None, execution_timeout: timedelta | None, *, deferring: bool = False
 ) -> float | None:
-    """The absolute end of a wait, in seconds since 1970; None if nothing bounds it.
+    """The absolute end of a wait, in seconds since 1970; None for no end.
 
     `timeout` counts from now, `execution_timeout` from the start of this try, as Airflow counts it. While a task is
-    deferred Airflow 3 forgets `execution_timeout` and 2.11 ends the wait by itself without a word: our deadline comes
-    a tenth of it (15 seconds at the most) earlier, so that the same happens on all versions.
+    deferred, Airflow 3 ignores `execution_timeout`, and 2.11 ends the wait without a message. So our deadline is a
+    tenth of it (at most 15 seconds) earlier, and the behaviour is the same on all versions.
     """
     ends = []
     if timeout is not None:
@@ -300,7 +306,7 @@ def deadline_from(
 
 
 def backstop(deadline: float | None) -> timedelta | None:
-    """Airflow's own timeout for a deferral, behind our deadline: when it fires, none of our code runs."""
+    """Airflow's timeout for a deferral, later than our deadline, for the case that no triggerer runs our trigger."""
     return None if deadline is None else timedelta(seconds=max(deadline - time.time(), 0) + BACKSTOP)
 
 

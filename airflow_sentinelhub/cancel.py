@@ -1,10 +1,10 @@
 """Decide whether to cancel the job when its task is stopped.
 
 An operator or a trigger is stopped for many reasons: a user has marked the task failed or cleared it, a triggerer
-restarts, another triggerer has taken over, a scheduler has reset a healthy task. The state of the task instance tells
-the first from all others: failed, succeeded, skipped, removed or gone means that nobody waits for the job any more, and
-it is cancelled (v2: stopped). In any other state, and without an answer, the job is left to the next try, which
-attaches to it.
+restarts, another triggerer has taken over, a scheduler has reset a healthy task. The task instance's state decides: if
+it is failed, success, skipped or removed, or if the task instance does not exist any more, the job is not needed and
+is cancelled (v2: stopped). In any other state, or if Airflow does not answer, the job is left running for the next try,
+which attaches to it.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 
 NOBODY_WAITS = frozenset({"failed", "success", "skipped", "removed"})
 ANSWER_WITHIN = 2.0
-"""Seconds that Airflow has to say the task's state; a killed task has about five in all."""
+"""Seconds to wait for Airflow's answer about the task's state; a killed task has about five in all."""
 LAST_CALL = 1.5
-"""Seconds for one call that cancels while a task is being killed."""
+"""Timeout (seconds) of one cancel call while a task is being killed."""
 KILLED_AFTER, AGAIN_AFTER = 4.0, 1.0
-"""Seconds after which a killed task is gone for sure, with some to spare, and between two calls that cancel."""
+"""Seconds that a killed task surely has, and seconds between two cancel calls."""
 
 
-def nobody_waits(told: TaskState) -> bool:
-    """Whether the task's state says that its job is wanted no more."""
-    return told.answered and (not told.exists or told.state in NOBODY_WAITS)
+def nobody_waits(answer: TaskState) -> bool:
+    """Whether the task's state shows that no task needs the job any more."""
+    return answer.answered and (not answer.exists or answer.state in NOBODY_WAITS)
 
 
-def _why(told: TaskState) -> str:
-    if not told.answered:
+def _why(answer: TaskState) -> str:
+    if not answer.answered:
         return "Airflow did not say why"
-    return f"the task is {told.state}" if told.exists else "the task is gone"
+    return f"the task is {answer.state}" if answer.exists else "the task is gone"
 
 
 def end_in_worker(
@@ -57,25 +57,28 @@ def end_in_worker(
     log: Any,
     mark: Mark | None = None,
 ) -> None:
-    """What an operator's `on_kill` does: decide whether the job is still wanted, and cancel it if it is not.
+    """The `on_kill` of an operator: decide whether the job is still needed, and cancel it if it is not.
 
     It retries for the few seconds that Airflow leaves the task; v2 refuses a stop straight after a start. After that a
-    process in the background retries, where one can live on: a pod of its own (KubernetesExecutor) ends with its task.
+    process in the background retries. It ends with the pod, so it does not help with the KubernetesExecutor, whose pods
+    end with their tasks.
 
-    :param mark: of the try, while it still looks for its request: what an earlier try has started is cancelled too, by
-        a process that has the time to find it.
+    :param request_id: the request; None while the try still searches for it.
+    :param mark: of the try, if `request_id` is None: a background process then searches for the requests that an
+        earlier try has started, and cancels them.
+    :param on_kill, on_timeout: whether to cancel at a kill, and at Airflow's `execution_timeout`.
     """
     began = time.monotonic()
     if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
-        wanted, because = on_timeout, "the task has run into its execution_timeout"
+        wanted, reason = on_timeout, "the task has run into its execution_timeout"
     elif not on_kill:
-        wanted, because = False, "cancel_on_kill is off"
+        wanted, reason = False, "cancel_on_kill is off"
     else:
-        told = state_in_worker(ti, ANSWER_WITHIN)
-        wanted, because = nobody_waits(told), _why(told)
+        answer = state_in_worker(ti, ANSWER_WITHIN)
+        wanted, reason = nobody_waits(answer), _why(answer)
     if not wanted:
         name = request_id or f"with {mark.identity if mark else '?'} in its description"
-        _say_left_alone(log, api, name, because)
+        _say_left_alone(log, api, name, reason)
         return
     from airflow_sentinelhub.transport.finish import leave_behind
 
@@ -85,14 +88,14 @@ def end_in_worker(
         log.warning(
             "The batch request of this task is not known yet (%s). Process %s searches in the background for requests "
             "with %s in their description, to %s those that were started; until then they are billed. %s",
-            because,
+            reason,
             pid,
             mark.identity,
             api.end_word,
             _how_long(api),
         )
         return
-    log.warning("Asking Sentinel Hub to %s batch request %s: %s", api.end_word, request_id, because)
+    log.warning("Asking Sentinel Hub to %s batch request %s: %s", api.end_word, request_id, reason)
     err = _ask_to_end(hook, api, request_id, began)
     if err is None:
         log.warning(
@@ -114,13 +117,13 @@ def end_in_worker(
 
 
 def _ask_to_end(hook: SentinelHubHook, api: Generation, request_id: str, began: float) -> SentinelHubError | None:
-    """Ask until the service accepts (None) or the time is over (the last error)."""
+    """Send the cancel until the service accepts it (returns None) or the time is over (returns the last error)."""
     from airflow_sentinelhub.transport.sync import SyncDriver
 
     while True:
-        left = KILLED_AFTER - (time.monotonic() - began)
+        seconds = KILLED_AFTER - (time.monotonic() - began)
         try:
-            SyncDriver(replace(hook.settings, timeout=min(LAST_CALL, max(left, 0.1)))).run(
+            SyncDriver(replace(hook.settings, timeout=min(LAST_CALL, max(seconds, 0.1)))).run(
                 exchange(api.end(request_id), ONCE)
             )
             return None
@@ -130,12 +133,12 @@ def _ask_to_end(hook: SentinelHubHook, api: Generation, request_id: str, began: 
         time.sleep(AGAIN_AFTER)
 
 
-def _say_left_alone(log: Any, api: Generation, name: str, because: str) -> None:
+def _say_left_alone(log: Any, api: Generation, name: str, reason: str) -> None:
     log.warning(
         "Did not %s batch request %s (%s): if it was started, it keeps running and is billed",
         api.end_word,
         name,
-        because,
+        reason,
     )
 
 
@@ -152,22 +155,22 @@ def _how_long(api: Generation) -> str:
 async def end_in_triggerer(
     hook: SentinelHubHook, api: Generation, request_id: str, ti: Any, *, on_kill: bool, log: Any
 ) -> None:
-    """What a trigger does that ends without an event: the same decision and the same cancel, without blocking."""
+    """The same decision and cancel for a trigger that ends without an event, without blocking the event loop."""
     if ti is None:
         return
-    told = await ask_in_triggerer(ti, ANSWER_WITHIN)
-    if not nobody_waits(told):
+    answer = await ask_in_triggerer(ti, ANSWER_WITHIN)
+    if not nobody_waits(answer):
         log.info(
             "Did not %s batch request %s (%s): another trigger or the next try of its task waits for it",
             api.end_word,
             request_id,
-            _why(told),
+            _why(answer),
         )
         return
     if not on_kill:
-        _say_left_alone(log, api, request_id, f"{_why(told)}, and cancel_on_kill is off")
+        _say_left_alone(log, api, request_id, f"{_why(answer)}, and cancel_on_kill is off")
         return
-    log.warning("Asking Sentinel Hub to %s batch request %s: %s", api.end_word, request_id, _why(told))
+    log.warning("Asking Sentinel Hub to %s batch request %s: %s", api.end_word, request_id, _why(answer))
     from airflow_sentinelhub.transport.finish import end_in_time
 
     driver = await hook.async_driver()
@@ -194,13 +197,13 @@ async def end_in_triggerer(
 
 
 async def ask_in_triggerer(ti: Any, wait: float) -> TaskState:
-    """The state of the trigger's task."""
+    """The state of the trigger's task; `wait`: seconds to wait for the answer."""
     index = int(getattr(ti, "map_index", -1))
     return await state_in_triggerer(ti.dag_id, ti.run_id, ti.task_id, index, wait, PROCESS.keep)
 
 
 def warm_up(ti: Any) -> None:
-    """Ask once, early, in each triggerer process: the first answer takes seconds, later ones some hundredths."""
+    """Ask for a state once, early, in each triggerer process: the first answer takes seconds, later ones some 10 ms."""
     if PROCESS.warmed_up or ti is None:
         return
     PROCESS.warmed_up = True

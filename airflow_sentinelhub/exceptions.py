@@ -160,7 +160,7 @@ class UnreadableReplyError(ServerError):
 
 
 class ListTooLongError(SentinelHubError):
-    """A list has more pages than are read: what stands on the rest of them is not known."""
+    """A list has more pages than are read: the entries of the other pages are not known."""
 
 
 class JobError(SentinelHubError):

@@ -121,7 +121,7 @@ def _step(operator: type[BaseOperator], task_id: str, given: dict[str, Any], **o
 
 
 def _asking(operator: Any, given: dict[str, Any], execution_timeout: Any, **ours: Any) -> Any:
-    """`approve`: asks once, and nobody answers for the person who does not."""
+    """`approve`: asks once; without an answer of a person it is not approved."""
     own = {name: value for name, value in given.items() if name != "params"}
     fixed = {"retries": 0, "fail_on_reject": False, "ignore_downstream_trigger_rules": False, "defaults": None}
     if "response_timeout" in arguments_of(operator) and execution_timeout is not None:

@@ -71,8 +71,8 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "deployment": {
                         "description": (
-                            "Name that tells this Airflow from its copies. Requests are marked with it, so that a copy "
-                            "of production never adopts production's jobs. Same value on all machines of one Airflow. "
+                            "Unique name of this Airflow. Requests are marked with it, so that another Airflow with "
+                            "the same DAGs never adopts this one's jobs. Same value on all machines of one Airflow. "
                             "Set it before the first job: a task under way does not find its request under another "
                             "name. Without it the start of a run tells it from those of a copy, and the base URL where "
                             "the run was cleared; a copy made with the metadata database is told apart by the name "

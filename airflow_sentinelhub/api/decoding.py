@@ -73,10 +73,10 @@ def id_in(body: Any) -> str:
 
     :raises ValueError: it has none.
     """
-    found = an_object(body).get("id")
-    if not isinstance(found, str) or not found.strip() or len(found) > ID_LIMIT or not found.isprintable():
-        raise ValueError("it has no id" if found is None else "its id is none")
-    return found
+    value = an_object(body).get("id")
+    if not isinstance(value, str) or not value.strip() or len(value) > ID_LIMIT or not value.isprintable():
+        raise ValueError("it has no id" if value is None else "its id is none")
+    return value
 
 
 def status_in(body: Any) -> str:
@@ -84,10 +84,10 @@ def status_in(body: Any) -> str:
 
     :raises ValueError: it has none.
     """
-    found = an_object(body).get("status")
-    if not _is_word(found):
-        raise ValueError("it has no status" if found is None else "its status is no word")
-    return str(found)
+    value = an_object(body).get("status")
+    if not _is_word(value):
+        raise ValueError("it has no status" if value is None else "its status is no word")
+    return str(value)
 
 
 def text(value: Any) -> str | None:
@@ -132,9 +132,9 @@ def words_at(body: Any, *path: str) -> str:
 
 
 def read_time(value: Any) -> datetime | None:
-    """A time of the service (`2020-12-21T22:28:38.824Z`, three or six decimals) with its zone; None for none.
+    """A time of the service (`2020-12-21T22:28:38.824Z`, three or six decimals) with its zone; None if there is none.
 
-    One that cannot be read is None too: times order and tell, and nothing that waits may die of one.
+    Returns None for a time that cannot be parsed, so that a waiting task survives.
     """
     if isinstance(value, datetime):
         return value
@@ -173,14 +173,14 @@ def _said(read: Any) -> tuple[str, str | None]:
         raise ValueError("not an object")
     inner = read if read.get("error") is None else read["error"]
     if not isinstance(inner, dict):  # OAuth: {"error": "invalid_client", "error_description": "..."}
-        told = one_line(_written(read.get("error_description") or inner)) or "no details"
-        return told, one_line(inner, WORD_LIMIT) if isinstance(inner, str) else None
+        description = one_line(_written(read.get("error_description") or inner)) or "no details"
+        return description, one_line(inner, WORD_LIMIT) if isinstance(inner, str) else None
     violations = inner.get("errors")
-    told_each = []
+    violation_lines = []
     for item in violations if isinstance(violations, list) else ():
         parts = [_written(item[key]) for key in ("parameter", "violation") if item.get(key)] if _is_object(item) else []
-        told_each += [": ".join(parts)] if parts else []
-    message = "; ".join(told_each) or _written(
+        violation_lines += [": ".join(parts)] if parts else []
+    message = "; ".join(violation_lines) or _written(
         inner.get("message") or inner.get("description") or inner.get("reason") or ""
     )
     code = inner.get("code")

@@ -1,4 +1,4 @@
-"""What was read about a job, in one shape for all generations: the only thing that verdicts look at."""
+"""A reading of a request, in one form for all generations; all decisions are based on it."""
 
 from __future__ import annotations
 

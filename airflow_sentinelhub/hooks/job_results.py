@@ -1,7 +1,7 @@
-"""What a job has brought and cost: read from the service's list of tiles, or from the files in the user's bucket.
+"""Read the results and the cost of a job from the service's list of tiles, or from the files in the user's bucket.
 
-A job that is at its end is paid. So what cannot be read of it is read again for a while, and then the task fails in a
-way that another try can mend.
+A job that has ended is paid. So unreadable results are read again for a while, and then the task fails with an error
+after which a retry can read them again.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ Patiently = Callable[[Callable[[], Flow[Any]]], Flow[Any]]
 
 @dataclass(frozen=True)
 class ResultsReader:
-    """Reads what jobs have brought.
+    """Reads the results of jobs.
 
-    :param reader: makes a reader of the bucket, at each look: what is mended in the connections meanwhile counts.
-    :param look: False: nobody looks, and all that only tiles or features could tell is None.
+    :param reader: makes a reader of the bucket for each attempt, so that a corrected connection is used.
+    :param look: False: tiles or features are not read, and all values that come from them are None.
     :param flag: name of the argument that says so, for the error.
     :param patience: seconds for which what cannot be read is read again.
     """
@@ -96,7 +96,7 @@ def _features_not_looked_at(job: Snapshot) -> FeatureResults:
 def _in_bucket(
     how: ResultsReader, api: Generation, job: Snapshot, patiently: Patiently, seconds: float
 ) -> Flow[TileResults]:
-    """The cost stands in the requests, the tiles in the bucket."""
+    """Results of v2: the cost from the requests, the tiles from the bucket."""
     earlier: list[Snapshot] = yield from patiently(lambda: continued_by(api, job))
     chain = [job, *earlier]
     mark = mark_of(chain[-1].description)

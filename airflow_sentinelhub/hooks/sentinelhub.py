@@ -87,7 +87,7 @@ class SentinelHubHook(BaseHook):
 
     @property
     def settings(self) -> Settings:
-        """Where the deployment is and who we are there.
+        """The deployment and the OAuth client, from the connection.
 
         :raises SettingsError: the connection is incomplete or names something unknown.
         """
@@ -287,7 +287,7 @@ class SentinelHubHook(BaseHook):
 
 
 def reader_now(sentinelhub_conn_id: str, aws_conn_id: str | None) -> BucketReader:
-    """A reader by both connections as they are now, so that what is mended in them counts for who reads again."""
+    """A reader of the bucket by the current state of both connections, so that a corrected connection is used."""
     return bucket_reader(aws_conn_id, SentinelHubHook(sentinelhub_conn_id).settings)
 
 

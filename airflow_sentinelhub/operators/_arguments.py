@@ -1,4 +1,4 @@
-"""Arguments that make no sense are said while the DAG is parsed, as far as they are no templates; one sentence each."""
+"""Check arguments while the DAG is parsed, unless they are templates; each error is one sentence."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def renamed(given: Mapping[str, Any]) -> dict[str, Any]:
 @cache
 def arguments_of(operator: type[BaseOperator]) -> dict[str, inspect.Parameter]:
     """The arguments that an operator takes by name, those of its parents up to BaseOperator included."""
-    found: dict[str, inspect.Parameter] = {}
+    parameters: dict[str, inspect.Parameter] = {}
     for cls in operator.__mro__:
         if issubclass(cls, BaseOperator) and "__init__" in vars(cls):
-            found = {**inspect.signature(vars(cls)["__init__"]).parameters, **found}
+            parameters = {**inspect.signature(vars(cls)["__init__"]).parameters, **parameters}
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return {name: one for name, one in found.items() if name != "self" and one.kind in named}
+    return {name: parameter for name, parameter in parameters.items() if name != "self" and parameter.kind in named}

@@ -1,4 +1,4 @@
-"""Steps of `sentinelhub_batch()` that differ from the operators which they are by what they must never do."""
+"""Operators for steps of `sentinelhub_batch()` that must not do everything that their base operators do."""
 
 from __future__ import annotations
 

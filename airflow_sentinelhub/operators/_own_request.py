@@ -1,4 +1,4 @@
-"""The request that is a task's own: what a try knows of it before it looks, and what it keeps for the next one."""
+"""Base of operators that create a request: how a try finds its request, and what it stores for the next try."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class OwnsRequest(SentinelHubTask):
         return self.payload_checks(api, payload)
 
     def wanted(self, context: Any, *, stopped: Stopped = NONE_STOPPED, look: bool = True) -> Wanted:
-        """What this try looks for, and what it would create. Goes to where an earlier try of this round has been.
+        """What this try searches for, and what it would create. Uses the deployment of an earlier try of this round.
 
         :param stopped: which STOPPED requests the task goes on with.
         :param look: False: the request is known already.
@@ -76,7 +76,7 @@ class OwnsRequest(SentinelHubTask):
         )
 
     def settle_on(self, context: Any, own: Own) -> None:
-        """From here on the task is about this request, at this place, until its round ends."""
+        """Bind the task to this request and its deployment until the round ends."""
         self.known, self._may_have_started = own.settled.job, False
         self.pin(own.api.name, self.hook.settings.place())
         self._keep(context, own.mark, own.settled.job.request_id)
@@ -92,7 +92,7 @@ class OwnsRequest(SentinelHubTask):
 
     @contextmanager
     def ends_its_round(self, context: Any) -> Iterator[None]:
-        """Note when the task ends, with a result or with an error that is not retried: after that comes a clear."""
+        """Store that the task has ended, with a result or an error that is not retried: only a clear runs it again."""
         try:
             yield
         except (AirflowFailException, AirflowSkipException):

@@ -119,7 +119,7 @@ class WaitingTask(SentinelHubTask):
         self.about = request_id
 
     def on_kill(self) -> None:
-        """The task is being ended: find out why, and cancel the request if nobody waits for it any more."""
+        """The task is being ended: find out why, and cancel the request if no task needs it any more."""
         self.hook.interrupt()
         if self._running is None and self._mark is None:
             return

@@ -1,4 +1,4 @@
-"""The whole job in one task: what its operators have in common is how they carry out `api.flows.run_job`."""
+"""Base of the operators that run a whole job in one task: it runs the flow `api.flows.run_job`."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
             return self._run_job(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Called when the trigger has fired: the job goes on with what its wait has brought."""
+        """Called when the trigger has fired: the job continues with the end of its wait."""
         with self.ends_its_round(context), airflow_errors(self):
             self._may_have_started = True
             state = resume_state_of(event)
@@ -155,8 +155,8 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
 
     def _answer(self, awaited: Await) -> Flow[Waited | None]:
         """Wait in this worker, or look once before the trigger waits."""
-        how = look_before_deferring if self.deferrable else wait
-        return how(self.api, awaited.request_id, awaited.target, awaited.plan)
+        waiting = look_before_deferring if self.deferrable else wait
+        return waiting(self.api, awaited.request_id, awaited.target, awaited.plan)
 
     def limit(self) -> float | None:
         """PU that the job may cost; None too where the limits make no sense, which is said before a create."""
@@ -193,5 +193,5 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         events = context.get("outlet_events")
         for outlet in self.outlets or ():
             if events is not None and hasattr(outlet, "uri"):
-                told = ("request_id", "status", "processing_units", "processed", "failed")
-                events[outlet].extra = {name: result[name] for name in told}
+                names = ("request_id", "status", "processing_units", "processed", "failed")
+                events[outlet].extra = {name: result[name] for name in names}

@@ -186,8 +186,8 @@ class BucketReader:
             except (ValueError, errors.BotoCoreError) as err:
                 raise SettingsError(f"The bucket's connection cannot be used: {err}.") from None
             self._made = client, errors
-        found: tuple[Any, Any] = self._made
-        return found
+        client_and_errors: tuple[Any, Any] = self._made
+        return client_and_errors
 
     @property
     def _service(self) -> str:
@@ -196,8 +196,8 @@ class BucketReader:
         return self.endpoint_url or f"S3 ({self.region or 'default region'})"
 
     def _refused(self, url: str, err: Any) -> ResultsError:
-        said = err.response.get("Error", {})
-        code, status = str(said.get("Code", "")), err.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        reply_error = err.response.get("Error", {})
+        code, status = str(reply_error.get("Code", "")), err.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         if code == "NoSuchBucket":
             return ResultsError(f"{url} cannot be read: there is no such bucket at {self._service}.")
         if code in _DENIED or status in (401, 403):

@@ -1,4 +1,4 @@
-"""The execution database: what became of each feature. Pure readers over a local file.
+"""Read the execution database, which holds the status of each feature. Pure readers over a local file.
 
 Table `features(id INTEGER, name TEXT, status TEXT, error TEXT, delivered BOOLEAN)`; `status` is PENDING, DONE or FATAL;
 DONE with "No data" in `error` means that there was nothing; `delivered` that the outputs are in the bucket (the
@@ -19,12 +19,12 @@ _COLUMNS = ("name", "status", "error", "delivered")
 _NO_DATA = "No data"
 _WORDS = {"FATAL": "FAILED"}
 ENDS = ("PROCESSED", "FAILED")
-"""Statuses of a tile, in v1's words, in which nothing happens to it any more."""
+"""Final statuses of a tile, in v1's words."""
 
 
 @dataclass(frozen=True)
 class FeatureState:
-    """What became of a feature. `status` may be a word that we do not know."""
+    """The state of a feature. `status` may be a word that this package does not know."""
 
     name: str
     status: str

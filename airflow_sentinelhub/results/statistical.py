@@ -1,4 +1,4 @@
-"""What a statistical request has brought: one JSON file for each feature, in the forms that the service writes.
+"""Read the results of a statistical request: one JSON file for each feature, in the forms that the service writes.
 
 - `{"id", "identifier", "response": {"data": [...], "status": "OK"}}`: a good one; single intervals in it may carry an
   `error` with a `type`. Statistics without any data are the text `"NaN"`.
@@ -67,15 +67,15 @@ class StatisticalFeature:
         """Its statistics flat: a row for each interval, output and band, `"NaN"` as a float that is not a number."""
         for item in self.data:
             times = item.get("interval") or {}
-            for output, found in (item.get("outputs") or {}).items():
-                for band, told in (found.get("bands") or {}).items():
+            for output, output_result in (item.get("outputs") or {}).items():
+                for band, band_result in (output_result.get("bands") or {}).items():
                     yield {
                         "identifier": self.identifier,
                         "from": times.get("from"),
                         "to": times.get("to"),
                         "output": output,
                         "band": band,
-                        **{name: _parsed(value) for name, value in (told.get("stats") or {}).items()},
+                        **{name: _parsed(value) for name, value in (band_result.get("stats") or {}).items()},
                     }
 
     def as_item(self) -> dict[str, Any]:
@@ -211,7 +211,7 @@ def results_of_request(request: Mapping[str, Any], reader: BucketReader) -> Stat
 
 
 def feature_of(body: Any, url: str) -> StatisticalFeature:
-    """The result in a file, whichever form it has. What nobody has seen before counts as failed, never as good."""
+    """The result in a file, in any of its forms. An unknown form counts as failed, never as good."""
     body = body if isinstance(body, dict) else {}
     number = body.get("id")
     identifier = str(body.get("identifier", number if number is not None else url.rpartition("/")[2]))
@@ -220,8 +220,8 @@ def feature_of(body: Any, url: str) -> StatisticalFeature:
         return StatisticalFeature(number, identifier, url, error=_kind(body["error"]))
     data = response.get("data") if isinstance(response, dict) else None
     if not isinstance(response, dict) or not isinstance(data, list) or response.get("status") == "FAILED":
-        said = response.get("status") if isinstance(response, dict) else None
-        return StatisticalFeature(number, identifier, url, error=str(said or "UNREADABLE"))
+        status = response.get("status") if isinstance(response, dict) else None
+        return StatisticalFeature(number, identifier, url, error=str(status or "UNREADABLE"))
     items = tuple(item for item in data if isinstance(item, dict))
     errors = tuple(
         (str((item.get("interval") or {}).get("from")), _kind(item["error"]))

@@ -1,4 +1,4 @@
-"""What a v2 request has brought, from the files in its bucket: one object for operators, sensors and triggers.
+"""Read the results of a v2 request from the files in its bucket: one object for operators, sensors and triggers.
 
 Everything blocks; the triggerer calls it in a thread. Files are fetched when they are first needed, once, and are
 removed with the object: make a new one to look again.
@@ -66,8 +66,7 @@ class BatchResults:
     :param reader: reads the bucket.
     :param nothing_to_do: analysis ended in DONE because every output existed: there is no execution database, and all
         features are done.
-    :param due: what has to be there. Reading what is due and missing, or not whole yet, is an error, never an empty
-        result.
+    :param due: which files must exist. A file that is due but missing or incomplete is an error, never an empty result.
     """
 
     def __init__(
@@ -200,8 +199,10 @@ class BatchResults:
             left = sum(counts.values()) - sum(counts.get(word, 0) for word in execution.ENDS)
             if left or not counts:
                 named = ", ".join(f"{name} is {word}" for name, word in execution.unfinished(database, 3))
-                said = f"{left} of {sum(counts.values())} features are not at their end ({named})"
-                raise database.error(f"it is behind the request, which is done: {said if left else 'it has none'}.")
+                unfinished_features = f"{left} of {sum(counts.values())} features are not at their end ({named})"
+                raise database.error(
+                    f"it is behind the request, which is done: {unfinished_features if left else 'it has none'}."
+                )
             self._whole = True
         return database
 
@@ -219,7 +220,7 @@ class BatchResults:
             )
 
     def _untold(self) -> FeatureState:
-        """The state of features that no execution database speaks of."""
+        """The state of features that the execution database does not contain."""
         done = self.nothing_to_do
         return FeatureState("", "DONE" if done else "PENDING", delivered=done)
 

@@ -1,8 +1,8 @@
-"""A process of its own that ends a request whose task is being killed.
+"""A background process that ends a request whose task is being killed.
 
 A killed task has about five seconds. The service may refuse a stop for longer than that (v2, straight after a start),
-or be out of reach just then: this process goes on asking, for `ATTEMPTS` looks, and ends. It gets what it needs on its
-standard input, so that no secret stands on a command line.
+or be out of reach: this process repeats the call, up to `ATTEMPTS` times. It reads its arguments from standard input,
+so that no secret is on a command line.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def leave_behind(settings: Settings, batch_api: str, request_id: str | None = No
     :param request_id: the request to end; :param mark: or the marker of the try whose requests are to be ended.
     """
     what = {"request_id": request_id, "mark": mark}
-    told = json.dumps({"settings": asdict(settings), "batch_api": batch_api, **what})
+    message = json.dumps({"settings": asdict(settings), "batch_api": batch_api, **what})
     process = subprocess.Popen(
         [sys.executable, "-m", __name__],
         stdin=subprocess.PIPE,
@@ -42,7 +42,7 @@ def leave_behind(settings: Settings, batch_api: str, request_id: str | None = No
         start_new_session=True,
     )
     assert process.stdin is not None
-    process.stdin.write(told.encode())
+    process.stdin.write(message.encode())
     process.stdin.close()
     return process.pid
 
@@ -60,13 +60,13 @@ def main() -> int:
     """End the request that standard input tells of; 0 if it has ended."""
     from airflow_sentinelhub.transport.sync import SyncDriver  # not at the top: a triggerer imports this module, too
 
-    told = json.load(sys.stdin)
-    driver, api = SyncDriver(Settings(**told["settings"])), generation(told["batch_api"])
+    message = json.load(sys.stdin)
+    driver, api = SyncDriver(Settings(**message["settings"])), generation(message["batch_api"])
     try:
-        if told["request_id"]:
-            driver.run(end_in_time(api, told["request_id"]))
+        if message["request_id"]:
+            driver.run(end_in_time(api, message["request_id"]))
         else:
-            mark = mark_of(told["mark"])
+            mark = mark_of(message["mark"])
             assert mark is not None
             driver.run(outlast(lambda: end_all(api, mark), EVERY * ATTEMPTS, refused=True))
     except SentinelHubError:

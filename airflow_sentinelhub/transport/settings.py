@@ -1,4 +1,4 @@
-"""Where a deployment is and who we are there, made from an Airflow connection. Pure."""
+"""The deployment and the OAuth client to use, from an Airflow connection. Pure."""
 
 from __future__ import annotations
 

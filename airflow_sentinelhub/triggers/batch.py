@@ -75,7 +75,7 @@ class _WaitTrigger(BaseTrigger):
         raise SentinelHubError("A trigger of this kind waits for nothing.")
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, then yield the one event, also when something breaks that nobody has thought of."""
+        """Wait, then yield the one event, also after an unexpected error."""
         event: Event
         try:
             warm_up(getattr(self, "task_instance", None))
@@ -95,7 +95,7 @@ class _WaitTrigger(BaseTrigger):
         await self._end()
 
     async def cleanup(self) -> None:
-        """The trigger ends: after its event, for a user, for a restart of the triggerer; nobody says which."""
+        """The trigger ends: after its event, by a user, or by a restart of the triggerer; Airflow does not say why."""
         await self._end()
 
     async def _end(self) -> None:

@@ -1,4 +1,4 @@
-"""What a trigger tells the task it wakes: plain JSON with a version, made and read here only."""
+"""The event that a trigger sends to its task: plain JSON with a version, written and read here only."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def error_event(error: SentinelHubError, request_id: str, resume_state: dict[str
 
 
 def broken_off(error: Exception, request_id: str) -> SentinelHubError:
-    """What a wait ends with that has met an error which is none of ours."""
+    """The error for a wait that ended with an exception of another package."""
     return SentinelHubError(
         f"The wait for batch request {request_id} broke off ({type(error).__name__}: {one_line(str(error), 500)}). The "
         "request was left alone: if it was started, it runs on and bills. A retry of this task attaches to it again."

@@ -163,7 +163,7 @@ def test_what_the_former_run_has_left_at_work_is_mentioned(
     (former,) = (one["id"] for one in bench.sim.requests())
     again = bench.run(job(bench), a_try(bench, store, run=made_again(bench)))
     assert again["request_id"] != former
-    assert f"Batch request {former} with this task's identity is at work and bills" in logged()
+    assert f"Batch request {former} with this task's identity is running and bills" in logged()
 
 
 def test_after_a_retry_of_a_run_made_again_its_own_request_is_taken(bench: Any, store: Store | None) -> None:
@@ -288,7 +288,7 @@ def test_another_generation_after_a_clear_ends_what_was_left_at_work_there(
     result = bench.run(job(bench, batch_api=other), a_try(bench, store, **CLEARED))
     assert (result["batch_api"], result["status"]) == (other, "DONE")
     assert bench.status(former) in ("CANCELED", "STOPPED")
-    assert "of before the clear is at work" in logged()
+    assert "from before the clear is running" in logged()
 
 
 @pytest.mark.parametrize("status", [403, 404, 405, 410])
@@ -448,7 +448,7 @@ def test_a_limit_that_renders_to_nothing_is_refused_before_the_create(bench: Any
         setattr(task, name, nothing)
         return task
 
-    with pytest.raises(AirflowFailException, match=f"{name} .*not taken for no limit"):
+    with pytest.raises(AirflowFailException, match=f"{name} .*does not mean no limit"):
         bench.run(rendered)
     assert bench.effects() == []
     assert bench.run(job(bench, **{name: None} if name != "max_restarts" else {}))["status"] == "DONE"

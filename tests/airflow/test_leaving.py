@@ -180,7 +180,7 @@ def test_refused_credentials_at_the_second_try(bench: Any) -> None:
     )
     left = runs(bench, make, bench.context(**RETRY))
     assert isinstance(left, SentinelHubError)
-    assert "may be at work" in str(left)
+    assert "may be running" in str(left)
     bench.connect(batch_api=bench.api)
     then_well(bench, make, bench.context(try_number=3, max_tries=3))
 
@@ -204,7 +204,7 @@ def test_a_clear_on_an_account_without_units_goes_on_though_it_cannot_note_that(
     result = runs(bench, make, bench.context(**CLEARED))
     assert isinstance(result, dict)
     assert result["request_id"] == request_id
-    assert "could not be noted" in logged()
+    assert "Could not record" in logged()
 
 
 # Steps and sensors on a request that is at work

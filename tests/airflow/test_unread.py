@@ -413,7 +413,7 @@ def test_whoever_wants_no_look_gets_none(bench: Any, deferrable: bool, logged: C
 def test_no_look_at_a_partial_job_of_v1(bench: Any, deferrable: bool) -> None:
     """The service's word is all there is: PARTIAL is no success unless that is accepted."""
     bench.sim.fault("fail_tiles", share=0.2, times=3)
-    with pytest.raises(JobPartialError, match="is PARTIAL: some tiles failed; which, nobody has looked"):
+    with pytest.raises(JobPartialError, match="is PARTIAL: some tiles failed; their names were not read"):
         bench.run(job(bench, deferrable=deferrable, check_tiles=False))
     assert bench.calls("GET", "/tiles") == []
     result = bench.run(job(bench, check_tiles=False, on_partial="accept"), bench.context(**RETRY))

@@ -164,7 +164,10 @@ def test_every_outcome_ends_in_an_error_or_a_result() -> None:
             TileResults(job("PARTIAL"), 9, 6, 3, ("31UFS_0", "31UFS_1", "31UFS_2"), 9.0, True, 0),
             ("3 of 9 tiles failed", "31UFS_0, 31UFS_1, 31UFS_2", "max_restarts", "max_failed_tiles"),
         ),
-        (TileResults(job("PARTIAL"), None, None, None, (), None, False, 0), ("nobody has looked", "max_restarts")),
+        (
+            TileResults(job("PARTIAL"), None, None, None, (), None, False, 0),
+            ("their names were not read", "max_restarts"),
+        ),
         (
             FeatureResults(job("DONE"), 9, 2, (("a", "no data"), ("b", "MISSING")), True),
             ("2 of 9 features failed", "a (no data), b (MISSING)", "max_failed_features"),

@@ -143,7 +143,7 @@ def test_what_a_round_has_taken_over_is_noted_once(service: FakeService) -> None
     notes = [job for job in service.jobs.values() if job.mark(service.now).adopts]
     assert [note.mark(service.now).adopts for note in notes] == [number]
     assert not notes[0].billed
-    assert "notes that" in drive(service, search(service, round=3)).notes[-1]
+    assert "records that" in drive(service, search(service, round=3)).notes[-1]
 
 
 def test_a_clear_before_the_start_takes_the_request_over_in_its_own_words(service: FakeService) -> None:

@@ -1,4 +1,4 @@
-"""Which request a try of a task goes on with: the one decision behind "never pay twice", as a pure function."""
+"""Decide which request a try of a task continues with, so that no job is paid twice: one pure function."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from airflow_sentinelhub.api.statuses import BatchRequestStatus
 class Plan(str, Enum):
     """What to do.
 
-    ADOPT: go on with `request`, or judge it where it is at its end. CREATE: make a new one. AWAIT_END: `request` is
-    being cancelled; wait for its end, then decide again. REPLACE: cancel `request`, wait until that has taken effect,
-    then make a new one. CONTINUE: `request` was stopped for its budget; have done what is missing of it.
+    ADOPT: continue with `request`; if it has ended, judge its result. CREATE: create a new request. AWAIT_END:
+    `request` is being cancelled; wait for its end, then decide again. REPLACE: cancel `request`, wait until it has
+    ended, then create a new one. CONTINUE: `request` was stopped for its budget; process the part that is missing.
     """
 
     ADOPT = "adopt"
@@ -30,7 +30,7 @@ class Plan(str, Enum):
 
 @dataclass(frozen=True)
 class Decision:
-    """The plan, the request it is about, those to remove (never started, so free), and a word for the log."""
+    """The plan, the request it applies to, the requests to remove (never started, so free), and the reason to log."""
 
     plan: Plan
     request: Snapshot | None = None
@@ -40,10 +40,11 @@ class Decision:
 
 @dataclass(frozen=True)
 class Stopped:
-    """Which STOPPED requests (v2) a task goes on with, instead of paying for the whole job again.
+    """Which STOPPED requests (v2) a task continues with, instead of paying for the whole job again.
 
-    :param max_cost: PU that the job may cost: one that has cost more was stopped for that, and is judged so.
-    :param resume: the task starts again what the service has stopped by itself (no PU left, unhealthy).
+    :param max_cost: PU that the job may cost, None for no limit. A request that has cost more counts as stopped for
+        its budget.
+    :param resume: the task restarts requests that the service has stopped by itself (no PU left, unhealthy).
     """
 
     max_cost: float | None = None
@@ -55,15 +56,15 @@ NONE_STOPPED = Stopped()
 _EARLY = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-def oldest_first(found: Sequence[Snapshot]) -> list[Snapshot]:
-    """By time of creation, then id: an order in which all copies of a task agree."""
-    return sorted(found, key=lambda job: (job.created or _EARLY, job.request_id))
+def oldest_first(requests: Sequence[Snapshot]) -> list[Snapshot]:
+    """The requests by creation time, then id, so that all copies of a task use the same order."""
+    return sorted(requests, key=lambda job: (job.created or _EARLY, job.request_id))
 
 
-def choose(found: Sequence[Snapshot], mark: Mark, stopped: Stopped = NONE_STOPPED) -> Decision:
+def choose(requests: Sequence[Snapshot], mark: Mark, stopped: Stopped = NONE_STOPPED) -> Decision:
     """Decide what a try with this marker does about the requests that carry its identity.
 
-    | found | same round (a retry) | earlier round (a user cleared) |
+    | request | same round (a retry) | earlier round (a user cleared) |
     | --- | --- | --- |
     | not started or running, same job | adopt | adopt |
     | not started, job changed | create anew, remove the old | the same |
@@ -71,68 +72,90 @@ def choose(found: Sequence[Snapshot], mark: Mark, stopped: Stopped = NONE_STOPPE
     | being cancelled | wait for the end, decide again | the same |
     | finished well (PARTIAL too: its failed part can be restarted) | adopt | start anew |
     | a continuation that failed (v2) | adopt: what the first request brought is judged | start anew |
-    | PARTIAL after a restart, which may be at work though it does not show | adopt | cancel it, wait, start anew |
-    | stopped for its budget (v2), same job, the budget is still passed | adopt, to judge it | the same |
+    | PARTIAL after a restart (it may be running, although the status lags) | adopt | cancel it, wait, start anew |
+    | stopped for its budget (v2), same job, its cost is still above the budget | adopt, to judge it | the same |
     | stopped for its budget (v2), same job, the budget was raised | continue | the same |
-    | stopped by the service (v2), and the task resumes such | adopt if the job is the same | the same |
+    | stopped by the service (v2), and the task resumes such requests | adopt if the job is the same | the same |
     | failed, or stopped by the service | start anew | start anew |
     | cancelled or stopped by hand, or at the deadline | adopt: a final error | start anew |
 
-    Of several requests that could be adopted the oldest is, started ones first; the rest, never started, are removed.
-    A request of a *later* round belongs to a try that came after this one: it is adopted whatever its job, and never
-    removed, so that an old copy of a task that outlives a clear never starts another job beside the new try.
+    If several requests could be adopted, started ones come first, then the oldest; the others, never started, are
+    removed. A request of a *later* round belongs to a newer try: it is adopted whatever its job, and never removed, so
+    that an old copy of a task that still runs after a clear does not start a second job beside the new try.
 
-    A request that an earlier round has made and a later one has adopted counts as the later one's (`owned`). A try
-    that could not render its job (`mark.job` is empty) takes each job for another one.
+    A request that an earlier round has created and a later round has adopted counts as one of the later round
+    (`owned`). For a try that could not render its job (`mark.job` is empty), the job of every request has changed.
     """
-    mine = owned(found, mark)
-    started = [one for one in mine if one.job.started and not one.job.status.is_final and not one.job.ending]
-    waiting = [one for one in mine if not one.job.started and not one.job.ending and not one.job.status.is_final]
-    later = [one for one in waiting if one.relation is Relation.LATER and one.mark.job != mark.job]
-    same = tuple(one.job for one in waiting if one.mark.job == mark.job)
-    changed = tuple(one.job for one in waiting if one.mark.job != mark.job and one.relation is not Relation.LATER)
+    candidates = owned(requests, mark)
+    started = [
+        candidate
+        for candidate in candidates
+        if candidate.job.started and not candidate.job.status.is_final and not candidate.job.ending
+    ]
+    waiting = [
+        candidate
+        for candidate in candidates
+        if not candidate.job.started and not candidate.job.ending and not candidate.job.status.is_final
+    ]
+    later = [
+        candidate for candidate in waiting if candidate.relation is Relation.LATER and candidate.mark.job != mark.job
+    ]
+    same = tuple(candidate.job for candidate in waiting if candidate.mark.job == mark.job)
+    changed = tuple(
+        candidate.job
+        for candidate in waiting
+        if candidate.mark.job != mark.job and candidate.relation is not Relation.LATER
+    )
 
-    for one in sorted(started, key=lambda one: not one.current):
-        if one.mark.job == mark.job:
-            return Decision(Plan.ADOPT, one.job, same + changed, "it is running")
-        if one.current:
-            return Decision(Plan.ADOPT, one.job, same + changed, f"it is running, {_differs(mark)}")
-        return Decision(Plan.REPLACE, one.job, changed, "the job has changed since the task was cleared")
-    for one in mine:
-        if one.current and one.job.status in (BatchRequestStatus.DONE, BatchRequestStatus.PARTIAL):
-            but = "" if one.mark.job == mark.job else f", {_differs(mark)}"
-            if cleared_since(one.mark, mark):
-                but += "; a task of this run was cleared since: if it was this one, clear it again to run the job anew"
-            return Decision(Plan.ADOPT, one.job, same + changed, f"it is {one.job.status} already{but}")
-        if one.current and one.mark.continues and one.job.status == BatchRequestStatus.FAILED:
-            return Decision(Plan.ADOPT, one.job, same + changed, "it failed; what it continues has ended before")
-    for one in mine:
-        if one.job.status == BatchRequestStatus.PARTIAL and one.mark.restarts:
+    for candidate in sorted(started, key=lambda candidate: not candidate.current):
+        if candidate.mark.job == mark.job:
+            return Decision(Plan.ADOPT, candidate.job, same + changed, "it is running")
+        if candidate.current:
+            return Decision(Plan.ADOPT, candidate.job, same + changed, f"it is running, {_differs(mark)}")
+        return Decision(Plan.REPLACE, candidate.job, changed, "the job has changed since the task was cleared")
+    for candidate in candidates:
+        if candidate.current and candidate.job.status in (BatchRequestStatus.DONE, BatchRequestStatus.PARTIAL):
+            remark = "" if candidate.mark.job == mark.job else f", {_differs(mark)}"
+            if cleared_since(candidate.mark, mark):
+                remark += (
+                    "; a task of this run was cleared since: if it was this one, clear it again to run the job anew"
+                )
+            return Decision(Plan.ADOPT, candidate.job, same + changed, f"it is {candidate.job.status} already{remark}")
+        if candidate.current and candidate.mark.continues and candidate.job.status == BatchRequestStatus.FAILED:
+            return Decision(Plan.ADOPT, candidate.job, same + changed, "it failed; what it continues has ended before")
+    for candidate in candidates:
+        if candidate.job.status == BatchRequestStatus.PARTIAL and candidate.mark.restarts:
             why = "it was restarted and may be at work, and the task was cleared"
-            return Decision(Plan.REPLACE, one.job, changed, why)
-    for one in mine:
-        if one.job.status != BatchRequestStatus.STOPPED:
+            return Decision(Plan.REPLACE, candidate.job, changed, why)
+    for candidate in candidates:
+        if candidate.job.status != BatchRequestStatus.STOPPED:
             continue
-        spent, alike = spent_before(one.job, found), one.mark.job == mark.job
-        for_budget = alike and not stopped_by_service(one.job) and over(one.job, one.mark.limit, spent)
-        if (one.current or for_budget) and over(one.job, stopped.max_cost, spent):
+        spent, same_job = spent_before(candidate.job, requests), candidate.mark.job == mark.job
+        for_budget = (
+            same_job and not stopped_by_service(candidate.job) and over(candidate.job, candidate.mark.limit, spent)
+        )
+        if (candidate.current or for_budget) and over(candidate.job, stopped.max_cost, spent):
             why = "it was stopped because it has cost more than it may"
-            return Decision(Plan.ADOPT, one.job, same + changed, why)
+            return Decision(Plan.ADOPT, candidate.job, same + changed, why)
         if for_budget:
-            return Decision(Plan.CONTINUE, one.job, changed, "it was stopped for its budget, which is higher now")
-        if stopped.resume and alike and stopped_by_service(one.job):
-            why = f"the service has stopped it ({one.job.stopped_reason})"
-            return Decision(Plan.ADOPT, one.job, same + changed, why)
-    for one in mine:
-        if one.job.ending:
-            return Decision(Plan.AWAIT_END, one.job, changed, "it is being cancelled")
-    for one in mine:
-        if one.current and ended_by_hand(one.job) and (mark.job in ("", one.mark.job) or one.billed):
-            return Decision(Plan.ADOPT, one.job, (), f"it is {one.job.status}, and not by the service")
+            return Decision(Plan.CONTINUE, candidate.job, changed, "it was stopped for its budget, which is higher now")
+        if stopped.resume and same_job and stopped_by_service(candidate.job):
+            why = f"the service has stopped it ({candidate.job.stopped_reason})"
+            return Decision(Plan.ADOPT, candidate.job, same + changed, why)
+    for candidate in candidates:
+        if candidate.job.ending:
+            return Decision(Plan.AWAIT_END, candidate.job, changed, "it is being cancelled")
+    for candidate in candidates:
+        if (
+            candidate.current
+            and ended_by_hand(candidate.job)
+            and (mark.job in ("", candidate.mark.job) or candidate.billed)
+        ):
+            return Decision(Plan.ADOPT, candidate.job, (), f"it is {candidate.job.status}, and not by the service")
     if later:
-        wanted = max(later, key=lambda one: one.mark.tried or one.mark.round).mark.job
-        heir = next(one.job for one in waiting if one.mark.job == wanted)
-        return Decision(Plan.ADOPT, heir, (), "a later try of this task has made it")
+        wanted = max(later, key=lambda candidate: candidate.mark.tried or candidate.mark.round).mark.job
+        newest = next(candidate.job for candidate in waiting if candidate.mark.job == wanted)
+        return Decision(Plan.ADOPT, newest, (), "a later try of this task has made it")
     if same:
         return Decision(Plan.ADOPT, same[0], same[1:] + changed, "it has not been started yet")
     return Decision(Plan.CREATE, None, changed, "the job has changed" if changed else "")
@@ -143,32 +166,32 @@ def _differs(mark: Mark) -> str:
 
 
 def stopped_by_service(job: Snapshot) -> bool:
-    """STOPPED, and not because somebody wanted it: it can go on where it was."""
+    """Whether the service itself stopped the request, not a user: it can be started again and continues."""
     return job.status == BatchRequestStatus.STOPPED and job.stopped_reason not in (None, "USER_ACTION")
 
 
 def ended_by_hand(job: Snapshot) -> bool:
-    """Cancelled or stopped because somebody wanted it: a person, or a task at its deadline or over its budget."""
+    """Whether the request was cancelled or stopped on purpose: by a user, or by a task (deadline, budget)."""
     if job.status == BatchRequestStatus.STOPPED:
         return not stopped_by_service(job)
     return job.status == BatchRequestStatus.CANCELED
 
 
-def spent_before(job: Snapshot, found: Sequence[Snapshot]) -> float:
-    """PU that the requests have cost which this one continues, as far as they were found."""
-    known, spent = {other.request_id: other for other in found}, 0.0
+def spent_before(job: Snapshot, requests: Sequence[Snapshot]) -> float:
+    """PU that the requests continued by this one have cost; requests that are not in the list do not count."""
+    known, spent = {other.request_id: other for other in requests}, 0.0
     seen = {job.request_id}
-    its = mark_of(job.description)
-    while its and its.continues in known and its.continues not in seen:
-        seen.add(its.continues)
-        spent += known[its.continues].cost or 0.0
-        its = mark_of(known[its.continues].description)
+    request_mark = mark_of(job.description)
+    while request_mark and request_mark.continues in known and request_mark.continues not in seen:
+        seen.add(request_mark.continues)
+        spent += known[request_mark.continues].cost or 0.0
+        request_mark = mark_of(known[request_mark.continues].description)
     return spent
 
 
 @dataclass(frozen=True)
 class Owned:
-    """A request of this task, its marker, and how it stands to the try."""
+    """A request of this task, its marker, and the relation of its round to that of the try."""
 
     job: Snapshot
     mark: Mark
@@ -176,73 +199,90 @@ class Owned:
 
     @property
     def current(self) -> bool:
-        """Of this round or of a later one."""
+        """Whether the request belongs to this round or to a later one."""
         return self.relation in (Relation.SAME, Relation.LATER)
 
     @property
     def billed(self) -> bool:
-        """It was started, as far as an ended request tells: v1 does not say what it has cost, and deletes the rest."""
+        """Whether an ended request was started. v1 reports no cost; its requests that never started are deleted."""
         return self.job.generation == "v1" or bool(self.job.cost)
 
 
 _ORDER = (Relation.FOREIGN, Relation.EARLIER, Relation.SAME, Relation.LATER)
 
 
-def owned(found: Sequence[Snapshot], mark: Mark) -> list[Owned]:
-    """The requests of this task, oldest first; a note raises the round of what it is about, and renews its limit.
+def owned(requests: Sequence[Snapshot], mark: Mark) -> list[Owned]:
+    """The requests of this task, oldest first. A note gives the request that it names its own round and limit.
 
-    A request that another one continues is done with: the other one stands for the job. A marker that continues a
-    request considers only requests that continue the same one.
+    A request that another one continues is left out: the other one represents the job. For a marker that continues a
+    request, only requests that continue the same one are returned.
     """
-    mine = [one for one in _related(found, mark) if one[2] is not Relation.FOREIGN]
+    related = [one for one in _related(requests, mark) if one[2] is not Relation.FOREIGN]
     notes: dict[str, tuple[Mark, Relation]] = {}
-    for _, its, how in mine:
-        if its.adopts and _ORDER.index(how) >= _ORDER.index(notes.get(its.adopts, (its, Relation.FOREIGN))[1]):
-            notes[its.adopts] = (its, how)
-    continued = {its.continues for _, its, _ in mine}
+    for _, request_mark, kind in related:
+        if request_mark.adopts and _ORDER.index(kind) >= _ORDER.index(
+            notes.get(request_mark.adopts, (request_mark, Relation.FOREIGN))[1]
+        ):
+            notes[request_mark.adopts] = (request_mark, kind)
+    continued = {request_mark.continues for _, request_mark, _ in related}
     result = []
-    for job, its, how in mine:
-        if its.adopts is not None:
+    for job, request_mark, kind in related:
+        if request_mark.adopts is not None:
             continue
-        if its.continues != mark.continues if mark.continues else job.request_id in continued:
+        if request_mark.continues != mark.continues if mark.continues else job.request_id in continued:
             continue
-        note, noted = notes.get(job.request_id, (its, how))
-        newer = noted is how and (note.tried or 0) >= (its.tried or 0)
-        if _ORDER.index(noted) > _ORDER.index(how) or newer:
-            its = replace(its, round=note.round, tried=note.tried, limit=note.limit)
-            how = noted
-        result.append(Owned(job, its, how))
+        note, note_kind = notes.get(job.request_id, (request_mark, kind))
+        newer = note_kind is kind and (note.tried or 0) >= (request_mark.tried or 0)
+        if _ORDER.index(note_kind) > _ORDER.index(kind) or newer:
+            request_mark = replace(request_mark, round=note.round, tried=note.tried, limit=note.limit)
+            kind = note_kind
+        result.append(Owned(job, request_mark, kind))
     return result
 
 
-def _related(found: Sequence[Snapshot], mark: Mark) -> list[tuple[Snapshot, Mark, Relation]]:
-    """All that carry the identity, oldest first, with how they stand to the try.
+def _related(requests: Sequence[Snapshot], mark: Mark) -> list[tuple[Snapshot, Mark, Relation]]:
+    """All requests with this identity, oldest first, each with its marker and its relation to the try.
 
-    What was made before a clear of the run has another start than the try, and so has what was made by a run of before
-    that was deleted. It is of a run of before if it cannot be of the same run as another request that has the try's
-    start.
+    A request created before the run was cleared has another run start than the try; so has a request of an earlier,
+    deleted run with the same id. It belongs to the deleted run (FOREIGN) if it cannot be of the same run as another
+    request that has the start of the try.
     """
-    read = [(job, its) for job in oldest_first(found) if (its := mark_of(job.description))]
-    known = [(job, its, relation(its, mark)) for job, its in read if its.identity == mark.identity]
-    here = [its for _, its, _ in known if its.born is not None and its.born == mark.born]
+    read = [(job, request_mark) for job in oldest_first(requests) if (request_mark := mark_of(job.description))]
+    known = [
+        (job, request_mark, relation(request_mark, mark))
+        for job, request_mark in read
+        if request_mark.identity == mark.identity
+    ]
+    same_start = [
+        request_mark for _, request_mark, _ in known if request_mark.born is not None and request_mark.born == mark.born
+    ]
     return [
-        (job, its, Relation.FOREIGN if any(relation(its, other) is Relation.FOREIGN for other in here) else how)
-        for job, its, how in known
+        (
+            job,
+            request_mark,
+            Relation.FOREIGN
+            if any(relation(request_mark, other) is Relation.FOREIGN for other in same_start)
+            else kind,
+        )
+        for job, request_mark, kind in known
     ]
 
 
-def notes_about(found: Sequence[Snapshot], request_id: str) -> tuple[Snapshot, ...]:
-    """The notes about this request."""
-    return tuple(job for job in found if (its := mark_of(job.description)) and its.adopts == request_id)
+def notes_about(requests: Sequence[Snapshot], request_id: str) -> tuple[Snapshot, ...]:
+    """The note requests that name this request."""
+    return tuple(
+        job for job in requests if (request_mark := mark_of(job.description)) and request_mark.adopts == request_id
+    )
 
 
-def left_running(found: Sequence[Snapshot], mark: Mark, decision: Decision) -> tuple[Snapshot, ...]:
-    """Requests with this identity that are at work, and that the decision leaves so: they have to be mentioned.
+def left_running(requests: Sequence[Snapshot], mark: Mark, decision: Decision) -> tuple[Snapshot, ...]:
+    """Requests with this identity that are running and that the decision does not touch, for a warning.
 
-    They are of a run that was deleted and made again under its id, or of a copy of this Airflow without a name.
+    They belong to a run that was deleted and created again under its id, or to another Airflow without a deployment
+    name.
     """
     return tuple(
         job
-        for job, _, _ in _related(found, mark)
+        for job, _, _ in _related(requests, mark)
         if job.started and not job.status.is_final and not job.ending and job is not decision.request
     )

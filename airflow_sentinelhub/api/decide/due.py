@@ -1,4 +1,4 @@
-"""Which results of a job have to be there by now: what is missing of them is unknown, not empty."""
+"""Decide which result files of a job must exist in its current state. A missing file means unknown, not empty."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 
 
 class Due(IntEnum):
-    """What of a v2 job has to be in the bucket; each needs more than the one before."""
+    """Which files of a v2 job must be in its bucket; each level requires more than the one before."""
 
     NOTHING = 0
-    """Nothing, before the analysis or where nothing was processed: what is there is read."""
+    """None: the analysis has not ended, or nothing was processed. Files that exist are read."""
     MANIFEST = 1
-    """The feature manifest, or a database instead. Without a database no feature has been worked on."""
+    """The feature manifest, or a database instead. Without a database no feature has been processed."""
     EXECUTION = 2
-    """The execution database, as it is."""
+    """The execution database, in any state."""
     WHOLE = 3
-    """The execution database, in which every feature is at its end."""
+    """The execution database, with a final status for every feature."""
 
 
 def due_of(job: Snapshot) -> Due:
-    """What a v2 request must have left in its bucket by now."""
+    """The files that a v2 request in this state must have written to its bucket."""
     if job.status in (S.CREATED, S.ANALYSING):
         return Due.NOTHING
     if job.status == S.DONE:
         return Due.MANIFEST if nothing_to_do(job) else Due.WHOLE
-    if job.status.is_final:  # an analysis that failed leaves nothing; what has cost something was worked on
+    if job.status.is_final:  # a failed analysis writes no file; a request with a cost has processed something
         return Due.EXECUTION if job.cost else Due.NOTHING
     return Due.MANIFEST
 
 
 def behind(job: Snapshot, listed: int, unfinished: int) -> str | None:
-    """Why v1's list of tiles is not the whole truth about a request that has ended; None if it may be.
+    """Why v1's list of tiles is incomplete or out of date for a request that has ended; None if it agrees with it.
 
     :param listed: tiles in the list; :param unfinished: those that are neither PROCESSED nor FAILED.
     """

@@ -1,4 +1,4 @@
-"""How a wait ends for the user: a snapshot, or an error that says what happened, whether it still bills, what to do."""
+"""Turn the end of a wait into a snapshot or an error: what happened, whether it still bills, what to do."""
 
 from __future__ import annotations
 
@@ -36,9 +36,12 @@ _ANEW = " A retry does not start it again; clear the task to run the job anew."
 
 
 def conclude(waited: Waited, request_id: str, wanted: str) -> Snapshot:
-    """The last reading if what was waited for has come, else the error that fits.
+    """The last reading if the goal of the wait was reached, else the error for its outcome.
 
-    :param wanted: what was waited for, in words: a status, or a goal for tiles.
+    :param wanted: the goal in words: a status, or a number of tiles in a status.
+    :raises JobError: the request did not reach the goal; the subclass names the outcome.
+    :raises UnknownStateError: the state of the request could not be read.
+    :raises NotFoundError: the service knows no such request.
     """
     job = waited.job
     if waited.outcome is Outcome.REACHED and job is not None:
@@ -63,31 +66,31 @@ def _raise(waited: Waited, job: Snapshot | None, name: str, request_id: str, wan
     if job is None:
         kind = DeadlineError if outcome is Outcome.TIMED_OUT else JobError
         raise kind(f"{name} was not {wanted} in time, and its state is not known.", request_id=request_id)
-    said = f" The service says: {job.error.strip()}" if job.error else ""
-    said += "." if said and said[-1] not in ".!?" else ""
+    service_message = f" The service says: {job.error.strip()}" if job.error else ""
+    service_message += "." if service_message and service_message[-1] not in ".!?" else ""
     status = f"{name} is {job.status}"
     if outcome is Outcome.TIMED_OUT:
         ended = ended_by_hand(job) or job.ending
-        told = f"{status}, not {wanted}, at the end of the time allowed. {fate(job)}"
-        late = DeadlineError(told + (_ANEW if ended else ""), **_about(job))
-        late.retry_helps = not ended
-        raise late
+        message = f"{status}, not {wanted}, at the end of the time allowed. {fate(job)}"
+        deadline_error = DeadlineError(message + (_ANEW if ended else ""), **_about(job))
+        deadline_error.retry_helps = not ended
+        raise deadline_error
     if outcome is Outcome.FAILED:
         advice = "Nothing was billed." if not job.started else "Processed tiles are billed."
         raise JobFailedError(
-            f"{status}.{said} {fate(job)} {advice} Correct the request and create it anew.", **_about(job)
+            f"{status}.{service_message} {fate(job)} {advice} Correct the request and create it anew.", **_about(job)
         )
     if outcome is Outcome.PARTIAL:
         raise JobPartialError(
-            f"{status}: some tiles failed.{said} {fate(job)} The tiles in status FAILED are listed by the service; "
-            "restart the failed part (SentinelHubRestartBatchOperator), or accept the rest.",
+            f"{status}: some tiles failed.{service_message} {fate(job)} The tiles in status FAILED are listed by the "
+            "service; restart the failed part (SentinelHubRestartBatchOperator), or accept the rest.",
             **_about(job),
         )
     if outcome is Outcome.CANCELLED:
-        because = _STOPPED.get(job.stopped_reason) if job.stopped_reason else "somebody cancelled it"
+        reason = _STOPPED.get(job.stopped_reason) if job.stopped_reason else "somebody cancelled it"
         by_service = stopped_by_service(job)
-        told = f"{status}: {because or job.stopped_reason}.{said} {fate(job)}"
-        error = JobCancelledError(told + ("" if by_service else _ANEW), **_about(job))
+        message = f"{status}: {reason or job.stopped_reason}.{service_message} {fate(job)}"
+        error = JobCancelledError(message + ("" if by_service else _ANEW), **_about(job))
         error.retry_helps = by_service
         raise error
     if outcome is Outcome.NOT_STARTED:
@@ -96,18 +99,18 @@ def _raise(waited: Waited, job: Snapshot | None, name: str, request_id: str, wan
             "SentinelHubStartBatchOperator, or set wait_for_start if somebody else will.",
             **_about(job),
         )
-    raise JobError(f"{status} and will not be {wanted} any more.{said} {fate(job)}", **_about(job))
+    raise JobError(f"{status} and will not be {wanted} any more.{service_message} {fate(job)}", **_about(job))
 
 
 def too_many_failed_error(results: Results) -> JobPartialError:
-    """More tiles or features failed than the policy accepts."""
+    """The error for a job with more failed tiles or features than the policy accepts."""
     job, things = results.job, results.things
     status = f"Batch request {job.request_id} is {job.status}"
     allow = "max_failed_tiles" if things == "tiles" else "max_failed_features"
     restarts = "Allow for restarts (max_restarts)" if things == "tiles" else ""
     if results.failed is None:
         return JobPartialError(
-            f"{status}: some {things} failed; which, nobody has looked. {fate(job)} The other {things} are in the "
+            f"{status}: some {things} failed; their names were not read. {fate(job)} The other {things} are in the "
             f"bucket and paid. {restarts + ', take' if restarts else 'Take'} what is there (on_partial='accept'), or "
             "clear the task to run the job anew.",
             **_about(job),
@@ -122,7 +125,10 @@ def too_many_failed_error(results: Results) -> JobPartialError:
 
 
 def unfinished_error(job: Snapshot, tiles: str, seconds: float) -> JobPartialError:
-    """The request has ended PARTIAL, and tiles of it are neither done nor failed, for too long."""
+    """The error for a PARTIAL request that has unfinished tiles for too long.
+
+    :param tiles: their names, for the message; :param seconds: how long they were waited for.
+    """
     return JobPartialError(
         f"Batch request {job.request_id} is {job.status}, but after {seconds:,.0f} s some tiles are neither done nor "
         f"failed: {tiles}. {fate(job)} The tiles that are done are in the bucket and paid. Ask Sentinel Hub's support "
@@ -132,25 +138,25 @@ def unfinished_error(job: Snapshot, tiles: str, seconds: float) -> JobPartialErr
 
 
 def over_budget_error(job: Snapshot, allowed: float, before: float = 0.0) -> OverBudgetError:
-    """The job may cost, or has cost, more than allowed; which number was compared is said.
+    """The error for a job that would cost, or has cost, more than allowed. The message names the compared number.
 
-    :param before: PU that the requests have cost which this one continues.
+    :param allowed: the budget (PU); :param before: PU that the requests continued by this one have cost.
     """
     if job.cost is not None and (job.started or job.cost > 0):
-        said = f"has cost {before + job.cost:,.0f} PU"
-        said += f" with the requests that it continues ({before:,.0f} PU)" if before else ""
+        cost = f"has cost {before + job.cost:,.0f} PU"
+        cost += f" with the requests that it continues ({before:,.0f} PU)" if before else ""
     else:
         estimate = f"a third of the service's estimate of {job.estimate or 0:,.0f}"
-        said = f"would cost about {job.expected_cost or 0:,.0f} PU ({estimate})"
+        cost = f"would cost about {job.expected_cost or 0:,.0f} PU ({estimate})"
     return OverBudgetError(
-        f"Batch request {job.request_id} {said}, more than the {allowed:,.0f} PU of max_processing_units. {fate(job)} "
+        f"Batch request {job.request_id} {cost}, more than the {allowed:,.0f} PU of max_processing_units. {fate(job)} "
         f"{_after_over_budget(job)}",
         **_about(job),
     )
 
 
 def _after_over_budget(job: Snapshot) -> str:
-    """What a clear of the task does after its job has passed the budget."""
+    """What a clear of the task does after its job has exceeded the budget."""
     if job.cost:
         return (
             "What is done is paid and stays. Raise max_processing_units and clear the task: it then does only what is "
@@ -161,7 +167,7 @@ def _after_over_budget(job: Snapshot) -> str:
 
 
 def not_estimated_error(job: Snapshot, allowed: float) -> JobError:
-    """There is a budget, and no estimate to compare it with."""
+    """The error for a job that has a budget (`allowed`, PU) but no estimate to compare it with."""
     return JobError(
         f"Batch request {job.request_id} is {job.status}, but the service gives no estimate of its cost that could be "
         f"compared with the {allowed:,.0f} PU of max_processing_units. {fate(job)} A retry of this task looks again; "
@@ -171,13 +177,16 @@ def not_estimated_error(job: Snapshot, allowed: float) -> JobError:
 
 
 def skipped_if(skips: bool, error: SentinelHubError) -> SentinelHubError:
-    """The error, marked where the user's policy has the task skipped instead of failed."""
+    """The error; with `skips` it is marked so that the task is skipped instead of failed."""
     error.skip = skips
     return error
 
 
 def unread_error(job: Snapshot | None, why: str, then: str, seconds: float | None = None) -> UnreadResultsError:
-    """The error for results that could not be read for too long: state and cost of the job, what to mend, what next."""
+    """The error for results that could not be read for too long.
+
+    :param why: the last error; :param then: the sentence on what a retry does; :param seconds: how long it was tried.
+    """
     for prefix in ("Batch request", "Batch statistical request") if job else ():
         why = why.removeprefix(f"{prefix} {job.request_id if job else ''}: ")
     long = "too long" if seconds is None else f"{seconds:.0f} s"

@@ -1,6 +1,7 @@
-"""The marker: which task a request belongs to, as searchable words at the end of its description.
+"""The marker: searchable words at the end of a request's description that name the task it belongs to.
 
-The service has no idempotency key; the free-text description is the only handle. Three words are always there:
+The service has no idempotency key; the free-text description is the only field we control. Three words are always
+there:
 
 - `afx<16 hex>`, the identity: a digest of the Airflow deployment, dag, run, task and map index.
 - `r<number>`, the round: the task instance's `max_tries` as it stands. See `relation` for what it means.
@@ -12,7 +13,7 @@ Others follow where they are known, in this order:
   `b<14 hex>`, the start of the run in microseconds since 1970; `d<8 hex>`, a digest of the Airflow's base URL.
 - `x<number>`, how often the failed part has been restarted; `m<number>`, the PU that the job might cost.
 - `c<id>`, the request that this one continues (v2, which restarts by a new request over the same output).
-- `a<id>` makes the request a *note*: never started, it only says that this round goes on with request <id>.
+- `a<id>` makes the request a *note*: it is never started and only records that this round continues with request <id>.
 """
 
 from __future__ import annotations
@@ -39,14 +40,14 @@ _SECRET_KEYS = frozenset({"accessKey", "secretAccessKey", "credentials", "iamRol
 
 @dataclass(frozen=True)
 class Mark:
-    """A marker, of a request or of the try that looks for one.
+    """A marker: of a request, or of the try that searches for its request.
 
     :param identity: the searchable word; :param round: the task instance's `max_tries`; :param job: digest of the job,
         empty for a try that could not render it.
     :param tried: number of the try; :param clears: how often the run had been cleared; :param born: start of the run,
         microseconds since 1970; :param airflow: digest of the Airflow's base URL. None where it is not known.
-    :param restarts: of the failed part; :param limit: PU that the job may cost, None for no limit.
-    :param continues: request that this one continues; :param adopts: request that a note is about.
+    :param restarts: number of restarts of the failed part; :param limit: PU that the job may cost, None for no limit.
+    :param continues: request that this one continues; :param adopts: request that a note names.
     :param fresh: the task is known to have ended since a request got the number `round`, so this try comes after a
         clear. Not written.
     """
@@ -76,92 +77,92 @@ class Mark:
 
 
 class Relation(str, Enum):
-    """How a request stands to the try that has found it, by their markers."""
+    """The relation of a request to the try that has found it, by their markers."""
 
     SAME = "same"
-    """Of this round: an automatic retry of the try that has made it, or a copy."""
+    """The request is of this round: the try is a retry or a copy of the try that created it."""
     EARLIER = "earlier"
-    """Of a round before: a user has cleared the task since."""
+    """The request is of an earlier round: a user has cleared the task since."""
     LATER = "later"
-    """Of a round that came after: this try is an old copy that has outlived a clear."""
+    """The request is of a later round: this try is an old copy that still runs after a clear."""
     FOREIGN = "foreign"
-    """Not of this task instance: of another Airflow, or of a run that was deleted and made again under its id."""
+    """The request is not of this task instance: another Airflow, or a run deleted and created again under its id."""
 
 
-def relation(its: Mark, mine: Mark) -> Relation:
-    """How the request with the marker `its` stands to the try `mine`.
+def relation(other: Mark, own: Mark) -> Relation:
+    """The relation of the request with the marker `other` to the try with the marker `own`.
 
-    What Airflow does, seen on 2.11, 3.0 and 3.3 (`tests/e2e/test_rounds.py` holds the facts that this rests on):
+    What Airflow does, seen on 2.11, 3.0 and 3.3 (`tests/e2e/test_rounds.py` tests each of these facts):
 
-    - `max_tries` is written at the birth of the task instance and at a clear of it (try number + `retries`), and not by
-      a retry or an edit of `retries`. So the number names the round. It may fall, by a clear with fewer `retries`; the
-      number of the try never does, and orders the rounds.
+    - `max_tries` is written when the task instance is created and when it is cleared (try number + `retries`), not by
+      a retry or an edit of `retries`. So the number names the round. It can decrease, by a clear with fewer `retries`;
+      the number of the try never does, and orders the rounds.
     - The run's `start_date` moves when a run that has finished is cleared, which raises its `clear_number` too. So a
-      request with another start, but not with a `clear_number` that has moved the same way, is of another run: one
-      deleted and made again under its id, or that of a copy of this Airflow. It also moves when somebody sets the run
-      to queued by hand, and nothing else does then: an earlier try with an earlier start is taken for one of this
-      run, since a run made again begins with its first try. (By hand, and a clear of another task in
-      the same round: that looks like a clear of this one.)
-    - Two rounds get the same number only if `retries` was lowered before the clear by just the tries used. Where the
-      start does not tell them apart (the run was still running), the `clear_number` has grown, but a clear of another
-      task raises it too, and to take a retry for a clear would pay twice. So it counts only if the task is known to
-      have ended (`fresh`), which Airflow 3.3 can keep. Else the request is taken for one of this round.
+      request with another start, but without a `clear_number` that has moved the same way, is of another run: one
+      deleted and created again under its id, or one of another Airflow. The start also moves, alone, when a user sets
+      the run to queued: then an earlier try with an earlier start counts as one of this run, since a run created again
+      begins with its first try. (A run set to queued, plus a clear of another task in the same round, looks like a
+      clear of this one.)
+    - Two rounds have the same number only if `retries` was lowered before the clear by exactly the tries used. If the
+      start does not distinguish them (the run was still running), the `clear_number` has grown, but a clear of another
+      task raises it too, and treating a retry as a clear would pay twice. So it counts only if the task is known to
+      have ended (`fresh`), which Airflow 3.3 can store. Else the request counts as one of this round.
     """
-    if its.identity != mine.identity:
+    if other.identity != own.identity:
         return Relation.FOREIGN
-    moved = its.born is not None and mine.born is not None and its.born != mine.born
-    if moved and its.clears == mine.clears and _queued_by_hand(its, mine):
+    moved = other.born is not None and own.born is not None and other.born != own.born
+    if moved and other.clears == own.clears and _queued_by_hand(other, own):
         moved = False
-    if moved and not _of_one_run(its, mine):
+    if moved and not _of_one_run(other, own):
         return Relation.FOREIGN
-    if moved and its.airflow and mine.airflow and its.airflow != mine.airflow:
+    if moved and other.airflow and own.airflow and other.airflow != own.airflow:
         return Relation.FOREIGN
-    tried, now = its.tried or 0, mine.tried or 0
-    if its.round == mine.round and not moved:
-        return Relation.EARLIER if mine.fresh and cleared_since(its, mine) and tried < now else Relation.SAME
-    later = tried > now if tried and now and tried != now else its.round > mine.round
+    tried, now = other.tried or 0, own.tried or 0
+    if other.round == own.round and not moved:
+        return Relation.EARLIER if own.fresh and cleared_since(other, own) and tried < now else Relation.SAME
+    later = tried > now if tried and now and tried != now else other.round > own.round
     return Relation.LATER if later else Relation.EARLIER
 
 
-def _of_one_run(its: Mark, mine: Mark) -> bool:
-    """Whether two starts may be of the same run: then the later one has been cleared more often."""
-    if its.clears is None or mine.clears is None or its.born is None or mine.born is None:
+def _of_one_run(other: Mark, own: Mark) -> bool:
+    """Whether two different starts can be of the same run: only if the later one has the higher `clear_number`."""
+    if other.clears is None or own.clears is None or other.born is None or own.born is None:
         return True
-    return its.clears != mine.clears and (its.clears < mine.clears) == (its.born < mine.born)
+    return other.clears != own.clears and (other.clears < own.clears) == (other.born < own.born)
 
 
-def _queued_by_hand(its: Mark, mine: Mark) -> bool:
-    """Whether somebody may have set the run to queued between two tries, which moves its start alone."""
-    first, second = sorted((its, mine), key=lambda mark: mark.tried or 0)
+def _queued_by_hand(other: Mark, own: Mark) -> bool:
+    """Whether a user may have set the run to queued between two tries, which changes its start only."""
+    first, second = sorted((other, own), key=lambda mark: mark.tried or 0)
     return (first.tried or 0) < (second.tried or 0) and (first.born or 0) < (second.born or 0)
 
 
-def cleared_since(its: Mark, mine: Mark) -> bool:
+def cleared_since(other: Mark, own: Mark) -> bool:
     """Whether a task of the run, this one or another, has been cleared since the marker was written."""
-    return its.clears is not None and mine.clears is not None and its.clears < mine.clears
+    return other.clears is not None and own.clears is not None and other.clears < own.clears
 
 
 def identity(deployment: str, dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
     """The identity word of a task instance; its tries and rounds share it.
 
-    :param deployment: what tells this Airflow from its copies and is the same on all of its machines.
+    :param deployment: unique name of this Airflow, the same on all of its machines.
     """
     text = json.dumps([deployment, dag_id, run_id, task_id, map_index])
     return "afx" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def short_digest(text: str) -> str:
-    """Eight hexadecimal digits that stand for the text."""
+    """The first eight hexadecimal digits of the text's SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def restart_word(mark: Mark) -> str:
-    """The word by which the tries of a round of a task that restarts a request know that one has asked for it."""
+    """The word in a request's description that records that a try of this round has asked for the restart."""
     return f"afr{mark.identity[3:]}r{mark.round}" + (f"b{mark.born:014x}" if mark.born is not None else "")
 
 
 def job_digest(payload: Mapping[str, Any]) -> str:
-    """A digest of what is to be done. Description and storage keys do not count: a rotated key is not another job."""
+    """A digest of the job. Description and storage keys do not count: a rotated key does not change the job."""
     kept = {key: value for key, value in payload.items() if key != "description"}
     return short_digest(json.dumps(_without_secrets(kept), sort_keys=True, default=str))
 
@@ -175,7 +176,7 @@ def _without_secrets(value: Any) -> Any:
 
 
 def marked(description: str | None, mark: Mark) -> str:
-    """The description with this marker at its end, in place of one that it may carry."""
+    """The description with this marker at its end; a marker that it carries already is replaced."""
     return f"{unmarked(description)} {mark}".strip()
 
 
@@ -186,10 +187,10 @@ def unmarked(description: str | None) -> str:
 
 def mark_of(description: str | None) -> Mark | None:
     """The marker in a description, None if it carries none."""
-    found = _MARK.search(description or "")
-    if found is None:
+    match = _MARK.search(description or "")
+    if match is None:
         return None
-    words = found.groupdict()
+    words = match.groupdict()
     tried, clears, born, limit = words["tried"], words["clears"], words["born"], words["limit"]
     return Mark(
         words["identity"],

@@ -1,4 +1,4 @@
-"""What a whole job does next: one pure function of what is known about it."""
+"""Decide the next step of a whole job: one pure function of what is known about the job."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 
 
 class Step(str, Enum):
-    """What a whole job does next. The last six end it."""
+    """The next step of a whole job. The last six end the task."""
 
     ANALYSE = "analyse"
     """Ask for the analysis, and wait for it."""
     AWAIT_ANALYSIS = "await_analysis"
     START = "start"
-    """Start it, which bills, and wait for its end."""
+    """Start the request, which bills, and wait for its end."""
     AWAIT_END = "await_end"
     RESUME = "resume"
-    """Start again what the service has stopped."""
+    """Start a request again that the service has stopped."""
     RESTART = "restart"
     """Have the service process the failed part again (v1), which bills."""
     READ_RESULTS = "read_results"
-    """See what it has brought."""
+    """Read the results of the job."""
     AWAIT_REST = "await_rest"
-    """It has ended, and tiles are at work: wait for them once."""
+    """The request has ended with tiles still being processed: wait for them once."""
     CONTINUE = "continue"
     """Have the failed part processed by a new request (v2), which bills."""
     SUCCEED = "succeed"
     TOO_MANY_FAILED = "too_many_failed"
     STILL_UNFINISHED = "still_unfinished"
     OVER_BUDGET = "over_budget"
-    """It would cost, or has cost, more than it may: end it, and do as the policy says."""
+    """The job would cost, or has cost, more than its budget: end it, then fail, skip or accept (`on_over_budget`)."""
     NOT_ESTIMATED = "not_estimated"
     GIVE_UP = "give_up"
-    """It will not be done: an error says why."""
+    """The job cannot be finished: raise the error that says why."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,15 @@ class Known:
     """What is known about a job when its next step is decided.
 
     :param job: the last reading, None if the state could not be read.
-    :param outcome: how the last wait ended; None where the reading comes from a look.
+    :param outcome: how the last wait ended; None if the reading does not come from a wait.
     :param restarts: how often the task has asked for the restart of the failed part.
-    :param settled: a PARTIAL is no reading that lags behind a restart: it was waited out.
-    :param earlier: the requests that this one continues, the latest first; :param results: what it has brought, None
-        before anybody has looked. Of a failed request that continues one which is DONE, what both have brought.
-    :param rest_awaited: tiles of a PARTIAL request that are at work have been waited for.
-    :param may_start: the task may start the request; else somebody else has to.
-    :param late: the time allowed is over.
-    :param resumes: the task starts again what the service has stopped.
+    :param settled: PARTIAL is the true status: the wait was long enough to exclude a reading from before a restart.
+    :param earlier: the requests that this one continues, the latest first; :param results: the results of the job,
+        None before they were read. For a failed request that continues a DONE one, the results of both.
+    :param rest_awaited: the unfinished tiles of a PARTIAL request have been waited for.
+    :param may_start: the task may start the request; else another task has to.
+    :param late: the deadline has passed.
+    :param resumes: the task restarts requests that the service has stopped.
     :param restarts_parts, estimates: what the service can do (see `Generation`).
     :param continues: a new request can do the failed part.
     """
@@ -77,34 +77,34 @@ class Known:
 
     @property
     def spent_before(self) -> float:
-        """PU that the requests have cost which this one continues."""
-        return sum(one.cost or 0.0 for one in self.earlier)
+        """PU that the requests continued by this one have cost."""
+        return sum(request.cost or 0.0 for request in self.earlier)
 
     @property
     def continued(self) -> Snapshot | None:
-        """The DONE request whose failed part this one was to do, and has failed."""
+        """If this request has failed: the DONE request whose failed part it was created to process, else None."""
         failed = self.job is not None and self.job.status == S.FAILED
         return self.earlier[0] if failed and self.earlier and self.earlier[0].status == S.DONE else None
 
 
 _LEFT = (Outcome.UNKNOWN, Outcome.NOT_FOUND, Outcome.UNREAD, Outcome.TIMED_OUT, Outcome.NOT_STARTED)
-"""Ends of a wait after which nothing is done but said."""
+"""Outcomes of a wait after which nothing is done; only an error is raised."""
 
 
 def next_step(known: Known) -> Step:
-    """The next step of a whole job, from what is known alone: any try can go on where another was killed.
+    """The next step of a whole job, from `known` alone, so that any try can continue where another was killed.
 
     | the request | step |
     | --- | --- |
-    | cannot be read, is not started by whoever should, or the time is over | give up |
-    | has passed its budget | over budget |
-    | PARTIAL, restarted, and perhaps read before that shows | await the end |
+    | cannot be read, was not started by the other task, or the deadline has passed | give up |
+    | has exceeded its budget | over budget |
+    | PARTIAL after a restart, and the reading may be older than the restart | await the end |
     | PARTIAL, restarts are left | restart |
     | STOPPED by the service, and the task resumes | resume |
     | FAILED, or ended by a person, and it continues no request that is DONE | give up |
     | DONE, PARTIAL, or a failed part of a DONE one | read the results, then judge them (`_judged`) |
-    | at work | await the end |
-    | not started, and the task does not start it | await the end |
+    | running | await the end |
+    | not started, and the task must not start it | await the end |
     | analysed | start, unless the budget or the time forbids it |
     | new | analyse |
     """
@@ -147,7 +147,7 @@ def _start(known: Known, job: Snapshot) -> Step:
 
 
 def _judged(known: Known) -> Step:
-    """What comes of a job that has ended: by its results."""
+    """The next step of a job that has ended, by its results."""
     results = known.results
     if results is None:
         return Step.READ_RESULTS
@@ -159,11 +159,11 @@ def _judged(known: Known) -> Step:
 
 
 def may_continue(known: Known, results: Results) -> bool:
-    """Whether the failed part is to be done by a new request: one can, restarts are left, and so is budget."""
+    """Whether a new request may process the failed part: it can, and restarts and PU remain."""
     return known.continues and results.restarts < known.policy.max_restarts and not spent_up(known, results)
 
 
 def spent_up(known: Known, results: Results) -> bool:
-    """Whether the job has cost its budget already."""
+    """Whether the job has already cost as much as its budget."""
     limit, spent = known.policy.max_processing_units, results.processing_units
     return limit is not None and spent is not None and spent >= limit

@@ -1,4 +1,4 @@
-"""What a whole job may cost and leave undone, and what comes next: pure decisions of `SentinelHubBatchOperator`."""
+"""The user's limits of a whole job: what it may cost and how much may fail. They are checked here, without I/O."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Policy:
     :param max_restarts: how often the failed part is restarted.
     :param max_failed: failed tiles or features that are accepted; :param min_success_ratio: or the share (0 to 1) of
         them that must be done. Both must hold where both are given; none given: no failed tile is accepted.
-    :param on_partial: what happens when more has failed: `fail`, `skip` or `accept` all the same.
+    :param on_partial: what happens when more has failed: `fail` or `skip` the task, or `accept` any number.
     """
 
     max_processing_units: float | None = None
@@ -33,7 +33,7 @@ class Policy:
     on_partial: str = "fail"
 
     def accepts(self, failed: int, total: int) -> bool:
-        """Whether a job with so many failed tiles, of so many, is good enough."""
+        """Whether a job with `failed` of `total` tiles or features failed is accepted."""
         if failed == 0:
             return True
         if self.max_failed is None and self.min_success_ratio is None:
@@ -43,14 +43,14 @@ class Policy:
         return few and most
 
     def allows(self, expected: float | None) -> bool:
-        """Whether a job that will cost so many PU may start."""
+        """Whether a job with this expected cost (PU, None if not estimated) may start."""
         return self.max_processing_units is None or expected is None or expected <= self.max_processing_units
 
 
 def policy_from(**given: Any) -> Policy:
     """The policy, from arguments or rendered templates.
 
-    :raises InvalidInputError: a limit makes no sense, is no number, or two contradict each other.
+    :raises InvalidInputError: a limit is out of range or no number, or two limits contradict each other.
     """
     failed = "max_failed_features" if "max_failed_features" in given else "max_failed_tiles"
     policy = Policy(
@@ -76,28 +76,28 @@ def policy_from(**given: Any) -> Policy:
 
 
 def check_resume(word: str) -> None:
-    """:raises InvalidInputError: no such way to go on with what the service has stopped."""
+    """:raises InvalidInputError: `word` is not a value of `resume_stopped`."""
     if word not in RESUMES:
         raise InvalidInputError(f"resume_stopped must be one of {', '.join(RESUMES)}, not {word!r}.")
 
 
 def limits_given(**limits: Any) -> frozenset[str]:
-    """Names of the limits that stand in the DAG. Only None that stands there means no limit."""
+    """Names of the limits that are set in the DAG. Only a literal None there means no limit."""
     return frozenset(name for name, value in limits.items() if value is not None)
 
 
 def refuse_nothing(given: frozenset[str], **limits: Any) -> None:
-    """:raises InvalidInputError: a limit that stands in the DAG has become None by its template or another task."""
+    """:raises InvalidInputError: a limit that is set in the DAG has become None by its template or another task."""
     for name in sorted(given):
         if limits.get(name) is None:
             raise InvalidInputError(
-                f"{name} has become None by its template, or by the task that it comes from, which is not taken for no "
+                f"{name} has become None by its template, or by the task that it comes from, which does not mean no "
                 "limit. Give a value, or leave it out of the DAG."
             )
 
 
 def check_literals(**given: Any) -> None:
-    """The same checks while the DAG is parsed, as far as the values are no templates yet."""
+    """Run the checks of `policy_from` while the DAG is parsed, on the values that are not templates."""
     literal = {name: value for name, value in given.items() if not is_template(value) and _plain(value)}
     if literal.get("on_over_budget", "fail") != "fail" and "max_processing_units" not in literal:
         literal.pop("on_over_budget", None)
@@ -105,7 +105,7 @@ def check_literals(**given: Any) -> None:
 
 
 def _plain(value: Any) -> bool:
-    """Not an XComArg or the like, whose value comes with the run."""
+    """Whether the value is a literal, not an XComArg, whose value is known only in the run."""
     return value is None or isinstance(value, (int, float, str))
 
 
@@ -114,8 +114,7 @@ def _number(name: str, value: Any) -> float | None:
         return None
     if str(value).strip() in ("", "None"):
         raise InvalidInputError(
-            f"{name} is {value!r}: its template has rendered to nothing, which is not taken for no limit. Give a "
-            "number."
+            f"{name} is {value!r}: its template has rendered to nothing, which does not mean no limit. Give a number."
         )
     try:
         number = float(value)

@@ -1,4 +1,4 @@
-"""What a job has brought and cost, as values: tiles of a batch job, features of a statistical one."""
+"""The results and the cost of a job, as values: tiles of a batch job, features of a statistical one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ NAMED = 100
 
 
 class Results(Protocol):
-    """What a job of any kind has brought; `things`: what it is made of, tiles or features.
+    """The results of a job of any kind; `things` is its unit, `tiles` or `features`.
 
-    :param total, failed: how many; None where nobody has looked, by the user's choice.
-    :param unfinished: neither done nor failed; 0 where nobody has looked.
-    :param processing_units: PU that it has really cost, with the requests that it continues; None where nobody says.
-    :param restarts: of the failed part so far.
+    :param total, failed: numbers of things; None if they were not read, by the user's choice (`checked` is False).
+    :param unfinished: things that are neither done nor failed; 0 if they were not read.
+    :param processing_units: PU that the job has cost, with the requests that it continues; None if not reported.
+    :param restarts: number of restarts of the failed part so far.
     """
 
     things: str
@@ -47,11 +47,11 @@ class Results(Protocol):
 
 @dataclass(frozen=True)
 class TileResults:
-    """The end of a batch job; see `Results`.
+    """The results of a batch job; see `Results`.
 
     :param failed_tiles: names of all failed tiles. :param unfinished_tiles: name and status of the first tiles that are
         neither done nor failed.
-    :param checked: whether anybody has looked at the tiles; if not, all numbers of tiles are None.
+    :param checked: whether the tiles were read; if not, all numbers of tiles are None.
     """
 
     job: Snapshot
@@ -99,10 +99,10 @@ class TileResults:
 
 @dataclass(frozen=True)
 class FeatureResults:
-    """The end of a statistical job; see `Results`.
+    """The results of a statistical job; see `Results`.
 
     :param failures: identifier and error of the first failed features; `failed` counts all.
-    :param checked: whether anybody has looked at the features; if not, `total` and `failed` are None.
+    :param checked: whether the features were read; if not, `total` and `failed` are None.
     """
 
     job: Snapshot
@@ -148,7 +148,7 @@ class FeatureResults:
 
 
 def accepted(results: Results, policy: Policy) -> bool:
-    """Whether what has failed is good enough; where nobody has looked, whether the service says that all is done."""
+    """Whether the policy accepts the failures; if the results were not read, whether the service reports DONE."""
     if policy.on_partial == "accept":
         return True
     if results.failed is None or results.total is None:

@@ -1,4 +1,4 @@
-"""From what was read to what it means. Pure: operator, sensor and trigger call the same functions."""
+"""Decide what a reading means: pure functions that operators, sensors and triggers share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_sentinelhub.exceptions import InvalidInputError
 
 
 class Outcome(str, Enum):
-    """What a reading means for somebody who waits."""
+    """What a reading means for a wait."""
 
     WAITING = "waiting"
     REACHED = "reached"
@@ -24,11 +24,11 @@ class Outcome(str, Enum):
     CANCELLED = "cancelled"
     NOT_STARTED = "not_started"
     UNREACHABLE = "unreachable"
-    """The request has ended, and not in the status that was waited for."""
+    """The request has ended in another status than the wanted one."""
     OVER_BUDGET = "over_budget"
-    """The cost has passed the budget while the request was processed (v2)."""
+    """The cost has exceeded the budget while the request was processed (v2)."""
     UNREAD = "unread"
-    """The request was read; its results could not be for longer than allowed."""
+    """The request was read, but its results could not be read for longer than allowed."""
     UNKNOWN = "unknown"
     """The state could not be read for longer than allowed."""
     NOT_FOUND = "not_found"
@@ -37,9 +37,11 @@ class Outcome(str, Enum):
 
 @dataclass(frozen=True)
 class Waited:
-    """How a wait ended: the outcome, the last reading (None if there was none), why it is unknown if it is.
+    """How a wait ended.
 
-    :param matching: tiles in the status `goal`, of `total`, where tiles were waited for.
+    :param job: the last reading, None if there was none; :param why: the reason if the state or results are unknown.
+    :param matching: number of tiles in the status `goal`, of `total`, if the wait was for tiles.
+    :param counts: number of tiles by status, if they were counted.
     """
 
     outcome: Outcome
@@ -55,12 +57,12 @@ _ORDER = {S.CREATED: 0, S.ANALYSING: 1, S.ANALYSIS_DONE: 2, S.PROCESSING: 3, S.D
 
 
 def judge(job: Snapshot, target: str = "DONE") -> Outcome:
-    """What a reading means for somebody who waits for `target`.
+    """What a reading means for a wait for the status `target`.
 
-    A status on the way (ANALYSING, ANALYSIS_DONE, PROCESSING) is reached when the request is there or beyond.
-    A status that we do not know is on the way to somewhere.
+    An intermediate status (ANALYSING, ANALYSIS_DONE, PROCESSING) is reached if the request has it or a later one.
+    An unknown status means WAITING.
 
-    :param target: a status; for `DONE` PARTIAL is an outcome of its own.
+    :param target: a status; if it is `DONE`, PARTIAL is an outcome of its own.
     """
     wanted, status = S(target), job.status
     if status == wanted:
@@ -81,7 +83,7 @@ def judge(job: Snapshot, target: str = "DONE") -> Outcome:
 
 
 def _nobody_starts(job: Snapshot, wanted: S) -> bool:
-    """The request rests, and what is waited for comes only after a start that nobody has made."""
+    """Whether the request is idle and `wanted` needs a start (or an analysis) that nobody has asked for."""
     if job.status == S.CREATED and job.user_action.value == "NONE":
         return wanted not in (S.CREATED,)
     if job.status == S.ANALYSIS_DONE and job.user_action.value in ("NONE", "ANALYSE"):
@@ -90,32 +92,35 @@ def _nobody_starts(job: Snapshot, wanted: S) -> bool:
 
 
 def is_stopped(job: Snapshot) -> bool:
-    """Stopped by a person or by the service: it can be started again (v2)."""
+    """Whether the request was stopped, by a user or by the service: it can be started again (v2)."""
     return job.status == S.STOPPED
 
 
 def is_lost(job: Snapshot) -> bool:
-    """It has ended, and nothing of it can be taken for a success."""
+    """Whether the request has ended without success, not even in part."""
     return job.status in (S.FAILED, S.CANCELED, S.STOPPED)
 
 
 def is_paid(job: Snapshot) -> bool:
-    """It has done its work, all of it or a part: that is billed, and can be judged."""
+    """Whether the request has processed the job, in full or in part: that is billed, and its results can be judged."""
     return job.status in (S.DONE, S.PARTIAL)
 
 
 def ended_by_itself(job: Snapshot) -> bool:
-    """It has come to an end that nobody has asked for."""
+    """Whether the request has ended by itself: nobody cancelled or stopped it."""
     return job.status in (S.DONE, S.PARTIAL, S.FAILED)
 
 
 def nothing_to_do(job: Snapshot) -> bool:
-    """v2: the analysis ended in DONE because every output existed already; nothing was started, nothing is billed."""
+    """Whether a v2 analysis ended in DONE because every output exists already: nothing was started or billed."""
     return job.status == S.DONE and job.user_action.value in ("ANALYSE", "NONE")
 
 
 def over(job: Snapshot | None, max_cost: float | None, before: float = 0.0) -> bool:
-    """Whether the request has cost more than allowed (PU); `before`: what those that it continues have cost."""
+    """Whether the request has cost more than `max_cost` (PU).
+
+    :param before: PU that the requests continued by this one have cost.
+    """
     return job is not None and max_cost is not None and job.cost is not None and before + job.cost > max_cost
 
 
@@ -133,16 +138,16 @@ def fate(job: Snapshot | None, generation: str = "") -> str:
 
 
 def spent(tiles: Iterable[Mapping[str, Any]]) -> float:
-    """PU that v1 tiles have really cost: the sum of their `cost`, a third of it by the batch factor."""
+    """PU that v1 tiles have cost: a third of the sum of their `cost`, which comes without the batch factor."""
     return sum(float(tile.get("cost") or 0) for tile in tiles) / 3
 
 
 @dataclass(frozen=True)
 class TileGoal:
-    """What a tile sensor waits for.
+    """The goal of a tile sensor.
 
-    :param status: the tile status waited for; :param tile: one tile by name or id; :param count: at least so many;
-    :param share: at least this share, 0 to 1. None of the three: all tiles.
+    :param status: the tile status waited for; :param tile: one tile by name or id; :param count: at least this number
+        of tiles; :param share: at least this share, above 0 and up to 1. None of the three: all tiles.
     """
 
     status: str = "PROCESSED"
@@ -166,9 +171,9 @@ class TileGoal:
         return f"{self.share:.0%} of the tiles {self.status}" if self.share is not None else f"all tiles {self.status}"
 
     def needed(self, total: int) -> int:
-        """How many tiles must be in the status, of `total`: one at least.
+        """How many of `total` tiles must be in the status; at least one.
 
-        A share is a number as floating point has it: two thirds of three tiles are two, not a hair more than that.
+        Rounding errors of the share do not count: 2/3 of three tiles are two tiles, not three.
         """
         if self.count is not None:
             return self.count
@@ -177,10 +182,10 @@ class TileGoal:
 
 
 def judge_tiles(job: Snapshot, goal: TileGoal, matching: int, total: int | None, tile: str | None = None) -> Outcome:
-    """What the tiles mean for somebody who waits for `goal`.
+    """What the numbers of tiles mean for a wait for `goal`.
 
-    :param matching: tiles in the wanted status; :param total: tiles in all, None if not known yet. No tiles are never
-        all tiles.
+    :param matching: number of tiles in the wanted status; :param total: number of all tiles, None if not known yet.
+        With a total of 0 the goal is not reached.
     :param tile: status of the one tile waited for, None if it was not found.
     """
     if goal.tile is not None:
@@ -197,7 +202,7 @@ def judge_tiles(job: Snapshot, goal: TileGoal, matching: int, total: int | None,
 
 
 def _on_its_way(job: Snapshot) -> bool:
-    """The last action has not shown in the status yet."""
+    """Whether the status does not show the last user action yet."""
     if job.user_action.value == "ANALYSE":
         return job.status == S.CREATED
     return job.ending or (job.started and job.status in (S.CREATED, S.ANALYSING, S.ANALYSIS_DONE))
@@ -227,14 +232,17 @@ def progress_line(job: Snapshot, counts: Mapping[str, int] | None = None) -> str
 
 
 def seconds_left(then: float, share_then: float, now: float, share: float) -> float | None:
-    """Seconds that the rest will take if it goes on as between two readings; None while that cannot be told."""
+    """Seconds until the job is done at the rate between two readings; None if the rate is not known.
+
+    :param then, now: times of the readings (seconds); :param share_then, share: share done at each, 0 to 1.
+    """
     if share <= share_then or now <= then or share >= 1:
         return None
     return (now - then) / (share - share_then) * (1 - share)
 
 
 def in_words(seconds: float) -> str:
-    """A span of time as one says it: `about 40 s`, `about 12 min`, `about 3.5 h`."""
+    """A rounded duration for a message: `about 40 s`, `about 12 min`, `about 3.5 h`."""
     if seconds < 90:
         return f"about {max(10, round(seconds, -1)):.0f} s"
     return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"

@@ -1,7 +1,7 @@
-"""What is done to a request, as generators: analyse, start once, resume, end, delete.
+"""Actions on a request, as generators: analyse, start once, resume, end, delete.
 
-Nothing here does I/O or knows the time; see `call.py`. Calls that bill are made here, by `start_once` and `resume`,
-in `restart.py`, and nowhere else.
+Nothing here does I/O or reads a clock; see `call.py`. Only `start_once` and `resume` here, and `restart.py`, make calls
+that bill.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from airflow_sentinelhub.exceptions import (
 
 AMBIGUOUS = (UnreachableError, ServerError)
 LAG = 30.0
-"""Seconds by which a reading may be behind what the service itself knows."""
+"""Seconds by which a reading may lag behind the service's own state."""
 _OURS = re.compile(r"\baf[xr][0-9a-f]{16}")
-"""A marker, or the word of a restart."""
+"""A task's marker, or the word that records a restart."""
 _NOT_STARTED = re.compile(r"userAction from (NONE|ANALYSE) to")
 
 
 def analyse_once(api: Generation, request_id: str, *, patience: float = 0.0) -> Flow[Snapshot]:
-    """Have the request analysed, unless it has been or is being; free. Returns a reading from before or after.
+    """Ask for the analysis of the request, unless somebody has already. Free. Returns a reading from before or after.
 
-    :param patience: seconds for which it looks again while the service is out of reach.
+    :param patience: seconds to retry while the service is out of reach.
     """
     return (yield from _act_once(api, request_id, api.analyse, "analyse", _analysis_asked, patience))
 
 
 def start_once(api: Generation, request_id: str, *, patience: float = 0.0) -> Flow[Snapshot]:
-    """Start the request if nobody has. **This bills.** Returns a reading in which it is started, or at its end.
+    """Start the request, unless it was started before. **This bills.** Returns a reading of it, started or ended.
 
-    Status and user action are read first. A 400 or 404, or a lost reply, means "look again": the start is sent again
-    only after the request was seen, for half a minute, not to be started.
+    Status and user action are read first. After a 400 or 404, or a lost reply, the request is read again: the start is
+    sent again only if the readings of half a minute show that it was not started.
 
-    :param patience: seconds for which it looks again while the service is out of reach.
+    :param patience: seconds to retry while the service is out of reach.
     """
     return (yield from _act_once(api, request_id, api.start, "start", _start_asked, patience))
 
@@ -91,26 +91,28 @@ def _act_once(
 
 
 def looked(api: Generation, request_id: str, patience: float) -> Flow[Snapshot]:
-    """A reading, as soon as the service can be reached: never another call that acts before the look at the last."""
+    """A reading, as soon as the service can be reached. It comes before every further call that acts."""
     return (yield from outlast(lambda: read_patiently(api, request_id), patience, request_id))
 
 
 def shown_to_be(
     api: Generation, request_id: str, asked: Callable[[Snapshot], bool], patience: float
 ) -> Flow[Snapshot | None]:
+    """As `seen`, repeated while the service is out of reach, for `patience` seconds."""
     return (yield from outlast(lambda: seen(api, request_id, asked), patience, request_id))
 
 
 RESUME_AFTER, RESUME_AFTER_OUT_OF_PU = 1800.0, 3600.0
-"""Seconds for which the service refuses to start a request again that a user has stopped, or that has run out of PU."""
+"""Seconds for which the service refuses to restart a request after a user's stop, or after the PU have run out."""
 
 
 def resume(api: Generation, request_id: str, *, patient: bool, poll_interval: float = 60.0) -> Flow[Snapshot]:
-    """Start a STOPPED request again (v2, statistical). **This bills** what is left of it.
+    """Start a STOPPED request again (v2, statistical). **This bills** the rest of it.
 
-    :param patient: wait while the service refuses, which it does for 30 minutes after a user's stop, for 60 after the
-        account has run out of PU, and (403) while it has too few.
-    :raises JobError: it refuses, and `patient` is off; or it refuses for longer than that.
+    :param patient: wait while the service refuses the start: for 30 minutes after a user's stop, for 60 after the
+        account has run out of PU, and (403) while the account has too few PU.
+    :param poll_interval: seconds between two attempts.
+    :raises JobError: the service refuses, and `patient` is False; or it refuses for longer than those times.
     """
     began = yield Now()
     job = yield from read_patiently(api, request_id)
@@ -119,13 +121,13 @@ def resume(api: Generation, request_id: str, *, patient: bool, poll_interval: fl
             yield from exchange(api.start(request_id))
             return (yield from _left(api, job))
         except (BadRequestError, ForbiddenError) as err:
-            now = yield Now()
+            time = yield Now()
             longest = RESUME_AFTER_OUT_OF_PU if job.stopped_reason == "OUT_OF_PU" else RESUME_AFTER
-            if not patient or now - began > longest + poll_interval:
+            if not patient or time - began > longest + poll_interval:
                 raise JobError(
                     f"Batch request {request_id} is STOPPED and the service refuses to start it again ({err.reason}), "
                     "as it does for 30 minutes after a user's stop, and for 60 after the account has run out of PU. It "
-                    "bills nothing. Try again later, or have it waited for (resume_stopped='when_accepted').",
+                    "bills nothing. Try again later, or let the task wait (resume_stopped='when_accepted').",
                     request_id=request_id,
                     snapshot=job,
                 ) from None
@@ -133,14 +135,14 @@ def resume(api: Generation, request_id: str, *, patient: bool, poll_interval: fl
             yield Sleep(poll_interval)
         except AMBIGUOUS as err:
             yield Note(f"Whether the start of {request_id} arrived is not known ({err}); looking it up", warning=True)
-            if (now := (yield from _left(api, job))).status != S.STOPPED or now.acted != job.acted:
-                return now
+            if (latest := (yield from _left(api, job))).status != S.STOPPED or latest.acted != job.acted:
+                return latest
         job = yield from read_patiently(api, request_id)
     return job
 
 
 def _left(api: Generation, stopped: Snapshot) -> Flow[Snapshot]:
-    """A reading in which the request is STOPPED no more, or the last one after some minutes of looking."""
+    """The first reading that no longer says STOPPED, or the last one of five minutes."""
     job = stopped
     for _ in range(60):
         job = yield from read_patiently(api, stopped.request_id)
@@ -151,19 +153,20 @@ def _left(api: Generation, stopped: Snapshot) -> Flow[Snapshot]:
 
 
 def end(api: Generation, request_id: str, *, poll_interval: float = 5.0, attempts: int = 40) -> Flow[Snapshot]:
-    """Cancel (v1) or stop (v2) the request, and wait until that has taken effect. Returns the last reading.
+    """Cancel (v1) or stop (v2) the request, and wait until it has ended. Returns the last reading.
 
-    v2 refuses to stop a request whose start has not taken effect yet (400): the stop is sent again until it is taken.
-    It also refuses where nobody has started the request, which then need not be ended: it bills nothing. A reading
-    that shows no start may lag behind one, so that is believed only once the service itself says so, or for `LAG`.
-    For the same reason a PARTIAL request that our tasks restart is asked to end, too.
+    v2 refuses to stop a request whose start has not taken effect yet (400): the stop is sent again until the service
+    accepts it. It also refuses for a request that was never started, which bills nothing and need not be ended. A
+    reading that shows no start may lag behind one, so it counts only if the service says so itself, or after `LAG`
+    seconds. For the same reason the cancel is also sent to a PARTIAL request that our tasks may have restarted.
 
-    :raises JobError: it has not ended after `attempts` looks.
+    :param poll_interval: seconds between two readings; :param attempts: number of readings.
+    :raises JobError: the request has not ended after `attempts` readings.
     """
     accepted, refused_for = False, 0.0
     job = yield from read_patiently(api, request_id)
-    for looked in range(attempts):
-        if job.status.is_final and not (_may_be_restarted(job) and looked * poll_interval < LAG):
+    for look in range(attempts):
+        if job.status.is_final and not (_may_be_restarted(job) and look * poll_interval < LAG):
             return job
         if not accepted:
             try:
@@ -189,17 +192,17 @@ def end(api: Generation, request_id: str, *, poll_interval: float = 5.0, attempt
 
 
 def _may_be_restarted(job: Snapshot) -> bool:
-    """PARTIAL, but one of our tasks may have restarted it a moment ago, which a reading shows late."""
+    """Whether a PARTIAL request may have been restarted by one of our tasks just before; a reading shows that late."""
     return job.status == S.PARTIAL and _OURS.search(job.description) is not None
 
 
 def delete_once(
     call: Call[None], seconds: float, request_id: str | None = None, about: str | None = None
 ) -> Flow[None]:
-    """Delete something. That it is gone after a reply was lost is success: it was this call.
+    """Delete something. A 404 after a lost reply means success: the lost call has deleted it.
 
-    :param call: the delete; for the rest see `outlast`.
-    :raises NotFoundError: it was not there when it was asked for first.
+    :param call: the delete call; for the other arguments see `outlast`.
+    :raises NotFoundError: the first call was answered with 404.
     """
     asked = False
 

@@ -1,4 +1,4 @@
-"""Creating batch collections (v1), as a generator: through outages, and never twice."""
+"""Create a batch collection (v1) exactly once, also if the service is out of reach for a while; as a generator."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from airflow_sentinelhub.exceptions import ServerError, UnreachableError
 
 
 def collection_once(payload: Mapping[str, Any], seconds: float, *, look: bool) -> Flow[tuple[str, bool]]:
-    """The id of the batch collection with this name and bucket, and whether it was there before.
+    """Find or create the batch collection with this name and bucket: its id, and whether it existed before.
 
-    Creating is not repeatable: where it is not known whether the collection was created, the list is watched for it as
-    long as lists may lag, before another one is created.
+    Creating is not repeatable: after a lost reply the list is read for as long as it may lag, before another
+    collection is created.
 
-    :param look: an earlier try may have created it. :param seconds: see `outlast`.
+    :param look: an earlier try may have created it: search for it first. :param seconds: see `outlast`.
     """
     unsure = False
 
@@ -27,16 +27,16 @@ def collection_once(payload: Mapping[str, Any], seconds: float, *, look: bool) -
         for pause in (0.0, *AFTER_AMBIGUOUS) if unsure else (0.0,):
             if pause:
                 yield Sleep(pause)
-            if (look or unsure) and (found := (yield from _find(payload))):
-                return found, True
+            if (look or unsure) and (collection_id := (yield from _find(payload))):
+                return collection_id, True
         unsure = False
         try:
-            made = yield from exchange(v1.create_collection(dict(payload)))
+            reply = yield from exchange(v1.create_collection(dict(payload)))
         except (UnreachableError, ServerError) as err:
             unsure = err.ambiguous
             raise
-        if made.get("id"):
-            return str(made["id"]), False
+        if reply.get("id"):
+            return str(reply["id"]), False
         unsure = True
         raise UnreachableError("The reply to a create of a batch collection names no id.", ambiguous=True)
 
@@ -46,13 +46,13 @@ def collection_once(payload: Mapping[str, Any], seconds: float, *, look: bool) -
 def _find(payload: Mapping[str, Any]) -> Flow[str | None]:
     """The first collection with this name and bucket."""
     wanted = (payload.get("name"), payload.get("s3Bucket"))
-    found: list[str] = []
+    ids: list[str] = []
 
     def visit(item: Mapping[str, Any]) -> None:
         if (item.get("name"), item.get("s3Bucket")) == wanted and item.get("id"):
-            found.append(str(item["id"]))
+            ids.append(str(item["id"]))
 
     yield from every(lambda token: v1.list_collections(viewtoken=token), visit, lambda page: page())
-    if len(found) > 1:
-        yield Note(f"There are {len(found)} batch collections of this name and bucket; taking the first", warning=True)
-    return found[0] if found else None
+    if len(ids) > 1:
+        yield Note(f"There are {len(ids)} batch collections of this name and bucket; taking the first", warning=True)
+    return ids[0] if ids else None

@@ -1,4 +1,4 @@
-"""The one request of a task: found by its marker, or created. Nothing in this file bills."""
+"""Find the one request of a task by its marker, or create it. Only `take_over_stopped` bills."""
 
 from __future__ import annotations
 
@@ -45,16 +45,17 @@ from airflow_sentinelhub.exceptions import (
 )
 
 LAG_PATIENCE = 1800.0
-"""Seconds for which a list may not show what was written, unless a task says otherwise."""
+"""Seconds for which the list may not show a new entry yet, unless a task says otherwise."""
 ROUNDS_OF_LOOKING, AGAIN = 8, 5.0
-"""Looks that find_or_create takes at the most, and seconds before it looks again at what somebody else is doing."""
+"""Maximal number of readings of the list in find_or_create; seconds before the next one if another task is acting."""
 
 
 @dataclass(frozen=True)
 class Settled:
-    """The request that a try goes on with. `adopted`: it existed before; `why` says in which state.
+    """The request that a try continues with.
 
-    `continued`: it was stopped for its budget, which is higher now; what is missing of it is to be done.
+    :param adopted: the request existed before; :param why: in which state it was adopted, for the log.
+    :param continued: it was stopped for its budget, which is higher now: the missing part is to be processed.
     """
 
     job: Snapshot
@@ -77,20 +78,20 @@ def find_or_create(
 ) -> Flow[Settled]:
     """The one request of this task: a remembered one, one that carries the marker, or a new one. Never bills.
 
-    Before it goes on with a new request, or with one that an earlier round has made and nobody has started, it looks
-    again, until the list shows what it has written: so copies of this task which create at the same time agree, and
-    what was started a moment before is not overlooked.
+    Before it returns a new request, or an unstarted one of an earlier round, it reads the list again until the list
+    shows what it has written. So copies of this task that create at the same time agree on one request, and a request
+    that was started just before is not missed.
 
     :param payload: the job as the generation takes it; the marker is put into its description.
     :param since: no request of this task is older than this (bounds the walk through v2's list).
-    :param remembered: id that an earlier try of the same round has stored. It counts more than its marker.
-    :param not_found: raised if the remembered request does not exist; None if it then was deleted, so that another may
-        be created.
-    :param stopped: which STOPPED requests to go on with.
-    :param check: run once before anything is created, or cancelled for something to be created; its error comes out,
-        with the request that would have been replaced as its `snapshot`.
+    :param remembered: id that an earlier try of the same round has stored. It takes precedence over the marker.
+    :param not_found: raised if the remembered request does not exist. None: a missing request was deleted, so another
+        one may be created.
+    :param stopped: which STOPPED requests to continue with.
+    :param check: run once before a request is created, or cancelled to be replaced; its error is raised with the
+        request that would have been replaced as its `snapshot`.
     :param patience: seconds for which the list may not show what was written.
-    :raises UnknownStateError: the list still does not show it, so whether another copy has made one is not known.
+    :raises UnknownStateError: the list still does not show it, so another copy may have created a request.
     """
     kept: Snapshot | None = None
     if remembered:
@@ -103,18 +104,18 @@ def find_or_create(
     claimed, written, warned, waited = "", None, False, False
     ended: dict[str, Snapshot] = {}
     for _ in range(ROUNDS_OF_LOOKING):
-        found = yield from current(api, (yield from _listed(api, mark, since, written, patience)), ended)
-        for known in (kept, created):
-            if known is not None and all(job.request_id != known.request_id for job in found):
-                found.append(ended.get(known.request_id, known))
-        decision = choose(found, mark, stopped)
-        if not warned and (left := left_running(found, mark, decision)):
+        requests = yield from current(api, (yield from _listed(api, mark, since, written, patience)), ended)
+        for reading in (kept, created):
+            if reading is not None and all(job.request_id != reading.request_id for job in requests):
+                requests.append(ended.get(reading.request_id, reading))
+        decision = choose(requests, mark, stopped)
+        if not warned and (running := left_running(requests, mark, decision)):
             warned = True
-            names = ", ".join(job.request_id for job in left)
+            names = ", ".join(job.request_id for job in running)
             yield Note(
-                f"Batch request {names} with this task's identity is at work and bills, and no try of this run waits "
-                "for it: it was made by a run that was deleted and made again, or by a copy of this Airflow. It is "
-                "left alone; cancel it if nobody wants it any more.",
+                f"Batch request {names} with this task's identity is running and bills, and no try of this run waits "
+                "for it: it was created by a run that was deleted and created again, or by another Airflow with the "
+                "same deployment name (or none). It is left alone; cancel it if it is not needed any more.",
                 warning=True,
             )
         if check is not None and decision.plan in (Plan.CREATE, Plan.REPLACE):
@@ -123,63 +124,64 @@ def find_or_create(
         if decision.plan is Plan.CREATE:
             if (yield from _remove(api, decision.remove, mark, sure=waited)) and not waited:
                 waited = True
-                yield Sleep(LAG)  # if somebody has started one meanwhile, it is gone on with
+                yield Sleep(LAG)  # a request that another task has started meanwhile is adopted in the next round
                 continue
-            created = yield from _create(api, words, mark, {job.request_id for job in found})
+            created = yield from _create(api, words, mark, {job.request_id for job in requests})
             written = _Written(created.request_id) if created else None
             continue
         job = _of(decision)
         if decision.plan is Plan.CONTINUE:
             return Settled(job, True, decision.why, continued=True)
-        acted = yield from _remove(api, decision.remove, mark)
+        started = yield from _remove(api, decision.remove, mark)
         if decision.plan is Plan.ADOPT:
             idle = not job.started and not job.status.is_final
-            if acted and idle:
-                yield Sleep(AGAIN)  # somebody goes on with one that looked as if nobody did
+            if started and idle:
+                yield Sleep(AGAIN)  # another task has started a request that looked unused
                 continue
-            claim = None if job.request_id == claimed else (yield from claimed_by(api, job, payload, mark, found))
+            claim = None if job.request_id == claimed else (yield from claimed_by(api, job, payload, mark, requests))
             if claim and idle:
                 claimed, written = job.request_id, claim
                 continue
-            mine = created is not None and created.request_id == job.request_id
-            return Settled(job, not mine, "" if mine else decision.why)
+            own = created is not None and created.request_id == job.request_id
+            return Settled(job, not own, "" if own else decision.why)
         yield Note(f"Batch request {job.request_id} of this task: {decision.why}; waiting for its end", warning=True)
-        # Somebody may have edited its marker away: it is this task's request all the same.
+        # A user may have removed the marker from its description: it is this task's request all the same.
         over = replace((yield from end(api, job.request_id)), description=job.description)
-        # PARTIAL still: nobody has restarted it, or that has been ended; it is over either way.
+        # Still PARTIAL: it was not restarted, or the restart was cancelled; it has ended in both cases.
         ended[job.request_id] = replace(over, status=S.CANCELED) if over.status == S.PARTIAL else over
     raise JobError(
-        f"No request could be settled on for this task in {ROUNDS_OF_LOOKING} rounds of looking; nothing was started."
+        f"The request of this task could not be determined in {ROUNDS_OF_LOOKING} readings of the list; nothing was "
+        "started. A retry of this task looks again."
     )
 
 
 def own_requests(api: Generation, mark: Mark, since: datetime | None) -> Flow[list[Owned]]:
-    """The requests of this task instance as they are now, oldest first, without notes and what others continue."""
-    found = yield from current(api, (yield from find(api, mark.identity, since)), {})
-    return owned(found, mark)
+    """The requests of this task instance, read anew, oldest first; without notes and requests that others continue."""
+    requests = yield from current(api, (yield from find(api, mark.identity, since)), {})
+    return owned(requests, mark)
 
 
 def take_over_stopped(api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark) -> Flow[Snapshot]:
-    """Start a request again that was stopped for its budget, for a try with a higher one. **This bills** the rest.
+    """Restart a request that was stopped for its budget, for a try with a higher budget. **This bills** the rest.
 
-    For what no other request can continue (a Zarr, statistics). The new limit is written once it is started: until
-    then the old one tells the next try why the request was stopped.
+    For outputs that no other request can continue (a Zarr, statistics). The new limit is written to the marker only
+    after the start: until then the old limit shows the next try why the request was stopped.
     """
-    its = mark_of(job.description) or mark
-    yield from claimed_by(api, job, payload, replace(mark, limit=its.limit), [])
+    request_mark = mark_of(job.description) or mark
+    yield from claimed_by(api, job, payload, replace(mark, limit=request_mark.limit), [])
     job = yield from resume(api, job.request_id, patient=True)
-    if its.limit != mark.limit:
-        words = marked(job.description, _renewed(its, mark))
+    if request_mark.limit != mark.limit:
+        words = marked(job.description, _renewed(request_mark, mark))
         if not (yield from _describe(api, job.request_id, words)):
-            yield from _noted(api, job, payload, replace(mark, job=mark.job or its.job))
+            yield from _noted(api, job, payload, replace(mark, job=mark.job or request_mark.job))
     return job
 
 
 def end_all(api: Generation, mark: Mark) -> Flow[None]:
-    """End every request of a task that was started and goes on; for a task that is wanted no more."""
-    for one in (yield from own_requests(api, mark, None)):
-        if one.job.started and not one.job.status.is_final:
-            yield from end(api, one.job.request_id)
+    """End every running request of a task whose results are not needed any more."""
+    for owned_request in (yield from own_requests(api, mark, None)):
+        if owned_request.job.started and not owned_request.job.status.is_final:
+            yield from end(api, owned_request.job.request_id)
 
 
 def _of(decision: Decision) -> Snapshot:
@@ -196,10 +198,10 @@ def _checked(check: Callable[[], Flow[None]], instead_of: Snapshot | None) -> Fl
 
 
 def _recall(api: Generation, request_id: str, mark: Mark, not_found: Exception | None) -> Flow[Snapshot | None]:
-    """The remembered request. It belongs to this round, whatever its description says by now.
+    """The remembered request. It belongs to this round, whatever its description says.
 
-    Somebody may have edited its description: then the marker is written anew, if the service lets us, so that others
-    find it too.
+    If a user has removed the marker from the description, the marker is written again (if the service accepts that),
+    so that other tries find the request too.
     """
     try:
         job = yield from read_patiently(api, request_id)
@@ -208,96 +210,98 @@ def _recall(api: Generation, request_id: str, mark: Mark, not_found: Exception |
             raise not_found from None
         yield Note(f"The remembered batch request {request_id} does not exist any more; looking for others")
         return None
-    its = mark_of(job.description)
-    ours = its is not None and relation(its, mark) is not Relation.FOREIGN
-    if its is not None and ours and relation(its, mark) is not Relation.EARLIER:
+    request_mark = mark_of(job.description)
+    ours = request_mark is not None and relation(request_mark, mark) is not Relation.FOREIGN
+    if request_mark is not None and ours and relation(request_mark, mark) is not Relation.EARLIER:
         return job
-    words = marked(job.description, _renewed(its, mark) if its is not None and ours else mark)
+    words = marked(job.description, _renewed(request_mark, mark) if request_mark is not None and ours else mark)
     if not ours:
         yield Note(f"The description of batch request {request_id} has lost this task's marker; writing it anew")
         yield from _describe(api, request_id, words)
     return replace(job, description=words)
 
 
-def _renewed(its: Mark, mark: Mark) -> Mark:
-    """A request's marker once the round of `mark` goes on with it; what it says about the job stays."""
-    who = {name: getattr(mark, name) for name in ("round", "tried", "clears", "born", "airflow", "limit")}
-    return replace(its, **who)
+def _renewed(request_mark: Mark, mark: Mark) -> Mark:
+    """A request's marker after the round of `mark` has adopted it; its members about the job stay."""
+    fields = {name: getattr(mark, name) for name in ("round", "tried", "clears", "born", "airflow", "limit")}
+    return replace(request_mark, **fields)
 
 
 @dataclass(frozen=True)
 class _Written:
-    """What this try has written last: a request, or its own round into the description of one."""
+    """The last write of this try: a new request, or its round in the description of a request (`words`)."""
 
     request_id: str
     words: str = ""
 
-    def shows_in(self, found: list[Snapshot]) -> bool:
-        return any(job.request_id == self.request_id and self.words in job.description for job in found)
+    def shows_in(self, requests: list[Snapshot]) -> bool:
+        return any(job.request_id == self.request_id and self.words in job.description for job in requests)
 
 
 def _listed(
     api: Generation, mark: Mark, since: datetime | None, written: _Written | None, patience: float
 ) -> Flow[list[Snapshot]]:
-    """This task's requests by the list, which lags. Once it shows what we wrote last, it shows all that came before.
+    """This task's requests in the list, which lags. Once the list shows our last write, it shows all earlier ones.
 
-    Without that, another copy of this task may have made and started a request that the list hides.
+    Without this wait, the list could hide a request that another copy of this task has created and started.
     """
-    found: list[Snapshot] = yield from find(api, mark.identity, since)
+    requests: list[Snapshot] = yield from find(api, mark.identity, since)
     if written is None:
-        return found
+        return requests
     began = yield Now()
     for pause in chain(LAGGING_LIST, repeat(LAGGING_LIST[-1])):
-        if written.shows_in(found):
-            return found
+        if written.shows_in(requests):
+            return requests
         seconds = (yield Now()) - began
         if seconds >= max(patience, sum(LAGGING_LIST)):
             break
         yield Sleep(pause)
-        found = yield from find(api, mark.identity, since)
+        requests = yield from find(api, mark.identity, since)
     raise UnknownStateError(
         f"Batch request {written.request_id}: after {seconds:.0f} s the service's list of requests still does not show "
-        "what was written, so whether another try of this task has started one cannot be told. This request was not "
+        "what was written, so another try of this task may have started a request. This request was not "
         "started and bills nothing. A retry of this task looks again.",
         request_id=written.request_id,
     )
 
 
 def claimed_by(
-    api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark, found: list[Snapshot]
+    api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark, requests: list[Snapshot]
 ) -> Flow[_Written | None]:
-    """Say that this round goes on with a request of an earlier one, so that the next try knows it too.
+    """Record that this round has adopted a request of an earlier round, so that the next try knows it too.
 
-    Otherwise a try that comes after the end of the request would take it for one that the user wanted to have made
-    again. The description says it; where the service refuses to change that (v1 while processing) or cannot (batch
-    statistical), a *note* does: a request of its own that is never started and costs nothing. Returns what was written.
+    Otherwise a try that starts after the end of the request would start the job anew, as after a clear. The record
+    goes into the description; where the service refuses to change it (v1 while processing) or cannot (batch
+    statistical), into a *note*: a separate request that is never started and costs nothing. Returns what was written.
     """
-    its = mark_of(job.description)
-    if its is None or relation(its, mark) is not Relation.EARLIER:
+    request_mark = mark_of(job.description)
+    if request_mark is None or relation(request_mark, mark) is not Relation.EARLIER:
         return None
-    notes = (mark_of(other.description) for other in notes_about(found, job.request_id))
+    notes = (mark_of(other.description) for other in notes_about(requests, job.request_id))
     if any(note is not None and relation(note, mark) in (Relation.SAME, Relation.LATER) for note in notes):
         return None
-    claimed = _renewed(its, mark)
+    claimed = _renewed(request_mark, mark)
     if (yield from _describe(api, job.request_id, marked(job.description, claimed))):
         return _Written(job.request_id, str(claimed))
-    return (yield from _noted(api, job, payload, replace(mark, job=mark.job or its.job)))
+    return (yield from _noted(api, job, payload, replace(mark, job=mark.job or request_mark.job)))
 
 
 def _noted(api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark) -> Flow[_Written | None]:
-    """Create a note about a request: a request of its own that is never started. Returns what was written."""
+    """Create a note about a request: a separate request that is never started. Returns what was written."""
     words = marked(payload.get("description"), replace(mark, adopts=job.request_id))
     try:
-        made = yield from exchange(api.create({**payload, "description": words}))
+        note_request = yield from exchange(api.create({**payload, "description": words}))
     except (ApiError, UnreachableError) as err:
         yield Note(
-            f"That batch request {job.request_id} goes on for this task could not be noted ({err}); going on with it. "
-            "Should this try die after the end of the request, the next one would take it for one of before the clear.",
+            f"Could not record that this task has adopted batch request {job.request_id} ({err}); going on with it. If "
+            "this try is killed after the end of the request, the next one starts the job anew, as after a clear.",
             warning=True,
         )
         return None
-    yield Note(f"Batch request {made.request_id} notes that {job.request_id} goes on for this task; it bills nothing")
-    return _Written(made.request_id)
+    yield Note(
+        f"Batch request {note_request.request_id} records that this task has adopted {job.request_id}; it bills nothing"
+    )
+    return _Written(note_request.request_id)
 
 
 def _describe(api: Generation, request_id: str, words: str) -> Flow[bool]:
@@ -312,7 +316,7 @@ def _describe(api: Generation, request_id: str, words: str) -> Flow[bool]:
 
 
 def _create(api: Generation, payload: dict[str, Any], mark: Mark, known: set[str]) -> Flow[Snapshot | None]:
-    """Create; None if the reply was lost, and the list has been watched for the request as long as it may lag."""
+    """Create a request. None if the reply was lost: the list was then read for as long as it may lag."""
     try:
         return (yield from exchange(api.create(payload)))
     except RateLimitError:
@@ -322,27 +326,27 @@ def _create(api: Generation, payload: dict[str, Any], mark: Mark, known: set[str
     before = yield Now()
     for pause in AFTER_AMBIGUOUS:
         yield Sleep(pause)
-        found = yield from find(api, mark.identity, datetime.fromtimestamp(before - 600).astimezone())
-        if any(job.request_id not in known for job in found):
+        requests = yield from find(api, mark.identity, datetime.fromtimestamp(before - 600).astimezone())
+        if any(job.request_id not in known for job in requests):
             return None
     yield Note("It was not created; creating it again (which is free)", warning=True)
     return None
 
 
 def _remove(api: Generation, jobs: tuple[Snapshot, ...], mark: Mark, *, sure: bool = False) -> Flow[bool]:
-    """Take requests away that look as if nobody had started them, so that nobody does.
+    """Remove requests that look unstarted, so that no other task starts them. Returns whether one was in use already.
 
-    One whose job has changed is ended where it cannot be deleted: where the service knows no delete, or when somebody
-    has acted on it meanwhile and a user has cleared the task since. v2 cannot end what has not been analysed: that is
-    left, and bills nothing. Returns whether somebody has acted on one that this round could go on with.
+    A request whose job has changed is ended if it cannot be deleted: the service has no delete, or another task has
+    acted on the request meanwhile and a user has cleared the task since. v2 cannot end a request before its analysis:
+    it stays, and bills nothing.
 
-    :param sure: the readings do not lag behind a start any more: what is not deleted is ended in each case.
+    :param sure: the readings do not lag behind a start any more: each changed request that is not deleted is ended.
     """
-    acted = False
+    started = False
     for job in jobs:
-        its, name = mark_of(job.description), f"batch request {job.request_id}, not started"
-        changed = its is not None and its.job != mark.job
-        replaced = changed and its is not None and (sure or relation(its, mark) is Relation.EARLIER)
+        request_mark, name = mark_of(job.description), f"batch request {job.request_id}, not started"
+        changed = request_mark is not None and request_mark.job != mark.job
+        replaced = changed and request_mark is not None and (sure or relation(request_mark, mark) is Relation.EARLIER)
         try:
             if api.delete is not None:
                 yield from exchange(api.delete(job.request_id))
@@ -356,11 +360,11 @@ def _remove(api: Generation, jobs: tuple[Snapshot, ...], mark: Mark, *, sure: bo
         except (ApiError, UnreachableError) as err:
             yield Note(f"Could not delete {name}: {err}", warning=True)
             if not replaced or not isinstance(err, ConflictError):
-                acted = acted or isinstance(err, ConflictError)
+                started = started or isinstance(err, ConflictError)
                 continue
         try:
             yield from exchange(api.end(job.request_id))
             yield Note(f"Asked Sentinel Hub to {api.end_word} batch request {job.request_id}: its job has changed")
         except (ApiError, UnreachableError) as err:
             yield Note(f"Could not {api.end_word} batch request {job.request_id}: {err}", warning=True)
-    return acted
+    return started

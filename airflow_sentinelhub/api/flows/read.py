@@ -1,4 +1,4 @@
-"""Reading requests and lists, as generators: patient with a service whose reads lag behind its writes."""
+"""Read requests and lists, as generators; reads of the service lag behind its writes, and the flows allow for that."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from airflow_sentinelhub.exceptions import (
 T = TypeVar("T")
 
 NEW_REQUEST_404 = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
-"""Seconds between looks at a request that is answered with 404: read and write databases of the service are out of
+"""Seconds between readings of a request that is answered with 404: read and write databases of the service are out of
 sync for up to minutes after a create (seen in production)."""
 
 LAGGING_LIST = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
-"""Seconds between looks at a list until it shows the request that was just created."""
+"""Seconds between readings of a list until it shows the request that was just created."""
 
 AFTER_AMBIGUOUS = (1.0, 2.0, 5.0, 10.0, 20.0)
-"""Seconds between looks at what became of a call whose reply was lost."""
+"""Seconds between readings of a request after a call whose reply was lost."""
 
 PAGE_LIMIT = 1_000
-"""Pages of 100 entries that a list is read at the most: the search for a marker, where the service cannot search."""
+"""Maximal number of pages of 100 entries that are read in search of a marker, where the service has no search."""
 
 
 def read(api: Generation, request_id: str, patience: Patience = PATIENT) -> Flow[Snapshot]:
     """One reading of the request.
 
-    :raises UnreadableReplyError: the reply makes no sense, or is about another request.
+    :raises UnreadableReplyError: the reply cannot be decoded, or is about another request.
     """
     return (yield from exchange(api.get(request_id), patience))
 
 
 def read_patiently(api: Generation, request_id: str) -> Flow[Snapshot]:
-    """A reading that gives the service a minute to know a request that it has just created."""
+    """One reading of the request; a 404 is retried for a minute, since the request may be new."""
     return (yield from _despite_404(lambda: read(api, request_id), request_id))
 
 
@@ -64,14 +64,14 @@ def outlast(
     *,
     refused: bool = False,
 ) -> Flow[T]:
-    """Run a flow, and run it again while the service is out of reach, for so many seconds.
+    """Run a flow, and run it again while the service is out of reach, for `seconds`.
 
-    Only for flows that read, or that look before they act, so that running one twice does no more than running it once.
+    Only for flows that read, or that read before they act, so that running one twice has no further effect.
 
-    :param seconds: 0 for no patience at all: the flow's own errors come out.
-    :param request_id: what it is about, if that is known yet; :param about: what else, where it is no request.
-    :param refused: a refusal counts as an outage too (401, 403, ...), but for 404: where a request has to be ended, an
-        accident must not leave it at work.
+    :param seconds: 0: one attempt, and the flow's own error is raised.
+    :param request_id: the request, if it is known yet; :param about: name of another subject, for the message.
+    :param refused: a refusal (401, 403, ..., but not 404) counts as an outage too: for ending a request, which must not
+        keep running because of a temporary refusal.
     :raises UnknownStateError: the service was out of reach for longer.
     """
     passing = (*OUTAGE, ApiError) if refused else OUTAGE
@@ -119,7 +119,7 @@ def _despite_404(attempt: Callable[[], Flow[T]], request_id: str) -> Flow[T]:
 
 
 def seen(api: Generation, request_id: str, asked: Callable[[Snapshot], bool]) -> Flow[Snapshot | None]:
-    """A reading that shows the action, waiting for lagging reads for about half a minute; None if none did."""
+    """The first reading that shows the action (`asked`), within about half a minute; None if no reading does."""
     for pause in (0.0, *AFTER_AMBIGUOUS):
         if pause:
             yield Sleep(pause)
@@ -132,18 +132,18 @@ def seen(api: Generation, request_id: str, asked: Callable[[Snapshot], bool]) ->
 def walk(
     list_page: Callable[[str | None], Call[Page[T]]], stop: Callable[[Sequence[T]], bool] | None = None
 ) -> Flow[list[T]]:
-    """All items of a list, up to the end of the first page for which `stop` says so.
+    """All items of a list, up to the end of the first page for which `stop` returns True.
 
-    :raises ListTooLongError: it has more than PAGE_LIMIT pages.
-    :raises UnreadableReplyError: a page makes no sense, or the pages go in circles.
+    :raises ListTooLongError: the list has more than PAGE_LIMIT pages.
+    :raises UnreadableReplyError: a page cannot be decoded, or the pages go in circles.
     """
     items: list[T] = []
-    walked, told = Walk(PAGE_LIMIT), False
+    walked, noted = Walk(PAGE_LIMIT), False
     while not walked.over:
         call = list_page(walked.token)
         page: Page[T] = yield from exchange(call)
-        if page.left_out and not told:
-            told = True
+        if page.left_out and not noted:
+            noted = True
             yield Note(f"{call.about}: entries that cannot be read are left out; none carries a task's marker")
         items.extend(page.items)
         if stop and stop(page.items):
@@ -164,24 +164,24 @@ def find(api: Generation, identity: str, since: datetime | None) -> Flow[list[Sn
         return api.list(sort="created:desc", viewtoken=token, **query)
 
     def too_old(jobs: Sequence[Snapshot]) -> bool:
-        """Whether what follows is older than `since`: only a page that is in order tells."""
+        """Whether the next pages are older than `since`; known only if this page is sorted."""
         times = [job.created for job in jobs if job.created is not None]
         if api.search or since is None or not times:
             return False
         return times[-1] < since and all(earlier <= later for later, earlier in pairwise(times))
 
-    found: dict[str, Snapshot] = {}
+    requests: dict[str, Snapshot] = {}
     for job in (yield from walk(page, too_old)):
         if (mark := mark_of(job.description)) and mark.identity == identity:
-            found.setdefault(job.request_id.lower(), job)
-    return list(found.values())
+            requests.setdefault(job.request_id.lower(), job)
+    return list(requests.values())
 
 
 def continued_by(api: Generation, job: Snapshot) -> Flow[list[Snapshot]]:
-    """The requests that this one continues (v2), the latest first; one that is gone ends the list."""
+    """The requests that this one continues (v2), the latest first; the list ends at one that does not exist."""
     earlier: list[Snapshot] = []
     mark = mark_of(job.description)
-    while mark and mark.continues and mark.continues not in {one.request_id for one in earlier}:
+    while mark and mark.continues and mark.continues not in {request.request_id for request in earlier}:
         try:
             earlier.append((yield from read(api, mark.continues)))
         except NotFoundError:
@@ -190,10 +190,13 @@ def continued_by(api: Generation, job: Snapshot) -> Flow[list[Snapshot]]:
     return earlier
 
 
-def current(api: Generation, found: list[Snapshot], ended: dict[str, Snapshot]) -> Flow[list[Snapshot]]:
-    """The found requests as they are now: lists lag behind, so those not at their end are read again."""
+def current(api: Generation, requests: list[Snapshot], ended: dict[str, Snapshot]) -> Flow[list[Snapshot]]:
+    """The requests in their current state: lists lag, so those that have not ended are read again.
+
+    :param ended: requests by id whose final reading is known; they are not read again.
+    """
     jobs: list[Snapshot] = []
-    for job in found:
+    for job in requests:
         if job.request_id in ended:
             jobs.append(ended[job.request_id])
         elif job.status.is_final:
@@ -202,6 +205,6 @@ def current(api: Generation, found: list[Snapshot], ended: dict[str, Snapshot]) 
             try:
                 jobs.append((yield from read_patiently(api, job.request_id)))
             except NotFoundError:
-                if job.started or api.delete is None:  # such a one cannot have been deleted: what the list says counts
+                if job.started or api.delete is None:  # it cannot have been deleted: the reading of the list counts
                     jobs.append(job)
     return jobs

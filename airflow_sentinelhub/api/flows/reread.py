@@ -1,7 +1,7 @@
-"""Read results again while they cannot be read, page by page and file by file, and raise the error at last.
+"""Read results with retries, page by page and file by file; raise the last error if they stay unreadable.
 
-A job that is done is paid. So whatever cannot be read of it is unknown, never empty: it is read again for a while, and
-then the task fails in a way that another try can mend.
+A job that is done is paid. So unreadable results are unknown, never empty: they are read again for a while, and then
+the task fails with an error after which a retry can read them again.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from airflow_sentinelhub.exceptions import ResultsError, SentinelHubError, Unrea
 T = TypeVar("T")
 
 MOST_PAGES = 10_000
-"""Pages of 100 entries that a list is read at the most: more tiles than any request has."""
+"""Maximal number of pages of 100 entries that are read of a list: more tiles than any request has."""
 AGAIN_FIRST, AGAIN_MOST = 10.0, 60.0
-"""Seconds before results are read again: at first, and at the most."""
+"""Seconds before results are read again: for the first time, and at most."""
 
 
 def reading(job: Snapshot, read: Callable[[], T]) -> Flow[T]:
-    """Call a function that blocks and reads results; its error says which request, in which state, it was about.
+    """Call a function that reads results and may block; its error gets the request and the last reading of it.
 
-    :raises ResultsError: they cannot be read.
+    :raises ResultsError: the results cannot be read.
     """
     try:
         result: T = yield Work(read)
@@ -44,12 +44,12 @@ def until_read(
     then: str = ONLY_READS,
     also: tuple[type[SentinelHubError], ...] = (),
 ) -> Flow[T]:
-    """Read results, and read them again while they cannot be read, for so many seconds.
+    """Read results; on an error read them again, for `seconds`.
 
-    :param attempt: reads them; it may be repeated. :param seconds: 0 for a single attempt.
-    :param job: whose they are, where the attempt's errors do not say.
-    :param then: what the next try does, for the error; :param also: further errors that are waited out.
-    :raises UnreadResultsError: they could not be read for so long.
+    :param attempt: reads the results; it may be repeated. :param seconds: 0 for a single attempt.
+    :param job: the request, for errors of `attempt` that do not name it.
+    :param then: sentence for the error on what a retry does; :param also: further errors after which to read again.
+    :raises UnreadResultsError: the results could not be read for so long.
     """
     began, pause = (yield Now()), AGAIN_FIRST
     passing: tuple[type[SentinelHubError], ...] = (ResultsError, *also)
@@ -68,7 +68,7 @@ def until_read(
 
 
 def longer(pause: float) -> float:
-    """The pause after this one."""
+    """The next pause (seconds) after this one."""
     return min(pause * 2, AGAIN_MOST)
 
 
@@ -77,10 +77,10 @@ def every(
     visit: Callable[[T], object],
     patiently: Callable[[Callable[[], Flow[Page[T]]]], Flow[Page[T]]],
 ) -> Flow[None]:
-    """Walk a list, however long it is. Each page is waited out by itself, so that a bad one does not begin it anew.
+    """Read a list of any length. Each page is retried by itself, so that a failed page does not restart the list.
 
-    :param list_page: the call for the page with this token; :param visit: is given every item in order.
-    :param patiently: makes a patient flow of the one that reads a page, such as `reading.outlast` with its arguments.
+    :param list_page: returns the call for the page with this token; :param visit: called with every item in order.
+    :param patiently: wraps the flow that reads a page with retries, such as `read.outlast` with its arguments.
     """
     walked = Walk(MOST_PAGES)
     while not walked.over:
@@ -92,5 +92,5 @@ def every(
 
 
 def _about(err: SentinelHubError) -> Snapshot | None:
-    found: Snapshot | None = getattr(err, "snapshot", None)
-    return found
+    snapshot: Snapshot | None = getattr(err, "snapshot", None)
+    return snapshot

@@ -1,7 +1,7 @@
-"""Restarting the failed part of a request (v1), as generators. **This bills** the tiles that are processed again.
+"""Restart the failed part of a request (v1), as generators. **This bills** the tiles that are processed again.
 
-Unlike a start, the service takes a restart again once the last one has ended PARTIAL. So the tries of a task note in
-the request's description that they ask for one, before they do: what is noted is not asked for again.
+Unlike a start, the service accepts another restart once the last one has ended PARTIAL. So a try records the restart
+in the request's description before it asks for it, and a recorded restart is not asked for again.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from airflow_sentinelhub.exceptions import (
 STALE_PARTIAL = 300.0
 """Seconds for which a request may still say PARTIAL after its restart was accepted (minutes were seen)."""
 MOMENT = 60.0
-"""Seconds within which a restart is asked for on the strength of a reading. With `LAG`, less than a restart takes."""
+"""Maximal age (seconds) of the reading on which a restart is asked for. With `LAG`, less than a restart takes."""
 AT_ONCE = Patience(rate_limited=0)
-"""For a call that must not go out long after the reading it rests on."""
+"""For a call that must not be sent long after the reading on which it was decided."""
 NOBODYS = Mark(f"afx{0:016}", 0, f"{0:08}")
 """A marker that belongs to no task."""
 _NOT_PARTIAL = "Only requests with status PARTIAL"
@@ -40,26 +40,26 @@ _NOT_PARTIAL = "Only requests with status PARTIAL"
 def restart_failed(api: Generation, request_id: str, *, patience: float = 0.0) -> Flow[Snapshot]:
     """Process the failed tiles of a PARTIAL request again (v1). **This bills** the tiles that are processed again.
 
-    A request that became DONE by itself, or that somebody has restarted, is left as it is: the 400 of the service
-    means "look again". The status may say PARTIAL for minutes after a restart: the service's reply is trusted, be it
-    that it has accepted, or that the request is not PARTIAL any more. For the same reason a restart whose reply was
-    lost is never sent again: that it does not show means nothing.
+    A request that became DONE by itself, or that another task has restarted, is left as it is; after a 400 it is read
+    again. The status may say PARTIAL for minutes after a restart, so the service's reply counts more than a reading:
+    it has accepted the restart, or the request is not PARTIAL any more. For the same reason a restart whose reply was
+    lost is never sent again: a reading that still says PARTIAL does not show that it was not accepted.
 
-    :param patience: seconds for which it looks again while the service is out of reach.
+    :param patience: seconds to retry while the service is out of reach.
     :raises JobError: the request is in a state that has nothing to restart.
     :raises UnknownStateError: whether the restart was accepted is not known.
     """
-    since = yield Now()
-    return (yield from _restart(api, request_id, None, since, patience))
+    began = yield Now()
+    return (yield from _restart(api, request_id, None, began, patience))
 
 
 def _restart(
     api: Generation, request_id: str, decided: Snapshot | None, since: float, patience: float
 ) -> Flow[Snapshot]:
-    """`restart_failed`, as it was decided on a reading from `since` or later; None: on the first one here.
+    """`restart_failed`, decided on the reading `decided` from the time `since` or later; None: on the first one here.
 
-    The service refuses a restart only while another is at work. So whoever was held up looks again before asking: where
-    somebody has acted since the decision, the request was restarted and is PARTIAL once more.
+    The service refuses a restart only while another is running. So after a delay the request is read again before the
+    restart is asked for: if there was a user action since the decision, it was restarted and is PARTIAL again.
     """
     assert api.restart is not None
     began = since
@@ -86,7 +86,7 @@ def _restart(
             if shown:
                 return shown
             if isinstance(err, BadRequestError) and _NOT_PARTIAL in err.reason:
-                return job  # the service knows better than its lagging reads: somebody has restarted it, or it is DONE
+                return job  # the readings lag: another task has restarted it, or it is DONE
             longest = max(patience, PATIENT.rate_limited if slowed else 0.0)
             if isinstance(err, BadRequestError) or (unsent and now - began >= longest):
                 raise
@@ -101,7 +101,7 @@ def _restart(
 
 
 def _just_looked(api: Generation, request_id: str, patience: float) -> Flow[tuple[float, Snapshot]]:
-    """The time, and a reading from then: one that somebody was held up with is taken again."""
+    """The time, and a reading taken within `MOMENT` seconds from it; a slower reading is repeated."""
     while True:
         since = yield Now()
         job = yield from looked(api, request_id, patience)
@@ -120,10 +120,10 @@ def _left_as_it_is(job: Snapshot) -> Snapshot:
 
 
 def restart_once(api: Generation, request_id: str, word: str, *, patience: float = 0.0) -> Flow[Snapshot]:
-    """`restart_failed`, once for all tries that share a word, however it ends. **This bills.**
+    """`restart_failed`, once for all tries that share `word`, however it ends. **This bills.**
 
-    The word stands in the description before the restart is asked for: a try that finds it there does not ask again,
-    also where the restarted request is PARTIAL once more.
+    The word is written to the description before the restart is asked for: a try that finds it there does not ask
+    again, even if the restarted request is PARTIAL again.
     """
 
     def noted(description: str) -> str | None:
@@ -133,9 +133,9 @@ def restart_once(api: Generation, request_id: str, word: str, *, patience: float
 
 
 def restart_counted(api: Generation, request_id: str, most: int, *, patience: float = 0.0) -> Flow[Snapshot]:
-    """`restart_failed`, unless the request's marker says that it was restarted so often already. **This bills.**
+    """`restart_failed`, unless the request's marker counts `most` restarts already. **This bills.**
 
-    The marker counts before the restart is asked for. A request that none of our tasks has made gets one for that.
+    The count is raised before the restart is asked for. A request without a marker gets one for the count.
     """
 
     def noted(description: str) -> str | None:
@@ -146,19 +146,21 @@ def restart_counted(api: Generation, request_id: str, most: int, *, patience: fl
 
 
 def _noted_restart(
-    api: Generation, request_id: str, noted: Callable[[str], str | None], patience: float
+    api: Generation, request_id: str, new_description: Callable[[str], str | None], patience: float
 ) -> Flow[Snapshot]:
-    """`restart_failed`, with a note in the description; `noted` makes it, or says None: it is not to be restarted.
+    """`restart_failed`, recorded in the description first.
 
-    Never without a look at the notes in the very reading that says PARTIAL: what was PROCESSING in the one before may
-    have been the restart that an earlier try has asked for.
+    The record is checked in the same reading that says PARTIAL: PROCESSING in the reading before may have been the
+    restart that an earlier try has asked for.
+
+    :param new_description: the description with the record, from the old one; None: it must not be restarted.
     """
     since, job = yield from _just_looked(api, request_id, patience)
     if job.status != S.PARTIAL:
         since, job = yield from _just_looked(api, request_id, patience)
     if job.status != S.PARTIAL or api.update is None:
         return _left_as_it_is(job)
-    words = noted(job.description)
+    words = new_description(job.description)
     if words is None:
         yield Note(f"An earlier try has asked for the restart of batch request {request_id}; it is not asked again")
         return job

@@ -1,8 +1,8 @@
-"""The life of a whole job as one flow: read what is known, decide the next step, do it, and again.
+"""Run a whole job as one flow: collect what is known, decide the next step, do it, repeat.
 
-The decision is `decide.next_step.next_step`, a pure function. Every step is safe to repeat, so whoever comes back after
-a wait, or after a crash, begins at the top with the latest reading; nothing else is resumed. The flow yields the steps
-of `call.py` and one more, `Await`: a worker waits in place, a deferrable operator hands the wait to a trigger.
+`decide.next_step.next_step`, a pure function, decides. Every step is safe to repeat, so a task that comes back after a
+wait or a crash begins at the top with the latest reading; no other state is needed. The flow yields the steps of
+`call.py` and one more, `Await`: a worker waits itself, a deferrable operator defers to a trigger.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Listener:
-    """What whoever runs a job wants to be told, at once and in this order; each is a function that may block.
+    """Functions that the flow calls on events, in this order. They may block.
 
-    :param settled: the request that the job is done by from now on.
-    :param read: every reading that the flow goes on with.
-    :param reported: what the job has brought, before it is judged.
-    :param spent: PU that the request has cost, where the job ends with an error instead.
+    :param settled: called with the request that processes the job from now on.
+    :param read: called with every reading that the flow uses.
+    :param reported: called with the results of the job, before they are judged.
+    :param spent: called with the PU that the request has cost, if the job ends with an error instead of results.
     """
 
     settled: Callable[[Own], None] = lambda own: None
@@ -50,9 +50,9 @@ class Listener:
 
 @dataclass(frozen=True)
 class Woken:
-    """How an earlier part of this run of the flow has left, and what its wait has brought.
+    """The state with which the flow continues after a deferred wait.
 
-    :param waited: the end of the wait; :param state: what the `Await` carried.
+    :param waited: how the wait ended; :param state: the `state` of its `Await`.
     """
 
     waited: Waited
@@ -63,14 +63,14 @@ class Woken:
 class JobPlan:
     """How a whole job is run.
 
-    :param policy: the user's limits; it raises InvalidInputError where they make no sense, which must not hide a
-        request that is at work.
-    :param read_results: reads what a request has brought; the flag says whether it must be known, or is left out with
-        a warning where it cannot be read.
-    :param request_id: go on with this request instead of finding or creating one.
+    :param policy: returns the user's limits; it raises InvalidInputError if they are invalid, which must not hide a
+        running request.
+    :param read_results: reads the results of a request; the flag says whether they are required, or are left out with
+        a warning if they cannot be read.
+    :param request_id: continue with this request instead of finding or creating one.
     :param may_start: False: never start the request that `request_id` names.
-    :param resume_stopped: start again what the service has stopped: `never`, `if_accepted`, `when_accepted` (wait while
-        the service refuses).
+    :param resume_stopped: restart a request that the service has stopped: `never`, `if_accepted`, `when_accepted`
+        (wait while the service refuses).
     :param wait: how to wait for the end; its `max_cost` and `stale_partial` are set here.
     :param analysis_poll_interval: seconds between polls during the analysis.
     """
@@ -91,7 +91,7 @@ def run_job(
     """Find or create the request, analyse it, check the budget, start it, wait, restart what failed, judge, report.
 
     :param api: the generation that the job is asked for in; :param wanted: the request; :param plan: how to run it.
-    :param woken: what the wait has brought that a former run of this flow has yielded.
+    :param woken: the end of the wait for which an earlier run of this flow was deferred; None for a first run.
     :returns: the result, see `Results.as_result`.
     :raises JobError: the job failed, or ended worse than the policy accepts; `skip` is set where the policy says so.
     """
@@ -114,7 +114,7 @@ def run_job(
 
 
 def answered(flow: Generator[Step | Await, Any, R], answer: Callable[[Await], Flow[Waited | None]]) -> Flow[R | Await]:
-    """A flow for a driver: every `Await` is answered by another flow. Where that gives None, the flow ends with it."""
+    """Make a flow for a driver: `answer` handles each `Await`. If it returns None, the result is the `Await` itself."""
     send: Callable[[Any], Step | Await] = flow.send
     value: Any = None
     while True:
@@ -139,21 +139,21 @@ def answered(flow: Generator[Step | Await, Any, R], answer: Callable[[Await], Fl
 
 
 def _first(api: Generation, wanted: Wanted, plan: JobPlan) -> Flow[Own]:
-    """The request that the job is done by: the one that is given, or the task's own."""
+    """The request that processes the job: the given one, or the task's own."""
     if plan.request_id is not None:
         request_id = plan.request_id
         job = yield from outlast(lambda: read_patiently(api, request_id), wanted.patience, request_id)
         own = Own(api, Settled(job, True), wanted.mark)
     else:
         if not wanted.again:
-            plan.policy()  # in a later try, limits without sense must not hide a request that is at work
+            plan.policy()  # checks the limits; in a later try, invalid limits must not hide a running request
         own = yield from find_own(api, wanted)
     yield Work(lambda: plan.listener.settled(own))
     return own
 
 
 class _Life:
-    """One run of `run_job`: what it has learned and done besides the last reading."""
+    """The state of one run of `run_job` besides the last reading."""
 
     def __init__(self, api: Generation, wanted: Wanted, plan: JobPlan) -> None:
         self.api, self.wanted, self.plan = api, wanted, plan
@@ -165,7 +165,7 @@ class _Life:
         self.chain: tuple[str, tuple[Snapshot, ...]] = ("", ())
 
     def wake(self, woken: Woken) -> Snapshot | None:
-        """Take up the state of before a wait."""
+        """Restore the state from before a deferred wait; returns the last reading of the wait."""
         state = woken.state
         self.restarts, self.rest_awaited = int(state["restarts"]), bool(state["rest_awaited"])
         self.request_id, self.target = str(state["request_id"]), str(state["target"])
@@ -176,12 +176,12 @@ class _Life:
         self.waited, self.outcome, self.settled, self.results = waited, waited.outcome, settled, None
 
     def known(self, job: Snapshot | None) -> Flow[Known]:
-        """All that the next step depends on."""
+        """Collect what `next_step` needs to decide."""
         if job is not None:
             latest, self.request_id = job, job.request_id
             yield Work(lambda: self.plan.listener.read(latest))
-            its = mark_of(job.description)  # it may have been edited away
-            self.restarts = max(self.restarts, its.restarts if its else 0)
+            request_mark = mark_of(job.description)  # it may have been edited away
+            self.restarts = max(self.restarts, request_mark.restarts if request_mark else 0)
             if self.chain[0] != job.request_id:
                 earlier = yield from outlast(
                     lambda: continued_by(self.api, latest), self.wanted.patience, latest.request_id
@@ -215,14 +215,14 @@ class _Life:
             return True
 
     def looked(self, job: Snapshot) -> Snapshot:
-        """Go on with a reading that no wait has brought."""
+        """Continue with a reading that does not come from a wait."""
         self.outcome, self.settled, self.results = None, False, None
         return job
 
     def wait(
         self, known: Known, target: str, *, stale_partial: float | None = None
     ) -> Generator[Step | Await, Any, Snapshot | None]:
-        """Wait until the request has a status. A restart, also of an earlier try, may not show for minutes (seen)."""
+        """Wait until the request is `target`. Readings may lag for minutes behind a restart, also of an earlier try."""
         job, plan, limit = _job(known), self.plan.wait, known.policy.max_processing_units
         if stale_partial is None:
             stale_partial = STALE_PARTIAL if self.restarts else 0.0
@@ -251,14 +251,14 @@ class _Life:
         return waited.job  # type: ignore[no-any-return]
 
     def take_over(self, job: Snapshot) -> Flow[Snapshot]:
-        """Have done what is missing of a request that was stopped for its budget, which was raised since."""
+        """Process the missing part of a request that was stopped for its budget, which was raised since."""
         earlier = yield from outlast(lambda: continued_by(self.api, job), self.wanted.patience, job.request_id)
-        spent = sum(one.cost or 0.0 for one in (job, *earlier))
+        spent = sum(request.cost or 0.0 for request in (job, *earlier))
         limit = self.plan.policy().max_processing_units
         allowed = "more" if limit is None else f"{limit:.0f}"
         yield Note(
             f"Batch request {job.request_id} was stopped for its budget; {spent:.0f} PU of {allowed} PU are spent; "
-            "going on",
+            "processing the rest",
             warning=True,
         )
         payload = self.wanted.render(self.api)
@@ -268,7 +268,7 @@ class _Life:
         return (yield from take_over_stopped(self.api, job, payload, mark))
 
     def continued(self, job: Snapshot, *, restart: bool) -> Flow[Snapshot]:
-        """Go on with the request that does what is missing of this one."""
+        """Find or create the request that processes the missing part of this one, and continue with it."""
         own = yield from continue_with(self.api, self.wanted, job, restart=restart)
         yield Work(lambda: self.plan.listener.settled(own))
         return self.looked(own.settled.job)
@@ -303,7 +303,7 @@ def _start(life: _Life, known: Known) -> Doing:
 
 def _await_end(life: _Life, known: Known) -> Doing:
     if life.restarts and _job(known).status.value == "PARTIAL":
-        yield Note(f"Batch request {_job(known).request_id} was PARTIAL and restarted; looking what became of it")
+        yield Note(f"Batch request {_job(known).request_id} was PARTIAL and restarted; reading its state again")
     return (yield from life.wait(known, "DONE"))
 
 
@@ -333,17 +333,17 @@ def _read_results(life: _Life, known: Known) -> Doing:
         f"Batch request {job.request_id}, which was to do the failed part of {before.request_id}, has failed: {why}",
         warning=True,
     )
-    found: Any = yield from life.read_results(before)
-    cost = found.processing_units
-    both = None if cost is None or job.cost is None else cost + job.cost
-    life.results = replace(found, processing_units=both, restarts=life.restarts)
+    results: Any = yield from life.read_results(before)
+    cost = results.processing_units
+    total_cost = None if cost is None or job.cost is None else cost + job.cost
+    life.results = replace(results, processing_units=total_cost, restarts=life.restarts)
     return job
 
 
 def _await_rest(life: _Life, known: Known) -> Doing:
     assert known.results is not None
-    left = known.results.unfinished_names()
-    yield Note(f"Batch request {_job(known).request_id} is PARTIAL with tiles at work ({left}); waiting")
+    names = known.results.unfinished_names()
+    yield Note(f"Batch request {_job(known).request_id} is PARTIAL with tiles at work ({names}); waiting")
     life.rest_awaited = True
     return (yield from life.wait(known, "DONE", stale_partial=life.plan.wait.max_unknown_time))
 
@@ -431,7 +431,7 @@ def _not_estimated(life: _Life, known: Known) -> Ending:
 
 
 def _give_up(life: _Life, known: Known) -> Ending:
-    """The request will not be done: say why, and what it has cost."""
+    """Raise the error that says why the job cannot be finished; report what it has cost."""
     job, waited = known.job, life.waited
     if known.outcome is None and job is not None:
         late = known.late and not job.status.is_final

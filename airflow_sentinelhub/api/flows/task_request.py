@@ -1,4 +1,4 @@
-"""The one request of a task: in whichever generation an earlier try has made it, or a new one. Nothing here bills."""
+"""Find or create the one request of a task, in the generation in which an earlier try has created it. Never bills."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ Payload = dict[str, Any]
 
 @dataclass(frozen=True)
 class Wanted:
-    """The request that a task wants to have.
+    """The request that a task needs.
 
-    :param render: the payload of the create call, for one generation. Whatever it raises is kept until it is known
-        that no request of this task is at work.
-    :param checks: what can be known to be wrong with a payload before anything is created.
+    :param render: returns the payload of the create call, for one generation. Its error is raised only after it is
+        known that no request of this task is running.
+    :param checks: flow that checks a payload before anything is created, and raises an error if it is wrong.
     :param mark: of this try, without the digest of the job, which only a payload has.
-    :param again: an earlier try may have made a request.
+    :param again: an earlier try may have created a request.
     :param since: no request of this task is older.
-    :param remembered: id that an earlier try of this round has written down; :param not_found: see `find_or_create`.
-    :param elsewhere: further generations in which an earlier try may have made a request.
-    :param stopped: which STOPPED requests the task goes on with.
+    :param remembered: id that an earlier try of this round has stored; :param not_found: see `find_or_create`.
+    :param elsewhere: further generations in which an earlier try may have created a request.
+    :param stopped: which STOPPED requests the task continues with.
     :param patience: seconds for which the service may be out of reach.
     """
 
@@ -53,7 +53,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Own:
-    """The task's request, the generation that it was found or made in, and its marker."""
+    """The task's request, the generation in which it was found or created, and its marker."""
 
     api: Generation
     settled: Settled
@@ -61,24 +61,24 @@ class Own:
 
 
 def find_own(api: Generation, wanted: Wanted) -> Flow[Own]:
-    """Look whether there is a request of this task, then check the rest, then make one.
+    """Search for the request of this task; if there is none, check the payload and create one.
 
-    A job that is at work goes on, also when the evalscript, the area, the GeoPackage or the bucket's connection cannot
-    be read any more.
+    A running job continues even if the evalscript, the area, the GeoPackage or the bucket's connection cannot be read
+    any more.
 
     :param api: the generation that the task asks for now.
-    :raises Exception: what rendering has raised, once it is known that nothing is at work.
+    :raises Exception: the error of `wanted.render`, after it is known that no request is running.
     """
     if wanted.elsewhere:
         api = yield from _look_elsewhere(api, wanted)
-    payload, unfit = _rendered(api, wanted)
-    if unfit is not None and not wanted.again:
-        raise unfit  # no try before this one has made anything
+    payload, render_error = _rendered(api, wanted)
+    if render_error is not None and not wanted.again:
+        raise render_error  # no earlier try has created a request
     mark = wanted.mark if payload is None else replace(wanted.mark, job=job_digest(payload))
 
     def check() -> Flow[None]:
-        if unfit is not None:
-            raise unfit
+        if render_error is not None:
+            raise render_error
         yield from wanted.checks(api, payload or {})
 
     settled = yield from outlast(
@@ -95,9 +95,9 @@ def find_own(api: Generation, wanted: Wanted) -> Flow[Own]:
         ),
         wanted.patience,
     )
-    if unfit is not None:
-        why = f"What the task asks for now cannot be rendered: {unfit}"
-        yield Note(f"{why} The task goes on with the request that is there.", warning=True)
+    if render_error is not None:
+        why = f"The job as the task describes it now cannot be rendered: {render_error}"
+        yield Note(f"{why} The task goes on with its existing request.", warning=True)
     verb = "Going on with" if settled.adopted else "Created"
     why = f" ({settled.why})" if settled.adopted and settled.why else ""
     yield Note(f"{verb} batch request {settled.job.request_id}{why}; marker {mark}")
@@ -105,24 +105,25 @@ def find_own(api: Generation, wanted: Wanted) -> Flow[Own]:
 
 
 def continue_with(api: Generation, wanted: Wanted, first: Snapshot, *, restart: bool) -> Flow[Own]:
-    """The request that does what is missing of another one (see `continuation`), found or created.
+    """Find or create the request that processes the missing part of another one (see `continuation`).
 
-    :param restart: it restarts the failed part, which is counted; else it goes on with what was stopped.
+    :param first: the other request.
+    :param restart: True: it restarts the failed part, which counts as a restart; False: it continues a stopped job.
     """
     payload = wanted.render(api)
-    its = mark_of(first.description)
+    first_mark = mark_of(first.description)
     mark = replace(
         wanted.mark,
         job=job_digest(payload),
-        restarts=(its.restarts if its else 0) + restart,
+        restarts=(first_mark.restarts if first_mark else 0) + restart,
         continues=first.request_id,
     )
 
     def attempt() -> Flow[Settled]:
         earlier = yield from continued_by(api, first)
         root = earlier[-1].request_id if earlier else first.request_id
-        more = continuation(payload, root)
-        return (yield from find_or_create(api, more, mark, since=wanted.since, patience=wanted.patience))
+        continuing_payload = continuation(payload, root)
+        return (yield from find_or_create(api, continuing_payload, mark, since=wanted.since, patience=wanted.patience))
 
     return Own(api, (yield from outlast(attempt, wanted.patience, first.request_id)), mark)
 
@@ -141,7 +142,7 @@ def check_grid(api: Generation, payload: Mapping[str, Any]) -> Flow[None]:
 
 
 def _rendered(api: Generation, wanted: Wanted) -> tuple[Payload | None, Exception | None]:
-    """The payload, or why there is none: whatever it is, it must not hide a request that is at work."""
+    """The payload, or the error of rendering it: no error may hide a running request."""
     try:
         return wanted.render(api), None
     except Exception as err:
@@ -149,22 +150,28 @@ def _rendered(api: Generation, wanted: Wanted) -> tuple[Payload | None, Exceptio
 
 
 def _look_elsewhere(api: Generation, wanted: Wanted) -> Flow[Generation]:
-    """The generation in which the task goes on: another one, if an earlier try has made its request there.
+    """The generation in which the task continues: another one if a try of this round has a request there.
 
-    What a round before has left at work there is ended: the user has cleared the task, and this job is another one.
+    A running request of an earlier round in another generation is ended: the user has cleared the task since.
     """
     for other in wanted.elsewhere:
         try:
-            found = yield from outlast(partial(own_requests, other, wanted.mark, wanted.since), wanted.patience)
+            requests = yield from outlast(partial(own_requests, other, wanted.mark, wanted.since), wanted.patience)
         except (NotFoundError, ForbiddenError, BadRequestError):
             continue  # the deployment or the account has no such API, so there are no requests either
-        for one in found:
-            if one.current and (one.job.started or one.job.status.is_final):
-                told = f"An earlier try has made batch request {one.job.request_id} with batch {other.name}"
-                yield Note(f"{told}; going on there until this round ends", warning=True)
+        for owned_request in requests:
+            if owned_request.current and (owned_request.job.started or owned_request.job.status.is_final):
+                message = (
+                    f"An earlier try has made batch request {owned_request.job.request_id} with batch {other.name}"
+                )
+                yield Note(f"{message}; going on there until this round ends", warning=True)
                 return other
-        for job in (one.job for one in found if one.job.started and not one.job.status.is_final):
-            told = f"Batch request {job.request_id} of before the clear is at work in batch {other.name}"
-            yield Note(f"{told}; ending it", warning=True)
+        for job in (
+            owned_request.job
+            for owned_request in requests
+            if owned_request.job.started and not owned_request.job.status.is_final
+        ):
+            message = f"Batch request {job.request_id} from before the clear is running in batch {other.name}"
+            yield Note(f"{message}; ending it", warning=True)
             yield from outlast(partial(end, other, job.request_id), wanted.patience, job.request_id, refused=True)
     return api

@@ -1,7 +1,7 @@
-"""Waiting for a request or for its tiles, as flows. One call a poll, whatever the number of tiles.
+"""Wait for a request or for its tiles, as flows. Waiting for a request takes one call a poll.
 
-A failed poll is not a failed job: while the state cannot be read, a budget of its own runs (`max_unknown_time`).
-Whoever waits takes the same step, `poll` with a `Watch`: a worker, a trigger, a sensor, and the look before deferring.
+A failed poll does not mean a failed job: the wait goes on until the state was unreadable for `max_unknown_time`.
+Workers, triggers, sensors and the reading before a deferral use the same step, `poll` with a `Watch`.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ POLL = Patience(backoff=(2.0,), rate_limited=60.0)
 HEARTBEAT = 600.0
 """Seconds after which an unchanged state is logged again."""
 TILE_PAGES = 10_000
-"""Pages of 100 tiles that a look reads at the most: more than any request has."""
+"""Maximal number of pages of 100 tiles that one poll reads: more than any request has."""
 NOT_STARTED_GRACE = 120.0
-"""Seconds for which a request may look as if nobody had started it: reads lag behind."""
+"""Seconds for which a request may look unstarted after its start: readings lag."""
 UNCERTAIN_PAUSE = 10.0
-"""Seconds between looks, at the most, while a reading may be older than the last thing done to the request."""
+"""Maximal seconds between polls while a reading may be older than the last action on the request."""
 
 PASSING = (UnreachableError, ServerError, RateLimitError, NotFoundError, ResultsError)
-"""Errors of a first look that may pass; any other (a wrong id, refused credentials) is said at once, but where the
-request is known to be there: then it is an accident like an outage."""
+"""Errors of a first poll that may pass. Any other (a wrong id, refused credentials) is raised at once, unless the
+request is known to exist: then it counts as an outage."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class WaitPlan:
     :param poll_interval: seconds between polls.
     :param deadline: seconds since 1970 at which the wait ends, None for never.
     :param max_unknown_time: seconds for which the state may be unreadable.
-    :param wait_for_start: go on waiting for a request that nobody has started.
-    :param stale_partial: seconds for which PARTIAL is taken for a lagging reading (after a restart).
-    :param max_cost: PU at which the wait ends because the request has cost more (v2 says what it costs). It is stopped
-        by whoever sees that.
+    :param wait_for_start: keep waiting for a request that was not started.
+    :param stale_partial: seconds from the begin of the wait for which PARTIAL counts as a lagging reading (after a
+        restart).
+    :param max_cost: budget in PU: the wait ends, and stops the request, when it has cost more (v2 and statistical).
     :param end_at_deadline: cancel or stop the request when the deadline has passed.
-    :param known: the request is known to be there: whatever a look is answered with says nothing about it.
+    :param known: the request is known to exist: no error of a poll, not even 404, ends the wait at once.
     """
 
     poll_interval: float = 60.0
@@ -91,9 +91,9 @@ class WaitPlan:
 
 @dataclass(frozen=True)
 class Await:
-    """A step of a flow: wait until the request is `target`. Whoever runs the flow waits, or defers.
+    """A step of a flow: wait until the request is `target`. The task that runs the flow waits itself, or defers.
 
-    :param state: what the flow wants to be told again if it is run anew after the wait; plain JSON.
+    :param state: what the flow needs when it is run again after the wait; plain JSON.
     """
 
     request_id: str
@@ -103,13 +103,13 @@ class Await:
 
 
 class Watch:
-    """The state of one wait, and what each look means to it. It is told the time and does nothing by itself.
+    """The state of one wait. It decides what each poll means; it does no I/O and reads no clock.
 
     :param request_id: the request; :param began: the time at which the wait began, in seconds since 1970.
 
-    `last` is the last reading; `pause` the seconds until the next look; `unknown_since` and `not_started_since` the
-    time of the first look of those that could not be read, or that showed a request that nobody has started.
-    `uncertain`: the last look is not taken at its word, and only this watch knows for how long already.
+    `last`: the last reading. `pause`: seconds until the next poll. `unknown_since`: time of the first of the failed
+    polls in a row. `not_started_since`: time of the first of the readings in a row that show an unstarted request.
+    `uncertain`: the last poll failed or may lag, and only this object knows since when.
     """
 
     def __init__(self, request_id: str, plan: WaitPlan, began: float) -> None:
@@ -127,7 +127,7 @@ class Watch:
         return self._log.line(waited, now)
 
     def read(self, waited: Waited, now: float) -> Waited | None:
-        """What a reading means: how the wait has ended, or None to look again after `pause`."""
+        """Judge a reading: how the wait has ended, or None to poll again after `pause`."""
         self.last, self.unknown_since, self._again = waited, None, AGAIN_FIRST
         self.pause = self.plan.poll_interval
         if waited.outcome is not Outcome.NOT_STARTED:
@@ -145,9 +145,9 @@ class Watch:
         return self._late(now)
 
     def failed(self, err: SentinelHubError, now: float) -> Waited | None:
-        """What a look means that has failed: how the wait has ended, or None to look again after `pause`.
+        """Judge a failed poll: how the wait has ended, or None to poll again after `pause`.
 
-        :raises SentinelHubError: the same error, where waiting does not help.
+        :raises SentinelHubError: the same error, if waiting does not help.
         """
         if self.last.job is None and not self.plan.known and not isinstance(err, PASSING):
             raise err
@@ -161,13 +161,13 @@ class Watch:
         return self._unknown(err, now - self.unknown_since) or self._late(now)
 
     def _lags(self, outcome: Outcome, now: float) -> bool:
-        """Whether the reading may be older than what was done to the request: a start, or a restart."""
+        """Whether the reading may be older than the last action on the request: a start, or a restart."""
         if outcome is Outcome.NOT_STARTED and not self.plan.wait_for_start:
             return self.not_started_since is None or now - self.not_started_since < NOT_STARTED_GRACE
         return outcome is Outcome.PARTIAL and now - self.began < self.plan.stale_partial
 
     def _unknown(self, err: SentinelHubError, seconds: float) -> Waited | None:
-        """The end of a wait whose state has been unreadable for so long, None while it may go on."""
+        """The end of the wait if the state was unreadable for too long (`seconds`), else None."""
         longest = self.plan.max_unknown_time
         if isinstance(err, NotFoundError) and self.last.job is None and not self.plan.known:
             never_there = seconds >= min(sum(NEW_REQUEST_404), longest)
@@ -176,7 +176,7 @@ class Watch:
         return replace(self.last, outcome=outcome, why=str(err)) if seconds >= longest else None
 
     def _late(self, now: float) -> Waited | None:
-        """The end of a wait whose time is over; else the next look comes at the deadline at the latest."""
+        """The end of the wait if the deadline has passed; else None, and `pause` ends at the deadline at the latest."""
         if self.plan.deadline is None:
             return None
         if now >= self.plan.deadline:
@@ -186,18 +186,18 @@ class Watch:
 
 
 OneLook = Callable[[], Flow[Waited]]
-"""Makes a flow that looks once, such as `look` with its arguments."""
+"""Makes a flow that reads the state once, such as `look` with its arguments."""
 
 
 def poll(watch: Watch, one_look: OneLook) -> Flow[Waited | None]:
-    """One look of a wait: how the wait has ended, or None to look again after `watch.pause`."""
+    """Poll once: how the wait has ended, or None to poll again after `watch.pause`."""
     try:
         waited = yield from one_look()
     except SentinelHubError as err:
         ended = watch.failed(err, (yield Now()))
         if ended is None:
-            said = f"The state of batch request {watch.request_id} cannot be read: {err} Trying again."
-            yield Note(said, warning=True)
+            message = f"The state of batch request {watch.request_id} cannot be read: {err} Trying again."
+            yield Note(message, warning=True)
         return ended
     now = yield Now()
     if line := watch.line(waited, now):
@@ -206,8 +206,10 @@ def poll(watch: Watch, one_look: OneLook) -> Flow[Waited | None]:
 
 
 def until_certain(watch: Watch, one_look: OneLook) -> Flow[Waited | None]:
-    """One look, and more of them while the watch is uncertain about what it has seen. For waits whose next look is made
-    by another process, which does not have this watch: how the wait has ended, or None to look again."""
+    """Poll until the watch is certain about the state: how the wait has ended, or None to poll again later.
+
+    For waits whose next poll is made by another process, which does not have this watch.
+    """
     while True:
         ended = yield from poll(watch, one_look)
         if ended is not None or not watch.uncertain:
@@ -216,7 +218,7 @@ def until_certain(watch: Watch, one_look: OneLook) -> Flow[Waited | None]:
 
 
 def look(api: Generation, request_id: str, target: str) -> Flow[Waited]:
-    """One look at the request."""
+    """Read the request once."""
     job = yield from read(api, request_id, POLL)
     return Waited(judge(job, target), job)
 
@@ -224,14 +226,14 @@ def look(api: Generation, request_id: str, target: str) -> Flow[Waited]:
 def wait(api: Generation, request_id: str, target: str, plan: WaitPlan, *, first_poll: float = 0.0) -> Flow[Waited]:
     """Wait until the request is `target` or cannot become it any more. Ends it at the deadline, and over the budget.
 
-    :param first_poll: seconds before the first look.
+    :param first_poll: seconds before the first poll.
     """
     waited = yield from _until_ended(lambda: look(api, request_id, target), request_id, plan, first_poll)
     return (yield from _ended_for_us(api, request_id, target, plan, waited))
 
 
 def look_before_deferring(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[Waited | None]:
-    """The first look of a wait that may go on elsewhere: how the wait has ended, or None to defer.
+    """Poll once before a task defers: how the wait has ended, or None to defer.
 
     Over the budget, and at the deadline, it ends the request as `wait` does.
     """
@@ -241,7 +243,7 @@ def look_before_deferring(api: Generation, request_id: str, target: str, plan: W
 
 
 def _ended_for_us(api: Generation, request_id: str, target: str, plan: WaitPlan, waited: Waited) -> Flow[Waited]:
-    """End a request that has cost too much, or whose time is over; the reading after that."""
+    """End a request that is over its budget or past its deadline; returns the outcome with the reading after that."""
     if waited.outcome is Outcome.OVER_BUDGET:
         yield Note(f"Batch request {request_id} has cost more than {plan.max_cost:,.0f} PU; ending it", warning=True)
     elif waited.outcome is Outcome.TIMED_OUT and plan.end_at_deadline:
@@ -271,7 +273,7 @@ def wait_for_tiles(
     *,
     first_poll: float = 0.0,
 ) -> Flow[Waited]:
-    """Wait until the tiles are as `goal` says or cannot become so any more. :param first_poll: see `wait`."""
+    """Wait until the tiles reach `goal` or cannot reach it any more. :param first_poll: see `wait`."""
     return (
         yield from _until_ended(lambda: look_at_tiles(api, request_id, goal, read_tiles), request_id, plan, first_poll)
     )
@@ -286,27 +288,27 @@ def _until_ended(one_look: OneLook, request_id: str, plan: WaitPlan, first_poll:
 
 
 class _Log:
-    """What a wait has said: a line when something has changed, and a heartbeat otherwise, with the time left."""
+    """The log of a wait: a line for each change, and a heartbeat otherwise, with the estimated time left."""
 
     def __init__(self, began: float) -> None:
-        self._said, self._at = "", began
+        self._last_line, self._at = "", began
         self._first: tuple[float, float] | None = None
 
     def line(self, waited: Waited, now: float) -> str | None:
-        """The line to say now, None if there is nothing new."""
+        """The line to log now, None if there is nothing new."""
         line = line_of(waited)
         share = share_of(waited)
         if self._first is None and share:
             self._first = (now, share)
-        if line == self._said and now - self._at < HEARTBEAT:
+        if line == self._last_line and now - self._at < HEARTBEAT:
             return None
-        self._said, self._at = line, now
-        left = seconds_left(*self._first, now, share) if self._first and share else None
-        return line if left is None else f"{line}, {in_words(left)} left"
+        self._last_line, self._at = line, now
+        seconds = seconds_left(*self._first, now, share) if self._first and share else None
+        return line if seconds is None else f"{line}, {in_words(seconds)} left"
 
 
 def look_with_counts(api: Generation, request_id: str, target: str) -> Flow[Waited]:
-    """One look at the request, and at how many of its tiles are done and failed: a call for every 100 of them (v1)."""
+    """Read the request and count its done and failed tiles: one call for every 100 of them (v1)."""
     waited = yield from look(api, request_id, target)
     job = waited.job
     if job is None or api.results != "listed" or not job.started or not job.tile_count:
@@ -319,7 +321,7 @@ def look_with_counts(api: Generation, request_id: str, target: str) -> Flow[Wait
 
 
 def share_of(waited: Waited) -> float | None:
-    """The share of the job that is done, 0 to 1, None where nobody says."""
+    """The share of the job that is done, 0 to 1, None if it is not known."""
     if waited.counts and (total := sum(waited.counts.values())):
         return waited.counts.get("PROCESSED", 0) / total
     if waited.goal == "PROCESSED" and waited.total and waited.matching is not None:
@@ -343,9 +345,9 @@ status of the one tile)."""
 
 
 def look_at_tiles(api: Generation, request_id: str, goal: TileGoal, read_tiles: ReadTiles) -> Flow[Waited]:
-    """One look at the tiles: as few pages as answer the question (v1), or the files in the bucket (v2).
+    """Read the tiles once: as few pages as the goal needs (v1), or the files in the bucket (v2).
 
-    :raises ResultsError: the tiles of a request that has some cannot be read, or not yet; it carries the request.
+    :raises ResultsError: the tiles cannot be read, or not yet; its `snapshot` is the request.
     """
     job = yield from read(api, request_id, POLL)
     analysed = job.status.value not in ("CREATED", "ANALYSING")
@@ -366,7 +368,10 @@ def look_at_tiles(api: Generation, request_id: str, goal: TileGoal, read_tiles: 
 
 
 def _in_bucket(job: Snapshot, goal: TileGoal, read_tiles: ReadTiles) -> Flow[tuple[Mapping[str, int], str | None]]:
-    """Tiles of v2. None where they cannot be read and nothing hangs on them: nobody starts it, or it never worked."""
+    """Tiles of v2: numbers by status, and the status of the one tile of the goal.
+
+    Unreadable files are no error (no tiles) if the request was not started, or need not have written any file.
+    """
     try:
         return (yield from reading(job, lambda: read_tiles(job, goal.tile)))
     except ResultsError:
@@ -376,25 +381,25 @@ def _in_bucket(job: Snapshot, goal: TileGoal, read_tiles: ReadTiles) -> Flow[tup
 
 
 def _believed(job: Snapshot, goal: TileGoal, matching: int, tile: str | None) -> Flow[None]:
-    """Before a goal is given up: is v1's list of tiles up to date with a request that is done?
+    """Check that v1's list of tiles is up to date with a request that has ended, before a goal is given up.
 
-    :raises ResultsError: it shows tiles that are not at their end, or not all of them.
+    :raises ResultsError: the list shows unfinished tiles, or not all tiles.
     """
     unfinished = int(tile is not None and not BatchTileStatus(tile).is_final)
     listed = job.tile_count or 0
     if goal.tile is None:
-        found = {goal.status: matching}
+        counts = {goal.status: matching}
         for status in ("PROCESSED", "FAILED"):
-            if status not in found:
-                found[status] = yield from _count(job.request_id, status, max(listed, 1))
-        ended = found["PROCESSED"] + found["FAILED"]
+            if status not in counts:
+                counts[status] = yield from _count(job.request_id, status, max(listed, 1))
+        ended = counts["PROCESSED"] + counts["FAILED"]
         unfinished, listed = listed - ended, max(listed, ended)
     if why := behind(job, listed, max(unfinished, 0)):
         raise ResultsError(why, request_id=job.request_id, snapshot=job)
 
 
 def _count(request_id: str, status: str, enough: int) -> Flow[int]:
-    """How many tiles are in the status; stops counting at `enough`."""
+    """The number of tiles in the status; counting stops at `enough`."""
     counted, walked = 0, Walk(TILE_PAGES)
     while not walked.over:
         call = v1.list_tiles(request_id, status=status, viewtoken=walked.token)
@@ -410,8 +415,8 @@ def _one_tile(request_id: str, wanted: str) -> Flow[str | None]:
     """Status of the tile with this id or name, None if there is none (yet)."""
     if wanted.isdigit():
         try:
-            found: dict[str, Any] = yield from exchange(v1.get_tile(request_id, wanted), POLL)
-            return str(found["status"])
+            tile_reply: dict[str, Any] = yield from exchange(v1.get_tile(request_id, wanted), POLL)
+            return str(tile_reply["status"])
         except NotFoundError:
             return None
     walked = Walk(TILE_PAGES)
