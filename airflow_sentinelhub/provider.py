@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 CONN_FIELDS: dict[str, dict[str, Any]] = {
-    "token_url": {
-        "label": "Token URL",
-        "description": "OAuth token endpoint; only for deployments without a short name.",
+    "auth_url": {
+        "label": "Auth URL",
+        "description": "OAuth endpoint that gives tokens; only for deployments without a short name.",
         "schema": {"type": ["string", "null"]},
     },
     "batch_api": {

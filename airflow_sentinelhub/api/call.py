@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 from airflow_sentinelhub.api.decoding import decoded, said_in
 from airflow_sentinelhub.exceptions import (
@@ -21,6 +22,7 @@ from airflow_sentinelhub.exceptions import (
     BadRequestError,
     ConflictError,
     ForbiddenError,
+    InvalidInputError,
     NotFoundError,
     RateLimitError,
     RedirectedError,
@@ -84,6 +86,17 @@ class Call(Generic[T]):
 
     def params(self) -> dict[str, str]:
         return {name: str(value) for name, value in self.query.items() if value is not None}
+
+
+def path_part(identifier: Any) -> str:
+    """An id as a part of a path.
+
+    :raises InvalidInputError: it is none: a dot stands for a folder, so the call would be about something else.
+    """
+    text = str(identifier).strip()
+    if text in ("", ".", ".."):
+        raise InvalidInputError(f"{identifier!r} is no id.")
+    return quote(text, safe="")
 
 
 @dataclass(frozen=True)

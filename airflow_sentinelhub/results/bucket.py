@@ -93,7 +93,7 @@ class BucketReader:
             return self._fetch_s3(url, bucket, key, target)
         if "://" in self.mount:
             return self._fetch_fsspec(url, f"{_slash(self.mount)}{bucket}/{key}", target)
-        source = Path(self.mount) / bucket / key
+        source = self._within(url, bucket, key)
         try:
             return Path(shutil.copyfile(source, target))
         except (FileNotFoundError, NotADirectoryError):
@@ -116,10 +116,22 @@ class BucketReader:
             if not Path(self.mount).is_dir():
                 raise ResultsError(f"{prefix} cannot be read: there is no folder {self.mount}.")
             root = Path(self.mount) / bucket
-            keys = (path.relative_to(root).as_posix() for path in (root / below).rglob("*") if path.is_file())
+            folder = self._within(prefix, bucket, below)
+            keys = (path.relative_to(root).as_posix() for path in folder.rglob("*") if path.is_file())
         for found in sorted(keys):
             if found.startswith(key):
                 yield f"{prefix.partition('://')[0]}://{bucket}/{found}"
+
+    def _within(self, url: str, bucket: str, key: str) -> Path:
+        """The file or folder in the mount that a key stands for.
+
+        :raises SettingsError: it lies outside: by a key that begins with a slash, or by a link.
+        """
+        root = Path(str(self.mount), bucket)
+        found = Path(f"{root}/{key}")
+        if not found.resolve().is_relative_to(root.resolve()):
+            raise SettingsError(f"{url} leads out of {root}, the folder of its bucket; it is not read.")
+        return found
 
     # S3
 

@@ -119,6 +119,7 @@ def settings_from(
     """
     extra = extra or {}
     where = f"Connection {conn_id!r}"
+    login, password = (login or "").strip(), (password or "").strip("\r\n")
     if not login or not password:
         what = "client id (login)" if not login else "client secret (password)"
         raise SettingsError(
@@ -138,10 +139,20 @@ def settings_from(
             f"{where} names the deployment {name!r}, which is not known; "
             f"use one of {', '.join(DEPLOYMENTS)}, or a URL such as https://services.sentinel-hub.com."
         )
-    token_url = str(extra.get("token_url") or token_url)
-    for label, url in (("host", base_url), ("token_url", token_url)):
+    token_url = str(extra.get("auth_url") or extra.get("token_url") or token_url)
+    for label, url in (("host", base_url), ("auth_url", token_url)):
+        if "@" in _netloc(url):
+            raise SettingsError(
+                f"{where}: {label} has a user name or a password in it, which would stand in messages; enter the OAuth "
+                "client in login and password."
+            )
         if not _is_url(url):
             raise SettingsError(f"{where}: {label} {url!r} is not an http(s) URL.")
+    if urlsplit(base_url).scheme != urlsplit(token_url).scheme and not (_loops(base_url) and _loops(token_url)):
+        raise SettingsError(
+            f"{where}: one of host ({base_url}) and auth_url ({token_url}) is plain http and the other https; a secret "
+            "or a token would go over the net in plain text. Use https for both."
+        )
     batch_api = str(extra.get("batch_api") or "v2")
     if batch_api not in BATCH_APIS:
         raise SettingsError(f"{where}: batch_api is {batch_api!r}; it must be {' or '.join(BATCH_APIS)}.")
@@ -165,6 +176,19 @@ def settings_from(
         bucket_mount=extra.get("bucket_mount") or None,
         conn_id=conn_id,
     )
+
+
+def _netloc(url: str) -> str:
+    """The part of a URL that names the host, with what stands before it."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
+
+
+def _loops(url: str) -> bool:
+    """Whether a URL leads to this machine."""
+    return (urlsplit(url).hostname or "") in ("localhost", "127.0.0.1", "::1")
 
 
 def _is_url(text: str) -> bool:

@@ -20,6 +20,7 @@ from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
 from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 
+NEAR = {"auth_url": "http://127.0.0.1/t"}
 MAIN = "https://services.sentinel-hub.com/auth/realms/main/protocol/openid-connect/token"
 CDSE = "https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token"
 GOOD: dict[str, Any] = {"conn_type": "sentinelhub", "login": "an-id", "password": "a-secret"}
@@ -52,9 +53,17 @@ def one_sentence(message: str) -> None:
             "https://maps.example.org",
             "https://id.example.org/t",
         ),
-        ({"host": "http://127.0.0.1:8765"}, "http://127.0.0.1:8765", MAIN),
-        ({"host": "127.0.0.1", "port": 8765, "schema": "http"}, "http://127.0.0.1:8765", MAIN),
-        ({"host": "localhost", "port": 8765, "schema": "http"}, "http://localhost:8765", MAIN),
+        ({"host": "http://127.0.0.1:8765", "extra": NEAR}, "http://127.0.0.1:8765", NEAR["auth_url"]),
+        (
+            {"host": "127.0.0.1", "port": 8765, "schema": "http", "extra": NEAR},
+            "http://127.0.0.1:8765",
+            NEAR["auth_url"],
+        ),
+        (
+            {"host": "localhost", "port": 8765, "schema": "http", "extra": {"token_url": "https://[::1]/t"}},
+            "http://localhost:8765",
+            "https://[::1]/t",
+        ),
     ],
 )
 def test_deployments(bench: Any, members: dict[str, Any], base: str, token: str) -> None:
@@ -104,7 +113,12 @@ BAD = [
     ({"extra": {"path_form": "sideways"}}, "'sideways'"),
     ({"extra": {"timeout": "soon"}}, "'soon'"),
     ({"extra": {"timeout": -1}}, "timeout"),
-    ({"extra": {"token_url": "id.example.org/token"}}, "token_url"),
+    ({"extra": {"token_url": "id.example.org/token"}}, "auth_url"),
+    ({"extra": {"auth_url": "id.example.org/token"}}, "auth_url"),
+    ({"host": "http://127.0.0.1:8765"}, "plain http"),
+    ({"host": "https://me:hush@sh.example.org"}, "user name or a password"),
+    ({"host": "http://sh.example.org", "extra": {"auth_url": "https://id.example.org/t"}}, "plain http"),
+    ({"host": "https://sh.example.org", "extra": {"auth_url": "http://127.0.0.1/t"}}, "plain http"),
     ({"host": "example.org:port"}, "host"),
 ]
 

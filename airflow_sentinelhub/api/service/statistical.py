@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
-from airflow_sentinelhub.api.call import Call
+from airflow_sentinelhub.api.call import Call, path_part
 from airflow_sentinelhub.api.decoding import an_object, member, text, words_at
 from airflow_sentinelhub.api.paging import Page, page_of
 from airflow_sentinelhub.api.snapshot import Snapshot, common, only, readable, spent
@@ -107,7 +106,7 @@ def _action(request_id: str, word: str, repeatable: bool = False) -> Call[None]:
 
 
 def _one(request_id: str) -> str:
-    return f"{ROOT}/{quote(request_id, safe='')}"
+    return f"{ROOT}/{path_part(request_id)}"
 
 
 def _about(request_id: str) -> str:

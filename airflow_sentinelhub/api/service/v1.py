@@ -6,9 +6,8 @@ An endpoint describes a call, nothing more.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
-from airflow_sentinelhub.api.call import Call
+from airflow_sentinelhub.api.call import Call, path_part
 from airflow_sentinelhub.api.decoding import an_object, member, number, status_in, text, whole, words_at
 from airflow_sentinelhub.api.paging import Page, page_of
 from airflow_sentinelhub.api.snapshot import Snapshot, common, only, readable
@@ -134,7 +133,7 @@ def list_tiles(
 
 
 def get_tile(request_id: str, tile_id: int | str) -> Call[Json]:
-    path = f"{_one(request_id)}/tiles/{quote(str(tile_id), safe='')}"
+    path = f"{_one(request_id)}/tiles/{path_part(tile_id)}"
     return Call("GET", path, _tile, repeatable=True, about=f"tile {tile_id} of batch request {request_id}")
 
 
@@ -145,7 +144,7 @@ def list_tiling_grids(*, viewtoken: str | None = None, root: str = ROOT, **query
 
 
 def get_tiling_grid(grid_id: int | str, *, root: str = ROOT) -> Call[Json]:
-    path = f"{root}/tilinggrids/{quote(str(grid_id), safe='')}"
+    path = f"{root}/tilinggrids/{path_part(grid_id)}"
     return Call("GET", path, an_object, repeatable=True, about=f"tiling grid {grid_id}")
 
 
@@ -177,8 +176,8 @@ def delete_collection(collection_id: str) -> Call[None]:
 
 
 def _one(request_id: str) -> str:
-    return f"{ROOT}/process/{quote(request_id, safe='')}"
+    return f"{ROOT}/process/{path_part(request_id)}"
 
 
 def _collection(collection_id: str) -> str:
-    return f"{ROOT}/collections/{quote(collection_id, safe='')}"
+    return f"{ROOT}/collections/{path_part(collection_id)}"

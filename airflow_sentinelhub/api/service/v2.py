@@ -7,9 +7,8 @@ asks for the form of 2026 (both answer).
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
-from airflow_sentinelhub.api.call import Call
+from airflow_sentinelhub.api.call import Call, path_part
 from airflow_sentinelhub.api.decoding import member, text, words_at
 from airflow_sentinelhub.api.paging import Page, page_of
 from airflow_sentinelhub.api.snapshot import Snapshot, common, only, spent
@@ -87,4 +86,4 @@ def _action(request_id: str, word: str, repeatable: bool = False) -> Call[None]:
 
 
 def _one(request_id: str) -> str:
-    return f"{ROOT}/process/{quote(request_id, safe='')}"
+    return f"{ROOT}/process/{path_part(request_id)}"
