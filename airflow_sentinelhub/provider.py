@@ -25,6 +25,17 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         "description": "Seconds for one call.",
         "schema": {"type": ["number", "null"], "default": 60},
     },
+    "verify": {
+        "label": "Verify",
+        "description": "true, false, or a CA file: the certificates to trust. By default the environment's, then the "
+        "machine's.",
+        "schema": {"type": ["string", "boolean", "null"]},
+    },
+    "proxy": {
+        "label": "Proxy",
+        "description": "URL of an http proxy for all calls. By default HTTPS_PROXY and NO_PROXY of the environment.",
+        "schema": {"type": ["string", "null"]},
+    },
     "bucket_mount": {
         "label": "Bucket mount",
         "description": "Folder or fsspec URL below which buckets can be read, if not at their own S3 address.",

@@ -48,7 +48,7 @@ LAYERS: dict[str, set[str]] = {
 # Libraries beside the standard one and the package itself.
 LIBRARIES: dict[str, set[str]] = {
     "simulator": {"starlette", "uvicorn", "pyproj", "shapely", "numpy", "boto3", "botocore", "pytest"},
-    "transport": {"requests", "urllib3", "requests_oauthlib", "oauthlib", "httpx"},
+    "transport": {"requests", "urllib3", "requests_oauthlib", "oauthlib", "httpx", "certifi"},
     "results": {"boto3", "botocore", "fsspec"},
     "hooks": {"dataclasses_json", "flask_appbuilder", "wtforms"},
     "_compat": {"airflow", "asgiref"},

@@ -48,7 +48,8 @@ class SentinelHubHook(BaseHook):
     """Sentinel Hub by an Airflow connection of type `sentinelhub`.
 
     The connection: OAuth client id in login, secret in password, deployment in host (`aws-eu`, `aws-us-west-2`,
-    `cdse`, or a base URL); in extra `auth_url`, `batch_api` (`v2` or `v1`), `path_form`, `timeout`, `bucket_mount`.
+    `cdse`, or a base URL); in extra `auth_url`, `batch_api` (`v2` or `v1`), `path_form`, `timeout`,
+    `verify`, `proxy`, `bucket_mount`.
 
     All clients of a process share one token and at most eight requests in flight per connection.
 

@@ -14,10 +14,12 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Mask, Note, Now, Renew, Reply, Send, Sleep, Step, Work
+from airflow_sentinelhub.transport.network import cause_of, certificates, proxy_for
 from airflow_sentinelhub.transport.process import IN_FLIGHT, PROCESS, InLoop, Log, user_agent
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.tokens import Token, TokenCall, authorization
@@ -40,7 +42,25 @@ def _client(settings: Settings, tls: ssl.SSLContext | bool) -> httpx.AsyncClient
     """
     logging.getLogger("httpx").addFilter(_not_our_request)
     limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
-    return httpx.AsyncClient(verify=tls, limits=limits, timeout=settings.timeout, headers={"User-Agent": user_agent()})
+    proxied = {url: proxy for url in (settings.base_url, settings.token_url) if (proxy := proxy_for(settings, url))}
+    return httpx.AsyncClient(
+        verify=tls,
+        trust_env=False,
+        limits=limits,
+        timeout=settings.timeout,
+        headers={"User-Agent": user_agent()},
+        mounts={
+            f"{urlsplit(url).scheme}://{urlsplit(url).netloc}": httpx.AsyncHTTPTransport(
+                verify=tls, trust_env=False, limits=limits, proxy=_proxy(proxy, tls)
+            )
+            for url, proxy in proxied.items()
+        },
+    )
+
+
+def _proxy(url: str, tls: ssl.SSLContext | bool) -> httpx.Proxy:
+    encrypted = url.startswith("https:") and isinstance(tls, ssl.SSLContext)
+    return httpx.Proxy(url, ssl_context=tls) if encrypted else httpx.Proxy(url)  # type: ignore[arg-type]
 
 
 async def _closing(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
@@ -53,16 +73,26 @@ async def _closing(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
 
 
 async def _shared_of(settings: Settings) -> InLoop:
-    if PROCESS.tls is None and any(url.startswith("https") for url in (settings.base_url, settings.token_url)):
-        made = await asyncio.to_thread(httpx.create_ssl_context)
-        PROCESS.tls = PROCESS.tls or made
     mine = PROCESS.in_this_loop()
-    if settings.key not in mine:
-        client = _client(settings, PROCESS.tls if PROCESS.tls is not None else False)
+    key = (*settings.key, str(settings.verify), settings.proxy or "")
+    if key not in mine:
+        tls: ssl.SSLContext | bool = False
+        if any(url.startswith("https") for url in (settings.base_url, settings.token_url)):
+            tls = await _context_of(settings)
+        client = _client(settings, tls)
         closing = _closing(client)
-        mine[settings.key] = InLoop(client, asyncio.Semaphore(IN_FLIGHT), asyncio.Lock(), closing)
+        mine[key] = InLoop(client, asyncio.Semaphore(IN_FLIGHT), asyncio.Lock(), closing)
         await anext(closing)  # from here on the loop knows it
-    return mine[settings.key]
+    return mine[key]
+
+
+async def _context_of(settings: Settings) -> ssl.SSLContext:
+    """The TLS context of all clients that trust the same certificates."""
+    trusted = certificates(settings)
+    if trusted not in PROCESS.tls:
+        made = await asyncio.to_thread(trusted.context)
+        PROCESS.tls.setdefault(trusted, made)
+    return PROCESS.tls[trusted]
 
 
 class AsyncDriver:
@@ -138,12 +168,11 @@ class AsyncDriver:
             asking = _asking.set(True)
             try:
                 got = await shared.client.request(method, url, timeout=self._settings.timeout, **how)
-            except httpx.ConnectTimeout:
-                return Lost(f"no connection to {self._settings.base_url} in time", ambiguous=False)
+            except (httpx.ConnectTimeout, httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol) as err:
+                why = cause_of(err, url, proxy_for(self._settings, url), self._settings.timeout)
+                return Lost(f"{url.split('?')[0]} cannot be reached: {why}", ambiguous=False)
             except httpx.TimeoutException:
                 return Lost(f"no reply within {self._settings.timeout:.0f} s", ambiguous=True)
-            except (httpx.ConnectError, httpx.UnsupportedProtocol):
-                return Lost(f"{url.split('?')[0]} cannot be reached", ambiguous=False)
             except httpx.TransportError:
                 return Lost("the connection was cut", ambiguous=True)
             except httpx.HTTPError as err:

@@ -20,6 +20,7 @@ from airflow_sentinelhub.transport.settings import Key, Settings
 if TYPE_CHECKING:
     import ssl
 
+    from airflow_sentinelhub.transport.network import Certificates
     from airflow_sentinelhub.transport.tokens import Tokens
 
 
@@ -58,7 +59,7 @@ class Process:
         A gate goes with the last driver that uses it.
     `loops`: client, gate and lock of each event loop; they work in the loop only in which they were made. They go when
         `asyncio.run` ends the loop; those of a loop that was closed without that, at the next use of this object.
-    `tls`: the TLS context of asynchronous clients. Building one reads the certificates of the machine and takes some
+    `tls`: the TLS contexts of all clients, by the certificates that they trust. Building one reads files and takes some
         30 ms, too long for an event loop that serves a thousand triggers. Holds no secret; ends with the process.
     `background`: asynchronous work that outlives what has begun it: the ending of a request, a question to Airflow. An
         event loop itself keeps only weak references. Each goes when it is done or when its loop is closed.
@@ -70,8 +71,8 @@ class Process:
         self.tokens: dict[Key, Tokens] = {}
         self.fetching = threading.RLock()
         self.gates: WeakValueDictionary[Key, threading.BoundedSemaphore] = WeakValueDictionary()
-        self.loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Key, InLoop]] = WeakKeyDictionary()
-        self.tls: ssl.SSLContext | None = None
+        self.loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, ...], InLoop]] = WeakKeyDictionary()
+        self.tls: dict[Certificates, ssl.SSLContext] = {}
         self.background: set[asyncio.Future[Any]] = set()
         self.warmed_up = False
         self._changing = threading.Lock()
@@ -92,7 +93,7 @@ class Process:
         with self._changing:
             return self.gates.setdefault(settings.key, threading.BoundedSemaphore(IN_FLIGHT))
 
-    def in_this_loop(self) -> dict[Key, InLoop]:
+    def in_this_loop(self) -> dict[tuple[str, ...], InLoop]:
         """What the running event loop shares."""
         with self._changing:
             self._drop_closed_loops()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -40,6 +41,8 @@ class Settings:
     :param batch_api: generation used where a task names none.
     :param path_form: `version-first` (`/api/v2/batch`) or `service-first` (`/batch/v2`, since 2026).
     :param timeout: seconds for one call.
+    :param verify: whether certificates are checked, or a file or folder of those to trust; True: see `network.py`.
+    :param proxy: URL of the proxy for all calls, instead of the environment's; it may hold a password.
     :param bucket_mount: folder or fsspec URL under which buckets can be read, where it is not their own S3 address.
     """
 
@@ -52,6 +55,8 @@ class Settings:
     timeout: float = 60.0
     bucket_mount: str | None = None
     conn_id: str = ""
+    verify: bool | str = True
+    proxy: str | None = field(default=None, repr=False)
 
     @property
     def key(self) -> Key:
@@ -175,7 +180,26 @@ def settings_from(
         timeout=timeout,
         bucket_mount=extra.get("bucket_mount") or None,
         conn_id=conn_id,
+        verify=_verify(where, extra.get("verify")),
+        proxy=str(extra.get("proxy") or "").strip() or None,
     )
+
+
+def _verify(where: str, given: Any) -> bool | str:
+    """Whether certificates are checked, or by which file.
+
+    :raises SettingsError: there is no such file.
+    """
+    if isinstance(given, bool):
+        return given
+    text = str(given or "").strip()
+    if text.lower() in ("", "true"):
+        return True
+    if text.lower() == "false":
+        return False
+    if not os.path.exists(text):
+        raise SettingsError(f"{where}: verify is {text!r}; it must be true, false, or a CA file of this machine.")
+    return text
 
 
 def _netloc(url: str) -> str:

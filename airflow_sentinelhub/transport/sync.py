@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import random
+import ssl
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import requests
+from requests.adapters import HTTPAdapter
 from requests_oauthlib import OAuth2
-from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, SSLError
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProtocolError, SSLError
 
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Mask, Note, Now, Renew, Reply, Send, Sleep, Step, Work
 from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub.transport.network import cause_of, certificates, proxy_for
 from airflow_sentinelhub.transport.process import PROCESS, Log, user_agent
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.tokens import Token, TokenCall, authorization
@@ -36,6 +39,44 @@ class _Signed(OAuth2):
         return r
 
 
+class _Adapter(HTTPAdapter):
+    """Connects with a TLS context of ours, also through a proxy, instead of requests' own rule for certificates."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._tls = tls
+        super().__init__()
+
+    def init_poolmanager(self, *given: Any, **how: Any) -> Any:
+        return super().init_poolmanager(*given, ssl_context=self._tls, **how)
+
+    def proxy_manager_for(self, proxy: str, **how: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=self._tls, proxy_ssl_context=self._tls, **how)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        conn.cert_reqs = "CERT_NONE" if self._tls.verify_mode is ssl.CERT_NONE else "CERT_REQUIRED"
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        where, pool = super().build_connection_pool_key_attributes(request, verify, cert)
+        return where, {"ssl_context": self._tls, "cert_reqs": self._tls.verify_mode, **_without_certificates(pool)}
+
+
+def _without_certificates(pool: Any) -> dict[str, Any]:
+    return {name: value for name, value in pool.items() if name not in ("ca_certs", "ca_cert_dir", "cert_reqs")}
+
+
+def _session(settings: Settings) -> requests.Session:
+    """A session that reads nothing of the machine: proxies and certificates are decided by `network.py`."""
+    session = requests.Session()
+    session.trust_env = False
+    session.headers["User-Agent"] = user_agent()
+    if "https://" in (settings.base_url + settings.token_url):
+        trusted = certificates(settings)
+        if trusted not in PROCESS.tls:
+            PROCESS.tls[trusted] = trusted.context()
+        session.mount("https://", _Adapter(PROCESS.tls[trusted]))
+    return session
+
+
 class Interrupted(SentinelHubError):
     """The task is being ended; the flow it was in is left where it was."""
 
@@ -53,8 +94,7 @@ class SyncDriver:
         self._tokens = PROCESS.tokens_of(settings)
         self._log: Log = log or logging.getLogger(__name__)
         self._mask = mask
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = user_agent()
+        self._session = _session(settings)
         self._gate = PROCESS.gate_of(settings)
         self._used: str | None = None
         self._stop = threading.Event()
@@ -122,17 +162,18 @@ class SyncDriver:
             return self._tokens.current(time.time()) or self.run(self._tokens.fetch())
 
     def _request(self, method: str, url: str, **how: Any) -> Reply | Lost:
+        proxy, timeout = proxy_for(self._settings, url), self._settings.timeout
+        proxies = {"http": proxy, "https": proxy} if proxy else {}
         with self._gate:
             try:
-                got = self._session.request(method, url, timeout=self._settings.timeout, allow_redirects=False, **how)
-            except requests.exceptions.ConnectTimeout:
-                return Lost(f"no connection to {self._settings.base_url} in time", ambiguous=False)
-            except requests.exceptions.Timeout:
-                return Lost(f"no reply within {self._settings.timeout:.0f} s", ambiguous=True)
+                got = self._session.request(method, url, timeout=timeout, allow_redirects=False, proxies=proxies, **how)
+            except requests.exceptions.ReadTimeout:
+                return Lost(f"no reply within {timeout:.0f} s", ambiguous=True)
             except requests.exceptions.ConnectionError as err:
-                refused = _never_sent(err)
-                why = f"{url.split('?')[0]} cannot be reached" if refused else "the connection was cut"
-                return Lost(why, ambiguous=not refused)
+                if not _never_sent(err):
+                    return Lost("the connection was cut", ambiguous=True)
+                why = cause_of(err, url, proxy, timeout)
+                return Lost(f"{url.split('?')[0]} cannot be reached: {why}", ambiguous=False)
             except requests.exceptions.ChunkedEncodingError:
                 return Lost("the connection was cut", ambiguous=True)
             except requests.exceptions.RequestException as err:
@@ -148,4 +189,5 @@ def _never_sent(err: BaseException) -> bool:
         reason = reason.reason
     if isinstance(reason, ProtocolError):
         return False
-    return isinstance(reason, (NewConnectionError, SSLError)) or isinstance(err, requests.exceptions.SSLError)
+    never = (requests.exceptions.SSLError, requests.exceptions.ProxyError, requests.exceptions.ConnectTimeout)
+    return isinstance(reason, (NewConnectionError, SSLError, ConnectTimeoutError)) or isinstance(err, never)

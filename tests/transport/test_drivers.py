@@ -265,7 +265,7 @@ def test_a_closed_port_and_an_unknown_host_are_not_ambiguous(both: Both) -> None
 
 async def test_certificates_are_checked_where_only_the_token_url_has_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client secret travels there."""
-    monkeypatch.setattr(PROCESS, "tls", None)
+    monkeypatch.setattr(PROCESS, "tls", {})
     shared = await aio._shared_of(Settings("http://localhost:1", "https://token.example/token", "id", "secret"))
     pool = shared.client._transport._pool  # type: ignore[attr-defined]
     assert pool._ssl_context.verify_mode is ssl.CERT_REQUIRED

@@ -1,0 +1,166 @@
+"""One rule for certificates and proxies, for both drivers and the bucket reader, and the cause of what did not arrive.
+
+In this order: the connection (`verify`, `proxy`), then the environment as requests reads it, then the platform's
+certificates. The HTTP libraries are told what was decided and read nothing of the machine themselves: each has rules of
+its own, and requests would send a password from `~/.netrc`.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from airflow_sentinelhub.exceptions import SettingsError, one_line
+from airflow_sentinelhub.transport.settings import Settings
+
+CA_FILES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Environment variables that name certificates, the first one that is set counts."""
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Which certificates are trusted. :param check: False: any.
+
+    :param path: a file, or a folder of certificates; None for the platform's.
+    """
+
+    check: bool = True
+    path: str | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """A TLS context that trusts them. It reads files and takes some 30 ms.
+
+        :raises SettingsError: the file or folder cannot be read.
+        """
+        try:
+            if self.path is not None:
+                folder = os.path.isdir(self.path)
+                context = ssl.create_default_context(
+                    cafile=None if folder else self.path, capath=self.path if folder else None
+                )
+            else:
+                context = ssl.create_default_context()
+                if not context.get_ca_certs() and not os.path.isdir(ssl.get_default_verify_paths().capath or ""):
+                    context.load_verify_locations(_certifi())  # a machine without certificates of its own
+        except (OSError, ssl.SSLError) as err:
+            raise SettingsError(f"The certificates in {self.path} cannot be read: {err}.") from None
+        if not self.check:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+
+
+def certificates(settings: Settings, environ: Mapping[str, str] = os.environ) -> Certificates:
+    """The certificates for a connection."""
+    if settings.verify is False:
+        return Certificates(check=False)
+    if isinstance(settings.verify, str):
+        return Certificates(path=settings.verify)
+    return Certificates(path=next((environ[name] for name in CA_FILES if environ.get(name)), None))
+
+
+def proxy_for(settings: Settings, url: str, environ: Mapping[str, str] = os.environ) -> str | None:
+    """The URL of the proxy for a URL; None for none.
+
+    :raises SettingsError: it is of a kind that is not supported, or no URL.
+    """
+    parts = urlsplit(url)
+    proxy = settings.proxy
+    if not proxy:
+        if _bypassed(parts, _variable("no_proxy", environ)):
+            return None
+        proxy = _variable(f"{parts.scheme}_proxy", environ) or _variable("all_proxy", environ)
+    if not proxy:
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    found = urlsplit(proxy)
+    if found.scheme not in ("http", "https") or not found.hostname:
+        raise SettingsError(
+            f"The proxy {found.scheme}://{found.hostname or ''} for {parts.hostname} is not supported; give an http or "
+            "https proxy (`proxy` of the connection, or HTTPS_PROXY), or name the host in NO_PROXY."
+        )
+    return proxy
+
+
+def _variable(name: str, environ: Mapping[str, str]) -> str:
+    """An environment variable in lower case, else in upper case, as all programs read these."""
+    return environ.get(name) or environ.get(name.upper()) or ""
+
+
+def _bypassed(parts: SplitResult, no_proxy: str) -> bool:
+    """Whether NO_PROXY names the host: by its name or the end of it, with a port, as an address or within a range."""
+    host, port = (parts.hostname or "").lower(), parts.port
+    address = _address(host)
+    named = (host, f"{host}:{port}", f"[{host}]:{port}") if port else (host,)
+    for entry in (entry.strip().lower() for entry in no_proxy.split(",")):
+        if entry == "*" or (entry and entry.lstrip(".") in named):
+            return True
+        if address is not None:
+            network = _network(entry)
+            if network is not None and address in network:
+                return True
+        elif entry and any(name.endswith(entry) for name in named):
+            return True
+    return False
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        return None
+
+
+def _certifi() -> str:
+    import certifi
+
+    return str(certifi.where())
+
+
+def cause_of(error: BaseException, url: str, proxy: str | None, timeout: float) -> str:
+    """Why a call to this URL did not arrive, in a few words."""
+    host = urlsplit(url).hostname or url
+    via = f" by the proxy {urlsplit(proxy).hostname}:{urlsplit(proxy).port or ''}".rstrip(":") if proxy else ""
+    errors = list(_chain(error))
+    for err in errors:
+        if isinstance(err, ssl.SSLCertVerificationError):
+            return f"certificate verify failed ({err.verify_message}); name the right CA file in `verify`"
+        if isinstance(err, socket.gaierror):
+            return f"name not known ({urlsplit(proxy).hostname if proxy else host})"
+    for err in errors:
+        if type(err).__name__ == "ProxyError" or "tunnel connection failed" in str(err).lower():
+            return f"the proxy {urlsplit(proxy or '').hostname or ''} refused ({one_line(str(err), 100)})"
+    for err in errors:
+        if isinstance(err, ssl.SSLError):
+            return f"no TLS connection ({one_line(err.reason or str(err), 100)})"
+        if isinstance(err, ConnectionRefusedError) or getattr(err, "errno", None) == errno.ECONNREFUSED:
+            return f"connection refused{via}"
+        if isinstance(err, TimeoutError) or "timeout" in type(err).__name__.lower():
+            return f"no connection within {timeout:.0f} s{via}"
+    return f"no connection{via} ({one_line(str(error), 200) or type(error).__name__})"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and those that it comes from, by cause, context, `reason` (urllib3) and arguments."""
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        err = waiting.pop(0)
+        if not isinstance(err, BaseException) or id(err) in seen:
+            continue
+        seen.add(id(err))
+        yield err
+        waiting += [err.__cause__, err.__context__, getattr(err, "reason", None), *err.args]
+        waiting += list(getattr(err, "exceptions", ()))
