@@ -17,7 +17,7 @@ from airflow_sentinelhub.api.flows.task_request import Wanted
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, wait
 from airflow_sentinelhub.api.service.generations import generation
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.exceptions import InvalidInputError, JobError, JobPartialError, SentinelHubError
+from airflow_sentinelhub.exceptions import DeadlineError, InvalidInputError, JobError, JobPartialError, SentinelHubError
 from tests.api.fake_service import FakeService, drive
 
 PLACE = {"type": "raster", "delivery": {"s3": {"url": "s3://maps/ndvi"}}}
@@ -159,6 +159,19 @@ def test_the_request_that_was_given_is_not_started_where_somebody_else_does(serv
     fed = whole(service, request_id=number, may_start=False)
     assert "nobody has started it" in str(fed.error)
     assert [effect for effect, _ in service.effects].count("billed_start") == 0
+
+
+def test_what_is_late_when_its_analysis_is_seen_to_be_done_is_not_started(service: FakeService) -> None:
+    """The wait has reached what it waited for; whoever was to go on came only after the time allowed."""
+    how = {"wait": WaitPlan(known=True, deadline=service.now + 60, end_at_deadline=True)}
+    asked = drive(service, answered(life(service, **how), left)).result
+    waited = drive(service, wait(generation(service.api), asked.request_id, asked.target, asked.plan)).result
+    assert waited.outcome is Outcome.REACHED
+    service.now += 60
+    fed = drive(service, answered(life(service, Woken(waited, asked.state), **how), left))
+    assert isinstance(fed.error, DeadlineError)
+    assert "is ANALYSIS_DONE, not DONE, at the end of the time allowed" in str(fed.error)
+    assert "billed_start" not in [effect for effect, _ in service.effects]
 
 
 # The flow that answers

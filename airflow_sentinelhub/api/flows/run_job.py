@@ -432,14 +432,14 @@ def _not_estimated(life: _Life, known: Known) -> Ending:
 
 def _give_up(life: _Life, known: Known) -> Ending:
     """The request will not be done: say why, and what it has cost."""
-    job, waited = known.job, life.waited
-    if known.outcome is None and job is not None:
-        late = known.late and not job.status.is_final
-        waited = Waited(Outcome.TIMED_OUT if late else judge(job, "DONE"), job)
+    job, waited, target = known.job, life.waited, life.target
+    if known.outcome in (None, Outcome.REACHED) and job is not None:  # nothing that a wait has said tells why
+        late, target = known.late and not job.status.is_final, "DONE"
+        waited = Waited(Outcome.TIMED_OUT if late else judge(job, target), job)
     if job is not None and job.cost is not None:
         cost = job.cost
         yield Work(lambda: life.plan.listener.spent(cost))
-    errors.conclude(waited, life.request_id, life.target)
+    errors.conclude(waited, life.request_id, target)
     raise AssertionError("A request that is given up on has not reached its target.")
 
 
