@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_sentinelhub._compat import BaseHook, aside, get_async_connection, mask_secret
-from airflow_sentinelhub._identity import Kept, earliest, mark_by_name, mark_for, remember, remembered
+from airflow_sentinelhub._compat import AirflowFailException, BaseHook, aside, get_async_connection, mask_secret
+from airflow_sentinelhub._identity import Kept, earliest, mark_by_name, mark_for, remember, remembered, tried
 from airflow_sentinelhub.api.call import Flow, Patience, exchange
 from airflow_sentinelhub.api.decide.adoption import Stopped
 from airflow_sentinelhub.api.decide.policy import check_resume, policy_from
@@ -21,10 +21,10 @@ from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, answered, r
 from airflow_sentinelhub.api.flows.task_request import Own, Wanted, check_grid
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, wait
 from airflow_sentinelhub.api.service import statistical, v2
-from airflow_sentinelhub.api.service.generations import Generation, generation
+from airflow_sentinelhub.api.service.generations import Generation, generation, others
 from airflow_sentinelhub.api.service.specification import BatchSpecification
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
-from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError
+from airflow_sentinelhub.exceptions import InvalidInputError, JobError, SentinelHubError
 from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.hooks.job_results import ResultsReader
 from airflow_sentinelhub.hooks.storage import access_from, bucket_reader, results_of
@@ -169,6 +169,7 @@ class SentinelHubHook(BaseHook):
         :raises InvalidInputError: neither name nor context is given, or limits make no sense.
         :raises JobError: the job failed, or ended worse than the policy accepts; `skip` is set on the error where a
             policy says `skip`.
+        :raises AirflowFailException: with `context`, in its place where a retry would pay for another job.
         """
         if (name is None) == (context is None):
             raise InvalidInputError("Give a name for the job, or the context of the task that runs it.")
@@ -190,6 +191,7 @@ class SentinelHubHook(BaseHook):
         known = remembered(context, mark) if context is not None else None
         hook = self if known is None else SentinelHubHook(self.sentinelhub_conn_id, place=known.place)
         api = self.generation("statistical" if features else known.batch_api if known else batch_api)
+        looks = known is None and (context is None or tried(context) > 1)  # it may have been `batch_api` that was edited
 
         def render(api: Generation) -> dict[str, Any]:
             return api.payload(specification, access_from(aws_conn_id, iam_role_arn) if api.needs_access else None)
@@ -206,6 +208,7 @@ class SentinelHubHook(BaseHook):
             since=earliest(context, mark) if context is not None else None,
             remembered=known.request_id if known else None,
             not_found=hook.settings.not_found(known.place, known.request_id) if known else None,
+            elsewhere=tuple(map(generation, others(api.name))) if looks else (),
             stopped=Stopped(limit, resume=resume_stopped != "never"),
             patience=max_unknown_time,
         )
@@ -226,7 +229,13 @@ class SentinelHubHook(BaseHook):
             analysis_poll_interval=analysis_poll_interval,
             listener=Listener(settled=keep),
         )
-        ended = hook.run(answered(run_job(api, wanted, plan), _wait_here))
+        try:
+            ended = hook.run(answered(run_job(api, wanted, plan), _wait_here))
+        except JobError as err:
+            over = err.snapshot is not None and err.snapshot.status.is_final
+            if context is None or err.retry_helps or err.skip or not over:
+                raise
+            raise AirflowFailException(str(err)) from err  # a retry would make the job anew, and pay again
         assert not isinstance(ended, Await)  # each wait was answered
         return ended
 

@@ -9,11 +9,13 @@ import pytest
 
 import airflow_sentinelhub
 from airflow_sentinelhub import BatchSpecification
+from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.api.call import Call
 from airflow_sentinelhub.exceptions import (
     DeadlineError,
     InvalidInputError,
     JobCancelledError,
+    JobFailedError,
     JobPartialError,
     OverBudgetError,
 )
@@ -113,3 +115,35 @@ def test_what_makes_no_sense_is_said_before_any_call(bench: Any, how: dict[str, 
 
 def test_the_specifications_are_public() -> None:
     assert {"BatchSpecification", "StatisticalSpecification"} <= set(airflow_sentinelhub.__all__)
+
+
+# What it shares with the operator
+
+
+@pytest.mark.parametrize("of_task", [False, True], ids=["name", "context"])
+def test_a_job_of_the_other_generation_is_gone_on_with(
+    bench: Any, of_task: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script has died, and somebody has edited `batch_api` in the connection since."""
+
+    def attempt(number: int) -> dict[str, Any]:
+        return run(bench, **({"name": None, "context": bench.context(try_number=number)} if of_task else {}))
+
+    with monkeypatch.context() as patched:
+        kill_at(bench, patched, "/start$")
+        with pytest.raises(Killed):
+            attempt(1)
+    bench.connect(batch_api="v1" if bench.api == "v2" else "v2")
+    result = attempt(2)
+    assert (result["status"], result["batch_api"]) == ("DONE", bench.api)
+    assert bench.effects().count("billed_start") == 1
+
+
+def test_in_a_task_a_failed_job_is_not_paid_again_by_a_retry(bench: Any) -> None:
+    """Airflow retries whatever a PythonOperator raises, but for its own word that there is to be no retry."""
+    bench.sim.fault("fail_analysis", times=1)
+    with pytest.raises(AirflowFailException, match="is FAILED"):
+        run(bench, name=None, context=bench.context(try_number=1))
+    bench.sim.fault("fail_analysis", times=1)
+    with pytest.raises(JobFailedError):  # a script decides by itself
+        run(bench)
