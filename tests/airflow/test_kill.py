@@ -147,6 +147,25 @@ def test_a_task_that_still_looks_for_its_request_has_it_found_and_ended(
     assert asked(bench) == left
 
 
+def test_a_kill_after_the_look_in_the_other_generation_ends_what_was_found_there(
+    bench: Any, airflow_says: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`batch_api` was edited between the tries; the task is killed before it has settled on its request."""
+    bench.act(bench.made(creating(bench), bench.context()), "start")
+    bench.clock.sleep(60)
+    bench.connect(batch_api="v1" if bench.api == "v2" else "v2")
+    airflow_says(TaskState(True, "failed"))
+    told: list[str] = []
+    monkeypatch.setattr(finish.subprocess, "Popen", lambda *_, **__: Told(told))
+    operator = job(bench)()
+    monkeypatch.setattr(operator.__class__, "payload", lambda self, *_: self.on_kill())
+    with pytest.raises(Interrupted):
+        operator.execute(bench.context(**RETRY))
+    monkeypatch.setattr("sys.stdin", io.StringIO(told[0]))
+    assert finish.main() == 0
+    assert asked(bench)
+
+
 class Told:
     """Stands for the process that is left behind: keeps what it is told."""
 

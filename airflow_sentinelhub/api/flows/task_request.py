@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from airflow_sentinelhub.api.call import Flow, Note
+from airflow_sentinelhub.api.call import Flow, Note, Work
 from airflow_sentinelhub.api.decide.adoption import NONE_STOPPED, Stopped
 from airflow_sentinelhub.api.decide.marker import Mark, job_digest, mark_of
 from airflow_sentinelhub.api.flows.actions import end
@@ -35,6 +35,7 @@ class Wanted:
     :param since: no request of this task is older.
     :param remembered: id that an earlier try of this round has written down; :param not_found: see `find_or_create`.
     :param elsewhere: further generations in which an earlier try may have made a request.
+    :param went: told where the task goes on, before anything else is done there; a function that may block.
     :param stopped: which STOPPED requests the task goes on with.
     :param patience: seconds for which the service may be out of reach.
     """
@@ -47,6 +48,7 @@ class Wanted:
     remembered: str | None = None
     not_found: Exception | None = None
     elsewhere: tuple[Generation, ...] = ()
+    went: Callable[[Generation], None] = lambda api: None
     stopped: Stopped = NONE_STOPPED
     patience: float = 1800.0
 
@@ -70,7 +72,8 @@ def find_own(api: Generation, wanted: Wanted) -> Flow[Own]:
     :raises Exception: what rendering has raised, once it is known that nothing is at work.
     """
     if wanted.elsewhere:
-        api = yield from _look_elsewhere(api, wanted)
+        here = api = yield from _look_elsewhere(api, wanted)
+        yield Work(lambda: wanted.went(here))
     payload, unfit = _rendered(api, wanted)
     if unfit is not None and not wanted.again:
         raise unfit  # no try before this one has made anything
