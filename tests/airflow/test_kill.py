@@ -166,6 +166,20 @@ def test_a_kill_after_the_look_in_the_other_generation_ends_what_was_found_there
     assert asked(bench)
 
 
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_task_that_is_ended_at_a_look_does_not_go_on_to_defer(
+    bench: Any, airflow_says: Say, logged: Logged, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    airflow_says(TaskState(True, "failed"))
+    monkeypatch.setattr(finish.subprocess, "Popen", lambda *_, **__: Told([]))  # v2 refuses to stop what is not started
+    operator = job(bench, deferrable=deferrable)()
+    answer = operator._answer
+    monkeypatch.setattr(operator, "_answer", lambda awaited: operator.on_kill() or answer(awaited))
+    with pytest.raises(Interrupted):
+        operator.execute(bench.context())
+    assert "cannot be read" not in logged()
+
+
 class Told:
     """Stands for the process that is left behind: keeps what it is told."""
 

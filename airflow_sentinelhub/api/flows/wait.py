@@ -32,6 +32,7 @@ from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchTileStatus
 from airflow_sentinelhub.exceptions import (
+    Interrupted,
     NotFoundError,
     RateLimitError,
     ResultsError,
@@ -193,6 +194,8 @@ def poll(watch: Watch, one_look: OneLook) -> Flow[Waited | None]:
     """One look of a wait: how the wait has ended, or None to look again after `watch.pause`."""
     try:
         waited = yield from one_look()
+    except Interrupted:
+        raise
     except SentinelHubError as err:
         ended = watch.failed(err, (yield Now()))
         if ended is None:
