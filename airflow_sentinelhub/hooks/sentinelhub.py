@@ -15,7 +15,7 @@ from airflow_sentinelhub._compat import AirflowFailException, BaseHook, aside, g
 from airflow_sentinelhub._identity import Kept, earliest, mark_by_name, mark_for, remember, remembered, tried
 from airflow_sentinelhub.api.call import Flow, Patience, exchange
 from airflow_sentinelhub.api.decide.adoption import Stopped
-from airflow_sentinelhub.api.decide.policy import check_resume, policy_from
+from airflow_sentinelhub.api.decide.policy import check_looks, check_resume, policy_from
 from airflow_sentinelhub.api.decide.verdict import Waited
 from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own, Wanted, check_grid
@@ -160,7 +160,8 @@ class SentinelHubHook(BaseHook):
 
         :param specification: what is to be done; build it with `BatchSpecification` or `StatisticalSpecification`.
         :param name: of the job, unique in the account, such as `ndvi-2026-06`; another name is another job.
-        :param context: of the task that calls this, instead of a name (`get_current_context()` in a PythonOperator).
+        :param context: of the task that calls this, instead of a name (`get_current_context()` in a PythonOperator),
+            for the one job of a task; several need names.
         :param batch_api: `v1` or `v2`; the connection's if left out.
         :param aws_conn_id, iam_role_arn: the right to write to the bucket, and to read from it (`aws_conn_id`).
         :param max_processing_units: PU that the job may cost. The other limits, intervals (seconds) and policies mean
@@ -171,7 +172,7 @@ class SentinelHubHook(BaseHook):
             policy says `skip`.
         :raises AirflowFailException: with `context`, in its place where a retry would pay for another job.
         """
-        if (name is None) == (context is None):
+        if (name is None) == (context is None) or (name is not None and not name.strip()):
             raise InvalidInputError("Give a name for the job, or the context of the task that runs it.")
         check_resume(resume_stopped)
         features = isinstance(specification, StatisticalSpecification)
@@ -191,7 +192,12 @@ class SentinelHubHook(BaseHook):
         known = remembered(context, mark) if context is not None else None
         hook = self if known is None else SentinelHubHook(self.sentinelhub_conn_id, place=known.place)
         api = self.generation("statistical" if features else known.batch_api if known else batch_api)
-        looks = known is None and (context is None or tried(context) > 1)  # it may have been `batch_api` that was edited
+        by_look = {"max_failed": max_failed, "min_success_ratio": min_success_ratio}
+        by_look["max_restarts"] = None if api.restart is not None else max_restarts or None
+        check_looks("check_results", check_results, by_look)
+        if context is not None and context.setdefault("sentinelhub_job", specification) != specification:
+            raise InvalidInputError("This task has run another job already, and one task runs one; give them names.")
+        looks = known is None and (context is None or tried(context) > 1)  # `batch_api` may have been edited
 
         def render(api: Generation) -> dict[str, Any]:
             return api.payload(specification, access_from(aws_conn_id, iam_role_arn) if api.needs_access else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,7 +107,18 @@ def test_the_budget_is_looked_at_before_the_start(bench: Any) -> None:
     assert "billed_start" not in bench.effects()
 
 
-@pytest.mark.parametrize("how", [{"name": None}, {"context": {}}, {"max_restarts": -1}, {"resume_stopped": "maybe"}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"name": None},
+        {"name": " "},
+        {"context": {}},
+        {"max_restarts": -1},
+        {"resume_stopped": "maybe"},
+        {"check_results": False, "max_failed": 2},
+        {"check_results": False, "min_success_ratio": 0.9},
+    ],
+)
 def test_what_makes_no_sense_is_said_before_any_call(bench: Any, how: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError):
         run(bench, **how)
@@ -147,3 +159,14 @@ def test_in_a_task_a_failed_job_is_not_paid_again_by_a_retry(bench: Any) -> None
     bench.sim.fault("fail_analysis", times=1)
     with pytest.raises(JobFailedError):  # a script decides by itself
         run(bench)
+
+
+def test_a_second_job_in_one_task_is_refused(bench: Any) -> None:
+    """It would be given what the first has brought: the task is all that tells its job from others."""
+    context = bench.context()
+    first = run(bench, name=None, context=context)
+    assert run(bench, name=None, context=context) == first
+    other = replace(specification(bench), area=[8.9, 41.9, 9.0, 42.0])
+    with pytest.raises(InvalidInputError, match="another job already"):
+        bench.hook.run_job(other, context=context, aws_conn_id="my_bucket")
+    assert bench.effects().count("billed_start") == 1
