@@ -175,6 +175,11 @@ class SentinelHubHook(BaseHook):
         if (name is None) == (context is None) or (name is not None and not name.strip()):
             raise InvalidInputError("Give a name for the job, or the context of the task that runs it.")
         check_resume(resume_stopped)
+        for what, seconds in (("poll_interval", poll_interval), ("analysis_poll_interval", analysis_poll_interval)):
+            if not seconds > 0:
+                raise InvalidInputError(f"{what} must be above 0 seconds, not {seconds!r}.")
+        if max_unknown_time < 0 or (timeout is not None and timeout <= 0):
+            raise InvalidInputError("timeout must be above 0 seconds, and max_unknown_time 0 or more.")
         features = isinstance(specification, StatisticalSpecification)
         if features and max_restarts:
             raise InvalidInputError("Batch statistical has no restart of failed features; leave max_restarts out.")
