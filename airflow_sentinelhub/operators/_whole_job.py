@@ -129,6 +129,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
             self.responsible_for(None, context, wanted.mark)
         elif woken is None and given is not None:
             self.announce(context, given)
+            self.responsible_for(given, context)
         plan = JobPlan(
             policy=self.policy,
             read_results=self._read_results,

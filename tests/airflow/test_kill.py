@@ -180,6 +180,19 @@ def test_a_task_that_is_ended_at_a_look_does_not_go_on_to_defer(
     assert "cannot be read" not in logged()
 
 
+def test_a_task_that_was_given_its_request_answers_for_it_before_it_can_be_read(
+    bench: Any, processing: str, airflow_says: Say
+) -> None:
+    """`finish` of the group, say, marked failed while the service is out of reach."""
+    airflow_says(TaskState(True, "failed"))
+    operator = job(bench, request_id=processing)()
+    bench.sim.fault("status", f"{processing}$", method="GET", status=503, times=None)
+    bench.clock.at(5, operator.on_kill)
+    with pytest.raises(Interrupted):
+        operator.execute(bench.context())
+    assert asked(bench)
+
+
 class Told:
     """Stands for the process that is left behind: keeps what it is told."""
 
