@@ -14,6 +14,7 @@ import pytest
 
 from airflow_sentinelhub import cancel
 from airflow_sentinelhub._compat import NO_ANSWER, AirflowTaskTimeout, TaskState
+from airflow_sentinelhub.api.flows import wait as flows_wait
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from airflow_sentinelhub.transport import finish
 from airflow_sentinelhub.transport.sync import Interrupted
@@ -191,6 +192,20 @@ def test_a_task_that_was_given_its_request_answers_for_it_before_it_can_be_read(
     with pytest.raises(Interrupted):
         operator.execute(bench.context())
     assert asked(bench)
+
+
+def test_a_task_that_is_ended_at_its_deadline_says_nothing_of_its_request(
+    bench: Any, airflow_says: Say, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kill comes while the request is being ended: what becomes of that is left to the next try."""
+    airflow_says(TaskState(True, "restarting"))
+    bench.sim.settings(tile_seconds=4000.0)
+    operator = job(bench, timeout=150)()
+    end = flows_wait.end
+    monkeypatch.setattr(flows_wait, "end", lambda *given: operator.on_kill() or end(*given))
+    with pytest.raises(Interrupted):
+        operator.execute(bench.context())
+    assert "could not be ended" not in logged()
 
 
 class Told:

@@ -253,6 +253,8 @@ def _ended_for_us(api: Generation, request_id: str, target: str, plan: WaitPlan,
         return waited
     try:
         job = yield from outlast(lambda: end(api, request_id), plan.max_unknown_time, request_id, refused=True)
+    except Interrupted:
+        raise
     except SentinelHubError as err:
         yield Note(f"Batch request {request_id} could not be ended: {err}", warning=True)
         return waited
