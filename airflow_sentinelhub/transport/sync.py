@@ -14,7 +14,7 @@ from requests_oauthlib import OAuth2
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, SSLError
 
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Mask, Note, Now, Renew, Reply, Send, Sleep, Step, Work
-from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub.exceptions import Interrupted
 from airflow_sentinelhub.transport.process import PROCESS, Log, user_agent
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.tokens import Token, TokenCall, authorization
@@ -34,10 +34,6 @@ class _Signed(OAuth2):
             return super().__call__(r)
         r.headers.update(authorization(self._token))
         return r
-
-
-class Interrupted(SentinelHubError):
-    """The task is being ended; the flow it was in is left where it was."""
 
 
 class SyncDriver:

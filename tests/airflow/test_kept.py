@@ -15,7 +15,7 @@ from airflow_sentinelhub._identity import Kept, kept_before, mark_for, remember,
 from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings
 from tests.airflow.conftest import AWS
-from tests.airflow.job import CLEARED, RETRY, Killed, job, kill
+from tests.airflow.job import CLEARED, RETRY, Killed, creating, job, kill
 
 KEY = "sentinelhub_request"
 NOON = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
@@ -230,6 +230,23 @@ def test_a_try_finds_its_request_whatever_the_store_holds(bench: Any, store: Sto
     store.set(KEY, content)
     result = bench.run(job(bench), {**bench.context(**RETRY), "task_state_store": store})
     assert (result["request_id"], bench.effects().count("billed_start")) == (request_id, 1)
+
+
+@pytest.mark.parametrize("make", [job, creating])
+def test_a_retry_goes_to_where_its_request_was_made(
+    bench: Any, store: Store, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever `batch_api` the connection names since."""
+    moment = "_note_end" if make is creating else "_answer"
+    with monkeypatch.context() as patched:
+        patched.setattr(type(make(bench)()), moment, lambda *_: kill())
+        with pytest.raises(Killed):
+            bench.run(make(bench), {**bench.context(), "task_state_store": store})
+    request_id = store.get(KEY)["request_id"]
+    bench.connect(batch_api="v1" if bench.api == "v2" else "v2")
+    result = bench.run(make(bench), {**bench.context(**RETRY), "task_state_store": store})
+    assert (result["request_id"], result["batch_api"]) == (request_id, bench.api)
+    assert bench.effects().count("created") == 1
 
 
 # The operators

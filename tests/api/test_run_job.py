@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api.call import Flow, Note, Work
-from airflow_sentinelhub.api.decide.marker import Mark, identity, mark_of
+from airflow_sentinelhub.api.call import Flow, Note, Send, Work
+from airflow_sentinelhub.api.decide.marker import Mark, identity, mark_of, marked
 from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.decide.results import TileResults
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
@@ -17,7 +18,8 @@ from airflow_sentinelhub.api.flows.task_request import Wanted
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, wait
 from airflow_sentinelhub.api.service.generations import generation
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.exceptions import InvalidInputError, JobError, JobPartialError, SentinelHubError
+from airflow_sentinelhub.api.statuses import BatchRequestStatus as Status
+from airflow_sentinelhub.exceptions import DeadlineError, InvalidInputError, JobError, JobPartialError, SentinelHubError
 from tests.api.fake_service import FakeService, drive
 
 PLACE = {"type": "raster", "delivery": {"s3": {"url": "s3://maps/ndvi"}}}
@@ -159,6 +161,36 @@ def test_the_request_that_was_given_is_not_started_where_somebody_else_does(serv
     fed = whole(service, request_id=number, may_start=False)
     assert "nobody has started it" in str(fed.error)
     assert [effect for effect, _ in service.effects].count("billed_start") == 0
+
+
+def test_what_is_late_when_its_analysis_is_seen_to_be_done_is_not_started(service: FakeService) -> None:
+    """The wait has reached what it waited for; whoever was to go on came only after the time allowed."""
+    how = {"wait": WaitPlan(known=True, deadline=service.now + 60, end_at_deadline=True)}
+    asked = drive(service, answered(life(service, **how), left)).result
+    waited = drive(service, wait(generation(service.api), asked.request_id, asked.target, asked.plan)).result
+    assert waited.outcome is Outcome.REACHED
+    service.now += 60
+    fed = drive(service, answered(life(service, Woken(waited, asked.state), **how), left))
+    assert isinstance(fed.error, DeadlineError)
+    assert "is ANALYSIS_DONE, not DONE, at the end of the time allowed" in str(fed.error)
+    assert "billed_start" not in [effect for effect, _ in service.effects]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.TIMED_OUT, Outcome.NOT_STARTED])
+def test_what_a_wait_has_ended_with_is_said_without_another_call(outcome: Outcome) -> None:
+    """Of a request that continues another one, in a task that is woken: a service out of reach would hide it."""
+    words = marked("", replace(MARK, job="0" * 8, restarts=1, continues="5f2a7a4e-0000-4000-8000-000000000001"))
+    job = Snapshot("5f2a7a4e-0000-4000-8000-000000000002", "v2", Status("PROCESSING"), description=words)
+    state = {"request_id": job.request_id, "target": "DONE", "restarts": 1, "rest_awaited": False, "settled": True}
+
+    def limits() -> Policy:
+        raise InvalidInputError("max_restarts makes no sense.")
+
+    flow = life(FakeService("v2"), Woken(Waited(outcome, job, "it is out of reach"), state), limits=limits)
+    steps: list[Any] = []
+    with pytest.raises(JobError):
+        steps.extend(flow)
+    assert not any(isinstance(step, Send) for step in steps)
 
 
 # The flow that answers
