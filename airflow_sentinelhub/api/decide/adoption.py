@@ -181,8 +181,9 @@ class Owned:
 
     @property
     def billed(self) -> bool:
-        """It was started, as far as an ended request tells: v1 does not say what it has cost, and deletes the rest."""
-        return self.job.generation == "v1" or bool(self.job.cost)
+        """It was started, as far as an ended request tells. One that does not say what it has cost (v1) was: those that
+        were not started are deleted."""
+        return self.job.cost is None or self.job.cost > 0
 
 
 _ORDER = (Relation.FOREIGN, Relation.EARLIER, Relation.SAME, Relation.LATER)
