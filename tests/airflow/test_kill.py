@@ -100,7 +100,7 @@ def test_on_a_worker_that_is_to_keep_its_job(bench: Any, processing: str, airflo
     airflow_says(TaskState(True, "failed"))
     on_worker(bench, processing, cancel_on_kill=False).on_kill()
     assert not asked(bench)
-    assert "(cancel_on_kill is off): if it was started, it keeps running and is billed" in logged()
+    assert "(cancel_on_kill is off): if it was started, it runs on and bills" in logged()
 
 
 @pytest.mark.parametrize("cancel", [True, False])
@@ -333,9 +333,7 @@ def test_a_trigger_that_is_to_keep_its_job(bench: Any, processing: str, airflow_
     airflow_says(TaskState(True, "failed"))
     asyncio.run(trigger(bench, processing, cancel_on_kill=False).cleanup())
     assert not asked(bench)
-    assert (
-        "(the task is failed, and cancel_on_kill is off): if it was started, it keeps running and is billed" in logged()
-    )
+    assert "(the task is failed, and cancel_on_kill is off): if it was started, it runs on and bills" in logged()
 
 
 @v2
