@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub._compat import AirflowFailException
+from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException
 from airflow_sentinelhub._identity import Kept, kept_before, mark_for, remember, remembered
 from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings
@@ -272,6 +272,13 @@ def test_what_operators_keep_at_each_end(bench: Any, store: Store) -> None:
     third = store.get(KEY)
     assert third["request_id"] != first["request_id"]
     assert third["over"] is True
+
+
+def test_a_skip_ends_a_round_too(bench: Any, store: Store) -> None:
+    bench.sim.fault(kind="fail_tiles", names=["32TNM_1_2"], times=None)
+    with pytest.raises(AirflowSkipException, match="tiles failed"):
+        bench.run(job(bench, on_partial="skip"), {**bench.context(), "task_state_store": store})
+    assert store.get(KEY)["over"] is True
 
 
 def test_a_try_that_may_be_retried_is_not_over(bench: Any, store: Store) -> None:

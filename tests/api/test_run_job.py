@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api.call import Flow, Note, Send, Work, exchange
+from airflow_sentinelhub.api.call import Call, Flow, Note, Reply, Send, Work, exchange
 from airflow_sentinelhub.api.decide.marker import Mark, identity, mark_of, marked
 from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.decide.results import TileResults
@@ -29,7 +29,7 @@ from airflow_sentinelhub.exceptions import (
     SentinelHubError,
 )
 from tests.api.fake_service import FakeService, State, drive
-from tests.api.feeding import Fed
+from tests.api.feeding import ID, Fed, error, ok, v2
 
 PLACE = {"type": "raster", "delivery": {"s3": {"url": "s3://maps/ndvi"}}}
 MARK = Mark(identity("production", "dag", "run", "task", -1), 0, "")
@@ -403,6 +403,20 @@ def test_a_job_that_has_failed_before_the_time_was_over_has_failed(service: Fake
     fed = whole(service, request_id=number, wait=WaitPlan(known=True, deadline=service.now))
     assert isinstance(fed.error, JobError)
     assert not isinstance(fed.error, DeadlineError)
+
+
+@pytest.mark.parametrize(("resume", "seconds"), [("if_accepted", 0.0), ("when_accepted", 1800.0)])
+def test_a_refused_resumption_is_waited_out_by_choice_only(resume: str, seconds: float) -> None:
+    stopped = v2("STOPPED", "STOP", stoppedStatusReason="UNHEALTHY")
+
+    def refusing_starts(call: Call[Any]) -> Reply:
+        return ok(stopped) if call.method == "GET" else error(400, "It cannot be started again yet.")
+
+    service = FakeService("v2")
+    flow = answered(life(service, request_id=ID, resume_stopped=resume), in_place(service))
+    fed = drive(service, flow, refusing_starts)
+    assert "refuses to start it again" in str(fed.error)
+    assert seconds <= fed.waited <= seconds * 1.1
 
 
 # The request of a task
