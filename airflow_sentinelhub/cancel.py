@@ -135,7 +135,7 @@ def _ask_to_end(hook: SentinelHubHook, api: Generation, request_id: str, began: 
 
 def _say_left_alone(log: Any, api: Generation, name: str, reason: str) -> None:
     log.warning(
-        "Did not %s batch request %s (%s): if it was started, it keeps running and is billed",
+        "Did not %s batch request %s (%s): if it was started, it runs on and bills",
         api.end_word,
         name,
         reason,
@@ -186,7 +186,7 @@ async def end_in_triggerer(
         )
     elif ending.exception() is not None:
         log.error(
-            "Could not %s batch request %s: %s It may keep running and be billed; check it, and %s it by hand.",
+            "Could not %s batch request %s: %s It may run on and bill; check it, and %s it by hand.",
             api.end_word,
             request_id,
             ending.exception(),

@@ -62,6 +62,10 @@ class InvalidInputError(SentinelHubError, ValueError):
     retry_helps = False
 
 
+class Interrupted(SentinelHubError):
+    """The task is being ended; the flow it was in is left where it was."""
+
+
 class UnreachableError(SentinelHubError):
     """No usable reply came: connection refused, cut, timed out.
 

@@ -27,6 +27,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 UV = "0.13.9"
 UV_FOLDER = ROOT / ".venv-uv"
 STAMP = ".airflow-sentinelhub"
+COMPILE = "import compileall, sysconfig; compileall.compile_dir(sysconfig.get_path('purelib'), quiet=2, workers=0)"
+"""A file that is not meant for this Python cannot be compiled, which is no fault: the result is not looked at."""
 
 
 class Flavour(NamedTuple):
@@ -104,7 +106,7 @@ def base_python() -> str:
 def digest(name: str) -> str:
     """Everything that an environment is made from."""
     flavour = FLAVOURS[name]
-    parts = [repr(flavour), UV, base_python(), sys.version]
+    parts = [repr(flavour), UV, COMPILE, base_python(), sys.version]
     whole = hashlib.sha256("\n".join(parts).encode())
     for file in (ROOT / "pyproject.toml", constraint_file(name)):
         whole.update(file.read_bytes())
@@ -189,15 +191,16 @@ def make(name: str) -> None:
             "pip",
             "install",
             "--quiet",
-            # Else each of an Airflow's processes compiles what it imports, for seconds, wherever
-            # PYTHONDONTWRITEBYTECODE is set, as in many images; and the first of them everywhere.
-            "--compile-bytecode",
             f"--python={python}",
             f"--constraint={constraint_file(name)}",
             f"--editable=.[{flavour.extra}]",
             f"apache-airflow=={flavour.airflow}",
         )
-        stamp.write_text(wanted)
+    # Else each process of an Airflow compiles all that it imports, for seconds, wherever PYTHONDONTWRITEBYTECODE is
+    # set, as in many images. (uv's --compile-bytecode leaves out what was installed before.)
+    with step("bytecode"):
+        run(python, "-c", COMPILE)
+    stamp.write_text(wanted)
 
 
 def interpreter_of(folder: pathlib.Path) -> str:

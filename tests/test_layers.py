@@ -7,6 +7,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from airflow_sentinelhub.api.service.generations import NAMES
+from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchTileStatus, BatchUserAction
+
 PACKAGE = Path(__file__).resolve().parent.parent / "airflow_sentinelhub"
 FILES = sorted(PACKAGE.rglob("*.py"))
 OURS = "airflow_sentinelhub"
@@ -145,6 +148,85 @@ def test_what_is_private_of_airflow_stands_in_one_file() -> None:
     }
     assert {module for module, _ in found} == {"_compat"}
     assert {name for _, name in found} == set(PRIVATE_OF_AIRFLOW)
+
+
+def own_names(tree: ast.AST) -> Iterator[str]:
+    """The names that a file defines. An annotation alone, which is how a mixin declares what others have, is none."""
+    declared = {
+        node.target
+        for cls in ast.walk(tree)
+        if isinstance(cls, ast.ClassDef) and not cls.decorator_list
+        for node in cls.body
+        if isinstance(node, ast.AnnAssign) and node.value is None
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node not in declared:
+            yield node.id
+
+
+def private_of_others(trees: dict[str, ast.AST]) -> set[tuple[str, str]]:
+    """Private members that are used and that none of the files defines; of enums, `_value_` is public."""
+    ours = {name for tree in trees.values() for name in own_names(tree)}
+    return {
+        (module, node.attr)
+        for module, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("_")
+        if node.attr not in ours
+    }
+
+
+def test_no_private_member_of_airflow_is_used_elsewhere() -> None:
+    trees: dict[str, ast.AST] = {module_of(file): ast.parse(file.read_text()) for file in FILES}
+    assert {(module, name) for module, name in private_of_others(trees) if module != "_compat"} == set()
+
+
+def test_the_test_of_private_members_can_fail() -> None:
+    mixin = "class Mixin:\n    _theirs: int\n    def ours(self):\n        self._ours = self._theirs\n"
+    assert private_of_others({"a": ast.parse(mixin), "b": ast.parse("task._ours")}) == {("a", "_theirs")}
+
+
+def compared(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """The words that a file compares something with, and the lines."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Compare, ast.MatchValue)):
+            for part in ast.walk(node):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield part.value, part.lineno
+
+
+def test_what_a_generation_is_called_decides_nothing_outside_its_description() -> None:
+    wrong = [
+        f"{module_of(file)}, line {line}: {word}"
+        for file in FILES
+        if layer_of(module_of(file)) not in ("simulator", "api.service")
+        for word, line in compared(ast.parse(file.read_text()))
+        if word in NAMES
+    ]
+    assert wrong == []
+
+
+def test_operators_sensors_and_triggers_decide_nothing_by_a_status() -> None:
+    words = {status.value for kind in (BatchRequestStatus, BatchTileStatus, BatchUserAction) for status in kind} - {
+        "NONE"
+    }
+    wrong = [
+        f"{module_of(file)}, line {line}: {word}"
+        for file in FILES
+        if layer_of(module_of(file)) in ("operators", "sensors", "triggers", "groups", "cancel", "_task")
+        for word, line in compared(ast.parse(file.read_text()))
+        if word in words
+    ]
+    assert wrong == []
+
+
+def test_the_test_of_compared_words_can_fail() -> None:
+    code = "if job.status in ('DONE', 'PARTIAL') or api.name == 'v1': pass"
+    assert sorted(word for word, _ in compared(ast.parse(code))) == ["DONE", "PARTIAL", "v1"]
 
 
 def public_names(file: Path) -> Iterator[str]:

@@ -11,20 +11,20 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_sentinelhub._compat import BaseHook, aside, get_async_connection, mask_secret
-from airflow_sentinelhub._identity import Kept, earliest, mark_by_name, mark_for, remember, remembered
+from airflow_sentinelhub._compat import AirflowFailException, BaseHook, aside, get_async_connection, mask_secret
+from airflow_sentinelhub._identity import Kept, earliest, mark_by_name, mark_for, remember, remembered, tried
 from airflow_sentinelhub.api.call import Flow, Patience, exchange
 from airflow_sentinelhub.api.decide.adoption import Stopped
-from airflow_sentinelhub.api.decide.policy import check_resume, policy_from
+from airflow_sentinelhub.api.decide.policy import check_looks, check_resume, policy_from
 from airflow_sentinelhub.api.decide.verdict import Waited
 from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own, Wanted, check_grid
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, wait
 from airflow_sentinelhub.api.service import statistical, v2
-from airflow_sentinelhub.api.service.generations import Generation, generation
+from airflow_sentinelhub.api.service.generations import Generation, generation, others
 from airflow_sentinelhub.api.service.specification import BatchSpecification
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
-from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError
+from airflow_sentinelhub.exceptions import InvalidInputError, JobError, SentinelHubError
 from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.hooks.job_results import ResultsReader
 from airflow_sentinelhub.hooks.storage import access_from, bucket_reader, results_of
@@ -161,7 +161,8 @@ class SentinelHubHook(BaseHook):
 
         :param specification: what is to be done; build it with `BatchSpecification` or `StatisticalSpecification`.
         :param name: of the job, unique in the account, such as `ndvi-2026-06`; another name is another job.
-        :param context: of the task that calls this, instead of a name (`get_current_context()` in a PythonOperator).
+        :param context: of the task that calls this, instead of a name (`get_current_context()` in a PythonOperator),
+            for the one job of a task; several need names.
         :param batch_api: `v1` or `v2`; the connection's if left out.
         :param aws_conn_id, iam_role_arn: the right to write to the bucket, and to read from it (`aws_conn_id`).
         :param max_processing_units: PU that the job may cost. The other limits, intervals (seconds) and policies mean
@@ -170,10 +171,16 @@ class SentinelHubHook(BaseHook):
         :raises InvalidInputError: neither name nor context is given, or limits make no sense.
         :raises JobError: the job failed, or ended worse than the policy accepts; `skip` is set on the error where a
             policy says `skip`.
+        :raises AirflowFailException: with `context`, in its place where a retry would pay for another job.
         """
-        if (name is None) == (context is None):
+        if (name is None) == (context is None) or (name is not None and not name.strip()):
             raise InvalidInputError("Give a name for the job, or the context of the task that runs it.")
         check_resume(resume_stopped)
+        for what, seconds in (("poll_interval", poll_interval), ("analysis_poll_interval", analysis_poll_interval)):
+            if not seconds > 0:
+                raise InvalidInputError(f"{what} must be above 0 seconds, not {seconds!r}.")
+        if max_unknown_time < 0 or (timeout is not None and timeout <= 0):
+            raise InvalidInputError("timeout must be above 0 seconds, and max_unknown_time 0 or more.")
         features = isinstance(specification, StatisticalSpecification)
         if features and max_restarts:
             raise InvalidInputError("Batch statistical has no restart of failed features; leave max_restarts out.")
@@ -191,6 +198,12 @@ class SentinelHubHook(BaseHook):
         known = remembered(context, mark) if context is not None else None
         hook = self if known is None else SentinelHubHook(self.sentinelhub_conn_id, place=known.place)
         api = self.generation("statistical" if features else known.batch_api if known else batch_api)
+        by_look = {"max_failed": max_failed, "min_success_ratio": min_success_ratio}
+        by_look["max_restarts"] = None if api.restart is not None else max_restarts or None
+        check_looks("check_results", check_results, by_look)
+        if context is not None and context.setdefault("sentinelhub_job", specification) != specification:
+            raise InvalidInputError("This task has run another job already, and one task runs one; give them names.")
+        looks = known is None and (context is None or tried(context) > 1)  # `batch_api` may have been edited
 
         def render(api: Generation) -> dict[str, Any]:
             return api.payload(specification, access_from(aws_conn_id, iam_role_arn) if api.needs_access else None)
@@ -207,6 +220,7 @@ class SentinelHubHook(BaseHook):
             since=earliest(context, mark) if context is not None else None,
             remembered=known.request_id if known else None,
             not_found=hook.settings.not_found(known.place, known.request_id) if known else None,
+            elsewhere=tuple(map(generation, others(api.name))) if looks else (),
             stopped=Stopped(limit, resume=resume_stopped != "never"),
             patience=max_unknown_time,
         )
@@ -227,7 +241,13 @@ class SentinelHubHook(BaseHook):
             analysis_poll_interval=analysis_poll_interval,
             listener=Listener(settled=keep),
         )
-        ended = hook.run(answered(run_job(api, wanted, plan), _wait_here))
+        try:
+            ended = hook.run(answered(run_job(api, wanted, plan), _wait_here))
+        except JobError as err:
+            over = err.snapshot is not None and err.snapshot.status.is_final
+            if context is None or err.retry_helps or err.skip or not over:
+                raise
+            raise AirflowFailException(str(err)) from err  # a retry would make the job anew, and pay again
         assert not isinstance(ended, Await)  # each wait was answered
         return ended
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import seconds
-from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 
@@ -40,21 +39,6 @@ def check_status(value: Any, known: Sequence[str]) -> None:
     """
     if value is not None and value not in known:
         raise InvalidInputError(f"status is {value!r}; it must be one of {', '.join(known)}, or be None for all.")
-
-
-def check_looks(flag: str, looks: Any, limits: Mapping[str, Any]) -> None:
-    """Whether results are looked at, and limits that only a look can apply. Limits that are templates are let pass.
-
-    :param flag: name of the argument that is `looks`.
-    :raises InvalidInputError: nobody looks, and there is a limit.
-    """
-    if not isinstance(looks, bool):
-        raise InvalidInputError(f"{flag} is True or False, not {looks!r}; it is no template.")
-    for name, value in limits.items():
-        if not looks and isinstance(value, (int, float, str)) and not is_template(value):
-            raise InvalidInputError(
-                f"{flag}=False looks at nothing that the job has brought, so {name} has no effect; drop one of them."
-            )
 
 
 def renamed(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,8 +26,6 @@ class CreatesRequest(OwnsRequest):
     template_ext: Sequence[str] = (".js", ".json", ".geojson")
     aws_conn_id: str | None
     iam_role_arn: str | None
-    get_template_env: Any
-    _render: Any
     reads_by = ""
     """Name of the argument by which the operator looks at what is in the bucket, empty if it never does."""
 
@@ -41,7 +39,7 @@ class CreatesRequest(OwnsRequest):
     ) -> Any:
         """As Airflow's, but an address or a sentence that ends in `.json` is no file beside the DAG."""
         if isinstance(content, str) and content.endswith(tuple(self.template_ext)) and not _names_a_file(content):
-            return self._render((jinja_env or self.get_template_env()).from_string(content), context)
+            content += "{# a text, no file #}"  # Airflow takes what ends in such a way for the name of a file
         return super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]
 
     def access(self) -> Access | None:

@@ -71,6 +71,7 @@ class OwnsRequest(SentinelHubTask):
             remembered=known.request_id if known else None,
             not_found=self.hook.settings.not_found(known.place, known.request_id) if known else None,
             elsewhere=self._elsewhere(context, mark) if look and again and known is None else (),
+            went=lambda api: self.pin(api.name),  # a kill from now on is about what is there
             stopped=stopped,
             patience=self.max_unknown_time,
         )

@@ -13,6 +13,7 @@ from airflow_sentinelhub.api.decide.adoption import Stopped
 from airflow_sentinelhub.api.decide.policy import (
     Policy,
     check_literals,
+    check_looks,
     check_resume,
     limits_given,
     policy_from,
@@ -25,7 +26,7 @@ from airflow_sentinelhub.api.flows.task_request import Own
 from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
 from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.operators._arguments import check_looks, check_times
+from airflow_sentinelhub.operators._arguments import check_times
 from airflow_sentinelhub.operators._own_request import OwnsRequest
 from airflow_sentinelhub.operators._waiting import WaitingTask
 from airflow_sentinelhub.triggers.events import read_event, resume_state_of
@@ -128,6 +129,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
             self.responsible_for(None, context, wanted.mark)
         elif woken is None and given is not None:
             self.announce(context, given)
+            self.responsible_for(given, context)
         plan = JobPlan(
             policy=self.policy,
             read_results=self._read_results,

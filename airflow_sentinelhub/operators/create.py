@@ -110,7 +110,8 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
     def execute(self, context: Context) -> StepResult:
         with self.ends_its_round(context), airflow_errors(self):
             self._may_have_started = tried(context) > 1
-            own = self.hook.run(find_own(self.api, self.wanted(context)))
+            wanted = self.wanted(context)  # first: it may go to another generation or place, with another hook
+            own = self.hook.run(find_own(self.api, wanted))
             self.settle_on(context, own)
             job = own.settled.job
             if ended_by_hand(job):

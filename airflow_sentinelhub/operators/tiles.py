@@ -130,12 +130,12 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
 
         def visit(tile: Item) -> None:
             nonlocal unfinished
-            unfinished += tile.get("status") not in ("PROCESSED", "FAILED")
+            unfinished += not BatchTileStatus(str(tile.get("status") or None)).is_final
             items.append(tile_item(tile, paths))
 
         yield from every(lambda token: v1.list_tiles(request_id, status=status, viewtoken=token), visit, patiently)
         # Of a request that is DONE all tiles are processed; of a PARTIAL one nobody says how many are in one status.
-        whole = status is None or (status == "PROCESSED" and job.status.is_successful)
+        whole = status is None or (BatchTileStatus(status).is_successful and job.status.is_successful)
         if why := behind(job, len(items), unfinished) if whole else None:
             raise ResultsError(why, request_id=request_id, snapshot=job)
         return items

@@ -16,7 +16,7 @@ from requests_oauthlib import OAuth2
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProtocolError, SSLError
 
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Mask, Note, Now, Renew, Reply, Send, Sleep, Step, Work
-from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub.exceptions import Interrupted
 from airflow_sentinelhub.transport.network import cause_of, certificates, proxy_for
 from airflow_sentinelhub.transport.process import PROCESS, Log, user_agent
 from airflow_sentinelhub.transport.settings import Settings
@@ -75,10 +75,6 @@ def _session(settings: Settings) -> requests.Session:
             PROCESS.tls[trusted] = trusted.context()
         session.mount("https://", _Adapter(PROCESS.tls[trusted]))
     return session
-
-
-class Interrupted(SentinelHubError):
-    """The task is being ended; the flow it was in is left where it was."""
 
 
 class SyncDriver:

@@ -349,9 +349,8 @@ def test_another_host_of_the_connection_for_the_retry(bench: Any, checked: bool)
 def test_another_account_for_the_retry_starts_nothing_and_can_be_mended(bench: Any) -> None:
     store = Store()
     killed(bench, job(bench), a_try(bench, store))
-    bench.connection(
-        "sentinelhub_default", conn_type="sentinelhub", login="another", password="secret", host="http://127.0.0.1:9"
-    )
+    where = {"conn_type": "sentinelhub", "host": "http://127.0.0.1:9", "extra": {"auth_url": "http://127.0.0.1:9/t"}}
+    bench.connection("sentinelhub_default", login="another", password="secret", **where)
     with pytest.raises(Exception, match=r"with another client id than before") as caught:
         bench.run(job(bench), a_try(bench, store, **RETRY))
     assert not isinstance(caught.value, AirflowFailException), "a retry may mend it"

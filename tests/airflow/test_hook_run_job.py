@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import airflow_sentinelhub
 from airflow_sentinelhub import BatchSpecification
+from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.api.call import Call
 from airflow_sentinelhub.exceptions import (
     DeadlineError,
     InvalidInputError,
     JobCancelledError,
+    JobFailedError,
     JobPartialError,
     OverBudgetError,
 )
@@ -104,7 +107,21 @@ def test_the_budget_is_looked_at_before_the_start(bench: Any) -> None:
     assert "billed_start" not in bench.effects()
 
 
-@pytest.mark.parametrize("how", [{"name": None}, {"context": {}}, {"max_restarts": -1}, {"resume_stopped": "maybe"}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"name": None},
+        {"name": " "},
+        {"context": {}},
+        {"max_restarts": -1},
+        {"resume_stopped": "maybe"},
+        {"poll_interval": 0},
+        {"timeout": 0},
+        {"max_unknown_time": -1},
+        {"check_results": False, "max_failed": 2},
+        {"check_results": False, "min_success_ratio": 0.9},
+    ],
+)
 def test_what_makes_no_sense_is_said_before_any_call(bench: Any, how: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError):
         run(bench, **how)
@@ -113,3 +130,46 @@ def test_what_makes_no_sense_is_said_before_any_call(bench: Any, how: dict[str, 
 
 def test_the_specifications_are_public() -> None:
     assert {"BatchSpecification", "StatisticalSpecification"} <= set(airflow_sentinelhub.__all__)
+
+
+# What it shares with the operator
+
+
+@pytest.mark.parametrize("of_task", [False, True], ids=["name", "context"])
+def test_a_job_of_the_other_generation_is_gone_on_with(
+    bench: Any, of_task: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script has died, and somebody has edited `batch_api` in the connection since."""
+
+    def attempt(number: int) -> dict[str, Any]:
+        return run(bench, **({"name": None, "context": bench.context(try_number=number)} if of_task else {}))
+
+    with monkeypatch.context() as patched:
+        kill_at(bench, patched, "/start$")
+        with pytest.raises(Killed):
+            attempt(1)
+    bench.connect(batch_api="v1" if bench.api == "v2" else "v2")
+    result = attempt(2)
+    assert (result["status"], result["batch_api"]) == ("DONE", bench.api)
+    assert bench.effects().count("billed_start") == 1
+
+
+def test_in_a_task_a_failed_job_is_not_paid_again_by_a_retry(bench: Any) -> None:
+    """Airflow retries whatever a PythonOperator raises, but for its own word that there is to be no retry."""
+    bench.sim.fault("fail_analysis", times=1)
+    with pytest.raises(AirflowFailException, match="is FAILED"):
+        run(bench, name=None, context=bench.context(try_number=1))
+    bench.sim.fault("fail_analysis", times=1)
+    with pytest.raises(JobFailedError):  # a script decides by itself
+        run(bench)
+
+
+def test_a_second_job_in_one_task_is_refused(bench: Any) -> None:
+    """It would be given what the first has brought: the task is all that tells its job from others."""
+    context = bench.context()
+    first = run(bench, name=None, context=context)
+    assert run(bench, name=None, context=context) == first
+    other = replace(specification(bench), area=[8.9, 41.9, 9.0, 42.0])
+    with pytest.raises(InvalidInputError, match="another job already"):
+        bench.hook.run_job(other, context=context, aws_conn_id="my_bucket")
+    assert bench.effects().count("billed_start") == 1

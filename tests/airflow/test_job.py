@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -225,3 +226,31 @@ def test_contradictions_are_said_before_anything_is_created(bench: Any) -> None:
     with pytest.raises(AirflowFailException, match="on_partial must be one of fail, skip, accept, not 'shrug'"):
         bench.run(rendered)
     assert bench.effects() == []
+
+
+def test_the_time_allowed_is_that_of_the_first_part(bench: Any) -> None:
+    """A deferred task comes back in another process, which may have a newer DAG file: its deadline stays."""
+    deadlines, kwargs = [], None
+    for timeout in (3600, 7200):
+        task = job(bench, deferrable=True, timeout=timeout)()
+        first = partial(task.execute, bench.context())
+        later = partial(task.resume_execution, "execute_complete", kwargs, bench.context())
+        with pytest.raises(BaseException) as left:  # noqa: PT011
+            (first if kwargs is None else later)()
+        assert type(left.value).__name__ == "TaskDeferred"
+        trigger: Any = left.value.trigger  # type: ignore[attr-defined]
+        deadlines.append(trigger.plan.deadline)
+        kwargs = {"event": bench.fire(trigger)}
+    assert deadlines[0] is not None
+    assert deadlines[0] == deadlines[1]
+
+
+@v2
+def test_the_request_that_does_the_failed_part_is_told_and_kept_though_the_first_was_given(bench: Any) -> None:
+    bench.sim.fault(kind="fail_tiles", share=0.3, times=1)
+    bench.run(job(bench, on_partial="accept"))
+    (first,) = bench.sim.requests()
+    context = bench.context(**CLEARED)
+    result = bench.run(job(bench, request_id=first["id"], max_restarts=1), context)
+    assert result["request_id"] != first["id"]
+    assert context["ti"].xcoms["request_id"] == result["request_id"]

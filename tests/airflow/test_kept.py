@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub._compat import AirflowFailException
+from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException
 from airflow_sentinelhub._identity import Kept, kept_before, mark_for, remember, remembered
 from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings
 from tests.airflow.conftest import AWS
-from tests.airflow.job import CLEARED, RETRY, Killed, job, kill
+from tests.airflow.job import CLEARED, RETRY, Killed, creating, job, kill
 
 KEY = "sentinelhub_request"
 NOON = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
@@ -232,6 +232,23 @@ def test_a_try_finds_its_request_whatever_the_store_holds(bench: Any, store: Sto
     assert (result["request_id"], bench.effects().count("billed_start")) == (request_id, 1)
 
 
+@pytest.mark.parametrize("make", [job, creating])
+def test_a_retry_goes_to_where_its_request_was_made(
+    bench: Any, store: Store, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever `batch_api` the connection names since."""
+    moment = "_note_end" if make is creating else "_answer"
+    with monkeypatch.context() as patched:
+        patched.setattr(type(make(bench)()), moment, lambda *_: kill())
+        with pytest.raises(Killed):
+            bench.run(make(bench), {**bench.context(), "task_state_store": store})
+    request_id = store.get(KEY)["request_id"]
+    bench.connect(batch_api="v1" if bench.api == "v2" else "v2")
+    result = bench.run(make(bench), {**bench.context(**RETRY), "task_state_store": store})
+    assert (result["request_id"], result["batch_api"]) == (request_id, bench.api)
+    assert bench.effects().count("created") == 1
+
+
 # The operators
 
 
@@ -255,6 +272,13 @@ def test_what_operators_keep_at_each_end(bench: Any, store: Store) -> None:
     third = store.get(KEY)
     assert third["request_id"] != first["request_id"]
     assert third["over"] is True
+
+
+def test_a_skip_ends_a_round_too(bench: Any, store: Store) -> None:
+    bench.sim.fault(kind="fail_tiles", names=["32TNM_1_2"], times=None)
+    with pytest.raises(AirflowSkipException, match="tiles failed"):
+        bench.run(job(bench, on_partial="skip"), {**bench.context(), "task_state_store": store})
+    assert store.get(KEY)["over"] is True
 
 
 def test_a_try_that_may_be_retried_is_not_over(bench: Any, store: Store) -> None:

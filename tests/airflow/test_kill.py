@@ -14,6 +14,7 @@ import pytest
 
 from airflow_sentinelhub import cancel
 from airflow_sentinelhub._compat import NO_ANSWER, AirflowTaskTimeout, TaskState
+from airflow_sentinelhub.api.flows import wait as flows_wait
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from airflow_sentinelhub.transport import finish
 from airflow_sentinelhub.transport.sync import Interrupted
@@ -99,7 +100,7 @@ def test_on_a_worker_that_is_to_keep_its_job(bench: Any, processing: str, airflo
     airflow_says(TaskState(True, "failed"))
     on_worker(bench, processing, cancel_on_kill=False).on_kill()
     assert not asked(bench)
-    assert "(cancel_on_kill is off): if it was started, it keeps running and is billed" in logged()
+    assert "(cancel_on_kill is off): if it was started, it runs on and bills" in logged()
 
 
 @pytest.mark.parametrize("cancel", [True, False])
@@ -145,6 +146,66 @@ def test_a_task_that_still_looks_for_its_request_has_it_found_and_ended(
         monkeypatch.setattr("sys.stdin", io.StringIO(told[0]))
         assert finish.main() == 0
     assert asked(bench) == left
+
+
+def test_a_kill_after_the_look_in_the_other_generation_ends_what_was_found_there(
+    bench: Any, airflow_says: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`batch_api` was edited between the tries; the task is killed before it has settled on its request."""
+    bench.act(bench.made(creating(bench), bench.context()), "start")
+    bench.clock.sleep(60)
+    bench.connect(batch_api="v1" if bench.api == "v2" else "v2")
+    airflow_says(TaskState(True, "failed"))
+    told: list[str] = []
+    monkeypatch.setattr(finish.subprocess, "Popen", lambda *_, **__: Told(told))
+    operator = job(bench)()
+    monkeypatch.setattr(operator.__class__, "payload", lambda self, *_: self.on_kill())
+    with pytest.raises(Interrupted):
+        operator.execute(bench.context(**RETRY))
+    monkeypatch.setattr("sys.stdin", io.StringIO(told[0]))
+    assert finish.main() == 0
+    assert asked(bench)
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_task_that_is_ended_at_a_look_does_not_go_on_to_defer(
+    bench: Any, airflow_says: Say, logged: Logged, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    airflow_says(TaskState(True, "failed"))
+    monkeypatch.setattr(finish.subprocess, "Popen", lambda *_, **__: Told([]))  # v2 refuses to stop what is not started
+    operator = job(bench, deferrable=deferrable)()
+    answer = operator._answer
+    monkeypatch.setattr(operator, "_answer", lambda awaited: operator.on_kill() or answer(awaited))
+    with pytest.raises(Interrupted):
+        operator.execute(bench.context())
+    assert "cannot be read" not in logged()
+
+
+def test_a_task_that_was_given_its_request_answers_for_it_before_it_can_be_read(
+    bench: Any, processing: str, airflow_says: Say
+) -> None:
+    """`finish` of the group, say, marked failed while the service is out of reach."""
+    airflow_says(TaskState(True, "failed"))
+    operator = job(bench, request_id=processing)()
+    bench.sim.fault("status", f"{processing}$", method="GET", status=503, times=None)
+    bench.clock.at(5, operator.on_kill)
+    with pytest.raises(Interrupted):
+        operator.execute(bench.context())
+    assert asked(bench)
+
+
+def test_a_task_that_is_ended_at_its_deadline_says_nothing_of_its_request(
+    bench: Any, airflow_says: Say, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kill comes while the request is being ended: what becomes of that is left to the next try."""
+    airflow_says(TaskState(True, "restarting"))
+    bench.sim.settings(tile_seconds=4000.0)
+    operator = job(bench, timeout=150)()
+    end = flows_wait.end
+    monkeypatch.setattr(flows_wait, "end", lambda *given: operator.on_kill() or end(*given))
+    with pytest.raises(Interrupted):
+        operator.execute(bench.context())
+    assert "could not be ended" not in logged()
 
 
 class Told:
@@ -272,9 +333,7 @@ def test_a_trigger_that_is_to_keep_its_job(bench: Any, processing: str, airflow_
     airflow_says(TaskState(True, "failed"))
     asyncio.run(trigger(bench, processing, cancel_on_kill=False).cleanup())
     assert not asked(bench)
-    assert (
-        "(the task is failed, and cancel_on_kill is off): if it was started, it keeps running and is billed" in logged()
-    )
+    assert "(the task is failed, and cancel_on_kill is off): if it was started, it runs on and bills" in logged()
 
 
 @v2

@@ -95,6 +95,13 @@ TABLE = [
 ]
 
 
+@pytest.mark.parametrize(("cost", "plan"), [(None, Plan.ADOPT), (0.0, Plan.CREATE), (1.0, Plan.ADOPT)])
+def test_a_job_that_was_stopped_and_not_paid_makes_way_for_another_one(cost: float | None, plan: Plan) -> None:
+    """One that does not say what it has cost counts as paid."""
+    found = job("STOPPED", "STOP", digest=CHANGED, round=3, generation="v2", cost=cost)
+    assert choose([found], NOW).plan is plan
+
+
 @pytest.mark.parametrize(("state", "digest", "round", "plan"), TABLE)
 def test_the_table(state: tuple[str, str], digest: str, round: int, plan: Plan) -> None:
     found = job(*state, digest=digest, round=round)

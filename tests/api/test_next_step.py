@@ -203,7 +203,7 @@ def test_tiles_of_an_ended_job_that_are_at_work_are_waited_for_once(awaited: boo
 @pytest.mark.parametrize("status", ["DONE", "FAILED", "STOPPED"])
 def test_a_failed_part_leaves_what_the_request_before_has_brought(status: str) -> None:
     before = replace(job(status), request_id=OTHER)
-    failed = known("FAILED", earlier=(before,), policy=Policy(max_failed=1, max_restarts=5))
+    failed = known("FAILED", earlier=(before,), policy=Policy(max_failed=1, max_restarts=5), continues=True)
     assert next_step(failed) is (Step.READ_RESULTS if status == "DONE" else Step.GIVE_UP)
     judged = replace(failed, results=tiles(8, 1, restarts=1))
     assert next_step(judged) is (Step.SUCCEED if status == "DONE" else Step.GIVE_UP)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,14 @@ def test_every_input_changes_the_digest(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     assert len(seen) == 4
     assert env.digest("3.3") in seen
+
+
+def test_an_environment_is_compiled_though_nobody_else_may_write_bytecode(tmp_path: Path) -> None:
+    """A file of another Python in it is no fault."""
+    (tmp_path / "fits.py").write_text("x = 1\n")
+    (tmp_path / "for_python_2.py").write_text("print 1\n")
+    script = f"import sysconfig; sysconfig.get_path = lambda name: {str(tmp_path)!r}; {env.COMPILE}"
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPYCACHEPREFIX"}
+    env.run(sys.executable, "-c", script, env={**kept, "PYTHONDONTWRITEBYTECODE": "1"})
+    found = [file.name.partition(".")[0] for file in tmp_path.rglob("*.pyc")]
+    assert found == ["fits"]

@@ -254,6 +254,21 @@ def test_a_budget_can_mean_what_is_there(bench: StatisticalBench) -> None:
 
 
 @modes
+def test_after_a_raised_budget_a_clear_starts_the_same_request_again(bench: StatisticalBench, deferrable: bool) -> None:
+    """Its outputs cannot be continued by another request, as those of a raster job can."""
+    put_fields(bench.sim.bucket_dir, parcels(40))
+    poor, rich = (
+        bench.whole(aggregation=FINE, max_processing_units=limit, deferrable=deferrable, poll_interval=15)
+        for limit in (3, 9999)
+    )
+    with pytest.raises(AirflowFailException, match=r"has cost .* more than the 3 PU"):
+        bench.run(poor)
+    result = bench.run(rich, bench.context(try_number=2, max_tries=4))
+    assert (result["status"], result["processed"]) == ("DONE", 40)
+    assert [one["id"] for one in bench.sim.requests() if one["cost"]] == [result["request_id"]], "others are but notes"
+
+
+@modes
 def test_the_time_allowed_ends_the_job(bench: StatisticalBench, deferrable: bool) -> None:
     with pytest.raises(AirflowFailException, match="at the end of the time allowed"):
         bench.run(bench.whole(deferrable=deferrable, timeout=200, poll_interval=30))

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from airflow_sentinelhub.api.call import ONCE, Call, exchange
+from airflow_sentinelhub.api.call import ONCE, Call, Sleep, exchange
 from airflow_sentinelhub.exceptions import SettingsError, UnreachableError
 from airflow_sentinelhub.transport.aio import AsyncDriver
 from airflow_sentinelhub.transport.network import CA_FILES, certificates, proxy_for
@@ -38,7 +38,20 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setattr(PROCESS, "tls", {})
+    monkeypatch.setattr(SyncDriver, "_perform", without_pauses(SyncDriver._perform))
+    monkeypatch.setattr(AsyncDriver, "_perform", without_pauses_in_a_loop(AsyncDriver._perform))
     monkeypatch.setattr(PROCESS, "tokens", {})
+
+
+def without_pauses(perform: Any) -> Any:
+    return lambda driver, step: None if isinstance(step, Sleep) else perform(driver, step)
+
+
+def without_pauses_in_a_loop(perform: Any) -> Any:
+    async def performed(driver: AsyncDriver, step: Any) -> Any:
+        return None if isinstance(step, Sleep) else await perform(driver, step)
+
+    return performed
 
 
 def signed(name: str, issuer: Any = None, key: Any = None) -> tuple[Any, Any]:

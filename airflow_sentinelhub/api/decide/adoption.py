@@ -205,7 +205,7 @@ class Owned:
     @property
     def billed(self) -> bool:
         """Whether an ended request was started. v1 reports no cost; its requests that never started are deleted."""
-        return self.job.generation == "v1" or bool(self.job.cost)
+        return self.job.cost is None or self.job.cost > 0
 
 
 _ORDER = (Relation.FOREIGN, Relation.EARLIER, Relation.SAME, Relation.LATER)

@@ -87,7 +87,7 @@ class Known:
         return self.earlier[0] if failed and self.earlier and self.earlier[0].status == S.DONE else None
 
 
-_LEFT = (Outcome.UNKNOWN, Outcome.NOT_FOUND, Outcome.UNREAD, Outcome.TIMED_OUT, Outcome.NOT_STARTED)
+LEFT = (Outcome.UNKNOWN, Outcome.NOT_FOUND, Outcome.UNREAD, Outcome.TIMED_OUT, Outcome.NOT_STARTED)
 """Outcomes of a wait after which nothing is done; only an error is raised."""
 
 
@@ -109,7 +109,7 @@ def next_step(known: Known) -> Step:
     | new | analyse |
     """
     job = known.job
-    if job is None or known.outcome in _LEFT:
+    if job is None or known.outcome in LEFT:
         return Step.GIVE_UP
     if known.outcome is Outcome.OVER_BUDGET:
         return Step.OVER_BUDGET

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,21 @@ def check_resume(word: str) -> None:
     """:raises InvalidInputError: `word` is not a value of `resume_stopped`."""
     if word not in RESUMES:
         raise InvalidInputError(f"resume_stopped must be one of {', '.join(RESUMES)}, not {word!r}.")
+
+
+def check_looks(flag: str, looks: Any, limits: Mapping[str, Any]) -> None:
+    """Whether results are looked at, and limits that only a look can apply. Limits that are templates are let pass.
+
+    :param flag: name of the argument that is `looks`.
+    :raises InvalidInputError: nobody looks, and there is a limit.
+    """
+    if not isinstance(looks, bool):
+        raise InvalidInputError(f"{flag} is True or False, not {looks!r}; it is no template.")
+    for name, value in limits.items():
+        if not looks and isinstance(value, (int, float, str)) and not is_template(value):
+            raise InvalidInputError(
+                f"{flag}=False looks at nothing that the job has brought, so {name} has no effect; drop one of them."
+            )
 
 
 def limits_given(**limits: Any) -> frozenset[str]:

@@ -131,7 +131,7 @@ def fate(job: Snapshot | None, generation: str = "") -> str:
     if job.status.is_final:
         return "It does not run any more and bills nothing further."
     if job.ending:
-        return f"Its {'stop' if job.generation != 'v1' else 'cancel'} is on its way; tiles at work are still billed."
+        return f"Its {job.user_action.value.lower()} is on its way; tiles at work are still billed."
     if job.started:
         return "It runs on and bills."
     return "It has not been started and bills nothing."

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from airflow_sentinelhub.api.call import Flow, Note, Now, Step, Work
 from airflow_sentinelhub.api.decide import errors
 from airflow_sentinelhub.api.decide.marker import job_digest, mark_of
-from airflow_sentinelhub.api.decide.next_step import Known, next_step, spent_up
+from airflow_sentinelhub.api.decide.next_step import LEFT, Known, next_step, spent_up
 from airflow_sentinelhub.api.decide.next_step import Step as Next
 from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.decide.results import Results, results_line
@@ -182,7 +182,7 @@ class _Life:
             yield Work(lambda: self.plan.listener.read(latest))
             request_mark = mark_of(job.description)  # it may have been edited away
             self.restarts = max(self.restarts, request_mark.restarts if request_mark else 0)
-            if self.chain[0] != job.request_id:
+            if self.chain[0] != job.request_id and self.outcome not in LEFT:  # else nothing depends on it
                 earlier = yield from outlast(
                     lambda: continued_by(self.api, latest), self.wanted.patience, latest.request_id
                 )
@@ -190,7 +190,7 @@ class _Life:
         deadline = self.plan.wait.deadline
         return Known(
             job=job,
-            policy=self.plan.policy() if job is not None else Policy(),
+            policy=Policy() if job is None or self.outcome in LEFT else self.plan.policy(),
             outcome=self.outcome,
             restarts=self.restarts,
             settled=self.settled,
@@ -432,14 +432,14 @@ def _not_estimated(life: _Life, known: Known) -> Ending:
 
 def _give_up(life: _Life, known: Known) -> Ending:
     """Raise the error that says why the job cannot be finished; report what it has cost."""
-    job, waited = known.job, life.waited
-    if known.outcome is None and job is not None:
-        late = known.late and not job.status.is_final
-        waited = Waited(Outcome.TIMED_OUT if late else judge(job, "DONE"), job)
+    job, waited, target = known.job, life.waited, life.target
+    if known.outcome in (None, Outcome.REACHED) and job is not None:  # no wait says why
+        late, target = known.late and not job.status.is_final, "DONE"
+        waited = Waited(Outcome.TIMED_OUT if late else judge(job, target), job)
     if job is not None and job.cost is not None:
         cost = job.cost
         yield Work(lambda: life.plan.listener.spent(cost))
-    errors.conclude(waited, life.request_id, life.target)
+    errors.conclude(waited, life.request_id, target)
     raise AssertionError("A request that is given up on has not reached its target.")
 
 

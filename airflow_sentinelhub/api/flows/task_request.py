@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from airflow_sentinelhub.api.call import Flow, Note
+from airflow_sentinelhub.api.call import Flow, Note, Work
 from airflow_sentinelhub.api.decide.adoption import NONE_STOPPED, Stopped
 from airflow_sentinelhub.api.decide.marker import Mark, job_digest, mark_of
 from airflow_sentinelhub.api.flows.actions import end
@@ -35,6 +35,8 @@ class Wanted:
     :param since: no request of this task is older.
     :param remembered: id that an earlier try of this round has stored; :param not_found: see `find_or_create`.
     :param elsewhere: further generations in which an earlier try may have created a request.
+    :param went: is called with the generation that the task continues in, before anything else is done there; it may
+        block.
     :param stopped: which STOPPED requests the task continues with.
     :param patience: seconds for which the service may be out of reach.
     """
@@ -47,6 +49,7 @@ class Wanted:
     remembered: str | None = None
     not_found: Exception | None = None
     elsewhere: tuple[Generation, ...] = ()
+    went: Callable[[Generation], None] = lambda api: None
     stopped: Stopped = NONE_STOPPED
     patience: float = 1800.0
 
@@ -70,7 +73,8 @@ def find_own(api: Generation, wanted: Wanted) -> Flow[Own]:
     :raises Exception: the error of `wanted.render`, after it is known that no request is running.
     """
     if wanted.elsewhere:
-        api = yield from _look_elsewhere(api, wanted)
+        here = api = yield from _look_elsewhere(api, wanted)
+        yield Work(lambda: wanted.went(here))
     payload, render_error = _rendered(api, wanted)
     if render_error is not None and not wanted.again:
         raise render_error  # no earlier try has created a request

@@ -32,6 +32,7 @@ from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchTileStatus
 from airflow_sentinelhub.exceptions import (
+    Interrupted,
     NotFoundError,
     RateLimitError,
     ResultsError,
@@ -193,6 +194,8 @@ def poll(watch: Watch, one_look: OneLook) -> Flow[Waited | None]:
     """Poll once: how the wait has ended, or None to poll again after `watch.pause`."""
     try:
         waited = yield from one_look()
+    except Interrupted:
+        raise
     except SentinelHubError as err:
         ended = watch.failed(err, (yield Now()))
         if ended is None:
@@ -252,6 +255,8 @@ def _ended_for_us(api: Generation, request_id: str, target: str, plan: WaitPlan,
         return waited
     try:
         job = yield from outlast(lambda: end(api, request_id), plan.max_unknown_time, request_id, refused=True)
+    except Interrupted:
+        raise
     except SentinelHubError as err:
         yield Note(f"Batch request {request_id} could not be ended: {err}", warning=True)
         return waited
