@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 
 
 class _OnCollection(SentinelHubTask, BaseOperator):
-    """An operator on batch collections.
-
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
-    :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
-    """
+    """An operator on batch collections. Each names its arguments itself."""
 
     template_fields: Sequence[str] = ("sentinelhub_conn_id",)
     template_ext: Sequence[str] = (".json",)
@@ -51,13 +47,22 @@ class SentinelHubCreateBatchCollectionOperator(_OnCollection):
     - **On retry** a collection with the same name and bucket is taken instead of making a second one.
 
     :param collection: payload with `name` and `s3Bucket` (both required), `batchData`, `additionalData`.
+    :param sentinelhub_conn_id: connection of type `sentinelhub`.
+    :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 
     template_fields: Sequence[str] = (*_OnCollection.template_fields, "collection")
     template_fields_renderers = {"collection": "json"}
 
-    def __init__(self, *, collection: Mapping[str, Any] | str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        collection: Mapping[str, Any] | str,
+        sentinelhub_conn_id: str = "sentinelhub_default",
+        max_unknown_time: float = 1800.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, max_unknown_time=max_unknown_time, **kwargs)
         self.collection = collection
 
     def execute(self, context: Context) -> str:
@@ -80,17 +85,26 @@ class SentinelHubUpdateBatchCollectionOperator(_OnCollection):
     - **On retry** it is made again, which changes nothing more.
 
     :param collection_id: the collection; :param name: its new name.
+    :param sentinelhub_conn_id: connection of type `sentinelhub`.
+    :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 
     template_fields: Sequence[str] = (*_OnCollection.template_fields, "collection_id", "name")
 
-    def __init__(self, *, collection_id: str, name: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        collection_id: str,
+        name: str,
+        sentinelhub_conn_id: str = "sentinelhub_default",
+        max_unknown_time: float = 1800.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, max_unknown_time=max_unknown_time, **kwargs)
         self.collection_id = collection_id
         self.name = name
 
     def execute(self, context: Context) -> str:
-
         with airflow_errors(self):
             if not self.name:
                 raise InvalidInputError("The batch collection has no name; nothing was sent.")
@@ -109,16 +123,24 @@ class SentinelHubDeleteBatchCollectionOperator(_OnCollection):
     - **On retry** a collection that is gone already is success.
 
     :param collection_id: the collection.
+    :param sentinelhub_conn_id: connection of type `sentinelhub`.
+    :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 
     template_fields: Sequence[str] = (*_OnCollection.template_fields, "collection_id")
 
-    def __init__(self, *, collection_id: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        collection_id: str,
+        sentinelhub_conn_id: str = "sentinelhub_default",
+        max_unknown_time: float = 1800.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, max_unknown_time=max_unknown_time, **kwargs)
         self.collection_id = collection_id
 
     def execute(self, context: Context) -> str:
-
         with airflow_errors(self):
             delete = v1.delete_collection(id_of(self.collection_id))
             about = f"Batch collection {self.collection_id}"

@@ -48,17 +48,7 @@ __all__ = ["SentinelHubBatchSensor", "SentinelHubBatchTileSensor"]
 
 
 class _BatchSensor(SentinelHubTask, BaseSensorOperator):
-    """What both sensors share. They only read: nothing is started, cancelled or changed.
-
-    :param request_id: the request.
-    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
-    :param max_unknown_time: seconds for which the state may be unreadable before the sensor fails.
-    :param wait_for_start: wait for a request that nobody has started yet, instead of failing after two minutes (in
-        reschedule mode these are spent in the worker).
-    :param sentinelhub_conn_id: connection of type `sentinelhub`; :param batch_api: `v1` or `v2`.
-
-    `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and mean the same in all modes.
-    """
+    """What both sensors share. They only read: nothing is started, cancelled or changed. Each names its arguments itself."""
 
     template_fields: Sequence[str] = ("request_id", "sentinelhub_conn_id", "batch_api")
     operator_extra_links = (SentinelHubRequestLink(),)
@@ -240,13 +230,40 @@ class SentinelHubBatchSensor(_BatchSensor):
     has started it for two minutes (unless `wait_for_start`).
 
     :param target_status: the status; one on the way (`ANALYSIS_DONE`, `PROCESSING`) is reached by later ones too.
-        For the rest see `_BatchSensor`.
+    :param request_id: the request, as an id or as what a step returns.
+    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
+    :param max_unknown_time: seconds for which the state may be unreadable before the sensor fails.
+    :param wait_for_start: wait for a request that nobody has started yet, instead of failing after two minutes (in
+        reschedule mode these are spent in the worker).
+    :param sentinelhub_conn_id: connection of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; the connection's if left out.
+
+    `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and mean the same in all modes.
     """
 
     template_fields: Sequence[str] = (*_BatchSensor.template_fields, "target_status")
 
-    def __init__(self, *, target_status: str = "DONE", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        request_id: str,
+        target_status: str = "DONE",
+        deferrable: bool | None = None,
+        max_unknown_time: float = 1800.0,
+        wait_for_start: bool = False,
+        sentinelhub_conn_id: str = "sentinelhub_default",
+        batch_api: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            request_id=request_id,
+            deferrable=deferrable,
+            max_unknown_time=max_unknown_time,
+            wait_for_start=wait_for_start,
+            sentinelhub_conn_id=sentinelhub_conn_id,
+            batch_api=batch_api,
+            **kwargs,
+        )
         self.target_status = target_status
 
     def _wanted(self) -> str:
@@ -278,7 +295,15 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         many; :param share: at least this share, above 0 and up to 1. None of the three: all tiles. A template that
         comes out as nothing is an error; it does not mean all tiles.
     :param aws_conn_id: Airflow connection of type `aws` that may read the bucket (v2).
-        For the rest see `_BatchSensor`.
+    :param request_id: the request, as an id or as what a step returns.
+    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
+    :param max_unknown_time: seconds for which the state may be unreadable before the sensor fails.
+    :param wait_for_start: wait for a request that nobody has started yet, instead of failing after two minutes (in
+        reschedule mode these are spent in the worker).
+    :param sentinelhub_conn_id: connection of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; the connection's if left out.
+
+    `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and mean the same in all modes.
     """
 
     template_fields: Sequence[str] = (
@@ -293,14 +318,28 @@ class SentinelHubBatchTileSensor(_BatchSensor):
     def __init__(
         self,
         *,
+        request_id: str,
         tile_status: str = "PROCESSED",
         tile: str | int | None = None,
         count: int | None = None,
         share: float | None = None,
         aws_conn_id: str | None = None,
+        deferrable: bool | None = None,
+        max_unknown_time: float = 1800.0,
+        wait_for_start: bool = False,
+        sentinelhub_conn_id: str = "sentinelhub_default",
+        batch_api: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            request_id=request_id,
+            deferrable=deferrable,
+            max_unknown_time=max_unknown_time,
+            wait_for_start=wait_for_start,
+            sentinelhub_conn_id=sentinelhub_conn_id,
+            batch_api=batch_api,
+            **kwargs,
+        )
         self.tile_status = tile_status
         self.tile = tile
         self.count = count

@@ -28,15 +28,41 @@ class SentinelHubBatchStatisticalSensor(SentinelHubBatchSensor):
     `SentinelHubListStatisticsOperator` names them.
 
     :param target_status: the status; one on the way (`ANALYSIS_DONE`, `PROCESSING`) is reached by later ones too.
-        For the rest see `SentinelHubBatchSensor`; there is no `batch_api`.
+    :param request_id: the request, as an id or as what a step returns.
+    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
+    :param max_unknown_time: seconds for which the state may be unreadable before the sensor fails.
+    :param wait_for_start: wait for a request that nobody has started yet, instead of failing after two minutes (in
+        reschedule mode these are spent in the worker).
+    :param sentinelhub_conn_id: connection of type `sentinelhub`.
+
+    `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and mean the same in all modes.
     """
 
     template_fields: Sequence[str] = tuple(
         name for name in SentinelHubBatchSensor.template_fields if name != "batch_api"
     )
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(batch_api="statistical", **kwargs)
+    def __init__(
+        self,
+        *,
+        request_id: str,
+        target_status: str = "DONE",
+        deferrable: bool | None = None,
+        max_unknown_time: float = 1800.0,
+        wait_for_start: bool = False,
+        sentinelhub_conn_id: str = "sentinelhub_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            request_id=request_id,
+            target_status=target_status,
+            deferrable=deferrable,
+            max_unknown_time=max_unknown_time,
+            wait_for_start=wait_for_start,
+            sentinelhub_conn_id=sentinelhub_conn_id,
+            batch_api="statistical",
+            **kwargs,
+        )
 
     def _trigger(self, **common: Any) -> BaseTrigger:
         return SentinelHubBatchStatisticalTrigger(target_status=self.target_status, **common)

@@ -77,6 +77,12 @@ def test_arguments_are_keyword_only(operator_class: type) -> None:
     assert set(kinds.values()) == {inspect.Parameter.KEYWORD_ONLY}, kinds
 
 
+def test_every_argument_stands_in_the_operators_own_signature(operator_class: type) -> None:
+    """An editor and `help()` show what can be given; nothing hides behind `**kwargs`."""
+    fixed = {"batch_api"} - set(operator_class.template_fields)  # those of one generation
+    assert set(arguments(operator_class)) - fixed <= set(inspect.signature(operator_class).parameters)
+
+
 def test_every_template_field_has_its_argument(operator_class: type) -> None:
     assert len(set(operator_class.template_fields)) == len(operator_class.template_fields)
     assert set(operator_class.template_fields) <= set(arguments(operator_class))
