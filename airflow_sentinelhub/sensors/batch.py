@@ -48,7 +48,7 @@ __all__ = ["SentinelHubBatchSensor", "SentinelHubBatchTileSensor"]
 
 
 class _BatchSensor(SentinelHubTask, BaseSensorOperator):
-    """What both sensors share. They only read: nothing is started, cancelled or changed. Each names its arguments itself."""
+    """What both sensors share. They only read: nothing is started, cancelled or changed."""
 
     template_fields: Sequence[str] = ("request_id", "sentinelhub_conn_id", "batch_api")
     operator_extra_links = (SentinelHubRequestLink(),)

@@ -544,3 +544,27 @@ def test_a_flow_that_is_closed_closes_the_one_within() -> None:
     next(flow)
     flow.close()
     assert inner.gi_frame is None
+
+
+def test_a_job_that_has_changed_since_its_request_was_started_is_said_with_a_warning(service: FakeService) -> None:
+    """A script that is run again under the same name, or a retry after an edit: the old results are what it gets."""
+    assert whole(service).error is None
+    other: dict[str, Any] = {"description": "other", "processRequest": {"evalscript": "//VERSION=3"}, "output": PLACE}
+    api = generation(service.api)
+    flow = find_own(api, Wanted(lambda api: other, nothing, MARK, again=True))
+    notes: list[Note] = []
+
+    def noted(inner: Flow[Any]) -> Flow[Any]:
+        step = next(inner)
+        try:
+            while True:
+                if isinstance(step, Note):
+                    notes.append(step)
+                step = inner.send((yield step))
+        except StopIteration as end:
+            return end.value
+
+    drive(service, noted(flow))
+    (going_on,) = [note for note in notes if "Going on with" in note.message]
+    assert going_on.warning
+    assert "though the job has changed" in going_on.message

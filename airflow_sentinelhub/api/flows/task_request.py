@@ -104,7 +104,9 @@ def find_own(api: Generation, wanted: Wanted) -> Flow[Own]:
         yield Note(f"{why} The task goes on with its existing request.", warning=True)
     verb = "Going on with" if settled.adopted else "Created"
     why = f" ({settled.why})" if settled.adopted and settled.why else ""
-    yield Note(f"{verb} batch request {settled.job.request_id}{why}; marker {mark}")
+    request_mark = mark_of(settled.job.description)
+    changed = settled.adopted and bool(mark.job) and request_mark is not None and request_mark.job != mark.job
+    yield Note(f"{verb} batch request {settled.job.request_id}{why}; marker {mark}", warning=changed)
     return Own(api, settled, mark)
 
 
