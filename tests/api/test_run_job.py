@@ -568,3 +568,16 @@ def test_a_job_that_has_changed_since_its_request_was_started_is_said_with_a_war
     (going_on,) = [note for note in notes if "Going on with" in note.message]
     assert going_on.warning
     assert "though the job has changed" in going_on.message
+
+
+def test_another_kind_of_job_is_a_value_that_the_flow_is_given() -> None:
+    """Nothing in the flows or decisions asks for the name of a generation."""
+    service = FakeService("v2")
+    kind = replace(generation("v2"), name="mosaics", end_word="halt")
+    payload: dict[str, Any] = {"description": "max NDVI", "processRequest": {}, "output": PLACE}
+    plan = JobPlan(policy=Policy, read_results=brought, wait=WaitPlan(known=True))
+    flow = run_job(kind, Wanted(lambda api: payload, nothing, MARK), plan)
+    fed = drive(service, answered(flow, lambda asked: wait(kind, asked.request_id, asked.target, asked.plan)))
+    assert fed.error is None
+    assert fed.result["status"] == "DONE"
+    assert effects(service, "billed_start") == 1
