@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from airflow_sentinelhub._compat import AirflowFailException, BaseHook, aside, get_async_connection, mask_secret
 from airflow_sentinelhub._identity import Kept, earliest, mark_by_name, mark_for, remember, remembered, tried
@@ -325,7 +326,7 @@ def _settings(conn_id: str, connection: Any) -> Settings:
     """Settings from an Airflow connection; its secret is masked in logs from here on."""
     if connection.password:
         mask_secret(connection.password)
-    return settings_from(
+    settings = settings_from(
         conn_id=conn_id,
         login=connection.login,
         password=connection.password,
@@ -334,3 +335,6 @@ def _settings(conn_id: str, connection: Any) -> Settings:
         port=connection.port,
         extra=connection.extra_dejson,
     )
+    if settings.proxy and (word := urlsplit(settings.proxy).password):
+        mask_secret(word)
+    return settings

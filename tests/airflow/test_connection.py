@@ -116,6 +116,7 @@ BAD = [
     ({"extra": {"token_url": "id.example.org/token"}}, "auth_url"),
     ({"extra": {"auth_url": "id.example.org/token"}}, "auth_url"),
     ({"host": "http://127.0.0.1:8765"}, "plain http"),
+    ({"extra": {"verify": "/no/such/ca.pem"}}, "CA file"),
     ({"host": "https://me:hush@sh.example.org"}, "user name or a password"),
     ({"host": "http://sh.example.org", "extra": {"auth_url": "https://id.example.org/t"}}, "plain http"),
     ({"host": "https://sh.example.org", "extra": {"auth_url": "http://127.0.0.1/t"}}, "plain http"),
@@ -135,6 +136,26 @@ def test_a_bad_connection_gets_one_sentence(bench: Any, members: dict[str, Any],
     assert "'sh'" in str(caught.value)
     assert said in str(caught.value)
     assert SentinelHubHook("sh").test_connection() == (False, str(caught.value))
+
+
+@once
+def test_the_password_of_a_proxy_is_masked(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    masked: list[str] = []
+    monkeypatch.setattr("airflow_sentinelhub.hooks.sentinelhub.mask_secret", masked.append)
+    bench.connection("sh", **GOOD, extra={"proxy": "http://me:proxyword@proxy.example.org:3128"})
+    settings = SentinelHubHook("sh").settings
+    assert settings.proxy == "http://me:proxyword@proxy.example.org:3128"
+    assert "proxyword" in masked
+    assert "proxyword" not in repr(settings)
+
+
+@once
+@pytest.mark.parametrize(
+    ("given", "verify"), [(True, True), ("true", True), (None, True), ("", True), (False, False), ("False", False)]
+)
+def test_certificates_are_checked_unless_that_is_switched_off(bench: Any, given: Any, verify: bool) -> None:
+    bench.connection("sh", **GOOD, extra={"verify": given})
+    assert SentinelHubHook("sh").settings.verify is verify
 
 
 @once
