@@ -89,7 +89,7 @@ def test_a_job_that_is_ended_at_the_service_is_not_started_again(stage: Stage, r
         for run in runs:
             billed = stage.billed(run)
             row = "cancelled or stopped by a person at the service"
-            record(row, run.cell, f"task {stage.state(run)}, {billed} start{'s' * (billed != 1)}")
+            record(row, run.cell, f"final error, {billed} start{'s' * (billed != 1)}")
             assert billed == 1, stage.about(run)
             assert stage.unattended(run) == []
             assert "clear the task to run the job anew" in said(stage, run)

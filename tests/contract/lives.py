@@ -159,6 +159,8 @@ def v1_life(simulator: Simulator) -> None:
     refused(404, lambda: batch.get_tile(request, 999_999_999))
     refused(409, lambda: batch.delete_request(request))
     batch.restart_job(request)
+    while batch.get_request(request).status == BatchRequestStatus.PARTIAL:  # a restart shows late
+        simulator.step(5)
     with running(simulator):
         tiles = batch.monitor_batch_job(request, sleep_time=0.05, analysis_sleep_time=0.05)
     assert set(tiles) == {BatchTileStatus.PROCESSED}
