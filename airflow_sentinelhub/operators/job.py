@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import default_deferrable
@@ -13,6 +13,9 @@ from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.operators._batch_payload import DescribesBatchJob, one_destination
 from airflow_sentinelhub.operators._times import check_dates
 from airflow_sentinelhub.operators._whole_job import RunsWholeJob
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub._compat import Context
 
 _LIMITS = (
     "max_processing_units",
@@ -187,3 +190,6 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
             raise InvalidInputError("Give process_request and what else describes the job, or request_id.")
         check_dates(process_request)
         self.check_job()
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        return self.run_whole_job(context)

@@ -203,6 +203,9 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         check_dates({"input": {"data": data}}, aggregation)
         self.check_job()
 
+    def execute(self, context: Context) -> dict[str, Any]:
+        return self.run_whole_job(context)
+
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
         """As Airflow's, which makes the operator only when the task runs: an argument of other jobs is refused now."""
