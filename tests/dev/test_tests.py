@@ -79,16 +79,21 @@ def start(name, marks, more, folder):
     process = Process(name, [sys.executable, "-c", part], env=os.environ, log=folder / name)
     while not process.output():
         pass
-    print(process.pid, file=sys.stderr, flush=True)
+    started.append(process.pid)
     return process
-tests.start = start
+def follow(process):
+    print(*started, file=sys.stderr, flush=True)  # only now both are sure to be ended
+    return followed(process)
+started, followed = [], tests.follow
+tests.start, tests.follow = start, follow
 sys.exit(tests.main([]))
 """
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT
     ) as both:
         assert both.stderr is not None
-        parts = [int(both.stderr.readline()) for _ in range(2)]
+        parts = [int(word) for word in both.stderr.readline().split()]
+        assert len(parts) == 2
         assert set(parts) <= set(running())
         both.send_signal(number)
         both.wait(30)
