@@ -197,7 +197,22 @@ def _known(policy: str) -> str:
     return policy
 
 
-class SentinelHubStartBatchOperator(WaitingTask, OnRequest):
+class _AwaitsDone(WaitingTask, OnRequest):
+    """A step that may wait for the end of its request."""
+
+    def execute_complete(self, context: Context, event: Any = None) -> StepResult:
+        """Called when the trigger has fired."""
+        with airflow_errors(self):
+            request_id = checked_id(self.request_id)
+            self.responsible_for(request_id, context)
+            return self._done(self.waited(event, request_id, "DONE"))
+
+    def _done(self, job: Snapshot) -> StepResult:
+        self.log.info("Finished: %s", progress_line(job))
+        return step_result(job)
+
+
+class SentinelHubStartBatchOperator(_AwaitsDone):
     """Start a request exactly once, and wait for its end if asked to. **This bills.**
 
     - **Calls** the request, start (only if nobody has started it), then, with `wait_for_completion`, the request at
@@ -273,23 +288,12 @@ class SentinelHubStartBatchOperator(WaitingTask, OnRequest):
                 return self._done(self.wait_for(context, request_id, "DONE"))
             return step_result(job)
 
-    def execute_complete(self, context: Context, event: Any = None) -> StepResult:
-        """Called when the trigger has fired."""
-        with airflow_errors(self):
-            request_id = checked_id(self.request_id)
-            self.responsible_for(request_id, context)
-            return self._done(self.waited(event, request_id, "DONE"))
-
-    def _done(self, job: Snapshot) -> StepResult:
-        self.log.info("Finished: %s", progress_line(job))
-        return step_result(job)
-
     def _may_resume(self, job: Snapshot) -> bool:
         """Whether this is a request that `resume_stopped` is about."""
         return is_stopped(job)
 
 
-class SentinelHubRestartBatchOperator(WaitingTask, OnRequest):
+class SentinelHubRestartBatchOperator(_AwaitsDone):
     """Process the failed tiles of a PARTIAL request again (v1). **This bills** the tiles that are processed again.
 
     - **Calls** the request, update and restartpartial (only if it is PARTIAL), then, with `wait_for_completion`, the
@@ -361,17 +365,6 @@ class SentinelHubRestartBatchOperator(WaitingTask, OnRequest):
             if self.wait_for_completion:
                 return self._done(self.wait_for(context, request_id, "DONE", stale_partial=STALE_PARTIAL))
             return step_result(job)
-
-    def execute_complete(self, context: Context, event: Any = None) -> StepResult:
-        """Called when the trigger has fired."""
-        with airflow_errors(self):
-            request_id = checked_id(self.request_id)
-            self.responsible_for(request_id, context)
-            return self._done(self.waited(event, request_id, "DONE"))
-
-    def _done(self, job: Snapshot) -> StepResult:
-        self.log.info("Finished: %s", progress_line(job))
-        return step_result(job)
 
 
 class SentinelHubCancelBatchOperator(OnRequest):

@@ -1,4 +1,4 @@
-"""The deployment and the OAuth client to use, from an Airflow connection. Pure."""
+"""Where a deployment is and who we are there, from an Airflow connection. Looks only whether a CA file exists."""
 
 from __future__ import annotations
 
