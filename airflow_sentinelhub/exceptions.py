@@ -6,22 +6,12 @@ Errors never carry credentials: bodies are cut to `BODY_LIMIT` characters and kn
 
 from __future__ import annotations
 
-import re
 from typing import Any
+
+from airflow_sentinelhub.redaction import redacted
 
 BODY_LIMIT = 2_000
 """Characters of a reply's body that an error keeps."""
-
-_SECRET_FIELDS = re.compile(
-    r"""(?ix) ((?:\\?["'])? \b (?: access_?token | refresh_?token | client_?secret | secret_?access_?key | access_?key
-          | credentials | password | authorization ) \b (?:\\?["'])? \s* [:=] \s*)
-         (?: \\?"[^"]*" | '[^']*' | (?:bearer\s+)?[^\s,;&}\]]+ )"""
-)
-
-
-def redacted(text: str) -> str:
-    """The text with the values of fields that hold credentials (`secretAccessKey`, `access_token`, ...) blanked."""
-    return _SECRET_FIELDS.sub(r"\1***", text)
 
 
 def one_line(text: str, limit: int = BODY_LIMIT) -> str:
@@ -69,20 +59,22 @@ class Interrupted(SentinelHubError):
 class UnreachableError(SentinelHubError):
     """No usable reply came: connection refused, cut, timed out.
 
-    `ambiguous` is True when the service may have carried out the call all the same.
+    `ambiguous` is True when the service may have carried out the call all the same; `over` when the call was given up
+    because the time for it was over.
     """
 
-    def __init__(self, message: str, *, ambiguous: bool) -> None:
+    def __init__(self, message: str, *, ambiguous: bool, over: bool = False) -> None:
         super().__init__(message)
         self.ambiguous = ambiguous
+        self.over = over
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild_unreachable, (type(self), str(self), self.ambiguous)
+        return _rebuild_unreachable, (type(self), str(self), self.ambiguous, self.over)
 
 
-def _rebuild_unreachable(kind: type[UnreachableError], message: str, ambiguous: bool) -> UnreachableError:
+def _rebuild_unreachable(kind: type[UnreachableError], message: str, ambiguous: bool, over: bool) -> UnreachableError:
     """Pickle an UnreachableError: Airflow carries exceptions between processes."""
-    return kind(message, ambiguous=ambiguous)
+    return kind(message, ambiguous=ambiguous, over=over)
 
 
 class ApiError(SentinelHubError):
@@ -103,7 +95,7 @@ class ApiError(SentinelHubError):
         self.reason = reason
         self.code = code
         self.about = about
-        self.body = redacted(body[:BODY_LIMIT])
+        self.body = redacted(body[: 4 * BODY_LIMIT])[:BODY_LIMIT]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), str(self), self.status, self.reason, self.code, self.about, self.body)

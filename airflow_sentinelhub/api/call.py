@@ -11,12 +11,13 @@ How the service behaves is taken from recordings of the live service and from it
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from airflow_sentinelhub.api.decoding import decoded, said_in
 from airflow_sentinelhub.exceptions import (
+    BODY_LIMIT,
     ApiError,
     AuthenticationError,
     BadRequestError,
@@ -32,6 +33,7 @@ from airflow_sentinelhub.exceptions import (
     UnreadableReplyError,
     one_line,
 )
+from airflow_sentinelhub.redaction import secrets_in, without
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -44,6 +46,8 @@ class Reply:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)  # may hold an access token
+    unread: str = ""
+    """Why the body was not read to its end, such as `is too large`; empty if it was."""
 
     @property
     def text(self) -> str:
@@ -56,10 +60,14 @@ class Reply:
 
 @dataclass(frozen=True)
 class Lost:
-    """Nothing usable came back. `ambiguous`: the call may have reached the service."""
+    """Nothing usable came back.
+
+    :param ambiguous: the call may have reached the service; :param over: its time is over: repeating it does not help.
+    """
 
     why: str
     ambiguous: bool
+    over: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,7 @@ class Call(Generic[T]):
     :param repeatable: True if sending it twice does no more than sending it once. Others are never sent again after
         an ambiguous failure: the caller looks up what became of them.
     :param about: what it is about, for messages: `batch request 5f2a...`.
+    :param secrets: that it carries, and that no message may show, beside those that stand in `json`.
     """
 
     method: str
@@ -83,9 +92,14 @@ class Call(Generic[T]):
     json: Any = field(default=None, repr=False)  # payloads may hold storage keys
     repeatable: bool = False
     about: str = ""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def params(self) -> dict[str, str]:
         return {name: str(value) for name, value in self.query.items() if value is not None}
+
+    def shown(self, text: str) -> str:
+        """A text of a reply without the secrets that the call carries."""
+        return without(text, (*self.secrets, *secrets_in(self.json)))
 
 
 def path_part(identifier: Any) -> str:
@@ -101,9 +115,13 @@ def path_part(identifier: Any) -> str:
 
 @dataclass(frozen=True)
 class Send:
-    """Send the call; receive a `Reply` or a `Lost`."""
+    """Send the call; receive a `Reply` or a `Lost`.
+
+    :param until: seconds since 1970 at which it is given up, whether it is under way or waits for its turn.
+    """
 
     call: Call[Any]
+    until: float | None = None
 
 
 @dataclass(frozen=True)
@@ -129,9 +147,22 @@ class Note:
 
 @dataclass(frozen=True)
 class Work:
-    """Call a function that blocks (it reads a bucket), off the event loop; receive what it returns."""
+    """Call a function that blocks, off the event loop; receive what it returns.
+
+    :param within: seconds after which it is given up with a `ResultsError`, for one that reads a bucket or a file: it
+        then runs in a thread of its own, and must not talk to Airflow. None: it has all the time, in this thread.
+    :param until: seconds since 1970 at which it is given up at the latest.
+    """
 
     function: Callable[[], Any]
+    within: float | None = None
+    until: float | None = None
+
+    def seconds_from(self, now: float) -> float | None:
+        """Seconds that it has from now on, None for all."""
+        if self.within is None or self.until is None:
+            return self.within
+        return max(min(self.within, self.until - now), 0.0)
 
 
 @dataclass(frozen=True)
@@ -167,6 +198,11 @@ ONCE = Patience(backoff=(), rate_limited=0)
 """For a call that has only seconds to live, such as a cancel while the task is being killed."""
 
 RETRY_AFTER_DEFAULT, RETRY_AFTER_FLOOR, RETRY_AFTER_CAP = 30.0, 1.0, 60.0
+SECONDS_BELOW = 100.0
+"""A `Retry-After` below this is in seconds: no limit of the service refills within so few milliseconds."""
+RATE_LIMITED = (429, 498)
+"""HTTP statuses that ask to slow down; 498 is what Copernicus Data Space's storage answers."""
+RATE_LIMITED_JITTER = 0.5
 _ACCIDENTS = ("Request body should be non-empty.", "Missing grant_type parameter")
 """Messages of 400s that the live service has given to correct calls now and then; nothing was done."""
 
@@ -179,15 +215,23 @@ class _Again:
     why: str = ""
 
 
-def retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds to wait after a 429. The service counts `Retry-After` in milliseconds, unlike RFC 9110."""
+def retry_after(headers: Mapping[str, str], in_a_row: int = 0) -> float:
+    """Seconds to wait after a 429.
+
+    The service counts `Retry-After` in milliseconds, unlike RFC 9110. A value that would be absurd so is one of a
+    gateway in front of it, in seconds.
+
+    :param in_a_row: number of 429s before this one; with each the time at least doubles.
+    """
     try:
-        seconds = float(headers["retry-after"]) / 1000
+        value = float(headers["retry-after"])
     except (KeyError, ValueError):
-        return RETRY_AFTER_DEFAULT
-    if seconds != seconds:  # "nan" is a number to float()
-        return RETRY_AFTER_DEFAULT
-    return min(max(seconds, RETRY_AFTER_FLOOR), RETRY_AFTER_CAP)
+        value = float("nan")
+    seconds = value if value < SECONDS_BELOW else value / 1000
+    if not value >= 0:  # not a number among them
+        seconds = RETRY_AFTER_DEFAULT
+    grown = RETRY_AFTER_FLOOR * 2.0 ** min(in_a_row, 10)
+    return min(max(seconds, grown), RETRY_AFTER_CAP)
 
 
 def decide(
@@ -198,19 +242,23 @@ def decide(
     waited: float,
     renewed: bool,
     patience: Patience,
+    limited: int = 0,
 ) -> _Again | SentinelHubError:
     """What to do about an outcome that stands for this error: `_Again` to repeat the call, or the error to raise.
 
     :param failures: how often this call has failed before.
-    :param waited: seconds already spent on 429.
+    :param waited: seconds already spent on 429; :param limited: how often this call was answered with 429 before.
     """
     left = failures < len(patience.backoff)
     wait = patience.backoff[failures] if left else 0.0
     if isinstance(outcome, Lost):
-        return _Again(wait, why=outcome.why) if left and (call.repeatable or not outcome.ambiguous) else error
+        again = left and not outcome.over and (call.repeatable or not outcome.ambiguous)
+        return _Again(wait, why=outcome.why) if again else error
     if isinstance(error, RateLimitError):
-        pause = retry_after(outcome.headers)
+        pause = retry_after(outcome.headers, limited)
         return _Again(pause, rate_limited=True) if waited + pause <= patience.rate_limited else error
+    if outcome.unread:
+        return error  # it would be too large again
     if outcome.status == 401 and not renewed:
         return _Again(0, renew=True)
     if isinstance(error, ServerError) and not isinstance(error, RedirectedError):
@@ -228,13 +276,17 @@ def exchange(call: Call[T], patience: Patience = PATIENT, *, signed: bool = True
     :raises ApiError: the service refused, or kept failing; :raises UnreachableError: no reply. Both may be
         *ambiguous* for a call that is not repeatable: look up what became of it before you send it again.
     """
-    failures, waited, renewed = 0, 0.0, not signed
+    failures, waited, limited, renewed = 0, 0.0, 0, not signed
+    cause: SentinelHubError | None = None
     while True:
         outcome: Reply | Lost = yield Send(call)
         taken = _lost(call, outcome) if isinstance(outcome, Lost) else _taken(call, outcome)
         if isinstance(taken, _Result):
             return taken.value
-        verdict = decide(call, outcome, taken, failures, waited, renewed, patience)
+        if cause is not None and isinstance(taken, UnreachableError) and taken.over and not taken.ambiguous:
+            raise cause  # there was no time to repeat the call
+        cause = taken
+        verdict = decide(call, outcome, taken, failures, waited, renewed, patience, limited)
         if not isinstance(verdict, _Again):
             raise verdict
         if verdict.renew:
@@ -242,12 +294,39 @@ def exchange(call: Call[T], patience: Patience = PATIENT, *, signed: bool = True
             yield Renew()
             continue
         if verdict.rate_limited:
-            waited += verdict.after
+            waited, limited = waited + verdict.after, limited + 1
             yield Note(f"Sentinel Hub asks to slow down (429); waiting {verdict.after:.1f} s before going on")
+            yield Sleep(verdict.after, RATE_LIMITED_JITTER)
         else:
             failures += 1
             yield Note(f"{_what(call)} failed ({verdict.why}); trying again in {verdict.after:.0f} s", warning=True)
-        yield Sleep(verdict.after)
+            yield Sleep(verdict.after)
+
+
+def ends_at(flow: Flow[R], at: float | None) -> Flow[R]:
+    """Run a flow whose calls are given up at a time, and whose pauses end then.
+
+    :param at: seconds since 1970; None for no such time. The flow gets a `Lost` for what it sends later.
+    """
+    if at is None:
+        return (yield from flow)
+    received: Any = None
+    thrown: BaseException | None = None
+    try:
+        while True:
+            step = flow.send(received) if thrown is None else flow.throw(thrown)
+            received = thrown = None
+            if isinstance(step, (Send, Work)):
+                step = replace(step, until=at if step.until is None else min(at, step.until))
+            elif isinstance(step, Sleep) and step.seconds * (1 + step.jitter) > (left := at - (yield Now())):
+                step = Sleep(max(left, 0.0), 0.0)
+            try:
+                received = yield step
+            except BaseException as err:  # it is the flow's to handle
+                thrown = err
+    except StopIteration as end:
+        result: R = end.value
+        return result
 
 
 @dataclass(frozen=True)
@@ -259,6 +338,8 @@ def _taken(call: Call[T], reply: Reply) -> _Result[T] | ApiError:
     """What the reply says: the result, or an error. Whatever goes wrong with reading a success, it is unreadable."""
     if not 200 <= reply.status < 300:
         return error_of(call, reply)
+    if reply.unread:
+        return _unreadable(call, reply, reply.unread)
     try:
         body = reply.json()
     except ValueError:
@@ -272,13 +353,17 @@ def _taken(call: Call[T], reply: Reply) -> _Result[T] | ApiError:
 
 def _unreadable(call: Call[Any], reply: Reply, why: str) -> UnreadableReplyError:
     return UnreadableReplyError(
-        f"{_what(call)}: the reply (HTTP {reply.status}) {why}.", status=reply.status, about=call.about, body=reply.text
+        f"{_what(call)}: the reply (HTTP {reply.status}) {call.shown(why)}.",
+        status=reply.status,
+        about=call.about,
+        body=_start_of(call, reply),
     )
 
 
 def error_of(call: Call[Any], reply: Reply) -> ApiError:
     """The error that a reply stands for which is no success."""
     reason, code = said_in(reply.body)
+    reason, body = call.shown(reason), _start_of(call, reply)
     if 300 <= reply.status < 400:
         place = one_line(reply.headers.get("location", "").partition("?")[0], 200) or "another place"
         return RedirectedError(
@@ -288,7 +373,7 @@ def error_of(call: Call[Any], reply: Reply) -> ApiError:
             reason=reason,
             code=code,
             about=call.about,
-            body=reply.text,
+            body=body,
         )
     said = f"{reply.status}" + (f" {code}" if code else "") + f": {reason}"
     kind, advice = _KINDS.get(reply.status, (ServerError if reply.status >= 500 else BadRequestError, ""))
@@ -298,7 +383,7 @@ def error_of(call: Call[Any], reply: Reply) -> ApiError:
         reason=reason,
         code=code,
         about=call.about,
-        body=reply.text,
+        body=body,
     )
 
 
@@ -315,8 +400,16 @@ _KINDS: dict[int, tuple[type[ApiError], str]] = {
     408: (ServerError, ""),
     409: (ConflictError, " It is not possible in the present state."),
     425: (ServerError, ""),
-    429: (RateLimitError, " The account's rate limit is spent; run fewer tasks at a time (an Airflow pool)."),
+    **dict.fromkeys(
+        RATE_LIMITED,
+        (RateLimitError, " The account's rate limit is spent; run fewer tasks at a time (an Airflow pool)."),
+    ),
 }
+
+
+def _start_of(call: Call[Any], reply: Reply) -> str:
+    """What an error keeps of a body. Only the start of a large one is looked through for secrets."""
+    return call.shown(reply.body[: 16 * BODY_LIMIT].decode("utf-8", "replace"))
 
 
 def _what(call: Call[Any]) -> str:
@@ -326,4 +419,4 @@ def _what(call: Call[Any]) -> str:
 def _lost(call: Call[Any], lost: Lost) -> UnreachableError:
     ambiguous = lost.ambiguous and not call.repeatable
     tail = " Whether it was carried out is not known." if ambiguous else ""
-    return UnreachableError(f"{_what(call)} got no reply: {lost.why}.{tail}", ambiguous=ambiguous)
+    return UnreachableError(f"{_what(call)} got no reply: {lost.why}.{tail}", ambiguous=ambiguous, over=lost.over)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from airflow_sentinelhub.api.call import Flow, Note, Now, exchange
@@ -107,8 +108,7 @@ def _in_bucket(
         return _not_looked_at(job, cost)
     first = gone or chain[-1].request_id
 
-    def read() -> TileResults:
-        reader = how.reader()
+    def read(reader: BucketReader) -> TileResults:
         with results_of(job, reader) as results:
             counts, failed = results.counts(), tuple(sorted(results.failed()))
             left, total = tuple(results.unfinished(NAMED)), results.total()
@@ -120,7 +120,7 @@ def _in_bucket(
         done = total - unfinished - len(failed)
         return TileResults(job, total, done, len(failed), failed, cost, True, _restarts(job), left)
 
-    found: TileResults = yield from patiently(lambda: reading(job, read))
+    found: TileResults = yield from patiently(lambda: reading(job, partial(read, how.reader())))
     return found
 
 
@@ -200,8 +200,8 @@ def read_features(
     read: dict[str, dict[str, Any]] = {}
     began = yield Now()
 
-    def attempt(late: bool) -> list[dict[str, Any]]:
-        results = results_of_request(request, reader())
+    def attempt(late: bool, bucket: BucketReader) -> list[dict[str, Any]]:
+        results = results_of_request(request, bucket)
         missing = []
         for feature in results.features({url: item["identifier"] for url, item in read.items()}):
             if feature.error == MISSING:
@@ -217,6 +217,6 @@ def read_features(
 
     def once() -> Flow[list[dict[str, Any]]]:
         now = yield Now()
-        return (yield from reading(job, lambda: attempt(now - began >= seconds)))
+        return (yield from reading(job, partial(attempt, now - began >= seconds, reader())))
 
     return (yield from until_read(once, seconds, job=job, **how))

@@ -6,11 +6,11 @@ clients with their models) is imported by the properties that need it.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from airflow_sentinelhub._compat import AirflowFailException, BaseHook, aside, get_async_connection, mask_secret
 from airflow_sentinelhub._identity import Kept, earliest, mark_by_name, mark_for, remember, remembered, tried
@@ -27,6 +27,7 @@ from airflow_sentinelhub.api.service.specification import BatchSpecification
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
 from airflow_sentinelhub.exceptions import InvalidInputError, JobError, SentinelHubError
 from airflow_sentinelhub.hooks._client import id_of
+from airflow_sentinelhub.hooks._masking import mask_forms, mask_passwords
 from airflow_sentinelhub.hooks.job_results import ResultsReader
 from airflow_sentinelhub.hooks.storage import access_from, bucket_reader, results_of
 from airflow_sentinelhub.provider import CONN_FIELDS, FIELD_BEHAVIOUR
@@ -34,6 +35,7 @@ from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.statistical import StatisticalResults, results_of_request
 from airflow_sentinelhub.results.v2 import BatchResults
 from airflow_sentinelhub.transport.aio import AsyncDriver
+from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings, settings_from
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from airflow_sentinelhub.transport.sync import SyncDriver
 
 R = TypeVar("R")
+_log = logging.getLogger(__name__)
 
 
 class SentinelHubHook(BaseHook):
@@ -104,7 +107,7 @@ class SentinelHubHook(BaseHook):
         if self._driver is None:
             from airflow_sentinelhub.transport.sync import SyncDriver
 
-            self._driver = SyncDriver(self.settings, self.log, mask_secret)
+            self._driver = SyncDriver(self.settings, self.log, mask_secret, self._read_again)
         return self._driver
 
     def interrupt(self) -> None:
@@ -114,7 +117,7 @@ class SentinelHubHook(BaseHook):
 
     async def async_driver(self) -> AsyncDriver:
         """A driver that runs flows in the event loop; the connection is looked up without blocking it."""
-        return AsyncDriver(await self.async_settings(), self.log, _mask_aside)
+        return AsyncDriver(await self.async_settings(), self.log, _mask_aside, self._read_again_in_loop)
 
     async def async_settings(self) -> Settings:
         """The settings, looked up without blocking the event loop."""
@@ -123,6 +126,31 @@ class SentinelHubHook(BaseHook):
             settings = await aside(lambda: _settings(self.sentinelhub_conn_id, connection))
             self._settings = settings.at(self._place)
         return self._settings
+
+    def _read_again(self) -> Settings:
+        """The settings of the connection as it is now, at the deployment of before; those of before if that fails."""
+        before = self.settings
+        try:
+            connection = self.get_connection(self.sentinelhub_conn_id)
+        except Exception as err:  # whatever Airflow raises: the credentials of before were refused, and stay so
+            return self._unread_again(before, err)
+        self._settings = _settings(self.sentinelhub_conn_id, connection).at(before.place())
+        return self._settings
+
+    async def _read_again_in_loop(self) -> Settings:
+        """The same, without blocking the event loop."""
+        before = await self.async_settings()
+        try:
+            connection = await get_async_connection(self.sentinelhub_conn_id)
+        except Exception as err:
+            return self._unread_again(before, err)
+        settings = await aside(lambda: _settings(self.sentinelhub_conn_id, connection))
+        self._settings = settings.at(before.place())
+        return self._settings
+
+    def _unread_again(self, before: Settings, err: Exception) -> Settings:
+        self.log.warning("The connection %s cannot be read again (%s)", self.sentinelhub_conn_id, type(err).__name__)
+        return before
 
     def run(self, flow: Flow[R]) -> R:
         """Run a flow to its end in this thread."""
@@ -325,7 +353,7 @@ async def _mask_aside(secret: str) -> None:
 def _settings(conn_id: str, connection: Any) -> Settings:
     """Settings from an Airflow connection; its secret is masked in logs from here on."""
     if connection.password:
-        mask_secret(connection.password)
+        mask_forms(connection.password)
     settings = settings_from(
         conn_id=conn_id,
         login=connection.login,
@@ -335,6 +363,8 @@ def _settings(conn_id: str, connection: Any) -> Settings:
         port=connection.port,
         extra=connection.extra_dejson,
     )
-    if settings.proxy and (word := urlsplit(settings.proxy).password):
-        mask_secret(word)
+    mask_passwords(settings.proxy)
+    mask_passwords(settings.bucket_mount)
+    for warning in settings.warnings:
+        PROCESS.warn_once(_log, logging.WARNING, warning)
     return settings

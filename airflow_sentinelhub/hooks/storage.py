@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
-from airflow_sentinelhub._compat import AirflowException, BaseHook, aside, get_async_connection, mask_secret
+from airflow_sentinelhub._compat import AirflowException, BaseHook, aside, get_async_connection
 from airflow_sentinelhub.api.decide.due import due_of
 from airflow_sentinelhub.api.decide.verdict import nothing_to_do
 from airflow_sentinelhub.api.flows.wait import ReadTiles
 from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import ResultsError, SettingsError
+from airflow_sentinelhub.hooks._masking import mask_forms
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.v2 import BatchResults
+from airflow_sentinelhub.transport.network import certificates, proxy_for
 from airflow_sentinelhub.transport.settings import Settings
 
 
@@ -26,7 +29,7 @@ def access_from(aws_conn_id: str | None, iam_role_arn: str | None = None) -> Acc
         return Access(iam_role_arn=iam_role_arn)
     if not aws_conn_id:
         return None
-    connection = BaseHook.get_connection(aws_conn_id)
+    connection = _of_type_aws(BaseHook.get_connection(aws_conn_id))
     extra = connection.extra_dejson
     key = connection.login or extra.get("aws_access_key_id")
     secret = connection.password or extra.get("aws_secret_access_key")
@@ -35,8 +38,8 @@ def access_from(aws_conn_id: str | None, iam_role_arn: str | None = None) -> Acc
             f"Connection {aws_conn_id!r} holds no access key and secret key (login and password), which Sentinel Hub "
             "needs to write to the bucket; enter them, or give iam_role_arn."
         )
-    mask_secret(key)
-    mask_secret(secret)
+    mask_forms(key)
+    mask_forms(secret)
     return Access(access_key=key, secret_access_key=secret, region=extra.get("region_name"))
 
 
@@ -47,9 +50,9 @@ def bucket_reader(aws_conn_id: str | None, settings: Settings) -> BucketReader:
     `aws_conn_id`, its `region_name` and `endpoint_url`; without keys, boto3 looks for some where it usually does.
     """
     if settings.bucket_mount or not aws_conn_id:
-        return BucketReader(mount=settings.bucket_mount)
+        return _reader(None, settings)
     try:
-        return _reader(BaseHook.get_connection(aws_conn_id))
+        return _reader(BaseHook.get_connection(aws_conn_id), settings)
     except AirflowException as err:
         raise _unknown(aws_conn_id, err) from err
 
@@ -57,36 +60,73 @@ def bucket_reader(aws_conn_id: str | None, settings: Settings) -> BucketReader:
 async def bucket_reader_in_triggerer(aws_conn_id: str | None, settings: Settings) -> BucketReader:
     """The same, without blocking the event loop."""
     if settings.bucket_mount or not aws_conn_id:
-        return BucketReader(mount=settings.bucket_mount)
+        return _reader(None, settings)
     try:
         connection = await get_async_connection(aws_conn_id)
     except AirflowException as err:
         raise _unknown(aws_conn_id, err) from err
-    return await aside(lambda: _reader(connection))
+    return await aside(lambda: _reader(connection, settings))
 
 
 def _unknown(aws_conn_id: str, err: BaseException) -> SettingsError:
     return SettingsError(f"The bucket's connection {aws_conn_id!r} cannot be looked up ({err}).")
 
 
-def _reader(connection: Any) -> BucketReader:
-    extra = connection.extra_dejson
+def _of_type_aws(connection: Any) -> Any:
+    """The connection itself.
+
+    :raises SettingsError: it is of another type: its password is no AWS key, and must not be sent as one.
+    """
+    if connection.conn_type != "aws":
+        raise SettingsError(
+            f"The bucket's connection {connection.conn_id!r} is of type {connection.conn_type!r}, not 'aws'; nothing "
+            "of it was sent. Name a connection of type aws in aws_conn_id, or give this one that type."
+        )
+    return connection
+
+
+def _reader(connection: Any, settings: Settings) -> BucketReader:
+    """A reader by the bucket's connection. What that does not name is as for the calls to Sentinel Hub."""
+    if settings.bucket_mount:
+        return BucketReader(mount=settings.bucket_mount)
+    if connection is None:
+        return BucketReader(**_way_to(_AMAZON, settings))
+    extra = _of_type_aws(connection).extra_dejson
     key = connection.login or extra.get("aws_access_key_id")
     secret = connection.password or extra.get("aws_secret_access_key")
     token = extra.get("aws_session_token")
     for value in (key, secret, token):
         if value:
-            mask_secret(value)
+            mask_forms(value)
     own = (extra.get("service_config") or {}).get("s3") or {}
-    style = ((extra.get("config_kwargs") or {}).get("s3") or {}).get("addressing_style")
+    config = extra.get("config_kwargs") or {}
+    style = (config.get("s3") or {}).get("addressing_style")
+    endpoint_url = own.get("endpoint_url") or extra.get("endpoint_url")
+    given: dict[str, Any] = {}
+    if (verify := own.get("verify", extra.get("verify"))) is not None:
+        given["verify"] = verify
+    if proxies := config.get("proxies"):
+        given["proxy"] = proxies.get(urlsplit(endpoint_url or _AMAZON).scheme) or ""
     return BucketReader(
         key=key,
         secret=secret,
         token=token,
         region=extra.get("region_name"),
-        endpoint_url=own.get("endpoint_url") or extra.get("endpoint_url"),
+        endpoint_url=endpoint_url,
         addressing_style=style,
+        **{**_way_to(endpoint_url or _AMAZON, settings), **given},
     )
+
+
+_AMAZON = "https://s3.amazonaws.com"
+
+
+def _way_to(url: str, settings: Settings) -> dict[str, Any]:
+    """Certificates and proxy for a bucket's service. `AWS_CA_BUNDLE` comes before the other variables here."""
+    return {
+        "verify": certificates(settings, first=("AWS_CA_BUNDLE",)).as_file(),
+        "proxy": proxy_for(settings, url) or "",
+    }
 
 
 def results_of(job: Snapshot, reader: BucketReader) -> BatchResults:
@@ -97,12 +137,27 @@ def results_of(job: Snapshot, reader: BucketReader) -> BatchResults:
 
 
 def read_tiles_by(reader: BucketReader) -> ReadTiles:
-    """How a waiting flow reads the tiles of a v2 request: blocking, from the bucket."""
+    """How a waiting flow reads the tiles of a v2 request: blocking, from the bucket.
+
+    Files that have not changed since the last reading of the same are not fetched again.
+    """
+    last: dict[tuple[Any, ...], tuple[Mapping[str, int], str | None]] = {}
 
     def read_tiles(job: Snapshot, wanted: str | None) -> tuple[Mapping[str, int], str | None]:
+        key = (job.request_id, wanted, nothing_to_do(job), due_of(job))
+        if key in last and all(
+            stamp is not None and reader.stamp(url) == stamp for url, stamp in reader.fetched.items()
+        ):
+            return last[key]
+        reader.fetched.clear()
+        last.clear()
         with results_of(job, reader) as results:
             if wanted is None:
-                return results.counts(), None
-            return {}, next((str(tile["status"]) for tile in results.tiles() if tile["name"] == wanted), None)
+                read: tuple[Mapping[str, int], str | None] = results.counts(), None
+            else:
+                names = (str(tile["status"]) for tile in results.tiles() if tile["name"] == wanted)
+                read = {}, next(names, None)
+        last[key] = read
+        return read
 
     return read_tiles

@@ -231,7 +231,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         """The GeoPackage by the rules for batch v2, which are these; sizes come from the aggregation."""
         features = payload["input"]["features"]
         given = {"type": "geopackage", "features": features, "defaults": {"width": 1, "height": 1}}
-        yield Work(lambda: self.check_geopackage({"input": given}))
+        yield from self.check_geopackage({"input": given})
         yield Work(lambda: self.check_reader(payload))
 
 

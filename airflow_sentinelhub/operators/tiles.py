@@ -110,8 +110,9 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
             lambda: read_patiently(self.api, request_id), self.max_unknown_time, request_id=request_id
         )
 
+        reader = reader_now(self.sentinelhub_conn_id, self.aws_conn_id)
+
         def read() -> list[Item]:
-            reader = reader_now(self.sentinelhub_conn_id, self.aws_conn_id)
             with results_of(job, reader) as results:
                 tiles = results.tiles(status, with_paths=self.with_paths)
                 return [

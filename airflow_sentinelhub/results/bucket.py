@@ -23,6 +23,21 @@ from airflow_sentinelhub.exceptions import ResultsError, SettingsError
 
 _NOTHING = ("NoSuchKey", "404", "NotFound")
 _DENIED = ("403", "401", "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken")
+_BUSY_STATUS = (429, 498, 503)
+"""498 is what Copernicus Data Space's storage answers. All are waited out, as whatever cannot be read just now."""
+_BUSY = ("SlowDown", "TooManyRequests", "Throttling", "ThrottlingException", "RequestLimitExceeded")
+_CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 20, 2
+_CAUSES = {
+    "SSLError": "no TLS connection",
+    "ProxyConnectionError": "the proxy refused, or cannot be reached",
+    "ConnectTimeoutError": f"no connection within {_CONNECT_SECONDS} s",
+    "ReadTimeoutError": f"no answer within {_READ_SECONDS} s",
+    "EndpointConnectionError": "connection refused, or name not known",
+    "ConnectionClosedError": "the connection was cut",
+    "IncompleteReadError": "the connection was cut",
+    "ResponseStreamingError": "the connection was cut",
+}
+"""What the errors of boto3 mean."""
 _NO_CREDENTIALS = "there are no S3 credentials; name a connection of type aws that holds them (aws_conn_id)."
 
 
@@ -34,6 +49,8 @@ class BucketReader:
         instance role).
     :param region: of the bucket; :param endpoint_url: of an S3 service other than Amazon's.
     :param addressing_style: `path` or `virtual`; by default `path` with an endpoint_url, else boto3's choice.
+    :param verify: whether certificates are checked, or the file of those to trust; None: boto3's rule.
+    :param proxy: URL of the proxy, empty for none; None: boto3's rule. A mount by URL has rules of its own.
     """
 
     def __init__(
@@ -46,12 +63,18 @@ class BucketReader:
         region: str | None = None,
         endpoint_url: str | None = None,
         addressing_style: str | None = None,
+        verify: bool | str | None = None,
+        proxy: str | None = None,
     ) -> None:
         self.mount = mount
         self.region = region
         self.endpoint_url = endpoint_url
         self._keys = (key, secret, token)
         self._style = addressing_style or ("path" if endpoint_url else "auto")
+        self._verify = verify
+        self._proxy = proxy
+        self.fetched: dict[str, str | None] = {}
+        """What `stamp` returned for each object when it was fetched last, empty for one that was not there."""
         self._made: Any = None
 
     def __repr__(self) -> str:
@@ -91,6 +114,7 @@ class BucketReader:
         target = folder / key.rpartition("/")[2]
         if self.mount is None:
             return self._fetch_s3(url, bucket, key, target)
+        self.fetched[url] = self.stamp(url)
         if "://" in self.mount:
             return self._fetch_fsspec(url, f"{_slash(self.mount)}{bucket}/{key}", target)
         source = self._within(url, bucket, key)
@@ -102,6 +126,24 @@ class BucketReader:
             return None
         except OSError as err:
             raise ResultsError(f"{url} cannot be read from {source}: {err.strerror}.") from None
+
+    def stamp(self, url: str) -> str | None:
+        """What changes when the object does (its ETag, or time and size); empty if there is none, None if not known.
+
+        :raises ResultsError: the bucket cannot be reached; :raises SettingsError: see `fetch`.
+        """
+        bucket, key = _parts(url)
+        if self.mount is None:
+            return self._stamp_s3(url, bucket, key)
+        if "://" in self.mount:
+            return self._stamp_fsspec(url, f"{_slash(self.mount)}{bucket}/{key}")
+        try:
+            found = self._within(url, bucket, key).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        except OSError:
+            return None  # fetching says what is wrong
+        return f"{found.st_ino} {found.st_mtime_ns} {found.st_size}"
 
     def list(self, prefix: str) -> Iterator[str]:
         """URLs of the objects whose URL begins with `prefix`, such as `s3://bucket/folder/`, in order."""
@@ -139,18 +181,30 @@ class BucketReader:
         self._check_s3(url)
         client, errors = self._client()
         try:
-            body = client.get_object(Bucket=bucket, Key=key)["Body"]
+            reply = client.get_object(Bucket=bucket, Key=key)
+            self.fetched[url] = _tag(reply)
             with target.open("wb") as file:
-                shutil.copyfileobj(body, file, 1 << 20)
+                shutil.copyfileobj(reply["Body"], file, 1 << 20)
             return target
         except errors.ClientError as err:
             if err.response.get("Error", {}).get("Code") in _NOTHING:
+                self.fetched[url] = ""
                 return None
             raise self._refused(url, err) from None
         except errors.BotoCoreError as err:
             raise self._lost(url, err) from None
         except OSError as err:
             raise ResultsError(f"{url} cannot be copied to {target.parent}: {err.strerror}.") from None
+
+    def _stamp_s3(self, url: str, bucket: str, key: str) -> str | None:
+        self._check_s3(url)
+        client, errors = self._client()
+        try:
+            return _tag(client.head_object(Bucket=bucket, Key=key))
+        except errors.ClientError as err:
+            return "" if err.response.get("Error", {}).get("Code") in _NOTHING else None
+        except errors.BotoCoreError as err:
+            raise self._lost(url, err) from None
 
     @staticmethod
     def _check_s3(url: str) -> None:
@@ -176,11 +230,16 @@ class BucketReader:
         if self._made is None:
             boto3, config, errors = (_load(name) for name in ("boto3", "botocore.config", "botocore.exceptions"))
             key, secret, token = self._keys
+            # An empty mapping: none, whatever the environment says.
+            proxies = (
+                None if self._proxy is None else dict.fromkeys(("http", "https") if self._proxy else (), self._proxy)
+            )
             settings = config.Config(
-                connect_timeout=10,
-                read_timeout=60,
-                retries={"max_attempts": 3, "mode": "standard"},
+                connect_timeout=_CONNECT_SECONDS,
+                read_timeout=_READ_SECONDS,
+                retries={"max_attempts": _ATTEMPTS, "mode": "standard"},
                 s3={"addressing_style": self._style},
+                proxies=proxies,
             )
             try:
                 # A session of our own: the default one is shared, and not made for several threads.
@@ -191,6 +250,7 @@ class BucketReader:
                     aws_session_token=token or None,
                     region_name=self.region or None,
                     endpoint_url=self.endpoint_url or None,
+                    verify=self._verify,
                     config=settings,
                 )
             except (errors.MetadataRetrievalError, errors.CredentialRetrievalError) as err:
@@ -223,13 +283,17 @@ class BucketReader:
                 f"{url} cannot be read: the bucket is in another region than {self._service}; set region_name in "
                 "the bucket's connection."
             )
-        return ResultsError(f"{url} cannot be read: {self._service} answered {status} {code}.")
+        slow = ", which asks to slow down" if code in _BUSY or status in _BUSY_STATUS else ""
+        return ResultsError(f"{url} cannot be read: {self._service} answered {status} {code}{slow}.")
 
     def _lost(self, url: str, err: Any) -> ResultsError:
         kind = type(err).__name__
         if kind in ("NoCredentialsError", "PartialCredentialsError"):
             return ResultsError(f"{url} cannot be read: {_NO_CREDENTIALS}")
-        return ResultsError(f"{url} cannot be read: {self._service} cannot be reached ({kind}).")
+        why = _CAUSES.get(kind, kind)
+        if kind == "SSLError" and "certificate verify failed" in str(err).lower():
+            why = "certificate verify failed; name the right CA file in `verify` of the connection"
+        return ResultsError(f"{url} cannot be read: {self._service} cannot be reached ({why}).")
 
     # Mounts by URL
 
@@ -244,6 +308,17 @@ class BucketReader:
         except Exception as err:  # each file system has errors of its own
             target.unlink(missing_ok=True)
             raise ResultsError(f"{url} cannot be read at {self._service} ({type(err).__name__}).") from None
+
+    def _stamp_fsspec(self, url: str, address: str) -> str | None:
+        system, path = self._system(address)
+        try:
+            info = system.info(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        except Exception:  # each file system has errors of its own; fetching says what is wrong
+            return None
+        marks = [str(info[name]) for name in ("ETag", "etag", "mtime", "LastModified", "updated") if info.get(name)]
+        return " ".join([*marks, str(info.get("size"))]) if marks else None
 
     def _list_fsspec(self, prefix: str, address: str, below: str) -> Iterator[str]:
         system, root = self._system(address)
@@ -271,6 +346,11 @@ def _parts(url: str, key_needed: bool = True) -> tuple[str, str]:
     if not found or not scheme or not bucket or (key_needed and not key.rpartition("/")[2]) or ".." in rest.split("/"):
         raise SettingsError(f"{url!r} is not the URL of an object in a bucket, such as s3://bucket/path/file.")
     return bucket, key
+
+
+def _tag(reply: Any) -> str | None:
+    """What S3 says of an object's version."""
+    return f"{reply['ETag']} {reply.get('ContentLength')}" if reply.get("ETag") else None
 
 
 def _slash(mount: str) -> str:

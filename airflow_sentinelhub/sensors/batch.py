@@ -27,7 +27,6 @@ from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Outcome, TileGoal, Waited
 from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, look, look_at_tiles, poll, until_certain
-from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchTileStatus
 from airflow_sentinelhub.exceptions import (
     DeadlineError,
@@ -364,10 +363,12 @@ class SentinelHubBatchTileSensor(_BatchSensor):
     def _look(self, request_id: str) -> Flow[Waited]:
         from airflow_sentinelhub.hooks.sentinelhub import reader_now  # loads HTTP libraries
 
-        def read_tiles(job: Snapshot, wanted: str | None) -> Any:
-            return read_tiles_by(reader_now(self.sentinelhub_conn_id, self.aws_conn_id))(job, wanted)
-
-        return look_at_tiles(self.api, request_id, TileGoal(self.tile_status, **self._goal()), read_tiles)
+        goal = TileGoal(self.tile_status, **self._goal())
+        if self.api.results == "listed":
+            return look_at_tiles(self.api, request_id, goal)
+        # The connections are read at each look, so that corrected ones are used.
+        reader = reader_now(self.sentinelhub_conn_id, self.aws_conn_id)
+        return look_at_tiles(self.api, request_id, goal, read_tiles_by(reader))
 
     def _trigger(self, **common: Any) -> BaseTrigger:
         goal = {**self._goal(), "tile_status": self.tile_status, "aws_conn_id": self.aws_conn_id}

@@ -7,13 +7,17 @@ its own, and requests would send a password from `~/.netrc`.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import ipaddress
 import os
 import socket
 import ssl
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from airflow_sentinelhub.exceptions import SettingsError, one_line
@@ -54,14 +58,38 @@ class Certificates:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context
 
+    def as_file(self) -> bool | str:
+        """The same for a library that takes one file only: False, or its path. Those of a folder are put into one."""
+        if not self.check:
+            return False
+        known = ssl.get_default_verify_paths()
+        path = self.path or known.cafile or known.capath
+        if path is None or (self.path is None and os.path.isdir(path) and not os.listdir(path)):
+            return _certifi()
+        return _joined(path) if os.path.isdir(path) else path
 
-def certificates(settings: Settings, environ: Mapping[str, str] = os.environ) -> Certificates:
-    """The certificates for a connection."""
+
+@cache
+def _joined(folder: str) -> str:
+    """One file with all certificates of a folder. It is removed at the end of the process."""
+    with tempfile.NamedTemporaryFile("wb", prefix="sentinelhub-ca-", suffix=".pem", delete=False) as file:
+        atexit.register(Path(file.name).unlink, missing_ok=True)
+        for entry in sorted(Path(folder).iterdir()):
+            content = entry.read_bytes() if entry.is_file() else b""
+            if b"-BEGIN CERTIFICATE-" in content:
+                file.write(content.rstrip() + b"\n")
+    return file.name
+
+
+def certificates(
+    settings: Settings, environ: Mapping[str, str] = os.environ, first: tuple[str, ...] = ()
+) -> Certificates:
+    """The certificates for a connection. :param first: further environment variables, which come before the others."""
     if settings.verify is False:
         return Certificates(check=False)
     if isinstance(settings.verify, str):
         return Certificates(path=settings.verify)
-    return Certificates(path=next((environ[name] for name in CA_FILES if environ.get(name)), None))
+    return Certificates(path=next((environ[name] for name in (*first, *CA_FILES) if environ.get(name)), None))
 
 
 def proxy_for(settings: Settings, url: str, environ: Mapping[str, str] = os.environ) -> str | None:

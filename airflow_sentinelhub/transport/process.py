@@ -8,14 +8,18 @@ gate of 8 all within seconds.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import os
 import threading
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary
 
 from airflow_sentinelhub import __version__
+from airflow_sentinelhub.transport.gate import Gate
 from airflow_sentinelhub.transport.settings import Key, Settings
+from airflow_sentinelhub.transport.threads import Threads
 
 if TYPE_CHECKING:
     import ssl
@@ -30,20 +34,16 @@ class Log(Protocol):
     def log(self, level: int, msg: str, /, *args: Any) -> Any: ...
 
 
-IN_FLIGHT = 8
-"""Requests of one process and connection in flight at a time."""
-
-
 @dataclass(frozen=True)
 class InLoop:
     """What the drivers of one event loop share for one deployment and client.
 
-    :param client: the HTTP client; :param gate: the limit on requests in flight; :param lock: is held while a token is
-        asked for; :param closing: closes the client when it is closed itself, at the end of the loop.
+    :param client: the HTTP client; :param gate: lets requests through; :param lock: is held while a token is asked for;
+        :param closing: closes the client when it is closed itself, at the end of the loop.
     """
 
     client: Any
-    gate: asyncio.Semaphore
+    gate: Gate
     lock: asyncio.Lock
     closing: AsyncGenerator[None, None]
 
@@ -55,8 +55,10 @@ class Process:
         serves all tasks and triggers for an hour. Dropped when the connection's secret or client id has changed.
     `fetching`: held by a thread that asks for a token, so that tasks in other threads wait for that token instead of
         asking for their own. Holds no data; ends with the process.
-    `gates`: the limit on requests in flight of the worker's threads, which is for all tasks of the process together.
-        A gate goes with the last driver that uses it.
+    `own_loop`: the event loop in which the calls of a worker's threads are made, in a thread of its own. It is started
+        at the first call and ends with the process.
+    `threads`: the few threads in which buckets are read. The default ones of an event loop look up names for
+        everybody in a triggerer, and a bucket that does not answer would keep them.
     `loops`: client, gate and lock of each event loop; they work in the loop only in which they were made. They go when
         `asyncio.run` ends the loop; those of a loop that was closed without that, at the next use of this object.
     `tls`: the TLS contexts of all clients, by the certificates that they trust. Building one reads files and takes some
@@ -65,17 +67,22 @@ class Process:
         event loop itself keeps only weak references. Each goes when it is done or when its loop is closed.
     `warmed_up`: whether Airflow was asked once by this triggerer; the first answer takes seconds, later ones some
         hundredths. Ends with the process.
+    `warned`: warnings that were logged once and need not be logged again.
+
+    A process that was forked begins with nothing: threads and loops are those of its parent.
     """
 
     def __init__(self) -> None:
         self.tokens: dict[Key, Tokens] = {}
         self.fetching = threading.RLock()
-        self.gates: WeakValueDictionary[Key, threading.BoundedSemaphore] = WeakValueDictionary()
-        self.loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, ...], InLoop]] = WeakKeyDictionary()
+        self.threads = Threads()
+        self.loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ...], InLoop]] = WeakKeyDictionary()
         self.tls: dict[Certificates, ssl.SSLContext] = {}
         self.background: set[asyncio.Future[Any]] = set()
         self.warmed_up = False
-        self._changing = threading.Lock()
+        self.warned: set[str] = set()
+        self._own_loop: asyncio.AbstractEventLoop | None = None
+        self._changing = threading.RLock()  # a signal handler may need it below a function that holds it
 
     def tokens_of(self, settings: Settings) -> Tokens:
         """The token store for these settings; a store that they replace is dropped with its token and its secret."""
@@ -88,12 +95,34 @@ class Process:
                     del self.tokens[key]
             return self.tokens.setdefault(settings.key, Tokens(settings))
 
-    def gate_of(self, settings: Settings) -> threading.BoundedSemaphore:
-        """The gate before the requests of worker threads."""
-        with self._changing:
-            return self.gates.setdefault(settings.key, threading.BoundedSemaphore(IN_FLIGHT))
+    def latest(self, tokens: Tokens) -> tuple[Settings | None, Tokens]:
+        """The settings that have succeeded those of a token store, and their store; None and the store itself if none.
 
-    def in_this_loop(self) -> dict[tuple[str, ...], InLoop]:
+        The refusal of a secret that was rotated is met by one driver of many: the others learn of the new one here.
+        """
+        newer = None
+        while tokens.successor is not None:
+            newer = tokens.successor
+            tokens = self.tokens_of(newer)
+        return newer, tokens
+
+    def own_loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop for calls of threads that have none."""
+        with self._changing:
+            if self._own_loop is None:
+                self._own_loop = asyncio.new_event_loop()
+                thread = threading.Thread(target=self._own_loop.run_forever, name="sentinelhub-calls", daemon=True)
+                thread.start()
+                atexit.register(_end, self._own_loop, thread, os.getpid())
+            return self._own_loop
+
+    def warn_once(self, log: Log, level: int, message: str) -> None:
+        """Log a message unless this process has logged it before."""
+        if message not in self.warned:
+            self.warned.add(message)
+            log.log(level, "%s", message)
+
+    def in_this_loop(self) -> dict[tuple[Any, ...], InLoop]:
         """What the running event loop shares."""
         with self._changing:
             self._drop_closed_loops()
@@ -117,7 +146,21 @@ class Process:
         self.background -= {work for work in self.background.copy() if work.get_loop().is_closed()}
 
 
+def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread, process: int) -> None:
+    """Close the clients of a loop and end its thread, at the end of the process that has started it."""
+    if os.getpid() != process:
+        return
+
+    async def close() -> None:
+        await loop.shutdown_asyncgens()
+        loop.stop()
+
+    asyncio.run_coroutine_threadsafe(close(), loop)
+    thread.join(1.0)
+
+
 PROCESS = Process()
+os.register_at_fork(after_in_child=PROCESS.__init__)  # type: ignore[misc]
 
 
 def user_agent() -> str:

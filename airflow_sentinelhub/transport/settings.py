@@ -43,7 +43,9 @@ class Settings:
     :param timeout: seconds for one call.
     :param verify: whether certificates are checked, or a file or folder of those to trust; True: see `network.py`.
     :param proxy: URL of the proxy for all calls, instead of the environment's; it may hold a password.
-    :param bucket_mount: folder or fsspec URL under which buckets can be read, where it is not their own S3 address.
+    :param bucket_mount: folder or fsspec URL under which buckets can be read, where it is not their own S3 address; it
+        may hold a password, too.
+    :param warnings: sentences about the connection for the log.
     """
 
     base_url: str
@@ -53,10 +55,11 @@ class Settings:
     batch_api: str = "v2"
     path_form: str = "version-first"
     timeout: float = 60.0
-    bucket_mount: str | None = None
+    bucket_mount: str | None = field(default=None, repr=False)
     conn_id: str = ""
     verify: bool | str = True
     proxy: str | None = field(default=None, repr=False)
+    warnings: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def key(self) -> Key:
@@ -124,7 +127,8 @@ def settings_from(
     """
     extra = extra or {}
     where = f"Connection {conn_id!r}"
-    login, password = (login or "").strip(), (password or "").strip("\r\n")
+    login, given = (login or "").strip(), password or ""
+    password = given.strip("\r\n")
     if not login or not password:
         what = "client id (login)" if not login else "client secret (password)"
         raise SettingsError(
@@ -170,6 +174,15 @@ def settings_from(
         timeout = 0
     if not 0 < timeout < float("inf"):
         raise SettingsError(f"{where}: timeout is {extra.get('timeout')!r}; it must be a number of seconds above 0.")
+    verify = _verify(where, extra.get("verify"))
+    warnings = []
+    if password != given:
+        warnings.append(f"{where}: the client secret ends in a line break, which was left out; enter it without one.")
+    if verify is False:
+        warnings.append(
+            f"{where}: verify is false, so certificates are not checked: whoever is on the way can read the client "
+            "secret. Name a CA file in verify instead."
+        )
     return Settings(
         base_url=base_url,
         token_url=token_url,
@@ -180,8 +193,9 @@ def settings_from(
         timeout=timeout,
         bucket_mount=extra.get("bucket_mount") or None,
         conn_id=conn_id,
-        verify=_verify(where, extra.get("verify")),
+        verify=verify,
         proxy=str(extra.get("proxy") or "").strip() or None,
+        warnings=tuple(warnings),
     )
 
 

@@ -23,6 +23,9 @@ from airflow_sentinelhub.transport.settings import Settings
 MARGIN = 120.0
 """Seconds before its end at which a token is renewed; a short-lived one at half of its life."""
 
+REREAD_AFTER = 30.0
+"""Seconds after which a connection whose credentials were refused is read again, once for all tasks of a process."""
+
 
 @dataclass(frozen=True)
 class Token:
@@ -51,6 +54,9 @@ class Tokens:
         self._settings = settings
         self._client = BackendApplicationClient(client_id=settings.client_id)
         self._token: Token | None = None
+        self._reread_at: float | None = None
+        self.successor: Settings | None = None
+        """Settings with the credentials that have taken the place of these, None as long as none are known."""
 
     def is_replaced_by(self, other: Settings) -> bool:
         """Whether these settings tell that ours are those of before: the connection's or the client's secret is new."""
@@ -59,6 +65,21 @@ class Tokens:
             return False
         same_client = (ours.token_url, ours.client_id) == (other.token_url, other.client_id)
         return same_client or bool(ours.conn_id and ours.conn_id == other.conn_id)
+
+    def may_be_outdated(self, now: float) -> bool:
+        """Whether to read the connection again, since these credentials were refused: now and then, not at each poll.
+
+        :param now: seconds of a clock that runs evenly.
+        """
+        if self._reread_at is not None and now - self._reread_at < REREAD_AFTER:
+            return False
+        self._reread_at = now
+        return True
+
+    def succeeded_by(self, other: Settings) -> None:
+        """The connection was read again. Nothing changes if it holds the same credentials."""
+        if self.is_replaced_by(other):
+            self.successor = other
 
     def current(self, now: float) -> Token | None:
         """The token if it need not be renewed yet."""
@@ -81,7 +102,8 @@ class Tokens:
         :raises AuthenticationError: the credentials are wrong; :raises UnreadableReplyError: the reply holds no token.
         """
         path = urlsplit(self._settings.token_url).path
-        call = TokenCall("POST", path, self._read, repeatable=True, about="access token")
+        secrets = (self._settings.client_secret,)
+        call = TokenCall("POST", path, self._read, repeatable=True, about="access token", secrets=secrets)
         asked = yield Now()
         try:
             value, life = yield from exchange(call, signed=False)

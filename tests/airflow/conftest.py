@@ -138,6 +138,7 @@ def clock(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The simulator's clock, for the whole package and for Airflow's sensors."""
     from airflow_sentinelhub.api.call import Sleep
     from airflow_sentinelhub.transport import aio, sync
+    from airflow_sentinelhub.transport.gate import Gate
     from airflow_sentinelhub.transport.process import PROCESS
 
     clock = Clock(sim)
@@ -163,6 +164,7 @@ def clock(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Clock:
 
     monkeypatch.setattr(sync.SyncDriver, "_perform", perform)
     monkeypatch.setattr(aio.AsyncDriver, "_perform", perform_in_loop)
+    monkeypatch.setattr(Gate, "closed_for", lambda gate: 0.0)  # its pauses are in real time
     PROCESS.tokens.clear()  # those of the service before it was reset
     masker = _secrets_masker()
     masker.patterns.clear()  # it gets slower with every secret, and each test brings new tokens

@@ -13,7 +13,7 @@ from asgiref.sync import async_to_sync
 from airflow_sentinelhub import _compat
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.exceptions import SettingsError
-from airflow_sentinelhub.hooks import sentinelhub, storage
+from airflow_sentinelhub.hooks import _masking, sentinelhub, storage
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 from airflow_sentinelhub.operators.batch import SentinelHubCancelBatchOperator
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
@@ -141,7 +141,7 @@ def test_a_bad_connection_gets_one_sentence(bench: Any, members: dict[str, Any],
 @once
 def test_the_password_of_a_proxy_is_masked(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     masked: list[str] = []
-    monkeypatch.setattr("airflow_sentinelhub.hooks.sentinelhub.mask_secret", masked.append)
+    monkeypatch.setattr("airflow_sentinelhub.hooks._masking.mask_secret", masked.append)
     bench.connection("sh", **GOOD, extra={"proxy": "http://me:proxyword@proxy.example.org:3128"})
     settings = SentinelHubHook("sh").settings
     assert settings.proxy == "http://me:proxyword@proxy.example.org:3128"
@@ -266,7 +266,7 @@ def test_a_trigger_never_asks_the_supervisor_from_its_event_loop(bench: Any, mon
     def mask(secret: str) -> None:
         async_to_sync(supervisor)(secret)
 
-    for module in (_compat, sentinelhub, storage):
+    for module in (_compat, sentinelhub, _masking):
         monkeypatch.setattr(module, "mask_secret", mask)
     PROCESS.tokens.clear()
     trigger = SentinelHubBatchTrigger(

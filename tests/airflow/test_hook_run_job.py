@@ -43,8 +43,8 @@ def kill_at(bench: Any, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Die once the reply to a POST to this path is there."""
     send = SyncDriver._send
 
-    def dying(driver: SyncDriver, call: Call[Any]) -> Any:
-        reply = send(driver, call)
+    def dying(driver: SyncDriver, call: Call[Any], until: float | None) -> Any:
+        reply = send(driver, call, until)
         if call.method == "POST" and re.search(path, call.path):
             raise Killed
         return reply

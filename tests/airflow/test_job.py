@@ -146,10 +146,12 @@ def test_an_outage_that_does_not_end(bench: Any, deferrable: bool) -> None:
     assert bench.effects().count("billed_start") == 1
 
 
-def test_an_outage_from_the_beginning_says_that_an_earlier_try_may_have_started_something(bench: Any) -> None:
+def test_an_outage_from_the_beginning_says_whether_an_earlier_try_may_have_started_something(bench: Any) -> None:
     bench.sim.fault("drop_before", "/batch/", times=None)
-    with pytest.raises(UnknownStateError, match="The batch request of this task: Sentinel Hub was out of reach"):
+    with pytest.raises(UnknownStateError, match=r"Nothing was started for this task, so nothing runs and nothing is b"):
         bench.run(job(bench, max_unknown_time=60))
+    with pytest.raises(UnknownStateError, match=r"The batch request of this task: .* if it was started, it runs on"):
+        bench.run(job(bench, max_unknown_time=60), bench.context(**RETRY))
     assert bench.effects() == []
 
 

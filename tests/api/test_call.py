@@ -58,9 +58,12 @@ def test_an_empty_body_is_none(body: bytes) -> None:
     [
         ("3398", 3.398),
         ("1500.5", 1.5005),
-        ("10", RETRY_AFTER_FLOOR),
+        ("250", RETRY_AFTER_FLOOR),
+        ("100", RETRY_AFTER_FLOOR),
         ("0", RETRY_AFTER_FLOOR),
-        ("-5000", RETRY_AFTER_FLOOR),
+        ("30", 30.0),
+        ("99", RETRY_AFTER_CAP),
+        ("-5000", RETRY_AFTER_DEFAULT),
         ("3600000", RETRY_AFTER_CAP),
         ("1e12", RETRY_AFTER_CAP),
         ("Wed, 21 Oct 2026 07:28:00 GMT", RETRY_AFTER_DEFAULT),
@@ -71,9 +74,29 @@ def test_an_empty_body_is_none(body: bytes) -> None:
     ],
 )
 def test_retry_after_is_in_milliseconds(header: str | None, seconds: float) -> None:
+    """But a value that makes no sense in milliseconds is a gateway's, in seconds."""
     headers = {} if header is None else {"retry-after": header}
     assert retry_after(headers) == pytest.approx(seconds)
     assert carry(GET, error(429, headers=headers), ok(1)).slept == pytest.approx([seconds])
+
+
+def test_the_pause_grows_with_each_429_in_a_row() -> None:
+    assert [retry_after({"retry-after": "1000"}, before) for before in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert retry_after({"retry-after": "20000"}, 3) == 20
+    assert retry_after({"retry-after": "1000"}, 100_000) == RETRY_AFTER_CAP
+    limited = [error(429, headers={"retry-after": "1000"})] * 4
+    assert carry(GET, *limited, ok(1)).slept == pytest.approx([1, 2, 4, 8])
+
+
+def test_a_service_that_stays_limited_is_asked_a_few_times_in_ten_minutes() -> None:
+    fed = carry(GET, error(429, headers={"retry-after": "1000"}), ...)
+    assert isinstance(fed.error, errors.RateLimitError)
+    assert len(fed.sent) < 20
+    assert 500 < fed.waited <= PATIENT.rate_limited
+
+
+def test_498_is_a_rate_limit_too() -> None:
+    assert carry(GET, error(498, headers={"retry-after": "2000"}), ok(1)).slept == pytest.approx([2])
 
 
 @pytest.mark.parametrize("call", [GET, POST], ids=["repeatable", "not repeatable"])

@@ -13,6 +13,7 @@ import pytest
 from airflow_sentinelhub.api.call import Flow, Sleep
 from airflow_sentinelhub.simulator import Simulator
 from airflow_sentinelhub.transport.aio import AsyncDriver
+from airflow_sentinelhub.transport.gate import Gate
 from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.sync import SyncDriver
@@ -64,7 +65,6 @@ class Harness:
                 driver = QuickSync(settings, mask=self.masked.append)
                 for flow in flows:
                     ran.result = driver.run(flow)
-                driver.close()
             else:
                 ran.result = asyncio.run(self._all(QuickAsync(settings, mask=self._mask), flows))
         except Exception as err:
@@ -92,8 +92,9 @@ def served() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def simulator(served: Simulator) -> Simulator:
-    """Empty, without faults; and no token is left from another test."""
+def simulator(served: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simulator:
+    """Empty, without faults; no token is left from another test, and no 429 closes the gate for real seconds."""
+    monkeypatch.setattr(Gate, "closed_for", lambda gate: 0.0)
     served.reset()
     served.clear_faults()
     PROCESS.tokens.clear()

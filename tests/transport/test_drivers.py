@@ -11,21 +11,19 @@ from typing import Any
 
 import httpx
 import pytest
-import requests
-import responses
 
 from airflow_sentinelhub import exceptions as errors
-from airflow_sentinelhub.api.call import Call, Flow, Lost, Renew, exchange
+from airflow_sentinelhub.api.call import Flow, Renew, exchange
 from airflow_sentinelhub.api.flows.actions import start_once
 from airflow_sentinelhub.api.flows.read import read
 from airflow_sentinelhub.api.service import v1, v2
 from airflow_sentinelhub.api.service.generations import V1
 from airflow_sentinelhub.simulator import Simulator
-from airflow_sentinelhub.transport import aio
+from airflow_sentinelhub.transport import aio, client
 from airflow_sentinelhub.transport.aio import AsyncDriver
-from airflow_sentinelhub.transport.process import IN_FLIGHT, PROCESS
+from airflow_sentinelhub.transport.gate import IN_FLIGHT
+from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings
-from airflow_sentinelhub.transport.sync import SyncDriver
 from tests.transport.conftest import Harness, Ran
 
 TOKEN = "/auth/realms/main/protocol/openid-connect/token"
@@ -266,7 +264,7 @@ def test_a_closed_port_and_an_unknown_host_are_not_ambiguous(both: Both) -> None
 async def test_certificates_are_checked_where_only_the_token_url_has_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client secret travels there."""
     monkeypatch.setattr(PROCESS, "tls", {})
-    shared = await aio._shared_of(Settings("http://localhost:1", "https://token.example/token", "id", "secret"))
+    shared = await client.in_loop(Settings("http://localhost:1", "https://token.example/token", "id", "secret"))
     pool = shared.client._transport._pool  # type: ignore[attr-defined]
     assert pool._ssl_context.verify_mode is ssl.CERT_REQUIRED
     await shared.client.aclose()
@@ -349,7 +347,7 @@ async def test_at_most_eight_requests_are_in_flight() -> None:
     async def note(request: httpx.Request) -> None:
         given.append(request)
 
-    (await aio._shared_of(settings)).client.event_hooks = {"request": [note]}
+    (await client.in_loop(settings)).client.event_hooks = {"request": [note]}
     flows = [asyncio.create_task(AsyncDriver(settings).run(grids())) for _ in range(60)]
     await full.wait()
     for _ in range(500):  # everything that could be sent has been
@@ -361,40 +359,3 @@ async def test_at_most_eight_requests_are_in_flight() -> None:
     await asyncio.gather(*flows)
     assert most == IN_FLIGHT
     server.close()
-
-
-# What a socket cannot produce
-
-
-@pytest.mark.parametrize(
-    ("raised", "ambiguous"),
-    [
-        (requests.exceptions.SSLError("certificate verify failed"), False),
-        (requests.exceptions.ConnectTimeout("slow"), False),
-        (requests.exceptions.ReadTimeout("slow"), True),
-        (requests.exceptions.ChunkedEncodingError("broken"), True),
-        (requests.exceptions.ContentDecodingError("gzip"), True),
-        (requests.exceptions.ConnectionError("something else"), True),
-    ],
-)
-def test_what_else_can_break_in_a_worker(raised: Exception, ambiguous: bool) -> None:
-    call: Call[Any] = v1.start("7")
-    settings = Settings("https://sh.example", "https://sh.example/token", "id", "secret")
-    with responses.RequestsMock() as service:
-        service.post("https://sh.example/token", json={"access_token": "t", "token_type": "Bearer", "expires_in": 3600})
-        service.post("https://sh.example/api/v1/batch/process/7/start", body=raised)
-        lost = SyncDriver(settings)._send(call)
-    PROCESS.tokens.clear()
-    assert isinstance(lost, Lost)
-    assert lost.ambiguous is ambiguous
-
-
-def test_redirects_are_not_followed(simulator: Simulator) -> None:
-    """A token must not travel to where a redirect points."""
-    settings = Settings("https://sh.example", "https://sh.example/token", "id", "secret")
-    with responses.RequestsMock() as service:
-        service.post("https://sh.example/token", json={"access_token": "t", "token_type": "Bearer", "expires_in": 3600})
-        service.get(f"https://sh.example{GRIDS}", status=302, headers={"Location": "https://evil.example/"})
-        with pytest.raises(errors.RedirectedError, match=r"to https://evil\.example/ \(HTTP 302\)"):
-            SyncDriver(settings).run(grids())
-    PROCESS.tokens.clear()

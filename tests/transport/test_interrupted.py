@@ -21,7 +21,7 @@ class InterruptedInACall(SyncDriver):
         super().__init__(Settings("http://localhost", "http://localhost/token", "id", "secret"))
         self.sent: list[str] = []
 
-    def _send(self, call: Call[Any]) -> Reply | Lost:
+    def _send(self, call: Call[Any], until: float | None) -> Reply | Lost:
         self.sent.append(f"{call.method} {call.path.rpartition('/')[2]}")
         self.interrupt()
         return Reply(204)

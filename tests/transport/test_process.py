@@ -14,15 +14,15 @@ from weakref import ref
 
 import httpx
 import pytest
-import requests
 
 from airflow_sentinelhub.api.call import exchange
 from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.simulator import Simulator
-from airflow_sentinelhub.transport.aio import AsyncDriver, _shared_of
+from airflow_sentinelhub.transport.aio import AsyncDriver
+from airflow_sentinelhub.transport.client import in_loop
 from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings
-from airflow_sentinelhub.transport.sync import SyncDriver, _Signed
+from airflow_sentinelhub.transport.sync import SyncDriver
 from tests.transport.conftest import Harness
 
 HTTP = Settings("http://localhost:1", "http://localhost:1/token", "id", "secret", conn_id="sh")
@@ -57,16 +57,10 @@ def test_the_logger_of_httpx_is_touched_by_the_first_client_and_once(simulator: 
         AsyncDriver(HTTP)
         assert logger.filters == []
         for _ in range(2):
-            asyncio.run(_shared_of(HTTP))  # type: ignore[arg-type]
+            asyncio.run(in_loop(HTTP))  # type: ignore[arg-type]
         assert len(logger.filters) == 1
     finally:
         logger.filters[:] = before
-
-
-@pytest.mark.parametrize("scheme", ["https", "http"])
-def test_a_worker_signs_its_calls_over_https_and_http(scheme: str) -> None:
-    request = requests.Request("GET", f"{scheme}://sh.example/api", auth=_Signed("t")).prepare()
-    assert request.headers["Authorization"] == "Bearer t"
 
 
 # Secrets that were changed
@@ -122,10 +116,15 @@ def test_what_is_beside_it_stays(beside: dict[str, str]) -> None:
 # Event loops that were closed
 
 
+def others() -> list[Any]:
+    """The event loops that are known, without the one for the calls of a worker."""
+    return [loop for loop in PROCESS.loops if loop is not PROCESS._own_loop]
+
+
 async def crowd(settings: Settings) -> tuple[ref[Any], ref[Any], ref[Any]]:
     """Use all that a loop shares, with more flows than the gate lets through."""
     await asyncio.gather(*(AsyncDriver(settings).run(grids()) for _ in range(20)))
-    shared = await _shared_of(settings)
+    shared = await in_loop(settings)
     return ref(shared.client), ref(shared.gate), ref(shared.lock)
 
 
@@ -135,12 +134,12 @@ def test_a_loop_that_ends_closes_its_client_and_leaves_nothing(simulator: Simula
     async def use() -> tuple[ref[Any], ...]:
         found = await crowd(Harness("async", simulator).settings)
         clients.append(found[0]())
-        assert len(PROCESS.loops) == 1
+        assert others() == [asyncio.get_running_loop()]
         PROCESS.keep(asyncio.ensure_future(asyncio.sleep(3600)))
         return found
 
     left = asyncio.run(use())
-    assert list(PROCESS.loops) == []
+    assert others() == []
     assert PROCESS.background == set()
     assert clients.pop().is_closed
     gc.collect()
@@ -159,13 +158,12 @@ def test_a_loop_that_is_only_closed_is_dropped_at_the_next_use(simulator: Simula
 
     async def another() -> None:
         assert PROCESS.in_this_loop() == {}
-        assert list(PROCESS.loops) == [asyncio.get_running_loop()]
+        assert others() == [asyncio.get_running_loop()]
 
     asyncio.run(another())
     gc.collect()
     assert PROCESS.background == set()
     assert [one() for one in (*left, weak)] == [None, None, None, None]
-    PROCESS.loops.clear()
 
 
 def test_work_is_kept_until_it_is_done() -> None:
@@ -180,10 +178,33 @@ def test_work_is_kept_until_it_is_done() -> None:
     asyncio.run(use())
 
 
-def test_a_gate_of_threads_is_shared_and_goes_with_the_last_driver() -> None:
-    drivers = [SyncDriver(HTTP), SyncDriver(replace(HTTP, timeout=1.0, client_secret="new"))]
-    assert drivers[0]._gate is drivers[1]._gate
-    assert isinstance(drivers[0]._gate, threading.BoundedSemaphore)
-    drivers.clear()
-    gc.collect()
-    assert HTTP.key not in PROCESS.gates
+def test_the_threads_of_a_worker_share_one_loop_and_one_gate(simulator: Simulator) -> None:
+    settings = Harness("sync", simulator).settings
+    loops = []
+    for changed in (settings, replace(settings, timeout=1.0, client_secret=settings.client_secret)):
+        thread = threading.Thread(target=lambda used=changed: loops.append(SyncDriver(used).run(grids())))  # type: ignore[misc]
+        thread.start()
+        thread.join()
+    assert len(loops) == 2
+    own = PROCESS.own_loop()
+    assert own is PROCESS.own_loop()
+    assert [key[0] for key in PROCESS.loops[own]].count(settings.base_url) == 1
+
+
+def test_a_process_that_was_forked_begins_with_nothing(simulator: Simulator) -> None:
+    """The threads and the loop of its parent do not run in it."""
+    settings = Harness("sync", simulator).settings
+    assert len(SyncDriver(settings).run(grids()).items) == 6
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            clean = (PROCESS._own_loop, PROCESS.tokens, list(PROCESS.loops)) == (None, {}, [])
+            found = len(SyncDriver(settings).run(grids()).items)
+            os.write(write, f"{clean} {found}".encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    assert os.read(read, 100) == b"True 6"
+    os.close(read)

@@ -63,6 +63,7 @@ def outlast(
     about: str | None = None,
     *,
     refused: bool = False,
+    started: bool = True,
 ) -> Flow[T]:
     """Run a flow, and run it again while the service is out of reach, for `seconds`.
 
@@ -72,6 +73,7 @@ def outlast(
     :param request_id: the request, if it is known yet; :param about: name of another subject, for the message.
     :param refused: a refusal (401, 403, ..., but not 404) counts as an outage too: for ending a request, which must not
         keep running because of a temporary refusal.
+    :param started: False: it is known that no request of this task was started, and the error says so.
     :raises UnknownStateError: the service was out of reach for longer.
     """
     passing = (*OUTAGE, ApiError) if refused else OUTAGE
@@ -86,19 +88,24 @@ def outlast(
                 raise
             now = yield Now()
             if now - began >= seconds:
-                raise _out_of_reach(err, seconds, request_id, about) from err
+                raise _out_of_reach(err, seconds, request_id, about, started) from err
             yield Note(f"{err} Trying again in {pause:.0f} s.", warning=True)
         yield Sleep(min(pause, began + seconds - now))
         pause = min(pause * 2, PAUSE_MOST)
 
 
 def _out_of_reach(
-    err: SentinelHubError, seconds: float, request_id: str | None, about: str | None = None
+    err: SentinelHubError, seconds: float, request_id: str | None, about: str | None, started: bool
 ) -> UnknownStateError:
     if about:
         return UnknownStateError(
             f"{about}: Sentinel Hub was out of reach for {seconds:.0f} s ({err}) Nothing of it is billed. A retry of "
             "this task looks first and goes on."
+        )
+    if not started:
+        return UnknownStateError(
+            f"Sentinel Hub was out of reach for {seconds:.0f} s ({err}) Nothing was started for this task, so nothing "
+            "runs and nothing is billed. A retry of this task looks first and goes on."
         )
     what = f"Batch request {request_id}" if request_id else "The batch request of this task"
     return UnknownStateError(

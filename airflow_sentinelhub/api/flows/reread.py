@@ -22,15 +22,19 @@ MOST_PAGES = 10_000
 """Maximal number of pages of 100 entries that are read of a list: more tiles than any request has."""
 AGAIN_FIRST, AGAIN_MOST = 10.0, 60.0
 """Seconds before results are read again: for the first time, and at most."""
+READ_WITHIN = 600.0
+"""Seconds after which one reading of files in a bucket is given up."""
 
 
 def reading(job: Snapshot, read: Callable[[], T]) -> Flow[T]:
-    """Call a function that reads results and may block; its error gets the request and the last reading of it.
+    """Call a function that reads results from a bucket; its error gets the request and the last reading of it.
+
+    It runs in a thread of its own, so it must not talk to Airflow: look up connections before.
 
     :raises ResultsError: the results cannot be read.
     """
     try:
-        result: T = yield Work(read)
+        result: T = yield Work(read, READ_WITHIN)
         return result
     except ResultsError as err:
         raise ResultsError(str(err), request_id=job.request_id, snapshot=job) from err

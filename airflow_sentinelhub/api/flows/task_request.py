@@ -98,6 +98,7 @@ def find_own(api: Generation, wanted: Wanted) -> Flow[Own]:
             patience=wanted.patience,
         ),
         wanted.patience,
+        started=wanted.again,
     )
     if render_error is not None:
         why = f"The job as the task describes it now cannot be rendered: {render_error}"

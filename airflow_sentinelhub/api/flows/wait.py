@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, exchange
+from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, ends_at, exchange
 from airflow_sentinelhub.api.decide.due import Due, behind, due_of
 from airflow_sentinelhub.api.decide.verdict import (
     Outcome,
@@ -50,6 +50,8 @@ NOT_STARTED_GRACE = 120.0
 """Seconds for which a request may look unstarted after its start: readings lag."""
 UNCERTAIN_PAUSE = 10.0
 """Maximal seconds between polls while a reading may be older than the last action on the request."""
+LAST_LOOK = 2.0
+"""Seconds that a poll has at least, also one that begins at the deadline."""
 
 PASSING = (UnreachableError, ServerError, RateLimitError, NotFoundError, ResultsError)
 """Errors of a first poll that may pass. Any other (a wrong id, refused credentials) is raised at once, unless the
@@ -121,15 +123,23 @@ class Watch:
         self.unknown_since: float | None = None
         self.not_started_since: float | None = None
         self._again = AGAIN_FIRST
+        self._cause = ""
         self._log = _Log(began)
 
     def line(self, waited: Waited, now: float) -> str | None:
         """The line to log about this reading, None if there is nothing new to say."""
         return self._log.line(waited, now)
 
+    def until(self, now: float) -> float | None:
+        """When a poll that begins now is given up: at the deadline, or when the state was unreadable for too long."""
+        ends = [self.plan.deadline] if self.plan.deadline is not None else []
+        if self.unknown_since is not None:
+            ends.append(self.unknown_since + self.plan.max_unknown_time)
+        return max(min(ends), now + LAST_LOOK) if ends else None
+
     def read(self, waited: Waited, now: float) -> Waited | None:
         """Judge a reading: how the wait has ended, or None to poll again after `pause`."""
-        self.last, self.unknown_since, self._again = waited, None, AGAIN_FIRST
+        self.last, self.unknown_since, self._again, self._cause = waited, None, AGAIN_FIRST, ""
         self.pause = self.plan.poll_interval
         if waited.outcome is not Outcome.NOT_STARTED:
             self.not_started_since = None  # a later reading that looks so may come from a replica that lags
@@ -154,6 +164,8 @@ class Watch:
             raise err
         self.unknown_since = now if self.unknown_since is None else self.unknown_since
         self.uncertain, self.pause = True, self.plan.poll_interval
+        if not self._cause or not (isinstance(err, UnreachableError) and err.over):
+            self._cause = str(err)  # a poll that was given up says nothing of why
         if isinstance(err, ResultsError):
             self.last = self.last if err.snapshot is None else Waited(Outcome.WAITING, err.snapshot)
             self.pause, self._again = min(self.pause, self._again), longer(self._again)
@@ -174,7 +186,7 @@ class Watch:
             never_there = seconds >= min(sum(NEW_REQUEST_404), longest)
             return Waited(Outcome.NOT_FOUND, None, str(err)) if never_there else None
         outcome = Outcome.UNREAD if isinstance(err, ResultsError) and err.snapshot is not None else Outcome.UNKNOWN
-        return replace(self.last, outcome=outcome, why=str(err)) if seconds >= longest else None
+        return replace(self.last, outcome=outcome, why=self._cause) if seconds >= longest else None
 
     def _late(self, now: float) -> Waited | None:
         """The end of the wait if the deadline has passed; else None, and `pause` ends at the deadline at the latest."""
@@ -193,7 +205,7 @@ OneLook = Callable[[], Flow[Waited]]
 def poll(watch: Watch, one_look: OneLook) -> Flow[Waited | None]:
     """Poll once: how the wait has ended, or None to poll again after `watch.pause`."""
     try:
-        waited = yield from one_look()
+        waited = yield from ends_at(one_look(), watch.until((yield Now())))
     except Interrupted:
         raise
     except SentinelHubError as err:
@@ -349,9 +361,12 @@ ReadTiles = Callable[[Snapshot, "str | None"], "tuple[Mapping[str, int], str | N
 status of the one tile)."""
 
 
-def look_at_tiles(api: Generation, request_id: str, goal: TileGoal, read_tiles: ReadTiles) -> Flow[Waited]:
+def look_at_tiles(
+    api: Generation, request_id: str, goal: TileGoal, read_tiles: ReadTiles | None = None
+) -> Flow[Waited]:
     """Read the tiles once: as few pages as the goal needs (v1), or the files in the bucket (v2).
 
+    :param read_tiles: how the bucket is read, for a generation whose results lie there.
     :raises ResultsError: the tiles cannot be read, or not yet; its `snapshot` is the request.
     """
     job = yield from read(api, request_id, POLL)
@@ -360,6 +375,7 @@ def look_at_tiles(api: Generation, request_id: str, goal: TileGoal, read_tiles: 
     matching, total = 0, job.tile_count if analysed else None
     if api.results != "listed":
         if analysed:
+            assert read_tiles is not None
             counts, tile = yield from _in_bucket(job, goal, read_tiles)
             matching, total = counts.get(goal.status, 0), sum(counts.values()) or None
     elif goal.tile is not None:

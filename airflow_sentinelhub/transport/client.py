@@ -1,0 +1,231 @@
+"""The one HTTP client of worker and triggerer: how a call goes out, and what counts as its reply.
+
+Both make their calls here, in an event loop, so that both mean the same by a certificate, a proxy, a time limit and a
+reply that is too large. Client and gate belong to the loop they were made in; all calls of a process share them.
+
+A time limit is for the whole call, not for each read: from its turn at the gate to the last byte of the reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from airflow_sentinelhub.api.call import Call, Lost, Reply
+from airflow_sentinelhub.transport.gate import IN_FLIGHT, Gate
+from airflow_sentinelhub.transport.network import Certificates, cause_of, certificates, proxy_for
+from airflow_sentinelhub.transport.process import PROCESS, InLoop, user_agent
+from airflow_sentinelhub.transport.settings import Settings
+from airflow_sentinelhub.transport.tokens import authorization
+
+MOST_BYTES = 64 << 20
+"""Bytes of a reply's body after decompression above which it is not read."""
+_PIECE = 1 << 20
+"""Bytes that are decompressed at a time: some 3 ms."""
+
+_asking: ContextVar[bool] = ContextVar("asking", default=False)
+"""Whether the HTTP library is at work for us, in this task of the event loop."""
+
+
+NO_TOKEN_IN_TIME = Lost("no access token was got before the time for waiting was over", ambiguous=False, over=True)
+
+
+def seconds_to(until: float | None) -> float | None:
+    """Seconds from now to a time in seconds since 1970, 0 if it has passed; None for no time."""
+    return None if until is None else max(until - time.time(), 0.0)
+
+
+async def send(settings: Settings, call: Call[Any], token: str, until: float | None) -> Reply | Lost:
+    """Make a call with an access token, when it is its turn.
+
+    :param until: seconds since 1970 at which it is given up; None: `settings.timeout` after its turn has come.
+    """
+    headers = {"Accept": "application/json", "Content-Type": "application/json", **authorization(token)}
+    url = settings.url(call.path)
+    return await _request(settings, call.method, url, until, params=call.params(), json=call.json, headers=headers)
+
+
+async def ask_for_token(settings: Settings, form: str, until: float | None) -> Reply | Lost:
+    """Make the call for an access token. :param form: the body, with the credentials."""
+    headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+    return await _request(settings, "POST", settings.token_url, until, content=form, headers=headers)
+
+
+async def _request(settings: Settings, method: str, url: str, until: float | None, **content: Any) -> Reply | Lost:
+    progress = _Progress()
+    try:
+        return await asyncio.wait_for(_in_turn(settings, method, url, progress, content), seconds_to(until))
+    except asyncio.TimeoutError:
+        if progress.sent:
+            return Lost("no reply before the time for waiting was over", ambiguous=True, over=True)
+        why = "was not connected to" if progress.begun else "was not asked, since other calls went first,"
+        return Lost(f"{url.split('?')[0]} {why} before the time for waiting was over", ambiguous=False, over=True)
+
+
+@dataclass
+class _Progress:
+    """How far a call has come. `sent`: the service may have got it, or a part of it."""
+
+    begun: bool = False
+    sent: bool = False
+
+    async def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Called by the HTTP library at each step; a proxy is asked for a tunnel before anything is sent."""
+        if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+            self.sent = True
+
+
+async def _in_turn(
+    settings: Settings, method: str, url: str, progress: _Progress, content: dict[str, Any]
+) -> Reply | Lost:
+    shared = await in_loop(settings)
+    async with shared.gate:
+        progress.begun = True
+        asking = _asking.set(True)
+        try:
+            reply = await asyncio.wait_for(_exchange(shared.client, method, url, progress, content), settings.timeout)
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, asyncio.TimeoutError) as err:
+            return _lost(err, settings, url, progress)
+        finally:
+            _asking.reset(asking)
+        shared.gate.heard(reply)
+        return reply
+
+
+def _lost(err: Exception, settings: Settings, url: str, progress: _Progress) -> Lost:
+    if not progress.sent:
+        why = cause_of(err, url, proxy_for(settings, url), settings.timeout)
+        return Lost(f"{url.split('?')[0]} cannot be reached: {why}", ambiguous=False)
+    if isinstance(err, (asyncio.TimeoutError, httpx.TimeoutException)):
+        return Lost(f"no reply within {settings.timeout:.0f} s", ambiguous=True)
+    if isinstance(err, httpx.DecodingError):
+        return Lost(f"the reply was broken ({err})", ambiguous=True)
+    if isinstance(err, httpx.TransportError):
+        return Lost("the connection was cut", ambiguous=True)
+    return Lost(f"the exchange broke off ({type(err).__name__})", ambiguous=True)
+
+
+async def _exchange(
+    client: httpx.AsyncClient, method: str, url: str, progress: _Progress, content: dict[str, Any]
+) -> Reply:
+    async with client.stream(method, url, extensions={"trace": progress.trace}, **content) as got:
+        headers = {name.lower(): value for name, value in got.headers.items()}
+        body = bytearray()
+        encoding = headers.get("content-encoding", "").strip().lower()
+        if encoding not in _WINDOW_BITS:
+            return Reply(got.status_code, headers, unread=f"is encoded as {encoding[:50]!r}, which was not asked for")
+        async for piece in _decompressed(got.aiter_raw(), _WINDOW_BITS[encoding]):
+            body += piece
+            if len(body) > MOST_BYTES:
+                return Reply(got.status_code, headers, unread=f"is too large: above {MOST_BYTES >> 20} MiB")
+        return Reply(got.status_code, headers, bytes(body))
+
+
+_WINDOW_BITS: dict[str, int | None] = {"": None, "identity": None, "gzip": 31, "x-gzip": 31, "deflate": 15}
+"""How zlib reads the encodings of a body; None: as it is."""
+_ACCEPTED = "gzip, deflate"
+
+
+async def _decompressed(pieces: AsyncIterator[bytes], window_bits: int | None) -> AsyncIterator[bytes]:
+    """The body in pieces of limited size. The event loop gets its turn after each.
+
+    :raises httpx.DecodingError: it is cut off, or is not compressed as its header says.
+    """
+    if window_bits is None:
+        async for piece in pieces:
+            yield piece
+        return
+    decoder, begun = zlib.decompressobj(window_bits), False
+    async for piece in pieces:
+        waiting = piece
+        while waiting:
+            if not begun and window_bits == 15 and waiting[0] & 0x0F != 8:
+                decoder = zlib.decompressobj(-15)  # deflate without a header, as some servers send it
+            begun = True
+            try:
+                yield decoder.decompress(waiting, _PIECE)
+            except zlib.error as err:
+                raise httpx.DecodingError(f"it is not compressed as it says: {err}") from None
+            waiting = decoder.unconsumed_tail
+            if decoder.eof:
+                waiting, decoder, begun = decoder.unused_data, zlib.decompressobj(window_bits), False
+            await asyncio.sleep(0)
+    if begun:
+        raise httpx.DecodingError("it is cut off")
+
+
+def _not_our_request(record: logging.LogRecord) -> bool:
+    """Filters out the INFO line of httpx about a request of ours; the lines of others who use httpx pass."""
+    return record.levelno != logging.INFO or not _asking.get()
+
+
+def _client(settings: Settings, tls: ssl.SSLContext | bool, proxies: Mapping[str, str | None]) -> httpx.AsyncClient:
+    """A client, whose requests are not logged: Airflow 3 silences httpx, 2.11 would log a line at each poll.
+
+    httpx can only be told so at its logger, which keeps the filter: adding it again changes nothing.
+    """
+    logging.getLogger("httpx").addFilter(_not_our_request)
+    limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
+    return httpx.AsyncClient(
+        verify=tls,
+        trust_env=False,
+        limits=limits,
+        timeout=settings.timeout,
+        headers={"User-Agent": user_agent(), "Accept-Encoding": _ACCEPTED},
+        mounts={
+            f"{urlsplit(url).scheme}://{urlsplit(url).netloc}": httpx.AsyncHTTPTransport(
+                verify=tls, trust_env=False, limits=limits, proxy=_proxy(proxy, tls)
+            )
+            for url, proxy in proxies.items()
+            if proxy
+        },
+    )
+
+
+def _proxy(url: str, tls: ssl.SSLContext | bool) -> httpx.Proxy:
+    encrypted = url.startswith("https:") and isinstance(tls, ssl.SSLContext)
+    return httpx.Proxy(url, ssl_context=tls) if encrypted else httpx.Proxy(url)  # type: ignore[arg-type]
+
+
+async def _closing(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
+    """Closes the client at the end of the event loop, at which `asyncio.run` closes the loop's generators."""
+    try:
+        yield
+    finally:
+        PROCESS.leave_this_loop()
+        await client.aclose()
+
+
+async def in_loop(settings: Settings) -> InLoop:
+    """What the calls of the running event loop share for these settings."""
+    mine, urls = PROCESS.in_this_loop(), (settings.base_url, settings.token_url)
+    trusted, proxies = certificates(settings), {url: proxy_for(settings, url) for url in urls}
+    key = (*settings.key, trusted, *proxies.values())
+    if key not in mine:
+        tls: ssl.SSLContext | bool = False
+        if any(url.startswith("https") for url in urls):
+            tls = await _context_for(trusted)
+        if key not in mine:
+            client = _client(settings, tls, proxies)
+            closing = _closing(client)
+            mine[key] = InLoop(client, Gate(), asyncio.Lock(), closing)
+            await anext(closing)  # from here on the loop knows it
+    return mine[key]
+
+
+async def _context_for(trusted: Certificates) -> ssl.SSLContext:
+    """The TLS context of all clients that trust the same certificates."""
+    if trusted not in PROCESS.tls:
+        made = await asyncio.to_thread(trusted.context)
+        PROCESS.tls.setdefault(trusted, made)
+    return PROCESS.tls[trusted]

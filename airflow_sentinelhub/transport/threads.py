@@ -1,0 +1,105 @@
+"""Threads for calls that block, such as reading a bucket: few, not the event loop's, and not waited for at exit.
+
+`asyncio.to_thread` has the threads in which the event loop looks up names for everybody, and the interpreter waits for
+them, and for those of any executor, before it ends. A bucket that accepts and never answers would keep both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+from airflow_sentinelhub.exceptions import ResultsError
+
+AT_A_TIME, SPARE = 4, 12
+"""Threads that work, and threads that take the place of those whose call was given up but has not ended yet."""
+
+
+class Threads:
+    """Runs calls in daemon threads, each for a limited time. A thread is started when it is needed.
+
+    A call that is given up goes on until its own timeouts end it; its result is thrown away. Its thread is replaced, up
+    to `SPARE` of them: then the other calls wait, and are given up in their turn.
+    """
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self._given_up: set[Future[Any]] = set()
+        self._started = 0
+        self._changing = threading.Lock()
+
+    def run(self, function: Callable[[], Any], seconds: float) -> Any:
+        """Call the function in a thread and wait for what it returns or raises.
+
+        :raises ResultsError: that took longer.
+        """
+        future = self._submit(function)
+        try:
+            return future.result(seconds)
+        except FutureTimeoutError:
+            if future.done():
+                raise  # the function's own error
+            raise _too_long(seconds) from None
+        finally:
+            self._give_up(future)
+
+    async def run_in_loop(self, function: Callable[[], Any], seconds: float) -> Any:
+        """The same, without blocking the event loop."""
+        future = self._submit(function)
+        waiting = asyncio.wrap_future(future)
+        try:
+            done, _ = await asyncio.wait({waiting}, timeout=seconds)
+            if not done:
+                raise _too_long(seconds)
+            return waiting.result()
+        finally:
+            self._give_up(future)
+            waiting.cancel()
+
+    def _submit(self, function: Callable[[], Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._calls.put((future, partial(contextvars.copy_context().run, function)))
+        with self._changing:
+            if self._started < AT_A_TIME:
+                self._start()
+        return future
+
+    def _start(self) -> None:
+        self._started += 1
+        threading.Thread(target=self._work, name="sentinelhub-bucket", daemon=True).start()
+
+    def _give_up(self, future: Future[Any]) -> None:
+        if future.cancel() or future.done():
+            return
+        with self._changing:
+            self._given_up.add(future)
+            if len(self._given_up) <= SPARE:
+                self._start()
+
+    def _work(self) -> None:
+        while True:
+            future, function = self._calls.get()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = function()
+            except BaseException as err:  # it is the caller's
+                future.set_exception(err)
+            else:
+                future.set_result(result)
+            with self._changing:
+                self._given_up.discard(future)
+                if self._started - len(self._given_up) > AT_A_TIME:
+                    self._started -= 1
+                    return
+
+
+def _too_long(seconds: float) -> ResultsError:
+    return ResultsError(f"There was no answer within {seconds:.0f} s; reading was given up.")

@@ -1,0 +1,199 @@
+"""How a bucket is reached: certificates and proxies by the rule of the calls, and no file is fetched in vain."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub.exceptions import ResultsError, SettingsError
+from airflow_sentinelhub.hooks import storage
+from airflow_sentinelhub.results.bucket import BucketReader
+from airflow_sentinelhub.transport.network import CA_FILES, Certificates
+from airflow_sentinelhub.transport.settings import Settings
+
+pytest.importorskip("boto3")
+VARIABLES = (*CA_FILES, "AWS_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+class Bucket(http.server.BaseHTTPRequestHandler):
+    """One object, whose ETag is its content."""
+
+    asked: list[str]
+    content = b"one"
+
+    def _answer(self) -> None:
+        cls = type(self)
+        cls.asked.append(f"{self.command} {self.path.partition('?')[0]}")
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(cls.content)))
+        self.send_header("ETag", f'"{cls.content.decode()}"')
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(cls.content)
+
+    do_GET = do_HEAD = _answer
+
+    def log_message(self, *_: Any) -> None:
+        return None
+
+
+@pytest.fixture
+def bucket() -> Iterator[tuple[type[Bucket], str]]:
+    handler = type("Handler", (Bucket,), {"asked": []})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield handler, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def settings(**changes: Any) -> Settings:
+    return Settings("https://h", "https://h/t", "a", "b", **changes)
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, conn_type: str = "aws", **extra: Any) -> None:
+    import json
+    from urllib.parse import quote
+
+    extra.setdefault("region_name", "us-east-1")
+    uri = f"{conn_type}://AKIA:hush@/?__extra__={quote(json.dumps(extra), safe='')}"
+    monkeypatch.setenv("AIRFLOW_CONN_MY_BUCKET", uri)
+
+
+@pytest.mark.parametrize(
+    ("extra", "own", "environment", "verify"),
+    [
+        ({"verify": "/aws.pem"}, {"verify": "/own.pem"}, {"AWS_CA_BUNDLE": "/env.pem"}, "/aws.pem"),
+        ({"verify": False}, {"verify": "/own.pem"}, {}, False),
+        ({}, {"verify": "/own.pem"}, {"AWS_CA_BUNDLE": "/env.pem"}, "/own.pem"),
+        ({}, {"verify": False}, {"AWS_CA_BUNDLE": "/env.pem"}, False),
+        ({}, {}, {"AWS_CA_BUNDLE": "/env.pem", "REQUESTS_CA_BUNDLE": "/other.pem"}, "/env.pem"),
+        ({}, {}, {"REQUESTS_CA_BUNDLE": "/other.pem", "SSL_CERT_FILE": "/third.pem"}, "/other.pem"),
+        ({}, {}, {"SSL_CERT_FILE": "/third.pem"}, "/third.pem"),
+    ],
+)
+def test_which_certificates_a_bucket_is_read_with(
+    extra: dict[str, Any],
+    own: dict[str, Any],
+    environment: dict[str, str],
+    verify: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    connect(monkeypatch, **extra)
+    assert storage.bucket_reader("my_bucket", settings(**own))._verify == verify
+
+
+def test_the_certificates_of_a_folder_and_of_the_platform_are_given_as_one_file(tmp_path: Path) -> None:
+    for name in ("a.pem", "b.0"):
+        (tmp_path / name).write_text(f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n")
+    (tmp_path / "readme").write_text("no certificate")
+    joined = Certificates(path=str(tmp_path)).as_file()
+    assert isinstance(joined, str)
+    text = Path(joined).read_text()
+    assert text.count("BEGIN CERTIFICATE") == 2
+    assert "no certificate" not in text
+    platform = Certificates().as_file()
+    assert isinstance(platform, str)
+    assert os.path.isfile(platform)
+    assert ssl.create_default_context(cafile=platform).get_ca_certs()
+
+
+@pytest.mark.parametrize(
+    ("extra", "own", "environment", "through_proxy"),
+    [
+        ({}, {}, {}, False),
+        ({}, {}, {"HTTP_PROXY": "here"}, True),
+        ({}, {}, {"HTTP_PROXY": "here", "NO_PROXY": "s3.test"}, False),
+        ({}, {}, {"HTTP_PROXY": "here", "NO_PROXY": "elsewhere.test,10.0.0.0/8"}, True),
+        ({}, {"proxy": "here"}, {"NO_PROXY": "*"}, True),
+        ({"config_kwargs": {"proxies": {"http": "here"}}}, {}, {"NO_PROXY": "*"}, True),
+    ],
+)
+def test_which_proxy_a_bucket_is_read_through(
+    extra: dict[str, Any],
+    own: dict[str, Any],
+    environment: dict[str, str],
+    through_proxy: bool,
+    bucket: tuple[type[Bucket], str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """The bucket's name is known to the proxy only, which answers in its place."""
+    handler, url = bucket
+
+    def put(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: put(item) for name, item in value.items()}
+        return url if value == "here" else value
+
+    for name, value in put(environment).items():
+        monkeypatch.setenv(name, value)
+    connect(monkeypatch, endpoint_url="http://s3.test", **put(extra))
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
+    reader = storage.bucket_reader("my_bucket", settings(**put(own)))
+    if through_proxy:
+        assert reader.fetch("s3://maps/a.bin", tmp_path) is not None
+        assert handler.asked == ["GET http://s3.test/maps/a.bin"]
+    else:
+        with pytest.raises(ResultsError, match=r"cannot be reached \(connection refused, or name not known\)"):
+            reader.fetch("s3://maps/a.bin", tmp_path)
+        assert handler.asked == []
+
+
+@pytest.mark.parametrize("conn_type", ["sentinelhub", "http", "generic", "google_cloud_platform"])
+def test_a_connection_of_another_type_is_refused_before_its_secret_is_sent(
+    conn_type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch, conn_type)
+    for look_up in (
+        lambda: storage.access_from("my_bucket"),
+        lambda: storage.bucket_reader("my_bucket", settings()),
+    ):
+        with pytest.raises(SettingsError, match="not 'aws'; nothing of it was sent") as caught:
+            look_up()
+        assert "hush" not in str(caught.value)
+
+
+def test_an_object_that_has_not_changed_is_told_without_fetching_it(
+    bucket: tuple[type[Bucket], str], tmp_path: Path
+) -> None:
+    handler, url = bucket
+    reader = BucketReader(key="AKIA", secret="hush", region="us-east-1", endpoint_url=url)
+    assert reader.fetch("s3://maps/a", tmp_path) is not None
+    assert reader.stamp("s3://maps/a") == reader.fetched["s3://maps/a"]
+    handler.content = b"two"
+    assert reader.stamp("s3://maps/a") != reader.fetched["s3://maps/a"]
+    assert handler.asked == ["GET /maps/a", "HEAD /maps/a", "HEAD /maps/a"]
+
+
+@pytest.mark.parametrize("mounted", ["folder", "file://"])
+def test_a_file_in_a_mount_that_has_not_changed(mounted: str, tmp_path: Path) -> None:
+    file = tmp_path / "mount" / "maps" / "a"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"one")
+    mount = str(tmp_path / "mount") if mounted == "folder" else f"file://{tmp_path}/mount"
+    reader = BucketReader(mount=mount)
+    assert reader.fetch("s3://maps/a", tmp_path) is not None
+    assert reader.stamp("s3://maps/a") == reader.fetched["s3://maps/a"]
+    file.write_bytes(b"other")
+    assert reader.stamp("s3://maps/a") != reader.fetched["s3://maps/a"]
+    assert reader.fetch("s3://maps/b", tmp_path) is None
+    assert reader.stamp("s3://maps/b") == reader.fetched["s3://maps/b"] == ""
