@@ -27,7 +27,7 @@ _CUT = "sentinelhub_simulator.cut"
 BODY_LIMIT = 4 * 1024 * 1024
 # A client that sends more is listened to so much longer (bytes, seconds), since one that is cut off while it sends may
 # never read the reply.
-_DRAIN_BYTES, _DRAIN_SECONDS = 64 * 1024 * 1024, 2.0
+_DRAIN_BYTES, _LINGER_SECONDS = 64 * 1024 * 1024, 2.0
 
 
 class CuttableProtocol(H11Protocol):
@@ -35,6 +35,9 @@ class CuttableProtocol(H11Protocol):
 
     The application may cut the connection, as a network does; and what is no HTTP is answered in JSON, like the rest.
     """
+
+    # No more is read of a connection on which something else than HTTP came.
+    _ends = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -55,7 +58,15 @@ class CuttableProtocol(H11Protocol):
                 f"content-length: {len(content)}\r\nconnection: close\r\n\r\n"
             )
             self.transport.write(head.encode() + content)
-        self.transport.close()
+        self._ends = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        # Whoever is still sending reads the reply only if it is not cut off at once.
+        self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._ends:
+            super().data_received(data)
 
 
 class _Gone(Exception):
@@ -196,7 +207,7 @@ async def _send_and_drain(reply: Reply, scope: Scope, receive: Receive, send: Se
     await send({"type": "http.response.start", "status": head.status_code, "headers": head.raw_headers})
     await send({"type": "http.response.body", "body": content, "more_body": True})
     try:
-        await asyncio.wait_for(_drain(receive), _DRAIN_SECONDS)
+        await asyncio.wait_for(_drain(receive), _LINGER_SECONDS)
     except asyncio.TimeoutError:
         _log.debug("The client did not end its request in time; the connection is cut.")
     await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -7,6 +7,7 @@ EPSG registry gives to 4326 does not apply here.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 WGS84 = 4326
 # Beyond all coordinates of all CRSs on Earth (those in millimetres left aside).
-_FARTHEST = 1e9
+FARTHEST = 1e9
 _URI = re.compile(r"^https?://www\.opengis\.net/def/crs/(?:EPSG/0/([0-9]{1,9})|OGC/1\.3/(CRS84))$")
 _URN = re.compile(r"^urn:ogc:def:crs:(?:EPSG::([0-9]{1,9})|OGC:(?:1\.3)?:(CRS84))$")
 
@@ -121,7 +122,7 @@ def _polygon(geometry: Any, max_vertices: int | None) -> BaseGeometry:
     return polygon
 
 
-def _list(value: Any) -> list[Any]:
+def _list(value: Any) -> Sequence[Any]:
     """The value, which must be a list with something in it; ValueError."""
     if not isinstance(value, list | tuple) or not value:
         raise ValueError("no list, or an empty one")
@@ -145,7 +146,7 @@ def _is_number(value: Any) -> bool:
 
 def _is_on_earth(number: float) -> bool:
     """Whether it can be a coordinate in metres, feet or degrees; false for what is no number (NaN)."""
-    return abs(number) <= _FARTHEST
+    return abs(number) <= FARTHEST
 
 
 def _to_wgs84(area: BaseGeometry, code: int) -> BaseGeometry:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from . import faults, lifecycle
 from .clock import iso_microseconds
 from .reading import read_json, whole_number
@@ -13,23 +15,10 @@ from .world import World
 def answer(world: World, call: Call) -> Reply:
     """The reply to a call of the control plane; wrong input gets a 400 with one sentence."""
     world.tick()
-    table = {
-        ("GET", "/journal"): _journal,
-        ("GET", "/requests"): _requests,
-        ("POST", "/requests"): _force,
-        ("GET", "/clock"): _clock,
-        ("POST", "/clock"): _set_clock,
-        ("GET", "/faults"): _faults,
-        ("POST", "/faults"): _add_fault,
-        ("DELETE", "/faults"): _clear_faults,
-        ("GET", "/settings"): _settings,
-        ("POST", "/settings"): _change_settings,
-        ("POST", "/reset"): _reset,
-    }
     path = call.path.removeprefix(PREFIX).rstrip("/")
-    handler = table.get((call.method, path))
+    handler = ROUTES.get((call.method, path))
     if handler is None:
-        known = ", ".join(f"{method} {PREFIX}{name}" for method, name in table)
+        known = ", ".join(f"{method} {PREFIX}{name}" for method, name in ROUTES)
         return Reply(404, {"error": f"The control plane knows: {known}."})
     try:
         reply = Reply(200, handler(world, call))
@@ -150,3 +139,18 @@ def _change_settings(world: World, call: Call) -> Json:
 def _reset(world: World, call: Call) -> Json:
     world.reset()
     return {"reset": world.counters["resets"]}
+
+
+ROUTES: dict[tuple[str, str], Callable[[World, Call], Json]] = {
+    ("GET", "/journal"): _journal,
+    ("GET", "/requests"): _requests,
+    ("POST", "/requests"): _force,
+    ("GET", "/clock"): _clock,
+    ("POST", "/clock"): _set_clock,
+    ("GET", "/faults"): _faults,
+    ("POST", "/faults"): _add_fault,
+    ("DELETE", "/faults"): _clear_faults,
+    ("GET", "/settings"): _settings,
+    ("POST", "/settings"): _change_settings,
+    ("POST", "/reset"): _reset,
+}

@@ -110,8 +110,10 @@ def parse(number: str, order: Any) -> Fault:
 
 def _check_options(fault: Fault) -> None:
     options = fault.options
-    if not _is_number(options.get("seconds", 0)) or not _is_number(options.get("share") or 0):
-        raise ValueError(f"The fault's {'seconds are' if 'seconds' in options else 'share is'} a number.")
+    for name in ("seconds", "share"):
+        # Names of tiles may take the place of a share.
+        if name in options and not _is_number(options[name]) and not (name == "share" and options[name] is None):
+            raise ValueError(f"The fault's {name} is a number.")
     if not 0 <= options.get("seconds", 0) <= LONGEST_SECONDS:
         raise ValueError(f"The fault's seconds are from 0 to {LONGEST_SECONDS:,}.")
     if options.get("when", "before") not in ("before", "after"):
@@ -144,7 +146,7 @@ def _check_options(fault: Fault) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf
 
 
 def select(faults: Iterable[Fault], method: str, path: str) -> dict[str, Fault]:

@@ -24,7 +24,7 @@ from pyproj.exceptions import ProjError
 from shapely import GeometryType
 from shapely.geometry.base import BaseGeometry
 
-from .area import WGS84, epsg_code, reproject
+from .area import FARTHEST, WGS84, epsg_code, reproject
 from .bodies import Json
 from .gpkg import wkb_of
 from .units import Features
@@ -150,7 +150,9 @@ def _rows_of(database: sqlite3.Connection, table: _Table) -> Iterator[_Row]:
 def _shape(blob: Any, where: str) -> BaseGeometry:
     try:
         wkb = wkb_of(blob)
-        shape = None if wkb is None else shapely.from_wkb(wkb)
+        # Odd numbers are looked at below; no warning of them is wanted.
+        with np.errstate(all="ignore"):
+            shape = None if wkb is None else shapely.from_wkb(wkb)
         # By number: shapely has no names, and no answers to other questions, for curves, which its library can read.
         kind = None if shape is None else int(shapely.get_type_id(shape))
     except NotImplementedError:
@@ -165,8 +167,9 @@ def _shape(blob: Any, where: str) -> BaseGeometry:
     if shape.is_empty:
         raise FeaturesError(f"{where} the geometry is empty.")
     polygon: BaseGeometry = shape
-    if not np.isfinite(shapely.get_coordinates(polygon)).all():
-        raise FeaturesError(f"{where} the geometry has coordinates that are no numbers.")
+    # Also false for what is no number.
+    if not (np.abs(shapely.get_coordinates(polygon)) <= FARTHEST).all():
+        raise FeaturesError(f"{where} the geometry has coordinates that lie nowhere on Earth.")
     return polygon
 
 
