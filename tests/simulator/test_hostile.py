@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import shapely
 
-from airflow_sentinelhub.simulator import Simulator, control, faults, patterns, statistical, v1, v2
+from airflow_sentinelhub.simulator import Simulator, control, evalscript, faults, patterns, statistical, v1, v2
 from airflow_sentinelhub.simulator.app import BODY_LIMIT
 from airflow_sentinelhub.simulator.clock import FASTEST, LATEST, Clock
 from airflow_sentinelhub.simulator.faults import parse
@@ -360,9 +360,9 @@ BODIES: dict[str, tuple[str, Any]] = {
             "processRequest": PROCESS,
             "input": {"type": "geopackage", "features": STORAGE, "defaults": {"resolution": 100}},
             "output": {"type": "raster", "delivery": {"s3": {**STORAGE["s3"], "url": "s3://maps/x"}}},
-            # Members of another kind of request.
-            "aggregation": AGGREGATION,
-            "tilingGrid": TILING,
+            # Members of other kinds of requests.
+            "aggregation": {"resx": 1},
+            "tilingGrid": {},
         },
     ),
     "v2 zarr": (
@@ -735,6 +735,36 @@ def test_a_status_without_content(rough: Api) -> None:
         rough.simulator.fault("status", "/tilinggrids", status=status, body={"a": 1})
         reply = rough.get("/batch/v2/tilinggrids")
         assert (reply.status_code, reply.content) == (status, b"")
+
+
+# Evalscripts are read by regular expressions
+
+LONG_SCRIPTS = [
+    "/*",
+    '"\\"',
+    "'\\'",
+    "`\\`",
+    "[/",
+    "=/[",
+    "=/\\",
+    "bands:[",
+    "input: ['a',",
+    "id: '",
+    "setup ",
+    "function ",
+    "bands: 9",
+]
+
+
+@pytest.mark.parametrize("piece", [*LONG_SCRIPTS, '"', "'", "(", "sampleType: ", "= \t", "\n"])
+def test_a_long_evalscript_takes_no_time(piece: str) -> None:
+    """What begins anew and anew and never ends; a search that goes to the end each time takes minutes."""
+    script = "//VERSION=3\n" + piece * (1_000_000 // len(piece))
+    begun = time.process_time()
+    evalscript.problem(script, ["x"])
+    for read in (evalscript.input_bands, evalscript.output_bands, evalscript.sample_type, evalscript.mosaicking):
+        assert read(script)
+    assert time.process_time() - begun < 5
 
 
 # Regular expressions of faults
