@@ -73,22 +73,31 @@ class _Gone(Exception):
     """The client went away before it had sent its request."""
 
 
-def make_app(world: World, access: Access | None = None) -> ASGIApp:
-    """The whole service as an ASGI application. ``access``: who may use the control plane; by default loopback only."""
-    service, access = Service(world), access or Access()
+def guarded(app: ASGIApp, access: Access) -> ASGIApp:
+    """The application, whose control plane is reached only by those who may use it."""
+
+    async def guard(scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = None
+        if scope["type"] == "http" and _is_control(scope["path"]):
+            address = (scope.get("server") or (None,))[0]
+            refusal = access.refusal(scope["method"], _headers(scope), address)
+        if refusal is None:
+            await app(scope, receive, send)
+        else:
+            await _send_and_drain(refusal, scope, receive, send)
+
+    return guard
+
+
+def make_app(world: World) -> ASGIApp:
+    """The whole service as an ASGI application; who may use its control plane is up to ``guarded``."""
+    service = Service(world)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
             return
         headers = _headers(scope)
-        path: str = scope["path"]
-        is_control = path == PREFIX or path.startswith(f"{PREFIX}/")
-        address = (scope.get("server") or (None,))[0]
-        refusal = access.refusal(scope["method"], headers, address) if is_control else None
-        if refusal is not None:
-            await _send_and_drain(refusal, scope, receive, send)
-            return
         try:
             body = await _body(headers, receive)
         except _Gone:
@@ -98,18 +107,22 @@ def make_app(world: World, access: Access | None = None) -> ASGIApp:
             return
         call = Call(
             method=scope["method"],
-            path=path,
+            path=scope["path"],
             query=tuple(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
             headers=headers,
             body=body,
             base=_base(scope, headers),
         )
-        if is_control:
+        if _is_control(call.path):
             await _send(_safely(lambda: control.answer(world, call), call), scope, receive, send)
             return
         await _carry_out(_answer(service, call), scope, receive, send)
 
     return app
+
+
+def _is_control(path: str) -> bool:
+    return path == PREFIX or path.startswith(f"{PREFIX}/")
 
 
 def _headers(scope: Scope) -> dict[str, str]:
@@ -228,10 +241,10 @@ async def _cut(scope: Scope) -> None:
     await asyncio.sleep(0.01)
 
 
-def make_server(world: World, access: Access | None = None) -> uvicorn.Server:
+def make_server(world: World, access: Access) -> uvicorn.Server:
     """A server for a socket that is bound already. It says nothing unless something is wrong."""
     config = uvicorn.Config(
-        make_app(world, access),
+        guarded(make_app(world), access),
         http=CuttableProtocol,
         ws="none",
         loop="asyncio",
