@@ -18,6 +18,13 @@ def _parser() -> argparse.ArgumentParser:
         description="A Sentinel Hub that runs on your machine.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name by which the control plane may be called, besides loopback and --host; repeatable",
+    )
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0, the default, takes a free one")
     parser.add_argument(
         "--speed", type=float, default=1.0, help="simulated seconds in a real one; 0 freezes (default: 1)"
@@ -86,6 +93,7 @@ def main(argv: list[str] | None = None) -> int:
             state=arguments.state,
             bucket_dir=arguments.bucket_dir,
             s3_endpoint=arguments.s3_endpoint,
+            allow_hosts=arguments.allow_host,
             **_settings(arguments),
         )
         simulator.prepare()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 
 from . import faults, lifecycle
 from .clock import iso_microseconds
+from .reading import read_json, whole_number
 from .remote import PREFIX
 from .replies import Call, Json, Reply
 from .world import World
@@ -14,23 +15,10 @@ from .world import World
 def answer(world: World, call: Call) -> Reply:
     """The reply to a call of the control plane; wrong input gets a 400 with one sentence."""
     world.tick()
-    table = {
-        ("GET", "/journal"): _journal,
-        ("GET", "/requests"): _requests,
-        ("POST", "/requests"): _force,
-        ("GET", "/clock"): _clock,
-        ("POST", "/clock"): _set_clock,
-        ("GET", "/faults"): _faults,
-        ("POST", "/faults"): _add_fault,
-        ("DELETE", "/faults"): _clear_faults,
-        ("GET", "/settings"): _settings,
-        ("POST", "/settings"): _change_settings,
-        ("POST", "/reset"): _reset,
-    }
     path = call.path.removeprefix(PREFIX).rstrip("/")
-    handler = table.get((call.method, path))
+    handler = ROUTES.get((call.method, path))
     if handler is None:
-        known = ", ".join(f"{method} {PREFIX}{name}" for method, name in table)
+        known = ", ".join(f"{method} {PREFIX}{name}" for method, name in ROUTES)
         return Reply(404, {"error": f"The control plane knows: {known}."})
     try:
         reply = Reply(200, handler(world, call))
@@ -41,20 +29,17 @@ def answer(world: World, call: Call) -> Reply:
 
 
 def _body(call: Call) -> Json:
-    try:
-        body = json.loads(call.body or b"{}")
-    except ValueError:
-        raise ValueError("The body is not valid JSON.") from None
+    body = read_json(call.body or b"{}", "The body")
     if not isinstance(body, dict):
         raise ValueError("The body is not a JSON object.")
     return body
 
 
 def _journal(world: World, call: Call) -> Json:
-    since = call.parameter("since") or "0"
-    if not since.isascii() or not since.isdigit():
+    since = whole_number(call.parameter("since") or "0")
+    if since is None:
         raise ValueError("since is the number of a call.")
-    return {"calls": world.journal.since(int(since))}
+    return {"calls": world.journal.since(since)}
 
 
 def _requests(world: World, call: Call) -> Json:
@@ -99,7 +84,10 @@ def _force(world: World, call: Call) -> Json:
     reason = body.get("reason", "UNHEALTHY" if status == "STOPPED" else None)
     if reason not in ((None,) if status != "STOPPED" else ("OUT_OF_PU", "USER_ACTION", "UNHEALTHY")):
         raise ValueError(f"{reason} is no reason for {status}.")
-    world.keep(lifecycle.forced(job, str(status), reason, body.get("error"), world.terms(job, {})))
+    error = body.get("error")
+    if error is not None and not isinstance(error, str):
+        raise ValueError("The error of a request is a text.")
+    world.keep(lifecycle.forced(job, str(status), reason, error, world.terms(job, {})))
     return summary(world, number)
 
 
@@ -151,3 +139,18 @@ def _change_settings(world: World, call: Call) -> Json:
 def _reset(world: World, call: Call) -> Json:
     world.reset()
     return {"reset": world.counters["resets"]}
+
+
+ROUTES: dict[tuple[str, str], Callable[[World, Call], Json]] = {
+    ("GET", "/journal"): _journal,
+    ("GET", "/requests"): _requests,
+    ("POST", "/requests"): _force,
+    ("GET", "/clock"): _clock,
+    ("POST", "/clock"): _set_clock,
+    ("GET", "/faults"): _faults,
+    ("POST", "/faults"): _add_fault,
+    ("DELETE", "/faults"): _clear_faults,
+    ("GET", "/settings"): _settings,
+    ("POST", "/settings"): _change_settings,
+    ("POST", "/reset"): _reset,
+}

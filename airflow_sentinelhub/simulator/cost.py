@@ -49,7 +49,8 @@ def parse_time(text: Any) -> datetime | None:
         time = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
     except ValueError:
         return None
-    return time if time.tzinfo else None
+    # Further years have no room for another zone or one more interval; there is no data of them anyway.
+    return time if time.tzinfo and 1000 <= time.year <= 9000 else None
 
 
 def batch_factor(pixels: int) -> float:

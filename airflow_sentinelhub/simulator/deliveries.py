@@ -19,13 +19,13 @@ import numpy.typing as npt
 
 from . import statistical_work
 from .area import parse_area
-from .bodies import Json, storage_url
-from .delivery import Bucket
+from .bodies import Json, raster_url, responses_of, storage_url
+from .delivery import Bucket, bad_outputs
 from .execution import execution_database, last_upload, other_schema
 from .faults import share_of
 from .features import FeaturesError, read_features
 from .images import images
-from .jobs import FINAL, Job
+from .jobs import FINAL, Generation, Job
 from .ledger import PROCESSED, Codes, Ledger
 from .manifest import feature_manifest
 from .paths import file_url, fixed_part, output_urls
@@ -87,28 +87,28 @@ class Deliveries:
 
     # Features of a GeoPackage
 
-    def geopackage(self, body: Json) -> bytes:
+    def geopackage(self, body: Json, generation: Generation) -> bytes:
         """The file a task names; FeaturesError in one sentence when it cannot be used."""
         url = storage_url(body["input"]["features"])
         try:
             content = self._bucket.get(url)
-        except OSError as problem:
+        except (OSError, ValueError) as problem:
             raise FeaturesError(f"The GeoPackage {url} cannot be read: {problem}") from None
         if content is None:
             raise FeaturesError(f"The GeoPackage {url} does not exist.")
-        _features_of(body, content)
+        _features_of(body, generation, content)
         return content
 
     def keep_geopackage(self, job: Job, content: bytes) -> None:
         """The task works with the features it was created with, whatever becomes of the file."""
-        self._features[job.id] = _features_of(job.body, content)
+        self._features[job.id] = _features_of(job.body, job.generation, content)
         if self._folder is not None:
             self._copy(self._folder, job).write_bytes(content)
 
     def features(self, job: Job) -> Features | None:
         """The features of a task over a GeoPackage; None for another one."""
         if job.id not in self._features and self._folder is not None and self._copy(self._folder, job).exists():
-            self._features[job.id] = _features_of(job.body, self._copy(self._folder, job).read_bytes())
+            self._features[job.id] = _features_of(job.body, job.generation, self._copy(self._folder, job).read_bytes())
         return self._features.get(job.id)
 
     def units(self, job: Job) -> Units | None:
@@ -131,7 +131,7 @@ class Deliveries:
         try:
             after = self._write_images(job, self._write_execution(job, self._write_manifest(job, before, at), at), at)
             after = self._write_statistics(job, after, at)
-        except OSError as problem:
+        except (OSError, ValueError) as problem:
             # Tried again by the next reader; the service's answers do not depend on it.
             _log.warning("Request %s: its files cannot be written: %s", job.id, problem)
             return False
@@ -291,11 +291,16 @@ class Outputs:
         return url in self._beside or self._deliveries.exists(url)
 
 
-def _features_of(body: Json, content: bytes) -> Features:
-    if "aggregation" in body:
+def _features_of(body: Json, generation: Generation, content: bytes) -> Features:
+    if generation == "statistical":
         return statistical_work.features_of(body, content)
     bounds: Any = body["processRequest"]["input"].get("bounds")
-    return read_features(content, body["input"].get("defaults"), parse_area(bounds) if bounds else None)
+    found = read_features(content, body["input"].get("defaults"), parse_area(bounds) if bounds else None)
+    url = raster_url(body, generation)
+    for number, name in enumerate(found.names if url is not None else (), start=1):
+        if bad_outputs(str(url), responses_of(body), (number, name)):
+            raise FeaturesError(f"The identifier {name} cannot be part of the path of an output.")
+    return found
 
 
 def _form(settings: Settings) -> str:

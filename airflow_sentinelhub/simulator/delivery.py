@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+# In the place of a request's id before there is one.
+ANY_ID = "0" * 36
 PLACEHOLDERS = {"<requestId>", "<tileName>", "<tileId>", "<outputId>", "<format>"}
 # Real files end in .tif although the contract says "e.g. tiff", user data in userdata.json (seen).
 EXTENSIONS = {"image/tiff": "tif", "application/json": "json", "zarr/array": "zarr"}
-_URL = re.compile(r"^(s3|gs)://([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])(/.*)?$")
+_URL = re.compile(r"(s3|gs)://([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])(/[^\x00-\x1f\x7f\ud800-\udfff]*)?")
+# Bytes: of a key in S3, and of one part of it, which is the name of a file where buckets are folders.
+_LONGEST_KEY, _LONGEST_PART = 1024, 255
 
 
 class Bucket(Protocol):
@@ -48,9 +52,13 @@ class LocalBucket:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Written beside and renamed, so that nobody reads half an object.
         handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(beside, path)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.replace(beside, path)
+        except BaseException:
+            os.unlink(beside)
+            raise
 
     def get(self, url: str) -> bytes | None:
         path = self.path(url)
@@ -61,8 +69,17 @@ class LocalBucket:
 
 
 def is_object_url(url: Any) -> bool:
-    """Whether it is an ``s3://`` or ``gs://`` address with a bucket name that can exist."""
-    return isinstance(url, str) and bool(_URL.match(url)) and ".." not in url.split("/")
+    """Whether it is an ``s3://`` or ``gs://`` address with a bucket name and a key that can exist.
+
+    Not so: a ``..``, which leads out of the folder where buckets are folders; control characters; more than 255 bytes
+    between two slashes, or 1024 in all.
+    """
+    if not isinstance(url, str) or not _URL.fullmatch(url):
+        return False
+    parts = [part.encode() for part in url.split("/")[3:]]
+    if b".." in parts or any(len(part) > _LONGEST_PART for part in parts):
+        return False
+    return len(b"/".join(parts)) <= _LONGEST_KEY
 
 
 def root(url: str, request_id: str) -> str:
@@ -94,10 +111,22 @@ def object_url(url: str, request_id: str, tile: tuple[int, str], response: dict[
         "<outputId>": response.get("identifier", "default"),
         "<format>": EXTENSIONS.get(kind, "tif"),
     }
-    path = template(url)
-    for placeholder, value in values.items():
-        path = path.replace(placeholder, value)
-    return path
+    return fill_in(template(url), values)
+
+
+def fill_in(path: str, values: Mapping[str, str]) -> str:
+    """The path with its placeholders replaced, each once: a value that looks like a placeholder stays as it is."""
+    return re.sub(r"<[^<>/]*>", lambda match: values.get(match[0], match[0]), path)
+
+
+def bad_outputs(url: str, responses: Iterable[dict[str, Any]], tile: tuple[int, str] = (0, "00XXX_00_00")) -> list[str]:
+    """Identifiers of the outputs that would make an address of no object (``../up``) of a delivery path.
+
+    ``tile``: id and name of the tile or feature; by default one like those of the grids.
+    """
+    return [
+        response["identifier"] for response in responses if not is_object_url(object_url(url, ANY_ID, tile, response))
+    ]
 
 
 def template_problems(url: Any, outputs: int, required: Iterable[str] = ("<tileName>", "<tileId>")) -> list[str]:

@@ -7,14 +7,16 @@ from collections.abc import Iterable
 
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 # One token of JavaScript that can hide a bracket: comments, strings, templates, regular expressions after an operator.
+# One that is never closed goes to the end of its line or of the script: were it no match, the search would begin anew
+# behind it, and a long script of them take hours.
 _HIDING = re.compile(
-    r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`"""
-    r"""|(?<=[(,=:\[!&|?{};+\n])[ \t]*/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/[gimsuy]*""",
+    r"""//[^\n]*|/\*.*?(?:\*/|\Z)|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?|`(?:\\.|[^`\\])*`?"""
+    r"""|(?<=[(,=:\[!&|?{};+\n])[ \t]*/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*\]?|[^/\\\n\[])+/?[gimsuy]*""",
     re.DOTALL,
 )
 # ``input: ["B04", "B08"]`` or ``input: [{bands: ["B04", "B08"]}]``.
-_BANDS = re.compile(r"\b(?:bands|input)\s*:\s*\[([^\]{]*)\]")
-_COUNTED_BANDS = re.compile(r"\bbands\s*:\s*(\d+)")
+_BANDS = re.compile(r"\b(?:bands|input)\s*:\s*\[([^\]\[{:]*)\]")
+_COUNTED_BANDS = re.compile(r"\bbands\s*:\s*(\d{1,3})")
 _QUOTED = re.compile(r"""["']([^"']+)["']""")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from . import patterns
 from .ledger import STUCK_ROUNDS_TO_FAIL, generator
 from .replies import Reply, error_body, html
 
@@ -56,9 +57,13 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+LONGEST_SECONDS = 10_000_000
+_HEADER = re.compile(r"[!-~](?:[ -~]{0,98}[!-~])?")
+
+
 @dataclass(frozen=True)
 class Fault:
-    """One order. ``times``: how many more calls it hits, None for all."""
+    """One order. ``times``: how many more calls it hits, None for all; ``path``: see ``patterns``."""
 
     id: str
     kind: str
@@ -68,7 +73,7 @@ class Fault:
     options: dict[str, Any]
 
     def hits(self, method: str, path: str) -> bool:
-        return self.times != 0 and self.method in (None, method) and re.search(self.path, path) is not None
+        return self.times != 0 and self.method in (None, method) and patterns.matches(self.path, path)
 
     def used(self) -> Fault:
         return self if self.times is None else replace(self, times=self.times - 1)
@@ -79,7 +84,7 @@ class Fault:
 
 def parse(number: str, order: Any) -> Fault:
     """The fault of an order to the control plane; ValueError in one sentence."""
-    if not isinstance(order, dict) or order.get("kind") not in KINDS:
+    if not isinstance(order, dict) or not isinstance(order.get("kind"), str) or order["kind"] not in KINDS:
         raise ValueError(f"A fault needs a kind, one of {', '.join(KINDS)}.")
     kind = order["kind"]
     options = {name: value for name, value in order.items() if name not in ("kind", "path", "method", "times")}
@@ -88,10 +93,12 @@ def parse(number: str, order: Any) -> Fault:
         known = ", ".join(KINDS[kind]) or "none"
         raise ValueError(f"A fault of kind {kind} has no option {sorted(unknown)[0]!r}; its options are: {known}.")
     path, method, times = order.get("path") or _PATHS.get(kind, ""), order.get("method"), order.get("times", 1)
+    if not isinstance(path, str):
+        raise ValueError("The fault's path is no regular expression: it is no text.")
     try:
-        re.compile(path)
-    except (TypeError, re.error) as error:
-        raise ValueError(f"The fault's path is no regular expression: {error}.") from error
+        patterns.check(path)
+    except ValueError as problem:
+        raise ValueError(f"The fault's path {problem}") from None
     if method is not None and not isinstance(method, str):
         raise ValueError("The fault's method is a word such as GET.")
     if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
@@ -104,18 +111,27 @@ def parse(number: str, order: Any) -> Fault:
 def _check_options(fault: Fault) -> None:
     options = fault.options
     for name in ("seconds", "share"):
-        value = options.get(name)
-        if value is not None and (
-            isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)
-        ):
+        # Names of tiles may take the place of a share.
+        if name in options and not _is_number(options[name]) and not (name == "share" and options[name] is None):
             raise ValueError(f"The fault's {name} is a number.")
-    if options.get("seconds", 0) < 0:
-        raise ValueError("The fault's seconds are not negative.")
+    if not 0 <= options.get("seconds", 0) <= LONGEST_SECONDS:
+        raise ValueError(f"The fault's seconds are from 0 to {LONGEST_SECONDS:,}.")
     if options.get("when", "before") not in ("before", "after"):
         raise ValueError("The fault's when is before or after.")
     status = options.get("status", 503)
     if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
         raise ValueError("The fault's status is an HTTP status from 200 to 599.")
+    if not isinstance(options.get("bare", False), bool):
+        raise ValueError("The fault's bare is true or false.")
+    for name in ("message", "code", "error"):
+        # Without an error fail_analysis would be no fault; the other two have defaults.
+        missing = name != "error" and options.get(name) is None
+        if name in options and not missing and not isinstance(options[name], str):
+            raise ValueError(f"The fault's {name} is a text.")
+    wait = options.get("retry_after_ms")
+    # A text is sent as it is, as long as a header can hold it: what a client makes of it may be the test.
+    if wait is not None and not (_is_number(wait) or (isinstance(wait, str) and _HEADER.fullmatch(wait))):
+        raise ValueError("The fault's retry_after_ms is a number, a short text that a header can hold, or null.")
     if fault.kind in ("fail_tiles", "stuck_tiles"):
         share, names = options["share"], options["names"]
         if (share is None) == (names is None):
@@ -127,6 +143,10 @@ def _check_options(fault: Fault) -> None:
     rounds = options.get("rounds", 1)
     if isinstance(rounds, bool) or not isinstance(rounds, int) or not 1 <= rounds <= STUCK_ROUNDS_TO_FAIL:
         raise ValueError(f"The fault's rounds is a whole number from 1 to {STUCK_ROUNDS_TO_FAIL}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf
 
 
 def select(faults: Iterable[Fault], method: str, path: str) -> dict[str, Fault]:

@@ -11,21 +11,27 @@ import math
 import os
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import shapely
+from pyproj.exceptions import ProjError
+from shapely import GeometryType
 from shapely.geometry.base import BaseGeometry
 
-from .area import WGS84, epsg_code, reproject
+from .area import FARTHEST, WGS84, epsg_code, reproject
 from .bodies import Json
 from .gpkg import wkb_of
 from .units import Features
 
 MOST_FEATURES = 700_000
+# Ours, for reading a file: some hundred thousand features take a few.
+LONGEST_SECONDS = 20.0
 LARGEST_SIDE = 3500
 _KINDS = ("POLYGON", "MULTIPOLYGON")
 _SIZES = ("width", "height", "resolution")
@@ -87,7 +93,11 @@ def _rows(content: bytes, most: int) -> Iterator[_Row]:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        with closing(sqlite3.connect(path)) as database:
+        # Read-only, and given up when it takes too long: a file can hold views and indexes that never end.
+        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro&immutable=1", uri=True)) as database:
+            database.execute("PRAGMA trusted_schema = OFF")
+            deadline = time.monotonic() + LONGEST_SECONDS
+            database.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
             tables = list(_tables(database))
             total = sum(
                 database.execute(f"SELECT count(*) FROM {_quoted(table.name)}").fetchone()[0] for table in tables
@@ -96,7 +106,7 @@ def _rows(content: bytes, most: int) -> Iterator[_Row]:
                 raise FeaturesError(f"The GeoPackage has {total} features, more than the {most} allowed.")
             for table in tables:
                 yield from _rows_of(database, table)
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeError):
         raise FeaturesError("The file is not a valid GeoPackage.") from None
     finally:
         os.unlink(path)
@@ -140,14 +150,26 @@ def _rows_of(database: sqlite3.Connection, table: _Table) -> Iterator[_Row]:
 def _shape(blob: Any, where: str) -> BaseGeometry:
     try:
         wkb = wkb_of(blob)
-        shape = None if wkb is None else shapely.from_wkb(wkb)
+        # Odd numbers are looked at below; no warning of them is wanted.
+        with np.errstate(all="ignore"):
+            shape = None if wkb is None else shapely.from_wkb(wkb)
+        # By number: shapely has no names, and no answers to other questions, for curves, which its library can read.
+        kind = None if shape is None else int(shapely.get_type_id(shape))
+    except NotImplementedError:
+        raise FeaturesError(f"{where} the geometry is a curve, not a polygon or multipolygon.") from None
     except (ValueError, shapely.errors.ShapelyError):
         raise FeaturesError(f"{where} the geometry cannot be read.") from None
-    if shape is None or shape.is_empty:
+    if shape is None or kind is None:
         raise FeaturesError(f"{where} the geometry is empty.")
-    if shape.geom_type.upper() not in _KINDS:
-        raise FeaturesError(f"{where} the geometry is a {shape.geom_type}, not a polygon or multipolygon.")
+    if kind not in (GeometryType.POLYGON, GeometryType.MULTIPOLYGON):
+        name = shape.geom_type if kind in list(GeometryType) else "curve"
+        raise FeaturesError(f"{where} the geometry is a {name}, not a polygon or multipolygon.")
+    if shape.is_empty:
+        raise FeaturesError(f"{where} the geometry is empty.")
     polygon: BaseGeometry = shape
+    # Also false for what is no number.
+    if not (np.abs(shapely.get_coordinates(polygon)) <= FARTHEST).all():
+        raise FeaturesError(f"{where} the geometry has coordinates that lie nowhere on Earth.")
     return polygon
 
 
@@ -165,7 +187,16 @@ def _check_unique(rows: Sequence[_Row]) -> None:
 
 def _touching(rows: Sequence[_Row], area: BaseGeometry) -> list[_Row]:
     shapely.prepare(area)
-    return [row for row in rows if area.intersects(reproject(row.shape, row.crs, WGS84))]
+    return [row for row in rows if _touches(row, area)]
+
+
+def _touches(row: _Row, area: BaseGeometry) -> bool:
+    try:
+        return bool(area.intersects(reproject(row.shape, row.crs, WGS84)))
+    except (ProjError, shapely.errors.ShapelyError):
+        raise FeaturesError(
+            f"Table {row.table}, feature {row.identifier}: the geometry cannot be brought to longitude and latitude."
+        ) from None
 
 
 def _pixels(row: _Row, defaults: Json) -> tuple[int, int]:
@@ -184,7 +215,8 @@ def _pixels(row: _Row, defaults: Json) -> tuple[int, int]:
             raise FeaturesError(f"{where} resolution is not a number above 0.")
         west, south, east, north = row.shape.bounds
         # At least one pixel; a small excess over a whole number comes from the coordinates, not from the shape.
-        width, height = (max(1, math.ceil(side / resolution - 1e-6)) for side in (east - west, north - south))
+        exact = [max(1.0, side / resolution - 1e-6) for side in (east - west, north - south)]
+        width, height = (math.ceil(side) if side < math.inf else side for side in exact)
     for name, value in (("width", width), ("height", height)):
         if not isinstance(value, int) or not 1 <= value <= LARGEST_SIDE:
             raise FeaturesError(f"{where} {name} is {value} pixels, not a whole number from 1 to {LARGEST_SIDE}.")

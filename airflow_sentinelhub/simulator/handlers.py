@@ -14,6 +14,7 @@ from .bodies import delivery_url
 from .faults import Fault
 from .grids import GRIDS
 from .jobs import Generation, Job
+from .reading import read_json, whole_number
 from .replies import Call, Json, Refusal, Reply, error, violations
 from .world import World
 
@@ -55,24 +56,26 @@ def read_create_body(call: Call) -> Json:
 
 def _object(content: bytes) -> Json:
     try:
-        body = json.loads(content, parse_constant=_refuse_constant)
-    except ValueError:
-        raise Refusal(error(400, "Request body is not valid JSON.")) from None
+        body = read_json(content, "Request body")
+    except ValueError as problem:
+        raise Refusal(error(400, str(problem))) from None
     if not isinstance(body, dict):
         raise Refusal(error(400, "Request body should be a JSON object."))
     return body
 
 
-def _refuse_constant(name: str) -> None:
-    """NaN and Infinity, which Python reads and JSON does not know."""
-    raise ValueError(name)
-
-
 def _form(call: Call) -> dict[str, bytes]:
     head = f"Content-Type: {call.headers['content-type']}\r\nMIME-Version: 1.0\r\n\r\n".encode("latin-1")
-    message = BytesParser(policy=email.policy.HTTP).parsebytes(head + call.body)
+    try:
+        # The older of the two policies: it reads the few headers of a form by plain rules.
+        message = BytesParser(policy=email.policy.compat32).parsebytes(head + call.body)
+    except RecursionError:
+        raise Refusal(error(400, "Request body is not a valid form.")) from None
     parts: dict[str, bytes] = {}
-    for part in message.iter_parts() if message.is_multipart() else ():
+    found: Any = message.get_payload() if message.is_multipart() else ()
+    for part in found:
+        if part.is_multipart():
+            raise Refusal(error(400, "Request body is not a valid form."))
         name = part.get_param("name", header="content-disposition")
         content = part.get_payload(decode=True)
         if isinstance(name, str) and isinstance(content, bytes):
@@ -150,9 +153,10 @@ def _whole(call: Call, name: str, default: int, least: int) -> int:
     text = call.parameter(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdigit() or int(text) < least:
+    number = whole_number(text)
+    if number is None or number < least:
         raise Refusal(error(400, f"Invalid {name}: {text}."))
-    return int(text)
+    return number
 
 
 def matches(search: str | None, text: str) -> bool:
@@ -178,5 +182,6 @@ def list_grids(path: str) -> Handler:
 def get_grid(context: Context) -> Reply:
     """An unknown grid is a 400 in the contract."""
     number = context.parts["id"]
-    grid = GRIDS.get(int(number)) if number.isascii() and number.isdigit() else None
+    wanted = whole_number(number)
+    grid = None if wanted is None else GRIDS.get(wanted)
     return error(400, f"Tiling grid {number} does not exist.") if grid is None else Reply(200, grid.descriptor())

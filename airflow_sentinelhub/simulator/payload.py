@@ -8,16 +8,19 @@ members pass.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from .area import AreaError, crs_urn, parse_area
 from .cost import parse_time
-from .delivery import EXTENSIONS
+from .delivery import EXTENSIONS, bad_outputs, is_object_url
 from .grids import GRIDS, Grid
 
 Json = dict[str, Any]
 COG_RESAMPLING = ("nearest", "average", "gauss", "cubic", "cubicspline", "lanczos", "average_magphase", "mode")
+# contract: an int16.
+LARGEST_BUFFER = 32767
 _MISSING = object()
 
 
@@ -138,6 +141,16 @@ def _check_responses(output: Json, where: str, findings: Findings) -> list[Json]
     return read or [{"identifier": "default", "format": {"type": "image/tiff"}}]
 
 
+def check_identifiers(urls: Iterable[str], responses: list[Json], findings: Findings) -> None:
+    """Whether the identifiers can be parts of these paths of outputs: none leads out of the delivery (``../up``)."""
+    good = [url for url in urls if is_object_url(url)]
+    for index, response in enumerate(responses):
+        name = response["identifier"]
+        if ".." in name.split("/") or any(bad_outputs(url, [response]) for url in good):
+            where = f"processRequest->output->responses->{index}->identifier"
+            findings.add(where, f"The identifier {name} cannot be part of the path of an output.")
+
+
 def check_grid(settings: Any, where: str, findings: Findings) -> Grid | None:
     """``id``, ``resolution`` and buffers of a tiling grid; returns the grid if it is known."""
     if not isinstance(settings, dict):
@@ -147,8 +160,10 @@ def check_grid(settings: Any, where: str, findings: Findings) -> Grid | None:
     resolution = findings.child(settings, where, "resolution", (int, float))
     for name in ("bufferX", "bufferY"):
         buffer = settings.get(name)
-        if buffer is not None and not (is_number(buffer) and buffer == int(buffer) and buffer >= 0):
-            findings.add(f"{where}->{name}", f"{name} must be a whole number of pixels.")
+        if buffer is not None and not (is_number(buffer) and 0 <= buffer <= LARGEST_BUFFER and buffer == int(buffer)):
+            findings.add(
+                f"{where}->{name}", f"{name} must be a whole number of pixels, none or more, at most {LARGEST_BUFFER}."
+            )
     grid = GRIDS.get(number) if number is not None else None
     if number is not None and grid is None:
         findings.add(f"{where}->id", f"Tiling grid {number} does not exist.")
@@ -194,7 +209,7 @@ def check_zarr(
         findings.add("processRequest->output->responses", "With zarr output all responses must be of type zarr/array.")
     common = findings.child(output, where, "arrayParameters", dict, required=False) or {}
     overrides = findings.child(output, where, "arrayOverrides", dict, required=False) or {}
-    side = grid.pixels(resolution) if grid is not None and is_number(resolution) and resolution > 0 else None
+    side = grid.pixels(resolution) if grid is not None and is_number(resolution) and grid.offers(resolution) else None
     for response in responses:
         name = response["identifier"]
         own = overrides.get(name)

@@ -11,6 +11,7 @@ from .payload import (
     Findings,
     Json,
     check_grid,
+    check_identifiers,
     check_process_request,
     check_raster_output,
     check_zarr,
@@ -65,18 +66,35 @@ def _check_raster(body: Json, given: Sequence[str], responses: list[Json], findi
     output = findings.child(body, "", "output", dict, required=False) or {}
     path = findings.child(output, "output", "defaultTilePath", str, required=False)
     own = findings.child(output, "output", "responses", list, required=False) or []
-    paths = [item.get("tilePath") for item in own if isinstance(item, dict) and item.get("tilePath")]
+    paths = _tile_paths(own, findings)
     if bucket is not None:
         _check_path(f"s3://{bucket}", "bucketName", 1, findings)
         if path is not None:
             findings.add("bucketName", "bucketName and output->defaultTilePath cannot be given together.")
     if path is not None:
         _check_path(path, "output->defaultTilePath", len(responses), findings)
-    for index, item in enumerate(paths):
+    for index, item in paths.items():
         _check_path(item, f"output->responses->{index}->tilePath", 1, findings)
     if "bucketName" not in given and path is None and len(paths) < len(responses):
         findings.add("output->defaultTilePath", "output->defaultTilePath is required.")
+    urls = [path, None if bucket is None else f"s3://{bucket}", *paths.values()]
+    check_identifiers([url for url in urls if url is not None], responses, findings)
     check_raster_output(output, "output", responses, findings)
+
+
+def _tile_paths(own: list[Any], findings: Findings) -> dict[int, str]:
+    """The paths of single outputs, by their positions. The vendor's client types them as texts; they are objects."""
+    paths: dict[int, str] = {}
+    for index, item in enumerate(own):
+        where = f"output->responses->{index}"
+        if not isinstance(item, dict):
+            findings.add(where, f"{where} must be an object with identifier and tilePath.")
+            continue
+        findings.child(item, where, "identifier", str, required=False)
+        path = findings.child(item, where, "tilePath", str, required=False)
+        if path:
+            paths[index] = path
+    return paths
 
 
 def _check_path(path: Any, where: str, outputs: int, findings: Findings, zarr: bool = False) -> None:

@@ -10,6 +10,7 @@ from .payload import (
     Findings,
     Json,
     check_grid,
+    check_identifiers,
     check_process_request,
     check_raster_output,
     check_zarr,
@@ -89,6 +90,7 @@ def _check_output(output: Json, grid: Any, resolution: Any, responses: list[Json
     if url is not None:
         for problem in template_problems(url, len(responses) if kind == "raster" else 1, required):
             findings.add("output->delivery", problem)
+        check_identifiers([url] if kind == "raster" else [], responses, findings)
 
 
 def _check_storage(place: Json, where: str, findings: Findings) -> str | None:

@@ -73,11 +73,17 @@ class ControlPlane:
         place = urlsplit(self.url)
         connection = HTTPConnection(place.hostname or "", place.port, timeout=60)
         try:
-            connection.request(method, f"{PREFIX}{path}", None if body is None else json.dumps(body))
+            if body is None:
+                connection.request(method, f"{PREFIX}{path}")
+            else:
+                headers = {"Content-Type": "application/json"}
+                connection.request(method, f"{PREFIX}{path}", json.dumps(body), headers)
             response = connection.getresponse()
             reply: dict[str, Any] = json.loads(response.read())
         finally:
             connection.close()
         if response.status != 200:
-            raise SimulatorError(str(reply.get("error", reply)))
+            told = reply.get("error", reply)
+            # A call that came no further than the edge is refused in the form of the service.
+            raise SimulatorError(str(told.get("message", told) if isinstance(told, dict) else told))
         return reply

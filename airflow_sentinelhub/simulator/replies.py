@@ -60,7 +60,7 @@ class Refusal(Exception):
         self.reply = reply
 
 
-# What the service says in general with a status: message and code (seen, except 401's and 409's, which are ours).
+# What the service says in general with a status: message and code (seen; those of 401, 409, 413 are ours).
 _GENERAL = {
     400: ("Request body should be non-empty.", "COMMON_BAD_PAYLOAD"),
     401: ("The access token is missing, invalid or expired.", "COMMON_UNAUTHORIZED"),
@@ -68,6 +68,7 @@ _GENERAL = {
     404: ("Not Found", "COMMON_NOT_FOUND"),
     405: ("HTTP 405 Method Not Allowed", "COMMON_METHOD_NOT_ALLOWED"),
     409: ("The request's state does not allow this.", "COMMON_BAD_PAYLOAD"),
+    413: ("The request body is larger than 4 MiB.", "COMMON_BAD_PAYLOAD"),
     415: ("HTTP 415 Unsupported Media Type", "COMMON_UNSUPPORTED_MEDIA_TYPE"),
     429: ("You have exceeded your rate limit", "RATE_LIMIT_EXCEEDED"),
     500: ("java.lang.NullPointerException", "RENDERER_EXCEPTION"),

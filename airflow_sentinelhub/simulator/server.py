@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import socket
+import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from .access import Access, is_loopback
 from .clock import Clock
 from .remote import ControlPlane, SimulatorError
 
@@ -41,6 +44,9 @@ class Simulator(ControlPlane):
     :param bucket_dir: Folder for the buckets; ``s3://maps/ndvi`` is ``<bucket_dir>/maps/ndvi``. Without it a temporary
         folder that is removed at the end.
     :param s3_endpoint: URL of an S3 service (a moto server, MinIO) that holds the buckets instead; needs boto3.
+    :param allow_hosts: Names or addresses, besides loopback and ``host``, by which the control plane may be called, for
+        example ``["simulator"]`` for a container that knows this machine by that name. The service itself, which asks
+        for a token, answers by any name.
     :param settings: Anything of :class:`~airflow_sentinelhub.simulator.settings.Settings`, such as ``action_lag=1``.
     """
 
@@ -54,12 +60,14 @@ class Simulator(ControlPlane):
         state: str | Path | None = None,
         bucket_dir: str | Path | None = None,
         s3_endpoint: str | None = None,
+        allow_hosts: Iterable[str] = (),
         **settings: Any,
     ) -> None:
         self._host, self._port, self._speed, self._seed = host, port, speed, seed
         self._state = None if state is None else Path(state)
         self._bucket_dir = None if bucket_dir is None else Path(bucket_dir).resolve()
         self._s3_endpoint = s3_endpoint
+        self._allow_hosts = allow_hosts
         self._settings = settings
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._socket: socket.socket | None = None
@@ -87,6 +95,7 @@ class Simulator(ControlPlane):
         """Binds the port and makes the world; raises SimulatorError in one sentence when that cannot be."""
         make_server, world_class, bucket_class, settings_class = _load()
         try:
+            access = Access(self._host, self._allow_hosts)
             settings = settings_class().updated(self._settings)
             Clock(0.0, 0.0, 0.0).at_speed(self._speed, 0.0)
         except ValueError as problem:
@@ -114,7 +123,14 @@ class Simulator(ControlPlane):
         except BaseException:
             self._socket.close()
             raise
-        self._server = make_server(self._world)
+        self._server = make_server(self._world, access)
+        address = self._socket.getsockname()[0]
+        if not is_loopback(address):
+            print(
+                f"The simulator listens on {address}, not only on this machine: everybody who can reach it there can"
+                " use it, and its control plane asks for no token.",
+                file=sys.stderr,
+            )
 
     def serve(self) -> None:
         """Serves until somebody asks it to end. In the main thread, SIGTERM and SIGINT do that."""
@@ -162,7 +178,12 @@ class Simulator(ControlPlane):
     @property
     def url(self) -> str:
         """Base URL of the service."""
-        return f"http://{self._host}:{self.port}"
+        return f"http://{self._netloc}"
+
+    @property
+    def _netloc(self) -> str:
+        # An IPv6 address stands in brackets there.
+        return f"[{self._host}]:{self.port}" if ":" in self._host else f"{self._host}:{self.port}"
 
     @property
     def token_url(self) -> str:
@@ -190,7 +211,7 @@ class Simulator(ControlPlane):
         extra = {"token_url": self.token_url}
         if self._s3_endpoint is None:
             extra["bucket_mount"] = str(self.bucket_dir)
-        address = f"{self.client_id}:{self.client_secret}@{self._host}:{self.port}"
+        address = f"{self.client_id}:{self.client_secret}@{self._netloc}"
         return f"sentinelhub://{address}/http?{urlencode(extra, quote_via=quote, safe='')}"
 
     def as_dict(self) -> dict[str, str]:

@@ -94,6 +94,8 @@ class Settings:
 
 
 _KINDS = {field.name: str(field.type) for field in fields(Settings)}
+# Far more than any test needs, and little enough to reckon with: seconds (30,000 years), PU, items.
+MOST, MOST_WORKERS = 1_000_000_000_000, 1_000_000
 _POSITIVE = {"concurrency", "page_size", "max_vertices", "tile_seconds"}
 
 
@@ -109,10 +111,15 @@ def _checked(name: str, value: Any) -> Any:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"The setting {name} is a number, not {value!r}.")
+    # Also what is no number at all (NaN), which the command line can give.
+    if not -MOST <= value <= MOST:
+        raise ValueError(f"The setting {name} is a number of at most {MOST:,}.")
     if kind == "int" and value != int(value):
         raise ValueError(f"The setting {name} is a whole number, not {value!r}.")
     if value < 0 or (name in _POSITIVE and value == 0):
         raise ValueError(f"The setting {name} cannot be {value!r}.")
+    if name == "concurrency" and value > MOST_WORKERS:
+        raise ValueError(f"The setting concurrency is at most {MOST_WORKERS:,}.")
     if name == "tile_jitter" and value >= 1:
         raise ValueError("The setting tile_jitter is a share below 1.")
     if name in ("no_data_share", "failed_intervals_share") and value > 1:

@@ -47,7 +47,7 @@ def post_request(context: Context) -> Reply:
         return violations(findings.found)
     _check_balance(world, "create", None)
     try:
-        content = world.deliveries.geopackage(body)
+        content = world.deliveries.geopackage(body, "statistical")
     except FeaturesError as problem:
         return violations([("input->features", str(problem))])
     job = world.new_job("statistical", statistical_payload.echo(body))

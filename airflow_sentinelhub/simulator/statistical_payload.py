@@ -12,9 +12,16 @@ from .payload_v2 import masked
 
 # contract: an evalscript is smaller than this; longer sides are refused.
 EVALSCRIPT_BYTES, LARGEST_SIDE = 32 * 1024, 2500
+# Ours, so that no request keeps the simulator busy for hours: 27 years of days, a year of hours.
+MOST_INTERVALS = 10_000
+_LONGEST_INTERVAL = 100 * 366 * 86400
 PLACEHOLDERS = {"<REQUEST_ID>", "<ID>", "<IDENTIFIER>"}
 _DURATION = re.compile(
-    r"P(?=.)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?"
+    "P(?=.)"
+    + "".join(rf"(?:([0-9]{{1,12}}){unit})?" for unit in "YMWD")
+    + "(?:T(?=.)"
+    + "".join(rf"(?:([0-9]{{1,12}}){unit})?" for unit in "HMS")
+    + ")?"
 )
 _SECONDS = (365 * 86400, 30 * 86400, 7 * 86400, 86400, 3600, 60, 1)
 
@@ -35,7 +42,7 @@ def check(body: Json) -> Findings:
     divided = findings.child(body, "", "aggregation", dict)
     if divided is not None:
         _check_aggregation(divided, findings)
-    findings.child(body, "", "calculations", dict, required=False)
+    _check_calculations(findings.child(body, "", "calculations", dict, required=False), findings)
     output = findings.child(body, "", "output", dict)
     url = check_storage(output, "output", findings) if output is not None else None
     used = set(re.findall(r"<[^<>/]*>", url or ""))
@@ -48,6 +55,7 @@ def check(body: Json) -> Findings:
 
 def _check_aggregation(divided: Json, findings: Findings) -> None:
     where = "aggregation"
+    begin = end = None
     span = findings.child(divided, where, "timeRange", dict)
     if span is not None:
         begin, end = parse_time(span.get("from")), parse_time(span.get("to"))
@@ -56,8 +64,13 @@ def _check_aggregation(divided: Json, findings: Findings) -> None:
     interval = findings.child(divided, where, "aggregationInterval", dict)
     if interval is not None:
         of = findings.child(interval, f"{where}->aggregationInterval", "of", str)
-        if of is not None and not seconds_of(of):
+        length = None if of is None else seconds_of(of)
+        if length == 0:
             findings.add(f"{where}->aggregationInterval->of", f"{of} is not a duration by ISO 8601.")
+        elif length is not None and length > _LONGEST_INTERVAL:
+            findings.add(f"{where}->aggregationInterval->of", f"{of} is longer than 100 years.")
+        elif length is not None and begin and end and (end - begin).total_seconds() / length > MOST_INTERVALS:
+            findings.add(f"{where}->aggregationInterval->of", f"More than {MOST_INTERVALS} intervals of {of}.")
         if interval.get("lastIntervalBehavior", "SKIP") not in ("SKIP", "SHORTEN", "EXTEND"):
             findings.add(f"{where}->aggregationInterval->lastIntervalBehavior", "Unknown lastIntervalBehavior.")
     sized = [name for name in ("width", "height") if name in divided]
@@ -65,10 +78,29 @@ def _check_aggregation(divided: Json, findings: Findings) -> None:
     if sized and resolved:
         findings.add(where, "Either width and height or resx and resy can be given, not both.")
     for name in (*sized, *resolved):
-        most = LARGEST_SIDE if name in sized else float("inf")
-        if not is_number(divided[name]) or not 0 < divided[name] <= most:
+        size = divided[name]
+        whole = is_number(size) and size == int(size) and size <= LARGEST_SIDE
+        if not is_number(size) or size <= 0 or (name in sized and not whole):
             findings.add(f"{where}->{name}", f"{name} is out of range.")
     _check_script(divided, findings)
+
+
+def _check_calculations(asked: Any, findings: Findings) -> None:
+    """Per output and band, the latter below ``statistics``: percentiles of shares from 0 to 1 (contract)."""
+    for name, output in (asked or {}).items():
+        where = f"calculations->{name}"
+        if not isinstance(output, dict):
+            findings.add(where, f"{where} must be an object.")
+            continue
+        for band, wanted in (findings.child(output, where, "statistics", dict, required=False) or {}).items():
+            below = f"{where}->statistics->{band}"
+            if not isinstance(wanted, dict):
+                findings.add(below, f"{below} must be an object.")
+                continue
+            percentiles = findings.child(wanted, below, "percentiles", dict, required=False)
+            shares = findings.child(percentiles, f"{below}->percentiles", "k", list, required=False) or []
+            if not all(is_number(share) and 0 <= share <= 1 for share in shares):
+                findings.add(f"{below}->percentiles->k", f"{below}->percentiles->k must be numbers from 0 to 1.")
 
 
 def _check_script(divided: Json, findings: Findings) -> None:

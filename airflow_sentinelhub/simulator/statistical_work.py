@@ -19,12 +19,14 @@ import shapely
 
 from . import evalscript as scripts
 from .cost import batch_factor, parse_time, tile_estimate
+from .delivery import ANY_ID, fill_in, is_object_url
 from .features import FeaturesError, read_features
 from .jobs import Analysis, Job
 from .ledger import FAILED, Codes, generator
 from .payload import Json
-from .statistical_payload import seconds_of
-from .units import Features
+from .statistical_payload import LARGEST_SIDE, seconds_of
+from .tiling import Ints
+from .units import Features, Floats
 
 if TYPE_CHECKING:
     from .lifecycle import Terms
@@ -48,12 +50,27 @@ def features_of(body: Json, content: bytes) -> Features:
             abs(float(divided.get("resx", divided.get("resy")))),
             abs(float(divided.get("resy", divided.get("resx")))),
         )
-        widths = np.maximum(1, np.ceil((sides[:, 2] - sides[:, 0]) / x - 1e-6)).astype(np.int64)
-        heights = np.maximum(1, np.ceil((sides[:, 3] - sides[:, 1]) / y - 1e-6)).astype(np.int64)
+        widths = _pixels(sides[:, 2] - sides[:, 0], x, "width")
+        heights = _pixels(sides[:, 3] - sides[:, 1], y, "height")
     else:
         widths = np.full(len(found), int(divided.get("width", 256)), dtype=np.int64)
         heights = np.full(len(found), int(divided.get("height", 256)), dtype=np.int64)
+    for number, identifier in zip(found.numbers.tolist(), found.names, strict=True):
+        if not is_object_url(result_url(body, ANY_ID, number, identifier)):
+            raise FeaturesError(f"The identifier {identifier} cannot be part of the path of a result.")
     return replace(found, widths=widths, heights=heights)
+
+
+def _pixels(lengths: Floats, resolution: float, name: str) -> Ints:
+    """At least one pixel; a small excess over a whole number comes from the coordinates, not from the shape."""
+    with np.errstate(over="ignore"):
+        pixels = np.maximum(1, np.ceil(lengths / resolution - 1e-6))
+    if pixels.max() > LARGEST_SIDE:
+        raise FeaturesError(
+            f"The {name} of a feature is {pixels.max():g} pixels, more than the {LARGEST_SIDE} allowed."
+        )
+    whole: Ints = pixels.astype(np.int64)
+    return whole
 
 
 def analyse(job: Job, units: Features | None, script: str | None, forced_error: str | None) -> Analysis:
@@ -111,7 +128,7 @@ def results(
         else:
             data = _data(job, units, index, script, oddities, seed)
             body["response"] = {"data": data, "status": "OK"}
-        yield result_url(job, number, identifier), json.dumps(body).encode()
+        yield result_url(job.body, job.id, number, identifier), json.dumps(body).encode()
 
 
 class Oddities:
@@ -121,11 +138,11 @@ class Oddities:
         self.empty, self.troubled = empty, troubled
 
 
-def result_url(job: Job, number: int, identifier: str) -> str:
+def result_url(body: Json, request_id: str, number: int, identifier: str) -> str:
     """Where the file of a feature is written: a plain path means ``<path>/<REQUEST_ID>/<ID>.json`` (contract)."""
-    url = str(job.body["output"]["s3"]["url"])
+    url = str(body["output"]["s3"]["url"])
     path = url if "<" in url else url.rstrip("/") + "/<REQUEST_ID>/<ID>.json"
-    return path.replace("<REQUEST_ID>", job.id).replace("<ID>", str(number)).replace("<IDENTIFIER>", identifier)
+    return fill_in(path, {"<REQUEST_ID>": request_id, "<ID>": str(number), "<IDENTIFIER>": identifier})
 
 
 def _data(job: Job, units: Features, index: int, script: str, oddities: Oddities, seed: int) -> list[Json]:
@@ -187,7 +204,7 @@ def script_of(body: Json, read: Any) -> str | None:
         return str(divided["evalscript"])
     try:
         content = read(divided["evalscriptReference"]["s3"]["url"])
-    except OSError:
+    except (OSError, ValueError):
         return None
     return None if content is None else content.decode("utf-8", "replace")
 

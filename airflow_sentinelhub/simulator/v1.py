@@ -25,6 +25,7 @@ from .handlers import (
 )
 from .jobs import Edit, Job
 from .ledger import PROCESSED, STATUSES
+from .reading import whole_number
 from .replies import Json, Refusal, Reply, error, violations
 from .v1_collections import COLLECTION_ROUTES, initialise, new_collection
 from .v1_rules import collection_id, may_delete, may_update, retired
@@ -173,9 +174,9 @@ def list_tiles(context: Context) -> Reply:
 
 
 def get_tile(context: Context) -> Reply:
-    job, number = find_v1(context), context.parts["tile"]
+    job, number = find_v1(context), whole_number(context.parts["tile"])
     tiles = context.world.tiles(job) if job.is_analysed(context.call.seen) else None
-    index = tiles.index_of(int(number)) if tiles is not None and number.isascii() and number.isdigit() else None
+    index = tiles.index_of(number) if tiles is not None and number is not None else None
     if index is None:
         return error(404, request_id=job.id)
     return Reply(200, tile(job, context.world, index, context.call.seen), request_id=job.id)

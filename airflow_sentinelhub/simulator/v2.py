@@ -85,7 +85,7 @@ def post_task(context: Context) -> Reply:
     content = None
     if body["input"]["type"] == "geopackage":
         try:
-            content = world.deliveries.geopackage(body)
+            content = world.deliveries.geopackage(body, "v2")
         except FeaturesError as problem:
             return violations([("input->features", str(problem))])
     job = create(context, "v2", payload_v2.echo(body))

@@ -123,6 +123,28 @@ class TestDelivery:
             with pytest.raises(ValueError, match=r"bucket|folder"):
                 bucket.put(wrong, b"x")
 
+    def test_what_cannot_be_written_leaves_nothing(self, tmp_path: Path) -> None:
+        bucket = LocalBucket(tmp_path)
+        bucket.put("s3://maps/a/b.txt/c", b"1")
+        with pytest.raises(OSError, match="directory"):
+            bucket.put("s3://maps/a/b.txt", b"2")
+        assert [file.name for file in (tmp_path / "maps" / "a").iterdir()] == ["b.txt"]
+
+    def test_a_name_that_looks_like_a_placeholder_stays_one(self) -> None:
+        tile, output = (7, "<outputId>"), {"identifier": "<requestId>", "format": {"type": "image/tiff"}}
+        assert delivery.object_url("s3://b/p", "ID", tile, output) == "s3://b/p/ID/<outputId>/<requestId>.tif"
+
+    @pytest.mark.parametrize(
+        "key",
+        ["..", "a/../b", "a\x00b", "a\nb", "\x7f", "\ud800", "x\n", "x" * 256, "\u00e4" * 128, "/".join("x" * 600)],
+    )
+    def test_addresses_of_no_object(self, key: str) -> None:
+        assert not delivery.is_object_url(f"s3://maps/{key}")
+
+    @pytest.mark.parametrize("key", ["", "a b", "..a/b..", "x" * 255, "\u00e4" * 127, "<tileName>/a.tif", "a//b"])
+    def test_addresses_of_objects(self, key: str) -> None:
+        assert delivery.is_object_url(f"s3://maps/{key}")
+
 
 @pytest.mark.parametrize(
     ("search", "found"),
