@@ -23,7 +23,7 @@ from typing import Any
 
 from airflow_sentinelhub.api.service.statistical import features_of, place_of
 from airflow_sentinelhub.exceptions import ResultsError, SentinelHubError
-from airflow_sentinelhub.results._sqlite import Source, columns_of, opened, quoted
+from airflow_sentinelhub.results._sqlite import TEXT, Source, opened, quoted
 from airflow_sentinelhub.results.bucket import BucketReader
 
 AT_ONCE = 8
@@ -260,12 +260,13 @@ def _features(file: Source) -> dict[int, str]:
     """Id -> identifier of the features of all tables."""
     found: dict[int, str] = {}
     with opened(file) as database:
-        if not columns_of(database, "gpkg_contents"):
+        if not database.columns_of("gpkg_contents"):
             raise file.error("it is no GeoPackage.")
-        tables = database.execute("SELECT table_name FROM gpkg_contents WHERE data_type = 'features'").fetchall()
-        for (name,) in tables:
-            if not {"id", "identifier"} <= columns_of(database, str(name)):
-                raise file.error(f"its table {name!r} has no columns id and identifier.")
-            rows = database.execute(f"SELECT id, identifier FROM {quoted(str(name))} ORDER BY id")
-            found.update((int(number), str(identifier)) for number, identifier in rows)
+        database.require("gpkg_contents", {"table_name": TEXT, "data_type": TEXT})
+        for (name,) in list(database.rows("SELECT table_name FROM gpkg_contents WHERE data_type = 'features'")):
+            table = str(name)
+            database.require(table, {"id": {"integer"}, "identifier": TEXT})
+            for number, identifier in database.rows(f"SELECT id, identifier FROM {quoted(table)} ORDER BY id"):
+                if found.setdefault(number, str(identifier)) != str(identifier):
+                    raise file.error(f"two features have the id {number}.")
     return found

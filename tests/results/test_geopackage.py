@@ -46,7 +46,7 @@ def test_a_good_file(tmp_path: Path) -> None:
         ([layer()], "no features"),
         ([layer({}, {"id": 2})], "'a' is there twice"),
         ([layer({}), layer({}, name="more")], "'a' is there twice"),
-        ([layer({"identifier": None})], "1 features have no identifier"),
+        ([layer({"identifier": None})], "A feature has no identifier"),
         ([layer({"width": 3501})], "1 to 3500 pixels"),
         ([layer({"height": 0})], "1 to 3500 pixels"),
         ([layer({"width": None, "height": None})], "neither width and height nor resolution"),
