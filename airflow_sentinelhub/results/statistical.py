@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from airflow_sentinelhub.api.service.statistical import features_of, place_of
 from airflow_sentinelhub.exceptions import ResultsError, SentinelHubError
 from airflow_sentinelhub.results._sqlite import TEXT, Source, opened, quoted
 from airflow_sentinelhub.results.bucket import BucketReader
+from airflow_sentinelhub.results.folders import temporary_folder
 
 AT_ONCE = 8
 """Files that are fetched at the same time."""
@@ -112,8 +112,8 @@ class StatisticalResults:
         if self._geopackage is None:
             return None
         try:
-            with tempfile.TemporaryDirectory(prefix="sentinelhub-results-") as folder:
-                path = self._reader.fetch(self._geopackage, Path(folder))
+            with temporary_folder() as folder:
+                path = self._reader.fetch(self._geopackage, folder)
                 if path is None:
                     self._reason = f"there is no {self._geopackage} any more"
                     return None
@@ -160,8 +160,8 @@ class StatisticalResults:
         :raises ResultsError: a file is not there or cannot be read.
         """
         left = iter(urls)
-        with tempfile.TemporaryDirectory(prefix="sentinelhub-results-") as folder, ThreadPoolExecutor(AT_ONCE) as pool:
-            places = [Path(folder) / str(at) for at in range(4 * AT_ONCE)]  # files may have the same name
+        with temporary_folder() as folder, ThreadPoolExecutor(AT_ONCE) as pool:
+            places = [folder / str(at) for at in range(4 * AT_ONCE)]  # files may have the same name
             for place in places:
                 place.mkdir()
             while batch := list(islice(left, len(places))):

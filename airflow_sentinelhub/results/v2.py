@@ -6,12 +6,8 @@ removed with the object: make a new one to look again.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +17,7 @@ from airflow_sentinelhub.results import execution, manifest
 from airflow_sentinelhub.results._sqlite import Source
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.execution import FeatureState
+from airflow_sentinelhub.results.folders import TemporaryFolder
 from airflow_sentinelhub.results.manifest import ManifestFeature
 from airflow_sentinelhub.results.root import execution_url, manifest_url
 
@@ -84,7 +81,7 @@ class BatchResults:
         self.due = due
         self._whole = False
         self._reader = reader
-        self._folder: Path | None = None
+        self._folder: TemporaryFolder | None = None
         self._files: dict[str, Source | None] = {}
         self._checked: bool | None = None
         self._reason: str | None = None
@@ -100,7 +97,7 @@ class BatchResults:
     def close(self) -> None:
         """Removes the copies. Happens by itself when the object goes; nothing can be read afterwards."""
         if self._folder is not None:
-            self._remove()
+            self._folder.remove()
 
     @property
     def checked(self) -> bool:
@@ -263,10 +260,9 @@ class BatchResults:
     def _file(self, url: str, source: Any) -> Source | None:
         if url not in self._files:
             if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="sentinelhub-results-"))
-                self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+                self._folder = TemporaryFolder()
             try:
-                path = self._reader.fetch(url, self._folder)
+                path = self._reader.fetch(url, self._folder.path)
             except ResultsError as err:
                 raise ResultsError(f"Batch request {self.request_id}: {err}") from err
             self._files[url] = None if path is None else source(path, self.request_id, url)
