@@ -41,7 +41,7 @@ def complaint_about(path: Path, defaults: Mapping[str, Any] | None = None, *, st
     """
     try:
         with opened(_Unsent(path, "", "")) as database:
-            return next(_Check(database, dict(defaults or {}), statistical).complaints(), None)
+            return next(_Check(database, defaults or {}, statistical).complaints(), None)
     except ResultsError as err:
         return str(err)
 
@@ -216,17 +216,19 @@ class _Check:
         return None
 
 
-def _about_defaults(defaults: Mapping[str, Any]) -> Iterator[str]:
+def _about_defaults(defaults: Any) -> Iterator[str]:
     """What is wrong with the defaults of a request."""
     if not defaults:
         return
+    if not isinstance(defaults, Mapping):
+        yield f"The defaults of the request must be width and height, or resolution, not {shown(defaults)}."
     given = {name: defaults[name] for name in _SIZES if defaults.get(name) is not None}
     if set(given) not in ({"width", "height"}, {"resolution"}):
-        yield "Its defaults must be width and height, or resolution."
+        yield "The defaults of the request must be width and height, or resolution."
     if not all(_fits(given[name]) for name in given if name != "resolution"):
-        yield f"In its defaults, width and height must be whole numbers, 1 to {MOST_PIXELS} pixels."
+        yield f"In the defaults of the request, width and height must be whole numbers, 1 to {MOST_PIXELS} pixels."
     if not _is_resolution(given.get("resolution", 1)):
-        yield "In its defaults, resolution must be a number above 0, in units of the CRS."
+        yield "In the defaults of the request, resolution must be a number above 0, in units of the CRS."
 
 
 def _fits(pixels: Any) -> bool:

@@ -37,7 +37,7 @@ def layer(*rows: dict[str, Any], name: str = "fields", crs: int = 32632, columns
     return Layer(name=name, crs=crs, columns=columns, rows=listed, bounds=FIELD.bounds, geometry_type=kind, **more)
 
 
-def complaint(tmp_path: Path, *layers: Layer, defaults: dict[str, Any] | None = None) -> str | None:
+def complaint(tmp_path: Path, *layers: Layer, defaults: Any = None) -> str | None:
     file = tmp_path / "features.gpkg"
     file.write_bytes(geopackage(layers))
     return complaint_about(file, defaults)
@@ -200,6 +200,7 @@ def test_sizes_that_are_allowed(tmp_path: Path) -> None:
         ({"width": 10}, "must be width and height, or resolution"),
         ({"width": 10, "height": 10, "resolution": 10}, "must be width and height, or resolution"),
         ({"size": 10}, "must be width and height, or resolution"),
+        (10, "must be width and height, or resolution, not '10'"),
         ({"width": 3501, "height": 10}, "1 to 3500 pixels"),
         ({"width": 10.5, "height": 10}, "1 to 3500 pixels"),
         ({"width": True, "height": 10}, "1 to 3500 pixels"),
@@ -208,7 +209,7 @@ def test_sizes_that_are_allowed(tmp_path: Path) -> None:
         ({"resolution": NAN}, "must be a number above 0"),
     ],
 )
-def test_defaults_that_the_service_refuses(tmp_path: Path, defaults: dict[str, Any], said: str) -> None:
+def test_defaults_that_the_service_refuses(tmp_path: Path, defaults: Any, said: str) -> None:
     assert said in str(complaint(tmp_path, layer({}), defaults=defaults))
 
 
