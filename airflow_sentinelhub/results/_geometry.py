@@ -34,6 +34,7 @@ _EMPTY, _EXTENDED = 0x10, 0x20
 _ORDERS = ">", "<"
 _UINT = tuple(struct.Struct(order + "I") for order in _ORDERS)
 _BOX = tuple(struct.Struct(order + "4d") for order in _ORDERS)
+_FEWEST_POINTS = 4  # of a ring, whose last one is the first again
 _UNREADABLE = "is not well-formed"
 
 
@@ -64,17 +65,19 @@ def geometry_of(blob: bytes) -> Geometry:
     if flags & _EXTENDED or length is None or len(blob) < 8 + length + 5:
         raise GeometryError(_UNREADABLE)
     box = _BOX[flags & 1].unpack_from(blob, 8) if length else None
+    at = 8 + length
     try:
-        kind, box_of_points, end = _read(blob, 8 + length, with_box=box is None or not _is_box(*box))
+        kind = _part(blob, at).kind
+        if kind not in POLYGONS or flags & _EMPTY:
+            return Geometry(kind, empty=bool(flags & _EMPTY))
+        points_box, end = _read(blob, at, kind, with_box=box is None or not _is_box(*box))
     except struct.error:
         raise GeometryError(_UNREADABLE) from None
-    if kind in POLYGONS and end != len(blob):
+    if end != len(blob):
         raise GeometryError(_UNREADABLE)
-    if flags & _EMPTY or box_of_points is None:
-        return Geometry(kind, empty=bool(flags & _EMPTY) or kind in POLYGONS)
-    west, east, south, north = box_of_points or box or ()
-    if not (math.isfinite(west + east) and math.isfinite(south + north)):
-        raise GeometryError("has coordinates that are no numbers")
+    if points_box is None:
+        return Geometry(kind, empty=True)
+    west, east, south, north = points_box or box or ()
     return Geometry(kind, empty=False, size=(east - west, north - south))
 
 
@@ -82,43 +85,51 @@ def _is_box(west: float, east: float, south: float, north: float) -> bool:
     return math.isfinite(east - west) and math.isfinite(north - south) and west <= east and south <= north
 
 
-def _read(blob: bytes, at: int, *, with_box: bool) -> tuple[str, tuple[float, ...] | None, int]:
-    """Kind, box and end of the WKB at this place. The box is None without any points, empty where it is not asked for.
+class _Part(NamedTuple):
+    little: int
+    kind: str
+    dimensions: int
+    pieces: int  # rings, or polygons
 
-    Other kinds than polygons are not looked into.
-    """
-    little = blob[at]
+
+def _part(blob: bytes, at: int) -> _Part:
+    """What the WKB at this place begins with. Pieces are counted of polygons only."""
+    little = blob[at] if at < len(blob) else 2
     if little > 1:
         raise GeometryError(_UNREADABLE)
-    uint = _UINT[little].unpack_from
-    (code,) = uint(blob, at + 1)
+    (code,) = _UINT[little].unpack_from(blob, at + 1)
     # ISO adds 1000 for Z, 2000 for M, 3000 for both; the extended form sets the highest bits instead.
-    dimensions = 2 + {0: 0, 1: 1, 2: 1, 3: 2}.get(code % 0x10000000 // 1000, 0) + (code >> 31 & 1) + (code >> 30 & 1)
-    base = code % 0x10000000 % 1000
+    more, base = divmod(code % 0x10000000, 1000)
     kind = _KINDS.get(base, f"geometry of type {code}")
     if kind not in POLYGONS:
-        return kind, None, at + 5
-    (count,) = uint(blob, at + 5)
+        return _Part(little, kind, 0, 0)
+    dimensions = 2 + {1: 1, 2: 1, 3: 2}.get(more, 0) + (code >> 31 & 1) + (code >> 30 & 1)
+    return _Part(little, kind, dimensions, _UINT[little].unpack_from(blob, at + 5)[0])
+
+
+def _read(blob: bytes, at: int, expected: str, *, with_box: bool) -> tuple[tuple[float, ...] | None, int]:
+    """Box and end of the polygons at this place.
+
+    The box is None without any points, and empty where it is not asked for.
+    """
+    little, kind, dimensions, pieces = _part(blob, at)
+    if kind != expected:
+        raise GeometryError(f"is a MULTIPOLYGON with a {kind} in it")
     at += 9
     box: tuple[float, ...] | None = None
     if kind == "MULTIPOLYGON":
-        for _ in range(count):
-            if at >= len(blob):
-                raise GeometryError(_UNREADABLE)
-            part, part_box, at = _read(blob, at, with_box=with_box)
-            if part != "POLYGON":
-                raise GeometryError(f"is a MULTIPOLYGON with a {part} in it")
+        for _ in range(pieces):
+            part_box, at = _read(blob, at, "POLYGON", with_box=with_box)
             box = _around(box, part_box)
-        return kind, box, at
-    for _ in range(count):
-        (points,) = uint(blob, at)
+        return box, at
+    for _ in range(pieces):
+        (points,) = _UINT[little].unpack_from(blob, at)
         end = at + 4 + 8 * dimensions * points
-        if end > len(blob):
+        if points < _FEWEST_POINTS or end > len(blob):
             raise GeometryError(_UNREADABLE)
-        if points:
-            box = _around(box, _box_of(blob, at + 4, little, points, dimensions) if with_box else ())
+        box = _around(box, _box_of(blob, at + 4, little, points, dimensions) if with_box else ())
         at = end
-    return kind, box, at
+    return box, at
 
 
 def _box_of(blob: bytes, at: int, little: int, points: int, dimensions: int) -> tuple[float, ...]:

@@ -75,20 +75,22 @@ class _Check:
     def complaints(self) -> Iterator[str]:
         if not self.statistical:
             yield from _about_defaults(self.defaults)
-        tables = []
+        tables: dict[str, _Table] = {}
         for found in self._tables():
             if isinstance(found, str):
                 yield found
+            elif found.name.lower() in tables:
+                yield f"Table {shown(found.name)} is listed twice; a table has one geometry and one CRS."
             else:
-                tables.append(found)
+                tables[found.name.lower()] = found
         if not tables:
             yield "It has no table with a geometry."
-        codes = sorted({table.crs for table in tables})
+        codes = sorted({table.crs for table in tables.values()})
         if self.statistical and len(codes) > 1:
             named = ", ".join(f"EPSG:{code}" for code in codes)
             yield f"Its tables have several CRS ({named}); batch statistical takes one CRS in a file."
         total = 0
-        for table in tables:
+        for table in tables.values():
             # One more than are allowed is too many, however many there are.
             limited = f"SELECT 1 AS one FROM {quoted(table.name)} LIMIT {MOST_FEATURES + 1 - total}"
             total += next(int(count) for (count,) in self.database.rows(f"SELECT count(one) FROM ({limited})"))
@@ -96,7 +98,7 @@ class _Check:
                 yield f"It has more than {MOST_FEATURES:,} features, which is the most in a file; split it."
         if total == 0:
             yield "It has no features."
-        for table in tables:
+        for table in tables.values():
             yield from self._rows(table)
 
     def _tables(self) -> Iterator[str | _Table]:
@@ -108,7 +110,7 @@ class _Check:
         rows = database.rows(
             "SELECT g.table_name, g.column_name, g.geometry_type_name, s.organization, s.organization_coordsys_id,"
             " c.data_type FROM gpkg_geometry_columns g LEFT JOIN gpkg_spatial_ref_sys s ON s.srs_id = g.srs_id"
-            " LEFT JOIN gpkg_contents c ON c.table_name = g.table_name COLLATE NOCASE"
+            " LEFT JOIN gpkg_contents c ON c.table_name = g.table_name"
         )
         for name, geometry, kind, authority, code, content in list(rows):
             yield self._table(str(name), str(geometry), str(kind).upper(), authority, _whole(code), content)

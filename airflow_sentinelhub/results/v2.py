@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -81,7 +82,8 @@ class BatchResults:
         self.due = due
         self._whole = False
         self._reader = reader
-        self._folder: TemporaryFolder | None = None
+        self._copies: TemporaryFolder | None = None
+        self._folder: Path | None = None
         self._files: dict[str, Source | None] = {}
         self._checked: bool | None = None
         self._reason: str | None = None
@@ -96,8 +98,8 @@ class BatchResults:
 
     def close(self) -> None:
         """Removes the copies. Happens by itself when the object goes; nothing can be read afterwards."""
-        if self._folder is not None:
-            self._folder.remove()
+        if self._copies is not None:
+            self._copies.remove()
 
     @property
     def checked(self) -> bool:
@@ -260,9 +262,10 @@ class BatchResults:
     def _file(self, url: str, source: Any) -> Source | None:
         if url not in self._files:
             if self._folder is None:
-                self._folder = TemporaryFolder()
+                self._copies = TemporaryFolder()
+                self._folder = self._copies.path
             try:
-                path = self._reader.fetch(url, self._folder.path)
+                path = self._reader.fetch(url, self._folder)
             except ResultsError as err:
                 raise ResultsError(f"Batch request {self.request_id}: {err}") from err
             self._files[url] = None if path is None else source(path, self.request_id, url)

@@ -114,6 +114,11 @@ NAN = float("nan")
         (blob(struct.pack("<BII", 1, 999, 0), flags=1), "is a geometry of type 999 ("),
         (blob(struct.pack("<BII", 1, 6, 1) + shapely.to_wkb(LINE), flags=1), "with a LINESTRING in it"),
         (blob(struct.pack("<BII", 1, 6, 1000), flags=1), "is not well-formed"),
+        (blob(struct.pack("<BII", 1, 6, 1) * 5000, flags=1), "with a MULTIPOLYGON in it"),
+        (blob(struct.pack("<BII", 1, 3, 100_000) + bytes(400_000), flags=1), "is not well-formed"),
+        (blob(struct.pack("<BIII6d", 1, 3, 1, 3, *range(6)), flags=1), "is not well-formed"),
+        (blob(struct.pack("<BI", 1, 3), flags=1), "is not well-formed"),
+        (blob(struct.pack("<BI", 2, 3) + bytes(9), flags=1), "is not well-formed"),
         (blob(struct.pack("<BII", 1, 3, 4_000_000_000), flags=1), "is not well-formed"),
         (
             blob(struct.pack("<BIII8d", 1, 3, 1, 4, 0, 0, 1, NAN, 1, 1, 0, 0), flags=1),
@@ -254,6 +259,11 @@ LISTED = LOOSE.format(
         (LISTED.format("'sqlite_master'", "'sql'", "'POLYGON'"), "does not list it"),
         (LISTED.format("'others'", "'geometry'", "'POLYGON'"), "does not list it"),
         ("DELETE FROM gpkg_contents", "does not list it"),
+        (
+            "CREATE TABLE a AS SELECT * FROM gpkg_spatial_ref_sys; INSERT INTO a SELECT * FROM a; DROP TABLE"
+            " gpkg_spatial_ref_sys; ALTER TABLE a RENAME TO gpkg_spatial_ref_sys",
+            "is listed twice",
+        ),
         ("DROP TABLE fields", "is not there"),
         ("ALTER TABLE fields RENAME COLUMN id TO number", "no column id"),
         ("DELETE FROM gpkg_geometry_columns", "no table with a geometry"),
