@@ -29,7 +29,7 @@ from airflow_sentinelhub.exceptions import InvalidInputError, JobError, Sentinel
 from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.hooks._masking import mask_forms, mask_passwords
 from airflow_sentinelhub.hooks.job_results import ResultsReader
-from airflow_sentinelhub.hooks.storage import access_from, bucket_reader, results_of
+from airflow_sentinelhub.hooks.storage import access_from, bucket_reader, check_geopackage, results_of
 from airflow_sentinelhub.provider import CONN_FIELDS, FIELD_BEHAVIOUR
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.statistical import StatisticalResults, results_of_request
@@ -197,7 +197,8 @@ class SentinelHubHook(BaseHook):
         :param max_processing_units: PU that the job may cost. The other limits, intervals (seconds) and policies mean
             what they mean in `SentinelHubBatchOperator`; `max_failed` counts tiles, or features.
         :returns: what the operator returns.
-        :raises InvalidInputError: neither name nor context is given, or limits make no sense.
+        :raises InvalidInputError: neither name nor context is given, limits make no sense, or the GeoPackage breaks a
+            rule of the service; nothing was created.
         :raises JobError: the job failed, or ended worse than the policy accepts; `skip` is set on the error where a
             policy says `skip`.
         :raises AirflowFailException: with `context`, in its place where a retry would pay for another job.
@@ -234,8 +235,14 @@ class SentinelHubHook(BaseHook):
             raise InvalidInputError("This task has run another job already, and one task runs one; give them names.")
         looks = known is None and (context is None or tried(context) > 1)  # `batch_api` may have been edited
 
+        reader = partial(reader_now, self.sentinelhub_conn_id, aws_conn_id)
+
         def render(api: Generation) -> dict[str, Any]:
             return api.payload(specification, access_from(aws_conn_id, iam_role_arn) if api.needs_access else None)
+
+        def checks(api: Generation, payload: dict[str, Any]) -> Flow[None]:
+            yield from check_grid(api, payload)
+            yield from check_geopackage(payload, reader, statistical=features)
 
         def keep(own: Own) -> None:
             if context is not None:
@@ -243,7 +250,7 @@ class SentinelHubHook(BaseHook):
 
         wanted = Wanted(
             render=render,
-            checks=check_grid,
+            checks=checks,
             mark=mark,
             again=True,
             since=earliest(context, mark) if context is not None else None,
@@ -253,9 +260,7 @@ class SentinelHubHook(BaseHook):
             stopped=Stopped(limit, resume=resume_stopped != "never"),
             patience=max_unknown_time,
         )
-        results = ResultsReader(
-            partial(reader_now, self.sentinelhub_conn_id, aws_conn_id), check_results, "check_results", max_unknown_time
-        )
+        results = ResultsReader(reader, check_results, "check_results", max_unknown_time)
         plan = JobPlan(
             policy=lambda: policy,
             read_results=results.read,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_sentinelhub._compat import AirflowException, BaseHook, aside, get_async_connection
+from airflow_sentinelhub.api.call import Flow, Note, Work
 from airflow_sentinelhub.api.decide.due import due_of
 from airflow_sentinelhub.api.decide.verdict import nothing_to_do
+from airflow_sentinelhub.api.flows.reread import READ_WITHIN
 from airflow_sentinelhub.api.flows.wait import ReadTiles
 from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.exceptions import ResultsError, SettingsError
+from airflow_sentinelhub.exceptions import InvalidInputError, ResultsError, SettingsError
 from airflow_sentinelhub.hooks._masking import mask_forms
 from airflow_sentinelhub.results.bucket import BucketReader
+from airflow_sentinelhub.results.folders import temporary_folder
+from airflow_sentinelhub.results.geopackage import complaint_about
 from airflow_sentinelhub.results.v2 import BatchResults
 from airflow_sentinelhub.transport.network import certificates, proxy_for
 from airflow_sentinelhub.transport.settings import Settings
@@ -134,6 +139,39 @@ def results_of(job: Snapshot, reader: BucketReader) -> BatchResults:
     if not job.output_url:
         raise ResultsError(f"Batch request {job.request_id} names no place for its results, so they cannot be read.")
     return BatchResults(job.request_id, job.output_url, reader, nothing_to_do=nothing_to_do(job), due=due_of(job))
+
+
+def check_geopackage(
+    payload: Mapping[str, Any], reader: Callable[[], BucketReader], *, statistical: bool
+) -> Flow[None]:
+    """Refuse a GeoPackage that breaks the service's rules before anything is created; the service says no only later.
+
+    One that cannot be read here is left to the service, with a line in the log. So is the payload's own form.
+
+    :param payload: of a create call, over a GeoPackage or not; :param reader: makes a reader of the bucket.
+    :param statistical: the payload is one of batch statistical.
+    :raises InvalidInputError: it breaks a rule, or there is no such file.
+    """
+    given = payload.get("input")
+    features = given.get("features") if isinstance(given, Mapping) else None
+    places = features.values() if isinstance(features, Mapping) else ()
+    url = next((str(place["url"]) for place in places if isinstance(place, Mapping) and place.get("url")), None)
+    if url is None or not isinstance(given, Mapping):
+        return
+    defaults = given.get("defaults")
+
+    def look(bucket: BucketReader) -> None:
+        with temporary_folder() as folder:
+            file = bucket.fetch(url, folder)
+            if file is None:
+                raise InvalidInputError(f"There is no GeoPackage at {url}; nothing was created.")
+            if complaint := complaint_about(file, defaults, statistical=statistical):
+                raise InvalidInputError(f"GeoPackage {url}: {complaint} Nothing was created.")
+
+    try:
+        yield Work(partial(look, reader()), READ_WITHIN)
+    except (ResultsError, SettingsError) as err:
+        yield Note(f"The GeoPackage could not be read here and is checked by the service only: {err}")
 
 
 def read_tiles_by(reader: BucketReader) -> ReadTiles:

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_sentinelhub._identity import run_of
-from airflow_sentinelhub.api.call import Flow, Note, Work
-from airflow_sentinelhub.api.flows.reread import READ_WITHIN
+from airflow_sentinelhub.api.call import Flow, Work
 from airflow_sentinelhub.api.flows.task_request import check_grid
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.payloads import dated
 from airflow_sentinelhub.api.service.specification import Access, BatchSpecification
-from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError, SettingsError
+from airflow_sentinelhub.exceptions import InvalidInputError, SettingsError
 from airflow_sentinelhub.operators._arguments import renamed
 from airflow_sentinelhub.operators._own_request import OwnsRequest
 from airflow_sentinelhub.operators._times import names_both_ends
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub.results.bucket import BucketReader
 
 
 class CreatesRequest(OwnsRequest):
@@ -53,30 +47,12 @@ class CreatesRequest(OwnsRequest):
 
         return access_from(self.aws_conn_id, self.iam_role_arn)
 
-    def check_geopackage(self, payload: Mapping[str, Any]) -> Flow[None]:
-        """Refuse a GeoPackage that breaks the service's rules, if we can read it; the service says no only later."""
-        from airflow_sentinelhub.hooks.storage import bucket_reader
-        from airflow_sentinelhub.results.geopackage import complaint_about
+    def geopackage_check(self, payload: Mapping[str, Any], *, statistical: bool = False) -> Flow[None]:
+        """Refuse a GeoPackage that breaks the service's rules, if it can be read here."""
+        from airflow_sentinelhub.hooks.storage import bucket_reader, check_geopackage
 
-        given = payload.get("input") or {}
-        url = ((given.get("features") or {}).get("s3") or {}).get("url")
-        if given.get("type") != "geopackage" or not url:
-            return
-
-        def check(reader: BucketReader) -> None:
-            with tempfile.TemporaryDirectory(prefix="sentinelhub-geopackage-") as folder:
-                file = reader.fetch(url, Path(folder))
-                if file is None:
-                    raise InvalidInputError(f"There is no GeoPackage at {url}; nothing was created.")
-                if complaint := complaint_about(file, given.get("defaults")):
-                    raise InvalidInputError(f"GeoPackage {url}: {complaint} Nothing was created.")
-
-        try:
-            yield Work(partial(check, bucket_reader(self.aws_conn_id, self.hook.settings)), READ_WITHIN)
-        except InvalidInputError:
-            raise
-        except SentinelHubError as err:
-            yield Note(f"The GeoPackage could not be read here and is checked by the service only: {err}")
+        reader = partial(bucket_reader, self.aws_conn_id, self.hook.settings)
+        yield from check_geopackage(payload, reader, statistical=statistical)
 
     def check_reader(self, payload: Mapping[str, Any]) -> None:
         """Say before anything is created that what the job will leave in the bucket cannot be read from here.
@@ -147,7 +123,7 @@ class DescribesBatchJob(CreatesRequest):
     def payload_checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
         """What can be known to be wrong with a payload before anything is created."""
         yield from check_grid(api, payload)
-        yield from self.check_geopackage(payload)
+        yield from self.geopackage_check(payload)
         if api.results == "bucket":
             yield Work(lambda: self.check_reader(payload))
 

@@ -228,10 +228,8 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         return api.payload(job, self.access())
 
     def payload_checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
-        """The GeoPackage by the rules for batch v2, which are these; sizes come from the aggregation."""
-        features = payload["input"]["features"]
-        given = {"type": "geopackage", "features": features, "defaults": {"width": 1, "height": 1}}
-        yield from self.check_geopackage({"input": given})
+        """What is wrong with the GeoPackage, or keeps the results from being read."""
+        yield from self.geopackage_check(payload, statistical=True)
         yield Work(lambda: self.check_reader(payload))
 
 

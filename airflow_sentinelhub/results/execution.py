@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from airflow_sentinelhub.results._sqlite import Source, opened, require
+from airflow_sentinelhub.results._sqlite import ANY_BUT_BINARY, TEXT, TEXT_OR_NULL, Source, opened
 
 _TABLE = "features"
-_COLUMNS = ("name", "status", "error", "delivered")
+_COLUMNS = {"name": TEXT, "status": TEXT_OR_NULL, "error": TEXT_OR_NULL, "delivered": ANY_BUT_BINARY}
 _NO_DATA = "No data"
 _WORDS = {"FATAL": "FAILED"}
 ENDS = ("PROCESSED", "FAILED")
@@ -58,10 +58,8 @@ def read_states(file: Source) -> Iterator[FeatureState]:
     :raises ResultsError: the file cannot be read.
     """
     with opened(file) as database:
-        require(file, database, _TABLE, _COLUMNS)
-        for row in database.execute(
-            f"SELECT name, status, error, delivered FROM {_TABLE} ORDER BY name COLLATE BINARY"
-        ):
+        database.require(_TABLE, _COLUMNS)
+        for row in database.rows(f"SELECT name, status, error, delivered FROM {_TABLE} ORDER BY name COLLATE BINARY"):
             yield _state(*row)
 
 
@@ -78,8 +76,8 @@ def count_tiles(file: Source) -> dict[str, int]:
 def failed_names(file: Source, limit: int | None = None) -> list[str]:
     """Names of the features that failed for good, in order, at most so many."""
     with opened(file) as database:
-        require(file, database, _TABLE, _COLUMNS)
-        rows = database.execute(
+        database.require(_TABLE, _COLUMNS)
+        rows = database.rows(
             f"SELECT name FROM {_TABLE} WHERE status = 'FATAL' ORDER BY name COLLATE BINARY LIMIT ?",
             (-1 if limit is None else limit,),
         )
@@ -95,8 +93,8 @@ def unfinished(file: Source, limit: int | None = None) -> list[tuple[str, str]]:
 def _groups(file: Source) -> Iterator[tuple[FeatureState, int]]:
     """Kinds of states and how many features are in each: one pass over the table, whatever its size."""
     with opened(file) as database:
-        require(file, database, _TABLE, _COLUMNS)
-        rows = database.execute(
+        database.require(_TABLE, _COLUMNS)
+        rows = database.rows(
             f"SELECT status, error LIKE '%{_NO_DATA}%', delivered, count(*) FROM {_TABLE} GROUP BY 1, 2, 3"
         )
         for status, no_data, delivered, count in rows:

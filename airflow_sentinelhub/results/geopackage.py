@@ -1,92 +1,259 @@
 """The service's rules for a GeoPackage of features, checked before a request is sent, as far as the file can be read.
 
-From the vendor's documentation: tables by `gpkg_geometry_columns`, polygons in an EPSG CRS; `id` INTEGER; `identifier`
-TEXT, not null, unique across tables; `width` and `height` INTEGER up to 3500, or `resolution` REAL, in the file or as
-defaults of the request; at most 700,000 features.
+From the vendor's documentation: tables by `gpkg_geometry_columns`, polygons in an EPSG CRS; `id` INTEGER, unique;
+`identifier` TEXT, not null, unique across tables; at most 700,000 features. Batch v2: `width` and `height` INTEGER up
+to 3500, or `resolution` REAL, in the file or as defaults of the request. Batch statistical: one CRS; what a feature
+measures in pixels comes from the aggregation, so columns of these names mean nothing to it.
+
+The file is read as SQLite, with the standard library, and not by GDAL (pyogrio, fiona): a worker needs no further
+library for it, and GDAL would follow the views and virtual tables of a file that is not to be trusted.
 """
 
 from __future__ import annotations
 
-import sqlite3
+import math
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from airflow_sentinelhub.exceptions import ResultsError
+from airflow_sentinelhub.results._geometry import POLYGONS, GeometryError, geometry_of
+from airflow_sentinelhub.results._sqlite import ANY_BUT_BINARY, TEXT, Database, Source, opened, quoted, shown
+
 MOST_FEATURES = 700_000
 MOST_PIXELS = 3500
-_POLYGONS = ("POLYGON", "MULTIPOLYGON", "GEOMETRY")
+_DECLARED = (*POLYGONS, "GEOMETRY")
+_Fault = tuple[str, str]  # what is wrong with a feature, and what to do
+_SIZES = ("width", "height", "resolution")
+_CONTENTS = {"table_name": TEXT, "data_type": TEXT}
+_GEOMETRIES = {"table_name": TEXT, "column_name": TEXT, "geometry_type_name": TEXT, "srs_id": ANY_BUT_BINARY}
+_SYSTEMS = {"srs_id": ANY_BUT_BINARY, "organization": ANY_BUT_BINARY, "organization_coordsys_id": ANY_BUT_BINARY}
 
 
-def complaint_about(path: Path, defaults: Mapping[str, Any] | None = None) -> str | None:
+def complaint_about(path: Path, defaults: Mapping[str, Any] | None = None, *, statistical: bool = False) -> str | None:
     """What is wrong with the file, as a sentence; None if nothing is.
 
-    :param defaults: `width` and `height`, or `resolution`, of features that name none.
+    It names the table and the first row, says how many more are like it, and what to do.
+
+    :param defaults: `width` and `height` in pixels, or `resolution` in units of the CRS, of features that name none.
+    :param statistical: by the rules of batch statistical instead of those of batch v2.
     """
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
-            return next(_complaints(database, dict(defaults or {})), None)
-    except sqlite3.Error as err:
-        return f"It is no GeoPackage that can be read ({err})."
+        with opened(_Unsent(path, "", "")) as database:
+            return next(_Check(database, defaults or {}, statistical).complaints(), None)
+    except ResultsError as err:
+        return str(err)
 
 
-def _complaints(database: sqlite3.Connection, defaults: dict[str, Any]) -> Iterator[str]:
-    tables = database.execute(
-        "SELECT g.table_name, upper(g.geometry_type_name), s.organization, s.organization_coordsys_id"
-        " FROM gpkg_geometry_columns g LEFT JOIN gpkg_spatial_ref_sys s ON s.srs_id = g.srs_id"
-    ).fetchall()
-    if not tables:
-        yield "It has no table with a geometry."
-    total = 0
-    for table, kind, authority, code in tables:
-        if kind not in _POLYGONS:
-            yield f"Table {table} holds {kind}; only POLYGON and MULTIPOLYGON work."
-        if str(authority).upper() != "EPSG" or not code or int(code) <= 0:
-            yield f"Table {table} has no CRS with an EPSG code."
-        columns = {row[1].lower() for row in database.execute(f"PRAGMA table_info({_quoted(table)})")}
-        if "id" not in columns:
-            yield f"Table {table} has no column id (INTEGER, unique)."
-        if "identifier" not in columns:
-            yield f"Table {table} has no column identifier (TEXT, unique, not null)."
-            continue
-        yield from _sizes(database, table, columns, defaults)
-        total += database.execute(f"SELECT count(*) FROM {_quoted(table)}").fetchone()[0]
-    if total == 0:
-        yield "It has no features."
-    if total > MOST_FEATURES:
-        yield f"It has {total:,} features; at most {MOST_FEATURES:,} are allowed."
-    everything = " UNION ALL ".join(f"SELECT identifier FROM {_quoted(table)}" for table, *_ in tables)
-    missing = database.execute(f"SELECT count(*) FROM ({everything}) WHERE identifier IS NULL").fetchone()[0]
-    if missing:
-        yield f"{missing:,} features have no identifier."
-    twice = database.execute(
-        f"SELECT identifier FROM ({everything}) GROUP BY identifier HAVING count(*) > 1 LIMIT 1"
-    ).fetchone()
-    if twice:
-        yield f"The identifier {twice[0]!r} is there twice; identifiers must be unique across all tables."
+class _Unsent(Source):
+    """The file of a request that is not there yet."""
+
+    def error(self, why: str) -> ResultsError:
+        return ResultsError(f"It is no GeoPackage that can be read: {why}")
 
 
-def _sizes(database: sqlite3.Connection, table: str, columns: set[str], defaults: Mapping[str, Any]) -> Iterator[str]:
-    sized = {"width", "height"} <= columns
-    if sized:
-        large = database.execute(
-            f"SELECT count(*) FROM {_quoted(table)} WHERE NOT (width BETWEEN 1 AND {MOST_PIXELS})"
-            f" OR NOT (height BETWEEN 1 AND {MOST_PIXELS})"
-        ).fetchone()[0]
-        if large:
-            yield f"Table {table}: {large:,} features are not 1 to {MOST_PIXELS} pixels wide and high."
-    if defaults:
+@dataclass(frozen=True)
+class _Table:
+    name: str
+    crs: int
+    geometry: str
+    key: str | None  # the column that numbers its rows
+    columns: frozenset[str]
+
+
+@dataclass
+class _Check:
+    """One look at a file."""
+
+    database: Database
+    defaults: Mapping[str, Any]
+    statistical: bool
+    ids: set[int] = field(default_factory=set)
+    identifiers: set[str] = field(default_factory=set)
+
+    def complaints(self) -> Iterator[str]:
+        if not self.statistical:
+            yield from _about_defaults(self.defaults)
+        tables: dict[str, _Table] = {}
+        for found in self._tables():
+            if isinstance(found, str):
+                yield found
+            elif found.name.lower() in tables:
+                yield f"Table {shown(found.name)} is listed twice; a table has one geometry and one CRS."
+            else:
+                tables[found.name.lower()] = found
+        if not tables:
+            yield "It has no table with a geometry."
+        codes = sorted({table.crs for table in tables.values()})
+        if self.statistical and len(codes) > 1:
+            named = ", ".join(f"EPSG:{code}" for code in codes)
+            yield f"Its tables have several CRS ({named}); batch statistical takes one CRS in a file."
+        total = 0
+        for table in tables.values():
+            # One more than are allowed is too many, however many there are.
+            limited = f"SELECT 1 AS one FROM {quoted(table.name)} LIMIT {MOST_FEATURES + 1 - total}"
+            total += next(int(count) for (count,) in self.database.rows(f"SELECT count(one) FROM ({limited})"))
+            if total > MOST_FEATURES:
+                yield f"It has more than {MOST_FEATURES:,} features, which is the most in a file; split it."
+        if total == 0:
+            yield "It has no features."
+        for table in tables.values():
+            yield from self._rows(table)
+
+    def _tables(self) -> Iterator[str | _Table]:
+        """The tables of features; a text where one cannot be taken."""
+        database = self.database
+        database.require("gpkg_contents", _CONTENTS)
+        database.require("gpkg_geometry_columns", _GEOMETRIES)
+        database.require("gpkg_spatial_ref_sys", _SYSTEMS)
+        rows = database.rows(
+            "SELECT g.table_name, g.column_name, g.geometry_type_name, s.organization, s.organization_coordsys_id,"
+            " c.data_type FROM gpkg_geometry_columns g LEFT JOIN gpkg_spatial_ref_sys s ON s.srs_id = g.srs_id"
+            " LEFT JOIN gpkg_contents c ON c.table_name = g.table_name"
+        )
+        for name, geometry, kind, authority, code, content in list(rows):
+            yield self._table(str(name), str(geometry), str(kind).upper(), authority, _whole(code), content)
+
+    def _table(self, name: str, geometry: str, kind: str, authority: Any, code: int, content: Any) -> str | _Table:
+        table = f"Table {shown(name)}"
+        if content != "features":
+            return f"{table} has a geometry, but gpkg_contents does not list it as a table of features; write it anew."
+        if kind not in _DECLARED:
+            return f"{table} holds {_word(kind)}; only POLYGON and MULTIPOLYGON work."
+        if str(authority).upper() != "EPSG" or code <= 0:
+            return f"{table} has no CRS with an EPSG code; write its features in a CRS that has one."
+        columns = self.database.columns_of(name)
+        known = frozenset(column.lower() for column in columns)
+        if not columns:
+            return f"{table} is listed, but is not there; write the file anew."
+        if "id" not in known:
+            return f"{table} has no column id (INTEGER, unique)."
+        if "identifier" not in known:
+            return f"{table} has no column identifier (TEXT, unique, not null)."
+        if geometry.lower() not in known:
+            return f"{table} has no column {shown(geometry)}, which is listed as that of its geometry."
+        if not self.statistical and not self.defaults and not ({"width", "height"} <= known or "resolution" in known):
+            return f"{table} has neither width and height nor resolution; add them, or give defaults."
+        key = next((column for column in ("fid", "ogc_fid", "id") if column in known), None)
+        return _Table(name, code, geometry, key, known)
+
+    def _rows(self, table: _Table) -> Iterator[str]:
+        """What is wrong with features: the first kind of fault, with its first row and how many more there are."""
+        columns = [quoted(table.key) if table.key else "NULL", "id", "identifier", quoted(table.geometry)]
+        columns += [name if name in table.columns and not self.statistical else "NULL" for name in _SIZES]
+        if not self.statistical:  # whose files are named by the id, whatever the table
+            self.ids.clear()
+        fault: _Fault | None = None
+        first, more = "", 0
+        for key, *row in self.database.rows(f"SELECT {', '.join(columns)} FROM {quoted(table.name)}"):
+            found = self._fault(*row)
+            if found is None:
+                continue
+            if fault is None:
+                fault, first = found, _row(table, key, row[1])
+            elif found == fault:
+                more += 1
+        if fault is not None:
+            where = f"table {shown(table.name)}, {first}{f' and {more:,} more' if more else ''}"
+            yield f"{fault[0]} ({where}); {fault[1]}."
+
+    def _fault(
+        self, number: Any, identifier: Any, blob: Any, width: Any, height: Any, resolution: Any
+    ) -> _Fault | None:
+        if not isinstance(number, int):
+            return "The id of a feature is no whole number", "id must be INTEGER and unique"
+        if identifier is None or identifier == "":
+            return "A feature has no identifier", "give each a text that no other has"
+        if not isinstance(identifier, str):
+            return "The identifier of a feature is no text", "identifier must be TEXT and unique"
+        if number in self.ids:
+            return f"The id {number} is there twice", "id must be unique" + (
+                " across all tables, since files of results are named by it" if self.statistical else " in its table"
+            )
+        self.ids.add(number)
+        if identifier in self.identifiers:
+            return (
+                f"The identifier {shown(identifier)} is there twice",
+                "identifiers must be unique across all tables",
+            )
+        self.identifiers.add(identifier)
+        if blob is None:
+            return "A feature has no geometry", "give it a polygon, or remove it"
+        if not isinstance(blob, bytes):
+            return "The geometry of a feature is no binary data", "write the file anew"
+        try:
+            shape = geometry_of(blob)
+        except GeometryError as err:
+            return f"The geometry of a feature {err}", "mend it, or remove the feature"
+        if shape.kind not in POLYGONS:
+            return f"The geometry of a feature is a {shape.kind}", "only POLYGON and MULTIPOLYGON work"
+        if shape.size is None:
+            return "The geometry of a feature is empty", "give it a polygon, or remove it"
+        return None if self.statistical else self._fault_of_size(shape.size, width, height, resolution)
+
+    def _fault_of_size(self, size: tuple[float, float], width: Any, height: Any, resolution: Any) -> _Fault | None:
+        """The feature's own width and height come before its resolution, both before the defaults."""
+        if (width is None) != (height is None):
+            return "A feature has only one of width and height", "give both, or resolution"
+        if width is None and resolution is None:
+            width, height, resolution = (self.defaults.get(name) for name in _SIZES)
+        if width is not None:
+            if _fits(width) and _fits(height):
+                return None
+            return (
+                f"A feature is not 1 to {MOST_PIXELS} pixels wide and high",
+                "width and height must be whole numbers (INTEGER) in these bounds",
+            )
+        if resolution is None:
+            return "A feature has neither width and height nor resolution", "add them, or give defaults"
+        if not _is_resolution(resolution):
+            return "The resolution of a feature is no number above 0", "give it in units of the CRS"
+        # A small excess over a whole number comes from the coordinates, not from the shape.
+        if max(size) / resolution - 1e-6 > MOST_PIXELS:
+            return (
+                f"At its resolution a feature is more than {MOST_PIXELS} pixels wide or high",
+                "give it a coarser one, in units of the CRS, or split it",
+            )
+        return None
+
+
+def _about_defaults(defaults: Any) -> Iterator[str]:
+    """What is wrong with the defaults of a request."""
+    if not defaults:
         return
-    known = [name for name in ("width", "height", "resolution") if name in columns]
-    if not sized and "resolution" not in columns:
-        yield f"Table {table} has neither width and height nor resolution; add them, or give defaults."
-        return
-    pair = "(width IS NOT NULL AND height IS NOT NULL)" if sized else "0"
-    single = "resolution IS NOT NULL" if "resolution" in known else "0"
-    bare = database.execute(f"SELECT count(*) FROM {_quoted(table)} WHERE NOT ({pair} OR {single})").fetchone()[0]
-    if bare:
-        yield f"Table {table}: {bare:,} features have neither width and height nor resolution, nor a default."
+    if not isinstance(defaults, Mapping):
+        yield f"The defaults of the request must be width and height, or resolution, not {shown(defaults)}."
+    given = {name: defaults[name] for name in _SIZES if defaults.get(name) is not None}
+    if set(given) not in ({"width", "height"}, {"resolution"}):
+        yield "The defaults of the request must be width and height, or resolution."
+    if not all(_fits(given[name]) for name in given if name != "resolution"):
+        yield f"In the defaults of the request, width and height must be whole numbers, 1 to {MOST_PIXELS} pixels."
+    if not _is_resolution(given.get("resolution", 1)):
+        yield "In the defaults of the request, resolution must be a number above 0, in units of the CRS."
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _fits(pixels: Any) -> bool:
+    return isinstance(pixels, int) and not isinstance(pixels, bool) and 1 <= pixels <= MOST_PIXELS
+
+
+def _is_resolution(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+
+
+def _whole(code: Any) -> int:
+    """An EPSG code; 0 for what is none."""
+    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < 10:
+        return int(code)
+    return code if isinstance(code, int) else 0
+
+
+def _word(kind: str) -> str:
+    """A geometry type as the file calls it."""
+    return kind if kind.isalpha() and kind.isascii() and len(kind) < 30 else shown(kind)
+
+
+def _row(table: _Table, key: Any, identifier: Any) -> str:
+    """How a row is called."""
+    number = f"{table.key} {key}" if isinstance(key, int) else "a row"
+    return f"{number} (identifier {shown(identifier)})" if isinstance(identifier, str) and identifier else number

@@ -7,17 +7,17 @@ A GeoPackage with tables `feature_<crs-id>`; columns `fid`, `outputId`, `identif
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from airflow_sentinelhub.results._sqlite import Source, columns_of, opened, quoted
+from airflow_sentinelhub.results._sqlite import TEXT, Database, Source, opened, quoted
 
-_COLUMNS = ("identifier", "outputId", "path", "width", "height")
-_TABLE = re.compile(r"feature_(\d+)")
+_ANYTHING = frozenset({"null", "integer", "real", "text", "blob"})
+_COLUMNS = {"identifier": TEXT, "outputId": TEXT, "path": TEXT, "width": _ANYTHING, "height": _ANYTHING}
+_TABLE = re.compile(r"feature_([0-9]{1,9})")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read_manifest(file: Source) -> Iterator[ManifestFeature]:
             f"SELECT identifier, outputId, path, width, height, {crs} FROM {quoted(name)}"
             for name, crs in tables.items()
         )
-        rows = database.execute(" UNION ALL ".join(parts) + " ORDER BY 1 COLLATE BINARY")
+        rows = database.rows(" UNION ALL ".join(parts) + " ORDER BY 1 COLLATE BINARY")
         for name, group in groupby(rows, key=lambda row: str(row[0])):
             yield _feature(name, group)
 
@@ -60,8 +60,8 @@ def count_features(file: Source) -> int:
     """How many features there are, by name."""
     with opened(file) as database:
         parts = (f"SELECT identifier FROM {quoted(name)}" for name in _tables(file, database))
-        rows = database.execute(f"SELECT count(DISTINCT identifier) FROM ({' UNION ALL '.join(parts)})")
-        return int(rows.fetchone()[0])
+        rows = database.rows(f"SELECT count(DISTINCT identifier COLLATE BINARY) FROM ({' UNION ALL '.join(parts)})")
+        return next(int(count) for (count,) in rows)
 
 
 def _feature(name: str, rows: Iterator[Any]) -> ManifestFeature:
@@ -74,17 +74,15 @@ def _feature(name: str, rows: Iterator[Any]) -> ManifestFeature:
 
 
 def _whole(value: Any) -> int | None:
+    """A number of pixels; None for what is none, which is unknown and does not matter to anything else."""
     return value if isinstance(value, int) else None
 
 
-def _tables(file: Source, database: sqlite3.Connection) -> dict[str, int]:
+def _tables(file: Source, database: Database) -> dict[str, int]:
     """The feature tables and the EPSG codes in their names."""
-    names = [str(name) for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    found = {name: int(match[1]) for name in names if (match := _TABLE.fullmatch(name))}
+    found = {name: int(match[1]) for name in database.names() if (match := _TABLE.fullmatch(name))}
     if not found:
         raise file.error("it has another schema, without a table 'feature_<crs>'.")
     for name in found:
-        missing = [column for column in _COLUMNS if column not in columns_of(database, name)]
-        if missing:
-            raise file.error(f"it has another schema: table {name!r} has no column {', '.join(missing)}.")
+        database.require(name, _COLUMNS)
     return found

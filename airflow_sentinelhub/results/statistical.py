@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,8 +22,9 @@ from typing import Any
 
 from airflow_sentinelhub.api.service.statistical import features_of, place_of
 from airflow_sentinelhub.exceptions import ResultsError, SentinelHubError
-from airflow_sentinelhub.results._sqlite import Source, columns_of, opened, quoted
+from airflow_sentinelhub.results._sqlite import TEXT, Source, opened, quoted
 from airflow_sentinelhub.results.bucket import BucketReader
+from airflow_sentinelhub.results.folders import temporary_folder
 
 AT_ONCE = 8
 """Files that are fetched at the same time."""
@@ -112,8 +112,8 @@ class StatisticalResults:
         if self._geopackage is None:
             return None
         try:
-            with tempfile.TemporaryDirectory(prefix="sentinelhub-results-") as folder:
-                path = self._reader.fetch(self._geopackage, Path(folder))
+            with temporary_folder() as folder:
+                path = self._reader.fetch(self._geopackage, folder)
                 if path is None:
                     self._reason = f"there is no {self._geopackage} any more"
                     return None
@@ -160,8 +160,8 @@ class StatisticalResults:
         :raises ResultsError: a file is not there or cannot be read.
         """
         left = iter(urls)
-        with tempfile.TemporaryDirectory(prefix="sentinelhub-results-") as folder, ThreadPoolExecutor(AT_ONCE) as pool:
-            places = [Path(folder) / str(at) for at in range(4 * AT_ONCE)]  # files may have the same name
+        with temporary_folder() as folder, ThreadPoolExecutor(AT_ONCE) as pool:
+            places = [folder / str(at) for at in range(4 * AT_ONCE)]  # files may have the same name
             for place in places:
                 place.mkdir()
             while batch := list(islice(left, len(places))):
@@ -260,12 +260,13 @@ def _features(file: Source) -> dict[int, str]:
     """Id -> identifier of the features of all tables."""
     found: dict[int, str] = {}
     with opened(file) as database:
-        if not columns_of(database, "gpkg_contents"):
+        if not database.columns_of("gpkg_contents"):
             raise file.error("it is no GeoPackage.")
-        tables = database.execute("SELECT table_name FROM gpkg_contents WHERE data_type = 'features'").fetchall()
-        for (name,) in tables:
-            if not {"id", "identifier"} <= columns_of(database, str(name)):
-                raise file.error(f"its table {name!r} has no columns id and identifier.")
-            rows = database.execute(f"SELECT id, identifier FROM {quoted(str(name))} ORDER BY id")
-            found.update((int(number), str(identifier)) for number, identifier in rows)
+        database.require("gpkg_contents", {"table_name": TEXT, "data_type": TEXT})
+        for (name,) in list(database.rows("SELECT table_name FROM gpkg_contents WHERE data_type = 'features'")):
+            table = str(name)
+            database.require(table, {"id": {"integer"}, "identifier": TEXT})
+            for number, identifier in database.rows(f"SELECT id, identifier FROM {quoted(table)} ORDER BY id"):
+                if found.setdefault(number, str(identifier)) != str(identifier):
+                    raise file.error(f"two features have the id {number}.")
     return found

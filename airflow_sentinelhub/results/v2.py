@@ -6,9 +6,6 @@ removed with the object: make a new one to look again.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +18,7 @@ from airflow_sentinelhub.results import execution, manifest
 from airflow_sentinelhub.results._sqlite import Source
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.execution import FeatureState
+from airflow_sentinelhub.results.folders import TemporaryFolder
 from airflow_sentinelhub.results.manifest import ManifestFeature
 from airflow_sentinelhub.results.root import execution_url, manifest_url
 
@@ -84,6 +82,7 @@ class BatchResults:
         self.due = due
         self._whole = False
         self._reader = reader
+        self._copies: TemporaryFolder | None = None
         self._folder: Path | None = None
         self._files: dict[str, Source | None] = {}
         self._checked: bool | None = None
@@ -99,8 +98,8 @@ class BatchResults:
 
     def close(self) -> None:
         """Removes the copies. Happens by itself when the object goes; nothing can be read afterwards."""
-        if self._folder is not None:
-            self._remove()
+        if self._copies is not None:
+            self._copies.remove()
 
     @property
     def checked(self) -> bool:
@@ -263,8 +262,8 @@ class BatchResults:
     def _file(self, url: str, source: Any) -> Source | None:
         if url not in self._files:
             if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="sentinelhub-results-"))
-                self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+                self._copies = TemporaryFolder()
+                self._folder = self._copies.path
             try:
                 path = self._reader.fetch(url, self._folder)
             except ResultsError as err:
