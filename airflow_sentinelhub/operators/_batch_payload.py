@@ -1,4 +1,4 @@
-"""How the arguments of a batch job become the payload of its create call, and what is checked before that."""
+"""Build the payload of a create call from the arguments of an operator, and check it before anything is created."""
 
 from __future__ import annotations
 
@@ -21,41 +21,44 @@ from airflow_sentinelhub.operators._times import names_both_ends
 
 
 class CreatesRequest(OwnsRequest):
-    """Mixed into operators that create a request of any kind: files beside the DAG, the bucket, its GeoPackage."""
+    """Mixed into operators that create a request of any kind: template files, credentials, GeoPackage checks."""
 
     template_ext: Sequence[str] = (".js", ".json", ".geojson")
     aws_conn_id: str | None
     iam_role_arn: str | None
     reads_by = ""
-    """Name of the argument by which the operator looks at what is in the bucket, empty if it never does."""
+    """Name of the argument that switches the reading of the results on or off; empty if the operator reads none."""
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """As Airflow's; an argument by its old name becomes the template field, so that its tasks come first."""
+        """Like Airflow's `partial`, but takes `output` as `destination`, whose values create task dependencies."""
         return super().partial(**renamed(kwargs))  # type: ignore[misc]
 
     def render_template(
         self, content: Any, context: Any, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        """As Airflow's, but an address or a sentence that ends in `.json` is no file beside the DAG."""
+        """Like Airflow's, but a URL or a sentence that ends in `.json` is not taken for the name of a template file."""
         if isinstance(content, str) and content.endswith(tuple(self.template_ext)) and not _names_a_file(content):
-            content += "{# a text, no file #}"  # Airflow takes what ends in such a way for the name of a file
+            content += "{# a text, no file #}"  # Airflow reads every text with this ending as the name of a file
         return super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]
 
     def access(self) -> Access | None:
-        """The right to write to the bucket, for the payload."""
+        """The credentials for the bucket, which the payload contains."""
         from airflow_sentinelhub.hooks.storage import access_from
 
         return access_from(self.aws_conn_id, self.iam_role_arn)
 
     def check_geopackage(self, payload: Mapping[str, Any]) -> None:
-        """Refuse a GeoPackage that breaks the service's rules, if we can read it; the service says no only later."""
+        """Check the GeoPackage by the service's rules, if it can be read here; the service itself checks only later.
+
+        :raises InvalidInputError: the GeoPackage is missing or breaks a rule.
+        """
         from airflow_sentinelhub.hooks.storage import bucket_reader
         from airflow_sentinelhub.results.geopackage import complaint_about
 
-        given = payload.get("input") or {}
-        url = ((given.get("features") or {}).get("s3") or {}).get("url")
-        if given.get("type") != "geopackage" or not url:
+        job_input = payload.get("input") or {}
+        url = ((job_input.get("features") or {}).get("s3") or {}).get("url")
+        if job_input.get("type") != "geopackage" or not url:
             return
         with tempfile.TemporaryDirectory(prefix="sentinelhub-geopackage-") as folder:
             try:
@@ -65,13 +68,15 @@ class CreatesRequest(OwnsRequest):
                 return
             if file is None:
                 raise InvalidInputError(f"There is no GeoPackage at {url}; nothing was created.")
-            if complaint := complaint_about(file, given.get("defaults")):
+            if complaint := complaint_about(file, job_input.get("defaults")):
                 raise InvalidInputError(f"GeoPackage {url}: {complaint} Nothing was created.")
 
     def check_reader(self, payload: Mapping[str, Any]) -> None:
-        """Say before anything is created that what the job will leave in the bucket cannot be read from here.
+        """Check, before anything is created, that the results can be read from here once the job is done.
 
-        Only for operators that look at it (`reads_by`), and only as far as that can be told without the bucket.
+        This applies to operators that read them (`reads_by`). The check does not access the bucket.
+
+        :raises SettingsError: the connection or the setup for the bucket is incomplete.
         """
         from airflow_sentinelhub.hooks.storage import bucket_reader
 
@@ -93,9 +98,9 @@ class CreatesRequest(OwnsRequest):
 
 
 class DescribesBatchJob(CreatesRequest):
-    """Mixed into operators that create a request of batch v1 or v2, described by the arguments below.
+    """Mixed into operators that create a request of batch v1 or v2 from the arguments below.
 
-    Both operators name them in their own signatures; what they mean stands in their docstrings.
+    Each operator has them in its own signature, and explains them in its own docstring.
     """
 
     process_request: Mapping[str, Any] | str | None
@@ -119,7 +124,7 @@ class DescribesBatchJob(CreatesRequest):
     }
 
     def payload(self, context: Any, api: Generation) -> dict[str, Any]:
-        """The payload of the create call. It may hold storage keys: it is neither kept nor logged."""
+        """The payload of the create call. It may contain storage keys, so it is neither stored nor logged."""
         process = as_json(self.process_request, "process_request")
         job = BatchSpecification(
             process_request=dated(process, run_of(context), from_interval=names_both_ends(self, self._unrendered)),
@@ -135,7 +140,7 @@ class DescribesBatchJob(CreatesRequest):
         return api.payload(job, self.access() if api.needs_access else None)
 
     def payload_checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
-        """What can be known to be wrong with a payload before anything is created."""
+        """Check the payload before anything is created: grid, GeoPackage, access to the results."""
         yield from check_grid(api, payload)
         yield Work(lambda: self.check_geopackage(payload))
         if api.results == "bucket":
@@ -147,7 +152,7 @@ def _names_a_file(text: str) -> bool:
 
 
 def _with_numbers(grid: Any) -> Any:
-    """A tiling grid whose numbers came out of templates as text."""
+    """The tiling grid with numbers in place of the text that templates render to."""
     if not isinstance(grid, Mapping):
         return grid
     return {name: _number(value) if name in _NUMBERS else value for name, value in grid.items()}
@@ -168,7 +173,11 @@ def _number(value: Any) -> Any:
 
 
 def as_json(value: Any, name: str) -> Any:
-    """A member of the payload: as it is, or the JSON that a template has rendered to."""
+    """A member of the payload; text, which a file or a template has rendered to, is parsed as JSON.
+
+    :param name: name of the argument, for the error.
+    :raises InvalidInputError: the text is not JSON.
+    """
     if not isinstance(value, str):
         return value
     try:
@@ -178,15 +187,5 @@ def as_json(value: Any, name: str) -> Any:
 
 
 def json_or_text(value: Any, name: str) -> Any:
-    """A member of the payload in either form: a word or an address as it is, JSON that came out of a template read."""
+    """A member of the payload that may also be plain text, such as a URL; only text that begins like JSON is parsed."""
     return as_json(value, name) if isinstance(value, str) and value.lstrip()[:1] in ("{", "[") else value
-
-
-def one_destination(destination: Any, output: Any) -> Any:
-    """Where the results go, by its name or by the one that it had before.
-
-    :raises InvalidInputError: both are given.
-    """
-    if destination is not None and output is not None:
-        raise InvalidInputError("Give destination; output is its old name, and both are given.")
-    return destination if output is None else output

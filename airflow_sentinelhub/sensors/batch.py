@@ -158,7 +158,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
             raise
 
     def execute_complete(self, context: Context, event: Any = None) -> None:
-        """Called when the trigger has fired."""
+        """Airflow calls this after the trigger's event."""
         with airflow_errors(self), self._soft():
             request_id = checked_id(self.request_id)
             conclude(read_event(event, request_id), request_id, self._wanted())
@@ -230,13 +230,13 @@ class SentinelHubBatchSensor(_BatchSensor):
     has started it for two minutes (unless `wait_for_start`).
 
     :param target_status: the status; one on the way (`ANALYSIS_DONE`, `PROCESSING`) is reached by later ones too.
-    :param request_id: the request, as an id or as what a step returns.
-    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
+    :param request_id: id of the request, or the result of a step (such as `create.output`).
+    :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param max_unknown_time: seconds for which the state may be unreadable before the sensor fails.
     :param wait_for_start: wait for a request that nobody has started yet, instead of failing after two minutes (in
         reschedule mode these are spent in the worker).
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
-    :param batch_api: `v1` or `v2`; the connection's if left out.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; default: that of the connection.
 
     `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and mean the same in all modes.
     """
@@ -295,13 +295,13 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         many; :param share: at least this share, above 0 and up to 1. None of the three: all tiles. A template that
         comes out as nothing is an error; it does not mean all tiles.
     :param aws_conn_id: Airflow connection of type `aws` that may read the bucket (v2).
-    :param request_id: the request, as an id or as what a step returns.
-    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
+    :param request_id: id of the request, or the result of a step (such as `create.output`).
+    :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param max_unknown_time: seconds for which the state may be unreadable before the sensor fails.
     :param wait_for_start: wait for a request that nobody has started yet, instead of failing after two minutes (in
         reschedule mode these are spent in the worker).
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
-    :param batch_api: `v1` or `v2`; the connection's if left out.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; default: that of the connection.
 
     `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and mean the same in all modes.
     """

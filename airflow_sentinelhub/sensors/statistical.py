@@ -28,12 +28,12 @@ class SentinelHubBatchStatisticalSensor(SentinelHubBatchSensor):
     `SentinelHubListStatisticsOperator` names them.
 
     :param target_status: the status; one on the way (`ANALYSIS_DONE`, `PROCESSING`) is reached by later ones too.
-    :param request_id: the request, as an id or as what a step returns.
-    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
+    :param request_id: id of the request, or the result of a step (such as `create.output`).
+    :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param max_unknown_time: seconds for which the state may be unreadable before the sensor fails.
     :param wait_for_start: wait for a request that nobody has started yet, instead of failing after two minutes (in
         reschedule mode these are spent in the worker).
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
 
     `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and mean the same in all modes.
     """
