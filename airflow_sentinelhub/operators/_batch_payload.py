@@ -91,9 +91,9 @@ class CreatesRequest(OwnsRequest):
                 bucket_reader(self.aws_conn_id, self.hook.settings).ready(str(url))
         except SettingsError as err:
             raise SettingsError(
-                f"What this job leaves in the bucket could not be read here: {err} Mend that (aws_conn_id, or "
-                f"bucket_mount of the Sentinel Hub connection), or give {flag}=False to go without looking at it. This "
-                "try has created nothing."
+                f"The results of this job could not be read here: {err} Correct that (aws_conn_id, or bucket_mount of "
+                f"the Sentinel Hub connection), or give {flag}=False to run the job without reading them. This try has "
+                "created nothing."
             ) from err
 
 

@@ -1,4 +1,4 @@
-"""The event that a trigger sends to its task: plain JSON with a version, written and read here only."""
+"""The event that a trigger sends to its task: plain JSON with a version. Only this module writes and reads it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ _TIMES = ("created", "acted")
 
 
 class Event(TypedDict, total=False):
-    """The event. `outcome` is an `Outcome`, or `error` with `message` and `retry_helps`; `job` a snapshot."""
+    """The members of an event.
+
+    `outcome` is the value of an `Outcome`, or `error`; then `message` and `retry_helps` describe the error. `job` is
+    the last `Snapshot` of the request. `matching` and `total` are numbers of tiles. `resume_state` is what the task has
+    passed to the trigger.
+    """
 
     version: int
     request_id: str
@@ -50,7 +55,7 @@ def event_of(waited: Waited, request_id: str, resume_state: dict[str, Any] | Non
 
 
 def error_event(error: SentinelHubError, request_id: str, resume_state: dict[str, Any] | None = None) -> Event:
-    """The event for a wait that could not go on."""
+    """The event for a wait that has ended with an error."""
     return Event(
         version=VERSION,
         request_id=request_id,
@@ -62,7 +67,7 @@ def error_event(error: SentinelHubError, request_id: str, resume_state: dict[str
 
 
 def broken_off(error: Exception, request_id: str) -> SentinelHubError:
-    """The error for a wait that ended with an exception of another package."""
+    """The error for a wait that has ended with an unexpected exception, which is not ours."""
     return SentinelHubError(
         f"The wait for batch request {request_id} broke off ({type(error).__name__}: {one_line(str(error), 500)}). The "
         "request was left alone: if it was started, it runs on and bills. A retry of this task attaches to it again."
@@ -70,9 +75,9 @@ def broken_off(error: Exception, request_id: str) -> SentinelHubError:
 
 
 def resume_state_of(event: Any) -> dict[str, Any]:
-    """The `resume_state` that the task has given its trigger.
+    """The `resume_state` that the task has passed to its trigger.
 
-    :raises SentinelHubError: the event carries none.
+    :raises SentinelHubError: the event contains none.
     """
     resume_state = event.get("resume_state") if isinstance(event, dict) else None
     if not isinstance(resume_state, dict) or "request_id" not in resume_state:
@@ -84,10 +89,11 @@ def resume_state_of(event: Any) -> dict[str, Any]:
 
 
 def read_event(event: Any, request_id: str | None = None) -> Waited:
-    """The `Waited` in an event.
+    """How the wait has ended, as the event says.
 
-    :raises SentinelHubError: the event is missing, of another version or about another request (a lost payload, an
-        upgrade in the middle of a wait), or carries an error.
+    :param request_id: the request that the event must be about; None: any.
+    :raises SentinelHubError: the event is missing, has another version or is about another request (a lost event, an
+        upgrade during the wait), or contains an error.
     """
     about = f" for batch request {request_id}" if request_id else ""
     if not isinstance(event, dict) or event.get("version") != VERSION or "outcome" not in event:
@@ -118,14 +124,14 @@ def read_event(event: Any, request_id: str | None = None) -> Waited:
 
 
 def _job_in(event: dict[str, Any]) -> Snapshot | None:
-    """The snapshot in an event, None if it carries none; any error if it carries something else."""
+    """The snapshot in an event, None if it contains none; any exception if it contains something else."""
     job = event.get("job")
     if job is None:
         return None
     if id_in({"id": job["request_id"]}).lower() != str(event.get("request_id")).lower():
         raise ValueError(f"its job is {job['request_id']}")
-    given: dict[str, Any] = {item.name: job[item.name] for item in fields(Snapshot) if item.name in job}
-    given |= {
+    members: dict[str, Any] = {item.name: job[item.name] for item in fields(Snapshot) if item.name in job}
+    members |= {
         "status": BatchRequestStatus(status_in(job)),
         "user_action": word(BatchUserAction, job.get("user_action")) or BatchUserAction.NONE,
         "stopped_reason": word(StoppedStatusReason, job.get("stopped_reason")),
@@ -135,4 +141,4 @@ def _job_in(event: dict[str, Any]) -> Snapshot | None:
         **{name: number(job.get(name)) for name in ("estimate", "cost", "share_done")},
         **{name: read_time(job.get(name)) for name in _TIMES},
     }
-    return Snapshot(**given)
+    return Snapshot(**members)
