@@ -1,4 +1,4 @@
-"""Sensors for the status of a request and of its tiles. They behave the same in poke, reschedule and deferrable mode."""
+"""Sensors for the status of a request and its tiles. They behave the same in poke, reschedule and deferrable mode."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class _WaitTrigger(BaseTrigger):
         await self._end()
 
     async def cleanup(self) -> None:
-        """All versions of Airflow call this at the end of a trigger, without a reason: event, user or restart."""
+        """Airflow calls this whenever a trigger ends (event, user's action, restart), and does not say why."""
         await self._end()
 
     async def _end(self) -> None:
