@@ -30,7 +30,7 @@ __all__ = ["SentinelHubBatchStatisticalOperator", "SentinelHubListStatisticsOper
 
 _STATUSES = ("OK", "FAILED")
 _LIMITS = ("max_processing_units", "on_over_budget", "max_failed_features", "min_success_ratio", "on_partial")
-_ALTERNATIVES = {
+_INSTEAD = {
     "process_request": "say what to compute with data, evalscript, aggregation and calculations",
     "tiling_grid": "the features of geopackage are computed one by one, and aggregation says at which resolution",
     "area": "the features of geopackage are the areas",
@@ -315,6 +315,6 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
 
 def _refuse(arguments: Mapping[str, Any]) -> None:
     """:raises InvalidInputError: one of the arguments belongs to SentinelHubBatchOperator only."""
-    for name, alternative in _ALTERNATIVES.items():
+    for name, alternative in _INSTEAD.items():
         if name in arguments:
             raise InvalidInputError(f"SentinelHubBatchStatisticalOperator takes no {name}: {alternative}.")
