@@ -33,8 +33,8 @@ from airflow_sentinelhub.results.statistical import MISSING, results_of_request
 from airflow_sentinelhub.results.v2 import BatchResults
 
 NEXT_TRY = (
-    "The next try of this task reads again; it starts and bills nothing. A clear would run the job anew: to have this "
-    "one looked at, give request_id. {flag}=False does without looking."
+    "The next try of this task reads again; it starts and bills nothing. A clear would run and bill a new job: to read "
+    "the results of this one, give its request_id. {flag}=False skips the reading of results."
 )
 """Advice for a job whose results could not be read. :param flag: name of the argument that switches reading off."""
 _RETRIED = (SettingsError, ApiError, UnreachableError)

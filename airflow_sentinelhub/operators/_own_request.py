@@ -33,11 +33,11 @@ class OwnsRequest(SentinelHubTask):
 
     def payload(self, context: Any, api: Generation) -> dict[str, Any]:
         """The payload of the create call. It may contain storage keys, so it is neither stored nor logged."""
-        raise AssertionError("Each operator that creates a request has a payload.")
+        raise AssertionError(f"{type(self).__name__} must define payload.")
 
     def payload_checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
         """Check the payload before anything is created; raises an error if it is wrong."""
-        raise AssertionError("Each operator that creates a request has checks.")
+        raise AssertionError(f"{type(self).__name__} must define payload_checks.")
 
     def checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
         """Check the task before anything is created; by default, its payload."""
@@ -131,8 +131,8 @@ class OwnsRequest(SentinelHubTask):
                 return ()
             if stored is not None and self.hook.settings.not_found(stored.place, stored.request_id):
                 self.log.warning(
-                    "Batch request %s of before the clear was made with another client id. Where that is another "
-                    "account's, it cannot be seen and was left alone: if it was started, it runs on and bills.",
+                    "Batch request %s of before the clear was made with another client id. If that belongs to another "
+                    "account, the request cannot be read and was left alone: if it was started, it runs on and bills.",
                     stored.request_id,
                 )
         return tuple(map(generation, names))

@@ -151,5 +151,5 @@ class SentinelHubDeleteBatchCollectionOperator(_OnCollection):
             except NotFoundError:
                 if context["ti"].try_number <= 1:
                     raise
-                self.log.info("Batch collection %s is gone already", self.collection_id)
+                self.log.info("Batch collection %s does not exist any more", self.collection_id)
             return self.collection_id

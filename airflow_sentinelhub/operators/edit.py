@@ -144,5 +144,5 @@ class SentinelHubDeleteBatchOperator(OnRequest):
             except NotFoundError:
                 if context["ti"].try_number <= 1:
                     raise
-                self.log.info("Batch request %s is gone already", request_id)
+                self.log.info("Batch request %s does not exist any more", request_id)
             return {"request_id": request_id, "batch_api": self.api.name}

@@ -197,7 +197,10 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         self.max_unknown_time = max_unknown_time
         self._unrendered = process_request
         if process_request is None and request_id is None:
-            raise InvalidInputError("Give process_request and what else describes the job, or request_id.")
+            raise InvalidInputError(
+                "Give process_request and the other arguments that describe the job, or the request_id of a request "
+                "that exists."
+            )
         check_dates(process_request)
         self.check_job()
 

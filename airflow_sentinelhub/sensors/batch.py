@@ -83,11 +83,11 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
 
     def _look(self, request_id: str) -> Flow[Waited]:
         """The flow that reads the request once and decides."""
-        raise SentinelHubError("A sensor of this kind looks at nothing.")
+        raise SentinelHubError(f"{type(self).__name__} must define _look.")
 
     def _trigger(self, **common: Any) -> BaseTrigger:
         """The trigger that waits for the same status; `common`: arguments of all triggers."""
-        raise SentinelHubError("A sensor of this kind has no trigger.")
+        raise SentinelHubError(f"{type(self).__name__} must define _trigger.")
 
     def execute(self, context: Context) -> Any:
         with airflow_errors(self), self._soft():

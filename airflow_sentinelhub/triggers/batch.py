@@ -72,7 +72,7 @@ class _WaitTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", self._kwargs()
 
     async def _flow(self, api: Generation) -> Flow[Waited]:
-        raise SentinelHubError("A trigger of this kind waits for nothing.")
+        raise SentinelHubError(f"{type(self).__name__} must define _flow.")
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then yield exactly one event, even after an unexpected error."""

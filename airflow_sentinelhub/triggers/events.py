@@ -12,6 +12,10 @@ from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
 from airflow_sentinelhub.exceptions import SentinelHubError, one_line
 
 VERSION = 1
+_LEFT_ALONE = (
+    "the request was left alone: if it was started, it runs on and bills. A retry of this task attaches to it again."
+)
+_VERSIONS = "Do triggerer and workers run the same version of airflow-sentinelhub?"
 _TIMES = ("created", "acted")
 
 
@@ -81,10 +85,7 @@ def resume_state_of(event: Any) -> dict[str, Any]:
     """
     resume_state = event.get("resume_state") if isinstance(event, dict) else None
     if not isinstance(resume_state, dict) or "request_id" not in resume_state:
-        raise SentinelHubError(
-            "The trigger sent an event that cannot be read; the request was left alone. A retry of this task attaches "
-            "to it again. Do triggerer and workers run the same version of airflow-sentinelhub?"
-        )
+        raise SentinelHubError(f"The trigger sent an event that cannot be read; {_LEFT_ALONE} {_VERSIONS}")
     return resume_state
 
 
@@ -97,12 +98,9 @@ def read_event(event: Any, request_id: str | None = None) -> Waited:
     """
     about = f" for batch request {request_id}" if request_id else ""
     if not isinstance(event, dict) or event.get("version") != VERSION or "outcome" not in event:
-        raise SentinelHubError(
-            f"The trigger{about} sent an event that cannot be read; the request was left alone. A retry of this task "
-            "attaches to it again. Do triggerer and workers run the same version of airflow-sentinelhub?"
-        )
+        raise SentinelHubError(f"The trigger{about} sent an event that cannot be read; {_LEFT_ALONE} {_VERSIONS}")
     if request_id and event.get("request_id") != request_id:
-        raise SentinelHubError(f"The trigger{about} sent an event about {event.get('request_id')}; retry the task.")
+        raise SentinelHubError(f"The trigger{about} sent an event about {event.get('request_id')}; {_LEFT_ALONE}")
     if event["outcome"] == "error":
         error = SentinelHubError(str(event.get("message")))
         error.retry_helps = bool(event.get("retry_helps", True))
@@ -118,8 +116,7 @@ def read_event(event: Any, request_id: str | None = None) -> Waited:
     except Exception as err:
         raise SentinelHubError(
             f"The trigger{about} sent an event that cannot be read ({type(err).__name__}: {one_line(str(err), 200)}); "
-            "the request was left alone: if it was started, it runs on and bills. A retry of this task attaches to it "
-            "again. Do triggerer and workers run the same version of airflow-sentinelhub?"
+            f"{_LEFT_ALONE} {_VERSIONS}"
         ) from None
 
 
