@@ -202,7 +202,7 @@ def read_features(
     items: dict[str, dict[str, Any]] = {}
     began = yield Now()
 
-    def attempt(late: bool) -> list[dict[str, Any]]:
+    def attempt(time_over: bool) -> list[dict[str, Any]]:
         results = results_of_request(request, reader())
         missing = []
         for feature in results.features({url: item["identifier"] for url, item in items.items()}):
@@ -212,7 +212,7 @@ def read_features(
                 items[feature.url] = feature.as_item()
         if results.reason:
             raise ResultsError(f"how many features there should be is not known: {results.reason.rstrip('.')}.")
-        if missing and job.status.is_successful and not (late and items):
+        if missing and job.status.is_successful and not (time_over and items):
             names = ", ".join(item["identifier"] for item in missing[:3])
             raise ResultsError(f"{len(missing)} of {len(missing) + len(items)} features have no file ({names}).")
         return [*(items[url] for url in sorted(items)), *missing]

@@ -32,13 +32,13 @@ def check_patience(task: Any) -> None:
         raise InvalidInputError(f"max_unknown_time must be 0 seconds or more, not {task.max_unknown_time!r}.")
 
 
-def check_status(value: Any, known: Sequence[str]) -> None:
+def check_status(value: Any, statuses: Sequence[str]) -> None:
     """Check the status by which a list is filtered. None, set in the DAG itself and not by a template, means all.
 
     :raises InvalidInputError: there is no such status.
     """
-    if value is not None and value not in known:
-        raise InvalidInputError(f"status is {value!r}; it must be one of {', '.join(known)}, or be None for all.")
+    if value is not None and value not in statuses:
+        raise InvalidInputError(f"status is {value!r}; it must be one of {', '.join(statuses)}, or be None for all.")
 
 
 _BOTH_NAMES = "Give destination; output is its old name, and both are given."

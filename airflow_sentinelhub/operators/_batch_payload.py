@@ -164,9 +164,9 @@ _NUMBERS = ("id", "resolution", "bufferX", "bufferY")
 def _number(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    for kind in (int, float):
+    for number_type in (int, float):
         try:
-            return kind(value)
+            return number_type(value)
         except ValueError:
             continue
     return value

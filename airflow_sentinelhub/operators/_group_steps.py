@@ -58,8 +58,8 @@ def approve_step() -> Any:
         def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
             options = event.get("chosen_options")
             if options and list(options) != [self.APPROVE]:
-                who = (event.get("responded_by_user") or {}).get("name") or "Somebody"
-                raise AirflowSkipException(f"{self.subject} {who} has refused: it is not started and bills nothing.")
+                user = (event.get("responded_by_user") or {}).get("name") or "Somebody"
+                raise AirflowSkipException(f"{self.subject} {user} has refused: it is not started and bills nothing.")
             return super().execute_complete(context, event)
 
     return ApproveStep

@@ -147,14 +147,14 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         return items
 
 
-def rendered(task: Any, known: Sequence[str]) -> tuple[str | None, int | None]:
+def rendered(task: Any, statuses: Sequence[str]) -> tuple[str | None, int | None]:
     """Status and chunk size of a list operator, after its templates were rendered; None for one that is not set.
 
-    :param known: all statuses.
+    :param statuses: all possible statuses.
     :raises InvalidInputError: one that is set in the DAG has rendered to nothing, or is invalid.
     """
     values = {name: there(name, getattr(task, name)) for name in task._set_in_dag}
-    check_status(values.get("status"), known)
+    check_status(values.get("status"), statuses)
     return values.get("status"), chunk_size_of(values.get("chunk_size"))
 
 

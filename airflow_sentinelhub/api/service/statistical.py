@@ -101,8 +101,8 @@ def stop(request_id: str) -> Call[None]:
     return _action(request_id, "stop", repeatable=True)
 
 
-def _action(request_id: str, word: str, repeatable: bool = False) -> Call[None]:
-    path = f"{_request_path(request_id)}/{word}"
+def _action(request_id: str, action: str, repeatable: bool = False) -> Call[None]:
+    path = f"{_request_path(request_id)}/{action}"
     return Call("POST", path, lambda _: None, repeatable=repeatable, about=_about(request_id))
 
 

@@ -102,8 +102,8 @@ def delete_request(request_id: str) -> Call[None]:
     return Call("DELETE", _request_path(request_id), lambda _: None, about=f"batch request {request_id}")
 
 
-def _action(request_id: str, word: str, repeatable: bool = False) -> Call[None]:
-    path = f"{_request_path(request_id)}/{word}"
+def _action(request_id: str, action: str, repeatable: bool = False) -> Call[None]:
+    path = f"{_request_path(request_id)}/{action}"
     return Call("POST", path, lambda _: None, repeatable=repeatable, about=f"batch request {request_id}")
 
 
