@@ -1,4 +1,4 @@
-"""`sentinelhub_batch()`: a job as a TaskGroup of its single steps, for those who want to see each of them."""
+"""`sentinelhub_batch()`: a job as a TaskGroup with one task for each step."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from airflow_sentinelhub.operators._arguments import arguments_of
 from airflow_sentinelhub.operators._group_steps import BudgetStep, FinishStep, StartStep, approve_step
 from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubCreateBatchOperator
 
-_BOUNDS = (
-    "it would bound each step by itself and leave jobs without the step that watches them; SentinelHubBatchOperator, "
-    "which is one task, bounds jobs with it"
+_LIMITS_STEPS = (
+    "it would limit each step by itself, and leave running jobs without the step that watches them; "
+    "SentinelHubBatchOperator, which is one task, limits jobs with it"
 )
 _NOT_TAKEN = {
-    "task_id": "the steps have names of their own; give group_id",
-    "request_id": "the group makes its own request; SentinelHubBatchOperator goes on with one that exists",
-    "task_group": "build it inside the other group's `with`",
+    "task_id": "the steps have fixed names; give group_id",
+    "request_id": "the group creates its own request; SentinelHubBatchOperator continues with an existing one",
+    "task_group": "call sentinelhub_batch() inside the `with` block of the other group",
     "task_display_name": "all steps would have the same name",
-    "trigger_rule": "a step runs only after the success of the one before it, so that nothing is started after a skip, "
-    "a refusal or a failure; for what comes before the group put a task with that rule in front of it",
-    "wait_for_downstream": "nothing may keep the last step from watching a job that runs; depends_on_past=True starts "
-    "a job only after the job of the run before has ended well",
-    "wait_for_completion": "`finish` waits for the end",
-    "max_active_tis_per_dag": _BOUNDS,
-    "max_active_tis_per_dagrun": _BOUNDS,
-    "task_concurrency": _BOUNDS,
+    "trigger_rule": "a step runs only after the success of the step before it, so that nothing is started after a "
+    "skip, a refusal or a failure; to run the group by another rule, put a task with that rule in front of it",
+    "wait_for_downstream": "the last step must never wait while a job is running; depends_on_past=True starts a job "
+    "only after the job of the previous run has succeeded",
+    "wait_for_completion": "the step `finish` waits for the end",
+    "max_active_tis_per_dag": _LIMITS_STEPS,
+    "max_active_tis_per_dagrun": _LIMITS_STEPS,
+    "task_concurrency": _LIMITS_STEPS,
 }
-"""Arguments of the operators that the steps cannot be given, and why."""
+"""Arguments of the operators that the group does not accept, and the reasons."""
 _OF_THE_RESULT = ("outlets", "do_xcom_push", "multiple_outputs")
-"""Arguments of every operator that are about the job's result, which is that of `finish`."""
+"""Arguments of every operator that concern the job's result; the group passes them to `finish` only."""
 _APPROVAL = ("subject", "body", "options", "multiple", "defaults", "fail_on_reject", "ignore_downstream_trigger_rules")
-"""Arguments of the approval that are the group's own; its `params` are the fields of a form."""
+"""Arguments of `ApprovalOperator` that the group sets itself. Its `params` are the fields of a form."""
 
 _PULL = "ti.xcom_pull(task_ids='%s', map_indexes=ti.map_index)"
 _QUESTION = "Start the Sentinel Hub batch job {{ (%s or {}).get('request_id') }}?"
@@ -48,93 +48,95 @@ _COST = (
 def sentinelhub_batch(group_id: str, *, approve: bool = False, **arguments: Any) -> Any:
     """A TaskGroup `create` -> `analyse` -> `budget` -> `approve` -> `start` -> `finish`.
 
-    `budget` is there only with `max_processing_units`, `approve` only if asked for: Airflow's own human-in-the-loop
-    step, which shows tiles and expected cost, goes on when a person agrees, and is skipped with all that follows when
-    the person refuses (Airflow 3.1 and later). `finish` waits for the end, restarts what failed, judges, and returns
-    what `SentinelHubBatchOperator` returns: `group.get_child_by_label("finish").output["request_id"]` names the
-    request, in a mapped task group too.
+    The group contains `budget` only with `max_processing_units`, and `approve` only with `approve=True`. `approve` is
+    Airflow's human-in-the-loop operator (Airflow 3.1 and later): it shows the number of tiles and the expected cost,
+    succeeds if a user approves, and is skipped with all steps after it if the user refuses. `finish` waits for the end,
+    restarts what failed, judges, and returns the result of `SentinelHubBatchOperator`:
+    `group.get_child_by_label("finish").output["request_id"]` is the id of the request, also in a mapped task group.
 
-    Each step keeps the promises of its operator: retries find their request, and only one start is billed. After a
-    skip, a refusal or a failure nothing is started, whatever trigger rule the DAG's `default_args` hold. `finish` is
-    responsible for the running job, and never starts one: a request that is not started when it comes to run is an
-    error. A run that is marked failed after `start` and before `finish` runs leaves the job running, as the log of
-    `start` says, and a `pool` that is full keeps `finish` from watching. In one task (`SentinelHubBatchOperator`)
-    there is no such moment.
+    Each step behaves like its operator: a retry finds the request, and only one start is billed. After a skip, a
+    refusal or a failure nothing is started, whatever trigger rule the `default_args` of the DAG contain. `finish` is
+    responsible for the running job and never starts one; if the request is not started when `finish` runs, it fails.
+    There are two gaps that `SentinelHubBatchOperator`, which is a single task, does not have: if the run is marked
+    failed after `start` and before `finish` runs, the job is left running, as the log of `start` says; and `finish`
+    cannot watch the job while it waits for a slot in a full `pool`.
 
-    Arguments go to every step that has them, those of Airflow's operators (`retries`, `pool`, callbacks, ...) to all.
-    What the steps do with some of them:
+    Each argument goes to every step that has it; those of Airflow's operators (`retries`, `pool`, callbacks, ...) go to
+    all steps, with these exceptions:
 
-    - `timeout` and `execution_timeout` bound each step by itself; `execution_timeout` is also the time in which
-      `approve` must be answered, unless `response_timeout` is given.
-    - `retries` is not for `approve`: Airflow forgets the answer at a retry, so a refusal could become an approval.
-    - `depends_on_past`: `start` waits until `finish` of the run before has ended well; `finish` waits for nobody.
-    - `outlets`, `do_xcom_push` and `multiple_outputs` are those of `finish`, whose result is the group's.
+    - `timeout` and `execution_timeout` limit each step by itself. `execution_timeout` is also the time to answer
+      `approve`, unless `response_timeout` is given.
+    - `retries` does not apply to `approve`: Airflow loses the answer at a retry, so a refusal could become an approval.
+    - `depends_on_past`: `start` waits until `finish` of the previous run has succeeded; `finish` does not wait.
+    - `outlets`, `do_xcom_push` and `multiple_outputs` go to `finish`, whose result is the result of the group.
 
     :param group_id: id of the group.
-    :param approve: have a person agree between the analysis and the start. With it, the arguments of Airflow's
-        `ApprovalOperator` `response_timeout`, `assigned_users` and `notifiers` are taken too.
+    :param approve: let a user approve the job between the analysis and the start. The group then also takes
+        `response_timeout`, `assigned_users` and `notifiers` of Airflow's `ApprovalOperator`.
     :param arguments: those of `SentinelHubBatchOperator`, with the same meaning.
-    :raises InvalidInputError: an argument that no step takes; `approve` on an Airflow that has no such step.
+    :raises InvalidInputError: no step takes one of the arguments, or this Airflow has no `ApprovalOperator`.
     """
-    asking = approve_step() if approve else None
-    if approve and asking is None:
+    approval = approve_step() if approve else None
+    if approve and approval is None:
         raise InvalidInputError(
             "approve=True needs Airflow 3.1 or later and its standard provider, whose human-in-the-loop step asks."
         )
-    answers = {name for name in arguments_of(asking) if name not in _APPROVAL} if asking else set()
-    _check_names(arguments, {*arguments_of(FinishStep), *answers})
-    early = {name: value for name, value in arguments.items() if name not in _OF_THE_RESULT}
-    of_group = {"dag": arguments["dag"]} if arguments.get("dag") else {}
+    approval_names = {name for name in arguments_of(approval) if name not in _APPROVAL} if approval else set()
+    _check_names(arguments, {*arguments_of(FinishStep), *approval_names})
+    step_arguments = {name: value for name, value in arguments.items() if name not in _OF_THE_RESULT}
+    group_arguments = {"dag": arguments["dag"]} if arguments.get("dag") else {}
 
-    # Whatever is not said here, Airflow takes from the DAG's default_args.
-    early |= {"do_xcom_push": True, "multiple_outputs": False}
-    after = {"trigger_rule": "all_success"}
-    watching: dict[str, Any] = {"depends_on_past": False, "wait_for_downstream": False}
-    watching |= dict.fromkeys(("max_active_tis_per_dag", "max_active_tis_per_dagrun"))
+    # The values below are set explicitly, because Airflow would take them from the `default_args` of the DAG.
+    step_arguments |= {"do_xcom_push": True, "multiple_outputs": False}
+    rule = {"trigger_rule": "all_success"}
+    never_waits: dict[str, Any] = {"depends_on_past": False, "wait_for_downstream": False}
+    never_waits |= dict.fromkeys(("max_active_tis_per_dag", "max_active_tis_per_dagrun"))
 
-    with task_group(group_id=group_id, **of_group) as group:
-        create = _step(SentinelHubCreateBatchOperator, "create", early)
-        on_request = {**after, "request_id": create.output}  # in a mapped group its output has the right map index
-        finish = _step(FinishStep, "finish", arguments, **on_request, **watching)
-        every = min(finish.analysis_poll_interval, finish.poll_interval)
-        analyse = _step(SentinelHubAnalyseBatchOperator, "analyse", early, **on_request, poll_interval=every)
+    with task_group(group_id=group_id, **group_arguments) as group:
+        create = _step(SentinelHubCreateBatchOperator, "create", step_arguments)
+        on_request = {**rule, "request_id": create.output}  # in a mapped group its output has the right map index
+        finish = _step(FinishStep, "finish", arguments, **on_request, **never_waits)
+        interval = min(finish.analysis_poll_interval, finish.poll_interval)
+        analyse = _step(
+            SentinelHubAnalyseBatchOperator, "analyse", step_arguments, **on_request, poll_interval=interval
+        )
         steps: list[Any] = [create, analyse]
         if finish.max_processing_units is not None:
             limits = {name: getattr(finish, name) for name in ("max_processing_units", "on_over_budget")}
-            steps.append(_step(BudgetStep, "budget", early, **on_request, **limits))
-        if asking is not None:
+            steps.append(_step(BudgetStep, "budget", step_arguments, **on_request, **limits))
+        if approval is not None:
             texts = {"subject": _QUESTION % (_PULL % create.task_id), "body": _COST % (_PULL % analyse.task_id)}
-            steps.append(_asking(asking, early, finish.execution_timeout, **after, **texts))
-        start = _step(StartStep, "start", early, **on_request, wait_for_completion=False)
+            steps.append(_approve(approval, step_arguments, finish.execution_timeout, **rule, **texts))
+        start = _step(StartStep, "start", step_arguments, **on_request, wait_for_completion=False)
         if start.depends_on_past:
-            start.wait_for_downstream = True  # until `finish` of the run before has ended
+            start.wait_for_downstream = True  # waits until `finish` of the previous run has succeeded
         steps += [start, finish]
-        for before, behind in pairwise(steps):
-            before >> behind
+        for upstream, downstream in pairwise(steps):
+            upstream >> downstream
     return group
 
 
-def _step(operator: type[BaseOperator], task_id: str, given: dict[str, Any], **ours: Any) -> Any:
-    """A step with those arguments that its operator takes; what the group says counts more."""
-    takes = arguments_of(operator)
-    return operator(task_id=task_id, **{**{name: given[name] for name in given if name in takes}, **ours})
+def _step(operator: type[BaseOperator], task_id: str, arguments: dict[str, Any], **fixed: Any) -> Any:
+    """A step with those of the arguments that its operator takes, and with `fixed`, which takes precedence."""
+    names = arguments_of(operator)
+    return operator(task_id=task_id, **{**{name: arguments[name] for name in arguments if name in names}, **fixed})
 
 
-def _asking(operator: Any, given: dict[str, Any], execution_timeout: Any, **ours: Any) -> Any:
-    """`approve`: asks once; without an answer of a person it is not approved."""
-    own = {name: value for name, value in given.items() if name != "params"}
-    fixed = {"retries": 0, "fail_on_reject": False, "ignore_downstream_trigger_rules": False, "defaults": None}
+def _approve(operator: Any, arguments: dict[str, Any], execution_timeout: Any, **fixed: Any) -> Any:
+    """The step `approve`. It asks once; without an answer of a user the job is not approved."""
+    taken = {name: value for name, value in arguments.items() if name != "params"}
+    settings = {"retries": 0, "fail_on_reject": False, "ignore_downstream_trigger_rules": False, "defaults": None}
     if "response_timeout" in arguments_of(operator) and execution_timeout is not None:
-        own |= {"response_timeout": own.get("response_timeout") or execution_timeout, "execution_timeout": None}
-    return _step(operator, "approve", own, **fixed, **ours)
+        taken |= {"response_timeout": taken.get("response_timeout") or execution_timeout, "execution_timeout": None}
+    return _step(operator, "approve", taken, **settings, **fixed)
 
 
-def _check_names(given: dict[str, Any], known: set[str]) -> None:
-    """:raises InvalidInputError: an argument that the steps cannot be given, or that none of them has."""
-    for name in given:
+def _check_names(arguments: dict[str, Any], known: set[str]) -> None:
+    """:raises InvalidInputError: the group does not accept one of the arguments, or no step has it."""
+    for name in arguments:
         if name in _NOT_TAKEN:
             raise InvalidInputError(f"sentinelhub_batch() takes no {name}: {_NOT_TAKEN[name]}.")
         if name not in known:
-            (close, *_) = [*get_close_matches(name, sorted(known - set(_NOT_TAKEN)), 1), None]
-            hint = f"; did you mean {close}?" if close else ", and neither has SentinelHubBatchOperator."
+            (match, *_) = [*get_close_matches(name, sorted(known - set(_NOT_TAKEN)), 1), None]
+            hint = f"; did you mean {match}?" if match else ", and neither has SentinelHubBatchOperator."
             raise InvalidInputError(f"sentinelhub_batch() has no argument {name}{hint}")

@@ -1,4 +1,4 @@
-"""The extra link of our operators and sensors: the request's own address at the service."""
+"""The extra link of our operators and sensors: the URL of the request in the API."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 from airflow_sentinelhub._compat import BaseOperatorLink, XCom, link_key
 
 URL_KEY = "request_url"
-"""XCom key under which the address is pushed as soon as the request is known."""
+"""XCom key under which the URL is pushed as soon as the request is known."""
 
 
 class SentinelHubRequestLink(BaseOperatorLink):
-    """Address of the batch request in the API of its deployment."""
+    """The URL of the batch request in the API of its deployment."""
 
     name = "Sentinel Hub request"
 
@@ -20,7 +20,10 @@ class SentinelHubRequestLink(BaseOperatorLink):
 
 
 def push_link(context: Any, url: str) -> None:
-    """Make the link visible at once: Airflow 3 computes links only when a task's leg ends, and reads them from XCom."""
+    """Push the URL to XCom, so that the link is visible while the task runs.
+
+    Airflow 3 reads links from XCom, and pushes them itself only when the process of the task ends.
+    """
     ti = context.get("ti")
     if ti is not None:
         ti.xcom_push(key=URL_KEY, value=url)

@@ -1,4 +1,7 @@
-"""What Airflow's provider discovery learns about this package. One dict for all versions: unknown keys are ignored."""
+"""The metadata of this package for Airflow's provider discovery.
+
+All versions of Airflow get the same dict; each ignores the keys that it does not know.
+"""
 
 from __future__ import annotations
 
@@ -7,38 +10,39 @@ from typing import Any
 CONN_FIELDS: dict[str, dict[str, Any]] = {
     "auth_url": {
         "label": "Auth URL",
-        "description": "OAuth endpoint that gives tokens; only for deployments without a short name.",
+        "description": "OAuth endpoint that issues tokens; only for deployments without a short name.",
         "schema": {"type": ["string", "null"]},
     },
     "batch_api": {
         "label": "Batch API",
-        "description": "Generation used where a task names none: v2 is alive everywhere, v1 is its predecessor.",
+        "description": "Generation of the API for tasks that set no batch_api. v2 runs in all deployments; v1 is its "
+        "predecessor.",
         "schema": {"type": ["string", "null"], "enum": ["v2", "v1"], "default": "v2"},
     },
     "path_form": {
         "label": "Path form",
-        "description": "version-first calls /api/v2/batch, service-first /batch/v2 (since 2026).",
+        "description": "URLs of the API: version-first calls /api/v2/batch, service-first /batch/v2 (since 2026).",
         "schema": {"type": ["string", "null"], "enum": ["version-first", "service-first"], "default": "version-first"},
     },
     "timeout": {
         "label": "Timeout",
-        "description": "Seconds for one call.",
+        "description": "Timeout of one call in seconds.",
         "schema": {"type": ["number", "null"], "default": 60},
     },
     "verify": {
         "label": "Verify",
-        "description": "true, false, or a CA file: the certificates to trust. By default the environment's, then the "
-        "machine's.",
+        "description": "true, false, or the path of a CA file with the certificates to trust. By default those of the "
+        "environment, then those of the machine.",
         "schema": {"type": ["string", "boolean", "null"]},
     },
     "proxy": {
         "label": "Proxy",
-        "description": "URL of an http proxy for all calls. By default HTTPS_PROXY and NO_PROXY of the environment.",
+        "description": "URL of an HTTP proxy for all calls. By default HTTPS_PROXY and NO_PROXY of the environment.",
         "schema": {"type": ["string", "null"]},
     },
     "bucket_mount": {
         "label": "Bucket mount",
-        "description": "Folder or fsspec URL below which buckets can be read, if not at their own S3 address.",
+        "description": "Folder or fsspec URL below which the buckets can be read, if not at their own S3 URL.",
         "schema": {"type": ["string", "null"]},
     },
 }
@@ -51,7 +55,7 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Entry point `apache_airflow_provider`."""
+    """The metadata of the provider; Airflow calls this through the entry point `apache_airflow_provider`."""
     from airflow_sentinelhub import __version__
 
     hook = "airflow_sentinelhub.hooks.sentinelhub.SentinelHubHook"
@@ -82,12 +86,12 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "deployment": {
                         "description": (
-                            "Unique name of this Airflow. Requests are marked with it, so that another Airflow with "
-                            "the same DAGs never adopts this one's jobs. Same value on all machines of one Airflow. "
-                            "Set it before the first job: a task under way does not find its request under another "
-                            "name. Without it the start of a run tells it from those of a copy, and the base URL where "
-                            "the run was cleared; a copy made with the metadata database is told apart by the name "
-                            "alone."
+                            "Unique name of this Airflow, the same on all its machines. Requests are marked with it, "
+                            "so that another Airflow with the same DAGs never adopts the jobs of this one. Set it "
+                            "before the first job: after a change of the name, a running task does not find its "
+                            "request. Without a name, the runs of a copy of this Airflow are distinguished by their "
+                            "start time and, if a run was cleared, by the base URL; only the name distinguishes a copy "
+                            "that was made with the metadata database."
                         ),
                         "version_added": "0.1.0",
                         "type": "string",

@@ -1,4 +1,4 @@
-"""What the clients of all generations share: how they run a flow and walk a list."""
+"""Base of the clients of all generations: run a flow, and iterate over a list page by page."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ T = TypeVar("T")
 
 
 class Runner(Protocol):
-    """Runs a flow to its end."""
+    """A function that runs a flow to its end and returns the result."""
 
     def __call__(self, flow: Flow[T]) -> T: ...
 
 
 class Client:
-    """A client that a plain PythonOperator can use. `run` is the hook's."""
+    """Base of the clients, which also work in a plain PythonOperator. :param run: `SentinelHubHook.run`."""
 
     def __init__(self, run: Runner) -> None:
         self._run = run
@@ -29,41 +29,44 @@ class Client:
         return self._run(exchange(call))
 
     def _iterate(self, page_at: Callable[[str | None], Call[Page[T]]]) -> Iterator[T]:
-        """The items of a list, lazily: one page is held at a time, the next is asked for when it is needed.
+        """Iterate over a list. Only one page is in memory at a time; the next one is read when it is needed.
 
-        Entries of a list of requests that have no id or no status are left out.
+        Requests without an id or a status are left out.
 
-        :raises UnreadableReplyError: a page makes no sense, or the pages go in circles.
+        :param page_at: the call for the page with this token.
+        :raises UnreadableReplyError: a page cannot be read, or the tokens of the pages repeat.
         """
-        walked = Walk()
-        while not walked.over:
-            call = page_at(walked.token)
+        walk = Walk()
+        while not walk.over:
+            call = page_at(walk.token)
             page = self._ask(call)
             yield from page.items
-            walked.turn(call, page)
+            walk.turn(call, page)
 
 
 def read_as(call: Call[Any], parse: Callable[[Any], T]) -> Call[T]:
-    """The same call, whose reply becomes what `parse` makes of it: an object of the vendor's client."""
+    """The same call, but its reply is read by `parse`, for example as a `BatchRequest`."""
     return replace(call, parse=parse)
 
 
 def id_of(thing: Any) -> str:
-    """The id of a request or collection given as id, raw payload or object.
+    """The id of a request or a collection.
 
-    :raises InvalidInputError: nothing with an id was given.
+    :param thing: the id itself, a JSON body with an id, or an object of `models.py`.
+    :raises InvalidInputError: it has no id.
     """
-    found = thing
+    id_ = thing
     if isinstance(thing, dict):
-        found = thing.get("id")
+        id_ = thing.get("id")
     elif not isinstance(thing, str):
-        found = getattr(thing, "request_id", None) or getattr(thing, "collection_id", None)
-    if not isinstance(found, str) or not found.strip():
+        id_ = getattr(thing, "request_id", None) or getattr(thing, "collection_id", None)
+    if not isinstance(id_, str) or not id_.strip():
         raise InvalidInputError(
             f"Expected an id, a payload with an id or an object with one, not {type(thing).__name__}."
         )
-    return found.strip()
+    return id_.strip()
 
 
-def query(**given: Any) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
+def query(**parameters: Any) -> dict[str, Any]:
+    """The query parameters that are set."""
+    return {name: value for name, value in parameters.items() if value is not None}

@@ -34,12 +34,12 @@ from airflow_sentinelhub.results.statistical import MISSING, results_of_request
 from airflow_sentinelhub.results.v2 import BatchResults
 
 NEXT_TRY = (
-    "The next try of this task reads again; it starts and bills nothing. A clear would run the job anew: to have this "
-    "one looked at, give request_id. {flag}=False does without looking."
+    "The next try of this task reads again; it starts and bills nothing. A clear would run and bill a new job: to read "
+    "the results of this one, give its request_id. {flag}=False skips the reading of results."
 )
-"""What happens after a job whose results could not be read. :param flag: the argument that has them looked at."""
-_PASSING = (SettingsError, ApiError, UnreachableError)
-"""Errors that are waited out, too: the job is paid, and another try does not start it again."""
+"""Advice for a job whose results could not be read. :param flag: name of the argument that switches reading off."""
+_RETRIED = (SettingsError, ApiError, UnreachableError)
+"""Further errors after which the results are read again: the job is paid, and a retry does not start it again."""
 
 Patiently = Callable[[Callable[[], Flow[Any]]], Flow[Any]]
 
@@ -48,10 +48,11 @@ Patiently = Callable[[Callable[[], Flow[Any]]], Flow[Any]]
 class ResultsReader:
     """Reads the results of jobs.
 
-    :param reader: makes a reader of the bucket for each attempt, so that a corrected connection is used.
+    :param reader: creates a reader of the bucket. It is called for each attempt, so that a corrected connection is
+        used.
     :param look: False: tiles or features are not read, and all values that come from them are None.
-    :param flag: name of the argument that says so, for the error.
-    :param patience: seconds for which what cannot be read is read again.
+    :param flag: name of the argument that sets `look`, for the error.
+    :param patience: seconds to try again if the results cannot be read.
     """
 
     reader: Callable[[], BucketReader]
@@ -60,17 +61,17 @@ class ResultsReader:
     patience: float = 1800.0
 
     def read(self, api: Generation, job: Snapshot, must: bool = True) -> Flow[Results]:
-        """What the request has brought, with the requests that it continues.
+        """The results of the request, including those of the requests that it continues.
 
-        :param must: False: one look, and where it fails as with `look=False`, with a warning: for who raises another
-            error anyway.
-        :raises UnreadResultsError: it could not be read; another try reads again.
+        :param must: False: try only once; if that fails, log a warning and return the same as with `look=False`. This
+            is for a caller that raises another error anyway.
+        :raises UnreadResultsError: the results could not be read; another try reads them again.
         """
         seconds = self.patience if must else 0.0
         then = NEXT_TRY.format(flag=self.flag)
 
         def patiently(attempt: Callable[[], Flow[Any]]) -> Flow[Any]:
-            return until_read(attempt, seconds, job=job, then=then, also=_PASSING)
+            return until_read(attempt, seconds, job=job, then=then, also=_RETRIED)
 
         try:
             return (yield from _READERS[api.results](self, api, job, patiently, seconds))
@@ -78,7 +79,7 @@ class ResultsReader:
             if must:
                 raise
             yield Note(str(err), warning=True)
-        return _features_not_looked_at(job) if api.results == "features" else _not_looked_at(job, None)
+        return _unread_features(job) if api.results == "features" else _unread_tiles(job, None)
 
 
 def _restarts(job: Snapshot) -> int:
@@ -86,54 +87,54 @@ def _restarts(job: Snapshot) -> int:
     return mark.restarts if mark else 0
 
 
-def _not_looked_at(job: Snapshot, cost: float | None) -> TileResults:
+def _unread_tiles(job: Snapshot, cost: float | None) -> TileResults:
     return TileResults(job, None, None, None, (), cost, False, _restarts(job))
 
 
-def _features_not_looked_at(job: Snapshot) -> FeatureResults:
+def _unread_features(job: Snapshot) -> FeatureResults:
     return FeatureResults(job, None, None, (), False)
 
 
 def _in_bucket(
-    how: ResultsReader, api: Generation, job: Snapshot, patiently: Patiently, seconds: float
+    options: ResultsReader, api: Generation, job: Snapshot, patiently: Patiently, seconds: float
 ) -> Flow[TileResults]:
-    """Results of v2: the cost from the requests, the tiles from the bucket."""
+    """Results of v2: the cost is read from the requests, the tiles from the bucket."""
     earlier: list[Snapshot] = yield from patiently(lambda: continued_by(api, job))
     chain = [job, *earlier]
     mark = mark_of(chain[-1].description)
-    gone = mark.continues if mark and mark.continues not in {one.request_id for one in chain} else None
-    costs = [one.cost for one in chain]
-    cost = None if gone or None in costs else sum(one or 0.0 for one in costs)
-    if not how.look:
-        return _not_looked_at(job, cost)
-    first = gone or chain[-1].request_id
+    missing_id = mark.continues if mark and mark.continues not in {request.request_id for request in chain} else None
+    costs = [request.cost for request in chain]
+    cost = None if missing_id or None in costs else sum(request_cost or 0.0 for request_cost in costs)
+    if not options.look:
+        return _unread_tiles(job, cost)
+    first_id = missing_id or chain[-1].request_id
 
     def read(reader: BucketReader) -> TileResults:
         with results_of(job, reader) as results:
             counts, failed = results.counts(), tuple(sorted(results.failed()))
-            left, total = tuple(results.unfinished(NAMED)), results.total()
-        if first != job.request_id:
-            # A request that continues others did what was missing: all tiles are in the manifest of the first one.
-            with BatchResults(first, job.output_url or "", reader, due=Due.MANIFEST) as results:
+            unfinished, total = tuple(results.unfinished(NAMED)), results.total()
+        if first_id != job.request_id:
+            # The request continues others and has only the missing tiles: the manifest of the first one has all tiles.
+            with BatchResults(first_id, job.output_url or "", reader, due=Due.MANIFEST) as results:
                 total = results.total()
-        unfinished = sum(counts.values()) - counts.get("PROCESSED", 0) - counts.get("FAILED", 0)
-        done = total - unfinished - len(failed)
-        return TileResults(job, total, done, len(failed), failed, cost, True, _restarts(job), left)
+        unfinished_count = sum(counts.values()) - counts.get("PROCESSED", 0) - counts.get("FAILED", 0)
+        processed = total - unfinished_count - len(failed)
+        return TileResults(job, total, processed, len(failed), failed, cost, True, _restarts(job), unfinished)
 
-    found: TileResults = yield from patiently(lambda: reading(job, partial(read, how.reader())))
-    return found
+    tile_results: TileResults = yield from patiently(lambda: reading(job, partial(read, options.reader())))
+    return tile_results
 
 
 def _listed(
-    how: ResultsReader, api: Generation, job: Snapshot, patiently: Patiently, seconds: float
+    options: ResultsReader, api: Generation, job: Snapshot, patiently: Patiently, seconds: float
 ) -> Flow[TileResults]:
-    """The service lists the tiles, with what each has cost."""
-    if not how.look:
-        return _not_looked_at(job, None)
+    """Results of v1: the service lists the tiles with the cost of each."""
+    if not options.look:
+        return _unread_tiles(job, None)
     tally: _Tally = yield from patiently(lambda: _tallied(job, patiently))
-    failed, left = tuple(sorted(tally.failed)), tuple(tally.unfinished)
+    failed, unfinished = tuple(sorted(tally.failed)), tuple(tally.unfinished)
     return TileResults(
-        job, tally.total, tally.processed, len(failed), failed, tally.cost, True, _restarts(job), left[:NAMED]
+        job, tally.total, tally.processed, len(failed), failed, tally.cost, True, _restarts(job), unfinished[:NAMED]
     )
 
 
@@ -147,7 +148,7 @@ def _tallied(job: Snapshot, patiently: Patiently) -> Flow[_Tally]:
 
 @dataclass
 class _Tally:
-    """Tiles of v1, as they are counted one by one. `cost`: PU that they have really cost."""
+    """Counts of the tiles of v1. `cost`: the real cost of the tiles so far, in PU."""
 
     total: int = 0
     processed: int = 0
@@ -168,55 +169,56 @@ class _Tally:
 
 
 def _features(
-    how: ResultsReader, api: Generation, job: Snapshot, patiently: Patiently, seconds: float
+    options: ResultsReader, api: Generation, job: Snapshot, patiently: Patiently, seconds: float
 ) -> Flow[FeatureResults]:
-    """One JSON file for each feature lies in the bucket."""
-    if not how.look:
-        return _features_not_looked_at(job)
+    """Results of batch statistical: the bucket contains a JSON file for each feature."""
+    if not options.look:
+        return _unread_features(job)
     request = yield from patiently(lambda: exchange(statistical.get_body(job.request_id)))
-    then = NEXT_TRY.format(flag=how.flag)
-    seen = yield from read_features(request, job, how.reader, seconds, then=then, also=_PASSING)
-    bad = [item for item in seen if item["status"] == "FAILED"]
-    failures = tuple((item["identifier"], item["error"] or "") for item in bad[:NAMED])
-    return FeatureResults(job, len(seen), len(bad), failures, True)
+    then = NEXT_TRY.format(flag=options.flag)
+    items = yield from read_features(request, job, options.reader, seconds, then=then, also=_RETRIED)
+    failed = [item for item in items if item["status"] == "FAILED"]
+    failures = tuple((item["identifier"], item["error"] or "") for item in failed[:NAMED])
+    return FeatureResults(job, len(items), len(failed), failures, True)
 
 
 _READERS: dict[str, Callable[..., Flow[Results]]] = {"listed": _listed, "bucket": _in_bucket, "features": _features}
-"""By `Generation.results`."""
+"""The function that reads the results, by the value of `Generation.results`."""
 
 
 def read_features(
-    request: Mapping[str, Any], job: Snapshot, reader: Callable[[], BucketReader], seconds: float, **how: Any
+    request: Mapping[str, Any], job: Snapshot, reader: Callable[[], BucketReader], seconds: float, **options: Any
 ) -> Flow[list[dict[str, Any]]]:
-    """All features as small items (`StatisticalFeature.as_item`), read again while they cannot be read.
+    """All features as items (`StatisticalFeature.as_item`); what cannot be read is read again.
 
-    What has been read is not read again. A feature of a request that is done may get its file a moment later; one that
-    still has none at the end of the time has failed (`MISSING`), unless none has any: then nothing could be read.
+    A feature whose file has been read is not read again. Files may appear shortly after the request is done; a feature
+    that has no file after `seconds` counts as failed (`MISSING`). If no feature has a file, that is an error.
 
-    :param request: as the service shows it, with the places of the files; :param job: the reading that counts.
-    :param reader: makes a reader of the bucket; :param seconds, how: see `until_read`.
+    :param request: body of the request, which names the places of the files.
+    :param job: last reading of the request.
+    :param reader: creates a reader of the bucket; :param seconds, options: see `until_read`.
     :raises UnreadResultsError: the bucket, a file or the list of features could not be read.
     """
-    read: dict[str, dict[str, Any]] = {}
+    items: dict[str, dict[str, Any]] = {}
     began = yield Now()
 
-    def attempt(late: bool, bucket: BucketReader) -> list[dict[str, Any]]:
+    def attempt(time_over: bool, bucket: BucketReader) -> list[dict[str, Any]]:
         results = results_of_request(request, bucket)
         missing = []
-        for feature in results.features({url: item["identifier"] for url, item in read.items()}):
+        for feature in results.features({url: item["identifier"] for url, item in items.items()}):
             if feature.error == MISSING:
                 missing.append(feature.as_item())
             else:
-                read[feature.url] = feature.as_item()
+                items[feature.url] = feature.as_item()
         if results.reason:
             raise ResultsError(f"how many features there should be is not known: {results.reason.rstrip('.')}.")
-        if missing and job.status.is_successful and not (late and read):
-            named = ", ".join(item["identifier"] for item in missing[:3])
-            raise ResultsError(f"{len(missing)} of {len(missing) + len(read)} features have no file ({named}).")
-        return [*(read[url] for url in sorted(read)), *missing]
+        if missing and job.status.is_successful and not (time_over and items):
+            names = ", ".join(item["identifier"] for item in missing[:3])
+            raise ResultsError(f"{len(missing)} of {len(missing) + len(items)} features have no file ({names}).")
+        return [*(items[url] for url in sorted(items)), *missing]
 
     def once() -> Flow[list[dict[str, Any]]]:
         now = yield Now()
         return (yield from reading(job, partial(attempt, now - began >= seconds, reader())))
 
-    return (yield from until_read(once, seconds, job=job, **how))
+    return (yield from until_read(once, seconds, job=job, **options))

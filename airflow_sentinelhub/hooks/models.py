@@ -2,9 +2,9 @@
 # ruff: noqa: UP007, UP045
 """The service's objects as frozen dataclasses, with the names of the vendor's client.
 
-`from_dict`, `from_json`, `to_dict`, `to_json` and `schema` come from dataclasses-json. Fields the service adds are
-kept in `other_data` and written back by `to_dict`. Unknown statuses survive (`statuses.py`). A request is read if it
-has an id and a status; what is left out or odd besides is None, or empty.
+`from_dict`, `from_json`, `to_dict`, `to_json` and `schema` come from dataclasses-json. `other_data` stores members that
+this version does not know, and `to_dict` writes them back. An unknown status is read as it is (`statuses.py`). A
+request must have an id and a status; any other member that is missing or has a wrong type is read as None or as empty.
 """
 
 from collections.abc import Callable, Iterable
@@ -33,7 +33,7 @@ __all__ = [
     "StoppedStatusReason",
 ]
 
-E = TypeVar("E")
+E = TypeVar("E")  # an enumeration
 R = TypeVar("R", bound="_Request")
 _CAMEL = config(letter_case=LetterCase.CAMEL, undefined=Undefined.INCLUDE)["dataclasses_json"]
 
@@ -46,10 +46,10 @@ def _time() -> dict[str, Any]:
     return config(encoder=write_time, decoder=read_time, letter_case=LetterCase.CAMEL)
 
 
-def _word(kind: type[E]) -> dict[str, Any]:
+def _word(enumeration: type[E]) -> dict[str, Any]:
     return config(
         encoder=lambda value: None if value is None else str(value),
-        decoder=lambda value: word(kind, value),
+        decoder=lambda value: word(enumeration, value),
         exclude=lambda value: value is None,
         letter_case=LetterCase.CAMEL,
     )
@@ -68,14 +68,14 @@ def _share(value: Any) -> float:
 
 
 class _Request(DataClassJsonMixin):
-    """What requests of all generations can do."""
+    """Base of the requests of all generations."""
 
     dataclass_json_config = _CAMEL
     generation: ClassVar[str]
     _needed: ClassVar[dict[str, Callable[[Any], Any]]]
-    """Members that `from_dict` reads, or makes up for, by what each of them may be."""
+    """Members that `from_dict` always sets, and the function that reads each; it gets None for a missing member."""
     _allowed: ClassVar[dict[str, Callable[[Any], Any]]]
-    """Members that may be missing."""
+    """Members that `from_dict` reads only if they are there, and the function that reads each."""
 
     request_id: str
     status: BatchRequestStatus
@@ -83,9 +83,9 @@ class _Request(DataClassJsonMixin):
 
     @classmethod
     def from_dict(cls: type[R], kvs: Any, *, infer_missing: bool = False) -> R:
-        """The object in decoded JSON.
+        """The request in decoded JSON.
 
-        :raises ValueError: it has no id or no status.
+        :raises ValueError: the JSON has no id or no status.
         """
         if isinstance(kvs, cls):
             return kvs
@@ -96,45 +96,45 @@ class _Request(DataClassJsonMixin):
         return super().from_dict({**kvs, **needed, **allowed}, infer_missing=infer_missing)
 
     def _process(self) -> dict[str, Any]:
-        """The Process API part of the request; each generation keeps it in its own place."""
+        """The part of the request in the format of the Process API; its place depends on the generation."""
         return {}
 
     @property
     def evalscript(self) -> str:
-        """The evalscript, empty where there is none."""
+        """The evalscript, empty if there is none."""
         return str(self._process().get("evalscript") or "")
 
     @property
     def bbox(self) -> Optional[BBox]:
-        """The bounding box of the area with its CRS, None where the area is none."""
+        """The bounding box with its CRS, None if the area is not a bounding box."""
         return bbox_of(self._process())
 
     @property
     def geometry(self) -> Optional[Geometry]:
-        """The geometry of the area with its CRS, None where the area is none."""
+        """The geometry with its CRS, None if the area is not a geometry."""
         return geometry_of(self._process())
 
     def raise_for_status(
         self,
         status: Union[str, BatchRequestStatus, Iterable[Union[str, BatchRequestStatus]]] = BatchRequestStatus.FAILED,
     ) -> None:
-        """Raise `JobFailedError` if the request has this status, or one of these."""
-        unwanted = [status] if isinstance(status, str) else list(status)
-        if self.status in [BatchRequestStatus(word) for word in unwanted]:
-            because = f' and says: "{self.error}"' if self.error else ""
+        """:raises JobFailedError: the request has this status, or one of these statuses."""
+        statuses = [status] if isinstance(status, str) else list(status)
+        if self.status in [BatchRequestStatus(name) for name in statuses]:
+            reason = f' and says: "{self.error}"' if self.error else ""
             raise JobFailedError(
-                f"Batch request {self.request_id} is {self.status}{because}.", request_id=self.request_id
+                f"Batch request {self.request_id} is {self.status}{reason}.", request_id=self.request_id
             )
 
 
 def _short(request: _Request, *names: str) -> str:
-    shown = [f"{name}={getattr(request, name)!s}" for name in names if getattr(request, name) is not None]
-    return f"{type(request).__name__}({', '.join(shown)}, ...)"
+    members = [f"{name}={getattr(request, name)!s}" for name in names if getattr(request, name) is not None]
+    return f"{type(request).__name__}({', '.join(members)}, ...)"
 
 
 @dataclass(frozen=True, repr=False)
 class BatchRequest(_Request):
-    """A batch request of v1. `value_estimate` is in PU before the batch factor: the real cost is about a third."""
+    """A batch request of v1. `value_estimate` (PU) lacks the batch factor: the real cost is about a third of it."""
 
     generation: ClassVar[str] = "v1"
     _needed: ClassVar[Any] = {"processRequest": _object, "tileCount": whole}
@@ -172,7 +172,7 @@ class BatchRequest(_Request):
 
 @dataclass(frozen=True, repr=False)
 class BatchProcessRequest(_Request):
-    """A batch task of v2. `cost_PU` is what it has cost so far, in PU."""
+    """A batch task of v2. `cost_PU` is its cost so far in PU."""
 
     generation: ClassVar[str] = "v2"
     _needed: ClassVar[Any] = {"request": _object, "domainAccountId": text, "completionPercentage": _share}
@@ -201,7 +201,7 @@ class BatchProcessRequest(_Request):
 
     @property
     def output_url(self) -> Optional[str]:
-        """Where the results go, as it stands in the request; None where the request names no delivery."""
+        """The place of the results that the request names; None if it names none."""
         return place_of(self.request)
 
     def __repr__(self) -> str:
@@ -210,7 +210,7 @@ class BatchProcessRequest(_Request):
 
 @dataclass(frozen=True, repr=False)
 class BatchStatisticalRequest(_Request):
-    """A batch statistical request. `cost_pu` is what it has cost so far, in PU."""
+    """A batch statistical request. `cost_pu` is its cost so far in PU."""
 
     generation: ClassVar[str] = "statistical"
     _needed: ClassVar[Any] = {"request": _object, "completionPercentage": _share}
@@ -256,7 +256,7 @@ class BatchCollectionAdditionalData(DataClassJsonMixin):
 
 @dataclass(frozen=True)
 class BatchCollection(DataClassJsonMixin):
-    """A batch collection of v1: where a data set made by batch requests lies."""
+    """A batch collection of v1: a data set that batch requests write, and its bucket."""
 
     dataclass_json_config = _CAMEL
     name: str

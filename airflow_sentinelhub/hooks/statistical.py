@@ -1,4 +1,4 @@
-"""`hook.statistical`: batch statistical with the names, arguments and meaning of the vendor's client for it."""
+"""`hook.statistical`: a client of batch statistical with the methods and arguments of the vendor's client."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from airflow_sentinelhub.hooks.models import BatchStatisticalRequest
 
 Json = dict[str, Any]
 RequestSpec = str | Json | BatchStatisticalRequest
-"""A request: its id, its payload, or the object."""
+"""A request: its id, its JSON body, or a `BatchStatisticalRequest`."""
 
 
 class SentinelHubBatchStatistical(Client):
-    """Batch statistical. Wherever a request is taken: an id, a raw payload or the object.
+    """The client of batch statistical. Each method takes a request as an id, a JSON body or an object.
 
-    :raises ApiError: the service refused, with its words, status and code; :raises UnreachableError: no reply.
+    :raises ApiError: the service refused the call; the error contains its message, status and code.
+    :raises UnreachableError: the service did not reply.
     """
 
     s3_specification = staticmethod(payloads_v2.s3_specification)
@@ -42,10 +43,11 @@ class SentinelHubBatchStatistical(Client):
     ) -> BatchStatisticalRequest:
         """Create a request (free of charge; the account needs 1,000 PU) and return it.
 
-        :param input_features: where the GeoPackage with the features lies, see `s3_specification()`.
-        :param input_data: the service's `data` objects; :param aggregation: see `airflow_sentinelhub.aggregation()`.
-        :param calculations: statistics and histograms by output; the basic statistics if left out.
-        :param output: where the results go, see `s3_specification()`; :param kwargs: further members of the payload.
+        :param input_features: place of the GeoPackage with the features, see `s3_specification()`.
+        :param input_data: the `data` objects of the payload; :param aggregation: see
+            `airflow_sentinelhub.aggregation()`.
+        :param calculations: statistics and histograms by output; None: the basic statistics only.
+        :param output: place of the results, see `s3_specification()`; :param kwargs: further members of the payload.
         """
         payload = {
             "input": {"features": dict(input_features), "data": list(input_data)},
@@ -63,10 +65,11 @@ class SentinelHubBatchStatistical(Client):
         output: Mapping[str, Any],
         **kwargs: Any,
     ) -> BatchStatisticalRequest:
-        """Create a request that does for many features what a Statistical API request does for one.
+        """Create a batch request from a request of the Statistical API, which is for a single area.
 
         :param statistical_request: payload of the Statistical API, or a `SentinelHubStatistical` of the vendor's
-            library; its area is left out. For the rest see `create()`.
+            library; its area is not used.
+        :param input_features, output, kwargs: see `create()`.
         """
         payload = getattr(statistical_request, "payload", statistical_request)
         if not isinstance(payload, Mapping) or "input" not in payload or "aggregation" not in payload:
@@ -84,28 +87,31 @@ class SentinelHubBatchStatistical(Client):
         )
 
     def iter_requests(self, sort: str | None = None, **kwargs: Any) -> Iterator[BatchStatisticalRequest]:
-        """Iterate over existing requests. :param sort: `created:desc` and the like; :param kwargs: query parameters."""
-        asked = {**query(sort=sort), **kwargs}
-        return self._iterate(lambda token: _page(**{**asked, "viewtoken": token}))
+        """Iterate over existing requests. :param sort: such as `created:desc`; :param kwargs: query parameters."""
+        parameters = {**query(sort=sort), **kwargs}
+        return self._iterate(lambda token: _page(**{**parameters, "viewtoken": token}))
 
     def get_request(self, batch_request: RequestSpec) -> BatchStatisticalRequest:
-        """The request as it is now."""
+        """The request in its present state."""
         return self._ask(read_as(endpoints.get_request(id_of(batch_request)), BatchStatisticalRequest.from_dict))
 
     def get_status(self, batch_request: RequestSpec) -> Json:
-        """The status part of the request as it is now: status, cost, share done. The user action is not in it."""
+        """The present status, cost and completed share of the request, without the user action."""
         return self._ask(endpoints.get_status(id_of(batch_request)))
 
     def start_analysis(self, batch_request: RequestSpec) -> None:
-        """Have the request analysed (free of charge). `user_action` moves at once, `status` minutes later."""
+        """Have the request analysed (free of charge). `user_action` changes at once, `status` minutes later."""
         return self._ask(endpoints.analyse(id_of(batch_request)))
 
     def start_job(self, batch_request: RequestSpec) -> None:
-        """Start processing, unless it has been started. **This bills.** Never sent again blind after a lost reply."""
+        """Start processing, unless the request was started before. **This bills.**
+
+        If a reply is lost, the request is read before the start is sent again.
+        """
         self._run(start_once(STATISTICAL, id_of(batch_request)))
 
     def stop_job(self, batch_request: RequestSpec) -> None:
-        """Stop processing. What is finished or running is charged."""
+        """Stop processing. Features that are processed or being processed are billed."""
         return self._ask(endpoints.stop(id_of(batch_request)))
 
     def cancel_job(self, batch_request: RequestSpec) -> None:
@@ -114,6 +120,6 @@ class SentinelHubBatchStatistical(Client):
         return self.stop_job(batch_request)
 
 
-def _page(**asked: Any) -> Call[Page[BatchStatisticalRequest]]:
-    """The call for a page of requests, read as objects."""
-    return read_as(endpoints.list_requests(**asked), page_of(BatchStatisticalRequest.from_dict))
+def _page(**parameters: Any) -> Call[Page[BatchStatisticalRequest]]:
+    """The call for a page of requests, read as `BatchStatisticalRequest`."""
+    return read_as(endpoints.list_requests(**parameters), page_of(BatchStatisticalRequest.from_dict))

@@ -1,4 +1,4 @@
-"""`hook.batch`: batch v1 with the names, arguments and meaning of the vendor's `SentinelHubBatch`."""
+"""`hook.batch`: a client of batch v1 with the methods and arguments of the vendor's `SentinelHubBatch`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from airflow_sentinelhub.hooks.models import BatchCollection, BatchRequest, Batc
 
 Json = dict[str, Any]
 RequestSpec = str | Json | BatchRequest
-"""A request: its id, its payload, or the object."""
+"""A request: its id, its JSON body, or a `BatchRequest`."""
 CollectionSpec = str | Json | BatchCollection
 _WRITTEN_BY_SERVICE = ("id", "userId", "accountId", "created")
 
 
 class SentinelHubBatch(Client):
-    """Batch v1. Wherever a request or a collection is taken: an id, a raw payload or the object.
+    """The client of batch v1. Each method takes a request or a collection as an id, a JSON body or an object.
 
-    :raises ApiError: the service refused, with its words, status and code; :raises UnreachableError: no reply.
+    :raises ApiError: the service refused the call; the error contains its message, status and code.
+    :raises UnreachableError: the service did not reply.
     """
 
     tiling_grid = staticmethod(payloads.tiling_grid)
@@ -47,8 +48,9 @@ class SentinelHubBatch(Client):
         """Create a request (free of charge) and return it.
 
         :param sentinelhub_request: Process API payload, or a `SentinelHubRequest` of the vendor's library.
-        :param tiling_grid: see `tiling_grid()`; :param output: see `output()`; :param bucket_name: instead of it.
-        :param description: free text, searchable.
+        :param tiling_grid: see `tiling_grid()`; :param output: see `output()`.
+        :param bucket_name: name of the bucket, instead of `output`.
+        :param description: free text, which `iter_requests` can search.
         :param kwargs: further members of the payload, such as `zarrOutput`.
         """
         payload = payloads.without_none(
@@ -76,16 +78,17 @@ class SentinelHubBatch(Client):
     ) -> Iterator[BatchRequest]:
         """Iterate over existing requests.
 
-        :param user_id: only those of this user; :param search: a word, or words joined by `|` and `&`.
+        :param user_id: only requests of this user.
+        :param search: only requests whose description contains this word, or words joined by `|` and `&`.
         :param sort: `created`, `created:desc`, `status`, `status:desc`; :param kwargs: further query parameters.
         """
-        asked = {**query(userid=user_id, search=search, sort=sort), **kwargs}
-        return self._iterate(lambda token: _page(**{**asked, "viewtoken": token}))
+        parameters = {**query(userid=user_id, search=search, sort=sort), **kwargs}
+        return self._iterate(lambda token: _page(**{**parameters, "viewtoken": token}))
 
     def get_latest_request(self) -> BatchRequest:
         """The request that was created last.
 
-        :raises NotFoundError: there is none; :raises UnreadableReplyError: it makes no sense.
+        :raises NotFoundError: there is no request; :raises UnreadableReplyError: it has no id or no status.
         """
         page = self._ask(_page(sort="created:desc", count=1))
         if page.left_out and not page.items:
@@ -99,49 +102,52 @@ class SentinelHubBatch(Client):
         return page.items[0]
 
     def get_request(self, batch_request: RequestSpec) -> BatchRequest:
-        """The request as it is now."""
+        """The request in its present state."""
         return self._ask(read_as(endpoints.get_request(id_of(batch_request)), BatchRequest.from_dict))
 
     def update_request(
         self, batch_request: RequestSpec, output: Json | None = None, description: str | None = None, **kwargs: Any
     ) -> Any:
-        """Change description or collection. Refused (409) while the request is processed.
+        """Change the description or the collection. The service refuses (409) while the request is processed.
 
-        :param output: `{"collectionId": ...}`; an output without it unlinks the collection.
+        :param output: `{"collectionId": ...}`; an output without `collectionId` unlinks the collection.
         """
         payload = payloads.without_none({"output": output, "description": description, **kwargs})
         return self._ask(endpoints.update_request(id_of(batch_request), payload))
 
     def delete_request(self, batch_request: RequestSpec) -> None:
-        """Delete a request that is neither at work nor has a processed tile; else 409."""
+        """Delete a request. The service refuses (409) while it is processed, and after a tile was processed."""
         return self._ask(endpoints.delete_request(id_of(batch_request)))
 
     def start_analysis(self, batch_request: RequestSpec) -> None:
-        """Have the request analysed (free of charge). `user_action` moves at once, `status` later."""
+        """Have the request analysed (free of charge). `user_action` changes at once, `status` later."""
         return self._ask(endpoints.analyse(id_of(batch_request)))
 
     def start_job(self, batch_request: RequestSpec) -> None:
-        """Start processing, unless it has been started. **This bills.** Never sent again blind after a lost reply."""
+        """Start processing, unless the request was started before. **This bills.**
+
+        If a reply is lost, the request is read before the start is sent again.
+        """
         self._run(start_once(V1, id_of(batch_request)))
 
     def cancel_job(self, batch_request: RequestSpec) -> None:
-        """Cancel for good. What is finished or running is charged."""
+        """Cancel the request, which cannot be undone. Tiles that are processed or being processed are billed."""
         return self._ask(endpoints.cancel(id_of(batch_request)))
 
     def restart_job(self, batch_request: RequestSpec) -> None:
-        """Process the failed part of a PARTIAL request again. **This bills** what is processed again."""
+        """Process the failed tiles of a PARTIAL request again. **This bills** the tiles that are processed again."""
         self._run(restart_failed(V1, id_of(batch_request)))
 
     def iter_tiles(
         self, batch_request: RequestSpec, status: str | BatchTileStatus | None = None, **kwargs: Any
     ) -> Iterator[Json]:
-        """Iterate over the tiles, lazily, a page of 100 at a time. None before analysis.
+        """Iterate over the tiles; pages of 100 are read as they are needed. There are no tiles before the analysis.
 
         :param status: only tiles in this status; :param kwargs: further query parameters.
         """
         request_id = id_of(batch_request)
-        asked = {**query(status=str(status) if status else None), **kwargs}
-        return self._iterate(lambda token: endpoints.list_tiles(request_id, **{**asked, "viewtoken": token}))
+        parameters = {**query(status=str(status) if status else None), **kwargs}
+        return self._iterate(lambda token: endpoints.list_tiles(request_id, **{**parameters, "viewtoken": token}))
 
     def get_tile(self, batch_request: RequestSpec, tile_id: int | None) -> Json:
         """A single tile by its id."""
@@ -150,31 +156,34 @@ class SentinelHubBatch(Client):
         return self._ask(endpoints.get_tile(id_of(batch_request), tile_id))
 
     def iter_collections(self, search: str | None = None, **kwargs: Any) -> Iterator[Json]:
-        """Iterate over the batch collections."""
-        asked = {**query(search=search), **kwargs}
-        return self._iterate(lambda token: endpoints.list_collections(**{**asked, "viewtoken": token}))
+        """Iterate over the batch collections.
+
+        :param search: only collections that match this word; :param kwargs: further query parameters.
+        """
+        parameters = {**query(search=search), **kwargs}
+        return self._iterate(lambda token: endpoints.list_collections(**{**parameters, "viewtoken": token}))
 
     def get_collection(self, collection_id: str) -> Json:
         """A batch collection by its id."""
         return self._ask(endpoints.get_collection(id_of(collection_id)))
 
     def create_collection(self, collection: Json | BatchCollection) -> Json:
-        """Create a batch collection; `name` and `s3Bucket` are required. What only the service writes is left out."""
+        """Create a batch collection; `name` and `s3Bucket` are required. Members that the service sets are not sent."""
         return self._ask(endpoints.create_collection(new_collection(collection)))
 
     def update_collection(self, collection: Json | BatchCollection) -> Any:
-        """Change the name of a batch collection, which is all of it that can be changed."""
+        """Change the name of a batch collection. The service cannot change anything else of it."""
         name = _collection_payload(collection, ("name",))["name"]
         return self._ask(endpoints.update_collection(id_of(collection), {"name": name}))
 
     def delete_collection(self, collection: CollectionSpec) -> None:
-        """Delete a batch collection that no request uses; else 409."""
+        """Delete a batch collection. The service refuses (409) while a request uses it."""
         return self._ask(endpoints.delete_collection(id_of(collection)))
 
     def monitor_batch_analysis(self, batch_request: RequestSpec, sleep_time: float = 10.0) -> BatchRequest:
-        """Wait until the analysis is done, with a line in the log at each change, and return the request.
+        """Wait until the analysis is done, and return the request. Each change is logged.
 
-        :param sleep_time: seconds between looks.
+        :param sleep_time: seconds between polls.
         :raises JobError: the analysis failed, or the request was cancelled.
         """
         request_id = id_of(batch_request)
@@ -185,55 +194,63 @@ class SentinelHubBatch(Client):
     def monitor_batch_job(
         self, batch_request: RequestSpec, sleep_time: float = 120.0, analysis_sleep_time: float = 10.0
     ) -> dict[BatchTileStatus, list[Json]]:
-        """Wait until a started request has ended, with tiles done, failed and left in the log; return its tiles.
+        """Wait until a started request has ended, and return its tiles.
 
-        Built from the same flows and verdicts as the operators: an outage is waited out, a cancel ends it, and a
-        request that nobody has started is an error instead of an endless wait. PARTIAL is returned, not raised.
+        The numbers of processed, failed and remaining tiles are logged. The wait uses the same flows and verdicts as
+        the operators: it continues through an outage, and it fails if the request was not started, instead of waiting
+        for ever. The tiles of a PARTIAL request are returned, too; it is no error.
 
-        :param sleep_time: seconds between looks while it is processed; :param analysis_sleep_time: and analysed.
-        :return: status -> tiles.
-        :raises JobError: the request failed or was cancelled.
+        :param sleep_time: seconds between polls while the request is processed.
+        :param analysis_sleep_time: seconds between polls while it is analysed.
+        :return: the tiles by their status.
+        :raises JobError: the request failed, was cancelled or was not started.
         """
         request_id = id_of(batch_request)
-        analysed = WaitPlan(poll_interval=analysis_sleep_time)
-        conclude(self._run(wait(V1, request_id, "ANALYSIS_DONE", analysed)), request_id, "ANALYSIS_DONE")
-        ended = self._run(monitor(V1, request_id, "DONE", WaitPlan(poll_interval=sleep_time)))
-        if ended.outcome is not Outcome.PARTIAL:
-            conclude(ended, request_id, "DONE")
+        analysis_plan = WaitPlan(poll_interval=analysis_sleep_time)
+        conclude(self._run(wait(V1, request_id, "ANALYSIS_DONE", analysis_plan)), request_id, "ANALYSIS_DONE")
+        waited = self._run(monitor(V1, request_id, "DONE", WaitPlan(poll_interval=sleep_time)))
+        if waited.outcome is not Outcome.PARTIAL:
+            conclude(waited, request_id, "DONE")
         tiles: dict[BatchTileStatus, list[Json]] = {}
         for tile in self.iter_tiles(request_id):
             tiles.setdefault(BatchTileStatus(str(tile["status"])), []).append(tile)
         return tiles
 
 
-def _page(**asked: Any) -> Call[Page[BatchRequest]]:
-    """The call for a page of requests, read as objects."""
-    return read_as(endpoints.list_requests(**asked), page_of(BatchRequest.from_dict))
+def _page(**parameters: Any) -> Call[Page[BatchRequest]]:
+    """The call for a page of requests, read as `BatchRequest`."""
+    return read_as(endpoints.list_requests(**parameters), page_of(BatchRequest.from_dict))
 
 
-def _process_payload(given: Any) -> Json:
-    """The Process API payload from a payload, or from a `SentinelHubRequest` (which need not be installed)."""
-    downloads: Sequence[Any] | None = getattr(given, "download_list", None)
-    found = downloads[0].post_values if downloads else given
-    if not isinstance(found, Mapping):
+def _process_payload(request: Any) -> Json:
+    """The Process API payload, given as it is or as a `SentinelHubRequest` of the vendor's library.
+
+    The vendor's library need not be installed.
+    """
+    downloads: Sequence[Any] | None = getattr(request, "download_list", None)
+    payload = downloads[0].post_values if downloads else request
+    if not isinstance(payload, Mapping):
         raise InvalidInputError(
             "sentinelhub_request must be a Process API payload or a SentinelHubRequest, "
-            f"not {type(given).__name__}; nothing was sent."
+            f"not {type(request).__name__}; nothing was sent."
         )
-    return dict(found)
+    return dict(payload)
 
 
 def new_collection(collection: Json | BatchCollection) -> Json:
-    """What is sent to create a batch collection."""
-    given = _collection_payload(collection, ("name", "s3Bucket"))
-    return {name: value for name, value in given.items() if name not in _WRITTEN_BY_SERVICE}
+    """The payload that creates this batch collection, without the members that the service sets.
+
+    :raises InvalidInputError: `name` or `s3Bucket` is missing.
+    """
+    payload = _collection_payload(collection, ("name", "s3Bucket"))
+    return {name: value for name, value in payload.items() if name not in _WRITTEN_BY_SERVICE}
 
 
 def _collection_payload(collection: Json | BatchCollection, required: tuple[str, ...]) -> Json:
     if not isinstance(collection, (dict, BatchCollection)):
         raise InvalidInputError(f"A collection is a payload or a BatchCollection, not {type(collection).__name__}.")
-    given = collection.to_dict() if isinstance(collection, BatchCollection) else collection
-    payload = payloads.without_none(given)
+    members = collection.to_dict() if isinstance(collection, BatchCollection) else collection
+    payload = payloads.without_none(members)
     missing = [name for name in required if not payload.get(name)]
     if missing:
         raise InvalidInputError(f"The batch collection has no {' and no '.join(missing)}; nothing was sent.")

@@ -1,4 +1,4 @@
-"""`hook.batch_v2`: batch v2 with the names, arguments and meaning of the vendor's `BatchProcessClient`."""
+"""`hook.batch_v2`: a client of batch v2 with the methods and arguments of the vendor's `BatchProcessClient`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from airflow_sentinelhub.hooks.v1 import _process_payload
 
 Json = dict[str, Any]
 RequestSpec = str | Json | BatchProcessRequest
-"""A request: its id, its payload, or the object."""
+"""A request: its id, its JSON body, or a `BatchProcessRequest`."""
 
 
 class BatchProcessClient(Client):
-    """Batch v2. Wherever a request is taken: an id, a raw payload or the object.
+    """The client of batch v2. Each method takes a request as an id, a JSON body or an object.
 
-    :raises ApiError: the service refused, with its words, status and code; :raises UnreachableError: no reply.
+    :raises ApiError: the service refused the call; the error contains its message, status and code.
+    :raises UnreachableError: the service did not reply.
     """
 
     s3_specification = staticmethod(payloads_v2.s3_specification)
@@ -48,7 +49,7 @@ class BatchProcessClient(Client):
         :param process_request: Process API payload, or a `SentinelHubRequest` of the vendor's library.
         :param input: see `tiling_grid_input()` and `geopackage_input()`.
         :param output: see `raster_output()` and `zarr_output()`.
-        :param instance_type: `normal` or `large`, for the vendor's internal use; left out when None.
+        :param instance_type: `normal` or `large`, for the vendor's internal use; None: not sent.
         :param description: free text; :param kwargs: further members of the payload.
         """
         payload = {
@@ -75,33 +76,40 @@ class BatchProcessClient(Client):
     ) -> Iterator[BatchProcessRequest]:
         """Iterate over existing tasks.
 
-        :param user_id: only those of this user; :param search: words. The newer contract knows neither, so a
-            deployment may ignore them. :param sort: `created:desc` and the like; :param kwargs: query parameters.
+        :param user_id: only tasks of this user; :param search: words to search for. The newer API contract has neither
+            of the two, so a deployment may ignore them.
+        :param sort: such as `created:desc`; :param kwargs: further query parameters.
         """
-        asked = {**query(userid=user_id, search=search, sort=sort), **kwargs}
-        return self._iterate(lambda token: _page(**{**asked, "viewtoken": token}))
+        parameters = {**query(userid=user_id, search=search, sort=sort), **kwargs}
+        return self._iterate(lambda token: _page(**{**parameters, "viewtoken": token}))
 
     def get_request(self, batch_request: RequestSpec) -> BatchProcessRequest:
-        """The task as it is now."""
+        """The task in its present state."""
         return self._ask(read_as(endpoints.get_request(id_of(batch_request)), BatchProcessRequest.from_dict))
 
     def update_request(self, batch_request: RequestSpec, description: str) -> Any:
-        """Change the description. Returns what the service answers: the request part of the task."""
+        """Change the description. Returns the reply of the service, which is the `request` part of the task."""
         return self._ask(endpoints.update_request(id_of(batch_request), {"description": description}))
 
     def start_analysis(self, batch_request: RequestSpec) -> None:
-        """Have the task analysed (free of charge). `user_action` moves at once, `status` later."""
+        """Have the task analysed (free of charge). `user_action` changes at once, `status` later."""
         return self._ask(endpoints.analyse(id_of(batch_request)))
 
     def start_job(self, batch_request: RequestSpec) -> None:
-        """Start processing, unless it has been started. **This bills.** Never sent again blind after a lost reply."""
+        """Start processing, unless the task was started before. **This bills.**
+
+        If a reply is lost, the task is read before the start is sent again.
+        """
         self._run(start_once(V2, id_of(batch_request)))
 
     def stop_job(self, batch_request: RequestSpec) -> None:
-        """Stop processing. What is finished or running is charged. Refused (400) while the task is CREATED."""
+        """Stop processing. Tiles that are processed or being processed are billed.
+
+        The service refuses (400) while the task is CREATED.
+        """
         return self._ask(endpoints.stop(id_of(batch_request)))
 
 
-def _page(**asked: Any) -> Call[Page[BatchProcessRequest]]:
-    """The call for a page of requests, read as objects."""
-    return read_as(endpoints.list_requests(**asked), page_of(BatchProcessRequest.from_dict))
+def _page(**parameters: Any) -> Call[Page[BatchProcessRequest]]:
+    """The call for a page of tasks, read as `BatchProcessRequest`."""
+    return read_as(endpoints.list_requests(**parameters), page_of(BatchProcessRequest.from_dict))

@@ -1,4 +1,4 @@
-"""Check arguments while the DAG is parsed, unless they are templates; each error is one sentence."""
+"""Checks of operator arguments while Airflow parses the DAG (templates are checked later), and their old names."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from airflow_sentinelhub.exceptions import InvalidInputError
 
 
 def check_times(task: Any) -> None:
-    """Seconds of a task that waits. They are never templates.
+    """Check the poll intervals and limits (in seconds) of a task that waits. They are not template fields.
 
-    :raises InvalidInputError: one is not a time that can pass.
+    :raises InvalidInputError: one of them is 0 or negative.
     """
     limit = seconds(task.timeout)
     if limit is not None and limit <= 0:
@@ -27,33 +27,48 @@ def check_times(task: Any) -> None:
 
 
 def check_patience(task: Any) -> None:
-    """:raises InvalidInputError: `max_unknown_time` is no time."""
+    """:raises InvalidInputError: `max_unknown_time` is negative."""
     if task.max_unknown_time < 0:
         raise InvalidInputError(f"max_unknown_time must be 0 seconds or more, not {task.max_unknown_time!r}.")
 
 
-def check_status(value: Any, known: Sequence[str]) -> None:
-    """A status that a list is restricted to; None, which the DAG says literally, is for all.
+def check_status(value: Any, statuses: Sequence[str]) -> None:
+    """Check the status by which a list is filtered. None, set in the DAG itself and not by a template, means all.
 
-    :raises InvalidInputError: no such status is known.
+    :raises InvalidInputError: there is no such status.
     """
-    if value is not None and value not in known:
-        raise InvalidInputError(f"status is {value!r}; it must be one of {', '.join(known)}, or be None for all.")
+    if value is not None and value not in statuses:
+        raise InvalidInputError(f"status is {value!r}; it must be one of {', '.join(statuses)}, or be None for all.")
 
 
-def renamed(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments for `partial`, those with an old name by the new one: only template fields make dependencies.
+_BOTH_NAMES = "Give destination; output is its old name, and both are given."
+
+
+def one_destination(destination: Any, output: Any) -> Any:
+    """The value of `destination`, given by that name or by its old name `output`.
+
+    :raises InvalidInputError: both are given.
+    """
+    if destination is not None and output is not None:
+        raise InvalidInputError(_BOTH_NAMES)
+    return destination if output is None else output
+
+
+def renamed(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `partial`, with `output` renamed to `destination`.
+
+    Airflow creates dependencies on other tasks from template fields only, and `output` is none.
 
     :raises InvalidInputError: both names are given.
     """
-    if "output" in given and "destination" in given:
-        raise InvalidInputError("Give destination; output is its old name, and both are given.")
-    return {"destination" if name == "output" else name: value for name, value in given.items()}
+    if "output" in arguments and "destination" in arguments:
+        raise InvalidInputError(_BOTH_NAMES)
+    return {"destination" if name == "output" else name: value for name, value in arguments.items()}
 
 
 @cache
 def arguments_of(operator: type[BaseOperator]) -> dict[str, inspect.Parameter]:
-    """The arguments that an operator takes by name, those of its parents up to BaseOperator included."""
+    """The keyword arguments of an operator, including those of its base classes up to BaseOperator."""
     parameters: dict[str, inspect.Parameter] = {}
     for cls in operator.__mro__:
         if issubclass(cls, BaseOperator) and "__init__" in vars(cls):

@@ -1,4 +1,4 @@
-"""How the arguments of a batch job become the payload of its create call, and what is checked before that."""
+"""Build the payload of a create call from the arguments of an operator, and check it before anything is created."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from airflow_sentinelhub.operators._times import names_both_ends
 
 
 class CreatesRequest(OwnsRequest):
-    """Mixed into operators that create a request of any kind: files beside the DAG, the bucket, its GeoPackage."""
+    """Mixed into operators that create a request of any kind: template files, credentials, GeoPackage checks."""
 
     template_ext: Sequence[str] = (".js", ".json", ".geojson")
     aws_conn_id: str | None
     iam_role_arn: str | None
     reads_by = ""
-    """Name of the argument by which the operator looks at what is in the bucket, empty if it never does."""
+    """Name of the argument that switches the reading of the results on or off; empty if the operator reads none."""
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """As Airflow's; an argument by its old name becomes the template field, so that its tasks come first."""
+        """Like Airflow's `partial`, but takes `output` as `destination`, whose values create task dependencies."""
         return super().partial(**renamed(kwargs))  # type: ignore[misc]
 
     def render_template(
         self, content: Any, context: Any, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        """As Airflow's, but an address or a sentence that ends in `.json` is no file beside the DAG."""
+        """Like Airflow's, but a URL or a sentence that ends in `.json` is not taken for the name of a template file."""
         if isinstance(content, str) and content.endswith(tuple(self.template_ext)) and not _names_a_file(content):
-            content += "{# a text, no file #}"  # Airflow takes what ends in such a way for the name of a file
+            content += "{# a text, no file #}"  # Airflow reads every text with this ending as the name of a file
         return super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]
 
     def access(self) -> Access | None:
-        """The right to write to the bucket, for the payload."""
+        """The credentials for the bucket, which the payload contains."""
         from airflow_sentinelhub.hooks.storage import access_from
 
         return access_from(self.aws_conn_id, self.iam_role_arn)
@@ -55,9 +55,11 @@ class CreatesRequest(OwnsRequest):
         yield from check_geopackage(payload, reader, statistical=statistical)
 
     def check_reader(self, payload: Mapping[str, Any]) -> None:
-        """Say before anything is created that what the job will leave in the bucket cannot be read from here.
+        """Check, before anything is created, that the results can be read from here once the job is done.
 
-        Only for operators that look at it (`reads_by`), and only as far as that can be told without the bucket.
+        This applies to operators that read them (`reads_by`). The check does not access the bucket.
+
+        :raises SettingsError: the connection or the setup for the bucket is incomplete.
         """
         from airflow_sentinelhub.hooks.storage import bucket_reader
 
@@ -72,16 +74,16 @@ class CreatesRequest(OwnsRequest):
                 bucket_reader(self.aws_conn_id, self.hook.settings).ready(str(url))
         except SettingsError as err:
             raise SettingsError(
-                f"What this job leaves in the bucket could not be read here: {err} Mend that (aws_conn_id, or "
-                f"bucket_mount of the Sentinel Hub connection), or give {flag}=False to go without looking at it. This "
-                "try has created nothing."
+                f"The results of this job could not be read here: {err} Correct that (aws_conn_id, or bucket_mount of "
+                f"the Sentinel Hub connection), or give {flag}=False to run the job without reading them. This try has "
+                "created nothing."
             ) from err
 
 
 class DescribesBatchJob(CreatesRequest):
-    """Mixed into operators that create a request of batch v1 or v2, described by the arguments below.
+    """Mixed into operators that create a request of batch v1 or v2 from the arguments below.
 
-    Both operators name them in their own signatures; what they mean stands in their docstrings.
+    Each operator has them in its own signature, and explains them in its own docstring.
     """
 
     process_request: Mapping[str, Any] | str | None
@@ -105,7 +107,7 @@ class DescribesBatchJob(CreatesRequest):
     }
 
     def payload(self, context: Any, api: Generation) -> dict[str, Any]:
-        """The payload of the create call. It may hold storage keys: it is neither kept nor logged."""
+        """The payload of the create call. It may contain storage keys, so it is neither stored nor logged."""
         process = as_json(self.process_request, "process_request")
         job = BatchSpecification(
             process_request=dated(process, run_of(context), from_interval=names_both_ends(self, self._unrendered)),
@@ -121,7 +123,7 @@ class DescribesBatchJob(CreatesRequest):
         return api.payload(job, self.access() if api.needs_access else None)
 
     def payload_checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
-        """What can be known to be wrong with a payload before anything is created."""
+        """Check the payload before anything is created: grid, GeoPackage, access to the results."""
         yield from check_grid(api, payload)
         yield from self.geopackage_check(payload)
         if api.results == "bucket":
@@ -133,7 +135,7 @@ def _names_a_file(text: str) -> bool:
 
 
 def _with_numbers(grid: Any) -> Any:
-    """A tiling grid whose numbers came out of templates as text."""
+    """The tiling grid with numbers in place of the text that templates render to."""
     if not isinstance(grid, Mapping):
         return grid
     return {name: _number(value) if name in _NUMBERS else value for name, value in grid.items()}
@@ -145,16 +147,20 @@ _NUMBERS = ("id", "resolution", "bufferX", "bufferY")
 def _number(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    for kind in (int, float):
+    for number_type in (int, float):
         try:
-            return kind(value)
+            return number_type(value)
         except ValueError:
             continue
     return value
 
 
 def as_json(value: Any, name: str) -> Any:
-    """A member of the payload: as it is, or the JSON that a template has rendered to."""
+    """A member of the payload; text, which a file or a template has rendered to, is parsed as JSON.
+
+    :param name: name of the argument, for the error.
+    :raises InvalidInputError: the text is not JSON.
+    """
     if not isinstance(value, str):
         return value
     try:
@@ -164,15 +170,5 @@ def as_json(value: Any, name: str) -> Any:
 
 
 def json_or_text(value: Any, name: str) -> Any:
-    """A member of the payload in either form: a word or an address as it is, JSON that came out of a template read."""
+    """A member of the payload that may also be plain text, such as a URL; only text that begins like JSON is parsed."""
     return as_json(value, name) if isinstance(value, str) and value.lstrip()[:1] in ("{", "[") else value
-
-
-def one_destination(destination: Any, output: Any) -> Any:
-    """Where the results go, by its name or by the one that it had before.
-
-    :raises InvalidInputError: both are given.
-    """
-    if destination is not None and output is not None:
-        raise InvalidInputError("Give destination; output is its old name, and both are given.")
-    return destination if output is None else output

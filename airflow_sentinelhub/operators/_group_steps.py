@@ -1,4 +1,4 @@
-"""Operators for steps of `sentinelhub_batch()` that must not do everything that their base operators do."""
+"""Operators for the steps of `sentinelhub_batch()` that must behave differently from their base operators."""
 
 from __future__ import annotations
 
@@ -24,48 +24,49 @@ if TYPE_CHECKING:
 
 
 class BudgetStep(SentinelHubBatchBudgetOperator):
-    """`budget`: takes `stop`, which the whole job knows, for `skip`. Nothing runs yet that could be stopped."""
+    """`budget`: treats `on_over_budget="stop"`, which the group accepts, as `skip`: no job is running yet."""
 
     custom_operator_name = SentinelHubBatchBudgetOperator.__name__
 
     def __init__(self, *, on_over_budget: str = "fail", **kwargs: Any) -> None:
-        super().__init__(on_over_budget=_softly(on_over_budget), **kwargs)
+        super().__init__(on_over_budget=_skip_for_stop(on_over_budget), **kwargs)
 
     def execute(self, context: Context) -> BudgetResult:
-        self.on_over_budget = _softly(self.on_over_budget)
+        self.on_over_budget = _skip_for_stop(self.on_over_budget)
         return super().execute(context)
 
 
-def _softly(policy: str) -> str:
+def _skip_for_stop(policy: str) -> str:
     return "skip" if policy == "stop" else policy
 
 
 @cache
 def approve_step() -> Any:
-    """The class of `approve`; None where Airflow has no step that asks a person.
+    """The class of `approve`; None if this Airflow has no `ApprovalOperator` (before 3.1).
 
-    Airflow's own marks the task after it as skipped, which does not work in a mapped task group: there the refused job
-    was started (seen on 3.3). This one is skipped itself when it is refused, so `start` is by its trigger rule.
+    Airflow's own operator marks the tasks after it as skipped, which does not work in a mapped task group: a refused
+    job was started there (seen on 3.3). `ApproveStep` skips itself if the user refuses; then the trigger rule of
+    `start` skips `start` as well.
     """
-    asking = approval_operator()
-    if asking is None:
+    operator = approval_operator()
+    if operator is None:
         return None
 
-    class ApproveStep(asking):  # type: ignore[misc,valid-type]
-        custom_operator_name = asking.__name__
+    class ApproveStep(operator):  # type: ignore[misc,valid-type]
+        custom_operator_name = operator.__name__
 
         def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-            chosen = event.get("chosen_options")
-            if chosen and list(chosen) != [self.APPROVE]:
-                who = (event.get("responded_by_user") or {}).get("name") or "Somebody"
-                raise AirflowSkipException(f"{self.subject} {who} has refused: it is not started and bills nothing.")
+            options = event.get("chosen_options")
+            if options and list(options) != [self.APPROVE]:
+                user = (event.get("responded_by_user") or {}).get("name") or "Somebody"
+                raise AirflowSkipException(f"{self.subject} {user} has refused: it is not started and bills nothing.")
             return super().execute_complete(context, event)
 
     return ApproveStep
 
 
 class StartStep(SentinelHubStartBatchOperator):
-    """`start`: goes on with what the service has stopped, if it may, and never with what a person has."""
+    """`start`: resumes only requests that the service has stopped by itself, never those that a user has stopped."""
 
     custom_operator_name = SentinelHubStartBatchOperator.__name__
 
@@ -74,12 +75,12 @@ class StartStep(SentinelHubStartBatchOperator):
 
 
 class FinishStep(SentinelHubBatchOperator):
-    """`finish`: waits, restarts what has failed, judges. It never starts the request that it was given."""
+    """`finish`: waits, restarts the failed part, and judges the results. It never starts the request of the group."""
 
     custom_operator_name = SentinelHubBatchOperator.__name__
 
     def _run_job(self, context: Any, woken: Woken | None = None, *, may_start: bool = False) -> dict[str, Any]:
-        """It starts only the request that does the failed part anew (v2), which this step has made itself."""
+        """Run the job, but start only the request that this step creates to process the failed part again (v2)."""
         try:
             return super()._run_job(context, woken, may_start=may_start)
         except JobNotStartedError as err:

@@ -1,4 +1,4 @@
-"""Operators on one request: what they have in common, and what the steps of a job return."""
+"""The base class of operators for a single step on an existing request, and the result that they return."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from airflow_sentinelhub.links import SentinelHubRequestLink
 
 
 class StepResult(TypedDict):
-    """What a step returns: which request it was about, and the status it was in at the end of the step.
+    """The result of a step: its request, and the request's status at the end of the step.
 
-    A later step takes the whole (`request_id=create.output`), or the id (`create.output["request_id"]`).
+    A later step takes the whole result (`request_id=create.output`) or the id (`create.output["request_id"]`).
     """
 
     request_id: str
@@ -23,12 +23,12 @@ class StepResult(TypedDict):
 
 
 def step_result(job: Snapshot) -> StepResult:
-    """What a step returns for the last reading of its request."""
+    """The result of a step, made from the last reading of its request."""
     return {"request_id": job.request_id, "batch_api": job.generation, "status": str(job.status)}
 
 
 class OnRequest(SentinelHubTask, BaseOperator):
-    """An operator on a request that exists. Each one names its arguments itself."""
+    """Base of operators on an existing request. Each of them declares its own arguments."""
 
     template_fields: Sequence[str] = ("request_id", "sentinelhub_conn_id", "batch_api")
     operator_extra_links = (SentinelHubRequestLink(),)

@@ -27,40 +27,42 @@ from airflow_sentinelhub.exceptions import SettingsError
 
 
 class OwnsRequest(SentinelHubTask):
-    """Mixed into operators that create a request. They bring the payload and what is checked before a create."""
+    """Mixed into operators that create a request. Each of them implements `payload` and `payload_checks`."""
 
     log: Any
 
     def payload(self, context: Any, api: Generation) -> dict[str, Any]:
-        """The payload of the create call. It may hold storage keys: it is neither kept nor logged."""
-        raise AssertionError("Each operator that creates a request has a payload.")
+        """The payload of the create call. It may contain storage keys, so it is neither stored nor logged."""
+        raise AssertionError(f"{type(self).__name__} must define payload.")
 
     def payload_checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
-        """What can be known to be wrong with a payload before anything is created."""
-        raise AssertionError("Each operator that creates a request has checks.")
+        """Check the payload before anything is created; raises an error if it is wrong."""
+        raise AssertionError(f"{type(self).__name__} must define payload_checks.")
 
     def checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
-        """What can be known to be wrong with the task before anything is created."""
+        """Check the task before anything is created; by default, its payload."""
         return self.payload_checks(api, payload)
 
     def wanted(self, context: Any, *, stopped: Stopped = NONE_STOPPED, look: bool = True) -> Wanted:
-        """What this try searches for, and what it would create. Uses the deployment of an earlier try of this round.
+        """The request that this try searches for, or creates if there is none.
 
-        :param stopped: which STOPPED requests the task goes on with.
-        :param look: False: the request is known already.
+        If an earlier try of this round has stored a request, the task uses the deployment of that request.
+
+        :param stopped: which STOPPED requests the task continues with.
+        :param look: False: the request is known already, so nothing that earlier tries have stored is read.
         """
         mark, again = mark_for(context, limit=self.limit()), tried(context) > 1
-        known = remembered(context, mark) if look else None
-        if known is not None:
-            self.pin(known.batch_api, known.place)
+        stored = remembered(context, mark) if look else None
+        if stored is not None:
+            self.pin(stored.batch_api, stored.place)
 
         def render(api: Generation) -> dict[str, Any]:
             try:
                 return self.payload(context, api)
-            except AirflowException as err:  # a connection that is not there
-                unfit = SettingsError(str(err))
-                unfit.retry_helps = True
-                raise unfit from err
+            except AirflowException as err:  # Airflow has no such connection
+                settings_error = SettingsError(str(err))
+                settings_error.retry_helps = True
+                raise settings_error from err
 
         return Wanted(
             render=render,
@@ -68,19 +70,19 @@ class OwnsRequest(SentinelHubTask):
             mark=mark,
             again=again,
             since=earliest(context, mark),
-            remembered=known.request_id if known else None,
-            not_found=self.hook.settings.not_found(known.place, known.request_id) if known else None,
-            elsewhere=self._elsewhere(context, mark) if look and again and known is None else (),
-            went=lambda api: self.pin(api.name),  # a kill from now on is about what is there
+            remembered=stored.request_id if stored else None,
+            not_found=self.hook.settings.not_found(stored.place, stored.request_id) if stored else None,
+            elsewhere=self._elsewhere(context, mark) if look and again and stored is None else (),
+            went=lambda api: self.pin(api.name),  # from now on, `on_kill` ends requests of that generation
             stopped=stopped,
             patience=self.max_unknown_time,
         )
 
     def settle_on(self, context: Any, own: Own) -> None:
-        """Bind the task to this request and its deployment until the round ends."""
+        """Store the request and its deployment, so that all tries of this round use them, and push them to XCom."""
         self.known, self._may_have_started = own.settled.job, False
         self.pin(own.api.name, self.hook.settings.place())
-        self._keep(context, own.mark, own.settled.job.request_id)
+        self._store(context, own.mark, own.settled.job.request_id)
         self.announce(context, own.settled.job.request_id)
         if not own.settled.adopted and could_be_any_airflow():
             self.log.warning(
@@ -88,12 +90,12 @@ class OwnsRequest(SentinelHubTask):
                 "of a task that is cleared. Set [sentinelhub] deployment, or a base URL."
             )
 
-    def _keep(self, context: Any, mark: Mark, request_id: str, *, over: bool = False) -> None:
+    def _store(self, context: Any, mark: Mark, request_id: str, *, over: bool = False) -> None:
         remember(context, mark, Kept(request_id, self.api.name, self.hook.settings.place()), over=over)
 
     @contextmanager
     def ends_its_round(self, context: Any) -> Iterator[None]:
-        """Store that the task has ended, with a result or an error that is not retried: only a clear runs it again."""
+        """Store that the task has ended, by a result, a skip or a final error, so that only a clear runs it again."""
         try:
             yield
         except (AirflowFailException, AirflowSkipException):
@@ -103,34 +105,34 @@ class OwnsRequest(SentinelHubTask):
 
     def _note_end(self, context: Any) -> None:
         if self.about is not None:
-            self._keep(context, mark_for(context, limit=self.limit()), self.about, over=True)
+            self._store(context, mark_for(context, limit=self.limit()), self.about, over=True)
 
     def limit(self) -> float | None:
-        """PU that the job may cost, for the marker."""
+        """PU that the job may cost, for the marker; None for no limit."""
         return None
 
     def _elsewhere(self, context: Any, mark: Mark) -> tuple[Generation, ...]:
-        """Further generations in which an earlier try may have made its request.
+        """Further generations in which an earlier try may have created its request.
 
-        Where Airflow keeps what was done (3.3), only what it tells of is looked at.
+        If Airflow has a task state store (3.3), only the generation of the stored request counts.
         """
         names = others(self.api.name)
         if context.get("task_state_store") is not None:
-            former = kept_before(context, mark)
-            names = tuple(name for name in names if former is not None and former.batch_api == name)
-            here = self.hook.settings.base_url
-            if former is not None and former.place.get("base_url", here) != here:
+            stored = kept_before(context, mark)
+            names = tuple(name for name in names if stored is not None and stored.batch_api == name)
+            base_url = self.hook.settings.base_url
+            if stored is not None and stored.place.get("base_url", base_url) != base_url:
                 self.log.warning(
                     "Batch request %s of before the clear is at %s, which the connection does not name any more. It "
                     "was left alone: if it was started, it runs on and bills.",
-                    former.request_id,
-                    former.place["base_url"],
+                    stored.request_id,
+                    stored.place["base_url"],
                 )
                 return ()
-            if former is not None and self.hook.settings.not_found(former.place, former.request_id):
+            if stored is not None and self.hook.settings.not_found(stored.place, stored.request_id):
                 self.log.warning(
-                    "Batch request %s of before the clear was made with another client id. Where that is another "
-                    "account's, it cannot be seen and was left alone: if it was started, it runs on and bills.",
-                    former.request_id,
+                    "Batch request %s of before the clear was made with another client id. If that belongs to another "
+                    "account, the request cannot be read and was left alone: if it was started, it runs on and bills.",
+                    stored.request_id,
                 )
         return tuple(map(generation, names))

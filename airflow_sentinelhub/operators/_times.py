@@ -1,4 +1,4 @@
-"""Dates in arguments: literal ones that cannot be right, and the interval that templates name."""
+"""Time ranges in arguments: check literal dates, and recognise templates that use the data interval."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from airflow_sentinelhub.api.times import checked, checked_range
 
 
 def names_both_ends(task: Any, unrendered: Any) -> bool:
-    """Whether templates name the start and the end of the data interval, in an argument or in the file it names."""
+    """Whether a template uses both `data_interval_start` and `data_interval_end`.
+
+    :param unrendered: the argument as it stands in the DAG, or the name of a template file, which is read.
+    """
     if isinstance(unrendered, str) and "{" not in unrendered and unrendered.endswith(tuple(task.template_ext)):
         environment = task.get_template_env()
         unrendered = environment.loader.get_source(environment, unrendered)[0]
@@ -18,9 +21,12 @@ def names_both_ends(task: Any, unrendered: Any) -> bool:
 
 
 def check_dates(process_request: Any, aggregation: Any = None) -> None:
-    """Refuse literal time ranges that cannot be right while the DAG is parsed; all else is checked when it is sent."""
-    given = process_request.get("input") if isinstance(process_request, Mapping) else None
-    checked(given.get("data") if isinstance(given, Mapping) else None)
+    """Check literal time ranges while Airflow parses the DAG; templates are checked when the payload is made.
+
+    :raises InvalidInputError: a time range cannot be right.
+    """
+    job_input = process_request.get("input") if isinstance(process_request, Mapping) else None
+    checked(job_input.get("data") if isinstance(job_input, Mapping) else None)
     checked_range(aggregation.get("timeRange") if isinstance(aggregation, Mapping) else None, divided=True)
 
 

@@ -1,4 +1,4 @@
-"""Waiting in an operator: in this process, or deferred. The same flow, the same verdict, the same errors."""
+"""How an operator waits, in the worker or deferred: by the same flow, with the same verdicts and errors."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 class WaitingTask(SentinelHubTask):
     """Mixed into operators that wait for a status.
 
-    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
+    :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
-    :param timeout: how long to wait, as timedelta or seconds; None for as long as it takes.
-    :param max_unknown_time: seconds for which the state may be unreadable before the task fails (the request runs on).
+    :param timeout: maximal time to wait, as timedelta or in seconds; None: no limit.
+    :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the request is left
+        running.
     """
 
     deferrable: bool
@@ -37,12 +38,12 @@ class WaitingTask(SentinelHubTask):
     cancel_on_timeout = False
     log: Any
 
-    _running: str | None = None
+    _request_to_end: str | None = None
     _mark: Mark | None = None
     _ti: Any = None
 
     def plan(self, context: Any, **changes: Any) -> WaitPlan:
-        """How this task waits, by its arguments. :param changes: members of the plan that differ this time."""
+        """The `WaitPlan` made from the task's arguments. :param changes: members of the plan to replace."""
         plan = WaitPlan(
             poll_interval=self.poll_interval,
             deadline=deadline_from(context, self.timeout, self.execution_timeout, deferring=self.deferrable),
@@ -53,10 +54,10 @@ class WaitingTask(SentinelHubTask):
         return replace(plan, **changes)
 
     def wait_for(self, context: Any, request_id: str, target: str, **changes: Any) -> Snapshot:
-        """Wait until the request is `target`; defers if it is not at its end yet and `deferrable` says so.
+        """Wait until the request has the status `target`; defers if the task is deferrable and the wait is not over.
 
         :param changes: see `plan`.
-        :raises JobError: it will not be `target` any more.
+        :raises JobError: the request cannot get the status `target` any more.
         """
         return conclude(self.wait(request_id, target, self.plan(context, **changes)), request_id, target)
 
@@ -69,10 +70,10 @@ class WaitingTask(SentinelHubTask):
         method_name: str = "execute_complete",
         resume_state: dict[str, Any] | None = None,
     ) -> Waited:
-        """How the wait ended; does not return if the task defers.
+        """Wait, and return how the wait ended; does not return if the task defers.
 
-        Before it defers it looks once: a request at its end never defers. Whatever that look cannot tell for sure, the
-        trigger finds out, which costs nothing.
+        A deferrable task reads the request once before it defers, so that it never defers for a request that has
+        ended. If one reading is not enough to decide, the trigger decides.
         """
         waited: Waited | None
         if self.deferrable:
@@ -91,7 +92,7 @@ class WaitingTask(SentinelHubTask):
         method_name: str = "execute_complete",
         resume_state: dict[str, Any] | None = None,
     ) -> NoReturn:
-        """Give the worker back until the wait is over. :param resume_state: plain JSON that comes back in the event."""
+        """Defer until the wait is over. :param resume_state: plain JSON, echoed back in the trigger's event."""
         trigger = SentinelHubBatchTrigger(
             sentinelhub_conn_id=self.sentinelhub_conn_id,
             batch_api=self.api.name,
@@ -108,25 +109,33 @@ class WaitingTask(SentinelHubTask):
         raise AssertionError("defer() does not return")
 
     def waited(self, event: Any, request_id: str, target: str) -> Snapshot:
-        """The end of a deferred wait."""
+        """The last reading of a deferred wait.
+
+        :param event: of the trigger.
+        :raises JobError: the request cannot get the status `target` any more.
+        """
         waited: Waited = read_event(event, request_id)
         self.known = waited.job
         return conclude(waited, request_id, target)
 
     def responsible_for(self, request_id: str | None, context: Any, mark: Mark | None = None) -> None:
-        """From now on a kill of this task is about this request, or about all that are this task's by their marker."""
-        self._running, self._mark, self._ti = request_id, mark, context["ti"]
+        """Set the request that `on_kill` decides about.
+
+        :param request_id: the request; None while the task still searches for it.
+        :param mark: if `request_id` is None: the marker in the description of this task's requests.
+        """
+        self._request_to_end, self._mark, self._ti = request_id, mark, context["ti"]
         self.about = request_id
 
     def on_kill(self) -> None:
-        """The task is being ended: find out why, and cancel the request if no task needs it any more."""
+        """Airflow stops the task: cancel the request if no task needs it any more (see `cancel.py`)."""
         self.hook.interrupt()
-        if self._running is None and self._mark is None:
+        if self._request_to_end is None and self._mark is None:
             return
         end_in_worker(
             self.hook,
             self.api,
-            self._running,
+            self._request_to_end,
             self._ti,
             mark=self._mark,
             on_kill=self.cancel_on_kill,

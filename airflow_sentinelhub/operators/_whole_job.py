@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class RunsWholeJob(WaitingTask, OwnsRequest):
-    """Mixed into the operators of a whole job. They bring their arguments, the payload, the policy and a reader."""
+    """Mixed into the operators of a whole job. Each of them declares its arguments, `limits` and `reads_by`."""
 
     request_id: str | None
     aws_conn_id: str | None
@@ -47,64 +47,67 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
     outlets: Any
 
     limits: Sequence[str] = ()
-    """Names of the arguments that limit what the job may cost and leave undone."""
-    _given: frozenset[str] = frozenset()
+    """Names of the arguments that limit the job's cost and its failed part."""
+    _limits_in_dag: frozenset[str] = frozenset()
 
     def check_job(self) -> None:
-        """Say while the DAG is parsed what makes no sense, as far as it is no template.
+        """Check the arguments while Airflow parses the DAG, except templates.
 
-        :raises InvalidInputError: something makes none.
+        :raises InvalidInputError: an argument is invalid, or contradicts another one.
         """
         limits = self._limits()
-        self._given = limits_given(**limits)
+        self._limits_in_dag = limits_given(**limits)
         check_literals(**limits)
-        check_looks(self.reads_by, self._looks, self._needs_a_look(self.batch_api))
+        check_looks(self.reads_by, self._reads_results, self._limits_of_results(self.batch_api))
         check_resume(self.resume_stopped)
         check_times(self)
 
     def policy(self) -> Policy:
-        """The limits as they are rendered now.
+        """The policy made from the limits as they are rendered now.
 
-        :raises InvalidInputError: they make no sense.
+        :raises InvalidInputError: a limit is invalid, or its template has rendered to nothing.
         """
-        if not self._looks:
-            check_looks(self.reads_by, False, self._needs_a_look(self.api.name))
+        if not self._reads_results:
+            check_looks(self.reads_by, False, self._limits_of_results(self.api.name))
         limits = self._limits()
-        refuse_nothing(self._given, **limits)
+        refuse_nothing(self._limits_in_dag, **limits)
         return policy_from(**limits)
 
     @property
-    def _looks(self) -> Any:
+    def _reads_results(self) -> Any:
         return getattr(self, self.reads_by)
 
     def _limits(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.limits}
 
-    def _needs_a_look(self, batch_api: str | None) -> dict[str, Any]:
-        """The limits that only a look at tiles or features can apply. v1 tells by itself that a part has failed."""
+    def _limits_of_results(self, batch_api: str | None) -> dict[str, Any]:
+        """The limits that apply only if the tiles or features are read.
+
+        `max_restarts` is none of them on v1, whose status PARTIAL shows that a part has failed.
+        """
         limits = self._limits()
-        by_itself = batch_api is None or (batch_api in NAMES and generation(batch_api).restart is not None)
-        if by_itself or limits.get("max_restarts", 0) in (0, "0"):
+        by_status = batch_api is None or (batch_api in NAMES and generation(batch_api).restart is not None)
+        if by_status or limits.get("max_restarts", 0) in (0, "0"):
             limits.pop("max_restarts", None)
-        looks = ("max_failed_tiles", "max_failed_features", "min_success_ratio", "max_restarts")
-        return {name: limits[name] for name in looks if name in limits}
+        of_results = ("max_failed_tiles", "max_failed_features", "min_success_ratio", "max_restarts")
+        return {name: limits[name] for name in of_results if name in limits}
 
     def results_reader(self) -> ResultsReader:
-        """Reads what the job has brought."""
+        """The reader of the job's results."""
         from airflow_sentinelhub.hooks.job_results import ResultsReader
         from airflow_sentinelhub.hooks.sentinelhub import reader_now
 
         reader = partial(reader_now, self.sentinelhub_conn_id, self.aws_conn_id)
-        return ResultsReader(reader, self._looks, self.reads_by, self.max_unknown_time)
+        return ResultsReader(reader, self._reads_results, self.reads_by, self.max_unknown_time)
 
     def run_whole_job(self, context: Context) -> dict[str, Any]:
-        """What `execute` of each operator does. It is theirs: 2.11 wraps only what an operator's own class defines."""
+        """The body of `execute`. Each operator defines `execute` itself: 2.11 wraps only a class's own `execute`."""
         with self.ends_its_round(context), airflow_errors(self):
             self._may_have_started = tried(context) > 1
             return self._run_job(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Called when the trigger has fired: the job continues with the end of its wait."""
+        """Airflow calls this after the trigger's event: continue the job from the end of its wait."""
         with self.ends_its_round(context), airflow_errors(self):
             self._may_have_started = True
             state = resume_state_of(event)
@@ -117,24 +120,25 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
     def _run_job(self, context: Any, woken: Woken | None = None, *, may_start: bool = True) -> dict[str, Any]:
         """Run the flow; does not return if the task defers.
 
-        :param may_start: False: never start the request that was given.
+        :param woken: how a deferred wait ended; None at the beginning of a try.
+        :param may_start: False: never start the request that the argument `request_id` names.
         """
-        given = None if self.request_id is None else checked_id(self.request_id)
+        request_id = None if self.request_id is None else checked_id(self.request_id)
         deadline = {"deadline": woken.state["deadline"]} if woken is not None else {}
         wait_plan = self.plan(context, **deadline)
-        look = given is None and woken is None
-        if look and tried(context) <= 1:
-            self.policy()  # said before any call; in a later try it must not hide a request that is at work
-        wanted = self.wanted(context, stopped=self._stopped(), look=look)
-        if look:
+        search = request_id is None and woken is None
+        if search and tried(context) <= 1:
+            self.policy()  # checks the limits; in a later try, invalid limits must not hide a running request
+        wanted = self.wanted(context, stopped=self._stopped(), look=search)
+        if search:
             self.responsible_for(None, context, wanted.mark)
-        elif woken is None and given is not None:
-            self.announce(context, given)
-            self.responsible_for(given, context)
+        elif woken is None and request_id is not None:
+            self.announce(context, request_id)
+            self.responsible_for(request_id, context)
         plan = JobPlan(
             policy=self.policy,
             read_results=self._read_results,
-            request_id=given,
+            request_id=request_id,
             may_start=may_start,
             resume_stopped=self.resume_stopped,
             wait=wait_plan,
@@ -146,23 +150,23 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
                 spent=lambda cost: context["ti"].xcom_push(key="processing_units", value=cost),
             ),
         )
-        ended: Await | dict[str, Any] = self.hook.run(answered(run_job(self.api, wanted, plan, woken), self._answer))
-        if not isinstance(ended, Await):
-            return ended
+        result: Await | dict[str, Any] = self.hook.run(answered(run_job(self.api, wanted, plan, woken), self._answer))
+        if not isinstance(result, Await):
+            return result
         state = {
-            **ended.state,
+            **result.state,
             "place": self.hook.settings.place(),
-            "deadline": ended.plan.deadline,
+            "deadline": result.plan.deadline,
         }
-        self.defer_for(ended, resume_state=state)
+        self.defer_for(result, resume_state=state)
 
     def _answer(self, awaited: Await) -> Flow[Waited | None]:
-        """Wait in this worker, or look once before the trigger waits."""
-        waiting = look_before_deferring if self.deferrable else wait
-        return waiting(self.api, awaited.request_id, awaited.target, awaited.plan)
+        """Wait in this worker; a deferrable task reads the request once and returns None if it has to defer."""
+        flow = look_before_deferring if self.deferrable else wait
+        return flow(self.api, awaited.request_id, awaited.target, awaited.plan)
 
     def limit(self) -> float | None:
-        """PU that the job may cost; None too where the limits make no sense, which is said before a create."""
+        """PU that the job may cost, None for no limit; also None if a limit is invalid, which `checks` reports."""
         try:
             return self.policy().max_processing_units
         except InvalidInputError:
@@ -172,7 +176,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         return Stopped(self.limit(), resume=self.resume_stopped != "never")
 
     def checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
-        """What contradicts itself is said before anything is created."""
+        """Check the limits and the payload before anything is created."""
         self.policy()
         yield from self.payload_checks(api, payload)
 
@@ -189,7 +193,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         self.known = job
 
     def _reported(self, context: Any, results: Results) -> None:
-        """Tell what the job has brought and cost: XCom, and the events of the task's asset outlets."""
+        """Push the cost and the failed part to XCom, and write the result into the events of the asset outlets."""
         result: Mapping[str, Any] = results.as_result()
         for name in ("processing_units", f"failed_{results.things}"):
             context["ti"].xcom_push(key=name, value=result[name])

@@ -1,4 +1,4 @@
-"""All operators of batch v1 and v2, by the path that DAGs import them from."""
+"""The module from which DAGs import all operators of batch v1 and v2."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class _OnCollection(SentinelHubTask, BaseOperator):
-    """An operator on batch collections. Each names its arguments itself."""
+    """Base of operators on batch collections. Each of them declares its own arguments."""
 
     template_fields: Sequence[str] = ("sentinelhub_conn_id",)
     template_ext: Sequence[str] = (".json",)
@@ -40,14 +40,15 @@ class _OnCollection(SentinelHubTask, BaseOperator):
 class SentinelHubCreateBatchCollectionOperator(_OnCollection):
     """Create a batch collection, or find the one with this name and bucket.
 
-    - **Calls** create; the list of collections before it where an earlier try, or a call whose reply was lost, may
-      have created it.
+    - **Calls** create. If an earlier try, or a call whose reply was lost, may have created the collection, it reads the
+      list of collections first.
     - **Returns** the id of the collection.
-    - **On kill**, **on timeout** the collection is there or not; it costs nothing.
-    - **On retry** a collection with the same name and bucket is taken instead of making a second one.
+    - **On kill** and **on timeout** (`execution_timeout`) the collection may have been created or not; it costs
+      nothing.
+    - **On retry** it uses a collection with the same name and bucket, if there is one, and creates no second one.
 
     :param collection: payload with `name` and `s3Bucket` (both required), `batchData`, `additionalData`.
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 
@@ -69,11 +70,11 @@ class SentinelHubCreateBatchCollectionOperator(_OnCollection):
         from airflow_sentinelhub.hooks.v1 import new_collection
 
         with airflow_errors(self):
-            wanted = new_collection(as_json(self.collection, "collection"))
+            payload = new_collection(as_json(self.collection, "collection"))
             look = context["ti"].try_number > 1
-            found, there = self.hook.run(collection_once(wanted, self.max_unknown_time, look=look))
-            self.log.info("%s batch collection %s", "Going on with" if there else "Created", found)
-            return found
+            collection_id, existed = self.hook.run(collection_once(payload, self.max_unknown_time, look=look))
+            self.log.info("%s batch collection %s", "Going on with" if existed else "Created", collection_id)
+            return collection_id
 
 
 class SentinelHubUpdateBatchCollectionOperator(_OnCollection):
@@ -81,11 +82,11 @@ class SentinelHubUpdateBatchCollectionOperator(_OnCollection):
 
     - **Calls** update.
     - **Returns** the id of the collection.
-    - **On kill**, **on timeout** the change is made or not.
-    - **On retry** it is made again, which changes nothing more.
+    - **On kill** and **on timeout** (`execution_timeout`) the name may have been changed or not.
+    - **On retry** it sends the same name again, which is harmless.
 
-    :param collection_id: the collection; :param name: its new name.
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
+    :param collection_id: id of the collection; :param name: its new name.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 
@@ -118,12 +119,12 @@ class SentinelHubDeleteBatchCollectionOperator(_OnCollection):
     """Delete a batch collection. The service refuses (409) while a request uses it.
 
     - **Calls** delete.
-    - **Returns** the id of the collection that is gone.
-    - **On kill**, **on timeout** it is deleted or not.
-    - **On retry** a collection that is gone already is success.
+    - **Returns** the id of the deleted collection.
+    - **On kill** and **on timeout** (`execution_timeout`) the collection may have been deleted or not.
+    - **On retry** it succeeds if the collection does not exist any more.
 
-    :param collection_id: the collection.
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
+    :param collection_id: id of the collection.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 
@@ -150,5 +151,5 @@ class SentinelHubDeleteBatchCollectionOperator(_OnCollection):
             except NotFoundError:
                 if context["ti"].try_number <= 1:
                     raise
-                self.log.info("Batch collection %s is gone already", self.collection_id)
+                self.log.info("Batch collection %s does not exist any more", self.collection_id)
             return self.collection_id

@@ -1,4 +1,4 @@
-"""`SentinelHubCreateBatchOperator`: find or create the request of a job whose steps are tasks of their own."""
+"""`SentinelHubCreateBatchOperator`: find or create the request of a job whose steps are separate tasks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Waited, judge
 from airflow_sentinelhub.api.flows.task_request import find_own
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._arguments import check_patience
-from airflow_sentinelhub.operators._batch_payload import DescribesBatchJob, one_destination
+from airflow_sentinelhub.operators._arguments import check_patience, one_destination
+from airflow_sentinelhub.operators._batch_payload import DescribesBatchJob
 from airflow_sentinelhub.operators._on_request import StepResult, step_result
 from airflow_sentinelhub.operators._times import check_dates
 
@@ -25,27 +25,30 @@ if TYPE_CHECKING:
 class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
     """Create a batch request, or find the one that an earlier try of this task has created. Free of charge.
 
-    - **Calls** the list of tiling grids, the list of requests (to find its own), then create.
-    - **Returns** a `StepResult`; the id is also pushed as `request_id` the moment it is known.
-    - **On kill** nothing runs at the service: a request that is not started costs nothing.
-    - **On timeout** the same.
-    - **On retry** it finds the request by its marker in the description. A task that was cleared makes a new request
-      only if the job has changed or the old one has been used up.
+    - **Calls** the list of tiling grids, the list of requests (to find the task's own), then create.
+    - **Returns** a `StepResult`. It pushes the id to XCom as `request_id` as soon as it is known.
+    - **On kill** and **on timeout** (`execution_timeout`) the request may have been created or not; a request that is
+      not started costs nothing.
+    - **On retry** it finds the request by the task's marker in its description. After a clear it creates a new request
+      only if the job has changed or the old request has ended.
 
-    :param process_request: Process API payload; `airflow_sentinelhub.process_request()` writes it for you.
-    :param tiling_grid: `airflow_sentinelhub.tiling_grid(grid_id, resolution)`.
-    :param geopackage: instead of a grid, `s3://bucket/file.gpkg`, or v2's `input` in full (v2 only).
-    :param destination: where the results go: `s3://bucket/path`, or v1's output (`airflow_sentinelhub.output()`), or
-        v2's in full. :param output: its old name; Airflow's own `output` is the task's XCom.
-    :param bucket_name: instead of a destination, the bucket alone.
-    :param area: GeoJSON (a dict, or the name of a `.geojson` file beside the DAG) or `[west, south, east, north]`.
-    :param evalscript: its text, or the name of a `.js` file beside the DAG.
-    :param description: free text; the marker of the task is put behind it.
-    :param aws_conn_id: Airflow connection of type `aws` whose keys may write to the bucket (v2 needs it or a role).
-    :param iam_role_arn: role that may write to the bucket (v2 on AWS).
-    :param payload_extra: further members of the payload, as the service calls them.
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
-    :param batch_api: `v1` or `v2`; the connection's if left out.
+    :param process_request: Process API payload, as built by `airflow_sentinelhub.process_request()`.
+    :param tiling_grid: tiling grid and resolution, from `airflow_sentinelhub.tiling_grid(grid_id, resolution)`.
+    :param geopackage: v2 only, instead of `tiling_grid`: `s3://bucket/file.gpkg`, or the payload's `input` in full.
+    :param destination: place of the results: `s3://bucket/path`, or the `output` of the payload in full (v1:
+        `airflow_sentinelhub.output()`). :param output: old name of `destination`; Airflow itself calls the task's XCom
+        `output`.
+    :param bucket_name: short for a `destination` at the root of this bucket.
+    :param area: GeoJSON (a dict, or the name of a `.geojson` file in the folder of the DAG file), or a bounding box
+        `[west, south, east, north]`.
+    :param evalscript: its text, or the name of a `.js` file in the folder of the DAG file.
+    :param description: free text; the task appends its marker.
+    :param aws_conn_id: id of an Airflow connection of type `aws` whose keys may write to the bucket. v2 needs this or
+        `iam_role_arn`.
+    :param iam_role_arn: ARN of a role that may write to the bucket (v2 on AWS).
+    :param payload_extra: further members of the payload, by the names that the service uses.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; default: that of the connection.
     :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 
@@ -110,7 +113,7 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
     def execute(self, context: Context) -> StepResult:
         with self.ends_its_round(context), airflow_errors(self):
             self._may_have_started = tried(context) > 1
-            wanted = self.wanted(context)  # first: it may go to another generation or place, with another hook
+            wanted = self.wanted(context)  # must come first: it may change the generation, the deployment and the hook
             own = self.hook.run(find_own(self.api, wanted))
             self.settle_on(context, own)
             job = own.settled.job

@@ -1,4 +1,4 @@
-"""Operators that change or delete a request without a step of its life: update, delete."""
+"""Operators that change or delete a request without processing it: update, delete."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from airflow_sentinelhub.api.flows.actions import delete_once
 from airflow_sentinelhub.api.flows.read import read_patiently
 from airflow_sentinelhub.api.service.payloads import without_none
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
-from airflow_sentinelhub.operators._arguments import check_patience, renamed
-from airflow_sentinelhub.operators._batch_payload import as_json, one_destination
+from airflow_sentinelhub.operators._arguments import check_patience, one_destination, renamed
+from airflow_sentinelhub.operators._batch_payload import as_json
 from airflow_sentinelhub.operators._on_request import OnRequest, StepResult, step_result
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class DeletedResult(TypedDict):
-    """Which request is gone."""
+    """The request that was deleted."""
 
     request_id: str
     batch_api: str
@@ -30,20 +30,20 @@ class DeletedResult(TypedDict):
 class SentinelHubUpdateBatchOperator(OnRequest):
     """Change the description of a request, or (v1) the collection it writes to.
 
-    - **Calls** update.
+    - **Calls** the request, then update.
     - **Returns** a `StepResult`.
-    - **On kill**, **on timeout** the change is made or not; nothing else happens.
-    - **On retry** it is made again, which changes nothing more.
+    - **On kill** and **on timeout** (`execution_timeout`) the change may have been made or not.
+    - **On retry** it sends the same change again, which is harmless.
 
-    Refused (409) while the request is processed. The marker of a task that created the request stands in its
-    description: this operator keeps it.
+    The service refuses (409) while the request is processed. If a task has created the request, the description
+    contains the marker of that task; this operator keeps the marker.
 
-    :param request_id: the request, as an id or as what another step returns.
+    :param request_id: id of the request, or the result of another step (such as `create.output`).
     :param description: the new description, without the marker.
-    :param destination: v1 only: `{"collectionId": ...}`; a destination without it unlinks the collection.
-    :param output: the old name of `destination`.
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
-    :param batch_api: `v1` or `v2`; the connection's if left out.
+    :param destination: v1 only: `{"collectionId": ...}`; a destination without `collectionId` unlinks the collection.
+    :param output: old name of `destination`.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; default: that of the connection.
     :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 
@@ -74,7 +74,7 @@ class SentinelHubUpdateBatchOperator(OnRequest):
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """As Airflow's; an argument by its old name becomes the template field, so that its tasks come first."""
+        """Like Airflow's `partial`, but takes `output` as `destination`, whose values create task dependencies."""
         return super().partial(**renamed(kwargs))
 
     def execute(self, context: Context) -> StepResult:
@@ -102,18 +102,18 @@ class SentinelHubUpdateBatchOperator(OnRequest):
 
 
 class SentinelHubDeleteBatchOperator(OnRequest):
-    """Delete a request (v1). The service refuses while it is at work, and for ever once a tile is processed (409).
+    """Delete a request (v1). The service refuses (409) while it is processed, and after a tile was processed.
 
     - **Calls** delete.
-    - **Returns** the id of the request that is gone, as `{"request_id", "batch_api"}`.
-    - **On kill**, **on timeout** the request is deleted or not.
-    - **On retry** a request that is gone already is success.
+    - **Returns** the id of the deleted request, as `{"request_id", "batch_api"}`.
+    - **On kill** and **on timeout** (`execution_timeout`) the request may have been deleted or not.
+    - **On retry** it succeeds if the request does not exist any more.
 
-    Files in the bucket stay. v2 cannot delete.
+    The files in the bucket are kept. v2 has no delete.
 
-    :param request_id: the request, as an id or as what another step returns.
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
-    :param batch_api: `v1` or `v2`; the connection's if left out.
+    :param request_id: id of the request, or the result of another step (such as `create.output`).
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; default: that of the connection.
     :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 
@@ -144,5 +144,5 @@ class SentinelHubDeleteBatchOperator(OnRequest):
             except NotFoundError:
                 if context["ti"].try_number <= 1:
                     raise
-                self.log.info("Batch request %s is gone already", request_id)
+                self.log.info("Batch request %s does not exist any more", request_id)
             return {"request_id": request_id, "batch_api": self.api.name}

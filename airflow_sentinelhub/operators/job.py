@@ -10,7 +10,8 @@ from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import default_deferrable
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._batch_payload import DescribesBatchJob, one_destination
+from airflow_sentinelhub.operators._arguments import one_destination
+from airflow_sentinelhub.operators._batch_payload import DescribesBatchJob
 from airflow_sentinelhub.operators._times import check_dates
 from airflow_sentinelhub.operators._whole_job import RunsWholeJob
 
@@ -28,73 +29,82 @@ _LIMITS = (
 
 
 class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
-    """The whole job in one task: create, analyse, check the budget, start, wait, restart what failed, judge.
+    """Run a whole job in one task: create, analyse, check the budget, start, wait, restart what failed, judge.
 
-    - **Calls** everything that the single steps call, in their order; **start exactly once**.
+    - **Calls** what the operators of the single steps call, in their order; **start exactly once**.
     - **Returns** `{"request_id", "batch_api", "status", "tile_count", "processed", "failed", "failed_tiles",
-      "estimated_pu", "expected_pu", "processing_units", "restarts", "output_url", "checked"}`. `failed_tiles` are
-      names, a hundred at the most; `checked` tells whether single tiles were looked at.
-    - **On kill** it finds out why. A user's hand (marked failed or success, the run marked failed): the job is
-      cancelled, if `cancel_on_kill`. A restart of Airflow, a takeover, a clear: it is left to the try that comes next.
-      In a worker it asks for the cancel for some seconds; docs/kubernetes.md says what that means for a pod.
-    - **On timeout** (`timeout`, or `execution_timeout`, also while deferred) the job is cancelled if
-      `cancel_on_timeout`, and the task fails saying which, without a retry. A job that was left is found by the retry.
-    - **On retry** it finds its request by the marker and goes on where the last try was; nothing is paid twice. A job
-      that was cancelled or stopped, by a person or by this task, is a final error and no retry starts it again.
-    - **On clear** it keeps a running job if it has not changed, replaces it if it has, and runs anew if it was at its
-      end; for one that was stopped over the budget see `on_over_budget`.
+      "estimated_pu", "expected_pu", "processing_units", "restarts", "output_url", "checked"}`. `failed_tiles` are at
+      most a hundred names; `checked` tells whether the tiles were read.
+    - **On kill** the state of the task in Airflow decides. If a user has marked the task failed or success, or the run
+      failed, the job is cancelled (v2: stopped), if `cancel_on_kill`. After a clear, a restart of Airflow or a takeover
+      by another triggerer, the job is left running for the next try. A worker has only some seconds to cancel;
+      docs/kubernetes.md describes what that means for a pod.
+    - **On timeout** (`timeout`, or `execution_timeout`, also while deferred) the job is cancelled (v2: stopped), if
+      `cancel_on_timeout`, and the task fails without a retry. If the job was left running, the task is retried, and
+      the retry finds the job.
+    - **On retry** it finds its request by the marker and continues from the request's status; nothing is paid twice. A
+      job that was cancelled or stopped, by a user or by this task, is a final error: no retry starts it again.
+    - **On clear** it continues with a running job if the job has not changed, cancels and replaces it if it has, and
+      creates a new one if the old one has ended. For a job that was stopped for its budget, see `on_over_budget`.
 
-    What describes the job:
+    Arguments that describe the job:
 
-    :param process_request: Process API payload; `airflow_sentinelhub.process_request()` writes it for you.
-    :param tiling_grid: `airflow_sentinelhub.tiling_grid(grid_id, resolution)`.
-    :param geopackage: instead of a grid, `s3://bucket/file.gpkg`, or v2's `input` in full (v2 only).
-    :param destination: where the results go: `s3://bucket/path`, or v1's output (`airflow_sentinelhub.output()`), or
-        v2's in full. :param output: its old name; Airflow's own `output` is the task's XCom.
-    :param bucket_name: instead of a destination, the bucket alone.
-    :param area: GeoJSON (a dict, or the name of a `.geojson` file beside the DAG) or `[west, south, east, north]`.
-    :param evalscript: its text, or the name of a `.js` file beside the DAG.
-    :param description: free text; the marker of the task is put behind it.
-    :param aws_conn_id: Airflow connection of type `aws` whose keys may write to the bucket (v2 needs it or a role).
-    :param iam_role_arn: role that may write to the bucket (v2 on AWS).
-    :param payload_extra: further members of the payload, as the service calls them.
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
-    :param batch_api: `v1` or `v2`; the connection's if left out.
+    :param process_request: Process API payload, as built by `airflow_sentinelhub.process_request()`.
+    :param tiling_grid: tiling grid and resolution, from `airflow_sentinelhub.tiling_grid(grid_id, resolution)`.
+    :param geopackage: v2 only, instead of `tiling_grid`: `s3://bucket/file.gpkg`, or the payload's `input` in full.
+    :param destination: place of the results: `s3://bucket/path`, or the `output` of the payload in full (v1:
+        `airflow_sentinelhub.output()`). :param output: old name of `destination`; Airflow itself calls the task's XCom
+        `output`.
+    :param bucket_name: short for a `destination` at the root of this bucket.
+    :param area: GeoJSON (a dict, or the name of a `.geojson` file in the folder of the DAG file), or a bounding box
+        `[west, south, east, north]`.
+    :param evalscript: its text, or the name of a `.js` file in the folder of the DAG file.
+    :param description: free text; the task appends its marker.
+    :param aws_conn_id: id of an Airflow connection of type `aws` whose keys may write to the bucket and read it. v2
+        needs this or `iam_role_arn`.
+    :param iam_role_arn: ARN of a role that may write to the bucket (v2 on AWS).
+    :param payload_extra: further members of the payload, by the names that the service uses.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; default: that of the connection.
 
-    How it is run:
+    Arguments that control the run:
 
-    :param request_id: go on with this request, instead of finding or creating one; nothing that describes the job is
-        needed then.
-    :param max_processing_units: PU that the job may cost. v1 estimates before the start: a third of its estimate,
-        the expected cost, is compared. v2 does not estimate: the cost is watched while it runs, over all requests of
-        the job. It is stopped when a poll has seen that, and what is at work then is billed too; a job that was done
-        before stays a success, with a warning. None, or left out in the DAG: no limit. As every limit it is refused
-        where its template, or the task that it comes from, has made nothing of it.
-    :param on_over_budget: `fail`, `skip`, or `stop`: end the job and succeed with what is there. A running job is
-        stopped in each case. A clear with a higher limit then has only done what is missing (v2), and what was paid
-        counts; with the same limit it pays nothing; with another job it starts anew.
-    :param max_restarts: how often the failed part is restarted: a PARTIAL job on v1; on v2, which has no restart, by a
-        new request over the same output that skips what is there.
-    :param max_failed_tiles: failed tiles that are accepted; :param min_success_ratio: share of tiles that must be
-        done. :param on_partial: what happens when more has failed: `fail`, `skip`, or `accept`. Tiles of a PARTIAL job
-        that are neither done nor failed are waited for, `max_unknown_time` long.
-    :param check_tiles: False: tiles are not looked at when the job is done, so on v2 its bucket need not be readable.
-        What the service calls DONE is a success then, whatever has failed in it: `tile_count`, `processed`, `failed`
-        and `failed_tiles` are None, and `checked` is False. True: tiles that cannot be read are read again for
-        `max_unknown_time`; then the task fails, and its next try reads again.
-    :param resume_stopped: what happens when the service stops the job because the account has run out of PU, or as
-        unhealthy (v2): `never`: the task fails, and another try pays for the whole job anew; `if_accepted`: the job is
-        started again where it was, and the task fails if the service refuses that; `when_accepted`: it waits in this
-        worker while the service refuses, an hour at the most. What a person has stopped stays so until the task is
-        cleared, which runs the job anew.
-    :param cancel_on_kill: see above; :param cancel_on_timeout: see above.
-    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
-    :param poll_interval: seconds between polls; :param analysis_poll_interval: and during analysis.
-    :param timeout: for the whole job, as timedelta or seconds.
-    :param max_unknown_time: seconds for which the state may be unreadable before the task fails (the job runs on).
+    :param request_id: id of an existing request to continue with, instead of finding or creating one. The arguments
+        that describe the job are not needed then.
+    :param max_processing_units: PU that the job may cost. On v1 the expected cost, a third of the service's estimate,
+        is compared before the start. v2 gives no estimate: the cost of all requests of the job is compared at each
+        poll while it runs. A job that exceeds the limit is stopped; tiles already being processed are still billed. If
+        the job was done before a poll showed its cost, the task succeeds with a warning. None, set in the DAG itself:
+        no limit. A limit whose template renders to nothing is an error, as for all limits.
+    :param on_over_budget: what happens if the cost exceeds the limit: `fail` the task, `skip` it, or `stop` the job and
+        succeed with the tiles that are done. A running job is stopped in each case. After a clear with a higher limit
+        only the missing part is processed (v2), and the cost so far counts; with the same limit nothing more is paid;
+        if the job has changed, a new one begins.
+    :param max_restarts: maximal number of restarts of the failed part. On v1 a PARTIAL request is restarted; on v2,
+        which has no restart, a new request over the same output skips the tiles that are there.
+    :param max_failed_tiles: number of failed tiles that is accepted.
+    :param min_success_ratio: share (0 to 1) of the tiles that must be processed.
+    :param on_partial: what happens if more tiles have failed: `fail` the task, `skip` it, or `accept` any number. If a
+        PARTIAL job still has tiles that are neither processed nor failed, the task waits `max_unknown_time` for them.
+    :param check_tiles: True: read the tiles when the job is done; if they cannot be read, try again for
+        `max_unknown_time`, then fail, and the next try reads again. False: do not read the tiles, so that on v2 the
+        bucket need not be readable. A job that is DONE is then a success, even if tiles have failed: `tile_count`,
+        `processed`, `failed` and `failed_tiles` are None, and `checked` is False.
+    :param resume_stopped: what happens if the service stops the job (v2) because the account has no PU left or because
+        the job is unhealthy. `never`: the task fails, and another try pays for the whole job again. `if_accepted`: the
+        job is started again and continues; if the service refuses the start, the task fails. `when_accepted`: the same,
+        but the task waits in its worker while the service refuses, at most an hour. A job that a user has stopped is
+        never started again; after a clear the task runs a new job.
+    :param cancel_on_kill: cancel (v2: stop) the job if a user marks the task failed or success; see **On kill**.
+    :param cancel_on_timeout: cancel (v2: stop) the job when `timeout` or `execution_timeout` is over.
+    :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
+    :param poll_interval: seconds between polls; :param analysis_poll_interval: seconds between polls during analysis.
+    :param timeout: maximal time for the whole job, as timedelta or in seconds; None: no limit.
+    :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the job is left
+        running.
 
-    Bound the number of jobs at a time with a `pool` or
-    `max_active_tis_per_dag`; a deferred task occupies its pool slot only if the pool includes deferred tasks.
+    Limit the number of jobs at a time with a `pool` or `max_active_tis_per_dag`. A deferred task occupies its pool slot
+    only if the pool includes deferred tasks.
     """
 
     template_fields: Sequence[str] = (
@@ -187,7 +197,10 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         self.max_unknown_time = max_unknown_time
         self._unrendered = process_request
         if process_request is None and request_id is None:
-            raise InvalidInputError("Give process_request and what else describes the job, or request_id.")
+            raise InvalidInputError(
+                "Give process_request and the other arguments that describe the job, or the request_id of a request "
+                "that exists."
+            )
         check_dates(process_request)
         self.check_job()
 

@@ -1,4 +1,4 @@
-"""Operators for batch statistical: the whole job in one task, and the list of what it has brought."""
+"""Operators for batch statistical: the whole job in one task, and the list of its results."""
 
 from __future__ import annotations
 
@@ -17,11 +17,8 @@ from airflow_sentinelhub.api.service.statistical_specification import Statistica
 from airflow_sentinelhub.api.times import is_template, resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._arguments import (
-    check_patience,
-    check_status,
-)
-from airflow_sentinelhub.operators._batch_payload import CreatesRequest, as_json, json_or_text, one_destination
+from airflow_sentinelhub.operators._arguments import check_patience, check_status, one_destination
+from airflow_sentinelhub.operators._batch_payload import CreatesRequest, as_json, json_or_text
 from airflow_sentinelhub.operators._times import check_dates, names_both_ends
 from airflow_sentinelhub.operators._whole_job import RunsWholeJob
 from airflow_sentinelhub.operators.tiles import chunked, rendered
@@ -44,65 +41,73 @@ _INSTEAD = {
     "max_failed_tiles": "a statistical job has features and no tiles: max_failed_features",
     "check_tiles": "a statistical job has features and no tiles: check_features",
 }
-"""Arguments of SentinelHubBatchOperator that mean nothing here, and what says it instead."""
+"""Arguments of SentinelHubBatchOperator that this operator does not take, and what to use instead."""
 
 
 class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOperator):
-    """Statistics over the features of a GeoPackage, the whole job in one task: create, analyse, start, wait, judge.
+    """Compute statistics of the features of a GeoPackage in one task: create, analyse, start, wait, judge.
 
-    - **Calls** the list of requests (to find its own), create, analyse, **start exactly once**, the request at each
-      poll; then it reads the result of every feature from the bucket.
+    - **Calls** the list of requests (to find the task's own), create, analyse, **start exactly once**, and the request
+      at each poll. When the job is done, it reads the result of every feature from the bucket.
     - **Returns** `{"request_id", "batch_api", "status", "feature_count", "processed", "failed", "failed_features",
-      "processing_units", "output_url", "checked"}`. `failed_features` are identifiers, a hundred at the most; `checked`
-      tells whether the results were looked at.
-    - **On kill** it finds out why. A user's hand (marked failed or success, the run marked failed): the job is
-      stopped, if `cancel_on_kill`. A restart of Airflow, a takeover, a clear: it is left to the try that comes next.
-      In a worker it asks for the stop for some seconds; docs/kubernetes.md says what that means for a pod.
-    - **On timeout** (`timeout`, or `execution_timeout`, also while deferred) the job is stopped if
-      `cancel_on_timeout`, and the task fails saying which, without a retry. A job that was left is found by the retry.
-    - **On retry** it finds its request by the marker, which stands in the last line of the evalscript, and goes on
-      where the last try was; nothing is paid twice. A job that was stopped, by a person or by this task, is a final
-      error and no retry starts it again.
-    - **On clear** it keeps a running job if it has not changed, replaces it if it has, and runs anew if it was at its
-      end; for one that was stopped over the budget see `on_over_budget`.
+      "processing_units", "output_url", "checked"}`. `failed_features` are at most a hundred identifiers; `checked`
+      tells whether the results were read.
+    - **On kill** the state of the task in Airflow decides. If a user has marked the task failed or success, or the run
+      failed, the job is stopped, if `cancel_on_kill`. After a clear, a restart of Airflow or a takeover by another
+      triggerer, the job is left running for the next try. A worker has only some seconds to stop the job;
+      docs/kubernetes.md describes what that means for a pod.
+    - **On timeout** (`timeout`, or `execution_timeout`, also while deferred) the job is stopped, if
+      `cancel_on_timeout`, and the task fails without a retry. If the job was left running, the task is retried, and
+      the retry finds the job.
+    - **On retry** it finds its request by the marker, which is the last line of the evalscript, and continues from the
+      request's status; nothing is paid twice. A job that was stopped, by a user or by this task, is a final error: no
+      retry starts it again.
+    - **On clear** it continues with a running job if the job has not changed, stops and replaces it if it has, and
+      creates a new one if the old one has ended. For a job that was stopped for its budget, see `on_over_budget`.
 
-    A feature has failed when its result is an error, when single intervals in it are errors, or when the GeoPackage
-    has it and the bucket has no file of it for `max_unknown_time`. Results that cannot be read are read again for as
-    long; then the task fails, and its next try reads again.
+    A feature has failed if its result is an error, if single intervals in it are errors, or if the feature is in the
+    GeoPackage and has no file in the bucket within `max_unknown_time`. Results that cannot be read are read again for
+    the same time; then the task fails, and the next try reads again.
 
-    :param geopackage: `s3://bucket/fields.gpkg` with the features, or the service's `features` in full.
-    :param data: a data source such as `sentinel-2-l2a`, or the service's `data` objects
+    :param geopackage: `s3://bucket/fields.gpkg` with the features, or the `features` of the payload in full.
+    :param data: a data source such as `sentinel-2-l2a`, or the `data` objects of the payload
         (`airflow_sentinelhub.input_data()`).
-    :param aggregation: time range, interval, resolution: `airflow_sentinelhub.aggregation()` writes it for you.
-    :param calculations: percentiles and histograms by output, as the service takes them; min, max, mean and standard
-        deviation come without.
-    :param destination: `s3://bucket/path`, which stands for `<path>/<REQUEST_ID>/<ID>.json`, or a path with
-        placeholders. :param output: its old name; Airflow's own `output` is the task's XCom.
-    :param evalscript: its text, or the name of a `.js` file beside the DAG; :param description: free text.
-    :param aws_conn_id: Airflow connection of type `aws` that may read the GeoPackage and write the results.
-    :param iam_role_arn: role that may do so; :param payload_extra: further members of the payload.
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
-    :param request_id: go on with this request, instead of finding or creating one; nothing that describes the job is
-        needed then.
-    :param max_processing_units: PU that the job may cost. Nobody estimates: the cost is watched while it runs, and what
-        is at work at the stop is billed too. None, or left out in the DAG: no limit; nothing out of a template is
-        refused, as for every limit.
-    :param on_over_budget: `fail`, `skip`, or `stop`: succeed with what is there. The job is stopped in each case. A
-        clear with a higher limit starts the same request again, which does what is missing; for 30 minutes after the
-        stop the service refuses that, and the task waits in its worker.
-    :param max_failed_features: failed features that are accepted; :param min_success_ratio: share of features that
-        must be done. :param on_partial: what happens when more has failed: `fail`, `skip`, or `accept`.
-    :param check_features: False: features are not looked at when the job is done, so its bucket need not be readable.
-        A job that the service calls DONE is a success then, whatever has failed in it: `feature_count`, `processed`,
-        `failed` and `failed_features` are None, and `checked` is False.
-    :param resume_stopped: what happens when the service stops the job by itself: `never`: the task fails, and another
-        try pays for the whole job anew; `if_accepted`: the job is started again where it was, and the task fails if the
-        service refuses that; `when_accepted`: it waits in this worker while the service refuses.
-    :param cancel_on_kill, cancel_on_timeout: see above.
-    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
-    :param poll_interval: seconds between polls; :param analysis_poll_interval: and during analysis.
-    :param timeout: for the whole job, as timedelta or seconds.
-    :param max_unknown_time: seconds for which the state may be unreadable before the task fails (the job runs on).
+    :param aggregation: time range, interval and resolution, as built by `airflow_sentinelhub.aggregation()`.
+    :param calculations: percentiles and histograms by output, in the format of the service. Minimum, maximum, mean and
+        standard deviation are always computed.
+    :param destination: `s3://bucket/path`, which is short for `<path>/<REQUEST_ID>/<ID>.json`, or a path with
+        placeholders. :param output: old name of `destination`; Airflow itself calls the task's XCom `output`.
+    :param evalscript: its text, or the name of a `.js` file in the folder of the DAG file.
+    :param description: free text; the task appends its marker.
+    :param aws_conn_id: id of an Airflow connection of type `aws` that may read the GeoPackage and write the results.
+    :param iam_role_arn: ARN of a role that may do so; :param payload_extra: further members of the payload.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param request_id: id of an existing request to continue with, instead of finding or creating one. The arguments
+        that describe the job are not needed then.
+    :param max_processing_units: PU that the job may cost. The service gives no estimate: the cost is compared at each
+        poll while the job runs. A job that exceeds the limit is stopped; features already being processed are still
+        billed. None, set in the DAG itself: no limit. A limit whose template renders to nothing is an error, as for all
+        limits.
+    :param on_over_budget: what happens if the cost exceeds the limit: `fail` the task, `skip` it, or `stop`: succeed
+        with the features that are done. The job is stopped in each case. After a clear with a higher limit the same
+        request is started again and processes the missing part; the service refuses that for 30 minutes after the stop,
+        and the task waits in its worker.
+    :param max_failed_features: number of failed features that is accepted.
+    :param min_success_ratio: share (0 to 1) of the features that must be done.
+    :param on_partial: what happens if more features have failed: `fail` the task, `skip` it, or `accept` any number.
+    :param check_features: False: do not read the results when the job is done, so that the bucket need not be readable.
+        A job that is DONE is then a success, even if features have failed: `feature_count`, `processed`, `failed` and
+        `failed_features` are None, and `checked` is False.
+    :param resume_stopped: what happens if the service itself stops the job. `never`: the task fails, and another try
+        pays for the whole job again. `if_accepted`: the job is started again and continues; if the service refuses the
+        start, the task fails. `when_accepted`: the same, but the task waits in its worker while the service refuses.
+    :param cancel_on_kill: stop the job if a user marks the task failed or success; see **On kill**.
+    :param cancel_on_timeout: stop the job when `timeout` or `execution_timeout` is over.
+    :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
+    :param poll_interval: seconds between polls; :param analysis_poll_interval: seconds between polls during analysis.
+    :param timeout: maximal time for the whole job, as timedelta or in seconds; None: no limit.
+    :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the job is left
+        running.
     """
 
     template_fields: Sequence[str] = (
@@ -196,8 +201,8 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         self.timeout = timeout
         self.max_unknown_time = max_unknown_time
         self._unrendered = aggregation
-        described = {"geopackage": geopackage, "data": data, "aggregation": aggregation, "destination": destination}
-        missing = [name for name, value in described.items() if value is None]
+        required = {"geopackage": geopackage, "data": data, "aggregation": aggregation, "destination": destination}
+        missing = [name for name, value in required.items() if value is None]
         if request_id is None and missing:
             raise InvalidInputError(f"Give {', '.join(missing)}, or the request_id of a request that exists.")
         check_dates({"input": {"data": data}}, aggregation)
@@ -208,12 +213,12 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """As Airflow's, which makes the operator only when the task runs: an argument of other jobs is refused now."""
+        """Like Airflow's `partial`, but checks the names of arguments while the DAG is parsed, not only in the run."""
         _refuse(kwargs)
         return super().partial(**kwargs)
 
     def payload(self, context: Any, api: Generation) -> dict[str, Any]:
-        """The payload of the create call. It may hold storage keys: it is neither kept nor logged."""
+        """The payload of the create call. It may contain storage keys, so it is neither stored nor logged."""
         run, aggregation = run_of(context), as_json(self.aggregation, "aggregation")
         job = StatisticalSpecification(
             geopackage=json_or_text(self.geopackage, "geopackage"),
@@ -237,23 +242,24 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
     """List the results of a statistical request in chunks: `task.expand(fields=listing.output)` maps over them.
 
     - **Calls** the request; then it reads the result of every feature from the bucket.
-    - **Returns** a list of lists of `{"request_id", "identifier", "id", "path", "status"}`, where `status` is `OK` or
-      `FAILED`, with `error` where it failed. `path` is the feature's JSON file.
-    - **On kill** nothing happens: it only reads.
-    - **On timeout** (`execution_timeout`) the same.
-    - **On retry** it reads anew.
+    - **Returns** a list of chunks. Each chunk is a list of items `{"request_id", "identifier", "id", "path",
+      "status"}`. `status` is `OK` or `FAILED`; a failed item also has `error`. `path` is the feature's JSON file.
+    - **On kill** and **on timeout** (`execution_timeout`) the request is left as it is: the operator only reads.
+    - **On retry** it reads again.
 
-    A bucket that cannot be read, and files that come a moment after the request is DONE, are waited for
-    (`max_unknown_time`). A feature that has no file even then is listed as FAILED (`MISSING`); where no feature has
-    one, or the GeoPackage that names them is gone, it is an error.
+    If the bucket cannot be read, or files are still missing shortly after the request is DONE, the operator reads again
+    for `max_unknown_time`. A feature that has no file even then is listed as FAILED (`MISSING`). If no feature has a
+    file, or the GeoPackage with the features does not exist any more, the task fails.
 
-    :param request_id: the request.
-    :param status: only `OK` (the default) or `FAILED` features; None, said so in the DAG, for all.
-    :param chunk_size: features in a chunk. Left out: as few as keep the list within what Airflow maps over
-        (`[core] max_map_length`).
-    :param aws_conn_id: Airflow connection of type `aws` that may read the bucket.
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
-    :param max_unknown_time: seconds for which the service may be out of reach, or the bucket unreadable.
+    :param request_id: id of the request, or the result of the task that ran it.
+    :param status: list only `OK` (the default) or `FAILED` features; None, set in the DAG itself, lists all. A template
+        that renders to nothing is an error.
+    :param chunk_size: number of features in a chunk. By default (None) it is the smallest number with which there are
+        not more chunks than Airflow maps over (`[core] max_map_length`).
+    :param aws_conn_id: id of an Airflow connection of type `aws` that may read the bucket.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param max_unknown_time: seconds to retry while the service is out of reach or the bucket cannot be read; then the
+        task fails.
     """
 
     template_fields: Sequence[str] = ("request_id", "status", "chunk_size", "aws_conn_id", "sentinelhub_conn_id")
@@ -279,7 +285,7 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
         self.aws_conn_id = aws_conn_id
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.max_unknown_time = max_unknown_time
-        self._given = [name for name in ("status", "chunk_size") if getattr(self, name) is not None]
+        self._set_in_dag = [name for name in ("status", "chunk_size") if getattr(self, name) is not None]
         check_patience(self)
         if isinstance(status, str) and not is_template(status):
             check_status(status, _STATUSES)
@@ -294,16 +300,16 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
             self.announce(context, request_id)
             request = self.patiently(lambda: exchange(get_body(request_id)), request_id)
             reader = partial(reader_now, self.sentinelhub_conn_id, self.aws_conn_id)
-            read = read_features(request, read_request(request), reader, self.max_unknown_time)
-            everything = ({"request_id": request_id, **item} for item in self.hook.run(read))
-            items = [item for item in everything if status in (None, item["status"])]
+            flow = read_features(request, read_request(request), reader, self.max_unknown_time)
+            all_items = ({"request_id": request_id, **item} for item in self.hook.run(flow))
+            items = [item for item in all_items if status in (None, item["status"])]
             chunks = chunked(items, size, conf.getint("core", "max_map_length", fallback=1024))
             self.log.info("Batch request %s: %d features in %d chunks", request_id, len(items), len(chunks))
             return chunks
 
 
-def _refuse(given: Mapping[str, Any]) -> None:
-    """:raises InvalidInputError: an argument of other jobs."""
-    for name, instead in _INSTEAD.items():
-        if name in given:
-            raise InvalidInputError(f"SentinelHubBatchStatisticalOperator takes no {name}: {instead}.")
+def _refuse(arguments: Mapping[str, Any]) -> None:
+    """:raises InvalidInputError: one of the arguments belongs to SentinelHubBatchOperator only."""
+    for name, alternative in _INSTEAD.items():
+        if name in arguments:
+            raise InvalidInputError(f"SentinelHubBatchStatisticalOperator takes no {name}: {alternative}.")

@@ -1,6 +1,6 @@
-"""Operators for the single steps of a batch job on a request that exists: analyse, budget, start, restart, cancel.
+"""Operators for the single steps of a batch job, on an existing request: analyse, budget, start, restart, cancel.
 
-Every one answers the same five questions: what it calls, what it returns, what happens on kill, on timeout, on retry.
+The docstring of each operator describes what it calls, what it returns, and what happens on kill, timeout and retry.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 
 
 class AnalysisResult(StepResult):
-    """What an analysis has found.
+    """The result of an analysis.
 
-    :param tile_count: number of tiles; None on v2, which does not say it.
-    :param estimated_pu: the service's number without the batch factor; :param expected_pu: a third of it, what the job
-        will probably cost (PU). Both None on v2, which does not estimate.
+    :param tile_count: number of tiles; None on v2, which does not report it.
+    :param estimated_pu: the service's estimate (PU), which lacks the batch factor; None on v2, which gives none.
+    :param expected_pu: a third of the estimate, which is what the job will probably cost (PU); None on v2.
     """
 
     tile_count: int | None
@@ -53,9 +53,9 @@ class AnalysisResult(StepResult):
 
 
 class BudgetResult(StepResult):
-    """What a job will probably cost, and may cost.
+    """The expected and the allowed cost of a job.
 
-    :param estimated_pu, expected_pu: see `AnalysisResult`. :param max_processing_units: PU that it may cost.
+    :param estimated_pu, expected_pu: see `AnalysisResult`. :param max_processing_units: PU that the job may cost.
     """
 
     estimated_pu: float | None
@@ -64,21 +64,22 @@ class BudgetResult(StepResult):
 
 
 class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
-    """Have a request analysed and wait until that is done. Free of charge; errors in the evalscript show here.
+    """Have a request analysed, and wait for the end of the analysis. Free of charge; it finds errors in the evalscript.
 
-    - **Calls** the request, analyse (unless it has been asked for), then the request at each poll.
+    - **Calls** the request, analyse (unless the analysis was requested before), then the request at each poll.
     - **Returns** an `AnalysisResult`.
-    - **On kill** the analysis goes on at the service and costs nothing.
-    - **On timeout** the task fails; the request stays as it is and costs nothing.
-    - **On retry** it looks first, and goes on waiting.
+    - **On kill** the analysis continues at the service and costs nothing.
+    - **On timeout** the task fails; the request is left as it is and costs nothing.
+    - **On retry** it reads the request first, and continues to wait if the analysis was requested.
 
-    :param request_id: the request, as an id or as what another step returns.
-    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
+    :param request_id: id of the request, or the result of another step (such as `create.output`).
+    :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
-    :param timeout: how long to wait, as timedelta or seconds; None for as long as it takes.
-    :param max_unknown_time: seconds for which the state may be unreadable before the task fails (the request runs on).
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
-    :param batch_api: `v1` or `v2`; the connection's if left out.
+    :param timeout: maximal time to wait, as timedelta or in seconds; None: no limit.
+    :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the request is left
+        running.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; default: that of the connection.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
             return self._result(self.wait_for(context, request_id, "ANALYSIS_DONE"))
 
     def execute_complete(self, context: Context, event: Any = None) -> AnalysisResult:
-        """Called when the trigger has fired."""
+        """Airflow calls this after the trigger's event."""
         with airflow_errors(self):
             return self._result(self.waited(event, checked_id(self.request_id), "ANALYSIS_DONE"))
 
@@ -126,19 +127,21 @@ class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
 
 
 class SentinelHubBatchBudgetOperator(OnRequest):
-    """Compare what an analysed request will probably cost with what it may cost. Nothing is started or billed.
+    """Compare the expected cost of an analysed request with the limit. Nothing is started or billed.
 
     - **Calls** the request.
-    - **Returns** a `BudgetResult`; a third of the service's estimate, the expected cost, is compared. v2 does not
-      estimate: the step passes. v1 does: a request without an estimate is an error, since nothing could be compared.
-    - **On kill**, **on timeout** and **on retry** nothing happens to the request: it only reads.
+    - **Returns** a `BudgetResult`. It compares the expected cost, which is a third of the service's estimate. v2 gives
+      no estimate, so the step succeeds there. On v1 a request without an estimate is an error.
+    - **On kill** and **on timeout** (`execution_timeout`) the request is left as it is: the operator only reads.
+    - **On retry** it reads again.
 
-    :param request_id: the request, analysed, as an id or as what another step returns.
-    :param max_processing_units: PU that it may cost; None in the DAG for no limit; a template that renders to nothing
-        is refused.
-    :param on_over_budget: `fail` or `skip` (the steps downstream are skipped too).
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
-    :param batch_api: `v1` or `v2`; the connection's if left out.
+    :param request_id: id of the analysed request, or the result of another step (such as `create.output`).
+    :param max_processing_units: PU that the job may cost; None, set in the DAG itself: no limit. A template that
+        renders to nothing is an error.
+    :param on_over_budget: what happens if the expected cost exceeds the limit: `fail` the task, or `skip` it, which
+        also skips the tasks downstream.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; default: that of the connection.
     :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 
@@ -162,15 +165,15 @@ class SentinelHubBatchBudgetOperator(OnRequest):
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
-        self._given = limits_given(max_processing_units=max_processing_units)
-        check_literals(max_processing_units=max_processing_units, on_over_budget=_known(on_over_budget))
+        self._limits_in_dag = limits_given(max_processing_units=max_processing_units)
+        check_literals(max_processing_units=max_processing_units, on_over_budget=_checked_policy(on_over_budget))
         check_patience(self)
 
     def execute(self, context: Context) -> BudgetResult:
         with airflow_errors(self):
-            refuse_nothing(self._given, max_processing_units=self.max_processing_units)
+            refuse_nothing(self._limits_in_dag, max_processing_units=self.max_processing_units)
             policy = policy_from(
-                max_processing_units=self.max_processing_units, on_over_budget=_known(self.on_over_budget)
+                max_processing_units=self.max_processing_units, on_over_budget=_checked_policy(self.on_over_budget)
             )
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
@@ -190,18 +193,21 @@ class SentinelHubBatchBudgetOperator(OnRequest):
             }
 
 
-def _known(policy: str) -> str:
-    """A policy that this step can carry out: nothing runs yet that could be stopped."""
+def _checked_policy(policy: str) -> str:
+    """The value of `on_over_budget`.
+
+    :raises InvalidInputError: it is `stop`, which is not possible here: no job is running yet.
+    """
     if policy == "stop":
         raise InvalidInputError("on_over_budget must be one of fail, skip, not 'stop': nothing has been started yet.")
     return policy
 
 
 class _AwaitsDone(WaitingTask, OnRequest):
-    """A step that may wait for the end of its request."""
+    """Base of the steps that can wait until their request is DONE."""
 
     def execute_complete(self, context: Context, event: Any = None) -> StepResult:
-        """Called when the trigger has fired."""
+        """Airflow calls this after the trigger's event."""
         with airflow_errors(self):
             request_id = checked_id(self.request_id)
             self.responsible_for(request_id, context)
@@ -213,32 +219,36 @@ class _AwaitsDone(WaitingTask, OnRequest):
 
 
 class SentinelHubStartBatchOperator(_AwaitsDone):
-    """Start a request exactly once, and wait for its end if asked to. **This bills.**
+    """Start a request exactly once and, with `wait_for_completion`, wait for its end. **This bills.**
 
-    - **Calls** the request, start (only if nobody has started it), then, with `wait_for_completion`, the request at
+    - **Calls** the request, start (only if it was not started before), then, with `wait_for_completion`, the request at
       each poll.
     - **Returns** a `StepResult`.
-    - **On kill** it finds out why. A user's hand (marked failed or success, the run marked failed): the request is
-      cancelled, if it waits for the end and `cancel_on_kill` is on. Anything else (a clear, a restart of Airflow): it
-      runs on, and the next try attaches to it.
-    - **On timeout** the request is cancelled if `cancel_on_timeout`, and the task fails.
-    - **On retry** it reads status and user action first and never starts twice. A lost reply is looked up.
+    - **On kill** the state of the task in Airflow decides. If a user has marked the task failed or success, or the run
+      failed, the request is cancelled (v2: stopped), if `wait_for_completion` and `cancel_on_kill` are on. Otherwise
+      (a clear, a restart of Airflow) it is left running, and the next try attaches to it.
+    - **On timeout** the request is cancelled (v2: stopped), if `cancel_on_timeout`, and the task fails.
+    - **On retry** it reads the status and the user action first, and never starts the request twice. If the reply to a
+      start was lost, it reads the request to find out whether the start was accepted.
 
-    A request that has failed or was cancelled cannot be started. One that was stopped (v2) can be started again, by
-    choice; for 30 minutes after a user's stop the service refuses that.
+    A request that has failed or was cancelled cannot be started. A stopped one (v2) can be started again with
+    `resume_stopped`; the service refuses that for 30 minutes after a user has stopped it.
 
-    :param request_id: the request, as an id or as what another step returns.
-    :param resume_stopped: `never`: a STOPPED request is an error; `if_accepted`: start it again, and fail if the
-        service refuses; `when_accepted`: start it again, and wait in this worker while the service refuses.
-    :param wait_for_completion: wait until the request is DONE. The two below count only then.
-    :param cancel_on_kill: cancel the request when the task is wanted no more: marked failed or success by a user.
-    :param cancel_on_timeout: cancel it when the time is over.
-    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
+    :param request_id: id of the request, or the result of another step (such as `create.output`).
+    :param resume_stopped: what happens if the request is STOPPED (v2). `never`: the task fails. `if_accepted`: start it
+        again; fail if the service refuses. `when_accepted`: start it again; wait in the worker while the service
+        refuses.
+    :param wait_for_completion: wait until the request is DONE. `cancel_on_kill` and `cancel_on_timeout` apply only with
+        it.
+    :param cancel_on_kill: cancel (v2: stop) the request if a user marks the task failed or success.
+    :param cancel_on_timeout: cancel (v2: stop) the request when `timeout` or `execution_timeout` is over.
+    :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
-    :param timeout: how long to wait, as timedelta or seconds; None for as long as it takes.
-    :param max_unknown_time: seconds for which the state may be unreadable before the task fails (the request runs on).
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
-    :param batch_api: `v1` or `v2`; the connection's if left out.
+    :param timeout: maximal time to wait, as timedelta or in seconds; None: no limit.
+    :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the request is left
+        running.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; default: that of the connection.
     """
 
     def __init__(
@@ -289,7 +299,7 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
             return step_result(job)
 
     def _may_resume(self, job: Snapshot) -> bool:
-        """Whether this is a request that `resume_stopped` is about."""
+        """Whether `resume_stopped` applies to this request."""
         return is_stopped(job)
 
 
@@ -299,24 +309,27 @@ class SentinelHubRestartBatchOperator(_AwaitsDone):
     - **Calls** the request, update and restartpartial (only if it is PARTIAL), then, with `wait_for_completion`, the
       request at each poll.
     - **Returns** a `StepResult`.
-    - **On kill** and **on timeout** as with `SentinelHubStartBatchOperator`.
-    - **On retry** it goes on with the restart that an earlier try has asked for, however that ended: one task restarts
-      once, and a word in the request's description says so. Clear the task to restart what failed once more.
+    - **On kill** and **on timeout**: as with `SentinelHubStartBatchOperator`.
+    - **On retry** it continues with the restart of an earlier try, however that restart has ended: a task restarts the
+      request once, and writes a word into the description of the request to remember it. To restart the failed tiles
+      once more, clear the task.
 
-    A request that became DONE by itself meanwhile is success. One that is neither PARTIAL nor DONE nor PROCESSING has
-    nothing to restart, which is an error. v2 has no restart: create a new request over the same output with
+    If the request has become DONE by itself, the task succeeds. If it is neither PARTIAL nor DONE nor PROCESSING, the
+    task fails, because there is nothing to restart. v2 has no restart: create a new request over the same output with
     `skip_existing`.
 
-    :param request_id: the request, as an id or as what another step returns.
-    :param wait_for_completion: wait until the request is DONE. The two below count only then.
-    :param cancel_on_kill: cancel the request when the task is wanted no more: marked failed or success by a user.
-    :param cancel_on_timeout: cancel it when the time is over.
-    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
+    :param request_id: id of the request, or the result of another step (such as `create.output`).
+    :param wait_for_completion: wait until the request is DONE. `cancel_on_kill` and `cancel_on_timeout` apply only with
+        it.
+    :param cancel_on_kill: cancel (v2: stop) the request if a user marks the task failed or success.
+    :param cancel_on_timeout: cancel (v2: stop) the request when `timeout` or `execution_timeout` is over.
+    :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
-    :param timeout: how long to wait, as timedelta or seconds; None for as long as it takes.
-    :param max_unknown_time: seconds for which the state may be unreadable before the task fails (the request runs on).
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
-    :param batch_api: `v1` or `v2`; the connection's if left out.
+    :param timeout: maximal time to wait, as timedelta or in seconds; None: no limit.
+    :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the request is left
+        running.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; default: that of the connection.
     """
 
     def __init__(
@@ -359,8 +372,8 @@ class SentinelHubRestartBatchOperator(_AwaitsDone):
             self.announce(context, request_id)
             if self.wait_for_completion:
                 self.responsible_for(request_id, context)
-            word = restart_word(mark_for(context))
-            job = self.hook.run(restart_once(self.api, request_id, word, patience=self.max_unknown_time))
+            note = restart_word(mark_for(context))
+            job = self.hook.run(restart_once(self.api, request_id, note, patience=self.max_unknown_time))
             self.log.info("Batch request %s: restart of the failed part, status %s", request_id, job.status)
             if self.wait_for_completion:
                 return self._done(self.wait_for(context, request_id, "DONE", stale_partial=STALE_PARTIAL))
@@ -368,21 +381,20 @@ class SentinelHubRestartBatchOperator(_AwaitsDone):
 
 
 class SentinelHubCancelBatchOperator(OnRequest):
-    """Cancel (v1) or stop (v2) a request and wait until that has taken effect.
+    """Cancel (v1) or stop (v2) a request, and wait until it has ended.
 
-    - **Calls** the request, cancel or stop (again and again while v2 refuses it, straight after a start), then the
-      request until it has ended.
-    - **Returns** a `StepResult` with the status it ended in; a request that had ended before is left as it is.
-    - **On kill** the request may be on its way to its end or not; run the task again.
-    - **On timeout** (`execution_timeout`) the same.
-    - **On retry** it looks first.
+    - **Calls** the request, cancel or stop (repeatedly while v2 refuses it, which it does straight after a start), then
+      the request until it has ended.
+    - **Returns** a `StepResult` with the final status. A request that has ended before is left as it is.
+    - **On kill** and **on timeout** (`execution_timeout`) the cancel may have been sent or not; run the task again.
+    - **On retry** it reads the request first.
 
-    Tiles that are finished or at work are billed.
+    Tiles that are processed or being processed are billed.
 
-    :param request_id: the request, as an id or as what another step returns.
-    :param poll_interval: seconds between looks.
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
-    :param batch_api: `v1` or `v2`; the connection's if left out.
+    :param request_id: id of the request, or the result of another step (such as `create.output`).
+    :param poll_interval: seconds between polls.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; default: that of the connection.
     :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 

@@ -1,4 +1,4 @@
-"""`SentinelHubListBatchTilesOperator`: the tiles of a request as a list of chunks for dynamic task mapping."""
+"""`SentinelHubListBatchTilesOperator`: list the tiles of a request in chunks for dynamic task mapping."""
 
 from __future__ import annotations
 
@@ -30,21 +30,26 @@ _STATUSES = [str(status) for status in BatchTileStatus.__members__.values()]
 class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
     """List the tiles of a request in chunks: `task.expand(tiles=listing.output)` maps over them.
 
-    - **Calls** the request and its tiles page by page (v1); on v2, which lists no tiles, it reads manifest and
-      execution database from the bucket. Where those are missing, not whole or behind the request, they are read again
-      for `max_unknown_time`; then it is an error, not an empty list.
-    - **Returns** a list of chunks, each a list of small items `{"name", "status"}`, with `paths` (output id ->
-      object URL) if asked for. The same on both generations: PROCESSED, FAILED, PENDING and so on.
-    - **On kill**, **on timeout** and **on retry** nothing happens to the request: it only reads, and reads again.
+    - **Calls** the request and, page by page, its tiles (v1). The API of v2 lists no tiles, so on v2 the operator
+      reads the manifest and the execution database from the bucket. If these are missing, incomplete or older than the
+      request's status, it reads them again for `max_unknown_time`, and then fails; it never returns an empty list
+      instead.
+    - **Returns** a list of chunks. Each chunk is a list of items `{"name", "status"}`, and with `with_paths` also
+      `paths` (output id -> object URL). The statuses are the same on v1 and v2: PROCESSED, FAILED, PENDING and so on.
+    - **On kill** and **on timeout** (`execution_timeout`) the request is left as it is: the operator only reads.
+    - **On retry** it reads again.
 
-    :param request_id: the request.
-    :param status: only tiles in this status; None, said so in the DAG, for all.
-    :param chunk_size: tiles in a chunk. Left out (or None in the DAG), it is chosen so that there are no more chunks
-        than Airflow maps over (`[core] max_map_length`): 1 for up to a thousand tiles, 98 for 100,000.
+    :param request_id: id of the request, or the result of another step (such as `create.output`).
+    :param status: list only tiles in this status; None, set in the DAG itself, lists all tiles. A template that
+        renders to nothing is an error.
+    :param chunk_size: number of tiles in a chunk. By default (None) it is the smallest number with which there are not
+        more chunks than Airflow maps over (`[core] max_map_length`): 1 for up to a thousand tiles, 98 for 100,000.
     :param with_paths: add the URLs of the outputs to each item.
-    :param aws_conn_id: Airflow connection of type `aws` that may read the bucket (v2).
-    :param sentinelhub_conn_id: connection of type `sentinelhub`; :param batch_api: `v1` or `v2`.
-    :param max_unknown_time: seconds for which the service may be out of reach, or the bucket unreadable.
+    :param aws_conn_id: id of an Airflow connection of type `aws` that may read the bucket (v2).
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; default: that of the connection.
+    :param max_unknown_time: seconds to retry while the service is out of reach or the bucket cannot be read; then the
+        task fails.
     """
 
     template_fields: Sequence[str] = (
@@ -80,7 +85,7 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
-        self._given = [name for name in ("status", "chunk_size") if getattr(self, name) is not None]
+        self._set_in_dag = [name for name in ("status", "chunk_size") if getattr(self, name) is not None]
         check_patience(self)
         if isinstance(status, str) and not is_template(status):
             check_status(status, _STATUSES)
@@ -97,9 +102,9 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
             return chunks
 
     def _items(self, request_id: str, status: str | None) -> Flow[list[Item]]:
-        """The tiles as they are now.
+        """The tiles in their present status.
 
-        :raises ResultsError: they cannot be read, or not yet.
+        :raises ResultsError: the tiles cannot be read, or cannot be read yet.
         """
         from airflow_sentinelhub.hooks.sentinelhub import reader_now
         from airflow_sentinelhub.hooks.storage import results_of
@@ -122,7 +127,7 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         return (yield from reading(job, read))
 
     def _from_service(self, request_id: str, status: str | None) -> Flow[list[Item]]:
-        """v1's list, each page waited out by itself."""
+        """The list of tiles of v1; each page is retried by itself."""
 
         patiently = partial(outlast, seconds=self.max_unknown_time, request_id=request_id)
         request = yield from patiently(lambda: exchange(v1.get_body(request_id)))
@@ -135,41 +140,43 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
             items.append(tile_item(tile, paths))
 
         yield from every(lambda token: v1.list_tiles(request_id, status=status, viewtoken=token), visit, patiently)
-        # Of a request that is DONE all tiles are processed; of a PARTIAL one nobody says how many are in one status.
-        whole = status is None or (BatchTileStatus(status).is_successful and job.status.is_successful)
-        if why := behind(job, len(items), unfinished) if whole else None:
+        # If the request is DONE, all its tiles are processed; if it is PARTIAL, the number of tiles with a status is
+        # unknown, so a filtered list cannot be checked.
+        checkable = status is None or (BatchTileStatus(status).is_successful and job.status.is_successful)
+        if why := behind(job, len(items), unfinished) if checkable else None:
             raise ResultsError(why, request_id=request_id, snapshot=job)
         return items
 
 
-def rendered(task: Any, known: Sequence[str]) -> tuple[str | None, int | None]:
-    """Status and chunk size of an operator that lists, as they came out of templates; None for what was not given.
+def rendered(task: Any, statuses: Sequence[str]) -> tuple[str | None, int | None]:
+    """Status and chunk size of a list operator, after its templates were rendered; None for one that is not set.
 
-    :raises InvalidInputError: one that was given has come out as nothing, or makes no sense.
+    :param statuses: all possible statuses.
+    :raises InvalidInputError: one that is set in the DAG has rendered to nothing, or is invalid.
     """
-    given = {name: there(name, getattr(task, name)) for name in task._given}
-    check_status(given.get("status"), known)
-    return given.get("status"), chunk_size_of(given.get("chunk_size"))
+    values = {name: there(name, getattr(task, name)) for name in task._set_in_dag}
+    check_status(values.get("status"), statuses)
+    return values.get("status"), chunk_size_of(values.get("chunk_size"))
 
 
-def chunk_size_of(given: Any) -> int | None:
+def chunk_size_of(value: Any) -> int | None:
     """The chunk size as a number, from a number or a rendered template.
 
-    :raises InvalidInputError: it is no positive whole number.
+    :raises InvalidInputError: it is not a whole number from 1.
     """
 
-    if given is None:
+    if value is None:
         return None
     try:
-        size = int(given)
+        size = int(value)
     except (TypeError, ValueError):
         size = 0
     if size < 1:
-        raise InvalidInputError(f"chunk_size is a number of tiles from 1, not {given!r}.")
+        raise InvalidInputError(f"chunk_size is a number of tiles from 1, not {value!r}.")
     return size
 
 
-def chunked(items: list[Item], size: int | None, most: int) -> list[list[Item]]:
-    """The items in chunks of `size`; without one, in the smallest chunks of which there are at most `most`."""
-    step = size or max(1, -(-len(items) // most))
-    return [items[at : at + step] for at in range(0, len(items), step)]
+def chunked(items: list[Item], size: int | None, max_chunks: int) -> list[list[Item]]:
+    """The items in chunks of `size`; by default, of the smallest size that gives at most `max_chunks` chunks."""
+    step = size or max(1, -(-len(items) // max_chunks))
+    return [items[start : start + step] for start in range(0, len(items), step)]

@@ -1,4 +1,4 @@
-"""Sensors for a request's status and for its tiles: poke, reschedule and deferrable, with the same meaning in each."""
+"""Sensors for the status of a request and its tiles. They behave the same in poke, reschedule and deferrable mode."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ __all__ = ["SentinelHubBatchSensor", "SentinelHubBatchTileSensor"]
 
 
 class _BatchSensor(SentinelHubTask, BaseSensorOperator):
-    """What both sensors share. They only read: nothing is started, cancelled or changed."""
+    """Base of both sensors. They only read: they never start, cancel or change a request."""
 
     template_fields: Sequence[str] = ("request_id", "sentinelhub_conn_id", "batch_api")
     operator_extra_links = (SentinelHubRequestLink(),)
@@ -73,25 +73,25 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         self.batch_api = batch_api
         self._watch: Watch | None = None
 
-    def _wanted(self) -> str:
-        """What is waited for, in words.
+    def _target(self) -> str:
+        """What the sensor waits for, as text for messages.
 
-        :raises InvalidInputError: nothing can be waited for that way.
+        :raises InvalidInputError: an argument is invalid.
         """
         return ""
 
     def _look(self, request_id: str) -> Flow[Waited]:
-        """One look."""
-        raise SentinelHubError("A sensor of this kind looks at nothing.")
+        """The flow that reads the request once and decides."""
+        raise SentinelHubError(f"{type(self).__name__} must define _look.")
 
     def _trigger(self, **common: Any) -> BaseTrigger:
-        """The trigger that waits for the same."""
-        raise SentinelHubError("A sensor of this kind has no trigger.")
+        """The trigger that waits for the same status; `common`: arguments of all triggers."""
+        raise SentinelHubError(f"{type(self).__name__} must define _trigger.")
 
     def execute(self, context: Context) -> Any:
         with airflow_errors(self), self._soft():
             request_id = checked_id(self.request_id)
-            self._wanted()
+            self._target()
             self.announce(context, request_id)
             self._watch = None
             if not self.deferrable:
@@ -99,7 +99,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
             watch = self._watching(context, request_id)
             waited = self.hook.run(poll(watch, lambda: self._look(request_id)))
             if waited is not None:
-                conclude(waited, request_id, self._wanted())
+                conclude(waited, request_id, self._target())
                 return None
             trigger = self._trigger(
                 sentinelhub_conn_id=self.sentinelhub_conn_id,
@@ -112,11 +112,11 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
             self.defer(trigger=trigger, method_name="execute_complete", timeout=backstop(watch.plan.deadline))
 
     def _plan(self, context: Context) -> WaitPlan:
-        """How this sensor waits, by its arguments. `timeout` counts from its first look, as Airflow counts it."""
+        """The `WaitPlan` made from the sensor's arguments. As in Airflow, `timeout` counts from the first poke."""
         first = None
         if self.mode == "reschedule" and not self.deferrable:
             first = first_rescheduled(context, self.retries or 0)
-        execution_timeout = self.execution_timeout if self.deferrable else None  # in a worker Airflow sees to it
+        execution_timeout = self.execution_timeout if self.deferrable else None  # in a worker Airflow applies it
         deadline = deadline_from(context, self.timeout, execution_timeout, deferring=True)
         if first is not None and deadline is not None:
             deadline += first.timestamp() - time.time()
@@ -129,13 +129,13 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         )
 
     def _watching(self, context: Context, request_id: str) -> Watch:
-        """The watch of this wait, which a rescheduled sensor has anew in each process."""
+        """The state of this wait; a rescheduled sensor creates it again in each process."""
         if self._watch is None:
             self._watch = Watch(request_id, self._plan(context), time.time())
         return self._watch
 
     def _in_worker(self, context: Context, request_id: str) -> Any:
-        """Airflow's own loop around `poke`. How it ends is said in our words: whether the request runs on and bills."""
+        """Run Airflow's loop around `poke`; its errors are replaced by ours, which say whether the request runs on."""
         try:
             return super().execute(context)
         except (AirflowSensorTimeout, AirflowSkipException) as err:
@@ -144,10 +144,10 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
             if err.__cause__ is not None:
                 raise
             last = self._watch.last if self._watch else Waited(Outcome.WAITING)
-            return conclude(replace(last, outcome=Outcome.TIMED_OUT), request_id, self._wanted())
+            return conclude(replace(last, outcome=Outcome.TIMED_OUT), request_id, self._target())
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """As Airflow's, which has nothing but "soft_fail is set" to say about a skip."""
+        """Like Airflow's, but a skip keeps its reason; Airflow's own message only says that `soft_fail` is set."""
         try:
             with airflow_errors(self), self._soft():
                 return super().resume_execution(next_method, next_kwargs, context)
@@ -157,26 +157,26 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
             raise
 
     def execute_complete(self, context: Context, event: Any = None) -> None:
-        """Called when the trigger has fired."""
+        """Airflow calls this after the trigger's event."""
         with airflow_errors(self), self._soft():
             request_id = checked_id(self.request_id)
-            conclude(read_event(event, request_id), request_id, self._wanted())
+            conclude(read_event(event, request_id), request_id, self._target())
 
     def poke(self, context: Context) -> bool:
-        """One look: True if it is as wanted, False to go on waiting.
+        """Read the request: True if it has reached the target, False to continue waiting.
 
-        What one look cannot tell for sure (an outage, a request that looks as if nobody had started it) is looked at
-        again here until it is certain: a rescheduled sensor is a new process at each look, which would not know since
-        when.
+        If one reading is not enough to decide (an outage, a request that seems not to be started), it reads again until
+        it can decide. A rescheduled sensor runs in a new process at each poke, so it could not remember the time of the
+        first such reading.
 
-        :raises JobError: it will not be as wanted any more.
+        :raises JobError: the request cannot reach the target any more.
         """
         request_id = checked_id(self.request_id)
         watch = self._watching(context, request_id)
         waited = self.hook.run(until_certain(watch, lambda: self._look(request_id)))
         if waited is None:
             return False
-        conclude(waited, request_id, self._wanted())
+        conclude(waited, request_id, self._target())
         return True
 
     def _soft(self) -> Any:
@@ -184,11 +184,11 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
 
 
 class _Soft:
-    """`soft_fail` and `never_fail`, the same in every mode and on every Airflow.
+    """Context manager for `soft_fail` and `never_fail`, which behave the same in all modes and Airflow versions.
 
-    soft_fail turns what the job or the time did, and what a retry cannot mend, into a skip; an unknown state stays a
-    failure. never_fail turns every error into a skip.
-    The time that runs out is an `AirflowSensorTimeout`, as in Airflow's own sensors.
+    `soft_fail` turns an error into a skip if it is a failed job, a timeout, or an error that a retry cannot fix; if the
+    status of the request is unknown, the sensor still fails. `never_fail` turns every error into a skip. A timeout is
+    raised as `AirflowSensorTimeout`, as in Airflow's own sensors.
     """
 
     def __init__(self, soft_fail: bool, never_fail: bool) -> None:
@@ -219,25 +219,26 @@ def _timed_out(error: DeadlineError) -> NoReturn:
 class SentinelHubBatchSensor(_BatchSensor):
     """Wait until a request has a status.
 
-    - **Calls** the request, one call a poll, whatever the number of tiles.
+    - **Calls** the request, with one call per poll, whatever the number of tiles.
     - **Returns** nothing.
-    - **On kill** nothing happens to the request: a sensor only looks.
-    - **On timeout** it fails (or skips, with `soft_fail`), saying whether the request still runs and bills.
-    - **On retry** it looks again.
+    - **On kill** the request is left as it is: a sensor only reads.
+    - **On timeout** the sensor fails, or skips with `soft_fail`. The message says whether the request still runs and
+      bills.
+    - **On retry** it reads again.
 
-    It fails at once when the status cannot come any more: the request failed, was cancelled, is PARTIAL, or nobody
-    has started it for two minutes (unless `wait_for_start`).
+    The sensor fails at once if the request cannot reach the status any more: it failed, was cancelled, is PARTIAL, or
+    was not started for two minutes (unless `wait_for_start`).
 
-    :param target_status: the status; one on the way (`ANALYSIS_DONE`, `PROCESSING`) is reached by later ones too.
-    :param request_id: the request, as an id or as what a step returns.
-    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
-    :param max_unknown_time: seconds for which the state may be unreadable before the sensor fails.
-    :param wait_for_start: wait for a request that nobody has started yet, instead of failing after two minutes (in
-        reschedule mode these are spent in the worker).
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
-    :param batch_api: `v1` or `v2`; the connection's if left out.
+    :param target_status: status to wait for. `ANALYSIS_DONE` and `PROCESSING` are also reached by every later status.
+    :param request_id: id of the request, or the result of a step (such as `create.output`).
+    :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
+    :param max_unknown_time: seconds for which the status may be unreadable before the sensor fails.
+    :param wait_for_start: wait for a request that is not started yet, instead of failing after two minutes. In
+        reschedule mode the worker stays occupied for these two minutes.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; default: that of the connection.
 
-    `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and mean the same in all modes.
+    `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and behave the same in all modes.
     """
 
     template_fields: Sequence[str] = (*_BatchSensor.template_fields, "target_status")
@@ -265,10 +266,12 @@ class SentinelHubBatchSensor(_BatchSensor):
         )
         self.target_status = target_status
 
-    def _wanted(self) -> str:
-        known = [str(status) for status in BatchRequestStatus.__members__.values()]
-        if self.target_status not in known:
-            raise InvalidInputError(f"target_status is {self.target_status!r}; it must be one of {', '.join(known)}.")
+    def _target(self) -> str:
+        statuses = [str(status) for status in BatchRequestStatus.__members__.values()]
+        if self.target_status not in statuses:
+            raise InvalidInputError(
+                f"target_status is {self.target_status!r}; it must be one of {', '.join(statuses)}."
+            )
         return str(self.target_status)
 
     def _look(self, request_id: str) -> Flow[Waited]:
@@ -279,30 +282,36 @@ class SentinelHubBatchSensor(_BatchSensor):
 
 
 class SentinelHubBatchTileSensor(_BatchSensor):
-    """Wait until tiles of a request are in a status: one of them, a number, a share, or all.
+    """Wait until tiles of a request have a status: a single tile, a number of tiles, a share of them, or all.
 
-    - **Calls** the request, and as few pages of its tiles as answer the question.
+    - **Calls** the request, and only as many pages of its tiles as it needs to decide.
     - **Returns** nothing.
-    - **On kill** nothing happens to the request: a sensor only looks.
-    - **On timeout** it fails (or skips, with `soft_fail`), saying whether the request still runs and bills.
-    - **On retry** it looks again.
+    - **On kill** the request is left as it is: a sensor only reads.
+    - **On timeout** the sensor fails, or skips with `soft_fail`. The message says whether the request still runs and
+      bills.
+    - **On retry** it reads again.
 
-    On v2, which lists no tiles, manifest and execution database are read from the bucket at each poll. Where they are
-    missing, not whole or behind the request, the tiles are unknown: they are read again for `max_unknown_time`.
+    The API of v2 lists no tiles, so on v2 the manifest and the execution database are read from the bucket at each
+    poll. If these are missing, incomplete or older than the request's status, the tiles are unknown, and they are read
+    again for `max_unknown_time`.
 
-    :param tile_status: `PROCESSED`, `FAILED`, ... ; :param tile: name or id of one tile; :param count: at least so
-        many; :param share: at least this share, above 0 and up to 1. None of the three: all tiles. A template that
-        comes out as nothing is an error; it does not mean all tiles.
-    :param aws_conn_id: Airflow connection of type `aws` that may read the bucket (v2).
-    :param request_id: the request, as an id or as what a step returns.
-    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
-    :param max_unknown_time: seconds for which the state may be unreadable before the sensor fails.
-    :param wait_for_start: wait for a request that nobody has started yet, instead of failing after two minutes (in
-        reschedule mode these are spent in the worker).
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
-    :param batch_api: `v1` or `v2`; the connection's if left out.
+    If `tile`, `count` and `share` are all left out, the sensor waits for all tiles. A template that renders to nothing
+    is an error; it does not mean all tiles.
 
-    `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and mean the same in all modes.
+    :param tile_status: status to wait for, such as `PROCESSED` or `FAILED`.
+    :param tile: name or id of a single tile.
+    :param count: minimal number of tiles.
+    :param share: minimal share of the tiles, above 0 and up to 1.
+    :param aws_conn_id: id of an Airflow connection of type `aws` that may read the bucket (v2).
+    :param request_id: id of the request, or the result of a step (such as `create.output`).
+    :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
+    :param max_unknown_time: seconds for which the status may be unreadable before the sensor fails.
+    :param wait_for_start: wait for a request that is not started yet, instead of failing after two minutes. In
+        reschedule mode the worker stays occupied for these two minutes.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param batch_api: `v1` or `v2`; default: that of the connection.
+
+    `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and behave the same in all modes.
     """
 
     template_fields: Sequence[str] = (
@@ -344,20 +353,20 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         self.count = count
         self.share = share
         self.aws_conn_id = aws_conn_id
-        self._given = [name for name in ("tile", "count", "share") if getattr(self, name) is not None]
+        self._set_in_dag = [name for name in ("tile", "count", "share") if getattr(self, name) is not None]
 
     def _goal(self) -> dict[str, Any]:
-        given = {name: there(name, getattr(self, name)) for name in self._given}
+        values = {name: there(name, getattr(self, name)) for name in self._set_in_dag}
         return {
-            "tile": str(given["tile"]) if "tile" in given else None,
-            "count": _number("count", given.get("count"), int),
-            "share": _number("share", given.get("share"), float),
+            "tile": str(values["tile"]) if "tile" in values else None,
+            "count": _number("count", values.get("count"), int),
+            "share": _number("share", values.get("share"), float),
         }
 
-    def _wanted(self) -> str:
-        known = [str(status) for status in BatchTileStatus.__members__.values()]
-        if self.tile_status not in known:
-            raise InvalidInputError(f"tile_status is {self.tile_status!r}; it must be one of {', '.join(known)}.")
+    def _target(self) -> str:
+        statuses = [str(status) for status in BatchTileStatus.__members__.values()]
+        if self.tile_status not in statuses:
+            raise InvalidInputError(f"tile_status is {self.tile_status!r}; it must be one of {', '.join(statuses)}.")
         return str(TileGoal(self.tile_status, **self._goal()))
 
     def _look(self, request_id: str) -> Flow[Waited]:
@@ -375,11 +384,11 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         return SentinelHubBatchTileTrigger(**goal, **common)
 
 
-def _number(name: str, given: Any, kind: type[int] | type[float]) -> Any:
-    """A number, which a template has rendered to text; None for one that was not given."""
-    if given is None:
+def _number(name: str, value: Any, number_type: type[int] | type[float]) -> Any:
+    """An argument as a number, also from the text that a template renders to; None if it is not set."""
+    if value is None:
         return None
     try:
-        return kind(given)
+        return number_type(value)
     except (TypeError, ValueError):
-        raise InvalidInputError(f"{name} is a number, not {given!r}.") from None
+        raise InvalidInputError(f"{name} is a number, not {value!r}.") from None

@@ -1,4 +1,4 @@
-"""Sensor for a statistical request: poke, reschedule and deferrable, with the same meaning in each."""
+"""Sensor for the status of a statistical request. It behaves the same in poke, reschedule and deferrable mode."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ __all__ = ["SentinelHubBatchStatisticalSensor"]
 class SentinelHubBatchStatisticalSensor(SentinelHubBatchSensor):
     """Wait until a statistical request has a status.
 
-    - **Calls** the request, one call a poll, whatever the number of features.
+    - **Calls** the request, with one call per poll, whatever the number of features.
     - **Returns** nothing.
-    - **On kill** nothing happens to the request: a sensor only looks.
-    - **On timeout** it fails (or skips, with `soft_fail`), saying whether the request still runs and bills.
-    - **On retry** it looks again.
+    - **On kill** the request is left as it is: a sensor only reads.
+    - **On timeout** the sensor fails, or skips with `soft_fail`. The message says whether the request still runs and
+      bills.
+    - **On retry** it reads again.
 
-    It fails at once when the status cannot come any more: the request failed, was stopped, or nobody has started it
-    for two minutes (unless `wait_for_start`). A request that is DONE may hold failed features:
-    `SentinelHubListStatisticsOperator` names them.
+    The sensor fails at once if the request cannot reach the status any more: it failed, was stopped, or was not started
+    for two minutes (unless `wait_for_start`). A request that is DONE may contain failed features;
+    `SentinelHubListStatisticsOperator` lists them.
 
-    :param target_status: the status; one on the way (`ANALYSIS_DONE`, `PROCESSING`) is reached by later ones too.
-    :param request_id: the request, as an id or as what a step returns.
-    :param deferrable: wait in the triggerer; `[operators] default_deferrable` if left out.
-    :param max_unknown_time: seconds for which the state may be unreadable before the sensor fails.
-    :param wait_for_start: wait for a request that nobody has started yet, instead of failing after two minutes (in
-        reschedule mode these are spent in the worker).
-    :param sentinelhub_conn_id: connection of type `sentinelhub`.
+    :param target_status: status to wait for. `ANALYSIS_DONE` and `PROCESSING` are also reached by every later status.
+    :param request_id: id of the request, or the result of a step (such as `create.output`).
+    :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
+    :param max_unknown_time: seconds for which the status may be unreadable before the sensor fails.
+    :param wait_for_start: wait for a request that is not started yet, instead of failing after two minutes. In
+        reschedule mode the worker stays occupied for these two minutes.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
 
-    `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and mean the same in all modes.
+    `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and behave the same in all modes.
     """
 
     template_fields: Sequence[str] = tuple(

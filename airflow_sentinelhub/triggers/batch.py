@@ -1,8 +1,7 @@
-"""Triggers: they wait for a request, and end it at the deadline or over the budget.
+"""Triggers that wait for a request, and end it at the deadline or when it exceeds its budget.
 
-They carry ids, numbers and an absolute deadline; no payload, no secret, no elapsed time.
-
-A trigger that moves to another triggerer is built again from these arguments and goes on as if nothing had happened.
+Their arguments are ids, numbers and an absolute deadline. They contain no payload, no secret and no elapsed time, so
+that another triggerer can build a trigger again from its arguments and continue the wait.
 """
 
 from __future__ import annotations
@@ -25,14 +24,15 @@ if TYPE_CHECKING:
 
 
 class _WaitTrigger(BaseTrigger):
-    """Waits for a request and ends with exactly one event.
+    """Base of the triggers: waits for a request, and ends with exactly one event.
 
-    :param sentinelhub_conn_id: the connection; :param batch_api: `v1` or `v2`; :param request_id: the request.
-    :param plan: how to wait, a `WaitPlan` or what its `as_json` has written.
-    :param cancel_on_kill: end the request when the task is wanted no more (see `cancel.py`).
-    :param place: deployment that the request is at, see `SentinelHubHook`; the connection's if left out.
-    :param resume_state: plain JSON that is echoed back in the event: Airflow keeps no state of a deferred task that
-        `dag.test()` keeps too.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param batch_api: name of the generation: `v1`, `v2` or `statistical`; :param request_id: id of the request.
+    :param plan: how to wait: a `WaitPlan`, or the JSON of its `as_json`.
+    :param cancel_on_kill: cancel (v2: stop) the request if no task needs it any more (see `cancel.py`).
+    :param place: deployment of the request, see `SentinelHubHook`; default: that of the connection.
+    :param resume_state: plain JSON, echoed back in the event. The task keeps its state here, because no other store of
+        Airflow works in `dag.test()` as well.
     """
 
     def __init__(
@@ -68,14 +68,14 @@ class _WaitTrigger(BaseTrigger):
         }
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments, from which another triggerer builds this trigger again."""
+        """The class path and the arguments, from which a triggerer builds this trigger."""
         return f"{type(self).__module__}.{type(self).__qualname__}", self._kwargs()
 
     async def _flow(self, api: Generation) -> Flow[Waited]:
-        raise SentinelHubError("A trigger of this kind waits for nothing.")
+        raise SentinelHubError(f"{type(self).__name__} must define _flow.")
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, then yield the one event, also after an unexpected error."""
+        """Wait, then yield exactly one event, even after an unexpected error."""
         event: Event
         try:
             warm_up(getattr(self, "task_instance", None))
@@ -91,11 +91,11 @@ class _WaitTrigger(BaseTrigger):
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """A user has acted on the task, or another triggerer has taken over (3.3 only; `cleanup` comes on all)."""
+        """Airflow 3.3 calls this after a user's action or a takeover by another triggerer; see also `cleanup`."""
         await self._end()
 
     async def cleanup(self) -> None:
-        """The trigger ends: after its event, by a user, or by a restart of the triggerer; Airflow does not say why."""
+        """Airflow calls this whenever a trigger ends (event, user's action, restart), and does not say why."""
         await self._end()
 
     async def _end(self) -> None:
@@ -103,8 +103,8 @@ class _WaitTrigger(BaseTrigger):
             return
         self._ended = True
         ti = getattr(self, "task_instance", None)
-        kill = self.cancel_on_kill
-        await end_in_triggerer(self._hook(), self._api(), self.request_id, ti, on_kill=kill, log=self.log)
+        on_kill = self.cancel_on_kill
+        await end_in_triggerer(self._hook(), self._api(), self.request_id, ti, on_kill=on_kill, log=self.log)
 
     def _hook(self) -> SentinelHubHook:
         from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook  # loads HTTP libraries
@@ -116,16 +116,17 @@ class _WaitTrigger(BaseTrigger):
 
 
 def _first_poll() -> float:
-    """Seconds before the first poll.
+    """Seconds to wait before the first poll, so that no event comes too early.
 
-    A trigger that fires within `[workers] min_heartbeat_interval` of the deferral can get its task marked failed on
-    Airflow 3 with the local executor: the supervisor learns only then that the first half has ended.
+    On Airflow 3 with the LocalExecutor a task can be marked failed if its trigger fires within
+    `[workers] min_heartbeat_interval` after the deferral: only then does the supervisor notice that the process that
+    has deferred has ended.
     """
     return float(conf.getint("workers", "min_heartbeat_interval", fallback=5)) + 1.0
 
 
 class SentinelHubBatchTrigger(_WaitTrigger):
-    """Waits until a request has the status `target_status`, or cannot get it any more."""
+    """Waits until a request has the status `target_status`, or cannot reach it any more."""
 
     def __init__(self, *, target_status: str = "DONE", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -139,16 +140,17 @@ class SentinelHubBatchTrigger(_WaitTrigger):
 
 
 class SentinelHubBatchStatisticalTrigger(SentinelHubBatchTrigger):
-    """Waits until a statistical request has the status `target_status`, or cannot get it any more."""
+    """Waits until a statistical request has the status `target_status`, or cannot reach it any more."""
 
     def __init__(self, *, batch_api: str = "statistical", **kwargs: Any) -> None:
         super().__init__(batch_api=batch_api, **kwargs)
 
 
 class SentinelHubBatchTileTrigger(_WaitTrigger):
-    """Waits until tiles of a request are in a status: one, a number, a share, or all of them.
+    """Waits until tiles of a request have a status: a single tile, a number of tiles, a share of them, or all.
 
-    :param aws_conn_id: connection that may read the bucket (v2).
+    :param tile_status, tile, count, share: see `SentinelHubBatchTileSensor`.
+    :param aws_conn_id: id of an Airflow connection of type `aws` that may read the bucket (v2).
     """
 
     def __init__(
@@ -176,5 +178,5 @@ class SentinelHubBatchTileTrigger(_WaitTrigger):
         goal = TileGoal(self.tile_status, self.tile, self.count, self.share)
         settings = await self._hook().async_settings()
         reader = await bucket_reader_in_triggerer(self.aws_conn_id, settings)
-        read = read_tiles_by(reader)
-        return wait_for_tiles(api, self.request_id, goal, self.plan, read, first_poll=_first_poll())
+        read_tiles = read_tiles_by(reader)
+        return wait_for_tiles(api, self.request_id, goal, self.plan, read_tiles, first_poll=_first_poll())

@@ -1,4 +1,4 @@
-"""The event that a trigger sends to its task: plain JSON with a version, written and read here only."""
+"""The event that a trigger sends to its task: plain JSON with a version. Only this module writes and reads it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
 from airflow_sentinelhub.exceptions import SentinelHubError, one_line
 
 VERSION = 1
+_LEFT_ALONE = (
+    "the request was left alone: if it was started, it runs on and bills. A retry of this task attaches to it again."
+)
+_VERSIONS = "Do triggerer and workers run the same version of airflow-sentinelhub?"
 _TIMES = ("created", "acted")
 
 
 class Event(TypedDict, total=False):
-    """The event. `outcome` is an `Outcome`, or `error` with `message` and `retry_helps`; `job` a snapshot."""
+    """The members of an event.
+
+    `outcome` is the value of an `Outcome`, or `error`; then `message` and `retry_helps` describe the error. `job` is
+    the last `Snapshot` of the request. `matching` and `total` are numbers of tiles. `resume_state` is what the task has
+    passed to the trigger.
+    """
 
     version: int
     request_id: str
@@ -50,7 +59,7 @@ def event_of(waited: Waited, request_id: str, resume_state: dict[str, Any] | Non
 
 
 def error_event(error: SentinelHubError, request_id: str, resume_state: dict[str, Any] | None = None) -> Event:
-    """The event for a wait that could not go on."""
+    """The event for a wait that has ended with an error."""
     return Event(
         version=VERSION,
         request_id=request_id,
@@ -62,7 +71,7 @@ def error_event(error: SentinelHubError, request_id: str, resume_state: dict[str
 
 
 def broken_off(error: Exception, request_id: str) -> SentinelHubError:
-    """The error for a wait that ended with an exception of another package."""
+    """The error for a wait that has ended with an unexpected exception, which is not ours."""
     return SentinelHubError(
         f"The wait for batch request {request_id} broke off ({type(error).__name__}: {one_line(str(error), 500)}). The "
         "request was left alone: if it was started, it runs on and bills. A retry of this task attaches to it again."
@@ -70,33 +79,28 @@ def broken_off(error: Exception, request_id: str) -> SentinelHubError:
 
 
 def resume_state_of(event: Any) -> dict[str, Any]:
-    """The `resume_state` that the task has given its trigger.
+    """The `resume_state` that the task has passed to its trigger.
 
-    :raises SentinelHubError: the event carries none.
+    :raises SentinelHubError: the event contains none.
     """
     resume_state = event.get("resume_state") if isinstance(event, dict) else None
     if not isinstance(resume_state, dict) or "request_id" not in resume_state:
-        raise SentinelHubError(
-            "The trigger sent an event that cannot be read; the request was left alone. A retry of this task attaches "
-            "to it again. Do triggerer and workers run the same version of airflow-sentinelhub?"
-        )
+        raise SentinelHubError(f"The trigger sent an event that cannot be read; {_LEFT_ALONE} {_VERSIONS}")
     return resume_state
 
 
 def read_event(event: Any, request_id: str | None = None) -> Waited:
-    """The `Waited` in an event.
+    """How the wait has ended, as the event says.
 
-    :raises SentinelHubError: the event is missing, of another version or about another request (a lost payload, an
-        upgrade in the middle of a wait), or carries an error.
+    :param request_id: the request that the event must be about; None: any.
+    :raises SentinelHubError: the event is missing, has another version or is about another request (a lost event, an
+        upgrade during the wait), or contains an error.
     """
     about = f" for batch request {request_id}" if request_id else ""
     if not isinstance(event, dict) or event.get("version") != VERSION or "outcome" not in event:
-        raise SentinelHubError(
-            f"The trigger{about} sent an event that cannot be read; the request was left alone. A retry of this task "
-            "attaches to it again. Do triggerer and workers run the same version of airflow-sentinelhub?"
-        )
+        raise SentinelHubError(f"The trigger{about} sent an event that cannot be read; {_LEFT_ALONE} {_VERSIONS}")
     if request_id and event.get("request_id") != request_id:
-        raise SentinelHubError(f"The trigger{about} sent an event about {event.get('request_id')}; retry the task.")
+        raise SentinelHubError(f"The trigger{about} sent an event about {event.get('request_id')}; {_LEFT_ALONE}")
     if event["outcome"] == "error":
         error = SentinelHubError(str(event.get("message")))
         error.retry_helps = bool(event.get("retry_helps", True))
@@ -112,20 +116,19 @@ def read_event(event: Any, request_id: str | None = None) -> Waited:
     except Exception as err:
         raise SentinelHubError(
             f"The trigger{about} sent an event that cannot be read ({type(err).__name__}: {one_line(str(err), 200)}); "
-            "the request was left alone: if it was started, it runs on and bills. A retry of this task attaches to it "
-            "again. Do triggerer and workers run the same version of airflow-sentinelhub?"
+            f"{_LEFT_ALONE} {_VERSIONS}"
         ) from None
 
 
 def _job_in(event: dict[str, Any]) -> Snapshot | None:
-    """The snapshot in an event, None if it carries none; any error if it carries something else."""
+    """The snapshot in an event, None if it contains none; any exception if it contains something else."""
     job = event.get("job")
     if job is None:
         return None
     if id_in({"id": job["request_id"]}).lower() != str(event.get("request_id")).lower():
         raise ValueError(f"its job is {job['request_id']}")
-    given: dict[str, Any] = {item.name: job[item.name] for item in fields(Snapshot) if item.name in job}
-    given |= {
+    members: dict[str, Any] = {item.name: job[item.name] for item in fields(Snapshot) if item.name in job}
+    members |= {
         "status": BatchRequestStatus(status_in(job)),
         "user_action": word(BatchUserAction, job.get("user_action")) or BatchUserAction.NONE,
         "stopped_reason": word(StoppedStatusReason, job.get("stopped_reason")),
@@ -135,4 +138,4 @@ def _job_in(event: dict[str, Any]) -> Snapshot | None:
         **{name: number(job.get(name)) for name in ("estimate", "cost", "share_done")},
         **{name: read_time(job.get(name)) for name in _TIMES},
     }
-    return Snapshot(**given)
+    return Snapshot(**members)

@@ -1,1 +1,1 @@
-"""The service itself: endpoints, payloads, and replies read as snapshots; v1, v2 and batch statistical."""
+"""The service's API: endpoints, payloads and the reading of replies as snapshots, for v1, v2 and batch statistical."""

@@ -1,4 +1,4 @@
-"""The generations of the service behind one set of names, for flows that serve all of them."""
+"""The generations of the API (v1, v2, statistical) behind a common interface, so that each flow works with all."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from airflow_sentinelhub.exceptions import InvalidInputError
 
 @dataclass(frozen=True)
 class Generation:
-    """Endpoints of one generation. Requests are read as snapshots, straight from the replies.
+    """The endpoints and properties of one generation. The replies of its calls are read as snapshots.
 
-    :param create, get, list: a request, the one that was asked for, a page of requests.
-    :param end: cancels (v1, final) or stops (v2); :param end_word: what that is called.
+    :param name: `v1`, `v2` or `statistical`, as in `batch_api`.
+    :param create, get, list: create a request, read one, read a page of the list of requests.
+    :param analyse, start: have a request analysed, start its processing (which bills).
+    :param end: cancel (v1, final) or stop (v2) a request; :param end_word: the service's verb for it.
     :param search: whether the list can be searched for a word of the description.
-    :param payload: the payload of the create call for a specification; :param needs_access: which holds the right to
-        write to the bucket.
-    :param grids: the call for a page of tiling grids, None where there are none.
-    :param results: where one sees what a job has brought: `listed` by the service tile by tile, in files in the
-        `bucket`, or in a file for each of its `features`.
-    :param continues: whether a new request over the same output can do the failed part of an earlier one.
-    :param collections: whether requests write to batch collections.
-    :param estimates: whether an analysed request says what it will cost.
-    :param update, delete, restart: None where the service has no such call.
+    :param results: where the results of a job are read: `listed`: the service lists the tiles; `bucket`: files in the
+        bucket describe the tiles; `features`: the bucket has a file for each feature.
+    :param payload: function that makes the payload of the create call from a specification.
+    :param needs_access: whether the payload contains credentials for the bucket.
+    :param grids: the call for a page of tiling grids; None if there are none.
+    :param continues: whether a new request over the same output can process the failed part of an earlier one.
+    :param collections: whether requests can write to batch collections.
+    :param estimates: whether an analysed request has an estimate of its cost.
+    :param update, delete, restart: the calls; None if the service has no such call.
     """
 
     name: str
@@ -107,7 +109,10 @@ NAMES = tuple(_BY_NAME)
 
 
 def generation(name: str) -> Generation:
-    """The generation called `v1`, `v2` or `statistical`."""
+    """The generation with this name.
+
+    :raises InvalidInputError: the name is not `v1`, `v2` or `statistical`.
+    """
     try:
         return _BY_NAME[name]
     except KeyError:
@@ -115,5 +120,5 @@ def generation(name: str) -> Generation:
 
 
 def others(name: str) -> tuple[str, ...]:
-    """The generations of the same service in which a task may have made its request before `batch_api` was edited."""
+    """The other generations in which a task may have created its request before its `batch_api` was changed."""
     return tuple(other for other in ("v1", "v2") if other != name) if name in ("v1", "v2") else ()

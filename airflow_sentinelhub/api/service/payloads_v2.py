@@ -1,4 +1,4 @@
-"""Payload builders of batch v2, with the names and arguments of the vendor's client."""
+"""Functions that build parts of the payload of batch v2, with the names and arguments of the vendor's client."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ def s3_specification(
     iam_role_arn: str | None = None,
     region: str | None = None,
 ) -> Json:
-    """Access to a place in S3.
+    """A place in S3 and the credentials for it: either a key pair or a role.
 
-    :param url: of a bucket, a path in it or an object.
-    :param access_key: with `secret_access_key`, keys that may write there; :param iam_role_arn: or a role (AWS only).
-    :param region: of the bucket; the deployment's if left out.
-    :raises InvalidInputError: neither or both ways of access are given.
+    :param url: URL of a bucket, a path in it or an object.
+    :param access_key, secret_access_key: key pair that may write there.
+    :param iam_role_arn: ARN of a role that may write there (AWS only).
+    :param region: of the bucket; default: that of the deployment.
+    :raises InvalidInputError: neither or both kinds of credentials are given.
     """
     if (iam_role_arn is None) == (access_key is None or secret_access_key is None):
         raise InvalidInputError("Give either iam_role_arn, or access_key and secret_access_key.")
@@ -30,14 +31,22 @@ def s3_specification(
 
 
 def gs_specification(url: str, credentials: str) -> Json:
-    """Access to a place in Google Cloud Storage (AWS deployments only). :param credentials: JSON key in base64."""
+    """A place in Google Cloud Storage and the credentials for it (AWS deployments only).
+
+    :param credentials: JSON key, encoded in base64.
+    """
     return {"gs": {"url": url, "credentials": credentials}}
 
 
 def tiling_grid_input(
     grid_id: int, resolution: float, buffer_x: int | None = None, buffer_y: int | None = None, **kwargs: Any
 ) -> Json:
-    """Input: a tiling grid. :param resolution: metres (degrees for grid 3); :param buffer_x: pixels around a tile."""
+    """The input: a tiling grid.
+
+    :param resolution: of a pixel, in metres (grid 3: in degrees).
+    :param buffer_x, buffer_y: pixels to add on each side of a tile.
+    :param kwargs: further members.
+    """
     grid = tiling_grid(grid_id, resolution)
     return {"type": "tiling-grid", **grid, **without_none({"bufferX": buffer_x, "bufferY": buffer_y}), **kwargs}
 
@@ -49,11 +58,12 @@ def geopackage_input(
     height: int | None = None,
     resolution: float | None = None,
 ) -> Json:
-    """Input: the features of a GeoPackage in a bucket.
+    """The input: the features of a GeoPackage in a bucket.
 
-    :param geopackage_specification: see `s3_specification`.
-    :param width: with `height`, pixels (1 to 3500) of features that name none; :param resolution: or their pixel size.
-    :raises InvalidInputError: both ways of a default size are given.
+    :param geopackage_specification: place of the file, see `s3_specification`.
+    :param width, height: size in pixels (1 to 3500) of the features that have no own size.
+    :param resolution: size of a pixel for these features, instead of `width` and `height`.
+    :raises InvalidInputError: both a size and a resolution are given, or only one of `width` and `height`.
     """
     if (width is not None or height is not None) and resolution is not None:
         raise InvalidInputError("Give either width and height, or resolution, as the default size of features.")
@@ -75,7 +85,10 @@ def raster_output(
     collection_id: str | None = None,
     **kwargs: Any,
 ) -> Json:
-    """Output: raster files. :param delivery: see `s3_specification`; the rest as in v1's `output()`."""
+    """The output: raster files.
+
+    :param delivery: place of the files, see `s3_specification`. The other parameters are those of v1's `output()`.
+    """
     options = {
         "overwrite": overwrite,
         "skipExisting": skip_existing,
@@ -95,6 +108,11 @@ def zarr_output(
     array_overrides: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> Json:
-    """Output: one Zarr. :param group: `{"zarr_format": 2, ...}`; :param array_parameters: dtype, order, chunks ..."""
+    """The output: a Zarr store.
+
+    :param delivery: place of the store, see `s3_specification`; :param group: such as `{"zarr_format": 2}`.
+    :param array_parameters: parameters of all arrays: dtype, order, chunks and so on.
+    :param array_overrides: other parameters of single arrays; :param kwargs: further members.
+    """
     options = {"group": group, "arrayParameters": array_parameters, "arrayOverrides": array_overrides, **kwargs}
     return {"type": "zarr", "delivery": dict(delivery), **without_none(options)}

@@ -1,13 +1,12 @@
-"""Endpoints of batch statistical, how its requests are read, and where they carry a description.
+"""Endpoints of batch statistical, the reading of its requests, and the description in their evalscript.
 
-An endpoint describes a call, nothing more.
+An endpoint is a function that returns a `Call`; it sends nothing.
 
-Paths are written in the older form (`/api/v1/statistics/batch`); the transport turns them into `/statistics/batch/v1`
-where the connection asks for the form of 2026 (both answer).
+Paths have the older form (`/api/v1/statistics/batch`). The transport changes them to `/statistics/batch/v1` if the
+connection is set to the form of 2026; the service supports both.
 
-A statistical request has no description, and nothing about it can be changed later. What our other requests say in
-their description stands here in the last line of the evalscript, as a comment: free text that the service keeps and
-shows again on each request and in the list.
+A statistical request has no description, and it cannot be changed later. So its description, with the task's marker, is
+a comment in the last line of the evalscript: the service returns the evalscript with each request and in the list.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from airflow_sentinelhub.exceptions import InvalidInputError
 Json = dict[str, Any]
 ROOT = "/api/v1/statistics/batch"
 EVALSCRIPT_LIMIT = 32 * 1024
-"""Bytes from which on the service refuses an evalscript."""
+"""Size in bytes from which the service refuses an evalscript."""
 _NOTE = "// task: "
 
 
 def read_request(body: Any) -> Snapshot:
-    """The reading in a body of batch statistical. It needs an id and a status; whatever else is odd is not said.
+    """The request in a reply of batch statistical. Members other than id and status are None if they are not valid.
 
-    :raises ValueError: the body describes no request.
+    :raises ValueError: the reply has no id or no status.
     """
     return Snapshot(
         generation="statistical",
@@ -43,39 +42,41 @@ def read_request(body: Any) -> Snapshot:
 
 
 def create(payload: Json) -> Call[Snapshot]:
-    """Create a request. Free of charge, but refused to accounts with less than 1,000 PU. Not repeatable."""
+    """Create a request. Free of charge, but the service refuses accounts with less than 1,000 PU. Not repeatable."""
     about = "create a batch statistical request"
     return Call("POST", ROOT, read_request, json=payload, about=about)
 
 
 def create_described(payload: Json) -> Call[Snapshot]:
-    """The same for a payload with a `description`, which is put into the evalscript."""
+    """Create a request from a payload with a `description`, which is moved into the evalscript."""
     return create(described(payload))
 
 
 def get_request(request_id: str) -> Call[Snapshot]:
-    """The whole request. This is what is polled: the status part alone (`get_status`) lacks the user action.
+    """Read the whole request. Each poll uses this call, because the reply of `get_status` lacks the user action.
 
-    For minutes after a start the status says CREATED; only the user action tells such a request from one that nobody
-    has started. The rest of the request is small: an evalscript of some kilobytes.
+    For minutes after a start the status is still CREATED, and only the user action shows that the request was started.
+    The whole request is small: its evalscript has some kilobytes.
     """
 
-    return Call("GET", _one(request_id), only(request_id, read_request), repeatable=True, about=_about(request_id))
+    return Call(
+        "GET", _request_path(request_id), only(request_id, read_request), repeatable=True, about=_about(request_id)
+    )
 
 
 def get_body(request_id: str) -> Call[Json]:
-    """The request in the service's own words, for what a reading of it leaves out. It must be one that can be read."""
+    """Read the request as JSON, for members that a `Snapshot` lacks. The reply must have an id and a status."""
     parse = readable(only(request_id, read_request))
-    return Call("GET", _one(request_id), parse, repeatable=True, about=_about(request_id))
+    return Call("GET", _request_path(request_id), parse, repeatable=True, about=_about(request_id))
 
 
 def get_status(request_id: str) -> Call[Json]:
-    """The status part of the request: status, cost, share done, times; no user action."""
-    return Call("GET", f"{_one(request_id)}/status", an_object, repeatable=True, about=_about(request_id))
+    """Read the status, the cost, the completed share and the times of the request, without the user action."""
+    return Call("GET", f"{_request_path(request_id)}/status", an_object, repeatable=True, about=_about(request_id))
 
 
 def list_requests(*, sort: str | None = None, viewtoken: str | None = None, **query: Any) -> Call[Page[Snapshot]]:
-    """A page of requests. There is no search."""
+    """Read a page of the list of requests, which cannot be searched."""
     return Call(
         "GET",
         ROOT,
@@ -91,21 +92,21 @@ def analyse(request_id: str) -> Call[None]:
 
 
 def start(request_id: str) -> Call[None]:
-    """Start processing. **This bills.** `flows.start_once` is the way to call it."""
+    """Start processing. **This bills.** Call it through `flows.start_once`, which never starts a request twice."""
     return _action(request_id, "start")
 
 
 def stop(request_id: str) -> Call[None]:
-    """Stop processing: what is finished or running is charged."""
+    """Stop processing. Features that are processed or being processed are billed."""
     return _action(request_id, "stop", repeatable=True)
 
 
-def _action(request_id: str, word: str, repeatable: bool = False) -> Call[None]:
-    path = f"{_one(request_id)}/{word}"
+def _action(request_id: str, action: str, repeatable: bool = False) -> Call[None]:
+    path = f"{_request_path(request_id)}/{action}"
     return Call("POST", path, lambda _: None, repeatable=repeatable, about=_about(request_id))
 
 
-def _one(request_id: str) -> str:
+def _request_path(request_id: str) -> str:
     return f"{ROOT}/{path_part(request_id)}"
 
 
@@ -114,47 +115,47 @@ def _about(request_id: str) -> str:
 
 
 def described(payload: Mapping[str, Any]) -> Json:
-    """The payload with its `description` moved into the evalscript's last line.
+    """The payload with its `description` moved into the last line of the evalscript.
 
-    :raises InvalidInputError: there is no evalscript as text to write it into, or it gets too long.
+    :raises InvalidInputError: the evalscript is not given as text, or gets too long.
     """
-    rest = {name: value for name, value in payload.items() if name != "description"}
-    words = " ".join(str(payload.get("description") or "").split())
-    if not words:
-        return rest
-    aggregation = dict(rest.get("aggregation") or {})
+    members = {name: value for name, value in payload.items() if name != "description"}
+    description = " ".join(str(payload.get("description") or "").split())
+    if not description:
+        return members
+    aggregation = dict(members.get("aggregation") or {})
     script = aggregation.get("evalscript")
     if not isinstance(script, str) or not script.strip():
         raise InvalidInputError(
             "A task finds its statistical request again by a comment in the evalscript, so the evalscript has to be "
             "given as text (or as a .js file beside the DAG), not as evalscriptReference."
         )
-    noted = f"{without_note(script).rstrip()}\n{_NOTE}{words}\n"
-    if len(noted.encode()) >= EVALSCRIPT_LIMIT:
+    marked_script = f"{without_note(script).rstrip()}\n{_NOTE}{description}\n"
+    if len(marked_script.encode()) >= EVALSCRIPT_LIMIT:
         raise InvalidInputError(
-            f"The evalscript has {len(noted.encode()):,} bytes with the comment that marks the task; batch statistical "
-            f"takes less than {EVALSCRIPT_LIMIT:,}."
+            f"The evalscript has {len(marked_script.encode()):,} bytes with the comment that marks the task; batch "
+            f"statistical takes less than {EVALSCRIPT_LIMIT:,}."
         )
-    return {**rest, "aggregation": {**aggregation, "evalscript": noted}}
+    return {**members, "aggregation": {**aggregation, "evalscript": marked_script}}
 
 
 def without_note(script: str) -> str:
-    """The evalscript as the user wrote it."""
-    head, found, tail = script.rstrip().rpartition("\n")
-    return head + "\n" if found and tail.startswith(_NOTE) else script
+    """The evalscript without the comment that contains the description."""
+    head, newline, last = script.rstrip().rpartition("\n")
+    return head + "\n" if newline and last.startswith(_NOTE) else script
 
 
 def note_in(script: str) -> str:
-    """The description that stands in an evalscript, empty if none does."""
+    """The description in the last line of an evalscript, empty if there is none."""
     last = script.rstrip().rpartition("\n")[2]
     return last[len(_NOTE) :] if last.startswith(_NOTE) else ""
 
 
 def place_of(request: Any) -> str | None:
-    """Where the results go, as it stands in the request; None where it names no place."""
+    """The place of the results that the request names, None if it names none."""
     return text(member(request, "output", "s3", "url")) or None
 
 
 def features_of(request: Any) -> str | None:
-    """Where the GeoPackage lies, as it stands in the request; None where it names none."""
+    """The place of the GeoPackage that the request names, None if it names none."""
     return text(member(request, "input", "features", "s3", "url")) or None

@@ -1,7 +1,7 @@
-"""A statistical job in plain words, and the payload it becomes.
+"""The description of a statistical job, independent of the API, and the payload that is made from it.
 
-Only the standard library is used here: the builders run while Airflow parses DAGs. Values that are still templates
-pass through untouched; what is wrong with a literal value is said at once.
+The builders run while Airflow parses DAGs, so this module uses the standard library only. Literal values are checked at
+once; templates are returned unchanged, and are checked after they are rendered.
 """
 
 from __future__ import annotations
@@ -29,17 +29,22 @@ def input_data(
     data_filter: Mapping[str, Any] | None = None,
     processing: Mapping[str, Any] | None = None,
 ) -> list[Any]:
-    """The data of a statistical job; arguments as in `process_request()`. The time range stands in the aggregation."""
+    """The `data` objects of a statistical job, with the arguments of `process_request()`.
+
+    They contain no time range; that is part of the aggregation.
+
+    :raises InvalidInputError: `data` is None, or a literal value is invalid.
+    """
     if data is None:
         raise InvalidInputError("There is no data: give data='sentinel-2-l2a' or the service's `data` objects.")
-    chosen = process_request(
+    request = process_request(
         data,
         max_cloud_coverage=max_cloud_coverage,
         mosaicking_order=mosaicking_order,
         data_filter=data_filter,
         processing=processing,
     )
-    sources: list[Any] = chosen["input"]["data"]
+    sources: list[Any] = request["input"]["data"]
     return sources
 
 
@@ -53,20 +58,21 @@ def aggregation(
     evalscript: str | None = None,
     **kwargs: Any,
 ) -> Json:
-    """How a statistical job divides time and space.
+    """The aggregation of a statistical job: its time range, the intervals and the size of the pixels.
 
-    :param time_range: `"data_interval"`, `last(days=30)` or a pair (from, to), as in `process_request()`. Here the
-        range is divided into intervals, each of which ends where the next begins: its end is sent as it is, and a date
-        as the end means that whole day, to the midnight after it. (One second less, and the service would leave out
-        the last interval as not whole.)
-    :param interval: length of each interval by ISO 8601, such as `P10D`. What is left over at the end of the range is
-        left out, see `last_interval`.
-    :param resolution: size of a pixel in units of the GeoPackage's CRS, one number or (x, y); :param size: or width
-        and height in pixels of each feature, at most 2500.
-    :param last_interval: what happens to a last interval that is not whole: `SKIP` (the default), `SHORTEN`, `EXTEND`.
-    :param evalscript: text of the script; may be given to the operator instead.
-    :param kwargs: further members of the payload.
-    :raises InvalidInputError: a literal value cannot be right.
+    :param time_range: `"data_interval"`, `last(days=30)` or a pair (from, to), as in `process_request()`. The service
+        divides the range into intervals, each of which ends where the next one begins. So the end is sent without a
+        second subtracted, and a date as the end includes the whole day, up to the midnight after it. With a second
+        less, the service would take the last interval as incomplete and leave it out.
+    :param interval: length of each interval by ISO 8601, such as `P10D`. For an incomplete interval at the end of the
+        range, see `last_interval`.
+    :param resolution: size of a pixel in units of the GeoPackage's CRS, one number or (x, y).
+    :param size: width and height of each feature in pixels, at most 2500 each, instead of `resolution`.
+    :param last_interval: what the service does with an incomplete last interval: `SKIP` (the default), `SHORTEN`,
+        `EXTEND`.
+    :param evalscript: text of the script; it can be given to the operator instead.
+    :param kwargs: further members of the aggregation.
+    :raises InvalidInputError: a literal value is invalid.
     """
     if last_interval not in (None, *LAST_INTERVAL) and not is_template(last_interval):
         raise InvalidInputError(f"last_interval is one of {', '.join(LAST_INTERVAL)}, not {last_interval!r}.")
@@ -91,12 +97,13 @@ def aggregation(
 
 @dataclass(frozen=True)
 class StatisticalSpecification:
-    """What is to be done.
+    """A statistical job.
 
-    :param geopackage: `s3://bucket/fields.gpkg`, or the service's `features` in full.
-    :param data: see `input_data`; :param aggregation: see `aggregation`; :param evalscript: put into it when given.
-    :param calculations: statistics and histograms by output, as the service takes them.
-    :param output: `s3://bucket/path`, with placeholders or without, or the service's `output` in full.
+    :param geopackage: `s3://bucket/fields.gpkg`, or the `features` of the payload in full.
+    :param data: see `input_data`; :param aggregation: see `aggregation`.
+    :param evalscript: text of the script, which replaces that of the aggregation; None: keep that.
+    :param calculations: statistics and histograms by output, in the format of the service.
+    :param output: `s3://bucket/path` with or without placeholders, or the `output` of the payload in full.
     :param description: free text; :param extra: further members of the payload.
     """
 
@@ -111,30 +118,30 @@ class StatisticalSpecification:
 
 
 def render_statistical(job: StatisticalSpecification, access: Access | None = None) -> Json:
-    """The payload of a create call, with the description beside it (`statistical.described` finds a place for it).
+    """The payload of a create call, with a member `description`, which `statistical.described` moves.
 
-    :raises InvalidInputError: the job is incomplete or contradicts itself.
+    :raises InvalidInputError: the job is incomplete, or two of its values contradict each other.
     """
     if not isinstance(job.aggregation, Mapping) or "timeRange" not in job.aggregation:
         raise InvalidInputError("aggregation must name timeRange and aggregationInterval; build it with aggregation().")
-    divided = dated(job.aggregation, Run())
+    job_aggregation = dated(job.aggregation, Run())
     for name in ("resx", "resy", "width", "height"):
-        if isinstance(divided.get(name), str):
-            divided[name] = _number(name, divided[name])
+        if isinstance(job_aggregation.get(name), str):
+            job_aggregation[name] = _number(name, job_aggregation[name])
     if job.evalscript is not None:
-        divided["evalscript"] = job.evalscript
-        divided.pop("evalscriptReference", None)
-    if not str(divided.get("evalscript") or "").strip() and "evalscriptReference" not in divided:
+        job_aggregation["evalscript"] = job.evalscript
+        job_aggregation.pop("evalscriptReference", None)
+    if not str(job_aggregation.get("evalscript") or "").strip() and "evalscriptReference" not in job_aggregation:
         raise InvalidInputError(
             "There is no evalscript: give evalscript= (text, or the name of a .js file beside the DAG)."
         )
-    if complaint := _complaint(divided):
+    if complaint := _complaint(job_aggregation):
         raise InvalidInputError(complaint)
     data = resolved(input_data(job.data), Run())
     return without_none(
         {
             "input": {"features": _features(job.geopackage, access), "data": data},
-            "aggregation": divided,
+            "aggregation": job_aggregation,
             "calculations": dict(job.calculations) if job.calculations else None,
             "output": _output(job.output, access),
             "description": job.description,
@@ -144,9 +151,9 @@ def render_statistical(job: StatisticalSpecification, access: Access | None = No
 
 
 def dated(aggregation: Any, run: Run, *, from_interval: bool = False) -> Any:
-    """The aggregation with its time range as it is sent (see `times.resolved_range`).
+    """The aggregation with the time range in the form that is sent (see `times.resolved_range`).
 
-    :raises InvalidInputError: it is no range, or this run has none.
+    :raises InvalidInputError: the time range is invalid, or this run has no data interval.
     """
     if not isinstance(aggregation, Mapping) or "timeRange" not in aggregation:
         return aggregation
@@ -154,28 +161,31 @@ def dated(aggregation: Any, run: Run, *, from_interval: bool = False) -> Any:
     return {**aggregation, "timeRange": times}
 
 
-def _features(given: str | Mapping[str, Any], access: Access | None) -> Json:
-    place = _place(given, access, "geopackage")
+def _features(geopackage: str | Mapping[str, Any], access: Access | None) -> Json:
+    place = _place(geopackage, access, "geopackage")
     url = str(place["s3"]["url"])
     if not url.lower().endswith(".gpkg"):
         raise InvalidInputError(f"geopackage is the place of a file that ends in .gpkg, not {url!r}.")
     return place
 
 
-def _output(given: str | Mapping[str, Any], access: Access | None) -> Json:
-    place = _place(given, access, "output")
+def _output(output: str | Mapping[str, Any], access: Access | None) -> Json:
+    place = _place(output, access, "output")
     if complaint := template_complaint(str(place["s3"]["url"])):
         raise InvalidInputError(complaint)
     return place
 
 
-def _place(given: str | Mapping[str, Any], access: Access | None, name: str) -> Json:
-    """Storage with its access: keys are put in where the user's own payload names none."""
-    place = {"s3": {"url": given}} if isinstance(given, str) else dict(given or {})
+def _place(value: str | Mapping[str, Any], access: Access | None, name: str) -> Json:
+    """A place in S3 with credentials, which are added if the value itself contains none.
+
+    :param value: a URL, or the member of the payload in full; :param name: of the argument, for errors.
+    """
+    place = {"s3": {"url": value}} if isinstance(value, str) else dict(value or {})
     storage = dict(place.get("s3") or {})
     url = str(storage.get("url") or "")
     if not re.match(r"s3://[^/]+/.", url):
-        raise InvalidInputError(f"{name} is s3://bucket/path, not {url or given!r}.")
+        raise InvalidInputError(f"{name} is s3://bucket/path, not {url or value!r}.")
     if not {"accessKey", "iamRoleARN"} & set(storage):
         if access is None:
             raise InvalidInputError(
@@ -187,28 +197,28 @@ def _place(given: str | Mapping[str, Any], access: Access | None, name: str) -> 
 
 
 def template_complaint(url: str) -> str | None:
-    """What is wrong with a place for results; None if nothing is."""
-    used = set(re.findall(r"<[^<>/]*>", url))
-    for name in sorted(used - set(PLACEHOLDERS)):
+    """What is wrong with the URL of the results, None if nothing is."""
+    placeholders = set(re.findall(r"<[^<>/]*>", url))
+    for name in sorted(placeholders - set(PLACEHOLDERS)):
         return f"{url}: {name} is not known to batch statistical; its placeholders are {', '.join(PLACEHOLDERS)}."
-    if used and not used & {"<ID>", "<IDENTIFIER>"}:
+    if placeholders and not placeholders & {"<ID>", "<IDENTIFIER>"}:
         return f"{url}: a path with placeholders needs <ID> or <IDENTIFIER>, so that each feature gets its own file."
     return None
 
 
-def _complaint(divided: Mapping[str, Any]) -> str | None:
-    """What is wrong with an aggregation; None if nothing is. Templates are not looked into."""
-    sized = [name for name in ("width", "height") if name in divided]
-    resolved = [name for name in ("resx", "resy") if name in divided]
-    if sized and resolved:
+def _complaint(job_aggregation: Mapping[str, Any]) -> str | None:
+    """What is wrong with an aggregation, None if nothing is. Templates are not checked."""
+    size = [name for name in ("width", "height") if name in job_aggregation]
+    resolution = [name for name in ("resx", "resy") if name in job_aggregation]
+    if size and resolution:
         return "Give either width and height, or the resolution, not both."
-    if len(sized) == 1 or len(resolved) == 1:
-        return f"{(sized or resolved)[0]} needs its other half: width and height, or resx and resy."
-    for name in (*sized, *resolved):
-        value, most = divided[name], _LONGEST_SIDE if name in sized else float("inf")
-        if not isinstance(value, str) and not 0 < value <= most:
-            return f"{name} is a number above 0{' and at most 2500' if name in sized else ''}, not {value!r}."
-    interval = (divided.get("aggregationInterval") or {}).get("of")
+    if len(size) == 1 or len(resolution) == 1:
+        return f"{(size or resolution)[0]} needs its other half: width and height, or resx and resy."
+    for name in (*size, *resolution):
+        value, maximum = job_aggregation[name], _LONGEST_SIDE if name in size else float("inf")
+        if not isinstance(value, str) and not 0 < value <= maximum:
+            return f"{name} is a number above 0{' and at most 2500' if name in size else ''}, not {value!r}."
+    interval = (job_aggregation.get("aggregationInterval") or {}).get("of")
     if not interval:
         return "aggregation names no interval (aggregationInterval.of), such as P10D."
     if not is_template(interval) and not re.fullmatch(r"P(?=.)(\d+[YMWD])*(T(\d+[HMS])+)?", str(interval)):
@@ -217,9 +227,9 @@ def _complaint(divided: Mapping[str, Any]) -> str | None:
 
 
 def _number(name: str, text: str) -> float | int:
-    for kind in (int, float):
+    for number_type in (int, float):
         try:
-            return kind(text)
+            return number_type(text)
         except ValueError:
             continue
     raise InvalidInputError(f"{name} is a number, not {text!r}.")

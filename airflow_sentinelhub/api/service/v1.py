@@ -1,6 +1,6 @@
-"""Endpoints of batch v1 (`/api/v1/batch`), and how its requests are read.
+"""Endpoints of batch v1 (`/api/v1/batch`), and the reading of its requests.
 
-An endpoint describes a call, nothing more.
+An endpoint is a function that returns a `Call`; it sends nothing.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ ROOT = "/api/v1/batch"
 
 
 def read_request(body: Any) -> Snapshot:
-    """The reading in a body of v1. It needs an id and a status; whatever else is odd counts as not said.
+    """The request in a reply of v1. Members other than id and status are None if they are not valid.
 
-    :raises ValueError: the body describes no request.
+    :raises ValueError: the reply has no id or no status.
     """
     bucket = text(member(body, "bucketName"))
     return Snapshot(
@@ -37,16 +37,16 @@ def _as_is(body: Any) -> Any:
 
 
 def _unwrapped(body: Any) -> Json:
-    """A collection: the contract shows it bare, the vendor's client expects it under `data`."""
+    """A collection in a reply: the collection itself by the API contract, a member `data` by the vendor's client."""
     inner = an_object(body).get("data")
     return an_object(inner if isinstance(inner, dict) else body)
 
 
-def _made(body: Any) -> Json:
-    found = _unwrapped(body)
-    if found.get("id") in (None, ""):
+def _created(body: Any) -> Json:
+    collection = _unwrapped(body)
+    if collection.get("id") in (None, ""):
         raise ValueError("it has no id")
-    return found
+    return collection
 
 
 def _tile(body: Any) -> Json:
@@ -55,25 +55,28 @@ def _tile(body: Any) -> Json:
 
 
 def create(payload: Json) -> Call[Snapshot]:
-    """Create a request. Free of charge. Not repeatable: the service has no idempotency key."""
+    """Create a request. Free of charge. Not repeatable, because the service has no idempotency key."""
     return Call("POST", f"{ROOT}/process", read_request, json=payload, about="create a batch request")
 
 
 def get_request(request_id: str) -> Call[Snapshot]:
     parse = only(request_id, read_request)
-    return Call("GET", _one(request_id), parse, repeatable=True, about=f"batch request {request_id}")
+    return Call("GET", _request_path(request_id), parse, repeatable=True, about=f"batch request {request_id}")
 
 
 def get_body(request_id: str) -> Call[Json]:
-    """The request in the service's own words, for what a reading of it leaves out. It must be one that can be read."""
+    """Read the request as JSON, for members that a `Snapshot` lacks. The reply must have an id and a status."""
     parse = readable(only(request_id, read_request))
-    return Call("GET", _one(request_id), parse, repeatable=True, about=f"batch request {request_id}")
+    return Call("GET", _request_path(request_id), parse, repeatable=True, about=f"batch request {request_id}")
 
 
 def list_requests(
     *, search: str | None = None, sort: str | None = None, viewtoken: str | None = None, **query: Any
 ) -> Call[Page[Snapshot]]:
-    """A page of requests. `search`: a word, or words joined by `|` and `&`; `sort`: `created:desc` and the like."""
+    """Read a page of the list of requests.
+
+    :param search: a word, or words joined by `|` and `&`; :param sort: such as `created:desc`.
+    """
     return Call(
         "GET",
         f"{ROOT}/process",
@@ -85,17 +88,22 @@ def list_requests(
 
 
 def update_request(request_id: str, payload: Json) -> Call[Any]:
-    """Change description or collection; an `output` without `collectionId` unlinks. 409 while it is processed."""
-    return Call("PUT", _one(request_id), _as_is, json=payload, repeatable=True, about=f"batch request {request_id}")
+    """Change the description or the collection; an `output` without `collectionId` unlinks the collection.
+
+    The service refuses (409) while the request is processed.
+    """
+    return Call(
+        "PUT", _request_path(request_id), _as_is, json=payload, repeatable=True, about=f"batch request {request_id}"
+    )
 
 
 def delete_request(request_id: str) -> Call[None]:
-    """Delete a request that is neither at work nor has a processed tile; else 409."""
-    return Call("DELETE", _one(request_id), lambda _: None, about=f"batch request {request_id}")
+    """Delete a request. The service refuses (409) while it is processed, and after a tile was processed."""
+    return Call("DELETE", _request_path(request_id), lambda _: None, about=f"batch request {request_id}")
 
 
-def _action(request_id: str, word: str, repeatable: bool = False) -> Call[None]:
-    path = f"{_one(request_id)}/{word}"
+def _action(request_id: str, action: str, repeatable: bool = False) -> Call[None]:
+    path = f"{_request_path(request_id)}/{action}"
     return Call("POST", path, lambda _: None, repeatable=repeatable, about=f"batch request {request_id}")
 
 
@@ -104,27 +112,30 @@ def analyse(request_id: str) -> Call[None]:
 
 
 def start(request_id: str) -> Call[None]:
-    """Start processing. **This bills.** `flows.start_once` is the way to call it."""
+    """Start processing. **This bills.** Call it through `flows.start_once`, which never starts a request twice."""
     return _action(request_id, "start")
 
 
 def cancel(request_id: str) -> Call[None]:
-    """Cancel for good: what is finished or running is charged, a running analysis completes first."""
+    """Cancel the request, which cannot be undone. A running analysis completes first.
+
+    Tiles that are processed or being processed are billed.
+    """
     return _action(request_id, "cancel", repeatable=True)
 
 
 def restart_partial(request_id: str) -> Call[None]:
-    """Process the failed tiles of a PARTIAL request again. **This bills.** Else 400."""
+    """Process the failed tiles of a PARTIAL request again. **This bills.** The service refuses others (400)."""
     return _action(request_id, "restartpartial")
 
 
 def list_tiles(
     request_id: str, *, status: str | None = None, viewtoken: str | None = None, **query: Any
 ) -> Call[Page[Json]]:
-    """A page of tiles, each with a status. Before the analysis the list may lack its data."""
+    """Read a page of the tiles of a request. Before the analysis the reply may contain no list."""
     return Call(
         "GET",
-        f"{_one(request_id)}/tiles",
+        f"{_request_path(request_id)}/tiles",
         page_of(_tile, may_lack_data=viewtoken is None, all_or_none=True),
         {"status": status, **query, "viewtoken": viewtoken},
         repeatable=True,
@@ -133,12 +144,12 @@ def list_tiles(
 
 
 def get_tile(request_id: str, tile_id: int | str) -> Call[Json]:
-    path = f"{_one(request_id)}/tiles/{path_part(tile_id)}"
+    path = f"{_request_path(request_id)}/tiles/{path_part(tile_id)}"
     return Call("GET", path, _tile, repeatable=True, about=f"tile {tile_id} of batch request {request_id}")
 
 
 def list_tiling_grids(*, viewtoken: str | None = None, root: str = ROOT, **query: Any) -> Call[Page[Json]]:
-    """A page of tiling grids; `root` is the generation's."""
+    """Read a page of tiling grids. :param root: path of the generation."""
     path, query = f"{root}/tilinggrids", {**query, "viewtoken": viewtoken}
     return Call("GET", path, page_of(an_object), query, repeatable=True, about="list tiling grids")
 
@@ -157,27 +168,27 @@ def list_collections(*, search: str | None = None, viewtoken: str | None = None,
 
 def get_collection(collection_id: str) -> Call[Json]:
     return Call(
-        "GET", _collection(collection_id), _unwrapped, repeatable=True, about=f"batch collection {collection_id}"
+        "GET", _collection_path(collection_id), _unwrapped, repeatable=True, about=f"batch collection {collection_id}"
     )
 
 
 def create_collection(payload: Json) -> Call[Json]:
-    return Call("POST", f"{ROOT}/collections", _made, json=payload, about="create a batch collection")
+    return Call("POST", f"{ROOT}/collections", _created, json=payload, about="create a batch collection")
 
 
 def update_collection(collection_id: str, payload: Json) -> Call[Any]:
-    path, about = _collection(collection_id), f"batch collection {collection_id}"
+    path, about = _collection_path(collection_id), f"batch collection {collection_id}"
     return Call("PUT", path, _as_is, json=payload, repeatable=True, about=about)
 
 
 def delete_collection(collection_id: str) -> Call[None]:
-    """Delete a collection that no request uses; else 409."""
-    return Call("DELETE", _collection(collection_id), lambda _: None, about=f"batch collection {collection_id}")
+    """Delete a collection. The service refuses (409) while a request uses it."""
+    return Call("DELETE", _collection_path(collection_id), lambda _: None, about=f"batch collection {collection_id}")
 
 
-def _one(request_id: str) -> str:
+def _request_path(request_id: str) -> str:
     return f"{ROOT}/process/{path_part(request_id)}"
 
 
-def _collection(collection_id: str) -> str:
+def _collection_path(collection_id: str) -> str:
     return f"{ROOT}/collections/{path_part(collection_id)}"

@@ -1,7 +1,7 @@
-"""Endpoints of batch v2, and how its tasks are read. An endpoint describes a call, nothing more.
+"""Endpoints of batch v2, and the reading of its tasks. An endpoint is a function that returns a `Call`.
 
-Paths are written in the older form (`/api/v2/batch`); the transport turns them into `/batch/v2` where the connection
-asks for the form of 2026 (both answer).
+Paths have the older form (`/api/v2/batch`). The transport changes them to `/batch/v2` if the connection is set to the
+form of 2026; the service supports both.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ ROOT = "/api/v2/batch"
 
 
 def read_request(body: Any) -> Snapshot:
-    """The reading in a body of v2. It needs an id and a status; whatever else is odd counts as not said.
+    """The task in a reply of v2. Members other than id and status are None if they are not valid.
 
-    :raises ValueError: the body describes no task.
+    :raises ValueError: the reply has no id or no status.
     """
     return Snapshot(
         generation="v2",
@@ -32,24 +32,24 @@ def read_request(body: Any) -> Snapshot:
 
 
 def place_of(request: Any) -> str | None:
-    """Where the results go, as it stands in the request; None where it names no place."""
+    """The place of the results that the request names, None if it names none."""
     delivery = member(request, "output", "delivery")
     places = delivery.values() if isinstance(delivery, dict) else ()
     return next((url for place in places if (url := text(member(place, "url")))), None)
 
 
 def create(payload: Json) -> Call[Snapshot]:
-    """Create a task. Free of charge, but refused to accounts with less than 1,000 PU. Not repeatable."""
+    """Create a task. Free of charge, but the service refuses accounts with less than 1,000 PU. Not repeatable."""
     return Call("POST", f"{ROOT}/process", read_request, json=payload, about="create a batch request")
 
 
 def get_request(request_id: str) -> Call[Snapshot]:
     parse = only(request_id, read_request)
-    return Call("GET", _one(request_id), parse, repeatable=True, about=f"batch request {request_id}")
+    return Call("GET", _request_path(request_id), parse, repeatable=True, about=f"batch request {request_id}")
 
 
 def list_requests(*, sort: str | None = None, viewtoken: str | None = None, **query: Any) -> Call[Page[Snapshot]]:
-    """A page of tasks. There is no search."""
+    """Read a page of the list of tasks, which cannot be searched."""
     return Call(
         "GET",
         f"{ROOT}/process",
@@ -61,9 +61,9 @@ def list_requests(*, sort: str | None = None, viewtoken: str | None = None, **qu
 
 
 def update_request(request_id: str, payload: Json) -> Call[Any]:
-    """Change the description. The answer is the request, not the task."""
+    """Change the description. The reply is the `request` part of the task, not the task."""
     about = f"batch request {request_id}"
-    return Call("PUT", _one(request_id), lambda body: body, json=payload, repeatable=True, about=about)
+    return Call("PUT", _request_path(request_id), lambda body: body, json=payload, repeatable=True, about=about)
 
 
 def analyse(request_id: str) -> Call[None]:
@@ -71,19 +71,22 @@ def analyse(request_id: str) -> Call[None]:
 
 
 def start(request_id: str) -> Call[None]:
-    """Start processing. **This bills.** `flows.start_once` is the way to call it."""
+    """Start processing. **This bills.** Call it through `flows.start_once`, which never starts a task twice."""
     return _action(request_id, "start")
 
 
 def stop(request_id: str) -> Call[None]:
-    """Stop processing: what is finished or running is charged. 400 while the task is still CREATED."""
+    """Stop processing. Tiles that are processed or being processed are billed.
+
+    The service refuses (400) while the task is CREATED.
+    """
     return _action(request_id, "stop", repeatable=True)
 
 
-def _action(request_id: str, word: str, repeatable: bool = False) -> Call[None]:
-    path = f"{_one(request_id)}/{word}"
+def _action(request_id: str, action: str, repeatable: bool = False) -> Call[None]:
+    path = f"{_request_path(request_id)}/{action}"
     return Call("POST", path, lambda _: None, repeatable=repeatable, about=f"batch request {request_id}")
 
 
-def _one(request_id: str) -> str:
+def _request_path(request_id: str) -> str:
     return f"{ROOT}/process/{path_part(request_id)}"
