@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_sentinelhub.api.plain import plain
 from airflow_sentinelhub.api.service.payloads import Json, finished, without_none
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -57,7 +58,8 @@ class BatchSpecification:
 def render(job: BatchSpecification, batch_api: str, access: Access | None = None) -> Json:
     """The payload of a create call.
 
-    :raises InvalidInputError: the job cannot be said in this generation, or is incomplete.
+    :raises InvalidInputError: the job cannot be said in this generation, is incomplete, or holds what JSON does not
+        have.
     """
     if (job.tiling_grid is None) == (job.geopackage is None):
         raise InvalidInputError("Give either tiling_grid or geopackage (v2).")
@@ -68,7 +70,8 @@ def render(job: BatchSpecification, batch_api: str, access: Access | None = None
     process = finished(job.process_request, area=job.area, evalscript=job.evalscript)
     if "bounds" not in process["input"] and job.geopackage is None:
         raise InvalidInputError("There is no area: give area= (GeoJSON or four numbers) or bounds in process_request.")
-    return _v1(job, process) if batch_api == "v1" else _v2(job, process, access)
+    payload: Json = plain(_v1(job, process) if batch_api == "v1" else _v2(job, process, access))
+    return payload
 
 
 def _v1(job: BatchSpecification, process: Json) -> Json:
