@@ -35,6 +35,14 @@ def plain(value: Any, name: str = "payload") -> Any:
     return _Reading(name).read(value, "", ())
 
 
+def refuse_circles(value: Any, name: str) -> None:
+    """Look for what Airflow itself would walk for ever while it reads a DAG.
+
+    :raises InvalidInputError: a list or an object contains itself, or is nested too deep.
+    """
+    _Reading(name).walk(value, name, ())
+
+
 class _Reading:
     def __init__(self, name: str) -> None:
         self._name = name
@@ -61,6 +69,18 @@ class _Reading:
         if type(value).__module__.partition(".")[0] == "numpy":
             return self._of_numpy(value, path, within)
         raise self._refusal(path, f"is of type {type(value).__name__}, which JSON does not have")
+
+    def walk(self, value: Any, path: str, within: tuple[int, ...]) -> None:
+        """Only look for circles; what the values are is of no interest."""
+        if isinstance(value, Mapping):
+            parts: Any = ((f".{str(key)[:100]}", item) for key, item in value.items())
+        elif isinstance(value, (list, tuple, set)):
+            parts = ((f"[{index}]", item) for index, item in enumerate(value))
+        else:
+            return
+        inner = self._deeper(value, path, within)
+        for where, item in parts:
+            self.walk(item, path + where, inner)
 
     def _refusal(self, path: str, what: str) -> InvalidInputError:
         return InvalidInputError(f"{path.removeprefix('.') or self._name} {what}; nothing was sent.")

@@ -220,7 +220,7 @@ def _process_payload(given: Any) -> Json:
             "sentinelhub_request must be a Process API payload or a SentinelHubRequest, "
             f"not {type(given).__name__}; nothing was sent."
         )
-    return dict(found)
+    return payloads.with_area(found)
 
 
 def new_collection(collection: Json | BatchCollection) -> Json:

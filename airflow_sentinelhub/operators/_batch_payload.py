@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from airflow_sentinelhub._identity import run_of
+from airflow_sentinelhub.api.areas import kept_area
 from airflow_sentinelhub.api.call import Flow, Work
 from airflow_sentinelhub.api.flows.task_request import check_grid
 from airflow_sentinelhub.api.service.generations import Generation
@@ -104,6 +106,7 @@ class DescribesBatchJob(CreatesRequest):
     destination: str | Mapping[str, Any] | None
     bucket_name: str | None
     area: Any
+    simplify: float | str | None
     evalscript: str | None
     description: str | None
     payload_extra: Mapping[str, Any] | str | None
@@ -121,6 +124,7 @@ class DescribesBatchJob(CreatesRequest):
     def payload(self, context: Any, api: Generation) -> dict[str, Any]:
         """The payload of the create call. It may hold storage keys: it is neither kept nor logged."""
         process = as_json(self.process_request, "process_request")
+        kept, tolerance = kept_area(process)
         job = BatchSpecification(
             process_request=dated(process, run_of(context), from_interval=names_both_ends(self, self._unrendered)),
             tiling_grid=_with_numbers(as_json(self.tiling_grid, "tiling_grid")),
@@ -128,7 +132,8 @@ class DescribesBatchJob(CreatesRequest):
             output=json_or_text(self.destination, "destination"),
             bucket_name=self.bucket_name,
             description=self.description,
-            area=self.area,
+            area=beside(self, kept if self.area is None else self.area),
+            simplify=tolerance if self.simplify is None else self.simplify,
             evalscript=self.evalscript,
             extra=as_json(self.payload_extra, "payload_extra") or {},
         )
@@ -143,7 +148,20 @@ class DescribesBatchJob(CreatesRequest):
 
 
 def _names_a_file(text: str) -> bool:
-    return "://" not in text and " " not in text
+    """Whether Airflow looks for the file beside the DAG. A path from the root is that of an area, see `beside`."""
+    from_root = not text.endswith(".js") and os.path.isabs(text) and os.path.isfile(text)
+    return "://" not in text and " " not in text and not from_root
+
+
+def beside(task: Any, area: Any) -> Any:
+    """The path of an area that is named like a file and lies beside the DAG, or in its search path; else the area."""
+    if not isinstance(area, (str, os.PathLike)):
+        return area
+    name = os.fspath(area)
+    if not name or len(name) > 1000 or "\n" in name:
+        return area
+    folders = getattr(task.get_template_env().loader, "searchpath", ())
+    return next((path for folder in folders if (path := Path(folder, name)).is_file()), area)
 
 
 def _with_numbers(grid: Any) -> Any:

@@ -10,6 +10,7 @@ from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import default_deferrable
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.operators._arguments import check_payload
 from airflow_sentinelhub.operators._batch_payload import DescribesBatchJob, one_destination
 from airflow_sentinelhub.operators._times import check_dates
 from airflow_sentinelhub.operators._whole_job import RunsWholeJob
@@ -52,7 +53,9 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
     :param destination: where the results go: `s3://bucket/path`, or v1's output (`airflow_sentinelhub.output()`), or
         v2's in full. :param output: its old name; Airflow's own `output` is the task's XCom.
     :param bucket_name: instead of a destination, the bucket alone.
-    :param area: GeoJSON (a dict, or the name of a `.geojson` file beside the DAG) or `[west, south, east, north]`.
+    :param area: GeoJSON (a dict, or the name of a `.geojson` file beside the DAG), `[west, south, east, north]`, WKT, a
+        shape of shapely or geopandas, or a GeoPackage, Shapefile or GeoParquet beside the DAG; see docs/areas.md.
+    :param simplify: metres by which the border of the area may move, so that it has fewer points (1,500 at the most).
     :param evalscript: its text, or the name of a `.js` file beside the DAG.
     :param description: free text; the marker of the task is put behind it.
     :param aws_conn_id: Airflow connection of type `aws` whose keys may write to the bucket (v2 needs it or a role).
@@ -104,6 +107,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         "destination",
         "bucket_name",
         "area",
+        "simplify",
         "evalscript",
         "description",
         "aws_conn_id",
@@ -128,6 +132,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         destination: str | Mapping[str, Any] | None = None,
         bucket_name: str | None = None,
         area: Any = None,
+        simplify: float | str | None = None,
         evalscript: str | None = None,
         description: str | None = None,
         aws_conn_id: str | None = None,
@@ -162,6 +167,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         self.destination = destination
         self.bucket_name = bucket_name
         self.area = area
+        self.simplify = simplify
         self.evalscript = evalscript
         self.description = description
         self.aws_conn_id = aws_conn_id
@@ -189,6 +195,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         if process_request is None and request_id is None:
             raise InvalidInputError("Give process_request and what else describes the job, or request_id.")
         check_dates(process_request)
+        check_payload(self)
         self.check_job()
 
     def execute(self, context: Context) -> dict[str, Any]:
