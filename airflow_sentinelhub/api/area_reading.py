@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ class Reading:
 
         :raises InvalidInputError: it is none.
         """
-        if isinstance(area, PathLike):
+        if isinstance(area, os.PathLike):
             return self._file(Path(area))
         if isinstance(area, str):
             return self._text(area)
@@ -119,7 +119,7 @@ class Reading:
             return None
         if len(text) < 1000 and (numbers := _NUMBERS.fullmatch(text)):
             return _four_numbers(re.split(r"[,;\s]+", numbers[1]))
-        if _is_name_of_file(text):
+        if is_name_of_file(text):
             return self._file(Path(text))
         try:
             value = json.loads(text)
@@ -140,14 +140,14 @@ class Reading:
             raise InvalidInputError(
                 f"The area {shown(str(path))} is a file of a kind that is not read; its name must end in {kinds}."
             )
-        if not path.is_file():
+        if not os.path.isfile(path):
             where = "" if path.is_absolute() else " beside the DAG or in the working directory"
             raise InvalidInputError(
                 f"The area {shown(str(path))} is neither GeoJSON nor four numbers, and there is no such file{where}."
             )
         found, crs = read(path)
         if isinstance(found, str):
-            if _is_name_of_file(found.strip()):
+            if is_name_of_file(found.strip()):
                 raise InvalidInputError(f"The area's file {path.name} holds the name of a file, and no area.")
             return self._text(found)
         for shape in found:
@@ -307,7 +307,7 @@ def _json(text: str) -> Any:
     raise InvalidInputError(f"The area {shown(text, 60)} is neither GeoJSON nor four numbers: {told}.{hint}")
 
 
-def _is_name_of_file(text: str) -> bool:
+def is_name_of_file(text: str) -> bool:
     """Whether text looks like the name of a file in which an area can be."""
     from airflow_sentinelhub.shapes.files import NAMES
 

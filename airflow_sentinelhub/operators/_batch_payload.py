@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_sentinelhub._identity import run_of
+from airflow_sentinelhub.api.area_reading import is_name_of_file
 from airflow_sentinelhub.api.areas import kept_area
 from airflow_sentinelhub.api.call import Flow, Work
 from airflow_sentinelhub.api.flows.task_request import check_grid
@@ -155,13 +156,11 @@ def _names_a_file(text: str) -> bool:
 
 def beside(task: Any, area: Any) -> Any:
     """The path of an area that is named like a file and lies beside the DAG, or in its search path; else the area."""
-    if not isinstance(area, (str, os.PathLike)):
-        return area
-    name = os.fspath(area)
-    if not name or len(name) > 1000 or "\n" in name:
+    if not isinstance(area, os.PathLike) and not (isinstance(area, str) and is_name_of_file(area)):
         return area
     folders = getattr(task.get_template_env().loader, "searchpath", ())
-    return next((path for folder in folders if (path := Path(folder, name)).is_file()), area)
+    paths = [Path(folder, os.fspath(area)) for folder in folders]
+    return next((path for path in paths if os.path.isfile(path)), area)
 
 
 def _with_numbers(grid: Any) -> Any:
