@@ -23,10 +23,12 @@ from airflow_sentinelhub.api.rings import (
     count,
     in_world,
     is_list,
+    looks_like_degrees,
     number_of,
     plainly_valid,
     polygons_in,
     shown,
+    within_noise,
 )
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -102,6 +104,7 @@ class Reading:
                 + (hint if url in DEGREES and -180 <= east < west <= 180 and south < north else "")
             )
         if url in DEGREES:
+            box = west, south, east, north = within_noise(box)
             check_world(*box)
             if west < -180 or east > 180:
                 return _geometry(boxes_in_world(*box), url)
@@ -230,6 +233,10 @@ class Reading:
         if url in DEGREES:
             polygons, unit = in_world(polygons), _METRES_OF_A_DEGREE
             beyond = check_degrees(polygons)
+        elif looks_like_degrees(polygons) and not self._early:
+            log.warning(
+                "The area is said to be in %s, but its coordinates look like degrees; check its CRS.", short_name(url)
+            )
         points = count(polygons)
         if simplify is None and not beyond:
             if points <= MOST_VERTICES and plainly_valid(polygons):

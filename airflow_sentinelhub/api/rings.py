@@ -131,19 +131,22 @@ def check_world(west: float, south: float, east: float, north: float) -> None:
     )
 
 
+def within_noise(degrees: Point) -> Point:
+    """Longitudes and latitudes in turn; those that a tool's arithmetic has put beyond the edge of the world, at it."""
+    return [_at_edge(value, 90 if at % 2 else 180) for at, value in enumerate(degrees)]
+
+
+def _at_edge(value: float, most: float) -> float:
+    return math.copysign(most, value) if most < abs(value) <= most + _NOISE else value
+
+
 def in_world(polygons: list[Polygon]) -> list[Polygon]:
-    """Degrees that a tool's arithmetic has put beyond the edge of the world, at the edge."""
+    """The same for each point of polygons."""
+    return [[[within_noise(point) for point in ring] for ring in polygon] for polygon in polygons]
 
-    def inside(value: float, most: float) -> float:
-        return math.copysign(most, value) if most < abs(value) <= most + _NOISE else value
 
-    def beyond(polygon: Polygon) -> bool:
-        return any(180 < abs(x) <= 180 + _NOISE or 90 < abs(y) <= 90 + _NOISE for ring in polygon for x, y in ring)
-
-    return [
-        [[[inside(x, 180), inside(y, 90)] for x, y in ring] for ring in polygon] if beyond(polygon) else polygon
-        for polygon in polygons
-    ]
+def looks_like_degrees(polygons: Iterable[Polygon]) -> bool:
+    return all(abs(x) <= 180 and abs(y) <= 90 for polygon in polygons for ring in polygon for x, y in ring)
 
 
 def boxes_in_world(west: float, south: float, east: float, north: float) -> list[Polygon]:

@@ -40,7 +40,12 @@ class CreatesRequest(OwnsRequest):
     def render_template(
         self, content: Any, context: Any, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        """As Airflow's, but an address or a sentence that ends in `.json` is no file beside the DAG."""
+        """As Airflow's, but an address or a sentence that ends in `.json` is no file beside the DAG.
+
+        A path stays one: Airflow 3.0 takes whatever has a method `resolve` for the output of a task.
+        """
+        if isinstance(content, os.PathLike):
+            return content
         if isinstance(content, str) and content.endswith(tuple(self.template_ext)) and not _names_a_file(content):
             content += "{# a text, no file #}"  # Airflow takes what ends in such a way for the name of a file
         return super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]

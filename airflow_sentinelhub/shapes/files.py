@@ -13,7 +13,7 @@ from airflow_sentinelhub.shapes.polygons import from_wkb
 
 TEXTS = (".geojson", ".json", ".geojsonl", ".geojsons", ".geojsonseq", ".ndjson", ".wkt", ".txt")
 PARQUET = (".parquet", ".geoparquet")
-OF_GIS = (".gpkg", ".shp", ".fgb", ".kml", ".zip")
+OF_GIS = (".gpkg", ".shp", ".fgb", ".kml", ".kmz", ".zip")
 NAMES = (*TEXTS, *PARQUET, *OF_GIS)
 """How the names of files end in which an area can be."""
 
@@ -48,7 +48,7 @@ def _of_gis(path: Path) -> tuple[list[Mapping[str, Any] | None], str | None]:
             raise InvalidInputError(f"{what} has {told}; give a file with one layer.")
         meta, _, geometries, _ = pyogrio.raw.read(path, layer=layers[0], columns=[], force_2d=True)
     except pyogrio.errors.DataSourceError as err:
-        raise InvalidInputError(f"{what} cannot be read: {' '.join(str(err).split())[:150].rstrip('.')}.") from None
+        raise InvalidInputError(f"{what} cannot be read: {_said(err)}.") from None
     return [from_wkb(binary, path.name) for binary in geometries], meta.get("crs") or None
 
 
@@ -74,8 +74,13 @@ def _parquet(path: Path) -> tuple[list[Mapping[str, Any] | None], str | None]:
     except (ArrowInvalid, ValueError) as err:
         if isinstance(err, InvalidInputError):
             raise
-        raise InvalidInputError(f"{what} cannot be read: {' '.join(str(err).split())[:150].rstrip('.')}.") from None
+        raise InvalidInputError(f"{what} cannot be read: {_said(err)}.") from None
     return [from_wkb(binary, path.name) for binary in rows], _crs_of_parquet(column, what)
+
+
+def _said(err: Exception) -> str:
+    """The first sentence of a library's error, cut."""
+    return " ".join(str(err).partition(";")[0].split())[:150].rstrip(".")
 
 
 def _gdal_reads_parquet() -> bool:

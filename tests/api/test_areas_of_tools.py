@@ -352,6 +352,11 @@ def test_a_crs_is_never_ignored(area: Any, says: str) -> None:
     assert says in refused(area)
 
 
+def test_degrees_that_say_metres_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    area_bounds(polygon(SQUARE, crs=named("EPSG:3035")))
+    assert "said to be in EPSG:3035, but its coordinates look like degrees" in caplog.text
+
+
 # The world
 
 WORLD: list[tuple[str, Any, shapely.Geometry]] = [
@@ -368,6 +373,7 @@ WORLD: list[tuple[str, Any, shapely.Geometry]] = [
      shapely.MultiPolygon([box(177, -20, 180, -15), box(-180, -20, -178, -15)])),
     ("all of it beyond", [190, 10, 200, 20], box(-170, 10, -160, 20)),
     ("all of it beyond, a polygon", mapping(box(190, 10, 200, 20)), box(-170, 10, -160, 20)),
+    ("noise in a box", [-180.0000000001, -90.0000000001, -170, -80], box(-180, -90, -170, -80)),
     ("noise", mapping(box(-180.0000000001, -90.0000000001, -170, -80)), box(-180, -90, -170, -80)),
 ]  # fmt: skip
 
