@@ -47,7 +47,7 @@ def _of_gis(path: Path) -> tuple[list[Mapping[str, Any] | None], str | None]:
             told = f"{len(layers)} layers with geometries ({', '.join(layers)[:100]})" if layers else "no geometries"
             raise InvalidInputError(f"{what} has {told}; give a file with one layer.")
         meta, _, geometries, _ = pyogrio.raw.read(path, layer=layers[0], columns=[], force_2d=True)
-    except pyogrio.errors.DataSourceError as err:
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as err:
         raise InvalidInputError(f"{what} cannot be read: {_said(err)}.") from None
     return [from_wkb(binary, path.name) for binary in geometries], meta.get("crs") or None
 
@@ -56,7 +56,7 @@ def _parquet(path: Path) -> tuple[list[Mapping[str, Any] | None], str | None]:
     what = f"The area's file {path.name}"
     try:
         with needed_for(what, "pyarrow"):
-            from pyarrow import ArrowInvalid, parquet
+            from pyarrow import ArrowException, parquet
     except SettingsError:
         if not _gdal_reads_parquet():
             raise
@@ -71,7 +71,7 @@ def _parquet(path: Path) -> tuple[list[Mapping[str, Any] | None], str | None]:
         if column.get("encoding") != "WKB":
             raise InvalidInputError(f"{what} has geometries encoded as {column.get('encoding')}; only WKB can be read.")
         rows = parquet.read_table(path, columns=[geo["primary_column"]]).column(0).to_pylist()
-    except (ArrowInvalid, ValueError) as err:
+    except (ArrowException, ValueError) as err:
         if isinstance(err, InvalidInputError):
             raise
         raise InvalidInputError(f"{what} cannot be read: {_said(err)}.") from None

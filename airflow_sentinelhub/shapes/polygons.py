@@ -36,12 +36,15 @@ def united(polygons: Sequence[Any], *, at_antimeridian: bool = False, simplify: 
                 "`Fix geometries` in QGIS or make_valid() of shapely."
             )
         shapes.append(shape)
-    whole = shapely.unary_union(shapes)
-    if at_antimeridian:
-        whole = shapely.unary_union([_band(whole, turns) for turns in (-1, 0, 1)])
-    if simplify is not None:
-        whole = shapely.simplify(whole, simplify, preserve_topology=True)
-        whole = whole if whole.is_valid else shapely.unary_union(shapely.get_parts(whole))
+    try:
+        whole = shapely.unary_union(shapes)
+        if at_antimeridian:
+            whole = shapely.unary_union([_band(whole, turns) for turns in (-1, 0, 1)])
+        if simplify is not None:
+            whole = shapely.simplify(whole, simplify, preserve_topology=True)
+            whole = whole if whole.is_valid else shapely.unary_union(shapely.get_parts(whole))
+    except shapely.errors.ShapelyError as err:
+        raise InvalidInputError(f"The polygons of the area cannot be put together: {_said(err)}.") from None
     parts = [part for part in shapely.get_parts(whole) if part.geom_type == "Polygon" and part.area > 0]
     if not parts:
         raise InvalidInputError("The area is empty: nothing is left of its polygons.")

@@ -257,6 +257,14 @@ def test_what_is_left_out_is_counted(caplog: pytest.LogCaptureFixture) -> None:
     assert not caplog.records
 
 
+def test_polygons_that_the_library_gives_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gives_up(_: Any) -> Any:
+        raise shapely.errors.GEOSException("TopologyException: unable to\nassign hole to a shell")
+
+    monkeypatch.setattr(shapely, "unary_union", gives_up)
+    assert "cannot be put together: TopologyException" in refused(features(polygon(SQUARE), polygon(SQUARE)))
+
+
 def test_random_polygons_are_judged_as_shapely_does() -> None:
     """Whatever passes without the library is valid; what is clearly valid passes."""
     draw = numpy.random.default_rng(20240601)
