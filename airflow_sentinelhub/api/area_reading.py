@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_sentinelhub.api.crs import CRS84, DEGREES, name_in_geojson, name_of, same, short_name, taken_url
+from airflow_sentinelhub.api.plain import refuse_circles
 from airflow_sentinelhub.api.rings import (
     Polygon,
     boxes_in_world,
@@ -91,6 +92,7 @@ class Reading:
 
         :param crs: any name of the CRS that is known from elsewhere.
         """
+        refuse_circles(geojson, "area")
         self._shape(geojson, None if crs is None else taken_url(crs))
 
     def box(self, given: Any, crs: str) -> dict[str, Any]:

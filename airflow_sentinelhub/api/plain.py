@@ -83,7 +83,10 @@ class _Reading:
             self.walk(item, path + where, inner)
 
     def _refusal(self, path: str, what: str) -> InvalidInputError:
-        return InvalidInputError(f"{path.removeprefix('.') or self._name} {what}; nothing was sent.")
+        where = path.removeprefix(".") or self._name
+        if len(where) > 250:
+            where = f"{where[:120]}\N{HORIZONTAL ELLIPSIS}{where[-120:]}"
+        return InvalidInputError(f"{where} {what}; nothing was sent.")
 
     def _text(self, value: str, path: str) -> str:
         text = str.__str__(value)

@@ -246,6 +246,20 @@ def test_what_is_wrong_with_polygons_is_one_sentence(area: Any, says: str) -> No
     assert says in refused(area)
 
 
+def test_an_area_that_contains_itself_is_one_sentence() -> None:
+    circle: dict[str, Any] = {"type": "GeometryCollection", "geometries": []}
+    circle["geometries"].append(circle)
+    assert refused(circle).startswith("area.geometries[0] contains itself")
+    ring: list[Any] = [[0, 0], [1, 0]]
+    ring.append(ring)
+    assert "contains itself" in refused(polygon(ring))
+    deep: Any = polygon(SQUARE)
+    for _ in range(300):
+        deep = {"type": "GeometryCollection", "geometries": [deep]}
+    assert "nested more than" in refused(deep)
+    assert "nested more than" in refused(json.dumps(deep))
+
+
 def test_what_is_left_out_is_counted(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         area_bounds(features(None, polygon(SQUARE), polygon(), feature(None)))
