@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("requests", "requests_oauthlib", "oauthlib", "httpx", "dataclasses_json", "marshmallow", "boto3", "shapely")
+HEAVY = (
+    *("requests", "requests_oauthlib", "oauthlib", "httpx", "dataclasses_json", "marshmallow"),
+    *("boto3", "shapely", "pyogrio", "pyarrow", "numpy"),
+)
 # What a bare operator, sensor and trigger of this Airflow need: it is loaded already when a DAG is parsed.
 BARE = """
 import airflow.triggers.base
@@ -105,6 +108,30 @@ def test_what_a_dag_imports_loads_nothing_heavy(bare: Interpreter, module: str) 
 @pytest.mark.parametrize("dag", sorted((ROOT / "example_dags").glob("*.py")), ids=lambda dag: dag.stem)
 def test_parsing_an_example_loads_nothing_heavy(bare: Interpreter, dag: Path) -> None:
     assert not set(HEAVY) & bare.loaded(f"import runpy; runpy.run_path({str(dag)!r})")
+
+
+NEIGHBOURS = {
+    "type": "MultiPolygon",
+    "coordinates": [[[[x, 0], [x + 1, 0], [x + 1, 1], [x, 1], [x, 0]]] for x in (0, 1)],
+}
+
+
+@pytest.mark.parametrize("area", [NEIGHBOURS, "fields.gpkg", "POLYGON ((0 0, 1 0, 1 1, 0 0))", [177, -20, 182, -15]])
+@pytest.mark.parametrize("simplify", [None, 100])
+def test_an_area_loads_nothing_while_a_dag_is_parsed(bare: Interpreter, area: object, simplify: int | None) -> None:
+    code = f"""
+from airflow_sentinelhub import process_request
+from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
+request = process_request("sentinel-2-l2a", area={area!r}, simplify={simplify})
+SentinelHubBatchOperator(task_id="one", process_request=request, simplify={simplify})
+SentinelHubBatchOperator(task_id="two", process_request={{}}, area={area!r})
+"""
+    assert not set(HEAVY) & bare.loaded(code)
+
+
+def test_what_reads_areas_is_light_itself(empty: Interpreter) -> None:
+    code = "import airflow_sentinelhub.shapes.files, airflow_sentinelhub.shapes.polygons"
+    assert not {*HEAVY, "airflow"} & empty.loaded(code)
 
 
 def test_this_would_notice(bare: Interpreter) -> None:

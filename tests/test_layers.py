@@ -21,10 +21,15 @@ LAYERS: dict[str, set[str]] = {
     "exceptions": {"redaction"},
     "provider": {""},
     "_compat": set(),
-    "api": {"exceptions", "redaction"},
+    "api": {
+        "exceptions",
+        "redaction",
+        "shapes",
+    },  # shapes: only in functions that run with a task, and loads its libraries there
     "api.decide": {"exceptions", "api"},
     "api.service": {"exceptions", "api"},
     "api.flows": {"exceptions", "api", "api.decide", "api.service"},
+    "shapes": {"exceptions"},
     "results": {"exceptions", "api"},
     "transport": {"exceptions", "api", ""},
     "hooks": {"exceptions", "redaction", "api", "transport", "results", "provider", "_compat", "_identity"},
@@ -53,6 +58,7 @@ LAYERS: dict[str, set[str]] = {
 LIBRARIES: dict[str, set[str]] = {
     "simulator": {"starlette", "uvicorn", "pyproj", "shapely", "numpy", "boto3", "botocore", "pytest"},
     "transport": {"oauthlib", "httpx", "certifi"},
+    "shapes": {"shapely", "pyogrio", "pyarrow"},  # of the extra `areas`: an installation may lack them
     "results": {"boto3", "botocore", "fsspec"},
     "hooks": {"dataclasses_json", "flask_appbuilder", "wtforms"},
     "_compat": {"airflow", "asgiref"},

@@ -1,33 +1,34 @@
-"""A bounding box and a geometry with their coordinate reference system: light values, GeoJSON in and out.
+"""Areas: what users have at hand becomes the bounds of a process request.
 
-They carry `__geo_interface__`, so shapely, geopandas and others take them as they are.
+`BBox` and `Geometry` are light values that carry `__geo_interface__`: shapely, geopandas and others take them as they
+are. What takes a library or a file is left alone while a DAG is parsed, see `early_bounds`.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_sentinelhub.api.area_reading import LaterError, Reading
+from airflow_sentinelhub.api.crs import CRS84, crs_url
 from airflow_sentinelhub.api.decoding import member
+from airflow_sentinelhub.api.rings import number_of, shown
+from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.exceptions import InvalidInputError
 
-CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
-_EPSG = re.compile(r"(?i)epsg[:/]+(?:[\d.]*[:/]+)?(\d+)$")
-
-
-def crs_url(crs: str | int) -> str:
-    """The URL by which the service knows a CRS: `4326`, `"EPSG:3035"`, URN or URL in, URL out."""
-    text = str(crs).strip()
-    if "CRS84" in text.upper():
-        return CRS84
-    found = _EPSG.search(text)
-    if not found and not (text.isascii() and text.isdigit()):
-        raise InvalidInputError(f"CRS {text!r} is not known; give an EPSG code such as 4326 or 'EPSG:32632'.")
-    return f"http://www.opengis.net/def/crs/EPSG/0/{found[1] if found else text}"
+__all__ = [
+    "CRS84",
+    "BBox",
+    "Geometry",
+    "area_bounds",
+    "bbox_of",
+    "crs_url",
+    "early_bounds",
+    "geometry_of",
+    "kept_area",
+    "tolerance",
+]
 
 
 @dataclass(frozen=True)
@@ -92,96 +93,75 @@ def _crs_of(bounds: Mapping[str, Any]) -> str:
     return str(member(bounds, "properties", "crs") or CRS84)
 
 
-def area_bounds(area: Any) -> dict[str, Any]:
+# An area in any form
+
+
+def area_bounds(area: Any, simplify: Any = None) -> dict[str, Any]:
     """The `bounds` of a process request from what a user has at hand.
 
-    :param area: a GeoJSON geometry, Feature or FeatureCollection (dict or JSON text), a list of four numbers
-        `[west, south, east, north]` in degrees, a `BBox`, a `Geometry`, or anything with `__geo_interface__`.
-    :raises InvalidInputError: what was given is none of these.
+    Polygons that touch or overlap become one geometry; heights, repeated points and features without a geometry are
+    left out. Without a CRS coordinates are longitude, latitude, in degrees; in whichever CRS, x comes before y.
+
+    :param area: a GeoJSON geometry, Feature or FeatureCollection (dict or JSON text); WKT, with `SRID=3857;` or not;
+        a list, tuple or text of four numbers `[west, south, east, north]`; a `BBox` or a `Geometry`; anything with
+        `__geo_interface__` (shapely, geopandas); a path, or the name of a file: GeoJSON, WKT, GeoPackage, Shapefile,
+        FlatGeobuf, GeoParquet.
+    :param simplify: metres by which the border may move, to have fewer points. None: it is left as it is.
+    :raises InvalidInputError: what was given is none of these, is no valid area, or has too many points.
+    :raises SettingsError: what it takes to read it is not installed.
     """
-    if isinstance(area, BBox):
-        return {"bbox": list(area), "properties": {"crs": area.crs}}
-    crs = CRS84
-    if isinstance(area, Geometry):
-        crs, area = area.crs, dict(area.__geo_interface__)
-    elif hasattr(area, "__geo_interface__"):
-        area = area.__geo_interface__
-    if isinstance(area, str):
-        try:
-            area = json.loads(area)
-        except ValueError as err:
-            raise InvalidInputError(f"The area is neither GeoJSON nor four numbers: {err}.") from None
-    if isinstance(area, (list, tuple)):
-        return {"bbox": _four_numbers(area), "properties": {"crs": crs}}
-    if not isinstance(area, Mapping):
-        raise InvalidInputError(f"The area must be GeoJSON or [west, south, east, north], not {type(area).__name__}.")
-    named = _crs_name(area.get("crs"))
-    polygons: list[Any] = []
-    for shape in _shapes(area):
-        polygons += _polygons(shape)
-    if not polygons:
-        raise InvalidInputError("The area holds no polygon; give GeoJSON with a Polygon or MultiPolygon.")
-    if len(polygons) == 1:
-        shape = {"type": "Polygon", "coordinates": polygons[0]}
-    else:
-        shape = {"type": "MultiPolygon", "coordinates": polygons}
-    return {"geometry": shape, "properties": {"crs": crs_url(named) if named else crs}}
+    return _bounds(area, tolerance(simplify), Reading())
 
 
-def _crs_name(crs: Any) -> str | None:
-    """The name in GeoJSON's old `crs` member, which the service writes and GIS tools still do."""
-    if not crs:
+def early_bounds(area: Any, simplify: Any = None) -> dict[str, Any]:
+    """The same while a DAG is parsed: what takes a library or a file is kept as `{"area": ...}`, for `kept_area`.
+
+    :raises InvalidInputError: as far as can be told by now, it is no area.
+    """
+    try:
+        if not _comes_later(area) and not is_template(simplify):
+            return _bounds(area, tolerance(simplify), Reading(early=True))
+    except LaterError:
+        pass
+    return {"area": area} if simplify is None else {"area": area, "simplify": simplify}
+
+
+def kept_area(process_request: Any) -> tuple[Any, Any]:
+    """Area and `simplify` that `early_bounds` has kept in a process request for later; None and None for none."""
+    bounds = bounds_of(process_request) if isinstance(process_request, Mapping) else {}
+    return bounds.get("area"), bounds.get("simplify")
+
+
+def tolerance(simplify: Any) -> float | None:
+    """The argument `simplify`, which may have come out of a template, in metres.
+
+    :raises InvalidInputError: it is no length above 0.
+    """
+    if simplify is None:
         return None
-    properties = crs.get("properties") if isinstance(crs, Mapping) else None
-    if not isinstance(properties, Mapping) or not properties.get("name"):
-        raise InvalidInputError(f"The area's crs is an object with properties.name, not {str(crs)[:100]!r}.")
-    return str(properties["name"])
+    try:
+        metres = number_of(float(simplify) if isinstance(simplify, str) else simplify)
+    except ValueError:
+        metres = None
+    if metres is None or metres <= 0:
+        raise InvalidInputError(f"simplify is a number of metres above 0, not {shown(simplify)}.")
+    return metres
 
 
-def _shapes(area: Any) -> list[Mapping[str, Any]]:
-    if not isinstance(area, Mapping):
-        raise InvalidInputError(f"The area has a part that is no JSON object: {str(area)[:100]!r}.")
-    kind = area.get("type")
-    if kind == "FeatureCollection":
-        return [shape for feature in area.get("features") or () for shape in _shapes(feature)]
-    if kind == "Feature":
-        return _shapes(area.get("geometry") or {})
-    if kind == "GeometryCollection":
-        return [shape for part in area.get("geometries") or () for shape in _shapes(part)]
-    return [area]
+def _bounds(area: Any, simplify: float | None, reading: Reading) -> dict[str, Any]:
+    if isinstance(area, BBox):
+        return reading.box(list(area), area.crs)
+    if isinstance(area, Geometry):
+        reading.shapes(area.geojson, area.crs)
+    else:
+        box = reading.take(area)
+        if box is not None:
+            return reading.box(box, CRS84)
+    return reading.bounds(simplify)
 
 
-def _polygons(shape: Mapping[str, Any]) -> list[Any]:
-    kind, rings = shape.get("type"), shape.get("coordinates")
-    if kind not in ("Polygon", "MultiPolygon"):
-        raise InvalidInputError(
-            f"The area has a GeoJSON geometry of type {kind!r}; only Polygon and MultiPolygon work."
-        )
-    polygons = [rings or ()] if kind == "Polygon" else (rings or ())
-    if not _is_list(polygons) or not all(_is_list(polygon) for polygon in polygons):
-        raise InvalidInputError(f"The area has a {kind} whose coordinates are not lists of rings.")
-    for polygon in polygons:
-        for ring in polygon or [()]:
-            for point in ring if _is_list(ring) else [ring]:
-                if not _is_list(point) or len(point) < 2 or not all(_is_number(number) for number in point[:2]):
-                    raise InvalidInputError(f"The area has a point that is not two numbers: {str(point)[:100]}.")
-            if len(ring) < 4 or list(ring[0]) != list(ring[-1]):
-                raise InvalidInputError("The area has a ring that is not closed or has fewer than four points.")
-    return list(polygons)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, (list, tuple))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _four_numbers(box: Any) -> list[float]:
-    if len(box) != 4 or not all(_is_number(number) for number in box):
-        raise InvalidInputError(f"A bounding box is four numbers [west, south, east, north], not {str(box)[:100]}.")
-    west, south, east, north = box
-    if west >= east or south >= north:
-        raise InvalidInputError(f"The bounding box {list(box)!r} is empty: west must be below east, south below north.")
-    return list(box)
+def _comes_later(area: Any) -> bool:
+    """Whether it is the output of another task, or a template or a list with one."""
+    if isinstance(area, (list, tuple)):
+        return any(map(_comes_later, area))
+    return is_template(area) or (hasattr(area, "resolve") and hasattr(area, "iter_references"))

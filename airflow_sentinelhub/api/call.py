@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from airflow_sentinelhub.api.decoding import decoded, said_in
+from airflow_sentinelhub.api.plain import plain
 from airflow_sentinelhub.exceptions import (
     BODY_LIMIT,
     ApiError,
@@ -275,7 +276,10 @@ def exchange(call: Call[T], patience: Patience = PATIENT, *, signed: bool = True
     :param signed: it carries an access token, which is renewed once if the service refuses it.
     :raises ApiError: the service refused, or kept failing; :raises UnreachableError: no reply. Both may be
         *ambiguous* for a call that is not repeatable: look up what became of it before you send it again.
+    :raises InvalidInputError: its payload holds what JSON does not have; nothing was sent.
     """
+    if call.json is not None:
+        call = replace(call, json=plain(call.json))
     failures, waited, limited, renewed = 0, 0.0, 0, not signed
     cause: SentinelHubError | None = None
     while True:

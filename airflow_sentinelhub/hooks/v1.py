@@ -234,7 +234,7 @@ def _process_payload(request: Any) -> Json:
             "sentinelhub_request must be a Process API payload or a SentinelHubRequest, "
             f"not {type(request).__name__}; nothing was sent."
         )
-    return dict(payload)
+    return payloads.with_area(payload)
 
 
 def new_collection(collection: Json | BatchCollection) -> Json:

@@ -9,6 +9,9 @@ from typing import Any
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import seconds
+from airflow_sentinelhub.api.areas import tolerance
+from airflow_sentinelhub.api.plain import refuse_circles
+from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 
@@ -30,6 +33,18 @@ def check_patience(task: Any) -> None:
     """:raises InvalidInputError: `max_unknown_time` is negative."""
     if task.max_unknown_time < 0:
         raise InvalidInputError(f"max_unknown_time must be 0 seconds or more, not {task.max_unknown_time!r}.")
+
+
+def check_payload(task: Any) -> None:
+    """What becomes a payload, as far as it can be told to be wrong by now.
+
+    :raises InvalidInputError: an argument contains itself; `simplify` is no length.
+    """
+    for name in task.template_fields:
+        refuse_circles(getattr(task, name), name)
+    simplify = getattr(task, "simplify", None)
+    if isinstance(simplify, (str, int, float)) and not is_template(simplify):
+        tolerance(simplify)
 
 
 def check_status(value: Any, statuses: Sequence[str]) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from airflow_sentinelhub._identity import run_of
+from airflow_sentinelhub.api.area_reading import is_name_of_file
+from airflow_sentinelhub.api.areas import kept_area
 from airflow_sentinelhub.api.call import Flow, Work
 from airflow_sentinelhub.api.flows.task_request import check_grid
 from airflow_sentinelhub.api.service.generations import Generation
@@ -36,7 +40,12 @@ class CreatesRequest(OwnsRequest):
     def render_template(
         self, content: Any, context: Any, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        """Like Airflow's, but a URL or a sentence that ends in `.json` is not taken for the name of a template file."""
+        """Like Airflow's, but a URL or a sentence that ends in `.json` is not taken for the name of a template file.
+
+        A path object stays one: Airflow 3.0 takes whatever has a method `resolve` for the output of a task.
+        """
+        if isinstance(content, os.PathLike):
+            return content
         if isinstance(content, str) and content.endswith(tuple(self.template_ext)) and not _names_a_file(content):
             content += "{# a text, no file #}"  # Airflow reads every text with this ending as the name of a file
         return super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]
@@ -92,6 +101,7 @@ class DescribesBatchJob(CreatesRequest):
     destination: str | Mapping[str, Any] | None
     bucket_name: str | None
     area: Any
+    simplify: float | str | None
     evalscript: str | None
     description: str | None
     payload_extra: Mapping[str, Any] | str | None
@@ -109,6 +119,7 @@ class DescribesBatchJob(CreatesRequest):
     def payload(self, context: Any, api: Generation) -> dict[str, Any]:
         """The payload of the create call. It may contain storage keys, so it is neither stored nor logged."""
         process = as_json(self.process_request, "process_request")
+        kept, tolerance = kept_area(process)
         job = BatchSpecification(
             process_request=dated(process, run_of(context), from_interval=names_both_ends(self, self._unrendered)),
             tiling_grid=_with_numbers(as_json(self.tiling_grid, "tiling_grid")),
@@ -116,7 +127,8 @@ class DescribesBatchJob(CreatesRequest):
             output=json_or_text(self.destination, "destination"),
             bucket_name=self.bucket_name,
             description=self.description,
-            area=self.area,
+            area=beside(self, kept if self.area is None else self.area),
+            simplify=tolerance if self.simplify is None else self.simplify,
             evalscript=self.evalscript,
             extra=as_json(self.payload_extra, "payload_extra") or {},
         )
@@ -131,7 +143,18 @@ class DescribesBatchJob(CreatesRequest):
 
 
 def _names_a_file(text: str) -> bool:
-    return "://" not in text and " " not in text
+    """Whether Airflow looks for the file beside the DAG. A path from the root is that of an area, see `beside`."""
+    from_root = not text.endswith(".js") and os.path.isabs(text) and os.path.isfile(text)
+    return "://" not in text and " " not in text and not from_root
+
+
+def beside(task: Any, area: Any) -> Any:
+    """The path of an area that is named like a file and lies beside the DAG, or in its search path; else the area."""
+    if not isinstance(area, os.PathLike) and not (isinstance(area, str) and is_name_of_file(area)):
+        return area
+    folders = getattr(task.get_template_env().loader, "searchpath", ())
+    paths = [Path(folder, os.fspath(area)) for folder in folders]
+    return next((path for path in paths if os.path.isfile(path)), area)
 
 
 def _with_numbers(grid: Any) -> Any:

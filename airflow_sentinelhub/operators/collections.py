@@ -13,7 +13,7 @@ from airflow_sentinelhub.api.flows.collections import collection_once
 from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
 from airflow_sentinelhub.hooks._client import id_of
-from airflow_sentinelhub.operators._arguments import check_patience
+from airflow_sentinelhub.operators._arguments import check_patience, check_payload
 from airflow_sentinelhub.operators._batch_payload import as_json
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class SentinelHubCreateBatchCollectionOperator(_OnCollection):
     ) -> None:
         super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, max_unknown_time=max_unknown_time, **kwargs)
         self.collection = collection
+        check_payload(self)
 
     def execute(self, context: Context) -> str:
         from airflow_sentinelhub.hooks.v1 import new_collection

@@ -13,7 +13,7 @@ from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Waited, judge
 from airflow_sentinelhub.api.flows.task_request import find_own
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._arguments import check_patience, one_destination
+from airflow_sentinelhub.operators._arguments import check_patience, check_payload, one_destination
 from airflow_sentinelhub.operators._batch_payload import DescribesBatchJob
 from airflow_sentinelhub.operators._on_request import StepResult, step_result
 from airflow_sentinelhub.operators._times import check_dates
@@ -39,8 +39,10 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
         `airflow_sentinelhub.output()`). :param output: old name of `destination`; Airflow itself calls the task's XCom
         `output`.
     :param bucket_name: short for a `destination` at the root of this bucket.
-    :param area: GeoJSON (a dict, or the name of a `.geojson` file in the folder of the DAG file), or a bounding box
-        `[west, south, east, north]`.
+    :param area: GeoJSON (a dict, or the name of a `.geojson` file in the folder of the DAG file), a bounding box
+        `[west, south, east, north]`, WKT, a geometry of shapely or geopandas, or a GeoPackage, Shapefile or GeoParquet
+        file; see docs/areas.md.
+    :param simplify: metres by which the border of the area may move, so that it has at most 1,500 points.
     :param evalscript: its text, or the name of a `.js` file in the folder of the DAG file.
     :param description: free text; the task appends its marker.
     :param aws_conn_id: id of an Airflow connection of type `aws` whose keys may write to the bucket. v2 needs this or
@@ -59,6 +61,7 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
         "destination",
         "bucket_name",
         "area",
+        "simplify",
         "evalscript",
         "description",
         "aws_conn_id",
@@ -79,6 +82,7 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
         destination: str | Mapping[str, Any] | None = None,
         bucket_name: str | None = None,
         area: Any = None,
+        simplify: float | str | None = None,
         evalscript: str | None = None,
         description: str | None = None,
         aws_conn_id: str | None = None,
@@ -98,6 +102,7 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
         self.destination = destination
         self.bucket_name = bucket_name
         self.area = area
+        self.simplify = simplify
         self.evalscript = evalscript
         self.description = description
         self.aws_conn_id = aws_conn_id
@@ -108,6 +113,7 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
         self.max_unknown_time = max_unknown_time
         self._unrendered = process_request
         check_dates(process_request)
+        check_payload(self)
         check_patience(self)
 
     def execute(self, context: Context) -> StepResult:

@@ -12,7 +12,7 @@ from airflow_sentinelhub.api.flows.actions import delete_once
 from airflow_sentinelhub.api.flows.read import read_patiently
 from airflow_sentinelhub.api.service.payloads import without_none
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
-from airflow_sentinelhub.operators._arguments import check_patience, one_destination, renamed
+from airflow_sentinelhub.operators._arguments import check_patience, check_payload, one_destination, renamed
 from airflow_sentinelhub.operators._batch_payload import as_json
 from airflow_sentinelhub.operators._on_request import OnRequest, StepResult, step_result
 
@@ -71,6 +71,7 @@ class SentinelHubUpdateBatchOperator(OnRequest):
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
         check_patience(self)
+        check_payload(self)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:

@@ -10,7 +10,7 @@ from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import default_deferrable
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._arguments import one_destination
+from airflow_sentinelhub.operators._arguments import check_payload, one_destination
 from airflow_sentinelhub.operators._batch_payload import DescribesBatchJob
 from airflow_sentinelhub.operators._times import check_dates
 from airflow_sentinelhub.operators._whole_job import RunsWholeJob
@@ -56,8 +56,10 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         `airflow_sentinelhub.output()`). :param output: old name of `destination`; Airflow itself calls the task's XCom
         `output`.
     :param bucket_name: short for a `destination` at the root of this bucket.
-    :param area: GeoJSON (a dict, or the name of a `.geojson` file in the folder of the DAG file), or a bounding box
-        `[west, south, east, north]`.
+    :param area: GeoJSON (a dict, or the name of a `.geojson` file in the folder of the DAG file), a bounding box
+        `[west, south, east, north]`, WKT, a geometry of shapely or geopandas, or a GeoPackage, Shapefile or GeoParquet
+        file; see docs/areas.md.
+    :param simplify: metres by which the border of the area may move, so that it has at most 1,500 points.
     :param evalscript: its text, or the name of a `.js` file in the folder of the DAG file.
     :param description: free text; the task appends its marker.
     :param aws_conn_id: id of an Airflow connection of type `aws` whose keys may write to the bucket and read it. v2
@@ -114,6 +116,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         "destination",
         "bucket_name",
         "area",
+        "simplify",
         "evalscript",
         "description",
         "aws_conn_id",
@@ -138,6 +141,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         destination: str | Mapping[str, Any] | None = None,
         bucket_name: str | None = None,
         area: Any = None,
+        simplify: float | str | None = None,
         evalscript: str | None = None,
         description: str | None = None,
         aws_conn_id: str | None = None,
@@ -172,6 +176,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         self.destination = destination
         self.bucket_name = bucket_name
         self.area = area
+        self.simplify = simplify
         self.evalscript = evalscript
         self.description = description
         self.aws_conn_id = aws_conn_id
@@ -202,6 +207,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
                 "that exists."
             )
         check_dates(process_request)
+        check_payload(self)
         self.check_job()
 
     def execute(self, context: Context) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from airflow_sentinelhub.api.service.statistical_specification import Statistica
 from airflow_sentinelhub.api.times import is_template, resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._arguments import check_patience, check_status, one_destination
+from airflow_sentinelhub.operators._arguments import check_patience, check_payload, check_status, one_destination
 from airflow_sentinelhub.operators._batch_payload import CreatesRequest, as_json, json_or_text
 from airflow_sentinelhub.operators._times import check_dates, names_both_ends
 from airflow_sentinelhub.operators._whole_job import RunsWholeJob
@@ -34,6 +34,7 @@ _INSTEAD = {
     "process_request": "say what to compute with data, evalscript, aggregation and calculations",
     "tiling_grid": "the features of geopackage are computed one by one, and aggregation says at which resolution",
     "area": "the features of geopackage are the areas",
+    "simplify": "the features of geopackage are the areas",
     "bucket_name": "name the bucket in destination='s3://bucket/path'",
     "batch_api": "it is batch statistical always; SentinelHubBatchOperator does jobs of batch v1 and v2",
     "max_restarts": "the service has no restart of failed features; accept them with max_failed_features, "
@@ -206,6 +207,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         if request_id is None and missing:
             raise InvalidInputError(f"Give {', '.join(missing)}, or the request_id of a request that exists.")
         check_dates({"input": {"data": data}}, aggregation)
+        check_payload(self)
         self.check_job()
 
     def execute(self, context: Context) -> dict[str, Any]:

@@ -24,6 +24,7 @@ JOB: dict[str, Any] = {
     "process_request": process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30")),
     "evalscript": "//VERSION=3",
     "area": [8.9, 41.9, 9.3, 42.3],
+    "simplify": 50.0,
     "tiling_grid": tiling_grid(1, 10),
     "destination": "s3://maps/ndvi",
 }

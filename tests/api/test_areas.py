@@ -111,7 +111,7 @@ def test_a_crs_by_any_name(given: Any, url: str | None) -> None:
         ({"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": [1, 2]}]}, "type 'Point'"),
         ({"type": "FeatureCollection", "features": []}, "no polygon"),
         ({"type": "FeatureCollection", "features": None}, "no polygon"),
-        (feature(None), "type None"),
+        (feature(None), "holds no polygon with a ring, but 1 feature without a geometry"),
         ({"type": "MultiPolygon", "coordinates": []}, "no polygon"),
         ({"type": "Polygon", "coordinates": []}, "ring"),
         ({"type": "Polygon"}, "ring"),

@@ -365,6 +365,7 @@ FOREIGN: dict[str, Any] = {
     "process_request": {"input": {}},
     "tiling_grid": {"id": 1, "resolution": 10},
     "area": [8.9, 41.9, 9.3, 42.3],
+    "simplify": 50.0,
     "bucket_name": "maps",
     "batch_api": "v1",
     "max_restarts": 1,

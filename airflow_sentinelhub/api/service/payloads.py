@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_sentinelhub.api.areas import area_bounds
+from airflow_sentinelhub.api.areas import area_bounds, early_bounds, kept_area
 from airflow_sentinelhub.api.decoding import member, number
 from airflow_sentinelhub.api.times import Run, checked, checked_range, resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -121,6 +121,7 @@ def process_request(
     responses: Sequence[str | Mapping[str, Any]] = ("default",),
     area: Any = None,
     evalscript: str | None = None,
+    simplify: float | str | None = None,
 ) -> Json:
     """The Process API part of a job without writing its JSON.
 
@@ -141,8 +142,10 @@ def process_request(
     :param mosaicking_order: `mostRecent`, `leastRecent` or `leastCC`.
     :param data_filter: further members of the data filter; :param processing: the data source's processing options.
     :param responses: the outputs: identifiers (GeoTIFF), or the service's `responses` objects.
-    :param area: see `areas.area_bounds`; may be given to the operator instead.
+    :param area: see `areas.area_bounds`; may be given to the operator instead. What takes a library or a file (polygons
+        that touch each other, WKT, GeoPackage) is looked at when the task runs.
     :param evalscript: text of the script; may be given to the operator instead.
+    :param simplify: metres by which the border of the area may move, so that it has fewer points (1,500 at the most).
     :raises InvalidInputError: a literal value cannot be right.
     """
     if isinstance(max_cloud_coverage, (int, float)) and not 0 <= max_cloud_coverage <= 100:
@@ -169,7 +172,7 @@ def process_request(
         "output": {"responses": [_response(item) for item in responses]},
     }
     if area is not None:
-        request["input"]["bounds"] = area_bounds(area)
+        request["input"]["bounds"] = early_bounds(area, simplify)
     if evalscript is not None:
         request["evalscript"] = evalscript
     return request
@@ -191,7 +194,21 @@ def dated(process: Any, run: Run, *, from_interval: bool = False) -> Any:
     return {**process, "input": {**given, "data": resolved(given.get("data"), run, from_interval=from_interval)}}
 
 
-def finished(process: Mapping[str, Any], *, area: Any = None, evalscript: str | None = None) -> Json:
+def with_area(process: Mapping[str, Any], area: Any = None, simplify: Any = None) -> Json:
+    """The process request with this area as its bounds, or with the one that `process_request()` has kept for later.
+
+    :raises InvalidInputError: it is no area.
+    """
+    kept, tolerance = kept_area(process)
+    if area is None and kept is None:
+        return dict(process)
+    chosen = area_bounds(kept if area is None else area, tolerance if simplify is None else simplify)
+    return {**process, "input": {**process["input"], "bounds": chosen}}
+
+
+def finished(
+    process: Mapping[str, Any], *, area: Any = None, evalscript: str | None = None, simplify: Any = None
+) -> Json:
     """The process request as it is sent: area and evalscript put in, dates turned into times.
 
     What depends on the run of the DAG has been worked out before (`times.resolved`).
@@ -202,10 +219,8 @@ def finished(process: Mapping[str, Any], *, area: Any = None, evalscript: str | 
         raise InvalidInputError(
             "process_request must be a Process API payload with `input`; build it with process_request()."
         )
-    done: Json = {**process, "input": {**process["input"]}}
+    done = with_area({**process, "input": {**process["input"]}}, area, simplify)
     done["input"]["data"] = resolved(done["input"].get("data") or [], Run())
-    if area is not None:
-        done["input"]["bounds"] = area_bounds(area)
     if evalscript is not None:
         done["evalscript"] = evalscript
     if not str(done.get("evalscript") or "").strip():

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_sentinelhub.api.plain import plain
 from airflow_sentinelhub.api.service.payloads import Json, finished, without_none
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -36,6 +37,7 @@ class BatchSpecification:
     """What is to be done, in the words of either generation.
 
     :param process_request: Process API payload; :param area, evalscript: put into it when given.
+    :param simplify: metres by which the border of the area may move, so that it has fewer points (1,500 at the most).
     :param tiling_grid: see `payloads.tiling_grid`; :param geopackage: URL of a GeoPackage instead (v2), or v2's
         `input` in full.
     :param output: `s3://bucket/path`, v1's output (`payloads.output`), or v2's output in full.
@@ -52,12 +54,14 @@ class BatchSpecification:
     area: Any = None
     evalscript: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    simplify: float | str | None = None
 
 
 def render(job: BatchSpecification, batch_api: str, access: Access | None = None) -> Json:
     """The payload of a create call.
 
-    :raises InvalidInputError: the job cannot be said in this generation, or is incomplete.
+    :raises InvalidInputError: the job cannot be said in this generation, is incomplete, or holds what JSON does not
+        have.
     """
     if (job.tiling_grid is None) == (job.geopackage is None):
         raise InvalidInputError("Give either tiling_grid or geopackage (v2).")
@@ -65,10 +69,11 @@ def render(job: BatchSpecification, batch_api: str, access: Access | None = None
         raise InvalidInputError("Say where the results go: output='s3://bucket/path' or bucket_name='bucket'.")
     if job.output is not None and job.bucket_name is not None:
         raise InvalidInputError("Give either output or bucket_name, not both.")
-    process = finished(job.process_request, area=job.area, evalscript=job.evalscript)
+    process = finished(job.process_request, area=job.area, evalscript=job.evalscript, simplify=job.simplify)
     if "bounds" not in process["input"] and job.geopackage is None:
         raise InvalidInputError("There is no area: give area= (GeoJSON or four numbers) or bounds in process_request.")
-    return _v1(job, process) if batch_api == "v1" else _v2(job, process, access)
+    payload: Json = plain(_v1(job, process) if batch_api == "v1" else _v2(job, process, access))
+    return payload
 
 
 def _v1(job: BatchSpecification, process: Json) -> Json:

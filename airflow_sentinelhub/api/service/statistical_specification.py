@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_sentinelhub.api.plain import plain
 from airflow_sentinelhub.api.service.payloads import Json, process_request, without_none
 from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.api.times import Run, checked_range, is_template, resolved, resolved_range
@@ -138,7 +139,7 @@ def render_statistical(job: StatisticalSpecification, access: Access | None = No
     if complaint := _complaint(job_aggregation):
         raise InvalidInputError(complaint)
     data = resolved(input_data(job.data), Run())
-    return without_none(
+    payload = without_none(
         {
             "input": {"features": _features(job.geopackage, access), "data": data},
             "aggregation": job_aggregation,
@@ -148,6 +149,7 @@ def render_statistical(job: StatisticalSpecification, access: Access | None = No
             **job.extra,
         }
     )
+    return dict(plain(payload))
 
 
 def dated(aggregation: Any, run: Run, *, from_interval: bool = False) -> Any:

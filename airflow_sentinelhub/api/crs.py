@@ -1,0 +1,97 @@
+"""Coordinate reference systems: known by many names, of which the service takes one, the URL. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_sentinelhub.exceptions import InvalidInputError, one_line
+
+CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
+_EPSG_URL = "http://www.opengis.net/def/crs/EPSG/0/"
+DEGREES = (CRS84, f"{_EPSG_URL}4326")
+"""The two whose coordinates are longitude and latitude, in this order. For the service they are the same."""
+
+TAKEN = frozenset(
+    (
+        *(4326, 3857, *range(32601, 32661), *range(32701, 32761)),
+        *(2154, 2180, 2193, 3003, 3004, 3031, 3035, 3346, 3413, 3416, 3765, 3794, 3844, 3912, 3995, 4026, 5514, 28992),
+    )
+)
+"""EPSG codes that the service takes, by its documents (CRS support of the Process API)."""
+
+_EPSG = re.compile(r"(?i)\bepsg(?:\.xml)?[:/#]+(?:[\d.]*[:/]+)?(\d+)/?(?:(?:proj4|ogcwkt|esriwkt)/?)?$")
+_EPSG_IO = re.compile(r"(?i)\bepsg\.io/(\d+)/?$")
+_CRS84 = re.compile(r"(?i)\bCRS:?84h?\b")
+_NAMED_IN_WKT = re.compile(r'(?:ID|AUTHORITY)\["(EPSG|OGC)",\s*"?(\w+)"?\]\s*\]\s*$')
+
+
+def crs_url(crs: str | int) -> str:
+    """The URL by which the service knows a CRS.
+
+    :param crs: `4326`, `"EPSG:3035"`, URN, URL, a link to a catalogue of EPSG codes, or WKT that ends with its code.
+    :raises InvalidInputError: it names no EPSG code, and is not CRS84.
+    """
+    text = str(crs).strip()
+    if in_wkt := _NAMED_IN_WKT.search(text):
+        text = f"{in_wkt[1]}:{in_wkt[2]}"
+    if _CRS84.search(text):
+        return CRS84
+    found = _EPSG.search(text) or _EPSG_IO.search(text)
+    if not found and not (text.isascii() and text.isdigit()):
+        raise InvalidInputError(
+            f"CRS {one_line(text, 100)!r} is not known; give an EPSG code such as 4326 or 'EPSG:32632'."
+        )
+    return f"{_EPSG_URL}{int(found[1] if found else text)}"
+
+
+def taken_url(crs: str | int) -> str:
+    """The same for the CRS of an area.
+
+    :raises InvalidInputError: it is none that the service takes.
+    """
+    url = crs_url(crs)
+    if url != CRS84 and int(url.rpartition("/")[2]) not in TAKEN:
+        raise InvalidInputError(
+            f"The area is in {short_name(url)}, and the service does not take this coordinate reference system; "
+            "reproject it, for example to EPSG:4326."
+        )
+    return url
+
+
+def short_name(url: str) -> str:
+    """`EPSG:3035` for the URL of a CRS."""
+    return "CRS84" if url == CRS84 else f"EPSG:{url.rpartition('/')[2]}"
+
+
+def same(one: str, two: str) -> bool:
+    """Whether coordinates in the CRSs of these URLs mean the same."""
+    return one == two or {one, two} == set(DEGREES)
+
+
+def name_in_geojson(crs: Any) -> str | None:
+    """The name in GeoJSON's old `crs` member, which the service writes and GIS tools still do; None for none.
+
+    :raises InvalidInputError: it names nothing.
+    """
+    if crs in (None, {}, ""):
+        return None
+    properties = crs.get("properties") if isinstance(crs, Mapping) else None
+    if isinstance(properties, Mapping):
+        for name in ("name", "href"):
+            if properties.get(name):
+                return str(properties[name])
+        if str(crs.get("type")).upper() == "EPSG" and properties.get("code"):
+            return f"EPSG:{properties['code']}"
+    raise InvalidInputError(f"The area's crs is an object with properties.name, not {one_line(repr(crs), 100)}.")
+
+
+def name_of(crs: Any) -> str:
+    """What a CRS is called that is an object of pyproj or of the vendor's library, or a name already."""
+    if callable(getattr(crs, "to_epsg", None)):
+        if code := crs.to_epsg():
+            return str(code)
+        authority = crs.to_authority() if callable(getattr(crs, "to_authority", None)) else None
+        return ":".join(authority) if authority else str(getattr(crs, "name", None) or crs)
+    return str(getattr(crs, "value", crs))
