@@ -1,8 +1,8 @@
 """Calls as values, and the one flow that carries a call through: retry, 429, expired tokens, errors.
 
 A `Call` describes an endpoint's request and does nothing. A flow is a generator: it yields steps (`Send`, `Sleep`,
-`Now`, `Note`, `Work`, `Mask`, `Renew`), receives what a driver made of each, and returns a result. Two drivers run
-flows (`transport/sync.py`, `transport/aio.py`); tests run them by feeding replies, without socket or clock.
+`Now`, `Note`, `Work`, `Shared`, `Mask`, `Renew`), receives what a driver made of each, and returns a result. Two
+drivers run flows (`transport/sync.py`, `transport/aio.py`); tests run them by feeding replies, without socket or clock.
 
 How the service behaves is taken from recordings of the live service and from its clients' code:
 `Retry-After` is in milliseconds; 5xx and lost replies may hide an effect; some 400s are accidents of the service.
@@ -83,6 +83,7 @@ class Call(Generic[T]):
     :param repeatable: True if sending it twice does no more than sending it once. Others are never sent again after
         an ambiguous failure: the caller looks up what became of them.
     :param about: what it is about, for messages: `batch request 5f2a...`.
+    :param undecoded: `parse` gets the body as bytes, to be decoded elsewhere.
     :param secrets: that it carries, and that no message may show, beside those that stand in `json`.
     """
 
@@ -94,6 +95,7 @@ class Call(Generic[T]):
     repeatable: bool = False
     about: str = ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    undecoded: bool = False
 
     def params(self) -> dict[str, str]:
         return {name: str(value) for name, value in self.query.items() if value is not None}
@@ -167,6 +169,20 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """Receive the next reading of a request from the poller of the process, or None from a driver that has none.
+
+    :param api: the generation; :param within: seconds within which the reading is wanted.
+    :param until: seconds since 1970 at which it is given up.
+    """
+
+    api: Any
+    request_id: str
+    within: float
+    until: float | None = None
+
+
+@dataclass(frozen=True)
 class Mask:
     """A secret that no log may show from now on."""
 
@@ -178,7 +194,7 @@ class Renew:
     """Forget the access token that was refused; the next call gets a new one."""
 
 
-Step = Send | Sleep | Now | Note | Work | Mask | Renew
+Step = Send | Sleep | Now | Note | Work | Shared | Mask | Renew
 Flow = Generator[Step, Any, R]
 
 
@@ -320,10 +336,10 @@ def ends_at(flow: Flow[R], at: float | None) -> Flow[R]:
         while True:
             step = flow.send(received) if thrown is None else flow.throw(thrown)
             received = thrown = None
-            if isinstance(step, (Send, Work)):
+            if isinstance(step, (Send, Work, Shared)):
                 step = replace(step, until=at if step.until is None else min(at, step.until))
             elif isinstance(step, Sleep) and step.seconds * (1 + step.jitter) > (left := at - (yield Now())):
-                step = Sleep(max(left, 0.0), 0.0)
+                step = Sleep(max(min(step.seconds, left), 0.0), 0.0)
             try:
                 received = yield step
             except BaseException as err:  # it is the flow's to handle
@@ -345,7 +361,7 @@ def _taken(call: Call[T], reply: Reply) -> _Result[T] | ApiError:
     if reply.unread:
         return _unreadable(call, reply, reply.unread)
     try:
-        body = reply.json()
+        body = reply.body if call.undecoded else reply.json()
     except ValueError:
         return _unreadable(call, reply, "is cut off or is not JSON")
     try:

@@ -97,7 +97,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
             if not self.deferrable:
                 return self._in_worker(context, request_id)
             watch = self._watching(context, request_id)
-            waited = self.hook.run(poll(watch, lambda: self._look(request_id)))
+            waited = self.hook.run(poll(watch, lambda within: self._look(request_id)))
             if waited is not None:
                 conclude(waited, request_id, self._target())
                 return None
@@ -173,7 +173,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         """
         request_id = checked_id(self.request_id)
         watch = self._watching(context, request_id)
-        waited = self.hook.run(until_certain(watch, lambda: self._look(request_id)))
+        waited = self.hook.run(until_certain(watch, lambda within: self._look(request_id)))
         if waited is None:
             return False
         conclude(waited, request_id, self._target())

@@ -19,18 +19,22 @@ from airflow_sentinelhub.api.call import (
     Renew,
     Reply,
     Send,
+    Shared,
     Sleep,
     Step,
     Work,
     ends_at,
 )
+from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.exceptions import AuthenticationError
 from airflow_sentinelhub.transport import client
+from airflow_sentinelhub.transport.poller import Poller
 from airflow_sentinelhub.transport.process import PROCESS, Log
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.tokens import Token, TokenCall
 
 R = TypeVar("R")
+_log = logging.getLogger(__name__)
 
 
 class AsyncDriver:
@@ -49,10 +53,11 @@ class AsyncDriver:
     ) -> None:
         self._settings = settings
         self._tokens = PROCESS.tokens_of(settings)
-        self._log: Log = log or logging.getLogger(__name__)
+        self._log: Log = log or _log
         self._mask = mask
         self._reread = reread
         self._used: str | None = None
+        self._polling: tuple[asyncio.AbstractEventLoop, str, Poller] | None = None
 
     async def run(self, flow: Flow[R]) -> R:
         """Drive the flow to its end and return its result; its errors come out as they are."""
@@ -82,12 +87,25 @@ class AsyncDriver:
             if (seconds := step.seconds_from(time.time())) is None:
                 return await asyncio.to_thread(step.function)
             return await PROCESS.threads.run_in_loop(step.function, seconds)
+        elif isinstance(step, Shared):
+            return await (await self._poller(step.api)).reading(step.request_id, step.within, step.until)
         elif isinstance(step, Mask):
             if self._mask is not None:
                 await self._mask(step.secret)
         elif isinstance(step, Renew):
             self._tokens.refused(self._used)
         return None
+
+    async def _poller(self, api: Generation) -> Poller:
+        """The poller of this event loop and connection for a generation; its notes go to no task's log."""
+        loop = asyncio.get_running_loop()
+        if self._polling is None or self._polling[:2] != (loop, api.name):
+            pollers = (await client.in_loop(self._settings)).pollers
+            if api.name not in pollers:
+                driver = AsyncDriver(self._settings, _log, self._mask, self._reread)
+                pollers[api.name] = Poller(driver, api, PROCESS.count)
+            self._polling = loop, api.name, pollers[api.name]
+        return self._polling[2]
 
     async def _send(self, call: Call[Any], until: float | None) -> Reply | Lost:
         if isinstance(call, TokenCall):

@@ -12,7 +12,7 @@ import atexit
 import os
 import threading
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import ssl
 
     from airflow_sentinelhub.transport.network import Certificates
+    from airflow_sentinelhub.transport.poller import Poller
     from airflow_sentinelhub.transport.tokens import Tokens
 
 
@@ -39,13 +40,15 @@ class InLoop:
     """What the drivers of one event loop share for one deployment and client.
 
     :param client: the HTTP client; :param gate: lets requests through; :param lock: is held while a token is asked for;
-        :param closing: closes the client when it is closed itself, at the end of the loop.
+        :param closing: closes the client when it is closed itself, at the end of the loop; :param pollers: by
+        generation, read requests for all waits.
     """
 
     client: Any
     gate: Gate
     lock: asyncio.Lock
     closing: AsyncGenerator[None, None]
+    pollers: dict[str, Poller] = field(default_factory=dict)
 
 
 class Process:
@@ -68,6 +71,7 @@ class Process:
     `warmed_up`: whether Airflow was asked once by this triggerer; the first answer takes seconds, later ones some
         hundredths. Ends with the process.
     `warned`: warnings that were logged once and need not be logged again.
+    `counts`: how many pages, single requests and readings the pollers had.
 
     A process that was forked begins with nothing: threads and loops are those of its parent.
     """
@@ -81,6 +85,7 @@ class Process:
         self.background: set[asyncio.Future[Any]] = set()
         self.warmed_up = False
         self.warned: set[str] = set()
+        self.counts: dict[str, int] = {}
         self._own_loop: asyncio.AbstractEventLoop | None = None
         self._changing = threading.RLock()  # a signal handler may need it below a function that holds it
 
@@ -115,6 +120,10 @@ class Process:
                 thread.start()
                 atexit.register(_end, self._own_loop, thread, os.getpid())
             return self._own_loop
+
+    def count(self, name: str, by: int) -> None:
+        """Count an event of the poller, such as a page that was read."""
+        self.counts[name] = self.counts.get(name, 0) + by
 
     def warn_once(self, log: Log, level: int, message: str) -> None:
         """Log a message unless this process has logged it before."""

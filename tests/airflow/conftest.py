@@ -136,7 +136,7 @@ def sim(server: Simulator) -> Simulator:
 @pytest.fixture
 def clock(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The simulator's clock, for the whole package and for Airflow's sensors."""
-    from airflow_sentinelhub.api.call import Sleep
+    from airflow_sentinelhub.api.call import Shared, Sleep
     from airflow_sentinelhub.transport import aio, sync
     from airflow_sentinelhub.transport.gate import Gate
     from airflow_sentinelhub.transport.process import PROCESS
@@ -157,6 +157,8 @@ def clock(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Clock:
         return sync_perform(self, step)
 
     async def perform_in_loop(self: Any, step: Any) -> Any:
+        if isinstance(step, Shared):
+            return None  # a poller waits in real time
         if isinstance(step, Sleep):
             clock.sleep(step.seconds)
             step = replace(step, seconds=0)

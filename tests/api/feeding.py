@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Renew, Reply, Send, Sleep, Work
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Renew, Reply, Send, Shared, Sleep, Work
 from airflow_sentinelhub.api.service import statistical
 from airflow_sentinelhub.api.service import v1 as service_v1
 from airflow_sentinelhub.api.service import v2 as service_v2
@@ -111,6 +111,8 @@ def feed(flow: Flow[Any], script: Iterable[Answer] = (), *, now: float = EPOCH) 
                     received = step.function()
                 except Exception as err:
                     thrown = err
+            elif isinstance(step, Shared):
+                received = None  # as a worker, which has no poller
             elif isinstance(step, Renew):
                 fed.renewed += 1
                 fed.did.append(step)

@@ -113,7 +113,7 @@ def test_a_failed_poll_is_not_a_failed_job(kind: str) -> None:
     bad = UNREADABLE[kind]()
     fed = waited(RUNNING, *bad, *bad, *bad, DONE)
     assert fed.result.outcome is Outcome.REACHED
-    assert sum("cannot be read" in line for line in fed.warnings) == 3
+    assert sum("cannot be read" in line for line in fed.warnings) == 1  # the log hears of it once
 
 
 @pytest.mark.parametrize("kind", [*UNREADABLE, "400", "401", "403"])

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TypeVar
 
-from airflow_sentinelhub.api.call import PATIENT, Call, Flow, Note, Now, Patience, Sleep, exchange
+from airflow_sentinelhub.api.call import PATIENT, Call, Flow, Note, Now, Patience, Shared, Sleep, exchange
 from airflow_sentinelhub.api.decide.marker import mark_of
 from airflow_sentinelhub.api.paging import Page, Walk
 from airflow_sentinelhub.api.service.generations import Generation
@@ -44,6 +44,19 @@ def read(api: Generation, request_id: str, patience: Patience = PATIENT) -> Flow
     :raises UnreadableReplyError: the reply cannot be decoded, or is about another request.
     """
     return (yield from exchange(api.get(request_id), patience))
+
+
+def next_reading(api: Generation, request_id: str, within: float, patience: Patience) -> Flow[Snapshot]:
+    """The next reading of a request that somebody waits for, at the latest after so many seconds (`within`).
+
+    In a triggerer the poller of the process reads for all triggers together.
+    """
+    job: Snapshot | None = yield Shared(api, request_id, within)
+    if job is not None:
+        return job
+    if within > 0:
+        yield Sleep(within)
+    return (yield from read(api, request_id, patience))
 
 
 def read_patiently(api: Generation, request_id: str) -> Flow[Snapshot]:

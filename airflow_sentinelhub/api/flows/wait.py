@@ -24,7 +24,7 @@ from airflow_sentinelhub.api.decide.verdict import (
     seconds_left,
 )
 from airflow_sentinelhub.api.flows.actions import end
-from airflow_sentinelhub.api.flows.read import NEW_REQUEST_404, outlast, read
+from airflow_sentinelhub.api.flows.read import NEW_REQUEST_404, next_reading, outlast
 from airflow_sentinelhub.api.flows.reread import AGAIN_FIRST, longer, reading
 from airflow_sentinelhub.api.paging import Walk
 from airflow_sentinelhub.api.service import v1
@@ -130,12 +130,15 @@ class Watch:
         """The line to log about this reading, None if there is nothing new to say."""
         return self._log.line(waited, now)
 
-    def until(self, now: float) -> float | None:
-        """When a poll that begins now is given up: at the deadline, or when the state was unreadable for too long."""
+    def until(self, now: float, within: float) -> float | None:
+        """When a poll that begins now is given up: at the deadline, or when the state was unreadable for too long.
+
+        :param within: seconds that the poll waits before it reads.
+        """
         ends = [self.plan.deadline] if self.plan.deadline is not None else []
         if self.unknown_since is not None:
             ends.append(self.unknown_since + self.plan.max_unknown_time)
-        return max(min(ends), now + LAST_LOOK) if ends else None
+        return max(min(ends), now + within + LAST_LOOK) if ends else None
 
     def read(self, waited: Waited, now: float) -> Waited | None:
         """Judge a reading: how the wait has ended, or None to poll again after `pause`."""
@@ -198,19 +201,20 @@ class Watch:
         return None
 
 
-OneLook = Callable[[], Flow[Waited]]
-"""Makes a flow that reads the state once, such as `look` with its arguments."""
+OneLook = Callable[[float], Flow[Waited]]
+"""Makes a flow that reads the state once, within so many seconds, such as `look` with its arguments."""
 
 
-def poll(watch: Watch, one_look: OneLook) -> Flow[Waited | None]:
-    """Poll once: how the wait has ended, or None to poll again after `watch.pause`."""
+def poll(watch: Watch, one_look: OneLook, within: float = 0.0) -> Flow[Waited | None]:
+    """Poll once, in so many seconds (`within`): how the wait has ended, or None to poll again after `watch.pause`."""
+    known_failure = watch.unknown_since is not None
     try:
-        waited = yield from ends_at(one_look(), watch.until((yield Now())))
+        waited = yield from ends_at(one_look(within), watch.until((yield Now()), within))
     except Interrupted:
         raise
     except SentinelHubError as err:
         ended = watch.failed(err, (yield Now()))
-        if ended is None:
+        if ended is None and not known_failure:
             message = f"The state of batch request {watch.request_id} cannot be read: {err} Trying again."
             yield Note(message, warning=True)
         return ended
@@ -232,9 +236,9 @@ def until_certain(watch: Watch, one_look: OneLook) -> Flow[Waited | None]:
         yield Sleep(watch.pause)
 
 
-def look(api: Generation, request_id: str, target: str) -> Flow[Waited]:
-    """Read the request once."""
-    job = yield from read(api, request_id, POLL)
+def look(api: Generation, request_id: str, target: str, within: float = 0.0) -> Flow[Waited]:
+    """Read the request once, within so many seconds."""
+    job = yield from next_reading(api, request_id, within, POLL)
     return Waited(judge(job, target), job)
 
 
@@ -243,7 +247,7 @@ def wait(api: Generation, request_id: str, target: str, plan: WaitPlan, *, first
 
     :param first_poll: seconds before the first poll.
     """
-    waited = yield from _until_ended(lambda: look(api, request_id, target), request_id, plan, first_poll)
+    waited = yield from _until_ended(lambda within: look(api, request_id, target, within), request_id, plan, first_poll)
     return (yield from _ended_for_us(api, request_id, target, plan, waited))
 
 
@@ -253,7 +257,7 @@ def look_before_deferring(api: Generation, request_id: str, target: str, plan: W
     Over the budget, and at the deadline, it ends the request as `wait` does.
     """
     watch = Watch(request_id, plan, (yield Now()))
-    waited = yield from poll(watch, lambda: look(api, request_id, target))
+    waited = yield from poll(watch, lambda within: look(api, request_id, target))
     return None if waited is None else (yield from _ended_for_us(api, request_id, target, plan, waited))
 
 
@@ -278,7 +282,7 @@ def _ended_for_us(api: Generation, request_id: str, target: str, plan: WaitPlan,
 
 def monitor(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[Waited]:
     """As `wait`, with the number of tiles done and failed in the log."""
-    return (yield from _until_ended(lambda: look_with_counts(api, request_id, target), request_id, plan))
+    return (yield from _until_ended(lambda within: look_with_counts(api, request_id, target, within), request_id, plan))
 
 
 def wait_for_tiles(
@@ -291,16 +295,19 @@ def wait_for_tiles(
     first_poll: float = 0.0,
 ) -> Flow[Waited]:
     """Wait until the tiles reach `goal` or cannot reach it any more. :param first_poll: see `wait`."""
-    return (
-        yield from _until_ended(lambda: look_at_tiles(api, request_id, goal, read_tiles), request_id, plan, first_poll)
-    )
+
+    def one_look(within: float) -> Flow[Waited]:
+        return look_at_tiles(api, request_id, goal, read_tiles, within)
+
+    return (yield from _until_ended(one_look, request_id, plan, first_poll))
 
 
 def _until_ended(one_look: OneLook, request_id: str, plan: WaitPlan, first_poll: float = 0.0) -> Flow[Waited]:
     watch = Watch(request_id, plan, (yield Now()))
     yield Sleep(first_poll)
-    while (ended := (yield from poll(watch, one_look))) is None:
-        yield Sleep(watch.pause)
+    pause = 0.0
+    while (ended := (yield from poll(watch, one_look, pause))) is None:
+        pause = watch.pause
     return ended
 
 
@@ -324,9 +331,9 @@ class _Log:
         return line if seconds is None else f"{line}, {in_words(seconds)} left"
 
 
-def look_with_counts(api: Generation, request_id: str, target: str) -> Flow[Waited]:
+def look_with_counts(api: Generation, request_id: str, target: str, within: float = 0.0) -> Flow[Waited]:
     """Read the request and count its done and failed tiles: one call for every 100 of them (v1)."""
-    waited = yield from look(api, request_id, target)
+    waited = yield from look(api, request_id, target, within)
     job = waited.job
     if job is None or api.results != "listed" or not job.started or not job.tile_count:
         return waited
@@ -362,14 +369,14 @@ status of the one tile)."""
 
 
 def look_at_tiles(
-    api: Generation, request_id: str, goal: TileGoal, read_tiles: ReadTiles | None = None
+    api: Generation, request_id: str, goal: TileGoal, read_tiles: ReadTiles | None = None, within: float = 0.0
 ) -> Flow[Waited]:
-    """Read the tiles once: as few pages as the goal needs (v1), or the files in the bucket (v2).
+    """Read the tiles once, within so many seconds: as few pages as the goal needs (v1), or files in the bucket (v2).
 
     :param read_tiles: how the bucket is read, for a generation whose results lie there.
     :raises ResultsError: the tiles cannot be read, or not yet; its `snapshot` is the request.
     """
-    job = yield from read(api, request_id, POLL)
+    job = yield from next_reading(api, request_id, within, POLL)
     analysed = job.status.value not in ("CREATED", "ANALYSING")
     tile: str | None = None
     matching, total = 0, job.tile_count if analysed else None

@@ -1,0 +1,371 @@
+"""One poller for all waits of an event loop: a thousand waiting triggers are one client.
+
+A wait registers the request that it wants to know about and when. The poller reads: pages of the list where that takes
+fewer calls, single requests otherwise, and hands out the readings. What a list says has changed is confirmed by a call
+for that request, since lists lag. A wait that ends, or is cancelled, is forgotten.
+
+While the service is out of reach, one request is read for all of them, and all learn of the failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import logging
+import random
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from airflow_sentinelhub.api.call import Call, Flow, Patience, exchange
+from airflow_sentinelhub.api.decide.pages import NOT_LISTED, goes_on, is_believed, pages_worth
+from airflow_sentinelhub.api.decoding import decoded
+from airflow_sentinelhub.api.paging import Walk, page_of
+from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.exceptions import (
+    RateLimitError,
+    SentinelHubError,
+    ServerError,
+    UnreachableError,
+    UnreadableReplyError,
+)
+
+_log = logging.getLogger(__name__)
+PATIENCE = Patience(backoff=(2.0,), rate_limited=60.0)
+"""How long one call is tried; the waits themselves are patient."""
+OUTAGE = (UnreachableError, ServerError, RateLimitError)
+EARLY = 0.25
+"""Share of its interval by which a reading may come early, to be read with others."""
+SINGLES = 6
+"""Calls for single requests under way at a time; two places at the gate are left for lists."""
+LIST_AGAIN, LOOK_AGAIN = 300.0, 1800.0
+"""Seconds for which a list that failed is not read, and after which a request that was not listed is looked for."""
+MOST_PAGES = 1_000
+SLICE = 128 << 10
+"""Bytes of a body above which it is decoded item by item, and the event loop gets its turn in between."""
+
+
+class Runs(Protocol):
+    """What runs flows for the poller: a driver."""
+
+    async def run(self, flow: Flow[Any]) -> Any: ...
+
+
+@dataclass(eq=False)
+class _Wait:
+    """Somebody waits for a reading. Times are the event loop's, in seconds.
+
+    :param due: when it is to be read at the latest; :param early: from when on it may be.
+    """
+
+    request_id: str
+    since: float
+    due: float
+    early: float
+    future: asyncio.Future[Snapshot]
+
+
+@dataclass
+class _Known:
+    """What is known of a request: its waits, its last reading, and its page in the list."""
+
+    waits: list[_Wait] = field(default_factory=list)
+    last: Snapshot | None = None
+    page: int | None = None
+    looked: float = 0.0
+    being_read: bool = False
+
+
+class Poller:
+    """Reads requests of one generation for all who wait. Belongs to one event loop.
+
+    :param driver: runs the calls; :param api: the generation.
+    :param count: is told of each call: `pages`, `singles`, `readings`.
+    """
+
+    def __init__(
+        self, driver: Runs, api: Generation, count: Callable[[str, int], None] = lambda name, by: None
+    ) -> None:
+        self._driver = driver
+        self._api = api
+        self._count = count
+        self._known: dict[str, _Known] = {}
+        self._changed = asyncio.Event()
+        self._singles = asyncio.Semaphore(SINGLES)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._work: asyncio.Task[None] | None = None
+        self._down = False
+        self._list_again = 0.0
+
+    @property
+    def waiting(self) -> int:
+        """How many waits there are."""
+        return sum(len(known.waits) for known in self._known.values())
+
+    async def reading(self, request_id: str, within: float, until: float | None) -> Snapshot:
+        """The next reading of the request.
+
+        :param within: seconds within which it is wanted; :param until: seconds since 1970 at which it is given up.
+        :raises SentinelHubError: it could not be read.
+        """
+        loop, name = asyncio.get_running_loop(), request_id.strip().lower()
+        now = loop.time()
+        # Before the end of the interval, at slightly different times: many waits that begin together drift apart.
+        due = now + within * (1 - 0.1 * random.random())
+        wait = _Wait(request_id, now, due, due - EARLY * within, loop.create_future())
+        known = self._known.setdefault(name, _Known())
+        known.waits.append(wait)
+        self._changed.set()
+        if self._work is None or self._work.done():
+            self._work = asyncio.ensure_future(self._run())
+        try:
+            left = None if until is None else max(until - time.time(), 0.0)
+            done, _ = await asyncio.wait({wait.future}, timeout=left)
+            if not done:
+                raise UnreachableError(
+                    f"Batch request {request_id} was not read before the time for waiting was over.",
+                    ambiguous=False,
+                    over=True,
+                )
+            return wait.future.result()
+        finally:
+            wait.future.cancel()
+            if wait in known.waits:
+                known.waits.remove(wait)
+            self._drop_if_unused(name, known)
+
+    def _drop_if_unused(self, name: str, known: _Known) -> None:
+        """Forget a request that nobody waits for; one whose wait goes on with its next poll comes back at once."""
+        if not known.waits:
+            asyncio.get_running_loop().call_later(
+                1.0, lambda: self._known.pop(name, None) if self._known.get(name) is known and not known.waits else None
+            )
+
+    async def _run(self) -> None:
+        """Read what is due, until nobody waits any more."""
+        loop = asyncio.get_running_loop()
+        while any(known.waits for known in self._known.values()):
+            self._changed.clear()
+            now = loop.time()
+            free = [known for known in self._known.values() if known.waits and not known.being_read]
+            first = min((wait.due for known in free for wait in known.waits), default=None)
+            if first is None or first > now:
+                await self._until(None if first is None else first - now)
+                continue
+            wanted = {
+                name: known
+                for name, known in self._known.items()
+                if not known.being_read and any(wait.early <= now for wait in known.waits)
+            }
+            try:
+                await self._read(wanted)
+            except Exception as err:
+                _log.exception("The poller of batch %s broke off", self._api.name)
+                failure = SentinelHubError(f"The poller of this triggerer broke off ({type(err).__name__}).")
+                for known in wanted.values():
+                    self._fail(known, failure)
+
+    async def _until(self, seconds: float | None) -> None:
+        """Wait for so long, or until somebody registers or a single reading has ended."""
+        waiting = asyncio.ensure_future(self._changed.wait())
+        try:
+            await asyncio.wait({waiting}, timeout=seconds)
+        finally:
+            waiting.cancel()
+
+    async def _read(self, wanted: dict[str, _Known]) -> None:
+        """Read these requests: from the list, and the rest one by one."""
+        if self._down and not await self._is_back(wanted):
+            return
+        loop = asyncio.get_running_loop()
+        left = dict(wanted)
+        if loop.time() >= self._list_again:
+            for known in wanted.values():
+                if known.page == NOT_LISTED and loop.time() - known.looked > LOOK_AGAIN:
+                    known.page = None
+            try:
+                await self._read_list(left)
+            except SentinelHubError as err:
+                if _is_outage(err) and not await self._is_back(left):
+                    return
+                self._list_again = loop.time() + LIST_AGAIN
+        for name, known in left.items():
+            if known.waits and not known.being_read:
+                self._begin_single(name, known)
+
+    async def _read_list(self, left: dict[str, _Known]) -> None:
+        """Read as many pages of the list as are worth it; what is read is taken out of `left`."""
+        loop = asyncio.get_running_loop()
+        planned = pages_worth(known.page for known in left.values())
+        walked, found_on = Walk(MOST_PAGES), list[int]()
+        while not walked.over and left and (len(found_on) < planned or (planned and goes_on(found_on, len(left)))):
+            call = self._api.list(sort="created:desc", viewtoken=walked.token)
+            asked = loop.time()
+            undecoded: Call[bytes] = Call(
+                "GET", call.path, bytes, call.query, repeatable=True, about=call.about, undecoded=True
+            )
+            body = await self._driver.run(exchange(undecoded, PATIENCE))
+            self._count("pages", 1)
+            index, found = len(found_on), 0
+            items, rest = _taken_apart(body)
+            async for item in items:
+                name = _name_of(item)
+                known = self._known.get(name) if name else None
+                if known is None:
+                    continue
+                known.page = index
+                if name in left:
+                    found += 1
+                    del left[name]
+                    if not self._take(known, item, asked):
+                        self._begin_single(name, known)
+                else:
+                    self._take(known, item, asked)
+            found_on.append(found)
+            try:
+                walked.turn(call, page_of(lambda item: item)(rest()))
+            except ValueError as err:
+                raise UnreadableReplyError(f"The list of batch requests is unreadable: {err}.", status=200) from None
+        if planned:
+            for known in left.values():
+                if known.page is None or walked.over:
+                    known.page, known.looked = NOT_LISTED, loop.time()
+
+    def _take(self, known: _Known, item: Any, asked: float) -> bool:
+        """Hand out what a list says about a request; False if that is to be confirmed."""
+        waits = [wait for wait in known.waits if wait.since <= asked and wait.early <= asked]
+        if not waits:
+            return True
+        try:
+            job = self._api.get(waits[0].request_id).parse(item)
+        except Exception:  # an entry that cannot be read: the request itself may be readable
+            return False
+        if not is_believed(job, known.last):
+            return False
+        self._hand_out(known, waits, job)
+        return True
+
+    def _hand_out(self, known: _Known, waits: Iterable[_Wait], job: Snapshot) -> None:
+        known.last = job
+        for wait in list(waits):
+            if not wait.future.done():
+                wait.future.set_result(job)
+                self._count("readings", 1)
+            if wait in known.waits:
+                known.waits.remove(wait)
+
+    def _fail(self, known: _Known, err: SentinelHubError) -> None:
+        for wait in known.waits:
+            if not wait.future.done():
+                wait.future.set_exception(copy.copy(err))
+        known.waits.clear()
+
+    def _begin_single(self, name: str, known: _Known) -> None:
+        """Read a request by a call of its own, beside the others: one that hangs holds up none of them."""
+        known.being_read = True
+        task = asyncio.ensure_future(self._single(known))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _single(self, known: _Known) -> None:
+        try:
+            async with self._singles:
+                if known.waits:
+                    await self._read_one(known)
+        finally:
+            known.being_read = False
+            self._changed.set()
+
+    async def _read_one(self, known: _Known) -> SentinelHubError | None:
+        """Read a request and hand out the reading, or the error, which is returned too."""
+        asked = asyncio.get_running_loop().time()
+        request_id = known.waits[0].request_id
+        self._count("singles", 1)
+        try:
+            job: Snapshot = await self._driver.run(exchange(self._api.get(request_id), PATIENCE))
+        except SentinelHubError as err:
+            self._fail(known, err)
+            return err
+        except Exception as err:
+            _log.exception("Reading batch request %s broke off", request_id)
+            failure = SentinelHubError(f"Reading batch request {request_id} broke off ({type(err).__name__}).")
+            self._fail(known, failure)
+            return failure
+        self._hand_out(known, [wait for wait in known.waits if wait.since <= asked], job)
+        return None
+
+    async def _is_back(self, wanted: dict[str, _Known]) -> bool:
+        """Read one request for all, after the service was out of reach; all learn of the failure if it still is."""
+        name = next((name for name, known in wanted.items() if known.waits), None)
+        if name is None:
+            return False
+        known = wanted.pop(name)
+        err = await self._read_one(known)
+        self._down = err is not None and _is_outage(err)
+        if err is not None and self._down:
+            for other in wanted.values():
+                self._fail(other, err)
+        return not self._down
+
+
+def _is_outage(err: SentinelHubError) -> bool:
+    """Whether the service is out of reach; one reply that cannot be read says nothing of the others."""
+    return isinstance(err, OUTAGE) and not isinstance(err, UnreadableReplyError)
+
+
+def _undecoded(call: Call[Any]) -> Call[bytes]:
+    return Call(call.method, call.path, bytes, call.query, repeatable=True, about=call.about, undecoded=True)
+
+
+def _name_of(item: Any) -> str | None:
+    name = item.get("id") if isinstance(item, dict) else None
+    return name.strip().lower() if isinstance(name, str) else None
+
+
+_START = re.compile(r'\s*\{\s*"data"\s*:\s*\[')
+_BETWEEN = re.compile(r"\s*,?\s*")
+
+
+def _taken_apart(body: bytes) -> tuple[AsyncIterator[Any], Callable[[], Any]]:
+    """The entries of a page, and a function that returns the page with its links, once they have been read.
+
+    A large body is decoded entry by entry: decoding it at once would hold up the event loop.
+    """
+    page: dict[str, Any] = {}
+
+    async def items() -> AsyncIterator[Any]:
+        text = body.decode("utf-8", "replace") if len(body) > SLICE else ""
+        start = _START.match(text)
+        if not text or start is None:
+            whole = decoded(body)
+            page.update(whole if isinstance(whole, dict) else {"error": "it is no object"})
+            for item in page["data"] if isinstance(page.get("data"), list) else ():
+                yield item
+            return
+        decoder, at, count = json.JSONDecoder(), start.end(), 0
+        while True:
+            gap = _BETWEEN.match(text, at)
+            at = gap.end() if gap else at
+            if text[at : at + 1] == "]":
+                break
+            item, at = decoder.raw_decode(text, at)
+            count += 1
+            yield item
+            if count % 10 == 0:
+                await asyncio.sleep(0)
+        page.update(json.loads('{"data": [' + ("{}" if count else "") + text[at:]))
+
+    async def guarded() -> AsyncIterator[Any]:
+        try:
+            async for item in items():
+                yield item
+        except (ValueError, RecursionError) as err:
+            raise UnreadableReplyError(
+                f"The list of batch requests cannot be decoded ({type(err).__name__}).", status=200
+            ) from None
+
+    return guarded(), lambda: page

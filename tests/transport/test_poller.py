@@ -1,0 +1,369 @@
+"""One poller for all waits: few calls, no reading in vain, and nobody held up by another's trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub import exceptions as errors
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Reply, Send, Sleep
+from airflow_sentinelhub.api.decide.pages import NOT_LISTED, goes_on, is_believed, pages_worth
+from airflow_sentinelhub.api.service.generations import V1, V2, Generation
+from airflow_sentinelhub.transport import poller as module
+from airflow_sentinelhub.transport.poller import Poller, _taken_apart
+
+# Which pages
+
+
+@pytest.mark.parametrize(
+    ("places", "pages"),
+    [
+        ([], 0),
+        ([0], 0),  # one call either way: the request itself is the fresher reading
+        ([0, 0], 1),
+        ([0] * 100, 1),
+        ([0, 5], 0),
+        ([3, 3, 3, 3, 3], 4),
+        ([3, 3, 3, 3], 0),
+        ([0, 0, 0, 9], 1),
+        ([0, 0, 0, 9, NOT_LISTED], 1),
+        ([NOT_LISTED] * 500, 0),
+        ([None], 0),
+        ([None] * 1000, 10),
+        ([None] * 150, 2),
+        ([index // 100 for index in range(5000)], 50),
+    ],
+)
+def test_how_many_pages_are_worth_their_calls(
+    places: list[int | None], pages: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_sentinelhub.api.decide.pages.PAGE_SIZE", 100)
+    assert pages_worth(places) == pages
+
+
+def test_no_other_number_of_pages_takes_fewer_calls() -> None:
+    import random
+
+    source = random.Random(7)
+    for _ in range(300):
+        places = [source.choice([0, 1, 2, 5, 9, NOT_LISTED]) for _ in range(source.randint(0, 30))]
+
+        def calls(pages: int, places: list[int] = places) -> int:
+            return pages + sum(place >= pages for place in places)
+
+        assert calls(pages_worth(places)) == min(map(calls, range(12)))
+
+
+def test_a_walk_goes_on_while_pages_have_more_than_one_each() -> None:
+    assert goes_on([10, 9, 8], 50)
+    assert goes_on([0, 0, 7], 50)
+    assert not goes_on([1, 1, 1], 50)
+    assert not goes_on([100], 1)
+    assert not goes_on([], 50)
+
+
+def snapshot(status: str = "PROCESSING", action: str = "START") -> Any:
+    return V2.get("7").parse({"id": "7", "status": status, "userAction": action})
+
+
+@pytest.mark.parametrize(
+    ("status", "action", "last", "believed"),
+    [
+        ("PROCESSING", "START", None, True),
+        ("PROCESSING", "START", ("ANALYSING", "ANALYSE"), True),
+        ("ANALYSING", "ANALYSE", ("ANALYSING", "ANALYSE"), True),
+        ("ANALYSING", "ANALYSE", None, False),
+        ("CREATED", "NONE", ("PROCESSING", "START"), False),
+        ("PROCESSING", "STOP", ("PROCESSING", "START"), False),
+        ("DONE", "START", ("PROCESSING", "START"), False),
+        ("DONE", "START", ("DONE", "START"), False),
+        ("FAILED", "START", None, False),
+        ("A_NEW_WORD", "START", None, False),
+    ],
+)
+def test_what_of_a_list_is_believed(status: str, action: str, last: Any, believed: bool) -> None:
+    assert is_believed(snapshot(status, action), snapshot(*last) if last else None) is believed
+
+
+# Pages that are decoded entry by entry
+
+
+async def read_apart(body: bytes) -> tuple[list[Any], Any]:
+    items, rest = _taken_apart(body)
+    return [item async for item in items], rest()
+
+
+@pytest.mark.parametrize("links", [{}, {"nextToken": "100"}, None])
+@pytest.mark.parametrize("count", [0, 1, 7, 100])
+async def test_a_page_is_the_same_however_it_is_decoded(
+    count: int, links: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = {"data": [{"id": str(index), "text": '[]{},"é' * 3} for index in range(count)], "links": links}
+    body = json.dumps(page).encode()
+    whole = await read_apart(body)
+    monkeypatch.setattr(module, "SLICE", 0)
+    for sliced in (body, json.dumps(page, indent=2, ensure_ascii=False).encode()):
+        items, rest = await read_apart(sliced)
+        assert items == whole[0] == page["data"]
+        assert (bool(rest["data"]), rest["links"]) == (bool(page["data"]), links)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"data": [{"id": "1"}', b'{"data": [', b'{"data": [1 2 x', b"[" * 100_000, b"\xff", b"<html>"]
+)
+async def test_a_page_that_cannot_be_decoded_is_one_error(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in (0, 1 << 30):
+        monkeypatch.setattr(module, "SLICE", limit)
+        with pytest.raises(errors.UnreadableReplyError):
+            await read_apart(body)
+
+
+# The poller
+
+
+class Account:
+    """A service in this process: runs flows by answering their calls, and counts them. A page has three requests."""
+
+    PER_PAGE = 3
+
+    def __init__(self, count: int, api: Generation = V2) -> None:
+        self.api = api
+        self.jobs = {
+            f"id-{index}": {"id": f"id-{index}", "status": "PROCESSING", "userAction": "START"}
+            for index in range(count)
+        }
+        self.asked: list[str] = []
+        self.answer: Callable[[Call[Any]], Reply | Lost | None] = lambda call: None
+        self.hang: set[str] = set()
+
+    async def run(self, flow: Flow[Any]) -> Any:
+        step, received = next(flow), None
+        try:
+            while True:
+                if isinstance(step, Send):
+                    received = await self._reply(step.call)
+                elif isinstance(step, Now):
+                    received = 0.0
+                else:
+                    assert isinstance(step, (Sleep, Note)), step
+                    received = None
+                step = flow.send(received)
+        except StopIteration as end:
+            return end.value
+
+    async def _reply(self, call: Call[Any]) -> Reply | Lost:
+        name = call.path.rpartition("/")[2]
+        listed = name == "process"
+        self.asked.append(f"page {call.params().get('viewtoken', '0')}" if listed else name)
+        await asyncio.sleep(0)
+        if name in self.hang:
+            await asyncio.Event().wait()
+        if (answer := self.answer(call)) is not None:
+            return answer
+        if not listed:
+            job = self.jobs.get(name)
+            return Reply(200, {}, json.dumps(job).encode()) if job else Reply(404, {}, b"{}")
+        start = int(call.params().get("viewtoken", 0))
+        page = list(self.jobs.values())[start : start + self.PER_PAGE]
+        links = {"nextToken": start + self.PER_PAGE} if start + self.PER_PAGE < len(self.jobs) else {}
+        return Reply(200, {}, json.dumps({"data": page, "links": links}).encode())
+
+    @property
+    def pages(self) -> int:
+        return sum(call.startswith("page") for call in self.asked)
+
+    @property
+    def singles(self) -> list[str]:
+        return [call for call in self.asked if not call.startswith("page")]
+
+
+@pytest.fixture(autouse=True)
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_sentinelhub.api.decide.pages.PAGE_SIZE", Account.PER_PAGE)
+
+
+def poller_of(account: Account) -> Poller:
+    return Poller(account, account.api, lambda name, by: None)
+
+
+async def all_readings(poller: Poller, names: Any, within: float = 0.0) -> list[Any]:
+    return list(
+        await asyncio.wait_for(
+            asyncio.gather(*(poller.reading(name, within, None) for name in names), return_exceptions=True), 20
+        )
+    )
+
+
+@pytest.mark.parametrize("api", [V1, V2], ids=["v1", "v2"])
+async def test_many_waits_are_read_by_pages(api: Generation) -> None:
+    account = Account(30, api)
+    poller = poller_of(account)
+    for _ in range(3):
+        jobs = await all_readings(poller, account.jobs)
+        assert [job.request_id for job in jobs] == list(account.jobs)
+    assert account.asked == [f"page {start}" for start in range(0, 30, 3)] * 3
+
+
+async def test_equal_questions_are_one_call() -> None:
+    account = Account(30)
+    jobs = await all_readings(poller_of(account), ["id-7"] * 50 + ["ID-7"])
+    assert {job.request_id for job in jobs} == {"id-7"}
+    assert account.asked == ["id-7"]
+
+
+async def test_few_waits_deep_in_the_list_are_read_one_by_one() -> None:
+    account = Account(300)
+    poller = poller_of(account)
+    for _ in range(4):
+        await all_readings(poller, ["id-290", "id-291"])
+    assert account.pages <= 2  # where they are was looked for once
+    assert sorted(account.singles)[:4] == ["id-290"] * 4
+
+
+async def test_ours_are_found_among_many_of_others() -> None:
+    """One of each page is ours: a walk takes no more calls than single ones, and where they are is remembered."""
+    account = Account(300)
+    ours = [name for index, name in enumerate(account.jobs) if index % 3 < 2]
+    poller = poller_of(account)
+    for _ in range(3):
+        before = len(account.asked)
+        await all_readings(poller, ours)
+    assert len(account.asked) - before == 100  # pages, for 200 requests
+
+
+async def test_what_a_list_says_is_at_its_end_is_confirmed() -> None:
+    account = Account(9)
+    poller = poller_of(account)
+    await all_readings(poller, account.jobs)
+    listed = {name: dict(job) for name, job in account.jobs.items()}
+    listed["id-4"]["status"] = "DONE"
+
+    def lagging(call: Call[Any]) -> Reply | None:
+        if call.path.endswith("/process"):
+            start = int(call.params().get("viewtoken", 0))
+            links = {"nextToken": start + 3} if start < 6 else {}
+            page = {"data": list(listed.values())[start : start + 3], "links": links}
+            return Reply(200, {}, json.dumps(page).encode())
+        return None
+
+    account.answer = lagging
+    account.asked.clear()
+    jobs = await all_readings(poller, account.jobs)
+    assert account.singles == ["id-4"]
+    assert jobs[4].status == "PROCESSING"  # the request itself is what counts
+
+
+async def test_a_change_is_seen_within_the_interval() -> None:
+    account = Account(9)
+    poller = poller_of(account)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await all_readings(poller, account.jobs, within=0.4)
+    assert loop.time() - began >= 0.25  # not before three quarters of it, and 0.9 to 1 of it at the latest
+    assert account.pages == 3
+
+
+async def test_a_request_that_does_not_answer_holds_up_no_other() -> None:
+    account = Account(30)
+    account.jobs["bad"] = {"id": "bad", "status": "PROCESSING", "userAction": "START"}
+    account.hang = {"bad"}
+    poller = poller_of(account)
+    stuck = asyncio.ensure_future(poller.reading("bad", 0.0, None))
+    for _ in range(3):
+        jobs = await all_readings(poller, [f"id-{index}" for index in range(30)])
+        assert len(jobs) == 30
+    assert not stuck.done()
+    stuck.cancel()
+
+
+async def test_an_entry_that_cannot_be_read_is_asked_for_itself() -> None:
+    account = Account(9)
+    account.jobs["id-4"]["status"] = 7
+    jobs = await all_readings(poller_of(account), account.jobs)
+    assert account.singles == ["id-4"] * 2  # and once more, since the reply was unreadable
+    assert isinstance(jobs[4], errors.UnreadableReplyError)
+    assert all(not isinstance(job, Exception) for index, job in enumerate(jobs) if index != 4)
+
+
+async def test_one_request_is_asked_for_all_while_the_service_is_down() -> None:
+    account = Account(90)
+    poller = poller_of(account)
+    await all_readings(poller, account.jobs)
+    account.answer = lambda call: Reply(503, {}, b"down")
+    account.asked.clear()
+    for _ in range(5):
+        jobs = await all_readings(poller, account.jobs)
+        assert all(isinstance(job, errors.ServerError) for job in jobs)
+    assert len(account.asked) <= 2 + 5 * 2  # one page, and one request at a time; each call is tried twice
+    account.answer = lambda call: None
+    jobs = await all_readings(poller, account.jobs)
+    assert all(not isinstance(job, Exception) for job in jobs)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Reply(403, {}, b"{}"), Reply(500, {}, b"{}"), Reply(200, {}, b"{}"), Reply(200, {}, b'{"data": [{]'), Reply(204)],
+    ids=["403", "500", "no data", "no JSON", "204"],
+)
+async def test_a_list_that_fails_is_replaced_by_single_calls(answer: Reply) -> None:
+    account = Account(9)
+    account.answer = lambda call: answer if call.path.endswith("/process") else None
+    poller = poller_of(account)
+    for _ in range(2):
+        jobs = await all_readings(poller, account.jobs)
+        assert [job.request_id for job in jobs] == list(account.jobs)
+    assert account.pages <= 2  # it is left alone for a while
+    assert len(account.singles) == 18
+
+
+async def test_a_list_that_goes_in_circles_ends() -> None:
+    account = Account(30)
+    page = {"data": list(account.jobs.values())[:3], "links": {"nextToken": "0"}}
+    account.answer = lambda call: Reply(200, {}, json.dumps(page).encode()) if call.path.endswith("/process") else None
+    jobs = await all_readings(poller_of(account), account.jobs)
+    assert all(not isinstance(job, Exception) for job in jobs)
+    assert account.pages <= 3
+
+
+async def test_a_wait_is_given_up_in_time_and_forgotten() -> None:
+    import time
+
+    account = Account(3)
+    account.hang = {"id-0"}
+    poller = poller_of(account)
+    with pytest.raises(errors.UnreachableError, match="before the time for waiting was over") as caught:
+        await poller.reading("id-0", 0.0, time.time() + 0.2)
+    assert caught.value.over
+    assert poller.waiting == 0
+
+
+async def test_waits_that_are_cancelled_are_forgotten_and_read_no_more() -> None:
+    account = Account(9)
+    poller = poller_of(account)
+    waits = [asyncio.ensure_future(poller.reading(name, 60.0, None)) for name in account.jobs]
+    await asyncio.sleep(0.05)
+    assert poller.waiting == 9
+    for wait in waits:
+        wait.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
+    assert poller.waiting == 0
+    assert account.asked == []
+
+
+async def test_an_unexpected_error_reaches_the_waits_and_ends_nothing() -> None:
+    account = Account(9)
+    poller = poller_of(account)
+
+    def broken(call: Call[Any]) -> Reply:
+        raise RuntimeError("not ours")
+
+    account.answer = broken
+    jobs = await all_readings(poller, account.jobs)
+    assert all(isinstance(job, errors.SentinelHubError) for job in jobs)
+    account.answer = lambda call: None
+    jobs = await all_readings(poller, account.jobs)
+    assert [job.request_id for job in jobs] == list(account.jobs)
