@@ -76,6 +76,7 @@ __all__ = [
     "get_async_connection",
     "link_key",
     "mask_secret",
+    "metrics",
     "start_of_run",
     "state_in_triggerer",
     "state_in_worker",
@@ -180,6 +181,22 @@ def approval_operator() -> Any:
     except (ImportError, AirflowOptionalProviderFeatureException):  # the latter is what 3.0 says
         return None
     return ApprovalOperator
+
+
+def metrics() -> Callable[[str, float], None]:
+    """Airflow's own metrics: a function that takes a name and a value. Names in `_GAUGES` are set, others added up."""
+    from airflow.providers.common.compat.sdk import Stats
+
+    def tell(name: str, value: float) -> None:
+        if name in _GAUGES:
+            Stats.gauge(f"sentinelhub.{name}", value)
+        else:
+            Stats.incr(f"sentinelhub.{name}", int(value))
+
+    return tell
+
+
+_GAUGES = ("waiting", "oldest_reading", "lag")
 
 
 async def get_async_connection(conn_id: str) -> Any:

@@ -40,6 +40,12 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         "description": "URL of an HTTP proxy for all calls. By default HTTPS_PROXY and NO_PROXY of the environment.",
         "schema": {"type": ["string", "null"]},
     },
+    "max_calls_per_minute": {
+        "label": "Max calls per minute",
+        "description": "Calls that one worker or triggerer process makes at the most. Accounts are limited to 600 and "
+        "more.",
+        "schema": {"type": ["number", "null"], "default": 540},
+    },
     "bucket_mount": {
         "label": "Bucket mount",
         "description": "Folder or fsspec URL below which the buckets can be read, if not at their own S3 URL.",

@@ -6,13 +6,21 @@ clients with their models) is imported by the properties that need it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_sentinelhub._compat import AirflowFailException, BaseHook, aside, get_async_connection, mask_secret
+from airflow_sentinelhub._compat import (
+    AirflowFailException,
+    BaseHook,
+    aside,
+    get_async_connection,
+    mask_secret,
+    metrics,
+)
 from airflow_sentinelhub._identity import Kept, earliest, mark_by_name, mark_for, remember, remembered, tried
 from airflow_sentinelhub.api.call import Flow, Patience, exchange
 from airflow_sentinelhub.api.decide.adoption import Stopped
@@ -46,6 +54,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
+SETTINGS_KEPT = 60.0
+"""Seconds for which a triggerer uses a connection that it has looked up."""
 
 
 class SentinelHubHook(BaseHook):
@@ -53,7 +63,7 @@ class SentinelHubHook(BaseHook):
 
     The connection: OAuth client id in login, secret in password, deployment in host (`aws-eu`, `aws-us-west-2`,
     `cdse`, or a base URL); in extra `auth_url`, `batch_api` (`v2` or `v1`), `path_form`, `timeout`,
-    `verify`, `proxy`, `bucket_mount`.
+    `verify`, `proxy`, `max_calls_per_minute`, `bucket_mount`.
 
     All clients of a process share one token and at most eight requests in flight per connection.
 
@@ -122,10 +132,27 @@ class SentinelHubHook(BaseHook):
     async def async_settings(self) -> Settings:
         """The settings, looked up without blocking the event loop."""
         if self._settings is None:
-            connection = await get_async_connection(self.sentinelhub_conn_id)
-            settings = await aside(lambda: _settings(self.sentinelhub_conn_id, connection))
-            self._settings = settings.at(self._place)
+            self._settings = (await self._looked_up()).at(self._place)
         return self._settings
+
+    async def _looked_up(self, *, anew: bool = False) -> Settings:
+        """The connection's settings; a thousand triggers that start together look them up once."""
+        PROCESS.metrics = PROCESS.metrics or metrics()
+        key = (asyncio.get_running_loop(), self.sentinelhub_conn_id)
+        known = PROCESS.looked_up.get(key)
+        if anew or known is None or (time.monotonic() - known[0] > SETTINGS_KEPT):
+            reading = asyncio.ensure_future(self._look_up())
+            known = PROCESS.looked_up[key] = time.monotonic(), reading
+        try:
+            return await asyncio.shield(known[1])
+        except BaseException:
+            if known[1].done() and PROCESS.looked_up.get(key) is known:
+                del PROCESS.looked_up[key]  # the next one tries again
+            raise
+
+    async def _look_up(self) -> Settings:
+        connection = await get_async_connection(self.sentinelhub_conn_id)
+        return await aside(lambda: _settings(self.sentinelhub_conn_id, connection))
 
     def _read_again(self) -> Settings:
         """The settings of the connection as it is now, at the deployment of before; those of before if that fails."""
@@ -141,10 +168,11 @@ class SentinelHubHook(BaseHook):
         """The same, without blocking the event loop."""
         before = await self.async_settings()
         try:
-            connection = await get_async_connection(self.sentinelhub_conn_id)
+            settings = await self._looked_up(anew=True)
+        except SentinelHubError:
+            raise
         except Exception as err:
             return self._unread_again(before, err)
-        settings = await aside(lambda: _settings(self.sentinelhub_conn_id, connection))
         self._settings = settings.at(before.place())
         return self._settings
 

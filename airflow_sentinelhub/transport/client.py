@@ -28,6 +28,8 @@ from airflow_sentinelhub.transport.process import PROCESS, InLoop, user_agent
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.tokens import authorization
 
+KEPT_ALIVE = 65.0
+"""Seconds for which an idle connection is kept: a poll a minute takes no new TLS handshake."""
 MOST_BYTES = 64 << 20
 """Bytes of a reply's body after decompression above which it is not read."""
 _PIECE = 1 << 20
@@ -175,7 +177,7 @@ def _client(settings: Settings, tls: ssl.SSLContext | bool, proxies: Mapping[str
     httpx can only be told so at its logger, which keeps the filter: adding it again changes nothing.
     """
     logging.getLogger("httpx").addFilter(_not_our_request)
-    limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
+    limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT, keepalive_expiry=KEPT_ALIVE)
     return httpx.AsyncClient(
         verify=tls,
         trust_env=False,
@@ -210,7 +212,7 @@ async def in_loop(settings: Settings) -> InLoop:
     """What the calls of the running event loop share for these settings."""
     mine, urls = PROCESS.in_this_loop(), (settings.base_url, settings.token_url)
     trusted, proxies = certificates(settings), {url: proxy_for(settings, url) for url in urls}
-    key = (*settings.key, trusted, *proxies.values())
+    key = (*settings.key, trusted, *proxies.values(), settings.max_calls_per_minute)
     if key not in mine:
         tls: ssl.SSLContext | bool = False
         if any(url.startswith("https") for url in urls):
@@ -218,7 +220,7 @@ async def in_loop(settings: Settings) -> InLoop:
         if key not in mine:
             client = _client(settings, tls, proxies)
             closing = _closing(client)
-            mine[key] = InLoop(client, Gate(), asyncio.Lock(), closing)
+            mine[key] = InLoop(client, Gate(settings.max_calls_per_minute, PROCESS.count), asyncio.Lock(), closing)
             await anext(closing)  # from here on the loop knows it
     return mine[key]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from types import TracebackType
 
 from airflow_sentinelhub.api.call import RATE_LIMITED, RATE_LIMITED_JITTER, Reply, retry_after
 
 IN_FLIGHT = 8
 """Requests of one process and connection in flight at a time."""
+BURST = 0.1
+"""Share of the calls of a minute that may go out at once; with it a minute has 1.1 times as many at the most."""
 
 
 class Gate:
@@ -17,21 +20,43 @@ class Gate:
 
     A 429 closes it for all, since the limit is the account's. With each further one the pause grows, until a reply of
     another kind comes. Behind a pause the requests are let through at slightly different times.
+
+    :param per_minute: calls of a minute; :param count: is told of each 429 (`rate_limited`).
     """
 
-    def __init__(self) -> None:
+    paced = True
+    """False, for tests: no pauses."""
+
+    def __init__(self, per_minute: float, count: Callable[[str, int], None] = lambda name, by: None) -> None:
         self._free = asyncio.Semaphore(IN_FLIGHT)
+        self._count = count
         self._closed_until = 0.0
         self._in_a_row = 0
+        self._per_second = per_minute / 60
+        self._most = max(per_minute * BURST, 1.0)
+        self._saved, self._at = self._most, asyncio.get_running_loop().time()
 
     async def __aenter__(self) -> None:
         await self._free.acquire()
+        delay = self._take()
         try:
+            if delay > 0:
+                await asyncio.sleep(delay)
             while (left := self.closed_for()) > 0:  # noqa: ASYNC110 - a pause, which may be made longer meanwhile
                 await asyncio.sleep(left * (1 + RATE_LIMITED_JITTER * random.random()))
         except BaseException:
+            self._saved += 1  # the call is not made
             self._free.release()
             raise
+
+    def _take(self) -> float:
+        """Seconds until it is this call's turn, by the calls that a minute may have."""
+        if not self.paced:
+            return 0.0
+        now = asyncio.get_running_loop().time()
+        self._saved = min(self._saved + (now - self._at) * self._per_second, self._most) - 1
+        self._at = now
+        return max(-self._saved / self._per_second, 0.0)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -40,13 +65,15 @@ class Gate:
 
     def closed_for(self) -> float:
         """Seconds for which no request is let through from now on."""
-        return max(self._closed_until - asyncio.get_running_loop().time(), 0.0)
+        return max(self._closed_until - asyncio.get_running_loop().time(), 0.0) if self.paced else 0.0
 
     def heard(self, reply: Reply) -> None:
         """Take notice of a reply: a 429 closes the gate, any other ends a row of 429s."""
         if reply.status not in RATE_LIMITED:
             self._in_a_row = 0
-        elif self.closed_for() == 0:  # those that were under way when it was closed say nothing new
+            return
+        self._count("rate_limited", 1)
+        if self.closed_for() == 0:  # those that were under way when it was closed say nothing new
             pause = retry_after(reply.headers, self._in_a_row)
             self._in_a_row += 1
             self._closed_until = asyncio.get_running_loop().time() + pause

@@ -45,6 +45,8 @@ SINGLES = 6
 LIST_AGAIN, LOOK_AGAIN = 300.0, 1800.0
 """Seconds for which a list that failed is not read, and after which a request that was not listed is looked for."""
 MOST_PAGES = 1_000
+REPORT_EVERY = 60.0
+"""Seconds between two reports about the poller."""
 SLICE = 128 << 10
 """Bytes of a body above which it is decoded item by item, and the event loop gets its turn in between."""
 
@@ -84,12 +86,11 @@ class Poller:
     """Reads requests of one generation for all who wait. Belongs to one event loop.
 
     :param driver: runs the calls; :param api: the generation.
-    :param count: is told of each call: `pages`, `singles`, `readings`.
+    :param count: is told of each call (`pages`, `singles`) and reading (`readings`), and once a minute how many wait
+        (`waiting`), how old the oldest of their readings is (`oldest_reading`, seconds), and how late it is (`lag`).
     """
 
-    def __init__(
-        self, driver: Runs, api: Generation, count: Callable[[str, int], None] = lambda name, by: None
-    ) -> None:
+    def __init__(self, driver: Runs, api: Generation, count: Callable[[str, float], None]) -> None:
         self._driver = driver
         self._api = api
         self._count = count
@@ -100,6 +101,7 @@ class Poller:
         self._work: asyncio.Task[None] | None = None
         self._down = False
         self._list_again = 0.0
+        self._reported = asyncio.get_running_loop().time()
 
     @property
     def waiting(self) -> int:
@@ -156,6 +158,7 @@ class Poller:
             if first is None or first > now:
                 await self._until(None if first is None else first - now)
                 continue
+            self._report(now)
             wanted = {
                 name: known
                 for name, known in self._known.items()
@@ -168,6 +171,27 @@ class Poller:
                 failure = SentinelHubError(f"The poller of this triggerer broke off ({type(err).__name__}).")
                 for known in wanted.values():
                     self._fail(known, failure)
+
+    def _report(self, now: float) -> None:
+        """Once a minute: the metrics, and a line for the log."""
+        if now - self._reported < REPORT_EVERY:
+            return
+        self._reported = now
+        waits = [wait for known in self._known.values() for wait in known.waits]
+        oldest, late = max(now - wait.since for wait in waits), max(0.0, *(now - wait.due for wait in waits))
+        for name, value in (("waiting", len(waits)), ("oldest_reading", oldest), ("lag", late)):
+            self._count(name, value)
+        wrong = self._down or now < self._list_again or late > REPORT_EVERY
+        _log.log(
+            logging.INFO if wrong else logging.DEBUG,
+            "Batch %s: %d wait, the oldest reading is %.0f s old, the poller is %.0f s late%s%s",
+            self._api.name,
+            len(waits),
+            oldest,
+            late,
+            "; Sentinel Hub is out of reach" if self._down else "",
+            "; the list cannot be read, so requests are read one by one" if now < self._list_again else "",
+        )
 
     async def _until(self, seconds: float | None) -> None:
         """Wait for so long, or until somebody registers or a single reading has ended."""

@@ -11,7 +11,7 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
@@ -71,7 +71,9 @@ class Process:
     `warmed_up`: whether Airflow was asked once by this triggerer; the first answer takes seconds, later ones some
         hundredths. Ends with the process.
     `warned`: warnings that were logged once and need not be logged again.
-    `counts`: how many pages, single requests and readings the pollers had.
+    `counts`: how many pages, single requests and readings the pollers had; `metrics`: is told of them, too (Airflow's
+        own metrics, once a hook has set them).
+    `looked_up`: when a triggerer has looked up a connection, and its settings, by event loop and id.
 
     A process that was forked begins with nothing: threads and loops are those of its parent.
     """
@@ -85,7 +87,9 @@ class Process:
         self.background: set[asyncio.Future[Any]] = set()
         self.warmed_up = False
         self.warned: set[str] = set()
-        self.counts: dict[str, int] = {}
+        self.counts: dict[str, float] = {}
+        self.metrics: Callable[[str, float], None] | None = None
+        self.looked_up: dict[tuple[asyncio.AbstractEventLoop, str], tuple[float, asyncio.Future[Settings]]] = {}
         self._own_loop: asyncio.AbstractEventLoop | None = None
         self._changing = threading.RLock()  # a signal handler may need it below a function that holds it
 
@@ -121,9 +125,11 @@ class Process:
                 atexit.register(_end, self._own_loop, thread, os.getpid())
             return self._own_loop
 
-    def count(self, name: str, by: int) -> None:
-        """Count an event of the poller, such as a page that was read."""
+    def count(self, name: str, by: float) -> None:
+        """Tell of an event, such as a page that was read, or of a value, such as how many wait."""
         self.counts[name] = self.counts.get(name, 0) + by
+        if self.metrics is not None:
+            self.metrics(name, by)
 
     def warn_once(self, log: Log, level: int, message: str) -> None:
         """Log a message unless this process has logged it before."""
@@ -140,7 +146,9 @@ class Process:
     def leave_this_loop(self) -> None:
         """The running event loop is about to be closed."""
         with self._changing:
-            self.loops.pop(asyncio.get_running_loop(), None)
+            loop = asyncio.get_running_loop()
+            self.loops.pop(loop, None)
+            self.looked_up = {key: known for key, known in self.looked_up.items() if key[0] is not loop}
 
     def keep(self, work: asyncio.Future[Any]) -> None:
         """Keep the work from being collected until it is done."""
@@ -152,6 +160,7 @@ class Process:
     def _drop_closed_loops(self) -> None:
         for loop in [loop for loop in self.loops if loop.is_closed()]:
             del self.loops[loop]
+        self.looked_up = {key: known for key, known in self.looked_up.items() if not key[0].is_closed()}
         self.background -= {work for work in self.background.copy() if work.get_loop().is_closed()}
 
 

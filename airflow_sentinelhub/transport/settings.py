@@ -24,6 +24,8 @@ DEPLOYMENTS: dict[str, tuple[str, str]] = {
 }
 """Short name -> (base URL, token URL). Tokens of all AWS deployments come from the main one."""
 
+CALLS_PER_MINUTE = 540.0
+"""Calls of one process a minute. The smallest account that may run batch jobs has 600, for all its processes."""
 BATCH_APIS = ("v1", "v2")
 PATH_FORMS = {"version-first": "/api/v2/batch", "service-first": "/batch/v2"}
 _NEW_FORMS = (("/api/v2/batch", "/batch/v2"), ("/api/v1/statistics/batch", "/statistics/batch/v1"))
@@ -45,6 +47,7 @@ class Settings:
     :param proxy: URL of the proxy for all calls, instead of the environment's; it may hold a password.
     :param bucket_mount: folder or fsspec URL under which buckets can be read, where it is not their own S3 address; it
         may hold a password, too.
+    :param max_calls_per_minute: calls that a process makes at the most; see `transport/gate.py`.
     :param warnings: sentences about the connection for the log.
     """
 
@@ -59,6 +62,7 @@ class Settings:
     conn_id: str = ""
     verify: bool | str = True
     proxy: str | None = field(default=None, repr=False)
+    max_calls_per_minute: float = CALLS_PER_MINUTE
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -168,12 +172,8 @@ def settings_from(
     path_form = str(extra.get("path_form") or "version-first")
     if path_form not in PATH_FORMS:
         raise SettingsError(f"{where}: path_form is {path_form!r}; it must be {' or '.join(PATH_FORMS)}.")
-    try:
-        timeout = float(extra.get("timeout") or 60)
-    except (TypeError, ValueError):
-        timeout = 0
-    if not 0 < timeout < float("inf"):
-        raise SettingsError(f"{where}: timeout is {extra.get('timeout')!r}; it must be a number of seconds above 0.")
+    timeout = _above_zero(where, extra, "timeout", 60.0, "a number of seconds")
+    calls = _above_zero(where, extra, "max_calls_per_minute", CALLS_PER_MINUTE, "a number of calls")
     verify = _verify(where, extra.get("verify"))
     warnings = []
     if password != given:
@@ -194,9 +194,27 @@ def settings_from(
         bucket_mount=extra.get("bucket_mount") or None,
         conn_id=conn_id,
         verify=verify,
+        max_calls_per_minute=calls,
         proxy=str(extra.get("proxy") or "").strip() or None,
         warnings=tuple(warnings),
     )
+
+
+def _above_zero(where: str, extra: Mapping[str, Any], name: str, default: float, what: str) -> float:
+    """A number of the connection's extra.
+
+    :raises SettingsError: it is none, or not above 0.
+    """
+    given = extra.get(name)
+    if given is None or given == "":
+        return default
+    try:
+        number = float(given)
+    except (TypeError, ValueError):
+        number = 0.0
+    if isinstance(given, bool) or not 0 < number < float("inf"):
+        raise SettingsError(f"{where}: {name} is {given!r}; it must be {what} above 0.")
+    return number
 
 
 def _verify(where: str, given: Any) -> bool | str:

@@ -166,7 +166,8 @@ def clock(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Clock:
 
     monkeypatch.setattr(sync.SyncDriver, "_perform", perform)
     monkeypatch.setattr(aio.AsyncDriver, "_perform", perform_in_loop)
-    monkeypatch.setattr(Gate, "closed_for", lambda gate: 0.0)  # its pauses are in real time
+    monkeypatch.setattr(Gate, "paced", False)  # its pauses are in real time
+    PROCESS.looked_up.clear()
     PROCESS.tokens.clear()  # those of the service before it was reset
     masker = _secrets_masker()
     masker.patterns.clear()  # it gets slower with every secret, and each test brings new tokens

@@ -24,7 +24,7 @@ try:
 except ImportError:  # 2.11, 3.0
     from airflow.utils.module_loading import import_string
 
-EXTRAS = {"auth_url", "batch_api", "path_form", "timeout", "verify", "proxy", "bucket_mount"}
+EXTRAS = {"auth_url", "batch_api", "path_form", "timeout", "verify", "max_calls_per_minute", "proxy", "bucket_mount"}
 
 
 @pytest.fixture

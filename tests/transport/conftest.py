@@ -94,7 +94,7 @@ def served() -> Iterator[Simulator]:
 @pytest.fixture
 def simulator(served: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simulator:
     """Empty, without faults; no token is left from another test, and no 429 closes the gate for real seconds."""
-    monkeypatch.setattr(Gate, "closed_for", lambda gate: 0.0)
+    monkeypatch.setattr(Gate, "paced", False)
     served.reset()
     served.clear_faults()
     PROCESS.tokens.clear()

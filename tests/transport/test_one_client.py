@@ -256,8 +256,9 @@ async def test_a_429_closes_the_gate_for_all(monkeypatch: pytest.MonkeyPatch) ->
 async def test_each_429_in_a_row_closes_it_for_longer_until_another_reply_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    gate, now = Gate(), 1000.0
+    now = 1000.0
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+    gate = Gate(6000.0)
     pauses = []
     for _ in range(4):
         gate.heard(client.Reply(429, {"retry-after": "500"}))
@@ -271,7 +272,7 @@ async def test_each_429_in_a_row_closes_it_for_longer_until_another_reply_comes(
 
 
 async def test_a_wait_at_a_closed_gate_that_is_given_up_leaves_no_place_taken() -> None:
-    gate = Gate()
+    gate = Gate(6000.0)
     gate.heard(client.Reply(429, {"retry-after": "60000"}))
     for _ in range(3 * IN_FLIGHT):
         with pytest.raises(asyncio.TimeoutError):
@@ -279,6 +280,31 @@ async def test_a_wait_at_a_closed_gate_that_is_given_up_leaves_no_place_taken() 
     gate._closed_until = 0.0
     for _ in range(IN_FLIGHT):
         await asyncio.wait_for(gate.__aenter__(), 1)
+
+
+async def test_a_minute_has_no_more_calls_than_the_connection_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, slept = 1000.0, 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now, slept
+        now, slept = now + seconds, slept + seconds
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+    monkeypatch.setattr("airflow_sentinelhub.transport.gate.asyncio.sleep", sleep)
+    gate = Gate(540.0)
+    times = []
+    for _ in range(2000):
+        async with gate:
+            times.append(now)
+    in_a_minute = max(sum(start <= at < start + 60 for at in times) for start in times)
+    assert 540 <= in_a_minute < 600
+    assert times[53] == 1000.0  # a few go out at once
+    now += 3600
+    times.clear()
+    for _ in range(60):
+        async with gate:
+            times.append(now)
+    assert times[-1] > times[0]  # what was not used is not saved up
 
 
 # Secrets that are rotated

@@ -124,6 +124,8 @@ async def test_a_page_that_cannot_be_decoded_is_one_error(body: bytes, monkeypat
 
 # The poller
 
+S3 = {"url": "s3://maps/ndvi", "accessKey": "AKIA", "secretAccessKey": "hush"}
+
 
 class Account:
     """A service in this process: runs flows by answering their calls, and counts them. A page has three requests."""
@@ -367,3 +369,60 @@ async def test_an_unexpected_error_reaches_the_waits_and_ends_nothing() -> None:
     account.answer = lambda call: None
     jobs = await all_readings(poller, account.jobs)
     assert [job.request_id for job in jobs] == list(account.jobs)
+
+
+async def test_waits_of_a_triggerer_share_one_poller_and_one_look_at_the_connection(
+    simulator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the real triggers' driver: 60 waits for the same requests, on a real socket."""
+    from airflow_sentinelhub.api.flows.wait import WaitPlan, wait
+    from airflow_sentinelhub.hooks import sentinelhub as hooks
+    from airflow_sentinelhub.transport.process import PROCESS
+
+    monkeypatch.setenv("AIRFLOW_CONN_SENTINELHUB_DEFAULT", simulator.airflow_connection_uri)
+    looked_up, told = 0, dict[str, float]()
+    look_up = hooks.get_async_connection
+
+    async def counted(conn_id: str) -> Any:
+        nonlocal looked_up
+        looked_up += 1
+        return await look_up(conn_id)
+
+    def tell(name: str, value: float) -> None:
+        told[name] = told.get(name, 0) + value
+
+    monkeypatch.setattr(hooks, "get_async_connection", counted)
+    monkeypatch.setattr(hooks, "metrics", lambda: tell)
+    monkeypatch.setattr(PROCESS, "metrics", None)
+    PROCESS.looked_up.clear()
+    payload = {
+        "processRequest": {
+            "input": {"bounds": {"bbox": [8.9, 41.9, 9.3, 42.3]}, "data": [{"type": "sentinel-2-l2a"}]},
+            "output": {"responses": [{"identifier": "default", "format": {"type": "image/tiff"}}]},
+            "evalscript": "//VERSION=3\nfunction setup() { return {input: ['B04'], output: {bands: 1}}; }\n"
+            "function evaluatePixel(sample) { return [sample.B04]; }",
+        },
+        "input": {"type": "tiling-grid", "id": 1, "resolution": 10},
+        "output": {
+            "type": "raster",
+            "delivery": {"s3": {"url": "s3://maps/ndvi", "accessKey": "AKIA", "secretAccessKey": "hush"}},
+        },
+    }
+    driver = await hooks.SentinelHubHook().async_driver()
+    jobs = [await driver.run(module.exchange(V2.create(payload))) for _ in range(4)]
+    for job in jobs:
+        await driver.run(module.exchange(V2.start(job.request_id)))
+    simulator.step(3 * 3600)
+
+    async def one(request_id: str) -> Any:
+        own = await hooks.SentinelHubHook().async_driver()
+        return await own.run(wait(V2, request_id, "DONE", WaitPlan(poll_interval=10.0, known=True)))
+
+    before = len(simulator.journal())
+    ended = await asyncio.gather(*(one(job.request_id) for job in jobs * 15))
+    assert {waited.outcome.value for waited in ended} == {"reached"}
+    calls = [call["path"] for call in simulator.journal()[before:]]
+    assert len(calls) <= 2 + len(jobs)  # a page, and each end is confirmed
+    assert looked_up == 1
+    assert told["readings"] == 60
+    PROCESS.looked_up.clear()
