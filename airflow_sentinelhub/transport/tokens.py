@@ -8,6 +8,7 @@ connection may name plain http (a simulator, a test host) without `OAUTHLIB_INSE
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,8 +24,15 @@ from airflow_sentinelhub.transport.settings import Settings
 MARGIN = 120.0
 """Seconds before its end at which a token is renewed; a short-lived one at half of its life."""
 
+TOKEN_LIMIT = 32 << 10
+"""Characters of an access token. Those of the service have some 1,500; servers take headers of 8 to 64 KiB."""
+
 REREAD_AFTER = 30.0
 """Seconds after which a connection whose credentials were refused is read again, once for all tasks of a process."""
+
+
+_TOKEN = re.compile(r"[!-~]+")
+"""What a header can carry as a token: visible letters of ASCII."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,9 @@ class Tokens:
         """
         path = urlsplit(self._settings.token_url).path
         secrets = (self._settings.client_secret,)
-        call = TokenCall("POST", path, self._read, repeatable=True, about="access token", secrets=secrets)
+        call = TokenCall(
+            "POST", path, self._read, repeatable=True, about="access token", secrets=secrets, brings_secret=True
+        )
         asked = yield Now()
         try:
             value, life = yield from exchange(call, signed=False)
@@ -126,6 +136,8 @@ class Tokens:
         """Token, and seconds of its life, in the reply of the token endpoint; whatever is raised, it has none."""
         read = self._client.parse_request_body_response(json.dumps(an_object(body)))
         value = read["access_token"]
-        if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+        if not isinstance(value, str) or not _TOKEN.fullmatch(value):
             raise ValueError("its access_token is none")
+        if len(value) > TOKEN_LIMIT:
+            raise ValueError(f"its access_token has {len(value):,} characters, which fit into no header")
         return value, number(float(read.get("expires_in") or 3600)) or 3600.0
