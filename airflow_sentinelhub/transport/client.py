@@ -198,12 +198,18 @@ def _not_our_request(record: logging.LogRecord) -> bool:
     return record.levelno != logging.INFO or not _asking.get()
 
 
+def _shows_no_headers(record: logging.LogRecord) -> bool:
+    """Filters out the DEBUG line with the headers of a reply to us: cookies, and places to which it leads."""
+    return "receive_response_headers.complete" not in str(record.msg) or not _asking.get()
+
+
 def _client(settings: Settings, tls: ssl.SSLContext | bool, proxies: Mapping[str, str | None]) -> httpx.AsyncClient:
     """A client, whose requests are not logged: Airflow 3 silences httpx, 2.11 would log a line at each poll.
 
     httpx can only be told so at its logger, which keeps the filter: adding it again changes nothing.
     """
     logging.getLogger("httpx").addFilter(_not_our_request)
+    logging.getLogger("httpcore.http11").addFilter(_shows_no_headers)
     limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
     return httpx.AsyncClient(
         verify=tls,
