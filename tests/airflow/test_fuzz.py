@@ -21,7 +21,7 @@ from airflow_sentinelhub.triggers.batch import (
 from airflow_sentinelhub.triggers.events import read_event
 from tests.api.feeding import ID
 from tests.transport.raw import Raw, reply, serving
-from tests.transport.wire import CLIENT_SECRET, TOKENS, OnWire, token_reply, traces_in, wired
+from tests.transport.wire import CLIENT_SECRET, TOKENS, token_reply, traces_in, wired
 
 RUNS = 6
 MOST_CALLS = 400

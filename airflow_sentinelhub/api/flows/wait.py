@@ -124,6 +124,7 @@ class Watch:
         self.not_started_since: float | None = None
         self._again = AGAIN_FIRST
         self._cause = ""
+        self._polled: float | None = None
         self._log = _Log(began)
 
     def line(self, waited: Waited, now: float) -> str | None:
@@ -131,10 +132,15 @@ class Watch:
         return self._log.line(waited, now)
 
     def until(self, now: float) -> float | None:
-        """When a poll that begins now is given up: at the deadline, or when the state was unreadable for too long."""
+        """When a poll that begins now is given up: at the deadline, or when the state was unreadable for too long.
+
+        The state is unknown from the begin of a poll that fails. A wait that allows no such time has one whole poll.
+        """
+        self._polled = now
         ends = [self.plan.deadline] if self.plan.deadline is not None else []
-        if self.unknown_since is not None:
-            ends.append(self.unknown_since + self.plan.max_unknown_time)
+        if self.unknown_since is not None or self.plan.max_unknown_time > 0:
+            since = now if self.unknown_since is None else self.unknown_since
+            ends.append(since + self.plan.max_unknown_time)
         return max(min(ends), now + LAST_LOOK) if ends else None
 
     def read(self, waited: Waited, now: float) -> Waited | None:
@@ -162,7 +168,8 @@ class Watch:
         """
         if self.last.job is None and not self.plan.known and not isinstance(err, PASSING):
             raise err
-        self.unknown_since = now if self.unknown_since is None else self.unknown_since
+        if self.unknown_since is None:
+            self.unknown_since = now if self._polled is None else self._polled
         self.uncertain, self.pause = True, self.plan.poll_interval
         if not self._cause or not (isinstance(err, UnreachableError) and err.over):
             self._cause = str(err)  # a poll that was given up says nothing of why
