@@ -1,4 +1,4 @@
-"""Any bytes in the place of the service, before the real triggers: one event, within its bounds, and no secret in it."""
+"""Any bytes in the place of the service, before the real triggers: one event, within bounds, and no secret in it."""
 
 from __future__ import annotations
 
