@@ -39,9 +39,6 @@ _asking: ContextVar[bool] = ContextVar("asking", default=False)
 """Whether the HTTP library is at work for us, in this task of the event loop."""
 
 
-NO_TOKEN_IN_TIME = Lost("no access token was got before the time for waiting was over", ambiguous=False, over=True)
-
-
 def seconds_to(until: float | None) -> float | None:
     """Seconds from now to a time in seconds since 1970, 0 if it has passed; None for no time."""
     return None if until is None else max(until - time.time(), 0.0)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from oauthlib.oauth2 import BackendApplicationClient
 from oauthlib.oauth2.rfc6749.tokens import prepare_bearer_headers
 
-from airflow_sentinelhub.api.call import Call, Flow, Mask, Now, exchange
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Mask, Now, Reply, exchange
 from airflow_sentinelhub.api.decoding import an_object, number
 from airflow_sentinelhub.exceptions import AuthenticationError, BadRequestError
 from airflow_sentinelhub.transport.settings import Settings
@@ -63,6 +63,8 @@ class Tokens:
         self._client = BackendApplicationClient(client_id=settings.client_id)
         self._token: Token | None = None
         self._reread_at: float | None = None
+        self.trouble = ""
+        """Why the last request for a token brought none, in a few words; empty if it brought one."""
         self.successor: Settings | None = None
         """Settings with the credentials that have taken the place of these, None as long as none are known."""
 
@@ -97,6 +99,18 @@ class Tokens:
         """The service refused this token (401). One that has been renewed meanwhile is kept."""
         if self._token and self._token.value == value:
             self._token = None
+
+    def heard(self, answer: Reply | Lost) -> None:
+        """Take notice of what a request for a token has brought."""
+        if isinstance(answer, Reply):
+            self.trouble = "" if answer.status == 200 else f"HTTP {answer.status}"
+        elif not answer.over:
+            self.trouble = answer.why
+
+    def not_in_time(self) -> Lost:
+        """What a call gets that is given up while it waits for a token."""
+        why = "no access token was got before the time for waiting was over"
+        return Lost(f"{why} ({self.trouble})" if self.trouble else why, ambiguous=False, over=True)
 
     def form(self) -> str:
         """The body of the token request: the credentials stand in it, not in a header."""
