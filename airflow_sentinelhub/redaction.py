@@ -19,11 +19,13 @@ _FIELD = re.compile(
          (?: (?P<quote>\\*["']) .*? (?: (?<!\\)(?P=quote) | \Z )
          | (?: (?:bearer|basic)\s+ )? (?![{{\[]) [^\s,;&}}\]<]+ )"""
 )
-_ELEMENT = re.compile(rf"(?isx) (< (?:[\w-]+:)? {_NAMES} (?:\s[^>]*)? >) .*? (?= </ | \Z)")
+_ELEMENT = re.compile(rf"(?isx) (< (?:[\w-]+:)? {_NAMES} (?:\s[^<>]*)? >) .*? (?= </ | \Z)")
 _TOKEN = re.compile(r"(?i)\b(bearer|basic) +[\w.~+/=-]{8,}")
-_WEB_TOKEN = re.compile(r"\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?")
-_IN_URL = re.compile(r"(?<=://)[^/\s\"'<>@]*:[^/\s\"'<>@]*@")
+_WEB_TOKEN = re.compile(r"eyJ[\w-]{5,1000}\.[\w-]+(?:\.[\w-]*)?")  # a letter before it may be that of an escape
+_IN_URL = re.compile(r"(?<=://)[^/\s\"'<>@:]*:[^/\s\"'<>@]*@")
 _SECRET_NAME = re.compile(rf"(?isx) {_NAMES}")
+_ESCAPED = {"\\": r"\\+", '"': r'\\*"', "/": r"\\*/"}
+"""Letters before which JSON puts backslashes, with any number of them."""
 _LEAST = 4
 """Characters below which a value of the user is not searched for in texts: it would be found everywhere."""
 
@@ -51,9 +53,12 @@ def forms_of(secret: str) -> list[str]:
 
 def without(text: str, secrets: Iterable[str]) -> str:
     """The text with `***` for each of these secrets, in all their forms."""
-    forms = {form for secret in secrets if len(secret) >= _LEAST for form in forms_of(secret)}
-    for form in sorted(forms, key=len, reverse=True):
+    known = {secret for secret in secrets if len(secret) >= _LEAST}
+    for form in sorted({form for secret in known for form in forms_of(secret)}, key=len, reverse=True):
         text = text.replace(form, "***")
+    for secret in known:
+        if any(letter in secret for letter in _ESCAPED):  # JSON within JSON, however deep
+            text = re.sub("".join(_ESCAPED.get(letter, re.escape(letter)) for letter in secret), "***", text)
     return text
 
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from airflow_sentinelhub.api.decoding import decoded, said_in
+from airflow_sentinelhub.api.decoding import LARGE, decoded, said_in
 from airflow_sentinelhub.api.plain import plain
 from airflow_sentinelhub.exceptions import (
     BODY_LIMIT,
@@ -46,9 +47,11 @@ class Reply:
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = field(default=b"", repr=False)  # may hold an access token
+    body: bytes | bytearray = field(default=b"", repr=False)  # may hold an access token
     unread: str = ""
     """Why the body was not read to its end, such as `is too large`; empty if it was."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Secrets that a driver has sent with the call, and that no message may show."""
 
     @property
     def text(self) -> str:
@@ -85,6 +88,7 @@ class Call(Generic[T]):
     :param about: what it is about, for messages: `batch request 5f2a...`.
     :param undecoded: `parse` gets the body as bytes, to be decoded elsewhere.
     :param secrets: that it carries, and that no message may show, beside those that stand in `json`.
+    :param brings_secret: its reply holds a secret, so no error keeps a part of a success that cannot be read.
     """
 
     method: str
@@ -96,13 +100,14 @@ class Call(Generic[T]):
     about: str = ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     undecoded: bool = False
+    brings_secret: bool = False
 
     def params(self) -> dict[str, str]:
         return {name: str(value) for name, value in self.query.items() if value is not None}
 
-    def shown(self, text: str) -> str:
-        """A text of a reply without the secrets that the call carries."""
-        return without(text, (*self.secrets, *secrets_in(self.json)))
+    def shown(self, text: str, reply: Reply) -> str:
+        """A text of a reply without the secrets that were sent with the call."""
+        return without(text, (*self.secrets, *secrets_in(self.json), *reply.secrets))
 
 
 def path_part(identifier: Any) -> str:
@@ -300,7 +305,12 @@ def exchange(call: Call[T], patience: Patience = PATIENT, *, signed: bool = True
     cause: SentinelHubError | None = None
     while True:
         outcome: Reply | Lost = yield Send(call)
-        taken = _lost(call, outcome) if isinstance(outcome, Lost) else _taken(call, outcome)
+        if isinstance(outcome, Lost):
+            taken: _Result[T] | SentinelHubError = _lost(call, outcome)
+        elif len(outcome.body) > LARGE and not call.undecoded:
+            taken = yield Work(partial(_taken, call, outcome))  # it would block the event loop
+        else:
+            taken = _taken(call, outcome)
         if isinstance(taken, _Result):
             return taken.value
         if cause is not None and isinstance(taken, UnreachableError) and taken.over and not taken.ambiguous:
@@ -373,17 +383,17 @@ def _taken(call: Call[T], reply: Reply) -> _Result[T] | ApiError:
 
 def _unreadable(call: Call[Any], reply: Reply, why: str) -> UnreadableReplyError:
     return UnreadableReplyError(
-        f"{_what(call)}: the reply (HTTP {reply.status}) {call.shown(why)}.",
+        f"{_what(call)}: the reply (HTTP {reply.status}) {call.shown(why, reply)}.",
         status=reply.status,
         about=call.about,
-        body=_start_of(call, reply),
+        body="" if call.brings_secret else _start_of(call, reply),
     )
 
 
 def error_of(call: Call[Any], reply: Reply) -> ApiError:
     """The error that a reply stands for which is no success."""
-    reason, code = said_in(reply.body)
-    reason, body = call.shown(reason), _start_of(call, reply)
+    reason, code = said_in(reply.body, lambda text: call.shown(text, reply))
+    body = _start_of(call, reply)
     if 300 <= reply.status < 400:
         place = one_line(reply.headers.get("location", "").partition("?")[0], 200) or "another place"
         return RedirectedError(
@@ -429,7 +439,7 @@ _KINDS: dict[int, tuple[type[ApiError], str]] = {
 
 def _start_of(call: Call[Any], reply: Reply) -> str:
     """What an error keeps of a body. Only the start of a large one is looked through for secrets."""
-    return call.shown(reply.body[: 16 * BODY_LIMIT].decode("utf-8", "replace"))
+    return call.shown(reply.body[: 16 * BODY_LIMIT].decode("utf-8", "replace"), reply)
 
 
 def _what(call: Call[Any]) -> str:

@@ -6,8 +6,12 @@ place. So nothing here trusts a shape, and nothing raises any error but ValueErr
 
 from __future__ import annotations
 
+import codecs
 import json
+import json.decoder
+import json.scanner
 import re
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
@@ -20,35 +24,65 @@ ID_LIMIT, WORD_LIMIT = 200, 100
 _DIGITS = 300
 """Digits of a whole number that is kept as one: all that fit into a float. Python reads no more than 4,300 at all."""
 _TOO_MUCH = 10**_DIGITS
-_LONE = re.compile(r"\\u[dD][89a-fA-F]")
+LARGE = 128 << 10
+"""Bytes of a body above which it takes too long to decode it in an event loop: some 5 ms."""
+_LARGEST_ERROR = 1 << 20
+"""Bytes of the body of an error above which it is not decoded, and only its first words are kept."""
+_SLICE = 1 << 20
+_ESCAPE = re.compile(
+    r"\\(?:(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+"""An escape in JSON. First group: two halves of a character; second: one half alone."""
 MARK_WORD = re.compile(r"afx[0-9a-f]{16}")
 """The identity of a task (see `decide/marker.py`) anywhere in a text: what carries one may belong to a task."""
 _HTML_TITLES = (("<title>", "</title>"), ("<h1>", "</h1>"))
 
 
-def decoded(body: bytes) -> Any:
+def decoded(body: bytes | bytearray) -> Any:
     """The JSON in a body, None if it is empty.
 
     Whole numbers that are too long become infinite, half characters (lone surrogates, which cannot be written
     anywhere) question marks.
 
+    A large body is decoded in small steps, in a thread (see `call.exchange`): the usual decoder would keep all other
+    threads, and with them the event loop, from running until it is through.
+
     :raises ValueError: it is not JSON, or is nested so deep that it cannot be read.
     """
-    text = body.decode("utf-8-sig", "replace")
-    if not text.strip():
+    slices = list(_text_of(body))
+    if all(not part or part.isspace() for part in slices):
         return None
+    text = "".join(slices)
     try:
-        read = json.loads(text, parse_int=_integer)
-        if _LONE.search(text):
-            whole = json.dumps(read, ensure_ascii=False).encode("utf-8", "replace")
-            read = json.loads(whole, parse_int=_integer)
+        if "\\ud" in text or "\\uD" in text:
+            text = _ESCAPE.sub(lambda found: "?" if found[2] else found[0], text)
+        return (_STEPWISE if len(body) > LARGE else _AT_ONCE).decode(text)
     except Exception as err:  # RecursionError among others
         raise ValueError(f"{type(err).__name__}: {str(err)[:100]}") from None
-    return read
+
+
+def _text_of(body: bytes | bytearray) -> Iterator[str]:
+    """The text of a body, in slices."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
+    for start in range(0, len(body), _SLICE):
+        yield decoder.decode(bytes(body[start : start + _SLICE]), start + _SLICE >= len(body))
 
 
 def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= _DIGITS else float(digits)
+
+
+class _Stepwise(json.JSONDecoder):
+    """The standard library's decoder as it is written in Python, which lets other threads run between two values."""
+
+    def __init__(self) -> None:
+        super().__init__(parse_int=_integer)
+        self.parse_object = json.decoder.JSONObject  # type: ignore[attr-defined]
+        self.parse_array = json.decoder.JSONArray  # type: ignore[attr-defined]
+        self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
+
+
+_AT_ONCE, _STEPWISE = json.JSONDecoder(parse_int=_integer), _Stepwise()
 
 
 def member(value: Any, *path: str) -> Any:
@@ -126,9 +160,23 @@ def words_at(body: Any, *path: str) -> str:
     else:
         if isinstance(found, str):
             return found
-    if found is not None and found is not body and MARK_WORD.search(json.dumps(found)):
+    if found is not None and found is not body and has_marker(found):
         raise ValueError(f"its {path[-1]} is no text, and has the marker of a task in it")
     return ""
+
+
+def has_marker(value: Any) -> bool:
+    """Whether the marker of a task stands anywhere in a value of JSON."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting += [*item, *item.values()]
+        elif isinstance(item, list):
+            waiting += item
+        elif isinstance(item, str) and MARK_WORD.search(item):
+            return True
+    return False
 
 
 def read_time(value: Any) -> datetime | None:
@@ -160,21 +208,26 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def said_in(body: bytes) -> tuple[str, str | None]:
-    """The service's own words and code in the body of an error, from any of the shapes it was seen to answer in."""
+def said_in(body: bytes | bytearray, shown: Callable[[str], str] = str) -> tuple[str, str | None]:
+    """The service's own words and code in the body of an error, from any of the shapes it was seen to answer in.
+
+    :param shown: takes the secrets that are known out of a text, before that is cut.
+    """
+    if len(body) > _LARGEST_ERROR:
+        return _plain_words(body, shown), None
     try:
-        return _said(decoded(body))
+        return _said(decoded(body), shown)
     except Exception:  # no JSON, or JSON of a shape that cannot even be written again
-        return _plain_words(body), None
+        return _plain_words(body, shown), None
 
 
-def _said(read: Any) -> tuple[str, str | None]:
+def _said(read: Any, shown: Callable[[str], str]) -> tuple[str, str | None]:
     if not isinstance(read, dict):
         raise ValueError("not an object")
     inner = read if read.get("error") is None else read["error"]
     if not isinstance(inner, dict):  # OAuth: {"error": "invalid_client", "error_description": "..."}
-        description = one_line(_written(read.get("error_description") or inner)) or "no details"
-        return description, one_line(inner, WORD_LIMIT) if isinstance(inner, str) else None
+        description = one_line(shown(_written(read.get("error_description") or inner))) or "no details"
+        return description, one_line(shown(inner), WORD_LIMIT) if isinstance(inner, str) else None
     violations = inner.get("errors")
     violation_lines = []
     for item in violations if isinstance(violations, list) else ():
@@ -185,7 +238,7 @@ def _said(read: Any) -> tuple[str, str | None]:
     )
     code = inner.get("code")
     known = code is not None and not isinstance(code, (dict, list))
-    return one_line(message) or "no details", one_line(str(code), WORD_LIMIT) if known else None
+    return one_line(shown(message)) or "no details", one_line(shown(str(code)), WORD_LIMIT) if known else None
 
 
 def _is_object(value: Any) -> bool:
@@ -196,9 +249,9 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _plain_words(body: bytes) -> str:
+def _plain_words(body: bytes | bytearray, shown: Callable[[str], str]) -> str:
     """What a body that is no JSON says: the title of a page, or its first words."""
-    words = body[:20_000].decode("utf-8", "replace")
+    words = shown(body[:20_000].decode("utf-8", "replace"))
     for start, end in _HTML_TITLES:
         _, found, rest = words.partition(start)
         if found and (title := one_line(rest.partition(end)[0], 200)):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from airflow_sentinelhub.api.call import Call
-from airflow_sentinelhub.api.decoding import MARK_WORD, an_object
+from airflow_sentinelhub.api.decoding import an_object, has_marker
 from airflow_sentinelhub.exceptions import ListTooLongError, UnreadableReplyError, one_line
 
 T = TypeVar("T")
+
+_TOKEN_LIMIT = 8_000
+"""Characters of the token of a page, or of the link to it."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def page_of(
             except Exception as err:
                 if all_or_none:
                     raise ValueError(f"an entry of the list cannot be read: {err}") from None
-                if MARK_WORD.search(json.dumps(item)):
+                if has_marker(item):
                     raise ValueError(f"an entry with the marker of a task cannot be read: {err}") from None
         return Page(tuple(items), _next_token(body.get("links")) if data else None, len(data) - len(items))
 
@@ -71,13 +73,19 @@ def _next_token(links: Any) -> str | None:
     if token is not None and not isinstance(token, str):
         raise ValueError("its nextToken is none")
     if token or not link:
-        return token or None
+        return _of_usual_length(token) if token else None
     if not isinstance(link, str):
         raise ValueError("its link to the next page is none")
-    found = parse_qs(urlsplit(link).query).get("viewtoken")
+    found = parse_qs(urlsplit(_of_usual_length(link)).query).get("viewtoken")
     if not found:
         raise ValueError("its link to the next page names no viewtoken")
     return found[0]
+
+
+def _of_usual_length(token: str) -> str:
+    if len(token) > _TOKEN_LIMIT:
+        raise ValueError(f"its token of the next page has {len(token):,} characters, which fit into no URL")
+    return token
 
 
 class Walk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -65,7 +66,7 @@ def bucket_reader(aws_conn_id: str | None, settings: Settings) -> BucketReader:
 async def bucket_reader_in_triggerer(aws_conn_id: str | None, settings: Settings) -> BucketReader:
     """The same, without blocking the event loop."""
     if settings.bucket_mount or not aws_conn_id:
-        return _reader(None, settings)
+        return await asyncio.to_thread(_reader, None, settings)  # it may read a folder of certificates
     try:
         connection = await get_async_connection(aws_conn_id)
     except AirflowException as err:

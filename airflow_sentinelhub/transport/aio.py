@@ -109,11 +109,13 @@ class AsyncDriver:
 
     async def _send(self, call: Call[Any], until: float | None) -> Reply | Lost:
         if isinstance(call, TokenCall):
-            return await client.ask_for_token(self._settings, self._tokens.form(), until)
+            answer = await client.ask_for_token(self._settings, self._tokens.form(), until)
+            self._tokens.heard(answer)
+            return answer
         try:
             token = await asyncio.wait_for(self._token(until), client.seconds_to(until))
         except asyncio.TimeoutError:
-            return client.NO_TOKEN_IN_TIME
+            return self._tokens.not_in_time()
         self._used = token.value
         return await client.send(self._settings, call, token.value, until)
 

@@ -15,7 +15,7 @@ import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,14 +32,13 @@ KEPT_ALIVE = 65.0
 """Seconds for which an idle connection is kept: a poll a minute takes no new TLS handshake."""
 MOST_BYTES = 64 << 20
 """Bytes of a reply's body after decompression above which it is not read."""
+MOST_VALUES = 3_000_000
+"""Values in a body above which it is not read: each takes some 100 bytes of memory. A large list has half a million."""
 _PIECE = 1 << 20
 """Bytes that are decompressed at a time: some 3 ms."""
 
 _asking: ContextVar[bool] = ContextVar("asking", default=False)
 """Whether the HTTP library is at work for us, in this task of the event loop."""
-
-
-NO_TOKEN_IN_TIME = Lost("no access token was got before the time for waiting was over", ambiguous=False, over=True)
 
 
 def seconds_to(until: float | None) -> float | None:
@@ -54,7 +53,9 @@ async def send(settings: Settings, call: Call[Any], token: str, until: float | N
     """
     headers = {"Accept": "application/json", "Content-Type": "application/json", **authorization(token)}
     url = settings.url(call.path)
-    return await _request(settings, call.method, url, until, params=call.params(), json=call.json, headers=headers)
+    content = {"params": call.params(), "json": call.json, "headers": headers}
+    answer = await _request(settings, call.method, url, until, **content)
+    return replace(answer, secrets=(token, settings.client_secret)) if isinstance(answer, Reply) else answer
 
 
 async def ask_for_token(settings: Settings, form: str, until: float | None) -> Reply | Lost:
@@ -122,15 +123,38 @@ async def _exchange(
 ) -> Reply:
     async with client.stream(method, url, extensions={"trace": progress.trace}, **content) as got:
         headers = {name.lower(): value for name, value in got.headers.items()}
-        body = bytearray()
+        body, values = bytearray(), 0
         encoding = headers.get("content-encoding", "").strip().lower()
         if encoding not in _WINDOW_BITS:
             return Reply(got.status_code, headers, unread=f"is encoded as {encoding[:50]!r}, which was not asked for")
-        async for piece in _decompressed(got.aiter_raw(), _WINDOW_BITS[encoding]):
-            body += piece
-            if len(body) > MOST_BYTES:
-                return Reply(got.status_code, headers, unread=f"is too large: above {MOST_BYTES >> 20} MiB")
-        return Reply(got.status_code, headers, bytes(body))
+        try:
+            async for piece in _decompressed(_limited(got.aiter_raw()), _WINDOW_BITS[encoding]):
+                body += piece
+                values += sum(map(piece.count, (b",", b"[", b"{")))
+                if len(body) > MOST_BYTES:
+                    raise _TooLarge(f"above {MOST_BYTES >> 20} MiB")
+                if values > MOST_VALUES:
+                    raise _TooLarge(f"more than {MOST_VALUES:,} values")
+        except _TooLarge as err:
+            return Reply(got.status_code, headers, unread=f"is too large: {err}")
+        return Reply(got.status_code, headers, body)
+
+
+class _TooLarge(Exception):
+    """A body is larger than is read."""
+
+
+async def _limited(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The body as it is sent. Packed bytes count as well: there are packings of nothing without an end.
+
+    :raises _TooLarge: it is above the limit.
+    """
+    sent = 0
+    async for piece in pieces:
+        sent += len(piece)
+        if sent > MOST_BYTES:
+            raise _TooLarge(f"above {MOST_BYTES >> 20} MiB")
+        yield piece
 
 
 _WINDOW_BITS: dict[str, int | None] = {"": None, "identity": None, "gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -162,7 +186,9 @@ async def _decompressed(pieces: AsyncIterator[bytes], window_bits: int | None) -
             if decoder.eof:
                 waiting, decoder, begun = decoder.unused_data, zlib.decompressobj(window_bits), False
             await asyncio.sleep(0)
-    if begun:
+    while begun and (left := decoder.decompress(b"", _PIECE)):
+        yield left
+    if begun and not decoder.eof:
         raise httpx.DecodingError("it is cut off")
 
 
@@ -171,12 +197,18 @@ def _not_our_request(record: logging.LogRecord) -> bool:
     return record.levelno != logging.INFO or not _asking.get()
 
 
+def _shows_no_headers(record: logging.LogRecord) -> bool:
+    """Filters out the DEBUG line with the headers of a reply to us: cookies, and places to which it leads."""
+    return "receive_response_headers.complete" not in str(record.msg) or not _asking.get()
+
+
 def _client(settings: Settings, tls: ssl.SSLContext | bool, proxies: Mapping[str, str | None]) -> httpx.AsyncClient:
     """A client, whose requests are not logged: Airflow 3 silences httpx, 2.11 would log a line at each poll.
 
     httpx can only be told so at its logger, which keeps the filter: adding it again changes nothing.
     """
     logging.getLogger("httpx").addFilter(_not_our_request)
+    logging.getLogger("httpcore.http11").addFilter(_shows_no_headers)
     limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT, keepalive_expiry=KEPT_ALIVE)
     return httpx.AsyncClient(
         verify=tls,

@@ -106,9 +106,11 @@ class SyncDriver:
 
     def _send(self, call: Call[Any], until: float | None) -> Reply | Lost:
         if isinstance(call, TokenCall):
-            return _in_loop(client.ask_for_token(self._settings, self._tokens.form(), until))
+            answer = _in_loop(client.ask_for_token(self._settings, self._tokens.form(), until))
+            self._tokens.heard(answer)
+            return answer
         if not PROCESS.fetching.acquire(timeout=-1 if until is None else client.seconds_to(until) or 0):
-            return client.NO_TOKEN_IN_TIME
+            return self._tokens.not_in_time()
         try:
             token = self._token(until)
         finally:

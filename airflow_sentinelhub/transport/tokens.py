@@ -8,6 +8,7 @@ connection may name plain http (a simulator, a test host) without `OAUTHLIB_INSE
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 from oauthlib.oauth2 import BackendApplicationClient
 from oauthlib.oauth2.rfc6749.tokens import prepare_bearer_headers
 
-from airflow_sentinelhub.api.call import Call, Flow, Mask, Now, exchange
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Mask, Now, Reply, exchange
 from airflow_sentinelhub.api.decoding import an_object, number
 from airflow_sentinelhub.exceptions import AuthenticationError, BadRequestError
 from airflow_sentinelhub.transport.settings import Settings
@@ -23,8 +24,15 @@ from airflow_sentinelhub.transport.settings import Settings
 MARGIN = 120.0
 """Seconds before its end at which a token is renewed; a short-lived one at half of its life."""
 
+TOKEN_LIMIT = 32 << 10
+"""Characters of an access token. Those of the service have some 1,500; servers take headers of 8 to 64 KiB."""
+
 REREAD_AFTER = 30.0
 """Seconds after which a connection whose credentials were refused is read again, once for all tasks of a process."""
+
+
+_TOKEN = re.compile(r"[!-~]+")
+"""What a header can carry as a token: visible letters of ASCII."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class Tokens:
         self._client = BackendApplicationClient(client_id=settings.client_id)
         self._token: Token | None = None
         self._reread_at: float | None = None
+        self.trouble = ""
+        """Why the last request for a token brought none, in a few words; empty if it brought one."""
         self.successor: Settings | None = None
         """Settings with the credentials that have taken the place of these, None as long as none are known."""
 
@@ -90,6 +100,18 @@ class Tokens:
         if self._token and self._token.value == value:
             self._token = None
 
+    def heard(self, answer: Reply | Lost) -> None:
+        """Take notice of what a request for a token has brought."""
+        if isinstance(answer, Reply):
+            self.trouble = "" if answer.status == 200 else f"HTTP {answer.status}"
+        elif not answer.over:
+            self.trouble = answer.why
+
+    def not_in_time(self) -> Lost:
+        """What a call gets that is given up while it waits for a token."""
+        why = "no access token was got before the time for waiting was over"
+        return Lost(f"{why} ({self.trouble})" if self.trouble else why, ambiguous=False, over=True)
+
     def form(self) -> str:
         """The body of the token request: the credentials stand in it, not in a header."""
         return str(
@@ -103,7 +125,9 @@ class Tokens:
         """
         path = urlsplit(self._settings.token_url).path
         secrets = (self._settings.client_secret,)
-        call = TokenCall("POST", path, self._read, repeatable=True, about="access token", secrets=secrets)
+        call = TokenCall(
+            "POST", path, self._read, repeatable=True, about="access token", secrets=secrets, brings_secret=True
+        )
         asked = yield Now()
         try:
             value, life = yield from exchange(call, signed=False)
@@ -126,6 +150,8 @@ class Tokens:
         """Token, and seconds of its life, in the reply of the token endpoint; whatever is raised, it has none."""
         read = self._client.parse_request_body_response(json.dumps(an_object(body)))
         value = read["access_token"]
-        if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+        if not isinstance(value, str) or not _TOKEN.fullmatch(value):
             raise ValueError("its access_token is none")
+        if len(value) > TOKEN_LIMIT:
+            raise ValueError(f"its access_token has {len(value):,} characters, which fit into no header")
         return value, number(float(read.get("expires_in") or 3600)) or 3600.0

@@ -6,6 +6,7 @@ that another triggerer can build a trigger again from its arguments and continue
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,8 @@ class _WaitTrigger(BaseTrigger):
         event: Event
         try:
             warm_up(getattr(self, "task_instance", None))
-            driver = await self._hook().async_driver()
+            hook = await asyncio.to_thread(self._hook)  # its modules load HTTP libraries, once in each process
+            driver = await hook.async_driver()
             waited = await driver.run(await self._flow(self._api()))
             event = event_of(waited, self.request_id, self.resume_state)
         except SentinelHubError as err:

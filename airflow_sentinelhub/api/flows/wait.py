@@ -124,6 +124,7 @@ class Watch:
         self.not_started_since: float | None = None
         self._again = AGAIN_FIRST
         self._cause = ""
+        self._polled: float | None = None
         self._log = _Log(began)
 
     def line(self, waited: Waited, now: float) -> str | None:
@@ -133,12 +134,16 @@ class Watch:
     def until(self, now: float, within: float) -> float | None:
         """When a poll that begins now is given up: at the deadline, or when the state was unreadable for too long.
 
+        The state is unknown from the begin of a poll that fails. A wait that allows no such time has one whole poll.
+
         :param within: seconds that the poll waits before it reads.
         """
+        self._polled = now + within
         ends = [self.plan.deadline] if self.plan.deadline is not None else []
-        if self.unknown_since is not None:
-            ends.append(self.unknown_since + self.plan.max_unknown_time)
-        return max(min(ends), now + within + LAST_LOOK) if ends else None
+        if self.unknown_since is not None or self.plan.max_unknown_time > 0:
+            since = self._polled if self.unknown_since is None else self.unknown_since
+            ends.append(since + self.plan.max_unknown_time)
+        return max(min(ends), self._polled + LAST_LOOK) if ends else None
 
     def read(self, waited: Waited, now: float) -> Waited | None:
         """Judge a reading: how the wait has ended, or None to poll again after `pause`."""
@@ -165,7 +170,8 @@ class Watch:
         """
         if self.last.job is None and not self.plan.known and not isinstance(err, PASSING):
             raise err
-        self.unknown_since = now if self.unknown_since is None else self.unknown_since
+        if self.unknown_since is None:
+            self.unknown_since = now if self._polled is None else self._polled
         self.uncertain, self.pause = True, self.plan.poll_interval
         if not self._cause or not (isinstance(err, UnreachableError) and err.over):
             self._cause = str(err)  # a poll that was given up says nothing of why
