@@ -357,7 +357,7 @@ async def _mask_aside(secret: str) -> None:
 
 def _settings(conn_id: str, connection: Any) -> Settings:
     """Settings from an Airflow connection; its secret is masked in logs from here on."""
-    if connection.password:
+    if isinstance(connection.password, str):
         mask_forms(connection.password)
     settings = settings_from(
         conn_id=conn_id,

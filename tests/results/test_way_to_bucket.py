@@ -81,6 +81,9 @@ def connect(monkeypatch: pytest.MonkeyPatch, conn_type: str = "aws", **extra: An
     [
         ({"verify": "/aws.pem"}, {"verify": "/own.pem"}, {"AWS_CA_BUNDLE": "/env.pem"}, "/aws.pem"),
         ({"verify": False}, {"verify": "/own.pem"}, {}, False),
+        ({"verify": "false"}, {}, {"AWS_CA_BUNDLE": "/env.pem"}, False),
+        ({"verify": "true"}, {"verify": "/own.pem"}, {"AWS_CA_BUNDLE": "/env.pem"}, "/env.pem"),
+        ({"verify": True}, {}, {"AWS_CA_BUNDLE": "/env.pem"}, "/env.pem"),
         ({}, {"verify": "/own.pem"}, {"AWS_CA_BUNDLE": "/env.pem"}, "/own.pem"),
         ({}, {"verify": False}, {"AWS_CA_BUNDLE": "/env.pem"}, False),
         ({}, {}, {"AWS_CA_BUNDLE": "/env.pem", "REQUESTS_CA_BUNDLE": "/other.pem"}, "/env.pem"),
@@ -102,13 +105,15 @@ def test_which_certificates_a_bucket_is_read_with(
 
 
 def test_the_certificates_of_a_folder_and_of_the_platform_are_given_as_one_file(tmp_path: Path) -> None:
-    for name in ("a.pem", "b.0"):
+    """Those of a folder by the names by which the calls to Sentinel Hub find them, too."""
+    for name in ("0123abcd.0", "0123abcd.1", "ca.pem"):
         (tmp_path / name).write_text(f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n")
     (tmp_path / "readme").write_text("no certificate")
     joined = Certificates(path=str(tmp_path)).as_file()
     assert isinstance(joined, str)
     text = Path(joined).read_text()
     assert text.count("BEGIN CERTIFICATE") == 2
+    assert "ca.pem" not in text
     assert "no certificate" not in text
     platform = Certificates().as_file()
     assert isinstance(platform, str)
@@ -156,6 +161,46 @@ def test_which_proxy_a_bucket_is_read_through(
         with pytest.raises(ResultsError, match=r"cannot be reached \(connection refused, or name not known\)"):
             reader.fetch("s3://maps/a.bin", tmp_path)
         assert handler.asked == []
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "text", "folder"])
+def test_certificates_that_cannot_be_read_are_told_before_the_bucket_is_asked(tmp_path: Path, what: str) -> None:
+    """boto3 would tell of no TLS connection, and a wait would ask again and again."""
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "text").write_text("no certificate")
+    (tmp_path / "folder").mkdir()
+    verify = Certificates(path=str(tmp_path / what)).as_file()
+    reader = BucketReader(key="k", secret="s", region="eu-west-1", verify=verify)
+    with pytest.raises(SettingsError, match=r"certificates in .* cannot be read"):
+        reader.fetch("s3://b/key", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({"service_config": "s3"}, "service_config is of type str"),
+        ({"service_config": {"s3": ["x"]}}, r"service_config\.s3 is of type list"),
+        ({"config_kwargs": [1]}, "config_kwargs is of type list"),
+        ({"config_kwargs": {"s3": "path"}}, r"config_kwargs\.s3 is of type str"),
+        ({"config_kwargs": {"s3": {"addressing_style": 1}}}, "addressing_style is of type int"),
+        ({"config_kwargs": {"proxies": "http://me:hush@p"}}, "proxies is of type str"),
+        ({"config_kwargs": {"proxies": {"https": 5}}}, "proxies is of type int"),
+        ({"endpoint_url": 5}, "endpoint_url is of type int"),
+        ({"endpoint_url": "https://me:hush@s3.example.org"}, "user name or a password"),
+        ({"endpoint_url": "s3.example.org"}, "endpoint_url 's3.example.org' is not an http"),
+        ({"endpoint_url": "https://[::1"}, "is not an http"),
+        ({"region_name": 5}, "region_name is of type int"),
+        ({"aws_session_token": ["hush"]}, "aws_session_token is of type list"),
+        ({"verify": 0}, "verify is 0"),
+    ],
+)
+def test_odd_members_of_the_buckets_connection_are_one_sentence(
+    extra: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch, **extra)
+    with pytest.raises(SettingsError, match=f"bucket's connection 'my_bucket'.*{said}") as caught:
+        storage.bucket_reader("my_bucket", settings())
+    assert "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize("conn_type", ["sentinelhub", "http", "generic", "google_cloud_platform"])
