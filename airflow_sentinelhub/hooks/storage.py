@@ -201,12 +201,13 @@ def check_geopackage(
 def read_tiles_by(reader: BucketReader) -> ReadTiles:
     """How a waiting flow reads the tiles of a v2 request: blocking, from the bucket.
 
-    Files that have not changed since the last reading of the same are not fetched again.
+    Files that have not changed since the last reading of the same are not fetched again, unless the request's status
+    has changed: what is read of one that has ended is not to depend on the bucket's word for it.
     """
     last: dict[tuple[Any, ...], tuple[Mapping[str, int], str | None]] = {}
 
     def read_tiles(job: Snapshot, wanted: str | None) -> tuple[Mapping[str, int], str | None]:
-        key = (job.request_id, wanted, nothing_to_do(job), due_of(job))
+        key = (job.request_id, wanted, nothing_to_do(job), due_of(job), job.status)
         if key in last and all(
             stamp is not None and reader.stamp(url) == stamp for url, stamp in reader.fetched.items()
         ):

@@ -363,8 +363,8 @@ def _parts(url: str, key_needed: bool = True) -> tuple[str, str]:
 
 
 def _tag(reply: Any) -> str | None:
-    """What S3 says of an object's version."""
-    return f"{reply['ETag']} {reply.get('ContentLength')}" if reply.get("ETag") else None
+    """What S3 says of an object's version. Some services give an ETag that stays, so the time belongs to it."""
+    return f"{reply['ETag']} {reply.get('LastModified')} {reply.get('ContentLength')}" if reply.get("ETag") else None
 
 
 def _slash(mount: str) -> str:

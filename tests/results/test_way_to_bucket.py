@@ -34,13 +34,17 @@ class Bucket(http.server.BaseHTTPRequestHandler):
 
     asked: list[str]
     content = b"one"
+    etag = ""
+    changed = ""
 
     def _answer(self) -> None:
         cls = type(self)
         cls.asked.append(f"{self.command} {self.path.partition('?')[0]}")
         self.send_response(200)
         self.send_header("Content-Length", str(len(cls.content)))
-        self.send_header("ETag", f'"{cls.content.decode()}"')
+        self.send_header("ETag", cls.etag or f'"{cls.content.decode()}"')
+        if cls.changed:
+            self.send_header("Last-Modified", cls.changed)
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(cls.content)
@@ -227,6 +231,18 @@ def test_an_object_that_has_not_changed_is_told_without_fetching_it(
     handler.content = b"two"
     assert reader.stamp("s3://maps/a") != reader.fetched["s3://maps/a"]
     assert handler.asked == ["GET /maps/a", "HEAD /maps/a", "HEAD /maps/a"]
+
+
+def test_an_etag_that_never_changes_is_not_believed_where_the_time_has(
+    bucket: tuple[type[Bucket], str], tmp_path: Path
+) -> None:
+    handler, url = bucket
+    handler.etag, handler.changed = '"always"', "Mon, 01 Jun 2026 10:00:00 GMT"
+    reader = BucketReader(key="k", secret="s", region="eu-west-1", endpoint_url=url, proxy="", verify=True)
+    reader.fetch("s3://b/key", tmp_path)
+    assert reader.stamp("s3://b/key") == reader.fetched["s3://b/key"]
+    handler.content, handler.changed = b"two", "Mon, 01 Jun 2026 10:00:01 GMT"
+    assert reader.stamp("s3://b/key") != reader.fetched["s3://b/key"]
 
 
 @pytest.mark.parametrize("mounted", ["folder", "file://"])
