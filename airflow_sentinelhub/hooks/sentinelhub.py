@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,7 +25,7 @@ from airflow_sentinelhub.api.service import statistical, v2
 from airflow_sentinelhub.api.service.generations import Generation, generation, others
 from airflow_sentinelhub.api.service.specification import BatchSpecification
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
-from airflow_sentinelhub.exceptions import InvalidInputError, JobError, SentinelHubError
+from airflow_sentinelhub.exceptions import InvalidInputError, JobError, SentinelHubError, SettingsError
 from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.hooks._masking import mask_forms, mask_passwords
 from airflow_sentinelhub.hooks.job_results import ResultsReader
@@ -134,7 +134,15 @@ class SentinelHubHook(BaseHook):
             connection = self.get_connection(self.sentinelhub_conn_id)
         except Exception as err:  # whatever Airflow raises: the credentials of before were refused, and stay so
             return self._unread_again(before, err)
-        self._settings = _settings(self.sentinelhub_conn_id, connection).at(before.place())
+        return self._edited(before, lambda: _settings(self.sentinelhub_conn_id, connection))
+
+    def _edited(self, before: Settings, read: Callable[[], Settings]) -> Settings:
+        """The settings of the connection as it was edited; those of before while it is not whole or is elsewhere."""
+        try:
+            self._settings = read().at(before.place())
+        except SettingsError as err:  # whoever edits it may not be ready yet: the refusal is the cause, not this
+            self.log.warning("The client secret was refused, and the connection cannot be used as it is now: %s", err)
+            return before
         return self._settings
 
     async def _read_again_in_loop(self) -> Settings:
@@ -144,9 +152,7 @@ class SentinelHubHook(BaseHook):
             connection = await get_async_connection(self.sentinelhub_conn_id)
         except Exception as err:
             return self._unread_again(before, err)
-        settings = await aside(lambda: _settings(self.sentinelhub_conn_id, connection))
-        self._settings = settings.at(before.place())
-        return self._settings
+        return await aside(lambda: self._edited(before, lambda: _settings(self.sentinelhub_conn_id, connection)))
 
     def _unread_again(self, before: Settings, err: Exception) -> Settings:
         self.log.warning("The connection %s cannot be read again (%s)", self.sentinelhub_conn_id, type(err).__name__)

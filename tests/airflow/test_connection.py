@@ -323,3 +323,21 @@ def test_a_trigger_never_asks_the_supervisor_from_its_event_loop(bench: Any, mon
     assert token is not None
     keys = bench.hook.get_connection("my_bucket")
     assert {bench.sim.client_secret, token.value, keys.login, keys.password} <= set(told)
+
+
+@once
+@pytest.mark.parametrize("edit", [{"password": ""}, {"host": "aws-mars"}, {"extra": {"timeout": "soon"}}])
+def test_a_connection_that_is_half_edited_is_not_taken_for_an_error_of_the_wait(
+    bench: Any, edit: dict[str, Any]
+) -> None:
+    """The secret was refused; whoever enters a new one has not ended. The wait goes on by what it knows."""
+    bench.connection("sh", **GOOD)
+    hook, loop_hook = SentinelHubHook("sh"), SentinelHubHook("sh")
+    before = hook.settings
+    assert asyncio.run(loop_hook.async_settings()) == before
+    bench.connection("sh", **{**GOOD, **edit})
+    assert hook._read_again() == before
+    assert asyncio.run(loop_hook._read_again_in_loop()) == before
+    bench.connection("sh", **{**GOOD, "password": "a-new-one"})
+    assert hook._read_again().client_secret == "a-new-one"
+    assert asyncio.run(loop_hook._read_again_in_loop()).client_secret == "a-new-one"
