@@ -6,6 +6,7 @@ Errors never carry credentials: bodies are cut to `BODY_LIMIT` characters and kn
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from airflow_sentinelhub.redaction import redacted
@@ -14,8 +15,13 @@ BODY_LIMIT = 2_000
 """Characters of a reply's body that an error keeps."""
 
 
-def one_line(text: str, limit: int = BODY_LIMIT) -> str:
-    """Somebody else's text as a part of a message: in one line, without control characters and credentials, cut."""
+def one_line(text: str, limit: int = BODY_LIMIT, clean: Callable[[str], str] | None = None) -> str:
+    """Somebody else's text as a part of a message: in one line, without control characters and credentials, cut.
+
+    :param clean: takes known secrets out of the text, before any of them is cut in two.
+    """
+    if clean is not None:
+        text = clean(text[: 4 * limit + BODY_LIMIT])
     line = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * limit])
     line = redacted(" ".join(line.split()))
     return line if len(line) <= limit else f"{line[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"

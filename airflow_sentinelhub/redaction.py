@@ -24,8 +24,6 @@ _TOKEN = re.compile(r"(?i)\b(bearer|basic) +[\w.~+/=-]{8,}")
 _WEB_TOKEN = re.compile(r"eyJ[\w-]{5,1000}\.[\w-]+(?:\.[\w-]*)?")  # a letter before it may be that of an escape
 _IN_URL = re.compile(r"(?<=://)[^/\s\"'<>@:]*:[^/\s\"'<>@]*@")
 _SECRET_NAME = re.compile(rf"(?isx) {_NAMES}")
-_ESCAPED = {"\\": r"\\+", '"': r'\\*"', "/": r"\\*/"}
-"""Letters before which JSON puts backslashes, with any number of them."""
 _LEAST = 4
 """Characters below which a value of the user is not searched for in texts: it would be found everywhere."""
 
@@ -52,14 +50,78 @@ def forms_of(secret: str) -> list[str]:
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """The text with `***` for each of these secrets, in all their forms."""
-    known = {secret for secret in secrets if len(secret) >= _LEAST}
-    for form in sorted({form for secret in known for form in forms_of(secret)}, key=len, reverse=True):
-        text = text.replace(form, "***")
+    """The text with `***` for each of these secrets, however they are escaped in it."""
+    known = sorted({secret for secret in secrets if len(secret) >= _LEAST}, key=len, reverse=True)
     for secret in known:
-        if any(letter in secret for letter in _ESCAPED):  # JSON within JSON, however deep
-            text = re.sub("".join(_ESCAPED.get(letter, re.escape(letter)) for letter in secret), "***", text)
+        text = text.replace(secret, "***")
+    wanted = {flat for secret in known if len(flat := _unescaped(secret)[0]) >= _LEAST}
+    if not wanted:
+        return text
+    flat, origins = _unescaped(text)
+    hidden = bytearray(len(text))
+    for secret in wanted:
+        at = flat.find(secret)
+        while at >= 0:
+            first, last = origins[at], origins[at + len(secret)]
+            hidden[first:last] = b"x" * (last - first)
+            at = flat.find(secret, at + 1)
+    for found in reversed(list(re.finditer(b"x+", hidden))):
+        text = f"{text[: found.start()]}***{text[found.end() :]}"
     return text
+
+
+_PAIR = r"\\+u(d[89ab][0-9a-f]{2})\\+u(d[c-f][0-9a-f]{2})"
+_ESCAPE = re.compile(
+    rf"(?i)(?<!\\){_PAIR}|\\u([0-9a-f]{{4}})|%([0-9a-f]{{2}})|&(?:(amp|lt|gt|quot|apos)|#(\d{{1,7}})|#x([0-9a-f]{{1,6}}));"
+)
+"""A letter as it is escaped in JSON (beyond the basic plane by two), in a URL or form, and in XML or HTML."""
+_NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+_SHORT = {"\n": "n", "\r": "r", "\t": "t"}
+_DEPTH = 5
+"""Escapes may stand in escapes, so deep: a service's JSON in the text of a gateway's JSON."""
+
+
+def _unescaped(text: str) -> tuple[str, list[int]]:
+    """A text in one form for all ways to escape it, and where each of its letters (and its end) is in the text.
+
+    Letters are bytes of UTF-8. Backslashes are left out, a + is a space, and line breaks are as JSON shortens them.
+    """
+    flat, origins = _in_bytes(text, list(range(len(text))))
+    for _ in range(_DEPTH):
+        parts: list[str] = []
+        kept: list[int] = []
+        done = 0
+        for found in _ESCAPE.finditer(flat):
+            as_bytes = bytes([int(found[4], 16)]) if found[4] else _letter(found).encode("utf-8", "surrogatepass")
+            parts += [flat[done : found.start()], as_bytes.decode("latin-1")]
+            kept += [*origins[done : found.start()], *[origins[found.start()]] * len(as_bytes)]
+            done = found.end()
+        if not done:
+            break
+        flat, origins = "".join([*parts, flat[done:]]), [*kept, *origins[done:]]
+    shown = [
+        (" " if letter == "+" else _SHORT.get(letter, letter), at) for letter, at in zip(flat, origins, strict=True)
+    ]
+    shown = [(letter, at) for letter, at in shown if letter != "\\"]
+    return "".join(letter for letter, _ in shown), [*(at for _, at in shown), len(text)]
+
+
+def _in_bytes(text: str, origins: list[int]) -> tuple[str, list[int]]:
+    if text.isascii():
+        return text, origins
+    letters = [letter.encode("utf-8", "surrogatepass").decode("latin-1") for letter in text]
+    return "".join(letters), [at for letter, at in zip(letters, origins, strict=True) for _ in letter]
+
+
+def _letter(found: re.Match[str]) -> str:
+    """The letter that an escape stands for; a percent escape stands for a byte, not for a letter."""
+    high, low, unit, _, name, decimal, hexadecimal = found.groups()
+    if high:
+        return chr(0x10000 + ((int(high, 16) - 0xD800) << 10) + int(low, 16) - 0xDC00)
+    if name:
+        return _NAMED[name.lower()]
+    code = int(unit or hexadecimal or "0", 16) or int(decimal or 0)
+    return chr(code) if code <= 0x10FFFF else "?"
 
 
 def secrets_in(payload: Any) -> Iterator[str]:

@@ -378,7 +378,8 @@ def _taken(call: Call[T], reply: Reply) -> _Result[T] | ApiError:
         return _Result(call.parse(body))
     except Exception as err:
         why = str(err) if type(err) is ValueError else f"{type(err).__name__}: {err}"
-        return _unreadable(call, reply, f"is JSON, but not what was asked for ({one_line(why, 200)})")
+        why = one_line(why, 200, partial(call.shown, reply=reply))
+        return _unreadable(call, reply, f"is JSON, but not what was asked for ({why})")
 
 
 def _unreadable(call: Call[Any], reply: Reply, why: str) -> UnreadableReplyError:
@@ -392,10 +393,11 @@ def _unreadable(call: Call[Any], reply: Reply, why: str) -> UnreadableReplyError
 
 def error_of(call: Call[Any], reply: Reply) -> ApiError:
     """The error that a reply stands for which is no success."""
-    reason, code = said_in(reply.body, lambda text: call.shown(text, reply))
+    clean = partial(call.shown, reply=reply)
+    reason, code = said_in(reply.body, clean)
     body = _start_of(call, reply)
     if 300 <= reply.status < 400:
-        place = one_line(reply.headers.get("location", "").partition("?")[0], 200) or "another place"
+        place = one_line(reply.headers.get("location", "").partition("?")[0], 200, clean) or "another place"
         return RedirectedError(
             f"{_what(call)} was redirected to {place} (HTTP {reply.status}), which is not followed; does a proxy or a "
             "login page answer in the place of Sentinel Hub? Check the connection's host, and the way to it.",
@@ -439,7 +441,7 @@ _KINDS: dict[int, tuple[type[ApiError], str]] = {
 
 def _start_of(call: Call[Any], reply: Reply) -> str:
     """What an error keeps of a body. Only the start of a large one is looked through for secrets."""
-    return call.shown(reply.body[: 16 * BODY_LIMIT].decode("utf-8", "replace"), reply)
+    return call.shown(reply.body[: 5 * BODY_LIMIT].decode("utf-8", "replace"), reply)
 
 
 def _what(call: Call[Any]) -> str:

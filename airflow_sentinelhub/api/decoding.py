@@ -13,6 +13,7 @@ import json.scanner
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any, TypeVar
 
 from airflow_sentinelhub.exceptions import one_line
@@ -208,26 +209,27 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def said_in(body: bytes | bytearray, shown: Callable[[str], str] = str) -> tuple[str, str | None]:
+def said_in(body: bytes | bytearray, clean: Callable[[str], str] | None = None) -> tuple[str, str | None]:
     """The service's own words and code in the body of an error, from any of the shapes it was seen to answer in.
 
-    :param shown: takes the secrets that are known out of a text, before that is cut.
+    :param clean: takes known secrets out of a text, before it is cut.
     """
+    line = partial(one_line, clean=clean)
     if len(body) > _LARGEST_ERROR:
-        return _plain_words(body, shown), None
+        return _plain_words(body, line), None
     try:
-        return _said(decoded(body), shown)
+        return _said(decoded(body), line)
     except Exception:  # no JSON, or JSON of a shape that cannot even be written again
-        return _plain_words(body, shown), None
+        return _plain_words(body, line), None
 
 
-def _said(read: Any, shown: Callable[[str], str]) -> tuple[str, str | None]:
+def _said(read: Any, line: Callable[..., str]) -> tuple[str, str | None]:
     if not isinstance(read, dict):
         raise ValueError("not an object")
     inner = read if read.get("error") is None else read["error"]
     if not isinstance(inner, dict):  # OAuth: {"error": "invalid_client", "error_description": "..."}
-        description = one_line(shown(_written(read.get("error_description") or inner))) or "no details"
-        return description, one_line(shown(inner), WORD_LIMIT) if isinstance(inner, str) else None
+        description = line(_written(read.get("error_description") or inner)) or "no details"
+        return description, line(inner, WORD_LIMIT) if isinstance(inner, str) else None
     violations = inner.get("errors")
     violation_lines = []
     for item in violations if isinstance(violations, list) else ():
@@ -238,7 +240,7 @@ def _said(read: Any, shown: Callable[[str], str]) -> tuple[str, str | None]:
     )
     code = inner.get("code")
     known = code is not None and not isinstance(code, (dict, list))
-    return one_line(shown(message)) or "no details", one_line(shown(str(code)), WORD_LIMIT) if known else None
+    return line(message) or "no details", line(str(code), WORD_LIMIT) if known else None
 
 
 def _is_object(value: Any) -> bool:
@@ -249,11 +251,11 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _plain_words(body: bytes | bytearray, shown: Callable[[str], str]) -> str:
+def _plain_words(body: bytes | bytearray, line: Callable[..., str]) -> str:
     """What a body that is no JSON says: the title of a page, or its first words."""
-    words = shown(body[:20_000].decode("utf-8", "replace"))
+    words = body[:20_000].decode("utf-8", "replace")
     for start, end in _HTML_TITLES:
         _, found, rest = words.partition(start)
-        if found and (title := one_line(rest.partition(end)[0], 200)):
+        if found and (title := line(rest.partition(end)[0], 200)):
             return title
-    return "no JSON in the reply" if words.lstrip().startswith("<") else one_line(words, 200) or "no details"
+    return "no JSON in the reply" if words.lstrip().startswith("<") else line(words, 200) or "no details"

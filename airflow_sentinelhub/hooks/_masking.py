@@ -8,7 +8,8 @@ from urllib.parse import unquote
 from airflow_sentinelhub._compat import mask_secret
 from airflow_sentinelhub.redaction import forms_of
 
-_PASSWORD = re.compile(r"(?<=://)[^/@:\s]*:([^/@\s]+)@")
+_PASSWORD = re.compile(r"(?:(?<=://)|^)[^/@:\s]*:([^/\s]+)@")
+"""A password may have an @ itself; a proxy may be given without `http://`."""
 
 
 def mask_forms(secret: str) -> None:

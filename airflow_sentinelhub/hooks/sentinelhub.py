@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,7 +33,7 @@ from airflow_sentinelhub.api.service import statistical, v2
 from airflow_sentinelhub.api.service.generations import Generation, generation, others
 from airflow_sentinelhub.api.service.specification import BatchSpecification
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
-from airflow_sentinelhub.exceptions import InvalidInputError, JobError, SentinelHubError
+from airflow_sentinelhub.exceptions import InvalidInputError, JobError, SentinelHubError, SettingsError
 from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.hooks._masking import mask_forms, mask_passwords
 from airflow_sentinelhub.hooks.job_results import ResultsReader
@@ -161,20 +161,31 @@ class SentinelHubHook(BaseHook):
             connection = self.get_connection(self.sentinelhub_conn_id)
         except Exception as err:  # whatever Airflow raises: the credentials of before were refused, and stay so
             return self._unread_again(before, err)
-        self._settings = _settings(self.sentinelhub_conn_id, connection).at(before.place())
+        return self._edited(before, lambda: _settings(self.sentinelhub_conn_id, connection))
+
+    def _edited(self, before: Settings, read: Callable[[], Settings]) -> Settings:
+        """The settings of the connection as it was edited; those of before while it is not whole or is elsewhere."""
+        try:
+            self._settings = read().at(before.place())
+        except SettingsError as err:
+            return self._half_edited(before, err)
         return self._settings
+
+    def _half_edited(self, before: Settings, err: SettingsError) -> Settings:
+        """The settings of before: whoever edits the connection may not be ready yet."""
+        self.log.warning("The client secret was refused, and the connection cannot be used as it is now: %s", err)
+        return before
 
     async def _read_again_in_loop(self) -> Settings:
         """The same, without blocking the event loop."""
         before = await self.async_settings()
         try:
             settings = await self._looked_up(anew=True)
-        except SentinelHubError:
-            raise
+        except SettingsError as err:
+            return self._half_edited(before, err)
         except Exception as err:
             return self._unread_again(before, err)
-        self._settings = settings.at(before.place())
-        return self._settings
+        return self._edited(before, lambda: settings)
 
     def _unread_again(self, before: Settings, err: Exception) -> Settings:
         self.log.warning("The connection %s cannot be read again (%s)", self.sentinelhub_conn_id, type(err).__name__)
@@ -385,7 +396,7 @@ async def _mask_aside(secret: str) -> None:
 
 def _settings(conn_id: str, connection: Any) -> Settings:
     """Settings from an Airflow connection; its secret is masked in logs from here on."""
-    if connection.password:
+    if isinstance(connection.password, str):
         mask_forms(connection.password)
     settings = settings_from(
         conn_id=conn_id,

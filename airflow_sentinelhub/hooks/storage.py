@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,13 +19,15 @@ from airflow_sentinelhub.api.flows.wait import ReadTiles
 from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError, ResultsError, SettingsError
-from airflow_sentinelhub.hooks._masking import mask_forms
+from airflow_sentinelhub.hooks._masking import mask_forms, mask_passwords
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.folders import temporary_folder
 from airflow_sentinelhub.results.geopackage import complaint_about
 from airflow_sentinelhub.results.v2 import BatchResults
 from airflow_sentinelhub.transport.network import certificates, proxy_for
-from airflow_sentinelhub.transport.settings import Settings
+from airflow_sentinelhub.transport.settings import Settings, check_url, members_of, text_of, verify_from
+
+_log = logging.getLogger(__name__)
 
 
 def access_from(aws_conn_id: str | None, iam_role_arn: str | None = None) -> Access | None:
@@ -35,18 +39,13 @@ def access_from(aws_conn_id: str | None, iam_role_arn: str | None = None) -> Acc
         return Access(iam_role_arn=iam_role_arn)
     if not aws_conn_id:
         return None
-    connection = _of_type_aws(BaseHook.get_connection(aws_conn_id))
-    extra = connection.extra_dejson
-    key = connection.login or extra.get("aws_access_key_id")
-    secret = connection.password or extra.get("aws_secret_access_key")
+    key, secret, _, region = _keys_of(BaseHook.get_connection(aws_conn_id))
     if not key or not secret:
         raise SettingsError(
             f"Connection {aws_conn_id!r} holds no access key and secret key (login and password), which Sentinel Hub "
             "needs to write to the bucket; enter them, or give iam_role_arn."
         )
-    mask_forms(key)
-    mask_forms(secret)
-    return Access(access_key=key, secret_access_key=secret, region=extra.get("region_name"))
+    return Access(access_key=key, secret_access_key=secret, region=region)
 
 
 def bucket_reader(aws_conn_id: str | None, settings: Settings) -> BucketReader:
@@ -97,31 +96,54 @@ def _reader(connection: Any, settings: Settings) -> BucketReader:
         return BucketReader(mount=settings.bucket_mount)
     if connection is None:
         return BucketReader(**_way_to(_AMAZON, settings))
-    extra = _of_type_aws(connection).extra_dejson
-    key = connection.login or extra.get("aws_access_key_id")
-    secret = connection.password or extra.get("aws_secret_access_key")
-    token = extra.get("aws_session_token")
-    for value in (key, secret, token):
-        if value:
-            mask_forms(value)
-    own = (extra.get("service_config") or {}).get("s3") or {}
-    config = extra.get("config_kwargs") or {}
-    style = (config.get("s3") or {}).get("addressing_style")
-    endpoint_url = own.get("endpoint_url") or extra.get("endpoint_url")
-    given: dict[str, Any] = {}
-    if (verify := own.get("verify", extra.get("verify"))) is not None:
-        given["verify"] = verify
-    if proxies := config.get("proxies"):
-        given["proxy"] = proxies.get(urlsplit(endpoint_url or _AMAZON).scheme) or ""
+    where = f"The bucket's connection {connection.conn_id!r}"
+    key, secret, token, region = _keys_of(connection)
+    extra = members_of(where, "extra", connection.extra_dejson)
+    services = members_of(where, "service_config", extra.get("service_config"))
+    own = members_of(where, "service_config.s3", services.get("s3"))
+    config = members_of(where, "config_kwargs", extra.get("config_kwargs"))
+    style = members_of(where, "config_kwargs.s3", config.get("s3")).get("addressing_style")
+    proxies = members_of(where, "config_kwargs.proxies", config.get("proxies"))
+    urls = (text_of(where, "endpoint_url", place.get("endpoint_url")) for place in (own, extra))
+    endpoint_url = next(filter(None, urls), None)
+    if endpoint_url:
+        check_url(where, "endpoint_url", endpoint_url)
+    verify = own.get("verify", extra.get("verify"))
+    by_rule = settings if verify is None else replace(settings, verify=verify_from(where, verify, look=False))
+    proxy = text_of(where, "config_kwargs.proxies", proxies.get(urlsplit(endpoint_url or _AMAZON).scheme))
+    mask_passwords(proxy)
     return BucketReader(
         key=key,
         secret=secret,
         token=token,
-        region=extra.get("region_name"),
+        region=region,
         endpoint_url=endpoint_url,
-        addressing_style=style,
-        **{**_way_to(endpoint_url or _AMAZON, settings), **given},
+        addressing_style=text_of(where, "config_kwargs.s3.addressing_style", style),
+        **{**_way_to(endpoint_url or _AMAZON, by_rule), **({"proxy": proxy} if proxies else {})},
     )
+
+
+def _keys_of(connection: Any) -> tuple[str | None, str | None, str | None, str | None]:
+    """Access key, secret key, session token and region of a bucket's connection, masked in logs from here on.
+
+    :raises SettingsError: it is of another type, or one of them is no text.
+    """
+    where = f"The bucket's connection {_of_type_aws(connection).conn_id!r}"
+    extra = members_of(where, "extra", connection.extra_dejson)
+    key = text_of(where, "login", connection.login) or text_of(where, _KEY, extra.get(_KEY))
+    secret = text_of(where, "password", connection.password) or text_of(where, _SECRET, extra.get(_SECRET))
+    token, region = (text_of(where, name, extra.get(name)) for name in ("aws_session_token", "region_name"))
+    kept = []
+    for value in (key, secret, token):
+        if value:
+            mask_forms(value)
+        if value != value.strip():
+            _log.warning("%s: a key begins or ends in a space or a line break, which was left out.", where)
+        kept.append(value.strip() or None)
+    return kept[0], kept[1], kept[2], region.strip() or None
+
+
+_KEY, _SECRET = "aws_access_key_id", "aws_secret_access_key"
 
 
 _AMAZON = "https://s3.amazonaws.com"
@@ -178,12 +200,13 @@ def check_geopackage(
 def read_tiles_by(reader: BucketReader) -> ReadTiles:
     """How a waiting flow reads the tiles of a v2 request: blocking, from the bucket.
 
-    Files that have not changed since the last reading of the same are not fetched again.
+    Files that have not changed since the last reading of the same are not fetched again, unless the request's status
+    has changed: what is read of one that has ended is not to depend on the bucket's word for it.
     """
     last: dict[tuple[Any, ...], tuple[Mapping[str, int], str | None]] = {}
 
     def read_tiles(job: Snapshot, wanted: str | None) -> tuple[Mapping[str, int], str | None]:
-        key = (job.request_id, wanted, nothing_to_do(job), due_of(job))
+        key = (job.request_id, wanted, nothing_to_do(job), due_of(job), job.status)
         if key in last and all(
             stamp is not None and reader.stamp(url) == stamp for url, stamp in reader.fetched.items()
         ):

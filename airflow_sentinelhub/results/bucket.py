@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 import re
 import shutil
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -234,6 +235,7 @@ class BucketReader:
             proxies = (
                 None if self._proxy is None else dict.fromkeys(("http", "https") if self._proxy else (), self._proxy)
             )
+            self._check_certificates()
             settings = config.Config(
                 connect_timeout=_CONNECT_SECONDS,
                 read_timeout=_READ_SECONDS,
@@ -260,6 +262,18 @@ class BucketReader:
             self._made = client, errors
         client_and_errors: tuple[Any, Any] = self._made
         return client_and_errors
+
+    def _check_certificates(self) -> None:
+        """Refuse a file without certificates: boto3 would tell of a connection that was lost, at each call."""
+        if not isinstance(self._verify, str) or (self.endpoint_url or "").lower().startswith("http:"):
+            return
+        try:
+            ssl.create_default_context(cafile=self._verify)
+        except OSError as err:
+            raise SettingsError(
+                f"The certificates in {self._verify} cannot be read ({err}); `verify` of the bucket's connection, or "
+                "AWS_CA_BUNDLE or REQUESTS_CA_BUNDLE, must name a file of PEM certificates."
+            ) from None
 
     @property
     def _service(self) -> str:
@@ -349,8 +363,8 @@ def _parts(url: str, key_needed: bool = True) -> tuple[str, str]:
 
 
 def _tag(reply: Any) -> str | None:
-    """What S3 says of an object's version."""
-    return f"{reply['ETag']} {reply.get('ContentLength')}" if reply.get("ETag") else None
+    """What S3 says of an object's version. Some services give an ETag that stays, so the time belongs to it."""
+    return f"{reply['ETag']} {reply.get('LastModified')} {reply.get('ContentLength')}" if reply.get("ETag") else None
 
 
 def _slash(mount: str) -> str:

@@ -227,7 +227,7 @@ def _client(settings: Settings, tls: ssl.SSLContext | bool, proxies: Mapping[str
 
 
 def _proxy(url: str, tls: ssl.SSLContext | bool) -> httpx.Proxy:
-    encrypted = url.startswith("https:") and isinstance(tls, ssl.SSLContext)
+    encrypted = urlsplit(url).scheme == "https" and isinstance(tls, ssl.SSLContext)
     return httpx.Proxy(url, ssl_context=tls) if encrypted else httpx.Proxy(url)  # type: ignore[arg-type]
 
 

@@ -11,11 +11,12 @@ import atexit
 import errno
 import ipaddress
 import os
+import re
 import socket
 import ssl
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -31,11 +32,14 @@ CA_FILES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_D
 class Certificates:
     """Which certificates are trusted. :param check: False: any.
 
-    :param path: a file, or a folder of certificates; None for the platform's.
+    :param path: a file, or a folder of certificates that are named by their hashes (or several folders, as in
+        `SSL_CERT_DIR`); None for the platform's.
+    :param source: the setting that names the path, for messages.
     """
 
     check: bool = True
     path: str | None = None
+    source: str = field(default="verify", compare=False)
 
     def context(self) -> ssl.SSLContext:
         """A TLS context that trusts them. It reads files and takes some 30 ms.
@@ -44,16 +48,17 @@ class Certificates:
         """
         try:
             if self.path is not None:
-                folder = os.path.isdir(self.path)
-                context = ssl.create_default_context(
-                    cafile=None if folder else self.path, capath=self.path if folder else None
-                )
+                folders = os.pathsep.join(_folders(self.path))
+                context = ssl.create_default_context(cafile=None if folders else self.path, capath=folders or None)
             else:
                 context = ssl.create_default_context()
                 if not context.get_ca_certs() and not os.path.isdir(ssl.get_default_verify_paths().capath or ""):
                     context.load_verify_locations(_certifi())  # a machine without certificates of its own
         except (OSError, ssl.SSLError) as err:
-            raise SettingsError(f"The certificates in {self.path} cannot be read: {err}.") from None
+            raise SettingsError(
+                f"The certificates in {self.path} cannot be read ({err}); {self.source} must name a file of PEM "
+                "certificates, or a folder of such files that are named by their hashes (`openssl rehash`)."
+            ) from None
         if not self.check:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context
@@ -66,18 +71,28 @@ class Certificates:
         path = self.path or known.cafile or known.capath
         if path is None or (self.path is None and os.path.isdir(path) and not os.listdir(path)):
             return _certifi()
-        return _joined(path) if os.path.isdir(path) else path
+        folders = _folders(path)
+        return _joined(tuple(folders)) if folders else path
+
+
+def _folders(path: str) -> list[str]:
+    """The folders that a path names; none if it names a file, or nothing that is there."""
+    parts = [path] if os.path.isdir(path) else path.split(os.pathsep)
+    return [part for part in parts if os.path.isdir(part)]
+
+
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+"""The names by which OpenSSL finds a certificate in a folder: it looks at no other file."""
 
 
 @cache
-def _joined(folder: str) -> str:
-    """One file with all certificates of a folder. It is removed at the end of the process."""
+def _joined(folders: tuple[str, ...]) -> str:
+    """One file with all certificates of folders. It is removed at the end of the process."""
     with tempfile.NamedTemporaryFile("wb", prefix="sentinelhub-ca-", suffix=".pem", delete=False) as file:
         atexit.register(Path(file.name).unlink, missing_ok=True)
-        for entry in sorted(Path(folder).iterdir()):
-            content = entry.read_bytes() if entry.is_file() else b""
-            if b"-BEGIN CERTIFICATE-" in content:
-                file.write(content.rstrip() + b"\n")
+        for entry in (entry for folder in folders for entry in sorted(Path(folder).iterdir())):
+            if _HASHED.fullmatch(entry.name) and entry.is_file():
+                file.write(entry.read_bytes().rstrip() + b"\n")
     return file.name
 
 
@@ -89,7 +104,8 @@ def certificates(
         return Certificates(check=False)
     if isinstance(settings.verify, str):
         return Certificates(path=settings.verify)
-    return Certificates(path=next((environ[name] for name in (*first, *CA_FILES) if environ.get(name)), None))
+    named = next((name for name in (*first, *CA_FILES) if environ.get(name)), None)
+    return Certificates() if named is None else Certificates(path=environ[named], source=named)
 
 
 def proxy_for(settings: Settings, url: str, environ: Mapping[str, str] = os.environ) -> str | None:
@@ -98,26 +114,40 @@ def proxy_for(settings: Settings, url: str, environ: Mapping[str, str] = os.envi
     :raises SettingsError: it is of a kind that is not supported, or no URL.
     """
     parts = urlsplit(url)
-    proxy = settings.proxy
-    if not proxy:
-        if _bypassed(parts, _variable("no_proxy", environ)):
+    given = settings.proxy
+    if not given:
+        if _bypassed(parts, environ.get("no_proxy") or environ.get("NO_PROXY") or ""):
             return None
-        proxy = _variable(f"{parts.scheme}_proxy", environ) or _variable("all_proxy", environ)
-    if not proxy:
+        given = _variable(f"{parts.scheme}_proxy", environ) or _variable("all_proxy", environ)
+    if not given:
         return None
-    proxy = proxy if "://" in proxy else f"http://{proxy}"
-    found = urlsplit(proxy)
-    if found.scheme not in ("http", "https") or not found.hostname:
+    proxy = with_scheme(given)
+    try:
+        found = urlsplit(proxy)
+        usable = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        usable = False
+    if not usable or not proxy.isprintable() or " " in proxy:
+        kind, _, rest = proxy.partition("://")
+        host = re.match(r"(?:[\w.-]|\[[\w:.%]*\]?)*", rest.rpartition("@")[2])
         raise SettingsError(
-            f"The proxy {found.scheme}://{found.hostname or ''} for {parts.hostname} is not supported; give an http or "
-            "https proxy (`proxy` of the connection, or HTTPS_PROXY), or name the host in NO_PROXY."
+            f"The proxy {one_line(kind, 20)}://{host.group() if host else ''} for {parts.hostname} is not supported; "
+            "give an http or https proxy (`proxy` of the connection, or HTTPS_PROXY), or name the host in NO_PROXY."
         )
     return proxy
 
 
+def with_scheme(proxy: str) -> str:
+    """The URL of a proxy that may be given without `http://`."""
+    proxy = proxy.strip()
+    return proxy if "://" in proxy else f"http://{proxy.lstrip('/')}"
+
+
 def _variable(name: str, environ: Mapping[str, str]) -> str:
-    """An environment variable in lower case, else in upper case, as all programs read these."""
-    return environ.get(name) or environ.get(name.upper()) or ""
+    """The URL of a proxy in the environment. The name in lower case counts, even if it is empty, else any other."""
+    if name in environ:
+        return environ[name].strip()
+    return next((value.strip() for key, value in environ.items() if key.lower() == name and value.strip()), "")
 
 
 def _bypassed(parts: SplitResult, no_proxy: str) -> bool:
@@ -125,14 +155,15 @@ def _bypassed(parts: SplitResult, no_proxy: str) -> bool:
     host, port = (parts.hostname or "").lower(), parts.port
     address = _address(host)
     named = (host, f"{host}:{port}", f"[{host}]:{port}") if port else (host,)
-    for entry in (entry.strip().lower() for entry in no_proxy.split(",")):
-        if entry == "*" or (entry and entry.lstrip(".") in named):
+    for entry in "".join(no_proxy.lower().split()).split(","):
+        name = entry.lstrip(".")
+        if entry == "*" or (name and name in named):
             return True
         if address is not None:
             network = _network(entry)
             if network is not None and address in network:
                 return True
-        elif entry and any(name.endswith(entry) for name in named):
+        elif name and any(known.endswith(f".{name}") for known in named):
             return True
     return False
 
@@ -172,7 +203,7 @@ def cause_of(error: BaseException, url: str, proxy: str | None, timeout: float) 
             return f"the proxy {urlsplit(proxy or '').hostname or ''} refused ({one_line(str(err), 100)})"
     for err in errors:
         if isinstance(err, ssl.SSLError):
-            return f"no TLS connection ({one_line(err.reason or str(err), 100)})"
+            return f"no TLS connection{via} ({one_line(err.reason or str(err), 100)})"
         if isinstance(err, ConnectionRefusedError) or getattr(err, "errno", None) == errno.ECONNREFUSED:
             return f"connection refused{via}"
         if isinstance(err, TimeoutError) or "timeout" in type(err).__name__.lower():

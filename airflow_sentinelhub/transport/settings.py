@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -129,9 +130,10 @@ def settings_from(
 
     :raises SettingsError: something is missing or unknown; the sentence says what and where.
     """
-    extra = extra or {}
     where = f"Connection {conn_id!r}"
-    login, given = (login or "").strip(), password or ""
+    extra = members_of(where, "extra", extra)
+    login, given = text_of(where, "login", login).strip(), text_of(where, "password", password)
+    host, schema = text_of(where, "host", host), text_of(where, "schema", schema)
     password = given.strip("\r\n")
     if not login or not password:
         what = "client id (login)" if not login else "client secret (password)"
@@ -140,41 +142,39 @@ def settings_from(
         )
     name = (host or "aws-eu").strip()
     name = name if name.endswith("://") else name.rstrip("/")
+    check_url(where, "host", name, user_only=True)
     if name.lower() in DEPLOYMENTS:
         base_url, token_url = DEPLOYMENTS[name.lower()]
     elif "." in name or ":" in name or name == "localhost" or port:
         base_url = name if "://" in name else f"{schema or 'https'}://{name}"
+        check_url(where, "host", base_url)
         if port and urlsplit(base_url).port is None:
-            base_url += f":{port}"
+            parts = urlsplit(base_url)
+            base_url = f"{parts.scheme}://{parts.netloc}:{port}{parts.path}"
         token_url = _token_url_of(base_url)
     else:
         raise SettingsError(
             f"{where} names the deployment {name!r}, which is not known; "
             f"use one of {', '.join(DEPLOYMENTS)}, or a URL such as https://services.sentinel-hub.com."
         )
-    token_url = str(extra.get("auth_url") or extra.get("token_url") or token_url)
-    for label, url in (("host", base_url), ("auth_url", token_url)):
-        if "@" in _netloc(url):
-            raise SettingsError(
-                f"{where}: {label} has a user name or a password in it, which would stand in messages; enter the OAuth "
-                "client in login and password."
-            )
-        if not _is_url(url):
-            raise SettingsError(f"{where}: {label} {url!r} is not an http(s) URL.")
+    given_urls = (text_of(where, label, extra.get(label)).strip() for label in ("auth_url", "token_url"))
+    token_url = next(filter(None, given_urls), token_url)
+    check_url(where, "host", base_url)
+    check_url(where, "auth_url", token_url)
     if urlsplit(base_url).scheme != urlsplit(token_url).scheme and not (_loops(base_url) and _loops(token_url)):
         raise SettingsError(
             f"{where}: one of host ({base_url}) and auth_url ({token_url}) is plain http and the other https; a secret "
             "or a token would go over the net in plain text. Use https for both."
         )
-    batch_api = str(extra.get("batch_api") or "v2")
+    batch_api = text_of(where, "batch_api", extra.get("batch_api")).strip() or "v2"
     if batch_api not in BATCH_APIS:
         raise SettingsError(f"{where}: batch_api is {batch_api!r}; it must be {' or '.join(BATCH_APIS)}.")
-    path_form = str(extra.get("path_form") or "version-first")
+    path_form = text_of(where, "path_form", extra.get("path_form")).strip() or "version-first"
     if path_form not in PATH_FORMS:
         raise SettingsError(f"{where}: path_form is {path_form!r}; it must be {' or '.join(PATH_FORMS)}.")
     timeout = _above_zero(where, extra, "timeout", 60.0, "a number of seconds")
     calls = _above_zero(where, extra, "max_calls_per_minute", CALLS_PER_MINUTE, "a number of calls")
-    verify = _verify(where, extra.get("verify"))
+    verify = verify_from(where, extra.get("verify"))
     warnings = []
     if password != given:
         warnings.append(f"{where}: the client secret ends in a line break, which was left out; enter it without one.")
@@ -191,11 +191,11 @@ def settings_from(
         batch_api=batch_api,
         path_form=path_form,
         timeout=timeout,
-        bucket_mount=extra.get("bucket_mount") or None,
+        bucket_mount=text_of(where, "bucket_mount", extra.get("bucket_mount")).strip() or None,
         conn_id=conn_id,
         verify=verify,
         max_calls_per_minute=calls,
-        proxy=str(extra.get("proxy") or "").strip() or None,
+        proxy=text_of(where, "proxy", extra.get("proxy")).strip() or None,
         warnings=tuple(warnings),
     )
 
@@ -210,48 +210,88 @@ def _above_zero(where: str, extra: Mapping[str, Any], name: str, default: float,
         return default
     try:
         number = float(given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = 0.0
     if isinstance(given, bool) or not 0 < number < float("inf"):
         raise SettingsError(f"{where}: {name} is {given!r}; it must be {what} above 0.")
     return number
 
 
-def _verify(where: str, given: Any) -> bool | str:
-    """Whether certificates are checked, or by which file.
+def text_of(where: str, what: str, value: Any) -> str:
+    """A member of a connection that is a text, empty where there is none.
 
+    :raises SettingsError: it is something else, which is not shown: it may be a secret.
+    """
+    if value is None or isinstance(value, str):
+        return value or ""
+    raise SettingsError(f"{where}: {what} is of type {type(value).__name__}; it must be a text.")
+
+
+def members_of(where: str, what: str, value: Any) -> Mapping[str, Any]:
+    """A member of a connection that is a JSON object, empty where there is none.
+
+    :raises SettingsError: it is something else.
+    """
+    if value is None or value == "":
+        return {}
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"{where}: {what} is of type {type(value).__name__}; it must be a JSON object.")
+    return value
+
+
+def verify_from(where: str, given: Any, look: bool = True) -> bool | str:
+    """Whether certificates are checked, or by which file or folder. Nothing given: they are.
+
+    :param look: look whether there is such a file; else it is found out when it is used.
     :raises SettingsError: there is no such file.
     """
-    if isinstance(given, bool):
-        return given
-    text = str(given or "").strip()
-    if text.lower() in ("", "true"):
+    if given is None or isinstance(given, bool):
+        return given is not False
+    text = given.strip() if isinstance(given, str) else None
+    if text is not None and text.lower() in ("", "true"):
         return True
-    if text.lower() == "false":
+    if text is not None and text.lower() == "false":
         return False
-    if not os.path.exists(text):
-        raise SettingsError(f"{where}: verify is {text!r}; it must be true, false, or a CA file of this machine.")
+    if text is None or "\0" in text or (look and not os.path.exists(text)):
+        raise SettingsError(f"{where}: verify is {given!r}; it must be true, false, or a CA file of this machine.")
     return text
-
-
-def _netloc(url: str) -> str:
-    """The part of a URL that names the host, with what stands before it."""
-    try:
-        return urlsplit(url).netloc
-    except ValueError:
-        return ""
 
 
 def _loops(url: str) -> bool:
     """Whether a URL leads to this machine."""
-    return (urlsplit(url).hostname or "") in ("localhost", "127.0.0.1", "::1")
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def check_url(where: str, label: str, url: str, user_only: bool = False) -> None:
+    """Refuse a URL that the paths of calls cannot be put behind, or that has a password in it.
+
+    :param user_only: look for a user name or a password only: it may still be the name of a deployment.
+    :raises SettingsError: the sentence does not show the URL where a password may stand in it.
+    """
+    if "@" in url:  # wherever it stands: a slash in a password has it stand in the path
+        raise SettingsError(
+            f"{where}: {label} has a user name or a password in it, which would stand in messages; enter "
+            "those in login and password."
+        )
+    if user_only:
+        return
+    if not _is_url(url):
+        raise SettingsError(f"{where}: {label} {url!r} is not an http(s) URL.")
+    if "#" in url or (label == "host" and "?" in url):
+        raise SettingsError(f"{where}: {label} {url!r} has a query or a fragment; leave out what begins with ? or #.")
 
 
 def _is_url(text: str) -> bool:
+    if not text.isprintable() or " " in text or "\\" in text:
+        return False
     try:
         parts = urlsplit(text)
         return parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number
+    except ValueError:  # a port that is no number, a bracket that is not closed
         return False
 
 

@@ -7,13 +7,17 @@ them, and for those of any executor, before it ends. A bucket that accepts and n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import os
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 from queue import SimpleQueue
+from sys import _current_frames as frames_of_threads  # documented, in spite of its name
 from typing import Any
 
 from airflow_sentinelhub.exceptions import ResultsError
@@ -25,11 +29,13 @@ AT_A_TIME, SPARE = 4, 12
 class Threads:
     """Runs calls in daemon threads, each for a limited time. A thread is started when it is needed.
 
-    A call that is given up goes on until its own timeouts end it; its result is thrown away. Its thread is replaced, up
-    to `SPARE` of them: then the other calls wait, and are given up in their turn.
+    A call that is given up loses the connection that it reads from, so that a reply that drips does not keep its thread
+    for ever; so does its repetition, when the next call comes or is given up. Until it has ended, its thread is
+    replaced, up to `SPARE` of them: then the other calls wait, and are given up in their turn.
     """
 
     def __init__(self) -> None:
+        self._running: dict[Future[Any], int] = {}
         self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
         self._given_up: set[Future[Any]] = set()
         self._started = 0
@@ -67,9 +73,14 @@ class Threads:
         future: Future[Any] = Future()
         self._calls.put((future, partial(contextvars.copy_context().run, function)))
         with self._changing:
+            self._cut_given_up()
             if self._started < AT_A_TIME:
                 self._start()
         return future
+
+    def _cut_given_up(self) -> None:
+        for future in self._given_up:
+            _cut_connection(self._running[future])
 
     def _start(self) -> None:
         self._started += 1
@@ -79,15 +90,20 @@ class Threads:
         if future.cancel() or future.done():
             return
         with self._changing:
+            if future not in self._running:
+                return  # it has ended just now
             self._given_up.add(future)
+            self._cut_given_up()
             if len(self._given_up) <= SPARE:
                 self._start()
 
     def _work(self) -> None:
         while True:
             future, function = self._calls.get()
-            if not future.set_running_or_notify_cancel():
-                continue
+            with self._changing:
+                if not future.set_running_or_notify_cancel():
+                    continue
+                self._running[future] = threading.get_ident()
             try:
                 result = function()
             except BaseException as err:  # it is the caller's
@@ -95,10 +111,25 @@ class Threads:
             else:
                 future.set_result(result)
             with self._changing:
+                del self._running[future]
                 self._given_up.discard(future)
                 if self._started - len(self._given_up) > AT_A_TIME:
                     self._started -= 1
                     return
+
+
+def _cut_connection(thread: int) -> None:
+    """Shut the connection down from which a thread is reading, if it does: its library meets the end of the stream.
+
+    No library of ours limits the time of a whole reply, and a blocked reading cannot be ended from outside otherwise.
+    """
+    frame = frames_of_threads().get(thread)
+    while frame is not None:
+        for value in list(frame.f_locals.values()):
+            if isinstance(value, (socket.SocketIO, socket.socket)):
+                with contextlib.suppress(OSError, ValueError), socket.socket(fileno=os.dup(value.fileno())) as twin:
+                    twin.shutdown(socket.SHUT_RDWR)
+        frame = frame.f_back
 
 
 def _too_long(seconds: float) -> ResultsError:

@@ -14,10 +14,12 @@ from airflow_sentinelhub import _compat
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.exceptions import SettingsError
 from airflow_sentinelhub.hooks import _masking, sentinelhub, storage
+from airflow_sentinelhub.hooks._masking import mask_passwords
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 from airflow_sentinelhub.operators.batch import SentinelHubCancelBatchOperator
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
 from airflow_sentinelhub.transport.process import PROCESS
+from airflow_sentinelhub.transport.settings import settings_from
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 
 NEAR = {"auth_url": "http://127.0.0.1/t"}
@@ -121,6 +123,19 @@ BAD = [
     ({"host": "http://sh.example.org", "extra": {"auth_url": "https://id.example.org/t"}}, "plain http"),
     ({"host": "https://sh.example.org", "extra": {"auth_url": "http://127.0.0.1/t"}}, "plain http"),
     ({"host": "example.org:port"}, "host"),
+    ({"host": "https://[::1"}, "host"),
+    ({"host": "https://example.org:port", "port": 443}, "host"),
+    ({"host": "sh.example.org/?a=b"}, "query"),
+    ({"host": "sh example.org"}, "host"),
+    ({"host": "me:12/hush@sh.example.org"}, "user name or a password"),
+    ({"host": "https:///me:hush@sh.example.org"}, "user name or a password"),
+    ({"host": "hush@aws-eu"}, "user name or a password"),
+    ({"extra": {"auth_url": "https://me:hu/sh@id.example.org"}}, "user name or a password"),
+    ({"extra": {"auth_url": 5}}, "auth_url"),
+    ({"extra": {"bucket_mount": {"hush": 1}}}, "bucket_mount"),
+    ({"extra": {"proxy": ["http://me:hush@p"]}}, "proxy"),
+    ({"extra": {"verify": 0}}, "verify"),
+    ({"extra": {"timeout": True}}, "timeout"),
 ]
 
 
@@ -135,6 +150,7 @@ def test_a_bad_connection_gets_one_sentence(bench: Any, members: dict[str, Any],
     one_sentence(str(caught.value))
     assert "'sh'" in str(caught.value)
     assert said in str(caught.value)
+    assert "hush" not in str(caught.value)
     assert SentinelHubHook("sh").test_connection() == (False, str(caught.value))
 
 
@@ -147,6 +163,33 @@ def test_the_password_of_a_proxy_is_masked(bench: Any, monkeypatch: pytest.Monke
     assert settings.proxy == "http://me:proxyword@proxy.example.org:3128"
     assert "proxyword" in masked
     assert "proxyword" not in repr(settings)
+
+
+@pytest.mark.parametrize("member", ["login", "password", "host", "schema", "extra"])
+@pytest.mark.parametrize("value", [5, True, ["hush"], b"hush"])
+def test_members_of_a_connection_that_are_no_text(member: str, value: Any) -> None:
+    """Airflow takes them from JSON in the environment, and from a secrets backend, as they are."""
+    members = {"login": "id", "password": "secret", "host": "sh.example.org", member: value}
+    with pytest.raises(SettingsError, match=f"Connection 'sh': {member} is of type {type(value).__name__}") as caught:
+        settings_from(conn_id="sh", **members)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "password"),
+    [
+        ("me:proxyword@proxy:3128", "proxyword"),
+        ("http://me:p@ssword@proxy:3128", "p@ssword"),
+        ("http://proxy:3128", ""),
+    ],
+)
+def test_passwords_of_proxies_in_other_forms_are_masked(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, password: str
+) -> None:
+    masked: list[str] = []
+    monkeypatch.setattr("airflow_sentinelhub.hooks._masking.mask_secret", masked.append)
+    mask_passwords(proxy)
+    assert (password in masked) == bool(password)
 
 
 @once
@@ -280,3 +323,21 @@ def test_a_trigger_never_asks_the_supervisor_from_its_event_loop(bench: Any, mon
     assert token is not None
     keys = bench.hook.get_connection("my_bucket")
     assert {bench.sim.client_secret, token.value, keys.login, keys.password} <= set(told)
+
+
+@once
+@pytest.mark.parametrize("edit", [{"password": ""}, {"host": "aws-mars"}, {"extra": {"timeout": "soon"}}])
+def test_a_connection_that_is_half_edited_is_not_taken_for_an_error_of_the_wait(
+    bench: Any, edit: dict[str, Any]
+) -> None:
+    """The secret was refused; whoever enters a new one has not ended. The wait goes on by what it knows."""
+    bench.connection("sh", **GOOD)
+    hook, loop_hook = SentinelHubHook("sh"), SentinelHubHook("sh")
+    before = hook.settings
+    assert asyncio.run(loop_hook.async_settings()) == before
+    bench.connection("sh", **{**GOOD, **edit})
+    assert hook._read_again() == before
+    assert asyncio.run(loop_hook._read_again_in_loop()) == before
+    bench.connection("sh", **{**GOOD, "password": "a-new-one"})
+    assert hook._read_again().client_secret == "a-new-one"
+    assert asyncio.run(loop_hook._read_again_in_loop()).client_secret == "a-new-one"

@@ -34,13 +34,17 @@ class Bucket(http.server.BaseHTTPRequestHandler):
 
     asked: list[str]
     content = b"one"
+    etag = ""
+    changed = ""
 
     def _answer(self) -> None:
         cls = type(self)
         cls.asked.append(f"{self.command} {self.path.partition('?')[0]}")
         self.send_response(200)
         self.send_header("Content-Length", str(len(cls.content)))
-        self.send_header("ETag", f'"{cls.content.decode()}"')
+        self.send_header("ETag", cls.etag or f'"{cls.content.decode()}"')
+        if cls.changed:
+            self.send_header("Last-Modified", cls.changed)
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(cls.content)
@@ -81,6 +85,9 @@ def connect(monkeypatch: pytest.MonkeyPatch, conn_type: str = "aws", **extra: An
     [
         ({"verify": "/aws.pem"}, {"verify": "/own.pem"}, {"AWS_CA_BUNDLE": "/env.pem"}, "/aws.pem"),
         ({"verify": False}, {"verify": "/own.pem"}, {}, False),
+        ({"verify": "false"}, {}, {"AWS_CA_BUNDLE": "/env.pem"}, False),
+        ({"verify": "true"}, {"verify": "/own.pem"}, {"AWS_CA_BUNDLE": "/env.pem"}, "/env.pem"),
+        ({"verify": True}, {}, {"AWS_CA_BUNDLE": "/env.pem"}, "/env.pem"),
         ({}, {"verify": "/own.pem"}, {"AWS_CA_BUNDLE": "/env.pem"}, "/own.pem"),
         ({}, {"verify": False}, {"AWS_CA_BUNDLE": "/env.pem"}, False),
         ({}, {}, {"AWS_CA_BUNDLE": "/env.pem", "REQUESTS_CA_BUNDLE": "/other.pem"}, "/env.pem"),
@@ -102,13 +109,15 @@ def test_which_certificates_a_bucket_is_read_with(
 
 
 def test_the_certificates_of_a_folder_and_of_the_platform_are_given_as_one_file(tmp_path: Path) -> None:
-    for name in ("a.pem", "b.0"):
+    """Those of a folder by the names by which the calls to Sentinel Hub find them, too."""
+    for name in ("0123abcd.0", "0123abcd.1", "ca.pem"):
         (tmp_path / name).write_text(f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n")
     (tmp_path / "readme").write_text("no certificate")
     joined = Certificates(path=str(tmp_path)).as_file()
     assert isinstance(joined, str)
     text = Path(joined).read_text()
     assert text.count("BEGIN CERTIFICATE") == 2
+    assert "ca.pem" not in text
     assert "no certificate" not in text
     platform = Certificates().as_file()
     assert isinstance(platform, str)
@@ -158,6 +167,46 @@ def test_which_proxy_a_bucket_is_read_through(
         assert handler.asked == []
 
 
+@pytest.mark.parametrize("what", ["missing", "empty", "text", "folder"])
+def test_certificates_that_cannot_be_read_are_told_before_the_bucket_is_asked(tmp_path: Path, what: str) -> None:
+    """boto3 would tell of no TLS connection, and a wait would ask again and again."""
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "text").write_text("no certificate")
+    (tmp_path / "folder").mkdir()
+    verify = Certificates(path=str(tmp_path / what)).as_file()
+    reader = BucketReader(key="k", secret="s", region="eu-west-1", verify=verify)
+    with pytest.raises(SettingsError, match=r"certificates in .* cannot be read"):
+        reader.fetch("s3://b/key", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({"service_config": "s3"}, "service_config is of type str"),
+        ({"service_config": {"s3": ["x"]}}, r"service_config\.s3 is of type list"),
+        ({"config_kwargs": [1]}, "config_kwargs is of type list"),
+        ({"config_kwargs": {"s3": "path"}}, r"config_kwargs\.s3 is of type str"),
+        ({"config_kwargs": {"s3": {"addressing_style": 1}}}, "addressing_style is of type int"),
+        ({"config_kwargs": {"proxies": "http://me:hush@p"}}, "proxies is of type str"),
+        ({"config_kwargs": {"proxies": {"https": 5}}}, "proxies is of type int"),
+        ({"endpoint_url": 5}, "endpoint_url is of type int"),
+        ({"endpoint_url": "https://me:hush@s3.example.org"}, "user name or a password"),
+        ({"endpoint_url": "s3.example.org"}, "endpoint_url 's3.example.org' is not an http"),
+        ({"endpoint_url": "https://[::1"}, "is not an http"),
+        ({"region_name": 5}, "region_name is of type int"),
+        ({"aws_session_token": ["hush"]}, "aws_session_token is of type list"),
+        ({"verify": 0}, "verify is 0"),
+    ],
+)
+def test_odd_members_of_the_buckets_connection_are_one_sentence(
+    extra: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch, **extra)
+    with pytest.raises(SettingsError, match=f"bucket's connection 'my_bucket'.*{said}") as caught:
+        storage.bucket_reader("my_bucket", settings())
+    assert "hush" not in str(caught.value)
+
+
 @pytest.mark.parametrize("conn_type", ["sentinelhub", "http", "generic", "google_cloud_platform"])
 def test_a_connection_of_another_type_is_refused_before_its_secret_is_sent(
     conn_type: str, monkeypatch: pytest.MonkeyPatch
@@ -182,6 +231,18 @@ def test_an_object_that_has_not_changed_is_told_without_fetching_it(
     handler.content = b"two"
     assert reader.stamp("s3://maps/a") != reader.fetched["s3://maps/a"]
     assert handler.asked == ["GET /maps/a", "HEAD /maps/a", "HEAD /maps/a"]
+
+
+def test_an_etag_that_never_changes_is_not_believed_where_the_time_has(
+    bucket: tuple[type[Bucket], str], tmp_path: Path
+) -> None:
+    handler, url = bucket
+    handler.etag, handler.changed = '"always"', "Mon, 01 Jun 2026 10:00:00 GMT"
+    reader = BucketReader(key="k", secret="s", region="eu-west-1", endpoint_url=url, proxy="", verify=True)
+    reader.fetch("s3://b/key", tmp_path)
+    assert reader.stamp("s3://b/key") == reader.fetched["s3://b/key"]
+    handler.content, handler.changed = b"two", "Mon, 01 Jun 2026 10:00:01 GMT"
+    assert reader.stamp("s3://b/key") != reader.fetched["s3://b/key"]
 
 
 @pytest.mark.parametrize("mounted", ["folder", "file://"])

@@ -8,6 +8,7 @@ import ipaddress
 import socket
 import socketserver
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -319,12 +320,55 @@ def test_a_proxy_of_another_kind_is_refused_in_a_sentence(service: ThreadingHTTP
         ("https://10.1.2.3", "not/a/range", False),
         ("https://sh.example.org", "", False),
         ("https://sh.example.org", " , ", False),
+        ("https://sh.example.org", "a , *", True),
+        ("https://sh.example.org", "..EXAMPLE.org", True),
+        ("https://sh.example.org", "*.example.org", False),
+        ("https://sh.example.org:8443", ":8443", False),
+        ("https://badexample.org", "example.org", False),
+        ("https://10.1.2.3", "10.0.0.0 /8", True),
+        ("https://10.1.2.3:8443", "10.1.2.3:8443", True),
+        ("https://[fd00::1]/x", "FD00:0:0::1", True),
     ],
 )
 def test_hosts_that_need_no_proxy(url: str, no_proxy: str, bypassed: bool) -> None:
     how = Settings("https://a", "https://a/t", "id", "hush")
     environ = {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": no_proxy}
     assert proxy_for(how, url, environ) == (None if bypassed else "http://proxy:3128")
+
+
+@pytest.mark.parametrize(
+    ("environ", "proxy"),
+    [
+        ({"HTTPS_PROXY": "http://p:1", "https_proxy": ""}, None),  # switched off, as for requests and curl
+        ({"HTTPS_PROXY": "http://p:1", "https_proxy": "http://q:1"}, "http://q:1"),
+        ({"Https_Proxy": "http://p:1"}, "http://p:1"),
+        ({"HTTPS_PROXY": "", "ALL_PROXY": "p:1"}, "http://p:1"),
+        ({"HTTPS_PROXY": " http://p:1\n"}, "http://p:1"),
+        ({"HTTPS_PROXY": "//p:1"}, "http://p:1"),
+    ],
+)
+def test_variables_of_proxies_are_read_as_requests_reads_them(environ: dict[str, str], proxy: str | None) -> None:
+    assert proxy_for(Settings("https://a", "https://a/t", "id", "hush"), "https://a", environ) == proxy
+
+
+@drivers
+@pytest.mark.parametrize("proxy", ["http://[::1", "http://p:abc", "http://", "http://me:hush@p:99999", "http://a b:1"])
+def test_a_proxy_that_is_no_url_is_one_sentence(service: ThreadingHTTPServer, driver: str, proxy: str) -> None:
+    with pytest.raises(SettingsError, match=r"The proxy http://.* is not supported") as caught:
+        asked(driver, settings(service, proxy=proxy, verify=False))
+    assert "hush" not in str(caught.value)
+
+
+@drivers
+def test_several_folders_of_certificates(
+    service: ThreadingHTTPServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str
+) -> None:
+    named = ["openssl", "x509", "-hash", "-noout", "-in", str(folder / "ca.pem")]
+    hashed = subprocess.run(named, capture_output=True, text=True, check=True).stdout.strip()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / f"{hashed}.0").write_bytes((folder / "ca.pem").read_bytes())
+    monkeypatch.setenv("SSL_CERT_DIR", f"{tmp_path / 'empty'}:{tmp_path}")
+    assert asked(driver, settings(service)) == "fine"
 
 
 def test_a_proxy_without_a_scheme_is_an_http_proxy() -> None:
@@ -340,5 +384,5 @@ def test_no_password_of_a_proxy_shows() -> None:
 def test_certificates_that_cannot_be_read_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     how = Settings("https://a", "https://a/t", "id", "hush", verify=str(tmp_path / "ca.pem"))
-    with pytest.raises(SettingsError, match=r"certificates in .*ca\.pem cannot be read"):
+    with pytest.raises(SettingsError, match=r"certificates in .*ca\.pem cannot be read .*verify must name"):
         certificates(how, {}).context()
