@@ -27,6 +27,7 @@ from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import (
     ApiError,
+    AuthenticationError,
     DeadlineError,
     InvalidInputError,
     JobError,
@@ -54,6 +55,13 @@ ORIGIN_KEY = "sentinelhub_request"
 """XCom key of the request's id, generation and deployment; it is read after Airflow has ended a deferred wait."""
 
 
+class CredentialsRefused(AirflowFailException, AuthenticationError):
+    """The service refuses the credentials: final for Airflow, and still an `AuthenticationError`.
+
+    It takes the place of the error that it is made of, so that the log shows one traceback, that of the message.
+    """
+
+
 @contextmanager
 def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
     """Turn errors that a retry cannot fix into `AirflowFailException`, so that Airflow does not retry.
@@ -63,6 +71,8 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
     """
     try:
         yield
+    except AirflowFailException:
+        raise  # it was turned into one before
     except SentinelHubError as err:
         if err.skip:
             raise AirflowSkipException(str(err)) from None
@@ -70,31 +80,42 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
         at_work = job if job is not None and job.started and not job.status.is_final else None
         if err.retry_helps and (at_work is None or at_work.request_id in str(err)):
             raise
+        cause = None if isinstance(err, AuthenticationError) else err  # its traceback tells nothing more
         if at_work is not None:
-            raise StillRunningError(_with_fate(err, at_work), request_id=at_work.request_id, snapshot=at_work) from err
+            raise StillRunningError(
+                _with_fate(err, at_work), request_id=at_work.request_id, snapshot=at_work
+            ) from cause
         if task is not None and job is None and task.may_have_started(err):
             about = f"Batch request {task.about}" if task.about else "A batch request of this task"
             raise StillRunningError(
                 f"{err} {about} may be running: its state could not be read. It was left alone; if it was started, it "
                 "runs on and bills. A retry of this task looks at it again.",
                 request_id=task.about or "",
-            ) from err
+            ) from cause
         if job is not None and is_paid(job) and not isinstance(err, JobError):
             raise StillRunningError(
                 f"{err} Batch request {job.request_id} is {job.status} and paid. Correct the error; a retry of this "
                 "task then judges the results, while a clear would run the job anew.",
                 request_id=job.request_id,
                 snapshot=job,
-            ) from err
+            ) from cause
+        message = str(err)
         if job is not None:
-            raise AirflowFailException(_with_fate(err, job)) from err
-        request_id = task.about if task is not None else None
-        fate_sentence = (
-            f" Batch request {request_id} was left alone; if it was started, it runs on and bills."
-            if request_id
-            else ""
-        )
-        raise AirflowFailException(f"{err}{fate_sentence}") from err
+            message = _with_fate(err, job)
+        elif task is not None and task.about:
+            message += f" Batch request {task.about} was left alone; if it was started, it runs on and bills."
+        raise _final(err, message) from cause
+
+
+def _final(err: SentinelHubError, message: str) -> AirflowFailException:
+    """The error with this message that Airflow does not retry."""
+    if not isinstance(err, AuthenticationError):
+        return AirflowFailException(message)
+    refused = CredentialsRefused(
+        message, status=err.status, reason=err.reason, code=err.code, about=err.about, body=err.body
+    )
+    refused.snapshot = err.snapshot
+    return refused
 
 
 def _with_fate(err: SentinelHubError, job: Snapshot) -> str:
