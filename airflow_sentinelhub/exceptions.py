@@ -60,21 +60,24 @@ class UnreachableError(SentinelHubError):
     """No usable reply came: connection refused, cut, timed out.
 
     `ambiguous` is True when the service may have carried out the call all the same; `over` when the call was given up
-    because the time for it was over.
+    because the time for it was over. `nowhere` says where nothing answers, and why; empty for a call that was sent.
     """
 
-    def __init__(self, message: str, *, ambiguous: bool, over: bool = False) -> None:
+    def __init__(self, message: str, *, ambiguous: bool, over: bool = False, nowhere: str = "") -> None:
         super().__init__(message)
         self.ambiguous = ambiguous
         self.over = over
+        self.nowhere = nowhere
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild_unreachable, (type(self), str(self), self.ambiguous, self.over)
+        return _rebuild_unreachable, (type(self), str(self), self.ambiguous, self.over, self.nowhere)
 
 
-def _rebuild_unreachable(kind: type[UnreachableError], message: str, ambiguous: bool, over: bool) -> UnreachableError:
+def _rebuild_unreachable(
+    kind: type[UnreachableError], message: str, ambiguous: bool, over: bool, nowhere: str = ""
+) -> UnreachableError:
     """Pickle an UnreachableError: Airflow carries exceptions between processes."""
-    return kind(message, ambiguous=ambiguous, over=over)
+    return kind(message, ambiguous=ambiguous, over=over, nowhere=nowhere)
 
 
 class ApiError(SentinelHubError):
@@ -241,7 +244,7 @@ class UnreadResultsError(ResultsError):
     """Results could not be read for longer than `max_unknown_time`. What is done is paid; another try reads again."""
 
 
-_MEMBERS = ("status", "reason", "code", "about", "ambiguous", "over", "request_id")
+_MEMBERS = ("status", "reason", "code", "about", "ambiguous", "over", "nowhere", "request_id")
 """Members that errors are made of besides their message, and that are plain JSON."""
 
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import traceback
+from collections.abc import Iterator
+from datetime import datetime, timezone
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_sentinelhub._compat import AirflowFailException
+from airflow_sentinelhub.api.call import Lost, Reply
 from airflow_sentinelhub.exceptions import (
     ApiError,
     AuthenticationError,
     JobError,
+    NotFoundError,
     ResultsError,
     SentinelHubError,
     StillRunningError,
+    UnknownStateError,
     UnreachableError,
     as_plain,
     from_plain,
@@ -29,6 +36,7 @@ from airflow_sentinelhub.operators.batch import (
     SentinelHubStartBatchOperator,
 )
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor, SentinelHubBatchTileSensor
+from airflow_sentinelhub.transport import client
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 from airflow_sentinelhub.triggers.events import broken_off, error_event, read_event
 
@@ -203,3 +211,164 @@ def test_an_unexpected_error_of_a_trigger_is_retried() -> None:
     event = error_event(broken_off(asyncio.TimeoutError("slow"), REQUEST), REQUEST)
     with pytest.raises(SentinelHubError, match=r"broke off .* A retry of this task attaches to it again"):
         read_event(event, REQUEST)
+
+
+# An unknown request
+
+
+def in_dag(make: Any, **more: Any) -> Any:
+    """Makes the task in a DAG, as a user does; `upstream`: with a task that comes before it."""
+    from airflow_sentinelhub._compat import BaseOperator
+
+    def made() -> Any:
+        with DAG("d", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=timezone.utc)):
+            task = make()
+            if more.get("upstream"):
+                BaseOperator(task_id="before") >> task
+            return task
+
+    return made
+
+
+GIVEN = [way for way in WAYS if way not in OWN]
+
+
+def waited_for(bench: Any, make: Any, **members: Any) -> tuple[float, str]:
+    """Seconds until the task says that there is no such request, and how it says it."""
+    began = bench.clock.now
+    with pytest.raises(NotFoundError) as caught:
+        bench.run(make, bench.context(**members))
+    return bench.clock.now - began, str(caught.value)
+
+
+@pytest.mark.parametrize("way", GIVEN)
+def test_an_unknown_request_of_the_dag_is_said_within_seconds(bench: Any, way: str) -> None:
+    seconds, message = waited_for(bench, in_dag(lambda: WAYS[way](bench)))
+    assert seconds < 10
+    assert REQUEST in message
+    assert "another account or another deployment" in message
+    assert "the service does with old requests" in message
+
+
+@pytest.mark.parametrize("way", GIVEN)
+@pytest.mark.parametrize("new", ["upstream", "template", "mapped", "retry", "no dag"])
+def test_a_request_that_may_be_new_is_waited_for(bench: Any, way: str, new: str) -> None:
+    """What an upstream task may have created a moment ago is not known to all of the service yet."""
+
+    def make() -> Any:
+        task = WAYS[way](bench)
+        if new == "template":
+            task = type(task)(task_id="u", request_id="{{ params.request_id }}", **patient(task))
+            task.request_id = REQUEST  # as Airflow renders it
+        return task
+
+    made = make if new == "no dag" else in_dag(make, upstream=new == "upstream")
+    members = {"mapped": {"map_index": 0}, "retry": {"try_number": 2}}.get(new, {})
+    seconds, message = waited_for(bench, made, **members)
+    assert 60 < seconds < 100
+    assert "another account or another deployment" in message
+
+
+def patient(task: Any) -> dict[str, Any]:
+    return {"aws_conn_id": "my_bucket"} if isinstance(task, SentinelHubBatchTileSensor) else {}
+
+
+@pytest.mark.parametrize("operator", [SentinelHubStartBatchOperator, SentinelHubBatchSensor])
+def test_two_wrong_404s_about_an_old_request_are_no_end(bench: Any, operator: Any) -> None:
+    request_id = bench.ended()
+    bench.sim.fault("status", request_id, method="GET", status=404, times=2)
+    bench.run(in_dag(lambda: operator(task_id="t", request_id=request_id, deferrable=False)))
+    assert not bench.faults_left()
+
+
+# A wrong host
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """An address at which nothing answers."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def wrong_host(bench: Any, host: str, token_url: str | None = None) -> None:
+    bench.connection(
+        "sentinelhub_default",
+        conn_type="sentinelhub",
+        login=bench.sim.client_id,
+        password=bench.sim.client_secret,
+        host=host,
+        extra={"token_url": token_url or bench.sim.token_url, "batch_api": bench.api},
+    )
+
+
+def given_up(bench: Any, way: str, **members: Any) -> tuple[float, str, BaseException]:
+    began = bench.clock.now
+    with pytest.raises(UnknownStateError) as caught:
+        bench.run(lambda: WAYS[way](bench), bench.context(**members))
+    assert bench.effects() == []
+    return bench.clock.now - began, str(caught.value), caught.value
+
+
+SOON = [way for way in WAYS if way != "job with an id"]  # that job may be running
+
+
+@pytest.mark.parametrize("way", SOON)
+@pytest.mark.parametrize("wrong", ["host", "token URL"])
+def test_a_wrong_host_is_said_in_the_first_minute(bench: Any, nobody: str, way: str, wrong: str) -> None:
+    if wrong == "host":
+        wrong_host(bench, nobody)
+    else:
+        wrong_host(bench, bench.sim.url, f"{nobody}/auth/token")
+    seconds, message, error = given_up(bench, way)
+    assert seconds < 60
+    assert message.startswith(f"Nothing answers at {nobody}: connection refused. No call of this task was answered in ")
+    fate = "Nothing was started for this task" if way in OWN else f"Batch request {REQUEST} was not touched"
+    assert fate in message
+    assert "Check the host" in message
+    assert "A retry of this task tries again" in message
+    assert not isinstance(error, AirflowFailException)
+
+
+@every_way
+def test_a_retry_waits_for_a_host_as_ever(bench: Any, nobody: str, way: str) -> None:
+    """A job of an earlier try may be running: an outage must not look like a wrong host."""
+    wrong_host(bench, nobody)
+    seconds, message, _ = given_up(bench, way, try_number=2)
+    assert 1800 <= seconds < 2000
+    assert "runs on and bills" in message
+    assert "connection refused" in message
+
+
+def test_a_job_with_an_id_waits_for_a_host_as_ever(bench: Any, nobody: str) -> None:
+    wrong_host(bench, nobody)
+    seconds, message, _ = given_up(bench, "job with an id")
+    assert seconds >= 1800
+    assert f"Batch request {REQUEST}" in message
+
+
+@pytest.mark.parametrize("way", ["create", "deferred job", "sensor", "rescheduled sensor"])
+def test_an_outage_after_an_answer_is_waited_out(bench: Any, nobody: str, way: str, monkeypatch: Any) -> None:
+    """The service goes away behind the first answer, for ten minutes, and comes back."""
+    request_id = bench.ended() if way not in OWN else None
+    real, calls = client.send, [0]
+    gone = Lost(f"{nobody} cannot be reached: x", ambiguous=False, nowhere=f"Nothing answers at {nobody}: x.")
+    away = [bench.clock.now + 600.0]
+
+    async def send(*arguments: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 1:
+            return Reply(503)
+        return gone if bench.clock.now < away[0] else await real(*arguments)
+
+    monkeypatch.setattr(client, "send", send)
+    began = bench.clock.now
+    bench.run(lambda: with_id(WAYS[way](bench), request_id))
+    assert bench.clock.now - began >= 600
+
+
+def with_id(task: Any, request_id: str | None) -> Any:
+    if request_id is not None:
+        task.request_id = request_id
+    return task
