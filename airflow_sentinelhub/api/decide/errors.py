@@ -150,20 +150,26 @@ def over_budget_error(job: Snapshot, allowed: float, before: float = 0.0) -> Ove
         cost = f"would cost about {job.expected_cost or 0:,.0f} PU ({estimate})"
     return OverBudgetError(
         f"Batch request {job.request_id} {cost}, more than the {allowed:,.0f} PU of max_processing_units. {fate(job)} "
-        f"{_after_over_budget(job)}",
+        f"{_after_over_budget(job, before + (job.cost or 0.0))}",
         **_about(job),
     )
 
 
-def _after_over_budget(job: Snapshot) -> str:
-    """What a clear of the task does after its job has exceeded the budget."""
-    if job.cost:
+def _after_over_budget(job: Snapshot, paid: float) -> str:
+    """What was paid, what of it is kept, and what a clear of the task does after its job has exceeded the budget."""
+    if not paid:
         return (
-            "What is done is paid and stays. Raise max_processing_units and clear the task: it then does only what is "
-            "missing, and what is paid counts. Cleared with the same limit it fails again and pays nothing; with "
-            "another job (area, grid, evalscript, ...) it starts anew."
+            "Nothing was paid and nothing was written. Raise max_processing_units, or ask for fewer or coarser "
+            "tiles, and clear the task. Cleared as it is, it fails again and pays nothing."
         )
-    return "Nothing was paid. Raise max_processing_units, or ask for fewer or coarser tiles, and clear the task."
+    things = "features" if job.generation == "statistical" else "tiles"
+    waits = "" if things == "tiles" else " The service starts it again only 30 minutes after the stop; the task waits."
+    return (
+        f"{paid:,.0f} PU are paid, and the {things} that are done stay in the bucket. For the rest, raise "
+        "max_processing_units above that and clear the task: it then does only what is missing, and what is paid "
+        f"counts.{waits} Cleared with the same limit it fails again and pays nothing; with another job (area, grid, "
+        "evalscript, ...) it starts anew and pays for all of it."
+    )
 
 
 def not_estimated_error(job: Snapshot, allowed: float) -> JobError:
