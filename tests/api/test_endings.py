@@ -215,7 +215,7 @@ def test_after_over_budget_a_user_reads_what_is_paid_what_is_kept_and_what_a_cle
     continued = over_budget_error(job("STOPPED", "STOP", "v2", cost=0.0), 5_000, before=5_200.0)
     assert "5,200 PU are paid" in str(continued), "paid for the requests that it continues"
     assert "Nothing was paid" not in str(continued)
-    features = over_budget_error(job("STOPPED", "STOP", "statistical", cost=5_100.4), 5_000)
+    features = over_budget_error(job("STOPPED", "STOP", "statistical", cost=5_100.4), 5_000, things="features")
     assert "the features that are done stay in the bucket" in str(features)
     assert "only 30 minutes after the stop; the task waits" in str(features)
     unpaid = over_budget_error(job("ANALYSIS_DONE", "ANALYSE", estimate=30_000.0), 5_000)

@@ -417,7 +417,8 @@ def _over_budget(life: _Life, known: Known) -> Ending:
     ran, must = job.started or job.ending or job.status.is_final, policy.on_over_budget == "stop"
     if ran or must:
         job = yield from outlast(lambda: end(life.api, request_id), life.wanted.patience, request_id, refused=True)
-    error = errors.over_budget_error(job, policy.max_processing_units or 0, known.spent_before if ran else 0.0)
+    before, things = known.spent_before if ran else 0.0, "features" if life.api.results == "features" else "tiles"
+    error = errors.over_budget_error(job, policy.max_processing_units or 0, before, things=things)
     if not ran and not must:
         raise errors.skipped_if(policy.on_over_budget == "skip", error)
     results = yield from life.read_results(job, must=must)  # else the error below is raised anyway
