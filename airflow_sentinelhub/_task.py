@@ -20,13 +20,14 @@ from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub.api.call import Call, Flow
 from airflow_sentinelhub.api.decide.verdict import ended_by_itself, fate, is_paid
 from airflow_sentinelhub.api.flows.actions import end
-from airflow_sentinelhub.api.flows.read import outlast
+from airflow_sentinelhub.api.flows.read import if_answered, left_alone, outlast
 from airflow_sentinelhub.api.flows.reread import every
 from airflow_sentinelhub.api.paging import Page
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import (
     ApiError,
+    AuthenticationError,
     DeadlineError,
     InvalidInputError,
     JobError,
@@ -54,6 +55,13 @@ ORIGIN_KEY = "sentinelhub_request"
 """XCom key of the request's id, generation and deployment; it is read after Airflow has ended a deferred wait."""
 
 
+class CredentialsRefused(AirflowFailException, AuthenticationError):
+    """The service refuses the credentials: final for Airflow, and still an `AuthenticationError`.
+
+    It takes the place of the error that it is made of, so that the log shows one traceback, that of the message.
+    """
+
+
 @contextmanager
 def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
     """Turn errors that a retry cannot fix into `AirflowFailException`, so that Airflow does not retry.
@@ -63,6 +71,8 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
     """
     try:
         yield
+    except AirflowFailException:
+        raise  # it was turned into one before
     except SentinelHubError as err:
         if err.skip:
             raise AirflowSkipException(str(err)) from None
@@ -70,31 +80,42 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
         at_work = job if job is not None and job.started and not job.status.is_final else None
         if err.retry_helps and (at_work is None or at_work.request_id in str(err)):
             raise
+        cause = None if isinstance(err, AuthenticationError) else err  # its traceback tells nothing more
         if at_work is not None:
-            raise StillRunningError(_with_fate(err, at_work), request_id=at_work.request_id, snapshot=at_work) from err
+            raise StillRunningError(
+                _with_fate(err, at_work), request_id=at_work.request_id, snapshot=at_work
+            ) from cause
         if task is not None and job is None and task.may_have_started(err):
             about = f"Batch request {task.about}" if task.about else "A batch request of this task"
             raise StillRunningError(
                 f"{err} {about} may be running: its state could not be read. It was left alone; if it was started, it "
                 "runs on and bills. A retry of this task looks at it again.",
                 request_id=task.about or "",
-            ) from err
+            ) from cause
         if job is not None and is_paid(job) and not isinstance(err, JobError):
             raise StillRunningError(
                 f"{err} Batch request {job.request_id} is {job.status} and paid. Correct the error; a retry of this "
                 "task then judges the results, while a clear would run the job anew.",
                 request_id=job.request_id,
                 snapshot=job,
-            ) from err
+            ) from cause
+        message = str(err)
         if job is not None:
-            raise AirflowFailException(_with_fate(err, job)) from err
-        request_id = task.about if task is not None else None
-        fate_sentence = (
-            f" Batch request {request_id} was left alone; if it was started, it runs on and bills."
-            if request_id
-            else ""
-        )
-        raise AirflowFailException(f"{err}{fate_sentence}") from err
+            message = _with_fate(err, job)
+        elif task is not None and task.about:
+            message += f" Batch request {task.about} was left alone; if it was started, it runs on and bills."
+        raise _final(err, message) from cause
+
+
+def _final(err: SentinelHubError, message: str) -> AirflowFailException:
+    """The error with this message that Airflow does not retry."""
+    if not isinstance(err, AuthenticationError):
+        return AirflowFailException(message)
+    refused = CredentialsRefused(
+        message, status=err.status, reason=err.reason, code=err.code, about=err.about, body=err.body
+    )
+    refused.snapshot = err.snapshot
+    return refused
 
 
 def _with_fate(err: SentinelHubError, job: Snapshot) -> str:
@@ -128,7 +149,36 @@ class SentinelHubTask:
     """The last reading of the request that this task is responsible for."""
     _may_have_started = False
     _tried = 1
+    _old = _resumed = False
+    _id_in_dag: Any = None
+    _rendered_id: Any = None
     _pinned: tuple[str, dict[str, str]] | None = None
+
+    @property
+    def request_id(self) -> Any:
+        """Id of the request that the task is about, where it is given one.
+
+        The first value is that of the DAG, the later ones come from Airflow's rendering.
+        """
+        return self._rendered_id
+
+    @request_id.setter
+    def request_id(self, value: Any) -> None:
+        if self._id_in_dag is None:
+            self._id_in_dag = value
+        self._rendered_id = value
+
+    def is_old(self, context: Any) -> bool:
+        """Whether the given request was there before this run, so that no 404 comes from a reading that lags.
+
+        Only an id that is written in the DAG itself is known to be old, and only in a task that no other one comes
+        before: what a template renders to may have been created a moment ago, by a task upstream or by whatever has
+        triggered the run. A retry waits as long as for a new request, in case a file of the DAG gets its id elsewhere.
+        """
+        written = isinstance(self._id_in_dag, str) and self._id_in_dag == self._rendered_id
+        in_dag = getattr(self, "has_dag", lambda: False)() and not getattr(self, "upstream_task_ids", None)
+        mapped = getattr(context["ti"], "map_index", -1) >= 0
+        return written and in_dag and not mapped and tried(context) <= 1
 
     @cached_property
     def hook(self) -> SentinelHubHook:
@@ -162,7 +212,12 @@ class SentinelHubTask:
     ) -> T:
         """Run a flow; repeat it while the service is out of reach, for `max_unknown_time` seconds (see `outlast`)."""
 
-        return self.hook.run(outlast(flow, self.max_unknown_time, request_id, about, refused=refused))
+        return self.reach(outlast(flow, self.max_unknown_time, request_id, about, refused=refused))
+
+    def reach(self, flow: Flow[T]) -> T:
+        """Run the first flow of a task on a given request. In a first try it is given up soon if nothing answers."""
+        first = self._tried <= 1 and not self._resumed and self.about is not None
+        return self.hook.run(if_answered(flow, left_alone(str(self.about))) if first else flow)
 
     def all_items(
         self,
@@ -187,7 +242,7 @@ class SentinelHubTask:
         Airflow's timeout comes some minutes after our deadline, if no triggerer was running at the deadline: then the
         request is ended here, as the trigger would have done.
         """
-        self._tried = tried(context)
+        self._tried, self._resumed = tried(context), True
         ti = context["ti"]
         origin = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index, key=ORIGIN_KEY)
         origin = origin if isinstance(origin, dict) else {}
@@ -239,7 +294,7 @@ class SentinelHubTask:
 
     def announce(self, context: Any, request_id: str) -> None:
         """Push the request's id and address to XCom, once they are known, so that a failed task shows them."""
-        self.about, self._tried = request_id, tried(context)
+        self.about, self._tried, self._old = request_id, tried(context), self.is_old(context)
         context["ti"].xcom_push(key=REQUEST_ID_KEY, value=request_id)
         origin = {"request_id": request_id, "batch_api": self.api.name, "place": self.hook.settings.place()}
         context["ti"].xcom_push(key=ORIGIN_KEY, value=origin)

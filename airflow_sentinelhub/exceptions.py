@@ -66,21 +66,24 @@ class UnreachableError(SentinelHubError):
     """No usable reply came: connection refused, cut, timed out.
 
     `ambiguous` is True when the service may have carried out the call all the same; `over` when the call was given up
-    because the time for it was over.
+    because the time for it was over. `nowhere` says where nothing answers, and why; empty for a call that was sent.
     """
 
-    def __init__(self, message: str, *, ambiguous: bool, over: bool = False) -> None:
+    def __init__(self, message: str, *, ambiguous: bool, over: bool = False, nowhere: str = "") -> None:
         super().__init__(message)
         self.ambiguous = ambiguous
         self.over = over
+        self.nowhere = nowhere
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild_unreachable, (type(self), str(self), self.ambiguous, self.over)
+        return _rebuild_unreachable, (type(self), str(self), self.ambiguous, self.over, self.nowhere)
 
 
-def _rebuild_unreachable(kind: type[UnreachableError], message: str, ambiguous: bool, over: bool) -> UnreachableError:
+def _rebuild_unreachable(
+    kind: type[UnreachableError], message: str, ambiguous: bool, over: bool, nowhere: str = ""
+) -> UnreachableError:
     """Pickle an UnreachableError: Airflow carries exceptions between processes."""
-    return kind(message, ambiguous=ambiguous, over=over)
+    return kind(message, ambiguous=ambiguous, over=over, nowhere=nowhere)
 
 
 class ApiError(SentinelHubError):
@@ -245,3 +248,34 @@ def _rebuild_results(kind: type[ResultsError], message: str, request_id: str) ->
 
 class UnreadResultsError(ResultsError):
     """Results could not be read for longer than `max_unknown_time`. What is done is paid; another try reads again."""
+
+
+_MEMBERS = ("status", "reason", "code", "about", "ambiguous", "over", "nowhere", "request_id")
+"""Members that errors are made of besides their message, and that are plain JSON."""
+
+
+def as_plain(error: SentinelHubError) -> dict[str, Any]:
+    """The error as plain JSON, for another process; without the body of a reply, and without a snapshot."""
+    members = {name: value for name, value in vars(error).items() if name in _MEMBERS}
+    return {"kind": type(error).__name__, "message": str(error), "retry_helps": error.retry_helps, **members}
+
+
+def from_plain(given: Any) -> SentinelHubError:
+    """The error that `as_plain` has written; a plain `SentinelHubError` for a kind that this version does not have."""
+    given = given if isinstance(given, dict) else {}
+    message, kind = str(given.get("message")), _kinds().get(str(given.get("kind")), SentinelHubError)
+    members = {name: given[name] for name in _MEMBERS if name in given}
+    try:
+        error = kind(message, **members)
+    except TypeError:
+        error = SentinelHubError(message)
+    error.retry_helps = bool(given.get("retry_helps", True))
+    return error
+
+
+def _kinds(root: type[SentinelHubError] = SentinelHubError) -> dict[str, type[SentinelHubError]]:
+    """The errors of this module by name."""
+    found = {root.__name__: root} if root.__module__ == __name__ else {}
+    for kind in root.__subclasses__():
+        found |= _kinds(kind)
+    return found

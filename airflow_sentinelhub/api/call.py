@@ -67,11 +67,13 @@ class Lost:
     """Nothing usable came back.
 
     :param ambiguous: the call may have reached the service; :param over: its time is over: repeating it does not help.
+    :param nowhere: where nothing answers, and why, as a sentence; empty for a call that was sent.
     """
 
     why: str
     ambiguous: bool
     over: bool = False
+    nowhere: str = ""
 
 
 @dataclass(frozen=True)
@@ -427,7 +429,8 @@ _KINDS: dict[int, tuple[type[ApiError], str]] = {
     403: (ForbiddenError, " Batch processing needs an account that is entitled to it; ask Sentinel Hub's support."),
     404: (
         NotFoundError,
-        " Check the id and that the connection names the right deployment; the service also removes old requests.",
+        " Either the id is wrong, or it belongs to another account or another deployment than the connection does, or "
+        "it was removed, as the service does with old requests. Check the id and the connection.",
     ),
     408: (ServerError, ""),
     409: (ConflictError, " It is not possible in the present state."),
@@ -451,4 +454,6 @@ def _what(call: Call[Any]) -> str:
 def _lost(call: Call[Any], lost: Lost) -> UnreachableError:
     ambiguous = lost.ambiguous and not call.repeatable
     tail = " Whether it was carried out is not known." if ambiguous else ""
-    return UnreachableError(f"{_what(call)} got no reply: {lost.why}.{tail}", ambiguous=ambiguous, over=lost.over)
+    return UnreachableError(
+        f"{_what(call)} got no reply: {lost.why}.{tail}", ambiguous=ambiguous, over=lost.over, nowhere=lost.nowhere
+    )

@@ -11,6 +11,7 @@ from airflow_sentinelhub.api.flows.actions import start_once
 from airflow_sentinelhub.api.paging import Page, page_of
 from airflow_sentinelhub.api.service import payloads_v2
 from airflow_sentinelhub.api.service import statistical as endpoints
+from airflow_sentinelhub.api.service.data_sources import as_sent
 from airflow_sentinelhub.api.service.generations import STATISTICAL
 from airflow_sentinelhub.api.service.payloads import without_none
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -50,7 +51,7 @@ class SentinelHubBatchStatistical(Client):
         :param output: place of the results, see `s3_specification()`; :param kwargs: further members of the payload.
         """
         payload = {
-            "input": {"features": dict(input_features), "data": list(input_data)},
+            "input": {"features": dict(input_features), "data": as_sent(list(input_data))},
             "aggregation": dict(aggregation),
             "calculations": calculations,
             "output": dict(output),

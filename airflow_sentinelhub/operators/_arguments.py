@@ -10,7 +10,9 @@ from typing import Any
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import seconds
 from airflow_sentinelhub.api.areas import tolerance
+from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.plain import refuse_circles
+from airflow_sentinelhub.api.service.data_sources import check_sources
 from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -38,10 +40,12 @@ def check_patience(task: Any) -> None:
 def check_payload(task: Any) -> None:
     """What becomes a payload, as far as it can be told to be wrong by now.
 
-    :raises InvalidInputError: an argument contains itself; `simplify` is no length.
+    :raises InvalidInputError: an argument contains itself; a data collection is not known; `simplify` is no length.
     """
     for name in task.template_fields:
         refuse_circles(getattr(task, name), name)
+    check_sources(member(getattr(task, "process_request", None), "input", "data"))
+    check_sources(getattr(task, "data", None))
     simplify = getattr(task, "simplify", None)
     if isinstance(simplify, (str, int, float)) and not is_template(simplify):
         tolerance(simplify)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypedDict
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import SentinelHubTask
+from airflow_sentinelhub.api.service.generations import OLD_REQUEST_404, Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.links import SentinelHubRequestLink
 
@@ -18,6 +20,7 @@ class StepResult(TypedDict):
     """
 
     request_id: str
+
     batch_api: str
     status: str
 
@@ -34,4 +37,7 @@ class OnRequest(SentinelHubTask, BaseOperator):
     operator_extra_links = (SentinelHubRequestLink(),)
     ui_color = "#dbeef4"
 
-    request_id: str
+    @property
+    def api(self) -> Generation:
+        """The generation that this task uses. It gives up an unknown request within seconds if that cannot be new."""
+        return replace(super().api, despite_404=OLD_REQUEST_404) if self._old else super().api

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 class RunsWholeJob(WaitingTask, OwnsRequest):
     """Mixed into the operators of a whole job. Each of them declares its arguments, `limits` and `reads_by`."""
 
-    request_id: str | None
     aws_conn_id: str | None
     analysis_poll_interval: float
     resume_stopped: str
@@ -139,6 +138,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
             policy=self.policy,
             read_results=self._read_results,
             request_id=request_id,
+            old_request=request_id is not None and woken is None and self._old,
             may_start=may_start,
             resume_stopped=self.resume_stopped,
             wait=wait_plan,

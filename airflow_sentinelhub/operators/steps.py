@@ -108,7 +108,7 @@ class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
         with airflow_errors(self):
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
-            self.hook.run(analyse_once(self.api, request_id, patience=self.max_unknown_time))
+            self.reach(analyse_once(self.api, request_id, patience=self.max_unknown_time))
             return self._result(self.wait_for(context, request_id, "ANALYSIS_DONE"))
 
     def execute_complete(self, context: Context, event: Any = None) -> AnalysisResult:
@@ -288,7 +288,7 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
             self.announce(context, request_id)
             if self.wait_for_completion:
                 self.responsible_for(request_id, context)
-            job = self.hook.run(start_once(self.api, request_id, patience=self.max_unknown_time))
+            job = self.reach(start_once(self.api, request_id, patience=self.max_unknown_time))
             if self.resume_stopped != "never" and self._may_resume(job):
                 job = self.hook.run(resume(self.api, request_id, patient=self.resume_stopped == "when_accepted"))
             if is_lost(job):
@@ -373,7 +373,7 @@ class SentinelHubRestartBatchOperator(_AwaitsDone):
             if self.wait_for_completion:
                 self.responsible_for(request_id, context)
             note = restart_word(mark_for(context))
-            job = self.hook.run(restart_once(self.api, request_id, note, patience=self.max_unknown_time))
+            job = self.reach(restart_once(self.api, request_id, note, patience=self.max_unknown_time))
             self.log.info("Batch request %s: restart of the failed part, status %s", request_id, job.status)
             if self.wait_for_completion:
                 return self._done(self.wait_for(context, request_id, "DONE", stale_partial=STALE_PARTIAL))

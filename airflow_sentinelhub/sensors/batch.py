@@ -26,7 +26,8 @@ from airflow_sentinelhub._task import (
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Outcome, TileGoal, Waited
-from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, look, look_at_tiles, poll, until_certain
+from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, look, look_at_tiles, until_answered, until_certain
+from airflow_sentinelhub.api.service.generations import NEW_REQUEST_404, OLD_REQUEST_404
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchTileStatus
 from airflow_sentinelhub.exceptions import (
     DeadlineError,
@@ -97,7 +98,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
             if not self.deferrable:
                 return self._in_worker(context, request_id)
             watch = self._watching(context, request_id)
-            waited = self.hook.run(poll(watch, lambda within: self._look(request_id)))
+            waited = self.reach(until_answered(watch, lambda within: self._look(request_id)))
             if waited is not None:
                 conclude(waited, request_id, self._target())
                 return None
@@ -131,7 +132,14 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
     def _watching(self, context: Context, request_id: str) -> Watch:
         """The state of this wait; a rescheduled sensor creates it again in each process."""
         if self._watch is None:
-            self._watch = Watch(request_id, self._plan(context), time.time())
+            plan = self._plan(context)
+            self._watch = Watch(
+                request_id,
+                plan,
+                time.time(),
+                not_found_after=sum(OLD_REQUEST_404 if self.is_old(context) else NEW_REQUEST_404),
+                first=not plan.known and tried(context) <= 1,
+            )
         return self._watch
 
     def _in_worker(self, context: Context, request_id: str) -> Any:
@@ -173,7 +181,8 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         """
         request_id = checked_id(self.request_id)
         watch = self._watching(context, request_id)
-        waited = self.hook.run(until_certain(watch, lambda within: self._look(request_id)))
+        flow = until_certain(watch, lambda within: self._look(request_id))
+        waited = self.hook.run(flow) if watch.plan.known or watch.last.job else self.reach(flow)
         if waited is None:
             return False
         conclude(waited, request_id, self._target())

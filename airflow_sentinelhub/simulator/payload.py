@@ -14,6 +14,7 @@ from typing import Any
 
 from .area import AreaError, crs_urn, parse_area
 from .cost import parse_time
+from .data_types import is_known
 from .delivery import EXTENSIONS, bad_outputs, is_object_url
 from .grids import GRIDS, Grid
 
@@ -104,7 +105,9 @@ def _check_data(given: Json, where: str, findings: Findings) -> None:
         findings.add(f"{where}->data", "At least one data source is required.")
     for index, source in enumerate(data or []):
         path = f"{where}->data->{index}"
-        findings.child(source, path, "type", str)
+        kind = findings.child(source, path, "type", str)
+        if kind is not None and not is_known(kind):
+            findings.add(f"{path}->type", f"Unknown data collection {kind[:100]!r}.")
         chosen = findings.child(source, path, "dataFilter", dict, required=False) or {}
         span = findings.child(chosen, f"{path}->dataFilter", "timeRange", dict, required=False)
         if span is not None:

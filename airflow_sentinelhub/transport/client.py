@@ -34,6 +34,8 @@ MOST_BYTES = 64 << 20
 """Bytes of a reply's body after decompression above which it is not read."""
 MOST_VALUES = 3_000_000
 """Values in a body above which it is not read: each takes some 100 bytes of memory. A large list has half a million."""
+CONNECT = 10.0
+"""Seconds for the connection, before anything is sent: a wrong address is known long before a slow reply is."""
 _PIECE = 1 << 20
 """Bytes that are decompressed at a time: some 3 ms."""
 
@@ -107,8 +109,10 @@ async def _in_turn(
 
 def _lost(err: Exception, settings: Settings, url: str, progress: _Progress) -> Lost:
     if not progress.sent:
-        why = cause_of(err, url, proxy_for(settings, url), settings.timeout)
-        return Lost(f"{url.split('?')[0]} cannot be reached: {why}", ambiguous=False)
+        why = cause_of(err, url, proxy_for(settings, url), min(settings.timeout, CONNECT))
+        place, what = urlsplit(url), "Nothing that is trusted" if why.startswith("certificate") else "Nothing"
+        nowhere = f"{what} answers at {place.scheme}://{place.netloc.rpartition('@')[2]}: {why}."
+        return Lost(f"{url.split('?')[0]} cannot be reached: {why}", ambiguous=False, nowhere=nowhere)
     if isinstance(err, (asyncio.TimeoutError, httpx.TimeoutException)):
         return Lost(f"no reply within {settings.timeout:.0f} s", ambiguous=True)
     if isinstance(err, httpx.DecodingError):
@@ -214,7 +218,7 @@ def _client(settings: Settings, tls: ssl.SSLContext | bool, proxies: Mapping[str
         verify=tls,
         trust_env=False,
         limits=limits,
-        timeout=settings.timeout,
+        timeout=httpx.Timeout(settings.timeout, connect=min(settings.timeout, CONNECT)),
         headers={"User-Agent": user_agent(), "Accept-Encoding": _ACCEPTED},
         mounts={
             f"{urlsplit(url).scheme}://{urlsplit(url).netloc}": httpx.AsyncHTTPTransport(

@@ -9,7 +9,7 @@ from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.decoding import id_in, number, read_time, status_in, text, whole, word
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
-from airflow_sentinelhub.exceptions import SentinelHubError, one_line
+from airflow_sentinelhub.exceptions import SentinelHubError, as_plain, from_plain, one_line
 
 VERSION = 1
 _LEFT_ALONE = (
@@ -22,9 +22,9 @@ _TIMES = ("created", "acted")
 class Event(TypedDict, total=False):
     """The members of an event.
 
-    `outcome` is the value of an `Outcome`, or `error`; then `message` and `retry_helps` describe the error. `job` is
-    the last `Snapshot` of the request. `matching` and `total` are numbers of tiles. `resume_state` is what the task has
-    passed to the trigger.
+    `outcome` is the value of an `Outcome`, or `error`; then `error` is the error (see `exceptions.as_plain`), and
+    `message` and `retry_helps` are the same for a worker of an earlier version. `job` is the last `Snapshot` of the
+    request. `matching` and `total` are numbers of tiles. `resume_state` is what the task has passed to the trigger.
     """
 
     version: int
@@ -34,6 +34,7 @@ class Event(TypedDict, total=False):
     job: dict[str, Any] | None
     matching: int | None
     total: int | None
+    error: dict[str, Any]
     message: str
     retry_helps: bool
     resume_state: dict[str, Any] | None
@@ -64,6 +65,7 @@ def error_event(error: SentinelHubError, request_id: str, resume_state: dict[str
         version=VERSION,
         request_id=request_id,
         outcome="error",
+        error=as_plain(error),
         message=str(error),
         retry_helps=error.retry_helps,
         resume_state=resume_state,
@@ -94,7 +96,7 @@ def read_event(event: Any, request_id: str | None = None) -> Waited:
 
     :param request_id: the request that the event must be about; None: any.
     :raises SentinelHubError: the event is missing, has another version or is about another request (a lost event, an
-        upgrade during the wait), or contains an error.
+        upgrade during the wait). An error that the event contains keeps its type, such as `AuthenticationError`.
     """
     about = f" for batch request {request_id}" if request_id else ""
     if not isinstance(event, dict) or event.get("version") != VERSION or "outcome" not in event:
@@ -102,9 +104,8 @@ def read_event(event: Any, request_id: str | None = None) -> Waited:
     if request_id and event.get("request_id") != request_id:
         raise SentinelHubError(f"The trigger{about} sent an event about {event.get('request_id')}; {_LEFT_ALONE}")
     if event["outcome"] == "error":
-        error = SentinelHubError(str(event.get("message")))
-        error.retry_helps = bool(event.get("retry_helps", True))
-        raise error
+        error = event.get("error")
+        raise from_plain(error if isinstance(error, dict) else event)
     try:
         return Waited(
             Outcome(event["outcome"]),

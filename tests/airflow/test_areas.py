@@ -149,7 +149,7 @@ CIRCLE: dict[str, Any] = {"input": {"data": []}}
 CIRCLE["input"]["again"] = [CIRCLE]
 JOB: dict[str, Any] = {"task_id": "t", "process_request": {"input": {}}}
 STATISTICS: dict[str, Any] = {
-    "task_id": "t", "geopackage": "s3://maps/f.gpkg", "data": "s2", "aggregation": {}, "destination": "s3://maps/x",
+    "task_id": "t", "geopackage": "s3://maps/f.gpkg", "data": "sentinel-2-l2a", "aggregation": {}, "destination": "s3://maps/x",
 }  # fmt: skip
 TAKES: list[tuple[Any, dict[str, Any], str]] = [
     *((SentinelHubBatchOperator, JOB, name) for name in ("process_request", "tiling_grid", "payload_extra", "area")),

@@ -200,7 +200,11 @@ def test_two_days_that_are_one_because_there_is_no_interval(bench: Any, tmp_path
 
 @v2
 def test_literal_mistakes_are_errors_of_the_dag(bench: Any) -> None:
-    raw = {"input": {"data": [{"type": "s2", "dataFilter": {"timeRange": {"from": "soon", "to": "2024-06-01"}}}]}}
+    raw = {
+        "input": {
+            "data": [{"type": "sentinel-2-l2a", "dataFilter": {"timeRange": {"from": "soon", "to": "2024-06-01"}}}]
+        }
+    }
     for make in (
         lambda: create(bench, "sentinel-2-l2a", ("2024-06-02", "2024-06-01")),
         lambda: create(bench, "sentinel-2-l2a", "interval"),

@@ -547,16 +547,16 @@ def test_what_takes_a_library_says_which_one(area: Any, how: dict[str, Any], say
     ],
 )  # fmt: skip
 def test_what_takes_a_library_or_a_file_waits_for_the_task(area: Any, how: dict[str, Any]) -> None:
-    bounds = process_request("s2", area=area, **how)["input"]["bounds"]
+    bounds = process_request("sentinel-2-l2a", area=area, **how)["input"]["bounds"]
     assert bounds == {"area": area, **how}
 
 
 def test_what_has_waited_is_read_when_it_is_sent() -> None:
-    request = process_request("s2", area=features(polygon(SQUARE), polygon(moved(SQUARE, 1))))
+    request = process_request("sentinel-2-l2a", area=features(polygon(SQUARE), polygon(moved(SQUARE, 1))))
     assert "area" in request["input"]["bounds"]
     done = finished(request, evalscript="x")["input"]["bounds"]
     assert shape(done["geometry"]).equals(box(0, 0, 2, 1))
-    many = process_request("s2", area=polygon(coast(5000)), simplify=100)
+    many = process_request("sentinel-2-l2a", area=polygon(coast(5000)), simplify=100)
     assert shapely.get_num_coordinates(shape(finished(many, evalscript="x")["input"]["bounds"]["geometry"])) < 1500
     other = finished(request, evalscript="x", area=[0, 0, 1, 1])
     assert other["input"]["bounds"] == {"bbox": [0, 0, 1, 1], "properties": {"crs": CRS84}}
@@ -565,8 +565,8 @@ def test_what_has_waited_is_read_when_it_is_sent() -> None:
 @pytest.mark.parametrize("area", [row[1] for row in WRONG if "not valid" not in row[2]])
 def test_what_is_plainly_wrong_is_said_while_the_dag_is_parsed(area: Any) -> None:
     with pytest.raises(InvalidInputError):
-        process_request("s2", area=area)
+        process_request("sentinel-2-l2a", area=area)
 
 
 def test_a_shape_of_shapely_becomes_json_while_the_dag_is_parsed() -> None:
-    json.dumps(process_request("s2", area=box(0, 0, 1, 1)))
+    json.dumps(process_request("sentinel-2-l2a", area=box(0, 0, 1, 1)))

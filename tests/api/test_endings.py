@@ -200,3 +200,24 @@ def test_a_cost_over_the_budget_says_what_was_spent() -> None:
     error = over_budget_error(job("PROCESSING", "START", "v2", cost=5_100.4), 5_000)
     for part in ("has cost 5,100 PU", "runs on and bills"):
         assert part in str(error)
+
+
+def test_after_over_budget_a_user_reads_what_is_paid_what_is_kept_and_what_a_clear_does() -> None:
+    error = over_budget_error(job("STOPPED", "STOP", "v2", cost=5_100.4), 5_000)
+    for part in (
+        "5,100 PU are paid, and the tiles that are done stay in the bucket",
+        "raise max_processing_units above that and clear the task: it then does only what is missing",
+        "what is paid counts",
+        "Cleared with the same limit it fails again and pays nothing",
+        "it starts anew and pays for all of it",
+    ):
+        assert part in str(error)
+    continued = over_budget_error(job("STOPPED", "STOP", "v2", cost=0.0), 5_000, before=5_200.0)
+    assert "5,200 PU are paid" in str(continued), "paid for the requests that it continues"
+    assert "Nothing was paid" not in str(continued)
+    features = over_budget_error(job("STOPPED", "STOP", "statistical", cost=5_100.4), 5_000, things="features")
+    assert "the features that are done stay in the bucket" in str(features)
+    assert "only 30 minutes after the stop; the task waits" in str(features)
+    unpaid = over_budget_error(job("ANALYSIS_DONE", "ANALYSE", estimate=30_000.0), 5_000)
+    for part in ("Nothing was paid and nothing was written", "Cleared as it is, it fails again and pays nothing"):
+        assert part in str(unpaid)

@@ -242,7 +242,7 @@ def test_what_v2_does_not_know(how: dict[str, Any], says: str) -> None:
 
 
 def test_an_area_may_be_in_the_process_request() -> None:
-    within = process_request("s2", area=AREA, evalscript="x")
+    within = process_request("sentinel-2-l2a", area=AREA, evalscript="x")
     for api in ("v1", "v2"):
         rendered = render(BatchSpecification(within, tiling_grid(1, 10), output="s3://b"), api, KEYS)
         assert rendered["processRequest"]["input"]["bounds"]["bbox"] == AREA

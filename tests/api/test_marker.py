@@ -79,7 +79,7 @@ def test_what_is_no_marker(text: str | None) -> None:
 
 
 PAYLOAD = {
-    "processRequest": {"evalscript": "//VERSION=3", "input": {"data": [{"type": "s2"}]}},
+    "processRequest": {"evalscript": "//VERSION=3", "input": {"data": [{"type": "sentinel-2-l2a"}]}},
     "output": {"delivery": {"s3": {"url": "s3://b/p", "accessKey": "A", "secretAccessKey": "S"}}},
     "description": "max NDVI",
 }

@@ -150,7 +150,11 @@ def test_data_of_several_sources_is_taken_as_it_is() -> None:
 
 
 def test_templates_wait_for_airflow() -> None:
-    request = process_request("s2", ("{{ data_interval_start | ds }}", "{{ ds }}"), max_cloud_coverage="{{ 1 }}")  # type: ignore[arg-type]
+    request = process_request(
+        "sentinel-2-l2a",
+        ("{{ data_interval_start | ds }}", "{{ ds }}"),
+        max_cloud_coverage="{{ 1 }}",  # type: ignore[arg-type]
+    )
     assert request["input"]["data"][0]["dataFilter"]["timeRange"] == {
         "from": "{{ data_interval_start | ds }}",
         "to": "{{ ds }}",
@@ -161,7 +165,7 @@ def test_templates_wait_for_airflow() -> None:
 
 @pytest.mark.parametrize("span", ["data_interval", last(days=30)])
 def test_what_depends_on_the_run_waits_for_it(span: Any) -> None:
-    request = process_request("s2", span)
+    request = process_request("sentinel-2-l2a", span)
     assert json.loads(json.dumps(request))["input"]["data"][0]["dataFilter"] == {"timeRange": span}
     with pytest.raises(InvalidInputError, match="this run"):
         finished(request, evalscript="x")
@@ -211,14 +215,14 @@ def test_several_sources_have_a_range_each() -> None:
     ],
 )
 def test_times_become_the_services_times_once(given: Any, begin: str, end: str | None) -> None:
-    done = finished(process_request("s2", (given, given if end else "2019-05-01 00:00")), evalscript="x")
+    done = finished(process_request("sentinel-2-l2a", (given, given if end else "2019-05-01 00:00")), evalscript="x")
     times = {"from": begin, "to": end or "2019-05-01T00:00:00Z"}
     assert done["input"]["data"][0]["dataFilter"]["timeRange"] == times
     assert finished(done) == done
 
 
 def test_a_finished_request_leaves_its_input_alone() -> None:
-    request = process_request("s2", ("2019-04-01", "2019-04-02"))
+    request = process_request("sentinel-2-l2a", ("2019-04-01", "2019-04-02"))
     before = json.dumps(request)
     finished(request, evalscript="x", area=[0, 0, 1, 1])
     assert json.dumps(request) == before
@@ -239,7 +243,7 @@ def test_a_finished_request_leaves_its_input_alone() -> None:
 )
 def test_literal_mistakes_are_said_at_once(how: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidInputError, match=says):
-        process_request("s2", **how)
+        process_request("sentinel-2-l2a", **how)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +267,13 @@ def test_what_is_missing_at_last_is_said(request_: Any, how: dict[str, Any], say
 
 @pytest.mark.parametrize(
     "data",
-    [[{"type": "s2", "dataFilter": None}], [{"type": "s2", "dataFilter": {"timeRange": None}}], ["odd"], None, []],
+    [
+        [{"type": "sentinel-2-l2a", "dataFilter": None}],
+        [{"type": "sentinel-2-l2a", "dataFilter": {"timeRange": None}}],
+        ["odd"],
+        None,
+        [],
+    ],
 )
 def test_data_of_another_shape_passes_untouched(data: Any) -> None:
     assert finished({"input": {"data": data}}, evalscript="x")["input"]["data"] == (data or [])

@@ -215,7 +215,7 @@ PAYLOADS: list[tuple[str, Callable[..., Any], Callable[[Any], Mapping[str, Any]]
         else [
             (lambda bad: {"extra": {"more": {"x": bad}}}, "more.x"),
             (lambda bad: {"calculations": {"default": {"x": bad}}}, "calculations.default.x"),
-            (lambda bad: {"data": [{"type": "s2", "x": bad}]}, "input.data[0].x"),
+            (lambda bad: {"data": [{"type": "sentinel-2-l2a", "x": bad}]}, "input.data[0].x"),
         ]
     )
 ]

@@ -321,3 +321,15 @@ def test_zarr(api: Api) -> None:
     reply = api.post(f"{NEW}/process", json=body)
     assert reply.status_code == 400
     assert "lacks dtype, chunks, order, fill_value" in reply.text
+
+
+@pytest.mark.parametrize("name", ["sentinel2-l2a", "S2", "byoc-", ""])
+def test_an_unknown_data_collection_is_refused(api: Api, sim: Simulator, name: str) -> None:
+    for create, body in ((f"{OLD}/process", api.v2_body()), ("/api/v1/batch/process", api.v1_body())):
+        body["processRequest"]["input"]["data"][0]["type"] = name
+        refused = api.post(create, json=body)
+        assert refused.status_code == 400
+        (found,) = refused.json()["error"]["errors"]
+        assert found["parameter"] == "processRequest->input->data->0->type"
+        assert found["violation"] == f"Unknown data collection {name!r}."
+    assert not effects(sim)

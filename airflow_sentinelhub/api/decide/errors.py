@@ -137,10 +137,11 @@ def unfinished_error(job: Snapshot, tiles: str, seconds: float) -> JobPartialErr
     )
 
 
-def over_budget_error(job: Snapshot, allowed: float, before: float = 0.0) -> OverBudgetError:
+def over_budget_error(job: Snapshot, allowed: float, before: float = 0.0, *, things: str = "tiles") -> OverBudgetError:
     """The error for a job that would cost, or has cost, more than allowed. The message names the compared number.
 
     :param allowed: the budget (PU); :param before: PU that the requests continued by this one have cost.
+    :param things: what the job is divided into: `tiles` or `features`.
     """
     if job.cost is not None and (job.started or job.cost > 0):
         cost = f"has cost {before + job.cost:,.0f} PU"
@@ -150,20 +151,25 @@ def over_budget_error(job: Snapshot, allowed: float, before: float = 0.0) -> Ove
         cost = f"would cost about {job.expected_cost or 0:,.0f} PU ({estimate})"
     return OverBudgetError(
         f"Batch request {job.request_id} {cost}, more than the {allowed:,.0f} PU of max_processing_units. {fate(job)} "
-        f"{_after_over_budget(job)}",
+        f"{_after_over_budget(before + (job.cost or 0.0), things)}",
         **_about(job),
     )
 
 
-def _after_over_budget(job: Snapshot) -> str:
-    """What a clear of the task does after its job has exceeded the budget."""
-    if job.cost:
+def _after_over_budget(paid: float, things: str) -> str:
+    """What was paid, what of it is kept, and what a clear of the task does after its job has exceeded the budget."""
+    if not paid:
         return (
-            "What is done is paid and stays. Raise max_processing_units and clear the task: it then does only what is "
-            "missing, and what is paid counts. Cleared with the same limit it fails again and pays nothing; with "
-            "another job (area, grid, evalscript, ...) it starts anew."
+            "Nothing was paid and nothing was written. Raise max_processing_units, or ask for fewer or coarser "
+            "tiles, and clear the task. Cleared as it is, it fails again and pays nothing."
         )
-    return "Nothing was paid. Raise max_processing_units, or ask for fewer or coarser tiles, and clear the task."
+    waits = "" if things == "tiles" else " The service starts it again only 30 minutes after the stop; the task waits."
+    return (
+        f"{paid:,.0f} PU are paid, and the {things} that are done stay in the bucket. For the rest, raise "
+        "max_processing_units above that and clear the task: it then does only what is missing, and what is paid "
+        f"counts.{waits} Cleared with the same limit it fails again and pays nothing; with another job (area, grid, "
+        "evalscript, ...) it starts anew and pays for all of it."
+    )
 
 
 def not_estimated_error(job: Snapshot, allowed: float) -> JobError:

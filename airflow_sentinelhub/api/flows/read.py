@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from airflow_sentinelhub.api.call import PATIENT, Call, Flow, Note, Now, Patience, Shared, Sleep, exchange
+from airflow_sentinelhub.api.call import PATIENT, Call, Flow, Lost, Note, Now, Patience, Send, Shared, Sleep, exchange
 from airflow_sentinelhub.api.decide.marker import mark_of
 from airflow_sentinelhub.api.paging import Page, Walk
 from airflow_sentinelhub.api.service.generations import Generation
@@ -23,10 +23,6 @@ from airflow_sentinelhub.exceptions import (
 )
 
 T = TypeVar("T")
-
-NEW_REQUEST_404 = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
-"""Seconds between readings of a request that is answered with 404: read and write databases of the service are out of
-sync for up to minutes after a create (seen in production)."""
 
 LAGGING_LIST = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
 """Seconds between readings of a list until it shows the request that was just created."""
@@ -60,13 +56,72 @@ def next_reading(api: Generation, request_id: str, within: float, patience: Pati
 
 
 def read_patiently(api: Generation, request_id: str) -> Flow[Snapshot]:
-    """One reading of the request; a 404 is retried for a minute, since the request may be new."""
-    return (yield from _despite_404(lambda: read(api, request_id), request_id))
+    """One reading of the request; a 404 is retried for a minute, since the request may be new (`api.despite_404`)."""
+    return (yield from _despite_404(lambda: read(api, request_id), request_id, api.despite_404))
 
 
 OUTAGE = (UnreachableError, ServerError, RateLimitError)
 """Errors that say nothing about the request: the service is out of reach, out of order, or asks to slow down."""
 PAUSE_FIRST, PAUSE_MOST = 5.0, 60.0
+
+
+SILENCE = 30.0
+"""Seconds after which a task gives up whose calls have never been answered, since nothing answers at the address. A
+call is repeated some times before that is looked at: it is said within the first minute."""
+
+
+def nothing_answers(nowhere: str, seconds: float, job: str) -> UnknownStateError:
+    """The error for a task whose calls have never been answered.
+
+    :param nowhere: where, and why (see `Lost`); :param job: a sentence on what that means for the task's job.
+    """
+    return UnknownStateError(
+        f"{nowhere} No call of this task was answered in {seconds:.0f} s. {job} Check the host and the token URL of "
+        "the Sentinel Hub connection, and the way there (network, proxy). A retry of this task tries again, and longer."
+    )
+
+
+NOTHING_STARTED = "Nothing was started for this task, so nothing runs and nothing is billed."
+
+
+def left_alone(request_id: str) -> str:
+    """What it means for a request that the service was not reached."""
+    return f"Batch request {request_id} was not touched: if it was started before, it runs on and bills."
+
+
+def if_answered(flow: Flow[T], job: str) -> Flow[T]:
+    """Run a flow, and give it up soon if none of its calls is ever answered because nothing answers at the address.
+
+    Only for a first try, none of whose jobs can be running: otherwise an outage is waited out.
+
+    :param job: see `nothing_answers`.
+    :raises UnknownStateError: nothing answers.
+    """
+    received: Any = None
+    thrown: BaseException | None = None
+    began: float | None = None
+    answered = False
+    try:
+        while True:
+            step = flow.send(received) if thrown is None else flow.throw(thrown)
+            received = thrown = None
+            if began is None and isinstance(step, Send):
+                began = yield Now()
+            try:
+                received = yield step
+            except BaseException as err:  # it is the flow's to handle
+                thrown = err
+            if answered or began is None or not isinstance(step, Send):
+                continue
+            outcome = received if thrown is None else thrown
+            nowhere = outcome.nowhere if isinstance(outcome, (Lost, UnreachableError)) else ""
+            answered = not nowhere
+            if nowhere and (seconds := (yield Now()) - began) >= SILENCE:
+                flow.close()
+                raise nothing_answers(nowhere, seconds, job)
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 def outlast(
@@ -117,8 +172,8 @@ def _out_of_reach(
         )
     if not started:
         return UnknownStateError(
-            f"Sentinel Hub was out of reach for {seconds:.0f} s ({err}) Nothing was started for this task, so nothing "
-            "runs and nothing is billed. A retry of this task looks first and goes on."
+            f"Sentinel Hub was out of reach for {seconds:.0f} s ({err}) {NOTHING_STARTED} A retry of this task looks "
+            "first and goes on."
         )
     what = f"Batch request {request_id}" if request_id else "The batch request of this task"
     return UnknownStateError(
@@ -128,8 +183,8 @@ def _out_of_reach(
     )
 
 
-def _despite_404(attempt: Callable[[], Flow[T]], request_id: str) -> Flow[T]:
-    for pause in NEW_REQUEST_404:
+def _despite_404(attempt: Callable[[], Flow[T]], request_id: str, pauses: tuple[float, ...]) -> Flow[T]:
+    for pause in pauses:
         try:
             return (yield from attempt())
         except NotFoundError:

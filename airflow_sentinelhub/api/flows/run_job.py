@@ -25,7 +25,7 @@ from airflow_sentinelhub.api.flows.read import continued_by, outlast, read_patie
 from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL, restart_counted
 from airflow_sentinelhub.api.flows.task_request import Own, Wanted, continue_with, find_own
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan
-from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.service.generations import OLD_REQUEST_404, Generation
 from airflow_sentinelhub.api.service.specification import can_be_continued
 from airflow_sentinelhub.api.snapshot import Snapshot
 
@@ -68,6 +68,7 @@ class JobPlan:
     :param read_results: reads the results of a request; the flag says whether they are required, or are left out with
         a warning if they cannot be read.
     :param request_id: continue with this request instead of finding or creating one.
+    :param old_request: `request_id` cannot be new, so a 404 means within seconds that there is no such request.
     :param may_start: False: never start the request that `request_id` names.
     :param resume_stopped: restart a request that the service has stopped: `never`, `if_accepted`, `when_accepted`
         (wait while the service refuses).
@@ -78,6 +79,7 @@ class JobPlan:
     policy: Callable[[], Policy]
     read_results: Callable[[Generation, Snapshot, bool], Flow[Results]]
     request_id: str | None = None
+    old_request: bool = False
     may_start: bool = True
     resume_stopped: str = "never"
     wait: WaitPlan = field(default_factory=WaitPlan)
@@ -142,7 +144,8 @@ def _first(api: Generation, wanted: Wanted, plan: JobPlan) -> Flow[Own]:
     """The request that processes the job: the given one, or the task's own."""
     if plan.request_id is not None:
         request_id = plan.request_id
-        job = yield from outlast(lambda: read_patiently(api, request_id), wanted.patience, request_id)
+        looked_up = replace(api, despite_404=OLD_REQUEST_404) if plan.old_request else api
+        job = yield from outlast(lambda: read_patiently(looked_up, request_id), wanted.patience, request_id)
         own = Own(api, Settled(job, True), wanted.mark)
     else:
         if not wanted.again:
@@ -414,7 +417,8 @@ def _over_budget(life: _Life, known: Known) -> Ending:
     ran, must = job.started or job.ending or job.status.is_final, policy.on_over_budget == "stop"
     if ran or must:
         job = yield from outlast(lambda: end(life.api, request_id), life.wanted.patience, request_id, refused=True)
-    error = errors.over_budget_error(job, policy.max_processing_units or 0, known.spent_before if ran else 0.0)
+    before, things = known.spent_before if ran else 0.0, "features" if life.api.results == "features" else "tiles"
+    error = errors.over_budget_error(job, policy.max_processing_units or 0, before, things=things)
     if not ran and not must:
         raise errors.skipped_if(policy.on_over_budget == "skip", error)
     results = yield from life.read_results(job, must=must)  # else the error below is raised anyway

@@ -13,7 +13,7 @@ from airflow_sentinelhub.api.decide.adoption import NONE_STOPPED, Stopped
 from airflow_sentinelhub.api.decide.marker import Mark, job_digest, mark_of
 from airflow_sentinelhub.api.flows.actions import end
 from airflow_sentinelhub.api.flows.find_or_create import Settled, find_or_create, own_requests
-from airflow_sentinelhub.api.flows.read import continued_by, outlast, walk
+from airflow_sentinelhub.api.flows.read import NOTHING_STARTED, continued_by, if_answered, outlast, walk
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.payloads import grid_complaint
 from airflow_sentinelhub.api.service.specification import continuation
@@ -85,7 +85,7 @@ def find_own(api: Generation, wanted: Wanted) -> Flow[Own]:
             raise render_error
         yield from wanted.checks(api, payload or {})
 
-    settled = yield from outlast(
+    finding = outlast(
         lambda: find_or_create(
             api,
             payload or {},
@@ -100,6 +100,7 @@ def find_own(api: Generation, wanted: Wanted) -> Flow[Own]:
         wanted.patience,
         started=wanted.again,
     )
+    settled = yield from finding if wanted.again else if_answered(finding, NOTHING_STARTED)
     if render_error is not None:
         why = f"The job as the task describes it now cannot be rendered: {render_error}"
         yield Note(f"{why} The task goes on with its existing request.", warning=True)

@@ -24,11 +24,11 @@ from airflow_sentinelhub.api.decide.verdict import (
     seconds_left,
 )
 from airflow_sentinelhub.api.flows.actions import end
-from airflow_sentinelhub.api.flows.read import NEW_REQUEST_404, next_reading, outlast
+from airflow_sentinelhub.api.flows.read import SILENCE, next_reading, outlast
 from airflow_sentinelhub.api.flows.reread import AGAIN_FIRST, longer, reading
 from airflow_sentinelhub.api.paging import Walk
 from airflow_sentinelhub.api.service import v1
-from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.service.generations import NEW_REQUEST_404, Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchTileStatus
 from airflow_sentinelhub.exceptions import (
@@ -109,17 +109,31 @@ class Watch:
     """The state of one wait. It decides what each poll means; it does no I/O and reads no clock.
 
     :param request_id: the request; :param began: the time at which the wait began, in seconds since 1970.
+    :param not_found_after: seconds after which 404 means that there is no such request, unless it is known to exist;
+        few for one that cannot be new.
+    :param first: nothing was read before, and whoever runs this wait gives it up soon if nothing answers at the
+        service's address (see `if_answered`).
 
     `last`: the last reading. `pause`: seconds until the next poll. `unknown_since`: time of the first of the failed
     polls in a row. `not_started_since`: time of the first of the readings in a row that show an unstarted request.
-    `uncertain`: the last poll failed or may lag, and only this object knows since when.
+    `uncertain`: the last poll failed or may lag, and only this object knows since when. `soon`: the wait ends within
+    seconds if the next polls fail like the last one.
     """
 
-    def __init__(self, request_id: str, plan: WaitPlan, began: float) -> None:
+    def __init__(
+        self,
+        request_id: str,
+        plan: WaitPlan,
+        began: float,
+        *,
+        not_found_after: float = sum(NEW_REQUEST_404),
+        first: bool = False,
+    ) -> None:
         self.request_id, self.plan, self.began = request_id, plan, began
         self.last = Waited(Outcome.WAITING)
         self.pause = plan.poll_interval
-        self.uncertain = False
+        self.uncertain = self.soon = False
+        self._not_found_after, self._first = not_found_after, first
         self.unknown_since: float | None = None
         self.not_started_since: float | None = None
         self._again = AGAIN_FIRST
@@ -148,6 +162,7 @@ class Watch:
     def read(self, waited: Waited, now: float) -> Waited | None:
         """Judge a reading: how the wait has ended, or None to poll again after `pause`."""
         self.last, self.unknown_since, self._again, self._cause = waited, None, AGAIN_FIRST, ""
+        self.soon = self._first = False
         self.pause = self.plan.poll_interval
         if waited.outcome is not Outcome.NOT_STARTED:
             self.not_started_since = None  # a later reading that looks so may come from a replica that lags
@@ -172,14 +187,18 @@ class Watch:
             raise err
         if self.unknown_since is None:
             self.unknown_since = now if self._polled is None else self._polled
-        self.uncertain, self.pause = True, self.plan.poll_interval
+        self.uncertain, self.pause, self.soon = True, self.plan.poll_interval, False
+        self._first = self._first and isinstance(err, UnreachableError)
         if not self._cause or not (isinstance(err, UnreachableError) and err.over):
             self._cause = str(err)  # a poll that was given up says nothing of why
         if isinstance(err, ResultsError):
             self.last = self.last if err.snapshot is None else Waited(Outcome.WAITING, err.snapshot)
             self.pause, self._again = min(self.pause, self._again), longer(self._again)
         elif isinstance(err, NotFoundError):
-            self.pause = min(self.pause, UNCERTAIN_PAUSE)
+            self.pause = min(self.pause, UNCERTAIN_PAUSE, self._not_found_after / 2)
+            self.soon = self._not_found_after < sum(NEW_REQUEST_404)
+        elif self._first and isinstance(err, UnreachableError) and err.nowhere:
+            self.pause, self.soon = min(self.pause, UNCERTAIN_PAUSE), now - self.unknown_since < SILENCE
         return self._unknown(err, now - self.unknown_since) or self._late(now)
 
     def _lags(self, outcome: Outcome, now: float) -> bool:
@@ -192,7 +211,7 @@ class Watch:
         """The end of the wait if the state was unreadable for too long (`seconds`), else None."""
         longest = self.plan.max_unknown_time
         if isinstance(err, NotFoundError) and self.last.job is None and not self.plan.known:
-            never_there = seconds >= min(sum(NEW_REQUEST_404), longest)
+            never_there = seconds >= min(self._not_found_after, longest)
             return Waited(Outcome.NOT_FOUND, None, str(err)) if never_there else None
         outcome = Outcome.UNREAD if isinstance(err, ResultsError) and err.snapshot is not None else Outcome.UNKNOWN
         return replace(self.last, outcome=outcome, why=self._cause) if seconds >= longest else None
@@ -240,6 +259,16 @@ def until_certain(watch: Watch, one_look: OneLook) -> Flow[Waited | None]:
         if ended is not None or not watch.uncertain:
             return ended
         yield Sleep(watch.pause)
+
+
+def until_answered(watch: Watch, one_look: OneLook) -> Flow[Waited | None]:
+    """Poll, again only as long as the wait may end within seconds (`Watch.soon`): as `poll` returns.
+
+    For a task that defers: the trigger does not know that nothing has ever answered, or that the request is old.
+    """
+    while (ended := (yield from poll(watch, one_look))) is None and watch.soon:
+        yield Sleep(watch.pause)
+    return ended
 
 
 def look(api: Generation, request_id: str, target: str, within: float = 0.0) -> Flow[Waited]:

@@ -13,6 +13,12 @@ from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError
 
+NEW_REQUEST_404 = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
+"""Seconds between readings of a request that is answered with 404: read and write databases of the service are out of
+sync for up to minutes after a create (seen in production)."""
+OLD_REQUEST_404 = (1.0, 2.0)
+"""The same for a request that is known not to be new: some seconds, for an answer that was a mistake."""
+
 
 @dataclass(frozen=True)
 class Generation:
@@ -32,6 +38,8 @@ class Generation:
     :param collections: whether requests can write to batch collections.
     :param estimates: whether an analysed request has an estimate of its cost.
     :param update, delete, restart: the calls; None if the service has no such call.
+    :param despite_404: seconds between readings of a request that is answered with 404: `OLD_REQUEST_404` for one that
+        cannot be new.
     """
 
     name: str
@@ -53,6 +61,7 @@ class Generation:
     update: Callable[[str, dict[str, Any]], Call[Any]] | None = None
     delete: Callable[[str], Call[None]] | None = None
     restart: Callable[[str], Call[None]] | None = None
+    despite_404: tuple[float, ...] = NEW_REQUEST_404
 
 
 V1 = Generation(

@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_sentinelhub.api.areas import area_bounds, early_bounds, kept_area
 from airflow_sentinelhub.api.decoding import member, number
+from airflow_sentinelhub.api.service.data_sources import UNCHECKED, as_sent, check_sources
 from airflow_sentinelhub.api.times import Run, checked, checked_range, resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -122,11 +123,12 @@ def process_request(
     area: Any = None,
     evalscript: str | None = None,
     simplify: float | str | None = None,
+    check_collection: bool = True,
 ) -> Json:
     """The Process API part of a job without writing its JSON.
 
-    :param data: a data source such as `sentinel-2-l2a`, or the service's `data` objects for several sources, each with
-        its `dataFilter.timeRange` in any of the forms of `time_range`.
+    :param data: a data source such as `sentinel-2-l2a` or `byoc-<id>`, or the service's `data` objects for several
+        sources, each with its `dataFilter.timeRange` in any of the forms of `time_range`.
     :param time_range: which images are taken. Sources that need none (a DEM) go without.
 
         - `"data_interval"`: the data interval of the run, [start, end). The service takes both ends of a range as
@@ -146,6 +148,8 @@ def process_request(
         that touch each other, WKT, GeoPackage) is looked at when the task runs.
     :param evalscript: text of the script; may be given to the operator instead.
     :param simplify: metres by which the border of the area may move, so that it has fewer points (1,500 at the most).
+    :param check_collection: False: let the names of collections through that `data_sources.COLLECTIONS` does not list,
+        such as a new one.
     :raises InvalidInputError: a literal value cannot be right.
     """
     if isinstance(max_cloud_coverage, (int, float)) and not 0 <= max_cloud_coverage <= 100:
@@ -167,6 +171,9 @@ def process_request(
         raise InvalidInputError("time_range goes with a data source by name; `data` objects have dataFilter.timeRange.")
     else:
         sources = [data] if isinstance(data, Mapping) else list(data)
+    if not check_collection:
+        sources = [{**item, UNCHECKED: False} if isinstance(item, Mapping) else item for item in sources]
+    check_sources(sources)
     request: Json = {
         "input": {"data": checked(sources)},
         "output": {"responses": [_response(item) for item in responses]},
@@ -197,9 +204,13 @@ def dated(process: Any, run: Run, *, from_interval: bool = False) -> Any:
 def with_area(process: Mapping[str, Any], area: Any = None, simplify: Any = None) -> Json:
     """The process request with this area as its bounds, or with the one that `process_request()` has kept for later.
 
-    :raises InvalidInputError: it is no area.
+    The names of its collections are checked, and the member that says otherwise is left out.
+
+    :raises InvalidInputError: it is no area; a collection is not known.
     """
     kept, tolerance = kept_area(process)
+    if "data" in (given := process.get("input") or {}):
+        process = {**process, "input": {**given, "data": as_sent(given["data"])}}
     if area is None and kept is None:
         return dict(process)
     chosen = area_bounds(kept if area is None else area, tolerance if simplify is None else simplify)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_sentinelhub.api.plain import plain
+from airflow_sentinelhub.api.service.data_sources import as_sent
 from airflow_sentinelhub.api.service.payloads import Json, process_request, without_none
 from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.api.times import Run, checked_range, is_template, resolved, resolved_range
@@ -29,6 +30,7 @@ def input_data(
     mosaicking_order: str | None = None,
     data_filter: Mapping[str, Any] | None = None,
     processing: Mapping[str, Any] | None = None,
+    check_collection: bool = True,
 ) -> list[Any]:
     """The `data` objects of a statistical job, with the arguments of `process_request()`.
 
@@ -44,6 +46,7 @@ def input_data(
         mosaicking_order=mosaicking_order,
         data_filter=data_filter,
         processing=processing,
+        check_collection=check_collection,
     )
     sources: list[Any] = request["input"]["data"]
     return sources
@@ -138,7 +141,7 @@ def render_statistical(job: StatisticalSpecification, access: Access | None = No
         )
     if complaint := _complaint(job_aggregation):
         raise InvalidInputError(complaint)
-    data = resolved(input_data(job.data), Run())
+    data = as_sent(resolved(input_data(job.data), Run()))
     payload = without_none(
         {
             "input": {"features": _features(job.geopackage, access), "data": data},

@@ -1,0 +1,125 @@
+"""The data collections that the service knows by name: a misspelled one is refused before anything is created.
+
+The names are those of the service's contract and of its documentation. The list ages, so a new name is let through
+where the user says so: `check_collection=False` of `process_request()`, or the same member of a `data` object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from airflow_sentinelhub.api.rings import shown
+from airflow_sentinelhub.api.times import is_template
+from airflow_sentinelhub.exceptions import InvalidInputError
+
+PLANET, CDSE = "AWS (Planet)", "Copernicus Data Space"
+
+_EVERYWHERE = ("sentinel-1-grd", "sentinel-2-l1c", "sentinel-2-l2a", "landsat-ot-l1", "dem")
+_BY_DEPLOYMENT: dict[str, tuple[str, ...]] = {
+    PLANET: (
+        *("landsat-8-l1c", "landsat-ot-l2", "landsat-etm-l1", "landsat-etm-l2", "landsat-tm-l1", "landsat-tm-l2"),
+        *("landsat-mss-l1", "modis", "hls"),
+    ),
+    CDSE: (
+        *("sentinel-3-olci", "sentinel-3-olci-l2", "sentinel-3-slstr", "sentinel-3-slstr-l2", "sentinel-3-synergy-l2"),
+        "sentinel-5p-l2",
+    ),
+}
+COLLECTIONS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(_EVERYWHERE, (PLANET, CDSE)),
+    **{name: (place,) for place, names in _BY_DEPLOYMENT.items() for name in names},
+}
+"""Name of each collection, and the deployments whose documents name it."""
+
+FORMER: dict[str, str] = {
+    "S1GRD": "sentinel-1-grd",
+    "S2L1C": "sentinel-2-l1c",
+    "S2L2A": "sentinel-2-l2a",
+    "L8L1C": "landsat-8-l1c",
+    "S3OLCI": "sentinel-3-olci",
+    "S3SLSTR": "sentinel-3-slstr",
+    "S5PL2": "sentinel-5p-l2",
+    "MODIS": "modis",
+    "DEM": "dem",
+}
+"""Former names, which the service still takes, and today's."""
+
+OWN = ("byoc-", "batch-", "zarr-")
+"""How the names of users' own collections begin; the id of the collection follows."""
+CUSTOM = ("custom", "CUSTOM")
+"""The former name of all collections of users, whose id then stands in the data filter."""
+
+UNCHECKED = "check_collection"
+"""Member of a `data` object that is not sent: False lets a name through that is not in the list."""
+
+
+_LIST = f"{', '.join(sorted(COLLECTIONS))}, and collections of yours as byoc-<id>, batch-<id> or zarr-<id>"
+
+
+def complaint(name: Any) -> str | None:
+    """What is wrong with the name of a collection, None if nothing is or if it is a template.
+
+    :param name: the `type` of a `data` object.
+    """
+    if not isinstance(name, str) or is_template(name) or name in COLLECTIONS or name in FORMER or name in CUSTOM:
+        return None
+    if any(name.startswith(start) and name != start for start in OWN):
+        return None
+    meant = " or ".join(map(repr, _similar(name)))
+    hint = f": did you mean {meant}?" if meant else f"; known are {_LIST}."
+    return (
+        f"{shown(name, 60)}, which is no data collection known here{hint} Nothing was sent. If it is a new one, give "
+        f"{UNCHECKED}=False to process_request() or input_data()."
+    )
+
+
+def check_sources(sources: Any, name: str = "data") -> None:
+    """Refuse `data` objects that name no known collection, unless they say not to check.
+
+    :param sources: the objects, or the name of a single collection; anything else passes.
+    :param name: of the argument, for the error.
+    :raises InvalidInputError: one names none.
+    """
+    if isinstance(sources, (str, Mapping)):
+        sources = [{"type": sources} if isinstance(sources, str) else sources]
+    if not isinstance(sources, Sequence):
+        return
+    for index, source in enumerate(sources):
+        if not isinstance(source, Mapping) or source.get(UNCHECKED) is False:
+            continue
+        if why := complaint(source.get("type")):
+            raise InvalidInputError(f"{name if len(sources) == 1 else f'{name}[{index}].type'} is {why}")
+
+
+def as_sent(sources: Any) -> Any:
+    """The `data` objects without the member that says whether to check their names.
+
+    :raises InvalidInputError: as `check_sources`.
+    """
+    check_sources(sources)
+    if not isinstance(sources, Sequence) or isinstance(sources, str):
+        return sources
+    return [
+        {key: value for key, value in source.items() if key != UNCHECKED}
+        if isinstance(source, Mapping) and UNCHECKED in source
+        else source
+        for source in sources
+    ]
+
+
+def _similar(name: str) -> list[str]:
+    """The known names that are meant, if any: first those that differ only in case and in marks between the words."""
+    by_letters: dict[str, str] = {_letters(known): known for known in COLLECTIONS}
+    by_letters |= {_letters(former): known for former, known in FORMER.items()}
+    wanted = _letters(name)
+    if wanted in by_letters:
+        return [by_letters[wanted]]
+    begin = [letters for letters in by_letters if len(wanted) > 1 and letters.startswith(wanted)]
+    found = [by_letters[letters] for letters in begin or get_close_matches(wanted, by_letters, n=3, cutoff=0.7)]
+    return list(dict.fromkeys(found))[:3]
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
