@@ -334,4 +334,6 @@ class BaseCollection(DataClassJsonMixin):
 class BatchCollection(BaseCollection):
     """A batch collection of v1: a data set that batch requests write, and its bucket."""
 
-    batch_data: Optional[BatchCollectionBatchData] = None
+    batch_data: Optional[BatchCollectionBatchData] = field(
+        metadata=config(exclude=lambda value: value is None, letter_case=LetterCase.CAMEL), default=None
+    )
