@@ -7,6 +7,7 @@ Errors never carry credentials: bodies are cut to `BODY_LIMIT` characters and kn
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,6 +60,10 @@ class Interrupted(SentinelHubError):
     """The task is being ended; the flow it was in is left where it was."""
 
 
+_BLANKED = re.compile(r"(?<=:)\s*\*\*\*(?=\s*[,}])")
+"""The value of a member of JSON that was blanked with its quotes."""
+
+
 @dataclass(frozen=True)
 class ErrorResponse:
     """The reply that an error stands for, with the names of a response of `requests`.
@@ -89,11 +94,11 @@ class ErrorResponse:
         return self.status_code < 400
 
     def json(self) -> Any:
-        """The decoded body.
+        """The decoded body, with `***` for credentials.
 
         :raises ValueError: it is not JSON, or was cut.
         """
-        return json.loads(self.text)
+        return json.loads(_BLANKED.sub('"***"', self.text))
 
 
 class UnreachableError(SentinelHubError):

@@ -94,14 +94,13 @@ class FeatureIterator(Generic[T]):
         while position is None or position >= self._before + len(self._items):
             if self._walk.over:
                 return False
+            if not self._kept:
+                self._before += len(self._items)
+                self._items = []
             call = self._page_at(self._walk.token)
             page = self._ask(call)
             self._walk.turn(call, page)
-            if self._kept:
-                self._items.extend(page.items)
-            else:
-                self._before += len(self._items)
-                self._items = list(page.items)
+            self._items.extend(page.items)
         return True
 
 
