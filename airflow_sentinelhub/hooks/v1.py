@@ -215,11 +215,12 @@ class SentinelHubBatch(Client):
     def update_collection(self, collection: Json | BatchCollection) -> Any:
         """Change the name of a batch collection. The service cannot change anything else of it.
 
-        Members that the service sets are not sent.
+        The name is all that is sent.
 
         :raises BadRequestError: the collection has no name; the error contains the service's words.
         """
-        return self._ask(endpoints.update_collection(id_of(collection), _changeable(_collection_payload(collection))))
+        name = _collection_payload(collection).get("name")
+        return self._ask(endpoints.update_collection(id_of(collection), query(name=name)))
 
     def delete_collection(self, collection: CollectionSpec) -> None:
         """Delete a batch collection. The service refuses (409) while a request uses it."""
@@ -289,10 +290,6 @@ def new_collection(collection: Json | BatchCollection) -> Json:
     missing = [name for name in ("name", "s3Bucket") if not payload.get(name)]
     if missing:
         raise InvalidInputError(f"The batch collection has no {' and no '.join(missing)}; nothing was sent.")
-    return _changeable(payload)
-
-
-def _changeable(payload: Json) -> Json:
     return {name: value for name, value in payload.items() if name not in _WRITTEN_BY_SERVICE}
 
 
