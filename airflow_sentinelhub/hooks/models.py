@@ -296,19 +296,12 @@ class BatchCollectionAdditionalData(DataClassJsonMixin):
     other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
 
 
-@dataclass
 class BaseCollection(DataClassJsonMixin):
     """Base of the collections, with the vendor's name."""
 
-    dataclass_json_config = _CAMEL
     name: str
-    s3_bucket: str
-    additional_data: Optional[BatchCollectionAdditionalData] = None
-    collection_id: Optional[str] = field(metadata=_named("id"), default=None)
-    user_id: Optional[str] = None
-    created: Optional[datetime] = field(metadata=_time(), default=None)
-    no_data: Optional[Union[int, float]] = None
-    other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
+    additional_data: Optional[BatchCollectionAdditionalData]
+    collection_id: Optional[str]
 
     def to_data_collection(self) -> Any:
         """The collection as a `DataCollection` of the vendor's library, by its id and the names of its bands.
@@ -334,6 +327,15 @@ class BaseCollection(DataClassJsonMixin):
 class BatchCollection(BaseCollection):
     """A batch collection of v1: a data set that batch requests write, and its bucket."""
 
+    dataclass_json_config = _CAMEL
+    name: str
+    s3_bucket: str
+    additional_data: Optional[BatchCollectionAdditionalData] = None
+    collection_id: Optional[str] = field(metadata=_named("id"), default=None)
+    user_id: Optional[str] = None
+    created: Optional[datetime] = field(metadata=_time(), default=None)
+    no_data: Optional[Union[int, float]] = None
+    other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
     batch_data: Optional[BatchCollectionBatchData] = field(
         metadata=config(exclude=lambda value: value is None, letter_case=LetterCase.CAMEL), default=None
     )
