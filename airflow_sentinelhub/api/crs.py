@@ -89,6 +89,8 @@ def name_in_geojson(crs: Any) -> str | None:
 
 def name_of(crs: Any) -> str:
     """What a CRS is called that is an object of pyproj or of the vendor's library, or a name already."""
+    if isinstance(crs, str):
+        return str(crs)
     if callable(getattr(crs, "to_epsg", None)):
         if code := crs.to_epsg():
             return str(code)
