@@ -6,7 +6,10 @@ Errors never carry credentials: bodies are cut to `BODY_LIMIT` characters and kn
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_sentinelhub.redaction import redacted
@@ -62,18 +65,67 @@ class Interrupted(SentinelHubError):
     """The task is being ended; the flow it was in is left where it was."""
 
 
+_BLANKED = re.compile(r"(?<=:)\s*\*\*\*(?=\s*[,}])")
+"""The value of a member of JSON that was blanked with its quotes."""
+
+
+@dataclass(frozen=True)
+class ErrorResponse:
+    """The reply that an error stands for, with the names of a response of `requests`.
+
+    :param status_code: HTTP status.
+    :param headers: the reply's headers with lower-case names, without cookies and credentials.
+    :param text: the reply's body, bounded (`BODY_LIMIT`) and without credentials.
+    """
+
+    status_code: int
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    text: str = field(default="", repr=False)
+
+    @property
+    def status(self) -> int:
+        return self.status_code
+
+    @property
+    def body(self) -> str:
+        return self.text
+
+    @property
+    def content(self) -> bytes:
+        return self.text.encode("utf-8", "replace")
+
+    @property
+    def ok(self) -> bool:
+        return self.status_code < 400
+
+    def json(self) -> Any:
+        """The decoded body, with `***` for credentials.
+
+        :raises ValueError: it is not JSON, or was cut.
+        """
+        return json.loads(_BLANKED.sub('"***"', self.text))
+
+
 class UnreachableError(SentinelHubError):
     """No usable reply came: connection refused, cut, timed out.
 
     `ambiguous` is True when the service may have carried out the call all the same; `over` when the call was given up
     because the time for it was over. `nowhere` says where nothing answers, and why; empty for a call that was sent.
+    `response` is None, as `request_exception.response` of the vendor's client then.
     """
+
+    response: ErrorResponse | None = None
 
     def __init__(self, message: str, *, ambiguous: bool, over: bool = False, nowhere: str = "") -> None:
         super().__init__(message)
         self.ambiguous = ambiguous
         self.over = over
         self.nowhere = nowhere
+
+    @property
+    def request_exception(self) -> UnreachableError:
+        """This error itself: `error.request_exception.response` is how the vendor's errors lead to the reply."""
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild_unreachable, (type(self), str(self), self.ambiguous, self.over, self.nowhere)
@@ -94,10 +146,19 @@ class ApiError(SentinelHubError):
     :param reason: what the service said, its list of violations included.
     :param about: what the call was about, for example `batch request 5f2a4c1e-...`.
     :param body: the reply's body, bounded and without credentials.
+    :param headers: the reply's headers; those that hold cookies or credentials are not kept.
     """
 
     def __init__(
-        self, message: str, *, status: int, reason: str = "", code: str | None = None, about: str = "", body: str = ""
+        self,
+        message: str,
+        *,
+        status: int,
+        reason: str = "",
+        code: str | None = None,
+        about: str = "",
+        body: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -105,16 +166,47 @@ class ApiError(SentinelHubError):
         self.code = code
         self.about = about
         self.body = redacted(body[: 4 * BODY_LIMIT])[:BODY_LIMIT]
+        self.headers = _kept_headers(headers or {})
+
+    @property
+    def response(self) -> ErrorResponse:
+        """The reply: `status_code`, `headers`, `text`, `json()`."""
+        return ErrorResponse(self.status, self.headers, self.body)
+
+    @property
+    def request_exception(self) -> ApiError:
+        """This error itself: `error.request_exception.response` is how the vendor's errors lead to the reply."""
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), str(self), self.status, self.reason, self.code, self.about, self.body)
+        members = (self.status, self.reason, self.code, self.about, self.body, self.headers)
+        return _rebuild, (type(self), str(self), *members)
+
+
+_HEADERS_LEFT_OUT = ("cookie", "auth", "token", "secret", "key", "signature", "credential", "location", "link", "refer")
+"""Parts of the names of headers that may hold credentials, or addresses with credentials in them."""
+
+
+def _kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.lower(): one_line(str(value), 200)
+        for name, value in list(headers.items())[:50]
+        if not any(part in name.lower() for part in _HEADERS_LEFT_OUT)
+    }
 
 
 def _rebuild(
-    kind: type[ApiError], message: str, status: int, reason: str, code: str | None, about: str, body: str
+    kind: type[ApiError],
+    message: str,
+    status: int,
+    reason: str,
+    code: str | None,
+    about: str,
+    body: str,
+    headers: Mapping[str, str] | None = None,
 ) -> ApiError:
     """Pickle an ApiError: Airflow carries exceptions between processes."""
-    return kind(message, status=status, reason=reason, code=code, about=about, body=body)
+    return kind(message, status=status, reason=reason, code=code, about=about, body=body, headers=headers)
 
 
 class BadRequestError(ApiError):
@@ -137,6 +229,17 @@ class ForbiddenError(ApiError):
 
 class NotFoundError(ApiError):
     """404: unknown id, removed by retention, or created so recently that the service does not know it yet."""
+
+
+class NoRequestError(NotFoundError, ValueError):
+    """The account has no batch request yet. A ValueError too, as the vendor's client raises."""
+
+
+class NoEvalscriptError(SentinelHubError, KeyError):
+    """A request has no evalscript. A KeyError too, as the vendor's client raises."""
+
+    retry_helps = False
+    __str__ = Exception.__str__
 
 
 class ConflictError(ApiError):
@@ -168,8 +271,11 @@ class ListTooLongError(SentinelHubError):
     """A list has more pages than are read: the entries of the other pages are not known."""
 
 
-class JobError(SentinelHubError):
-    """A job did not end as it should. `request_id` is the request, `snapshot` the last thing read about it."""
+class JobError(SentinelHubError, RuntimeError):
+    """A job did not end as it should. `request_id` is the request, `snapshot` the last thing read about it.
+
+    It is a RuntimeError too: the vendor's `raise_for_status` and monitors raise one.
+    """
 
     def __init__(self, message: str, *, request_id: str = "", snapshot: Any = None) -> None:
         super().__init__(message)

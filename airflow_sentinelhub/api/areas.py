@@ -1,17 +1,18 @@
 """Areas: what users have at hand becomes the bounds of a process request.
 
 `BBox` and `Geometry` are light values that carry `__geo_interface__`: shapely, geopandas and others take them as they
-are. What takes a library or a file is left alone while a DAG is parsed, see `early_bounds`.
+are. They have the members of the vendor's classes that need no projection, and are equal to their objects. What takes
+a library or a file is left alone while a DAG is parsed, see `early_bounds`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_sentinelhub.api.area_reading import LaterError, Reading
-from airflow_sentinelhub.api.crs import CRS84, crs_url
+from airflow_sentinelhub.api.crs import CRS84, Crs, crs_url, known_by
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.rings import number_of, shown
 from airflow_sentinelhub.api.times import is_template
@@ -31,8 +32,43 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class BBox:
+class _Shape:
+    """What a bounding box and a geometry have in common."""
+
+    crs: str
+
+    def __post_init__(self) -> None:
+        if type(self.crs) is str:
+            object.__setattr__(self, "crs", Crs(self.crs))
+
+    @property
+    def __geo_interface__(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    @property
+    def geometry(self) -> Any:
+        """The area as an object of shapely.
+
+        :raises InvalidInputError: it is no geometry; :raises SettingsError: shapely is not installed.
+        """
+        from airflow_sentinelhub.shapes.polygons import shape_of
+
+        return shape_of(self.__geo_interface__)
+
+    @property
+    def wkt(self) -> str:
+        """The area in well-known text; takes shapely."""
+        return str(self.geometry.wkt)
+
+    def get_geojson(self, with_crs: bool = True) -> dict[str, Any]:
+        """The area as GeoJSON. :param with_crs: with the member `crs`."""
+        code = known_by(self.crs).rpartition("/")[2]
+        crs = {"crs": {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{code}"}}}
+        return {**(crs if with_crs else {}), **self.__geo_interface__}
+
+
+@dataclass(frozen=True, eq=False)
+class BBox(_Shape):
     """A bounding box.
 
     :param min_x: west edge, in units of the CRS (degrees of longitude, or metres); :param min_y: south edge;
@@ -49,22 +85,74 @@ class BBox:
     def __iter__(self) -> Any:
         return iter((self.min_x, self.min_y, self.max_x, self.max_y))
 
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same box in the same CRS, as a `BBox` of ours or of the vendor's library."""
+        if not all(hasattr(other, name) for name in ("min_x", "min_y", "max_x", "max_y", "crs")):
+            return NotImplemented
+        theirs: Any = other
+        edges = (theirs.min_x, theirs.min_y, theirs.max_x, theirs.max_y)
+        return tuple(self) == edges and known_by(self.crs) == known_by(theirs.crs)
+
+    def __hash__(self) -> int:
+        return hash((*self, known_by(self.crs)))
+
     @property
     def __geo_interface__(self) -> dict[str, Any]:
+        return {"type": "Polygon", "coordinates": (self.get_polygon(),)}
+
+    @property
+    def geojson(self) -> dict[str, Any]:
+        return self.get_geojson()
+
+    @property
+    def lower_left(self) -> tuple[float, float]:
+        return self.min_x, self.min_y
+
+    @property
+    def upper_right(self) -> tuple[float, float]:
+        return self.max_x, self.max_y
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        return (self.min_x + self.max_x) / 2, (self.min_y + self.max_y) / 2
+
+    def get_polygon(self) -> tuple[tuple[float, float], ...]:
+        """The five points of its border, clockwise; the first one is the last one, too."""
         a, b, c, d = self
-        return {"type": "Polygon", "coordinates": (((a, b), (a, d), (c, d), (c, b), (a, b)),)}
+        return (a, b), (a, d), (c, d), (c, b), (a, b)
 
 
-@dataclass(frozen=True)
-class Geometry:
+@dataclass(frozen=True, eq=False)
+class Geometry(_Shape):
     """A GeoJSON Polygon or MultiPolygon and the URL of its CRS."""
 
-    geojson: Mapping[str, Any] = field(hash=False)
+    geojson: Mapping[str, Any]
     crs: str = CRS84
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same geometry in the same CRS, as a `Geometry` of ours or of the vendor's library."""
+        if isinstance(other, Geometry):
+            return self.geojson == other.geojson and known_by(self.crs) == known_by(other.crs)
+        theirs: Any = other
+        if not hasattr(getattr(theirs, "geometry", None), "geom_type") or hasattr(theirs, "min_x"):
+            return NotImplemented
+        try:
+            return known_by(self.crs) == known_by(theirs.crs) and bool(self.geometry == theirs.geometry)
+        except (AttributeError, InvalidInputError):
+            return False
+
+    def __hash__(self) -> int:
+        return hash(known_by(self.crs))
 
     @property
     def __geo_interface__(self) -> dict[str, Any]:
         return {key: value for key, value in self.geojson.items() if key != "crs"}
+
+    @property
+    def bbox(self) -> BBox:
+        """The bounding box around it; takes shapely."""
+        min_x, min_y, max_x, max_y = self.geometry.bounds
+        return BBox(min_x, min_y, max_x, max_y, self.crs)
 
 
 def bounds_of(process_request: Mapping[str, Any]) -> Mapping[str, Any]:

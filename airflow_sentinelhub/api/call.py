@@ -390,6 +390,7 @@ def _unreadable(call: Call[Any], reply: Reply, why: str) -> UnreadableReplyError
         status=reply.status,
         about=call.about,
         body="" if call.brings_secret else _start_of(call, reply),
+        headers=_headers_of(call, reply),
     )
 
 
@@ -397,7 +398,7 @@ def error_of(call: Call[Any], reply: Reply) -> ApiError:
     """The error that a reply stands for which is no success."""
     clean = partial(call.shown, reply=reply)
     reason, code = said_in(reply.body, clean)
-    body = _start_of(call, reply)
+    body, headers = _start_of(call, reply), _headers_of(call, reply)
     if 300 <= reply.status < 400:
         place = one_line(reply.headers.get("location", "").partition("?")[0], 200, clean) or "another place"
         return RedirectedError(
@@ -408,6 +409,7 @@ def error_of(call: Call[Any], reply: Reply) -> ApiError:
             code=code,
             about=call.about,
             body=body,
+            headers=headers,
         )
     said = f"{reply.status}" + (f" {code}" if code else "") + f": {reason}"
     kind, advice = _KINDS.get(reply.status, (ServerError if reply.status >= 500 else BadRequestError, ""))
@@ -418,6 +420,7 @@ def error_of(call: Call[Any], reply: Reply) -> ApiError:
         code=code,
         about=call.about,
         body=body,
+        headers=headers,
     )
 
 
@@ -445,6 +448,10 @@ _KINDS: dict[int, tuple[type[ApiError], str]] = {
 def _start_of(call: Call[Any], reply: Reply) -> str:
     """What an error keeps of a body. Only the start of a large one is looked through for secrets."""
     return call.shown(reply.body[: 5 * BODY_LIMIT].decode("utf-8", "replace"), reply)
+
+
+def _headers_of(call: Call[Any], reply: Reply) -> dict[str, str]:
+    return {name: call.shown(value, reply) for name, value in reply.headers.items()}
 
 
 def _what(call: Call[Any]) -> str:

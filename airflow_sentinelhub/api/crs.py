@@ -89,9 +89,61 @@ def name_in_geojson(crs: Any) -> str | None:
 
 def name_of(crs: Any) -> str:
     """What a CRS is called that is an object of pyproj or of the vendor's library, or a name already."""
+    if isinstance(crs, str):
+        return str(crs)
     if callable(getattr(crs, "to_epsg", None)):
         if code := crs.to_epsg():
             return str(code)
         authority = crs.to_authority() if callable(getattr(crs, "to_authority", None)) else None
         return ":".join(authority) if authority else str(getattr(crs, "name", None) or crs)
     return str(getattr(crs, "value", crs))
+
+
+class Crs(str):
+    """The URL of a CRS, with the members that a `CRS` of the vendor's library has, and equal to such a one."""
+
+    __slots__ = ()
+
+    @property
+    def value(self) -> str:
+        """The EPSG code as a text: `4326`. CRS84 has this one too.
+
+        :raises InvalidInputError: the URL names no CRS.
+        """
+        return _degrees_by_code(crs_url(self)).rpartition("/")[2]
+
+    @property
+    def epsg(self) -> int:
+        return int(self.value)
+
+    @property
+    def opengis_string(self) -> str:
+        return f"{_EPSG_URL}{self.value}"
+
+    def ogc_string(self) -> str:
+        return f"EPSG:{self.value}"
+
+    def is_utm(self) -> bool:
+        return 32601 <= self.epsg <= 32660 or 32701 <= self.epsg <= 32760
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str) or not callable(getattr(other, "ogc_string", None)):
+            return str.__eq__(self, other) is True
+        return known_by(self) == known_by(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+def known_by(crs: Any) -> str:
+    """One name for all CRSs in which coordinates mean the same, for comparing: a URL, or what was given."""
+    try:
+        return _degrees_by_code(crs_url(name_of(crs)))
+    except InvalidInputError:
+        return name_of(crs)
+
+
+def _degrees_by_code(url: str) -> str:
+    return DEGREES[1] if url == CRS84 else url

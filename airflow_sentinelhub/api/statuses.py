@@ -33,6 +33,11 @@ class _Word(str, Enum):
         return type(self), (self._value_,)
 
 
+def status_word(status: Any) -> str:
+    """The word of a status that is given as a text or as a member of an enumeration, ours or the vendor's."""
+    return str(getattr(status, "value", status))
+
+
 class BatchRequestStatus(_Word):
     """Status of a batch request. PARTIAL and CANCELED belong to v1, STOPPED to v2 and statistical."""
 

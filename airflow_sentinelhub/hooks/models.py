@@ -1,26 +1,42 @@
 # No `from __future__ import annotations` here: dataclasses-json reads the annotations at run time.
 # ruff: noqa: UP007, UP045
-"""The service's objects as frozen dataclasses, with the names of the vendor's client.
+"""The service's objects as dataclasses, with the names of the vendor's client.
 
 `from_dict`, `from_json`, `to_dict`, `to_json` and `schema` come from dataclasses-json. `other_data` stores members that
 this version does not know, and `to_dict` writes them back. An unknown status is read as it is (`statuses.py`). A
 request must have an id and a status; any other member that is missing or has a wrong type is read as None or as empty.
 """
 
+import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Optional, TypeVar, Union
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, Optional, TypeVar, Union
 
 from dataclasses_json import CatchAll, DataClassJsonMixin, LetterCase, Undefined, config
 
 from airflow_sentinelhub.api.areas import BBox, Geometry, bbox_of, geometry_of
 from airflow_sentinelhub.api.decoding import id_in, number, read_time, status_in, text, whole, word
 from airflow_sentinelhub.api.service.v2 import place_of
-from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchTileStatus, BatchUserAction, StoppedStatusReason
-from airflow_sentinelhub.exceptions import JobFailedError
+from airflow_sentinelhub.api.statuses import (
+    BatchRequestStatus,
+    BatchTileStatus,
+    BatchUserAction,
+    StoppedStatusReason,
+    status_word,
+)
+from airflow_sentinelhub.exceptions import (
+    InvalidInputError,
+    JobFailedError,
+    NoEvalscriptError,
+    SettingsError,
+    one_line,
+)
 
 __all__ = [
+    "BaseBatchRequest",
+    "BaseCollection",
     "BatchCollection",
     "BatchCollectionAdditionalData",
     "BatchCollectionBatchData",
@@ -33,8 +49,13 @@ __all__ = [
     "StoppedStatusReason",
 ]
 
+if TYPE_CHECKING:
+    _TextInSchema = datetime
+else:
+    _TextInSchema = str
+"""A time that `schema()` reads and writes as a text: the vendor's classes declare it as one."""
 E = TypeVar("E")  # an enumeration
-R = TypeVar("R", bound="_Request")
+R = TypeVar("R", bound="BaseBatchRequest")
 _CAMEL = config(letter_case=LetterCase.CAMEL, undefined=Undefined.INCLUDE)["dataclasses_json"]
 
 
@@ -67,8 +88,8 @@ def _share(value: Any) -> float:
     return number(value) or 0
 
 
-class _Request(DataClassJsonMixin):
-    """Base of the requests of all generations."""
+class BaseBatchRequest(DataClassJsonMixin):
+    """Base of the requests of all generations, with the vendor's name."""
 
     dataclass_json_config = _CAMEL
     generation: ClassVar[str]
@@ -101,8 +122,14 @@ class _Request(DataClassJsonMixin):
 
     @property
     def evalscript(self) -> str:
-        """The evalscript, empty if there is none."""
-        return str(self._process().get("evalscript") or "")
+        """The evalscript.
+
+        :raises NoEvalscriptError: the request has none; a KeyError too, as the vendor's client raises.
+        """
+        script = self._process().get("evalscript")
+        if not isinstance(script, str):
+            raise NoEvalscriptError(f"Batch request {self.request_id} has no evalscript.")
+        return script
 
     @property
     def bbox(self) -> Optional[BBox]:
@@ -118,22 +145,37 @@ class _Request(DataClassJsonMixin):
         self,
         status: Union[str, BatchRequestStatus, Iterable[Union[str, BatchRequestStatus]]] = BatchRequestStatus.FAILED,
     ) -> None:
-        """:raises JobFailedError: the request has this status, or one of these statuses."""
-        statuses = [status] if isinstance(status, str) else list(status)
-        if self.status in [BatchRequestStatus(name) for name in statuses]:
+        """Raise an error if the request has this status, or one of these statuses.
+
+        :raises JobFailedError: it has; a RuntimeError too, as the vendor's client raises.
+        :raises InvalidInputError: what is given is no status.
+        """
+        given = [status] if isinstance(status, (str, Enum)) else list(status)
+        if self.status in [self._a_status(one) for one in given]:
             reason = f' and says: "{self.error}"' if self.error else ""
             raise JobFailedError(
                 f"Batch request {self.request_id} is {self.status}{reason}.", request_id=self.request_id
             )
 
+    def _a_status(self, given: Any) -> BatchRequestStatus:
+        """The status that is given as a word, or as a member of our enumeration or the vendor's.
 
-def _short(request: _Request, *names: str) -> str:
+        :raises InvalidInputError: it is none. A word that nobody knows is one if the request has it.
+        """
+        name = status_word(given)
+        if name not in BatchRequestStatus.__members__ and name != self.status:
+            known = ", ".join(BatchRequestStatus.__members__)
+            raise InvalidInputError(f"{one_line(name, 100)!r} is not a valid BatchRequestStatus; there are {known}.")
+        return BatchRequestStatus(name)
+
+
+def _short(request: BaseBatchRequest, *names: str) -> str:
     members = [f"{name}={getattr(request, name)!s}" for name in names if getattr(request, name) is not None]
     return f"{type(request).__name__}({', '.join(members)}, ...)"
 
 
-@dataclass(frozen=True, repr=False)
-class BatchRequest(_Request):
+@dataclass(repr=False)
+class BatchRequest(BaseBatchRequest):
     """A batch request of v1. `value_estimate` (PU) lacks the batch factor: the real cost is about a third of it."""
 
     generation: ClassVar[str] = "v1"
@@ -159,7 +201,7 @@ class BatchRequest(_Request):
     tile_width_px: Optional[int] = None
     tile_height_px: Optional[int] = None
     user_action: Optional[BatchUserAction] = field(metadata=_word(BatchUserAction), default=None)
-    user_action_updated: Optional[datetime] = field(metadata=_time(), default=None)
+    user_action_updated: Optional[_TextInSchema] = field(metadata=_time(), default=None)
     error: Optional[str] = None
     other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
 
@@ -170,8 +212,8 @@ class BatchRequest(_Request):
         return _short(self, "request_id", "created", "status", "user_action", "value_estimate", "tile_count")
 
 
-@dataclass(frozen=True, repr=False)
-class BatchProcessRequest(_Request):
+@dataclass(repr=False)
+class BatchProcessRequest(BaseBatchRequest):
     """A batch task of v2. `cost_PU` is its cost so far in PU."""
 
     generation: ClassVar[str] = "v2"
@@ -208,8 +250,8 @@ class BatchProcessRequest(_Request):
         return _short(self, "request_id", "created", "status", "completion_percentage", "user_action", "cost_PU")
 
 
-@dataclass(frozen=True, repr=False)
-class BatchStatisticalRequest(_Request):
+@dataclass(repr=False)
+class BatchStatisticalRequest(BaseBatchRequest):
     """A batch statistical request. `cost_pu` is its cost so far in PU."""
 
     generation: ClassVar[str] = "statistical"
@@ -224,7 +266,7 @@ class BatchStatisticalRequest(_Request):
     created: Optional[datetime] = field(metadata=_time(), default=None)
     cost_pu: Optional[float] = field(metadata=_named("costPU"), default=None)
     user_action: Optional[BatchUserAction] = field(metadata=_word(BatchUserAction), default=None)
-    user_action_updated: Optional[datetime] = field(metadata=_time(), default=None)
+    user_action_updated: Optional[_TextInSchema] = field(metadata=_time(), default=None)
     error: Optional[str] = None
     other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
 
@@ -236,7 +278,7 @@ class BatchStatisticalRequest(_Request):
         return _short(self, "request_id", "created", "status", "completion_percentage", "user_action", "cost_pu")
 
 
-@dataclass(frozen=True)
+@dataclass
 class BatchCollectionBatchData(DataClassJsonMixin):
     """The `batchData` of a batch collection."""
 
@@ -245,7 +287,7 @@ class BatchCollectionBatchData(DataClassJsonMixin):
     other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
 
 
-@dataclass(frozen=True)
+@dataclass
 class BatchCollectionAdditionalData(DataClassJsonMixin):
     """The `additionalData` of a batch collection."""
 
@@ -254,8 +296,35 @@ class BatchCollectionAdditionalData(DataClassJsonMixin):
     other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
 
 
-@dataclass(frozen=True)
-class BatchCollection(DataClassJsonMixin):
+class BaseCollection(DataClassJsonMixin):
+    """Base of the collections, with the vendor's name."""
+
+    name: str
+    additional_data: Optional[BatchCollectionAdditionalData]
+    collection_id: Optional[str]
+
+    def to_data_collection(self) -> Any:
+        """The collection as a `DataCollection` of the vendor's library, by its id and the names of its bands.
+
+        :raises InvalidInputError: the collection has no id.
+        :raises SettingsError: the vendor's library is not installed.
+        """
+        if self.collection_id is None:
+            raise InvalidInputError(f"The collection {one_line(self.name, 100)!r} has no id yet; create it first.")
+        try:
+            vendor = importlib.import_module("sentinelhub")
+        except ImportError:
+            raise SettingsError(
+                "to_data_collection needs the vendor's library, which is not installed here: pip install sentinelhub."
+            ) from None
+        bands = self.additional_data.bands if self.additional_data else None
+        return vendor.DataCollection.define_byoc(
+            collection_id=self.collection_id, bands=tuple(bands) if bands else None
+        )
+
+
+@dataclass
+class BatchCollection(BaseCollection):
     """A batch collection of v1: a data set that batch requests write, and its bucket."""
 
     dataclass_json_config = _CAMEL
@@ -267,4 +336,6 @@ class BatchCollection(DataClassJsonMixin):
     created: Optional[datetime] = field(metadata=_time(), default=None)
     no_data: Optional[Union[int, float]] = None
     other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
-    batch_data: Optional[BatchCollectionBatchData] = None
+    batch_data: Optional[BatchCollectionBatchData] = field(
+        metadata=config(exclude=lambda value: value is None, letter_case=LetterCase.CAMEL), default=None
+    )

@@ -15,8 +15,22 @@ from airflow_sentinelhub.api.service.data_sources import as_sent
 from airflow_sentinelhub.api.service.generations import STATISTICAL
 from airflow_sentinelhub.api.service.payloads import without_none
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.hooks._client import Client, id_of, query, read_as
-from airflow_sentinelhub.hooks.models import BatchStatisticalRequest
+from airflow_sentinelhub.hooks._client import BaseBatchClient, Client, id_of, query, read_as
+from airflow_sentinelhub.hooks.models import (
+    BaseBatchRequest,
+    BatchRequestStatus,
+    BatchStatisticalRequest,
+    BatchUserAction,
+)
+
+__all__ = [
+    "BaseBatchClient",
+    "BaseBatchRequest",
+    "BatchRequestStatus",
+    "BatchStatisticalRequest",
+    "BatchUserAction",
+    "SentinelHubBatchStatistical",
+]
 
 Json = dict[str, Any]
 RequestSpec = str | Json | BatchStatisticalRequest
@@ -105,9 +119,10 @@ class SentinelHubBatchStatistical(Client):
         return self._ask(endpoints.analyse(id_of(batch_request)))
 
     def start_job(self, batch_request: RequestSpec) -> None:
-        """Start processing, unless the request was started before. **This bills.**
+        """Start processing, unless the request was started before or has ended. **This bills.**
 
-        If a reply is lost, the request is read before the start is sent again.
+        Calling it again is safe: then nothing is sent, and the log says so. If a reply is lost, the request is read
+        before the start is sent again. A STOPPED request is not started again.
         """
         self._run(start_once(STATISTICAL, id_of(batch_request)))
 
@@ -119,6 +134,35 @@ class SentinelHubBatchStatistical(Client):
         """Deprecated name of `stop_job`, as in the vendor's client."""
         warnings.warn("cancel_job is now called stop_job", DeprecationWarning, stacklevel=2)
         return self.stop_job(batch_request)
+
+    def monitor_batch_statistical_analysis(
+        self, batch_request: RequestSpec, sleep_time: float = 10.0
+    ) -> BatchStatisticalRequest:
+        """Wait until the analysis is done, and return the request. Each change is logged.
+
+        :param sleep_time: seconds between polls.
+        :raises JobError: the analysis failed, or the request was stopped, or nobody has asked for the analysis.
+        """
+        request_id = id_of(batch_request)
+        self._reached(STATISTICAL, request_id, "ANALYSIS_DONE", sleep_time)
+        return self.get_request(request_id)
+
+    def monitor_batch_statistical_job(
+        self, batch_request: RequestSpec, sleep_time: float = 30.0, analysis_sleep_time: float = 10.0
+    ) -> Json:
+        """Wait until a started request is DONE, and return what `get_status` returns. Each change is logged.
+
+        The wait continues through an outage. On DONE single features may have failed: see
+        `hook.statistical_results`.
+
+        :param sleep_time: seconds between polls while the request is processed.
+        :param analysis_sleep_time: seconds between polls while it is analysed.
+        :raises JobError: the request failed, was stopped or was not started.
+        """
+        request_id = id_of(batch_request)
+        self._reached(STATISTICAL, request_id, "ANALYSIS_DONE", analysis_sleep_time)
+        self._reached(STATISTICAL, request_id, "DONE", sleep_time)
+        return self.get_status(request_id)
 
 
 def _page(**parameters: Any) -> Call[Page[BatchStatisticalRequest]]:

@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_sentinelhub.api.call import Call
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Outcome
+from airflow_sentinelhub.api.decoding import an_object
 from airflow_sentinelhub.api.flows.actions import start_once
-from airflow_sentinelhub.api.flows.restart import restart_failed
-from airflow_sentinelhub.api.flows.wait import WaitPlan, monitor, wait
+from airflow_sentinelhub.api.flows.restart import restart_or_refusal
+from airflow_sentinelhub.api.flows.wait import WaitPlan, monitor
 from airflow_sentinelhub.api.paging import Page, page_of
 from airflow_sentinelhub.api.service import payloads
 from airflow_sentinelhub.api.service import v1 as endpoints
 from airflow_sentinelhub.api.service.generations import V1
-from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError, UnreadableReplyError
-from airflow_sentinelhub.hooks._client import Client, id_of, query, read_as
-from airflow_sentinelhub.hooks.models import BatchCollection, BatchRequest, BatchTileStatus
+from airflow_sentinelhub.api.statuses import status_word
+from airflow_sentinelhub.exceptions import InvalidInputError, NoRequestError, UnreadableReplyError
+from airflow_sentinelhub.hooks._client import BaseBatchClient, Client, FeatureIterator, id_of, query, read_as
+from airflow_sentinelhub.hooks.models import (
+    BaseBatchRequest,
+    BaseCollection,
+    BatchCollection,
+    BatchCollectionAdditionalData,
+    BatchCollectionBatchData,
+    BatchRequest,
+    BatchRequestStatus,
+    BatchTileStatus,
+    BatchUserAction,
+)
+
+__all__ = [
+    "BaseBatchClient",
+    "BaseBatchRequest",
+    "BaseCollection",
+    "BatchCollection",
+    "BatchCollectionAdditionalData",
+    "BatchCollectionBatchData",
+    "BatchRequest",
+    "BatchRequestStatus",
+    "BatchTileStatus",
+    "BatchUserAction",
+    "SentinelHubBatch",
+    "new_collection",
+]
 
 Json = dict[str, Any]
 RequestSpec = str | Json | BatchRequest
@@ -65,9 +93,9 @@ class SentinelHubBatch(Client):
         )
         return self._ask(read_as(endpoints.create(payload), BatchRequest.from_dict))
 
-    def iter_tiling_grids(self, **kwargs: Any) -> Iterator[Json]:
-        """Iterate over the tiling grids. :param kwargs: further query parameters."""
-        return self._iterate(lambda token: endpoints.list_tiling_grids(**{**kwargs, "viewtoken": token}))
+    def iter_tiling_grids(self, **kwargs: Any) -> FeatureIterator[Json]:
+        """Iterate over the tiling grids, as often as wanted. :param kwargs: further query parameters."""
+        return self._again(lambda token: endpoints.list_tiling_grids(**{**kwargs, "viewtoken": token}))
 
     def get_tiling_grid(self, grid_id: int | str) -> Json:
         """A single tiling grid."""
@@ -88,7 +116,7 @@ class SentinelHubBatch(Client):
     def get_latest_request(self) -> BatchRequest:
         """The request that was created last.
 
-        :raises NotFoundError: there is no request; :raises UnreadableReplyError: it has no id or no status.
+        :raises NoRequestError: there is no request; :raises UnreadableReplyError: it has no id or no status.
         """
         page = self._ask(_page(sort="created:desc", count=1))
         if page.left_out and not page.items:
@@ -98,7 +126,7 @@ class SentinelHubBatch(Client):
                 about="batch requests",
             )
         if not page.items:
-            raise NotFoundError("There is no batch request in this account yet.", status=404, about="batch requests")
+            raise NoRequestError("There is no batch request in this account yet.", status=404, about="batch requests")
         return page.items[0]
 
     def get_request(self, batch_request: RequestSpec) -> BatchRequest:
@@ -124,9 +152,10 @@ class SentinelHubBatch(Client):
         return self._ask(endpoints.analyse(id_of(batch_request)))
 
     def start_job(self, batch_request: RequestSpec) -> None:
-        """Start processing, unless the request was started before. **This bills.**
+        """Start processing, unless the request was started before or has ended. **This bills.**
 
-        If a reply is lost, the request is read before the start is sent again.
+        Calling it again is safe: then nothing is sent, and the log says so. If a reply is lost, the request is read
+        before the start is sent again.
         """
         self._run(start_once(V1, id_of(batch_request)))
 
@@ -135,33 +164,45 @@ class SentinelHubBatch(Client):
         return self._ask(endpoints.cancel(id_of(batch_request)))
 
     def restart_job(self, batch_request: RequestSpec) -> None:
-        """Process the failed tiles of a PARTIAL request again. **This bills** the tiles that are processed again."""
-        self._run(restart_failed(V1, id_of(batch_request)))
+        """Process the failed tiles of a PARTIAL request again. **This bills** the tiles that are processed again.
+
+        A restart whose reply was lost is not sent again.
+
+        :raises BadRequestError: the request is not PARTIAL; the error contains the service's words.
+        :raises UnknownStateError: whether the restart was accepted is not known.
+        """
+        self._run(restart_or_refusal(V1, id_of(batch_request)))
 
     def iter_tiles(
         self, batch_request: RequestSpec, status: str | BatchTileStatus | None = None, **kwargs: Any
-    ) -> Iterator[Json]:
-        """Iterate over the tiles; pages of 100 are read as they are needed. There are no tiles before the analysis.
+    ) -> FeatureIterator[Json]:
+        """Iterate over the tiles, as often as wanted. There are no tiles before the analysis.
+
+        Pages of 100 are read as they are needed, and again in the second pass.
 
         :param status: only tiles in this status; :param kwargs: further query parameters.
         """
         request_id = id_of(batch_request)
-        parameters = {**query(status=str(status) if status else None), **kwargs}
-        return self._iterate(lambda token: endpoints.list_tiles(request_id, **{**parameters, "viewtoken": token}))
+        parameters = {**query(status=status_word(status) if status else None), **kwargs}
+        return self._again(lambda token: endpoints.list_tiles(request_id, **{**parameters, "viewtoken": token}))
 
     def get_tile(self, batch_request: RequestSpec, tile_id: int | None) -> Json:
-        """A single tile by its id."""
-        if tile_id is None:
-            raise InvalidInputError("get_tile needs the id of a tile.")
-        return self._ask(endpoints.get_tile(id_of(batch_request), tile_id))
+        """A single tile by its id.
 
-    def iter_collections(self, search: str | None = None, **kwargs: Any) -> Iterator[Json]:
-        """Iterate over the batch collections.
+        :param tile_id: id of the tile; None: the first page of all tiles is returned, as by the vendor's client.
+        """
+        request_id = id_of(batch_request)
+        if tile_id is None:
+            return self._ask(read_as(endpoints.list_tiles(request_id), an_object))
+        return self._ask(endpoints.get_tile(request_id, tile_id))
+
+    def iter_collections(self, search: str | None = None, **kwargs: Any) -> FeatureIterator[Json]:
+        """Iterate over the batch collections, as often as wanted.
 
         :param search: only collections that match this word; :param kwargs: further query parameters.
         """
         parameters = {**query(search=search), **kwargs}
-        return self._iterate(lambda token: endpoints.list_collections(**{**parameters, "viewtoken": token}))
+        return self._again(lambda token: endpoints.list_collections(**{**parameters, "viewtoken": token}))
 
     def get_collection(self, collection_id: str) -> Json:
         """A batch collection by its id."""
@@ -172,9 +213,14 @@ class SentinelHubBatch(Client):
         return self._ask(endpoints.create_collection(new_collection(collection)))
 
     def update_collection(self, collection: Json | BatchCollection) -> Any:
-        """Change the name of a batch collection. The service cannot change anything else of it."""
-        name = _collection_payload(collection, ("name",))["name"]
-        return self._ask(endpoints.update_collection(id_of(collection), {"name": name}))
+        """Change the name of a batch collection. The service cannot change anything else of it.
+
+        The name is all that is sent.
+
+        :raises BadRequestError: the collection has no name; the error contains the service's words.
+        """
+        name = _collection_payload(collection).get("name")
+        return self._ask(endpoints.update_collection(id_of(collection), query(name=name)))
 
     def delete_collection(self, collection: CollectionSpec) -> None:
         """Delete a batch collection. The service refuses (409) while a request uses it."""
@@ -187,13 +233,12 @@ class SentinelHubBatch(Client):
         :raises JobError: the analysis failed, or the request was cancelled.
         """
         request_id = id_of(batch_request)
-        plan = WaitPlan(poll_interval=sleep_time)
-        conclude(self._run(wait(V1, request_id, "ANALYSIS_DONE", plan)), request_id, "ANALYSIS_DONE")
+        self._reached(V1, request_id, "ANALYSIS_DONE", sleep_time)
         return self.get_request(request_id)
 
     def monitor_batch_job(
         self, batch_request: RequestSpec, sleep_time: float = 120.0, analysis_sleep_time: float = 10.0
-    ) -> dict[BatchTileStatus, list[Json]]:
+    ) -> defaultdict[BatchTileStatus, list[Json]]:
         """Wait until a started request has ended, and return its tiles.
 
         The numbers of processed, failed and remaining tiles are logged. The wait uses the same flows and verdicts as
@@ -202,18 +247,17 @@ class SentinelHubBatch(Client):
 
         :param sleep_time: seconds between polls while the request is processed.
         :param analysis_sleep_time: seconds between polls while it is analysed.
-        :return: the tiles by their status.
+        :return: the tiles by their status; a status in which no tile is has an empty list.
         :raises JobError: the request failed, was cancelled or was not started.
         """
         request_id = id_of(batch_request)
-        analysis_plan = WaitPlan(poll_interval=analysis_sleep_time)
-        conclude(self._run(wait(V1, request_id, "ANALYSIS_DONE", analysis_plan)), request_id, "ANALYSIS_DONE")
+        self._reached(V1, request_id, "ANALYSIS_DONE", analysis_sleep_time)
         waited = self._run(monitor(V1, request_id, "DONE", WaitPlan(poll_interval=sleep_time)))
         if waited.outcome is not Outcome.PARTIAL:
             conclude(waited, request_id, "DONE")
-        tiles: dict[BatchTileStatus, list[Json]] = {}
+        tiles: defaultdict[BatchTileStatus, list[Json]] = defaultdict(list, {status: [] for status in BatchTileStatus})
         for tile in self.iter_tiles(request_id):
-            tiles.setdefault(BatchTileStatus(str(tile["status"])), []).append(tile)
+            tiles[BatchTileStatus(str(tile["status"]))].append(tile)
         return tiles
 
 
@@ -242,16 +286,14 @@ def new_collection(collection: Json | BatchCollection) -> Json:
 
     :raises InvalidInputError: `name` or `s3Bucket` is missing.
     """
-    payload = _collection_payload(collection, ("name", "s3Bucket"))
+    payload = _collection_payload(collection)
+    missing = [name for name in ("name", "s3Bucket") if not payload.get(name)]
+    if missing:
+        raise InvalidInputError(f"The batch collection has no {' and no '.join(missing)}; nothing was sent.")
     return {name: value for name, value in payload.items() if name not in _WRITTEN_BY_SERVICE}
 
 
-def _collection_payload(collection: Json | BatchCollection, required: tuple[str, ...]) -> Json:
+def _collection_payload(collection: Json | BatchCollection) -> Json:
     if not isinstance(collection, (dict, BatchCollection)):
         raise InvalidInputError(f"A collection is a payload or a BatchCollection, not {type(collection).__name__}.")
-    members = collection.to_dict() if isinstance(collection, BatchCollection) else collection
-    payload = payloads.without_none(members)
-    missing = [name for name in required if not payload.get(name)]
-    if missing:
-        raise InvalidInputError(f"The batch collection has no {' and no '.join(missing)}; nothing was sent.")
-    return payload
+    return payloads.without_none(collection.to_dict() if isinstance(collection, BatchCollection) else collection)

@@ -12,9 +12,25 @@ from airflow_sentinelhub.api.service import payloads_v2, v1
 from airflow_sentinelhub.api.service import v2 as endpoints
 from airflow_sentinelhub.api.service.generations import V2
 from airflow_sentinelhub.api.service.payloads import without_none
-from airflow_sentinelhub.hooks._client import Client, id_of, query, read_as
-from airflow_sentinelhub.hooks.models import BatchProcessRequest
+from airflow_sentinelhub.hooks._client import BaseBatchClient, Client, FeatureIterator, id_of, query, read_as
+from airflow_sentinelhub.hooks.models import (
+    BaseBatchRequest,
+    BatchProcessRequest,
+    BatchRequestStatus,
+    BatchUserAction,
+    StoppedStatusReason,
+)
 from airflow_sentinelhub.hooks.v1 import _process_payload
+
+__all__ = [
+    "BaseBatchClient",
+    "BaseBatchRequest",
+    "BatchProcessClient",
+    "BatchProcessRequest",
+    "BatchRequestStatus",
+    "BatchUserAction",
+    "StoppedStatusReason",
+]
 
 Json = dict[str, Any]
 RequestSpec = str | Json | BatchProcessRequest
@@ -62,10 +78,10 @@ class BatchProcessClient(Client):
         }
         return self._ask(read_as(endpoints.create(without_none(payload)), BatchProcessRequest.from_dict))
 
-    def iter_tiling_grids(self, **kwargs: Any) -> Iterator[Json]:
-        """Iterate over the tiling grids. :param kwargs: further query parameters."""
+    def iter_tiling_grids(self, **kwargs: Any) -> FeatureIterator[Json]:
+        """Iterate over the tiling grids, as often as wanted. :param kwargs: further query parameters."""
         root = endpoints.ROOT
-        return self._iterate(lambda token: v1.list_tiling_grids(**{**kwargs, "viewtoken": token, "root": root}))
+        return self._again(lambda token: v1.list_tiling_grids(**{**kwargs, "viewtoken": token, "root": root}))
 
     def get_tiling_grid(self, grid_id: int | str) -> Json:
         """A single tiling grid."""
@@ -96,9 +112,10 @@ class BatchProcessClient(Client):
         return self._ask(endpoints.analyse(id_of(batch_request)))
 
     def start_job(self, batch_request: RequestSpec) -> None:
-        """Start processing, unless the task was started before. **This bills.**
+        """Start processing, unless the task was started before or has ended. **This bills.**
 
-        If a reply is lost, the task is read before the start is sent again.
+        Calling it again is safe: then nothing is sent, and the log says so. If a reply is lost, the task is read
+        before the start is sent again. A STOPPED task is not started again.
         """
         self._run(start_once(V2, id_of(batch_request)))
 
@@ -108,6 +125,32 @@ class BatchProcessClient(Client):
         The service refuses (400) while the task is CREATED.
         """
         return self._ask(endpoints.stop(id_of(batch_request)))
+
+    def monitor_batch_process_analysis(self, request: RequestSpec, sleep_time: float = 10.0) -> BatchProcessRequest:
+        """Wait until the analysis is done, and return the task. Each change is logged.
+
+        :param sleep_time: seconds between polls.
+        :raises JobError: the analysis failed, or the task was stopped, or nobody has asked for the analysis.
+        """
+        request_id = id_of(request)
+        self._reached(V2, request_id, "ANALYSIS_DONE", sleep_time)
+        return self.get_request(request_id)
+
+    def monitor_batch_process_job(
+        self, request: RequestSpec, sleep_time: float = 120.0, analysis_sleep_time: float = 10.0
+    ) -> BatchProcessRequest:
+        """Wait until a started task is DONE, and return it. Each change is logged.
+
+        The wait continues through an outage. On DONE single tiles may have failed: see `hook.results`.
+
+        :param sleep_time: seconds between polls while the task is processed.
+        :param analysis_sleep_time: seconds between polls while it is analysed.
+        :raises JobError: the task failed, was stopped or was not started.
+        """
+        request_id = id_of(request)
+        self._reached(V2, request_id, "ANALYSIS_DONE", analysis_sleep_time)
+        self._reached(V2, request_id, "DONE", sleep_time)
+        return self.get_request(request_id)
 
 
 def _page(**parameters: Any) -> Call[Page[BatchProcessRequest]]:

@@ -67,6 +67,20 @@ def _rings(polygon: Any) -> list[list[list[float]]]:
     return [[[x, y] for x, y in ring.coords] for ring in (turned.exterior, *turned.interiors)]
 
 
+def shape_of(geojson: Mapping[str, Any]) -> Any:
+    """The geometry as an object of shapely.
+
+    :raises InvalidInputError: it is no geometry.
+    :raises SettingsError: shapely is not installed.
+    """
+    with needed_for("A geometry as an object of shapely"):
+        import shapely.geometry
+    try:
+        return shapely.geometry.shape(dict(geojson))
+    except (shapely.errors.ShapelyError, AttributeError, KeyError, TypeError, ValueError) as err:
+        raise InvalidInputError(f"The geometry cannot be read: {_said(err)}.") from None
+
+
 def from_wkt(text: str) -> Mapping[str, Any]:
     """The GeoJSON of a geometry in well-known text.
 

@@ -322,3 +322,23 @@ def test_an_end_that_never_comes_is_said() -> None:
 def test_an_end_is_sent_again_when_its_reply_is_lost(reply: Reply | Lost) -> None:
     fed = feed(actions.end(V1, ID), [PROCESSING, reply, reply, done(), body(V1, "CANCELED", "CANCEL")])
     assert (ends(fed), fed.result.status) == (3, S.CANCELED)
+
+
+@pytest.mark.parametrize("api", GENERATIONS, ids=lambda api: api.name)
+@pytest.mark.parametrize(
+    ("status", "action", "warns"),
+    [
+        ("PROCESSING", "START", False),
+        ("DONE", "START", False),
+        ("CREATED", "START", False),
+        ("FAILED", "START", True),
+        ("CANCELED", "CANCEL", True),
+        ("STOPPED", "STOP", True),
+    ],
+)
+def test_a_start_that_is_not_sent_is_told(api: Generation, status: str, action: str, warns: bool) -> None:
+    fed = feed(actions.start_once(api, ID), [body(api, status, action)])
+    assert starts(fed) == 0
+    (told,) = fed.warnings if warns else fed.notes
+    assert f"Batch request {ID}: no start is sent, it is {status}, and the last action on it was {action}." in told
+    assert ("bills nothing further" in told) == S(status).is_final

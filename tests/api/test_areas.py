@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -135,3 +137,49 @@ def test_what_is_wrong_with_an_area_is_said_in_a_sentence(given: Any, says: str)
         area_bounds(given)
     assert len(str(raised.value)) < 300
     assert "\n" not in str(raised.value)
+
+
+UTM = "http://www.opengis.net/def/crs/EPSG/0/32632"
+
+
+def test_areas_in_the_two_crs_of_degrees_are_equal() -> None:
+    degrees = "http://www.opengis.net/def/crs/EPSG/0/4326"
+    assert BBox(1, 2, 3, 4) == BBox(1, 2, 3, 4, crs=degrees)
+    assert len({BBox(1, 2, 3, 4), BBox(1.0, 2, 3, 4, crs=degrees), BBox(1, 2, 3, 4, crs=UTM)}) == 2
+    assert Geometry({"type": "Polygon"}) == Geometry({"type": "Polygon"}, crs=degrees)
+    assert hash(Geometry({"type": "Polygon"})) == hash(Geometry({"type": "Polygon"}, crs=degrees))
+    assert BBox(1, 2, 3, 4) != BBox(1, 2, 3, 5)
+    assert Geometry({"type": "Polygon"}) != Geometry({"type": "MultiPolygon"})
+    for other in (None, 7, "x", (1, 2, 3, 4), object()):
+        assert BBox(1, 2, 3, 4) != other
+        assert Geometry({"type": "Polygon"}) != other
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda area: pickle.loads(pickle.dumps(area))])
+def test_areas_can_be_copied(copied: Any) -> None:
+    for area in (BBox(1, 2, 3, 4, crs=UTM), Geometry({"type": "Polygon", "coordinates": []}, crs=UTM)):
+        again = copied(area)
+        assert again == area
+        assert (again.crs, again.crs.value, again.crs.epsg, again.crs.is_utm()) == (UTM, "32632", 32632, True)
+        assert json.dumps(again.crs) == json.dumps(UTM)
+
+
+def test_what_is_no_crs_is_kept_as_it_is() -> None:
+    odd = BBox(1, 2, 3, 4, crs="Mars 2000")
+    assert odd.crs == "Mars 2000"
+    assert odd != BBox(1, 2, 3, 4)
+    assert odd == BBox(1, 2, 3, 4, crs="Mars 2000")
+    with pytest.raises(InvalidInputError, match="Mars 2000"):
+        _ = odd.crs.value  # type: ignore[attr-defined]
+
+
+def test_a_geometry_of_a_request_as_shapely_reads_it() -> None:
+    pytest.importorskip("shapely")
+    square = {"type": "Polygon", "coordinates": [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]]}
+    area = Geometry(square, crs=UTM)
+    assert (area.geometry.area, area.bbox) == (4, BBox(0, 0, 2, 2, crs=UTM))
+    assert area.wkt.startswith("POLYGON ((0 0")
+    assert area.get_geojson()["crs"]["properties"]["name"] == "urn:ogc:def:crs:EPSG::32632"
+    for broken in ({}, {"type": "Polygon"}, {"type": "Polygon", "coordinates": 7}, {"type": "Cube", "coordinates": []}):
+        with pytest.raises(InvalidInputError):
+            _ = Geometry(broken).geometry

@@ -21,6 +21,7 @@ from airflow_sentinelhub.api.call import (
     Lost,
     Patience,
     Reply,
+    error_of,
     exchange,
     retry_after,
 )
@@ -517,3 +518,41 @@ def test_an_action_answers_nothing() -> None:
     for call in (v1.start("7"), v1.analyse("7"), v1.cancel("7"), v2.start("7"), v2.stop("7")):
         assert carry(call, done()).result is None
         assert carry(call, Reply(200, {}, b'""')).result is None
+
+
+def test_an_error_leads_to_the_reply() -> None:
+    """As the vendor's errors do: `error.request_exception.response.status_code`."""
+    said = {"error": {"status": 409, "message": "no", "code": "X", "secretAccessKey": "hush-hush"}}
+    headers = {
+        "Content-Type": "application/json",
+        "x-request-id": "7",
+        "retry-after": "400",
+        "set-cookie": "session=hush-hush",
+        "authorization": "Bearer hush-hush-hush",
+        "x-amz-security-token": "hush-hush",
+        "location": "https://h/?sig=hush-hush",
+        "x-echo": "the key is hush-hush, line\nbreak",
+    }
+    call = Call("POST", "/a", lambda body: body, json={"secretAccessKey": "hush-hush"})
+    error = error_of(call, Reply(409, headers, json.dumps(said).encode()))
+    for one in (error, pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        response = one.request_exception.response
+        assert (response.status_code, response.status, response.ok) == (409, 409, False)
+        assert response.headers == {
+            "content-type": "application/json",
+            "x-request-id": "7",
+            "retry-after": "400",
+            "x-echo": "the key is ***, line break",
+        }
+        assert response.json()["error"] == {"status": 409, "message": "no", "code": "X", "secretAccessKey": "***"}
+        assert response.text.encode() == response.content
+        assert "hush" not in f"{response.text}{response.headers}{response!r}"
+    lost = errors.UnreachableError("gone", ambiguous=False)
+    assert lost.request_exception.response is None
+    with pytest.raises(ValueError, match="Expecting"):
+        errors.ApiError("m", status=502, body="<html>").response.json()
+
+
+@pytest.mark.parametrize("kind", [one for one in vars(errors).values() if isinstance(one, type)])
+def test_errors_of_jobs_are_runtime_errors(kind: type) -> None:
+    assert issubclass(kind, RuntimeError) == issubclass(kind, errors.JobError)

@@ -6,13 +6,14 @@ import copy
 import json
 import pickle
 from datetime import datetime, timedelta, timezone
+from enum import Enum
 from typing import Any
 
 import pytest
 
 from airflow_sentinelhub.api.areas import CRS84, BBox, Geometry
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.exceptions import InvalidInputError, JobFailedError
+from airflow_sentinelhub.exceptions import InvalidInputError, JobFailedError, NoEvalscriptError
 from airflow_sentinelhub.hooks import models
 from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.hooks.models import (
@@ -94,13 +95,7 @@ def test_absent_members_are_none() -> None:
     assert (read.created, read.user_action, read.value_estimate, read.bucket_name) == (None, None, None, None)
     task = BatchProcessRequest.from_dict({"id": ID, "request": {}, "domainAccountId": "d", "status": "CREATED"})
     assert (task.error, task.cost_PU, task.stopped_status_reason, task.user_action) == (None, None, None, None)
-    assert (task.evalscript, task.bbox, task.geometry, task.description, task.output_url) == (
-        "",
-        None,
-        None,
-        None,
-        None,
-    )
+    assert (task.bbox, task.geometry, task.description, task.output_url) == (None, None, None, None)
 
 
 # Words that nobody has heard of
@@ -225,7 +220,6 @@ def test_the_area_of_a_request_of_each_generation() -> None:
     read = BatchRequest.from_dict(v1(processRequest=both))
     assert read.geometry == Geometry(POLYGON, crs="http://www.opengis.net/def/crs/EPSG/0/3035")
     assert read.bbox == BBox(1, 2, 3, 4, crs="http://www.opengis.net/def/crs/EPSG/0/3035")
-    assert read.evalscript == ""
     for empty in ({}, {"input": {}}, {"input": {"bounds": None}}, {"input": None}):
         read = BatchRequest.from_dict(v1(processRequest=empty))
         assert (read.bbox, read.geometry) == (None, None)
@@ -244,6 +238,24 @@ def test_the_evalscript_of_each_generation() -> None:
     assert BatchStatisticalRequest.from_dict(statistical()).evalscript == "//VERSION=3 statistics"
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        BatchRequest.from_dict(v1(processRequest={})),
+        BatchRequest.from_dict(v1(processRequest={"evalscript": None})),
+        BatchProcessRequest.from_dict({"id": ID, "request": {}, "status": "CREATED"}),
+        BatchStatisticalRequest.from_dict(statistical(request={"aggregation": {}})),
+    ],
+    ids=["v1", "v1 null", "v2", "statistical"],
+)
+def test_a_request_without_an_evalscript(read: Any) -> None:
+    with pytest.raises(KeyError) as raised:
+        _ = read.evalscript
+    assert str(raised.value) == f"Batch request {ID} has no evalscript."
+    assert isinstance(raised.value, NoEvalscriptError)
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+
+
 # raise_for_status
 
 
@@ -259,6 +271,53 @@ def test_raise_for_status() -> None:
             partial.raise_for_status(wanted)
     partial.raise_for_status([])
     BatchRequest.from_dict(v1("LIMBO")).raise_for_status(["FAILED", "CANCELED"])
+
+
+class Theirs(Enum):
+    """A status of the vendor's library."""
+
+    FAILED = "FAILED"
+    DONE = "DONE"
+
+
+@pytest.mark.parametrize("wrong", ["FAILD", "", "failed", ["DONE", "FAILD"], {"FAILED ": 1}, [None]], ids=repr)
+def test_raise_for_a_status_that_is_none(wrong: Any) -> None:
+    for read in (BatchRequest.from_dict(v1("DONE")), BatchProcessRequest.from_dict(v2("FAILED"))):
+        with pytest.raises(ValueError, match="is not a valid BatchRequestStatus; there are CREATED, ") as raised:
+            read.raise_for_status(wrong)
+        assert isinstance(raised.value, InvalidInputError)
+
+
+def test_raise_for_a_status_of_the_vendors_or_of_the_service() -> None:
+    failed, limbo = BatchRequest.from_dict(v1("FAILED")), BatchRequest.from_dict(v1("LIMBO"))
+    for given in (Theirs.FAILED, [Theirs.DONE, Theirs.FAILED]):
+        with pytest.raises(RuntimeError):
+            failed.raise_for_status(given)  # type: ignore[arg-type]
+    failed.raise_for_status(Theirs.DONE)  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError):
+        limbo.raise_for_status("LIMBO")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [(BatchRequest, v1()), (BatchProcessRequest, v2()), (BatchStatisticalRequest, statistical())]
+)
+def test_members_that_a_deployment_may_leave_out(kind: Any, body: dict[str, Any]) -> None:
+    for name in ("tileCount", "domainAccountId", "completionPercentage"):
+        read = kind.from_dict({key: value for key, value in body.items() if key != name})
+        assert read.request_id == ID
+        assert kind.from_dict(read.to_dict()) == read
+        assert snapshot(read).request_id == ID
+
+
+def test_an_object_can_be_changed() -> None:
+    collection = BatchCollection.from_dict({"name": "n", "s3Bucket": "b", "id": "7"})
+    collection.name = "other"
+    assert collection.to_dict()["name"] == "other"
+    assert isinstance(collection, models.BaseCollection)
+    for read in (BatchRequest.from_dict(v1()), BatchProcessRequest.from_dict(v2())):
+        read.error = "mine"
+        assert read.to_dict()["error"] == "mine"
+        assert isinstance(read, models.BaseBatchRequest)
 
 
 # Odds and ends

@@ -76,6 +76,27 @@ def test_a_restart_whose_reply_is_lost_is_looked_up_and_never_sent_again(reply: 
     assert sum(call.endswith("/restartpartial") for call in fed.calls) == 1
 
 
+@pytest.mark.parametrize("status", ["DONE", "PROCESSING", "CREATED", "ANALYSIS_DONE", "FAILED", "CANCELED", "LIMBO"])
+def test_who_asks_for_one_restart_hears_the_services_words(status: str) -> None:
+    fed = feed(restart.restart_or_refusal(V1, ID), [body(status, "START"), ONLY_PARTIAL])
+    assert isinstance(fed.error, errors.BadRequestError)
+    assert "Only requests with status PARTIAL can be restarted." in str(fed.error)
+    # the reading lags: the service knows better
+    fed = feed(restart.restart_or_refusal(V1, ID), [body("PARTIAL", "START"), ONLY_PARTIAL])
+    assert isinstance(fed.error, errors.BadRequestError)
+
+
+@pytest.mark.parametrize("status", ["PARTIAL", "PROCESSING"])
+def test_one_restart_is_asked_for_once(status: str) -> None:
+    fed = feed(restart.restart_or_refusal(V1, ID), [body(status, "START"), done()])
+    assert fed.error is None
+    lost_reply = [body(status, "START"), lost()] + ([PARTIAL, ...] if status == "PARTIAL" else [])
+    fed = feed(restart.restart_or_refusal(V1, ID), lost_reply)
+    assert isinstance(fed.error, (errors.UnknownStateError, errors.UnreachableError))
+    assert "is not known" in str(fed.error)
+    assert sum(call.endswith("/restartpartial") for call in fed.calls) == 1
+
+
 def test_a_restart_that_was_never_sent_is_sent_when_the_service_can_be_reached_again() -> None:
     nowhere = [lost(ambiguous=False)] * 4
     fed = feed(restart.restart_failed(V1, ID, patience=600), [PARTIAL, *nowhere, *[PARTIAL] * 6, done()])

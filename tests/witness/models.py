@@ -60,6 +60,7 @@ def view(kind: str, reply: dict) -> Any:
         return {"raises": type(error).__name__}
     seen = {"fields": plain(model), "to_dict": model.to_dict(), "to_json": model.to_json()}
     seen["schema"] = attempt(lambda: sorted(model_class.schema().fields))
+    seen["dump"] = attempt(lambda: model_class.schema().dump(model))
     seen["from_json"] = plain(model_class.from_json(model.to_json()))
     for name, read in (("evalscript", lambda: model.evalscript), ("bbox", lambda: bbox(model))):
         seen[name] = attempt(read)

@@ -222,3 +222,14 @@ def test_our_create_takes_the_vendors_request(tmp_path: Path) -> None:
     assert said["v1"]["processRequest"] == said["v2"]["processRequest"] == said["theirs"]
     assert said["v1"]["tilingGrid"] == {"id": 1, "resolution": 10}
     assert said["v2"]["output"]["delivery"]["s3"]["iamRoleARN"] == "arn:aws:iam::1:role/m"
+    # theirs first: the vendor's __eq__ says False for whatever is not of its own class
+    no = {"other edges", "other CRS", "other geometry", "geometry in another CRS", "a box is no geometry"}
+    areas = dict(said["areas"])
+    assert areas.pop("theirs first") == [False, False]
+    assert areas.pop("crs") == [True, True, False, True]
+    assert areas.pop("crs not equal") == [False, True]
+    assert areas == {name: name not in no for name in areas}
+    sent, told = said["statuses"]
+    assert sent == {"status": "FAILED"}
+    assert told == "Batch request a is FAILED."
+    assert said["collection"] == [True, "7c3d1a9e-2f4b-4b0e-8c1d-5e6f7a8b9c44", ["B1", "B2"]]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.hooks import models
+from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
 from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
 from airflow_sentinelhub.hooks.v2 import BatchProcessClient
 from tests.witness.environments import run
@@ -16,13 +17,21 @@ from tests.witness.environments import run
 V1, V2 = "3.11.1", "3.12.0"
 WORDS = ("BatchRequestStatus", "BatchUserAction", "StoppedStatusReason", "BatchTileStatus")
 # Our monitoring functions are methods of the client, which needs no configuration in each call.
-OF_THE_CLIENT = {"config", "client", "request"}
+OF_THE_CLIENT = {"config", "client"}
+MONITORS = {
+    "monitor_batch_analysis": (V1, SentinelHubBatch),
+    "monitor_batch_job": (V1, SentinelHubBatch),
+    "monitor_batch_process_analysis": (V2, BatchProcessClient),
+    "monitor_batch_process_job": (V2, BatchProcessClient),
+    "monitor_batch_statistical_analysis": (V2, SentinelHubBatchStatistical),
+    "monitor_batch_statistical_job": (V2, SentinelHubBatchStatistical),
+}
 
 
 @pytest.fixture(scope="module")
 def vendor(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     home: Path = tmp_path_factory.mktemp("home")
-    names = [*WORDS, "SentinelHubBatch", "BatchProcessClient", "monitor_batch_job", "monitor_batch_analysis"]
+    names = [*WORDS, "SentinelHubBatch", "BatchProcessClient", *MONITORS]
     return {version: run(version, "names.py", {"names": names}, home) for version in (V1, V2)}
 
 
@@ -53,10 +62,11 @@ def test_methods_have_the_vendors_names_and_arguments(vendor: dict[str, Any], ve
     assert told == {}
 
 
-@pytest.mark.parametrize("name", ["monitor_batch_job", "monitor_batch_analysis"])
+@pytest.mark.parametrize("name", MONITORS)
 def test_monitoring_functions_are_methods_of_the_client(vendor: dict[str, Any], name: str) -> None:
-    theirs = [one for one in vendor[V1][name] if one[0] not in OF_THE_CLIENT]
-    assert signature(getattr(SentinelHubBatch, name)) == theirs
+    version, ours = MONITORS[name]
+    theirs = [one for one in vendor[version][name] if one[0] not in OF_THE_CLIENT]
+    assert signature(getattr(ours, name)) == theirs
 
 
 @pytest.mark.parametrize("name", WORDS)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from airflow_sentinelhub.api.call import Call, Flow, Note, Now, Sleep, exchange
-from airflow_sentinelhub.api.decide.verdict import fate
+from airflow_sentinelhub.api.decide.verdict import fate, is_lost
 from airflow_sentinelhub.api.flows.read import outlast, read_patiently, seen
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
@@ -73,6 +73,9 @@ def _act_once(
     refused: ApiError | UnreachableError | None = None
     for _ in range(3):
         if asked(job):
+            if refused is None:
+                state = f"it is {job.status}, and the last action on it was {job.user_action}"
+                yield Note(f"Batch request {request_id}: no {word} is sent, {state}. {fate(job)}", is_lost(job))
             return job
         try:
             yield from exchange(action(request_id))

@@ -53,10 +53,31 @@ def restart_failed(api: Generation, request_id: str, *, patience: float = 0.0) -
     return (yield from _restart(api, request_id, None, began, patience))
 
 
+def restart_or_refusal(api: Generation, request_id: str) -> Flow[None]:
+    """`restart_failed` for somebody who asks for one restart: what the service refuses is an error, with its words.
+
+    A request that is not PARTIAL is asked for too, since only the service's reply says why it cannot be restarted.
+
+    :raises BadRequestError: the service refuses: the request is not PARTIAL.
+    :raises UnknownStateError: whether the restart was accepted is not known.
+    """
+    began = yield Now()
+    yield from _restart(api, request_id, None, began, 0.0, refusal=True)
+
+
 def _restart(
-    api: Generation, request_id: str, decided: Snapshot | None, since: float, patience: float
+    api: Generation,
+    request_id: str,
+    decided: Snapshot | None,
+    since: float,
+    patience: float,
+    *,
+    refusal: bool = False,
 ) -> Flow[Snapshot]:
     """`restart_failed`, decided on the reading `decided` from the time `since` or later; None: on the first one here.
+
+    :param refusal: a refusal of the service is raised, whatever the readings show, and a request that is not PARTIAL
+        is asked for too, to have its words.
 
     The service refuses a restart only while another is running. So after a delay the request is read again before the
     restart is asked for: if there was a user action since the decision, it was restarted and is PARTIAL again.
@@ -77,6 +98,8 @@ def _restart(
             yield from exchange(api.restart(request_id), AT_ONCE)
             return job
         except (BadRequestError, RateLimitError, *AMBIGUOUS) as err:
+            if refusal and isinstance(err, BadRequestError):
+                raise
             yield Note(
                 f"The restart of {request_id} was refused or its reply lost ({err}); looking at it", warning=True
             )
@@ -97,6 +120,9 @@ def _restart(
                     request_id=request_id,
                     snapshot=job,
                 ) from err
+    if refusal:
+        yield from exchange(api.restart(request_id), AT_ONCE)
+        return job
     return _left_as_it_is(job)
 
 
