@@ -30,12 +30,12 @@ class WaitingTask(SentinelHubTask):
         running.
     """
 
-    deferrable: bool
-    poll_interval: float
-    timeout: timedelta | float | None
+    deferrable: Any
+    poll_interval: Any
+    timeout: Any
     execution_timeout: timedelta | None
-    cancel_on_kill = False
-    cancel_on_timeout = False
+    cancel_on_kill: Any = False
+    cancel_on_timeout: Any = False
     log: Any
 
     _request_to_end: str | None = None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator
-from airflow_sentinelhub._task import default_deferrable
+from airflow_sentinelhub._task import naming_task
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.operators._arguments import check_payload, one_destination
@@ -126,6 +127,15 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         "batch_api",
         "request_id",
         *_LIMITS,
+        "check_tiles",
+        "resume_stopped",
+        "cancel_on_kill",
+        "cancel_on_timeout",
+        "deferrable",
+        "poll_interval",
+        "analysis_poll_interval",
+        "timeout",
+        "max_unknown_time",
     )
     operator_extra_links = (SentinelHubRequestLink(),)
     ui_color = "#dbeef4"
@@ -142,7 +152,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         bucket_name: str | None = None,
         area: Any = None,
         simplify: float | str | None = None,
-        evalscript: str | None = None,
+        evalscript: str | os.PathLike[str] | None = None,
         description: str | None = None,
         aws_conn_id: str | None = None,
         iam_role_arn: str | None = None,
@@ -156,20 +166,21 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         max_failed_tiles: int | str | None = None,
         min_success_ratio: float | str | None = None,
         on_partial: str = "fail",
-        check_tiles: bool = True,
+        check_tiles: bool | str = True,
         resume_stopped: str = "never",
-        cancel_on_kill: bool = True,
-        cancel_on_timeout: bool = True,
-        deferrable: bool | None = None,
-        poll_interval: float = 60.0,
-        analysis_poll_interval: float = 10.0,
-        timeout: timedelta | float | None = None,
-        max_unknown_time: float = 1800.0,
+        cancel_on_kill: bool | str = True,
+        cancel_on_timeout: bool | str = True,
+        deferrable: bool | str | None = None,
+        poll_interval: float | timedelta | str = 60.0,
+        analysis_poll_interval: float | timedelta | str = 10.0,
+        timeout: float | timedelta | str | None = None,
+        max_unknown_time: float | timedelta | str = 1800.0,
         output: str | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        destination = one_destination(destination, output)
+        with naming_task(self.task_id):
+            destination = one_destination(destination, output)
         self.process_request = process_request
         self.tiling_grid = tiling_grid
         self.geopackage = geopackage
@@ -195,20 +206,20 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         self.resume_stopped = resume_stopped
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
-        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.analysis_poll_interval = analysis_poll_interval
         self.timeout = timeout
         self.max_unknown_time = max_unknown_time
-        self._unrendered = process_request
-        if process_request is None and request_id is None:
-            raise InvalidInputError(
-                "Give process_request and the other arguments that describe the job, or the request_id of a request "
-                "that exists."
-            )
-        check_dates(process_request)
-        check_payload(self)
-        self.check_job()
+        with self.literals():
+            if process_request is None and request_id is None:
+                raise InvalidInputError(
+                    "Give process_request and the other arguments that describe the job, or the request_id of a "
+                    "request that exists."
+                )
+            check_dates(process_request)
+            check_payload(self)
+            self.check_job()
 
     def execute(self, context: Context) -> dict[str, Any]:
         return self.run_whole_job(context)
