@@ -365,6 +365,8 @@ _OF_A_GRID: dict[str, Kind] = {
         ("bufferX", "bufferY"), Kind(_within(whole, lambda found: found >= 0), "is a number of pixels from 0")
     ),
 }
+_NOT_OURS = ("area", "bounds", "geometry")
+"""Parts that are read elsewhere, see `areas`; the properties of a feature may have any names."""
 _ALWAYS = {"maxCloudCoverage", *_OF_A_GRID}
 """Members whose values are checked even if they are no text; the rest is for the service, or for `plain`."""
 
@@ -377,6 +379,8 @@ def members(value: Any, name: str, template: Any = None, *, grid: bool = False) 
         grid. Templates (while a DAG is parsed) are left as they are.
     :raises InvalidInputError: a member that wants a number or a boolean has come out as something else.
     """
+    if name.rpartition(".")[2] in _NOT_OURS:
+        return value
     if isinstance(value, Mapping):
         kinds = {**_MEMBERS, **_OF_A_GRID} if grid else _MEMBERS
         return {

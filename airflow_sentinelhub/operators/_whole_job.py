@@ -103,6 +103,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         """Airflow calls this after the trigger's event: continue the job from the end of its wait."""
         with self.ends_its_round(context), airflow_errors(self):
             self._may_have_started = True
+            self.take_arguments()
             state = resume_state_of(event)
             self.pin(state["batch_api"], state["place"])
             self.responsible_for(state["request_id"], context)

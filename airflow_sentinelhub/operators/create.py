@@ -45,7 +45,7 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
         `[west, south, east, north]`, WKT, a geometry of shapely or geopandas, or a GeoPackage, Shapefile or GeoParquet
         file; see docs/areas.md.
     :param simplify: metres by which the border of the area may move, so that it has at most 1,500 points.
-    :param evalscript: its text, or the name of a `.js` file in the folder of the DAG file.
+    :param evalscript: its text, or the name or path of a file with it, in the folder of the DAG file or absolute.
     :param description: free text; the task appends its marker.
     :param aws_conn_id: id of an Airflow connection of type `aws` whose keys may write to the bucket. v2 needs this or
         `iam_role_arn`.

@@ -61,7 +61,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         `[west, south, east, north]`, WKT, a geometry of shapely or geopandas, or a GeoPackage, Shapefile or GeoParquet
         file; see docs/areas.md.
     :param simplify: metres by which the border of the area may move, so that it has at most 1,500 points.
-    :param evalscript: its text, or the name of a `.js` file in the folder of the DAG file.
+    :param evalscript: its text, or the name or path of a file with it, in the folder of the DAG file or absolute.
     :param description: free text; the task appends its marker.
     :param aws_conn_id: id of an Airflow connection of type `aws` whose keys may write to the bucket and read it. v2
         needs this or `iam_role_arn`.
@@ -102,7 +102,8 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
     :param cancel_on_timeout: cancel (v2: stop) the job when `timeout` or `execution_timeout` is over.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls; :param analysis_poll_interval: seconds between polls during analysis.
-    :param timeout: maximal time for the whole job, as timedelta or in seconds; None: no limit.
+    :param timeout: maximal time for the whole job: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`,
+        which all intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the job is left
         running.
 

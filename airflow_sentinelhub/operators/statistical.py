@@ -79,7 +79,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         standard deviation are always computed.
     :param destination: `s3://bucket/path`, which is short for `<path>/<REQUEST_ID>/<ID>.json`, or a path with
         placeholders. :param output: old name of `destination`; Airflow itself calls the task's XCom `output`.
-    :param evalscript: its text, or the name of a `.js` file in the folder of the DAG file.
+    :param evalscript: its text, or the name or path of a file with it, in the folder of the DAG file or absolute.
     :param description: free text; the task appends its marker.
     :param aws_conn_id: id of an Airflow connection of type `aws` that may read the GeoPackage and write the results.
     :param iam_role_arn: ARN of a role that may do so; :param payload_extra: further members of the payload.
@@ -107,7 +107,8 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
     :param cancel_on_timeout: stop the job when `timeout` or `execution_timeout` is over.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls; :param analysis_poll_interval: seconds between polls during analysis.
-    :param timeout: maximal time for the whole job, as timedelta or in seconds; None: no limit.
+    :param timeout: maximal time for the whole job: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`,
+        which all intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the job is left
         running.
     """

@@ -73,7 +73,8 @@ class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
     :param request_id: id of the request, or the result of another step (such as `create.output`).
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
-    :param timeout: maximal time to wait, as timedelta or in seconds; None: no limit.
+    :param timeout: maximal time to wait: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`, which all
+        intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the request is left
         running.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
@@ -115,6 +116,7 @@ class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
     def execute_complete(self, context: Context, event: Any = None) -> AnalysisResult:
         """Airflow calls this after the trigger's event."""
         with airflow_errors(self):
+            self.take_arguments()
             return self._result(self.waited(event, checked_id(self.request_id), "ANALYSIS_DONE"))
 
     def _result(self, job: Snapshot) -> AnalysisResult:
@@ -219,6 +221,7 @@ class _AwaitsDone(WaitingTask, OnRequest):
     def execute_complete(self, context: Context, event: Any = None) -> StepResult:
         """Airflow calls this after the trigger's event."""
         with airflow_errors(self):
+            self.take_arguments()
             request_id = checked_id(self.request_id)
             self.responsible_for(request_id, context)
             return self._done(self.waited(event, request_id, "DONE"))
@@ -254,7 +257,8 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
     :param cancel_on_timeout: cancel (v2: stop) the request when `timeout` or `execution_timeout` is over.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
-    :param timeout: maximal time to wait, as timedelta or in seconds; None: no limit.
+    :param timeout: maximal time to wait: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`, which all
+        intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the request is left
         running.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
@@ -339,7 +343,8 @@ class SentinelHubRestartBatchOperator(_AwaitsDone):
     :param cancel_on_timeout: cancel (v2: stop) the request when `timeout` or `execution_timeout` is over.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
-    :param timeout: maximal time to wait, as timedelta or in seconds; None: no limit.
+    :param timeout: maximal time to wait: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`, which all
+        intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the request is left
         running.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.

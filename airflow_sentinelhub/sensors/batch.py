@@ -179,6 +179,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
     def execute_complete(self, context: Context, event: Any = None) -> None:
         """Airflow calls this after the trigger's event."""
         with airflow_errors(self), self._soft():
+            self.take_arguments()
             request_id = checked_id(self.request_id)
             conclude(read_event(event, request_id), request_id, self._target())
 
@@ -191,6 +192,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
 
         :raises JobError: the request cannot reach the target any more.
         """
+        self.take_arguments()
         request_id = checked_id(self.request_id)
         watch = self._watching(context, request_id)
         waited = self.hook.run(until_certain(watch, lambda: self._look(request_id)))

@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_sentinelhub import BatchSpecification, process_request, sentinelhub_batch, tiling_grid
 from airflow_sentinelhub._compat import AirflowFailException, BaseOperator
-from airflow_sentinelhub.api.arguments import KINDS, number, seconds, taken, text, truth, whole
+from airflow_sentinelhub.api.arguments import KINDS, members, number, seconds, taken, text, truth, whole
 from airflow_sentinelhub.api.service.payloads import output
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
@@ -419,6 +419,15 @@ def test_a_payload_that_is_not_there_is_refused_with_the_folders(bench: Any, tmp
                 lambda: SentinelHubCreateBatchCollectionOperator(task_id="t", collection="no.json"), tmp_path
             )
         )
+
+
+def test_properties_of_an_area_are_nobodys_arguments() -> None:
+    shape = {"type": "Polygon", "coordinates": [[[8, 41], [9, 41], [9, 42], [8, 41]]]}
+    feature = {"type": "Feature", "properties": {"width": "wide", "overwrite": "perhaps"}, "geometry": shape}
+    request = process_request("sentinel-2-l2a", area=feature)
+    SentinelHubBatchOperator(**described(area=feature))
+    SentinelHubBatchOperator(**described(process_request=request, area=None))
+    assert members({"input": {"bounds": {"area": feature}}}, "process_request")["input"]["bounds"]["area"] is feature
 
 
 def test_statistics_take_the_same() -> None:

@@ -253,6 +253,6 @@ def finished(
         done["evalscript"] = script_text(done["evalscript"], word=True)
     if not str(done.get("evalscript") or "").strip():
         raise InvalidInputError(
-            "There is no evalscript: give evalscript= (text, or the name of a .js file beside the DAG)."
+            "There is no evalscript: give evalscript= (text, or the name of a file beside the DAG)."
         )
     return done

@@ -136,7 +136,7 @@ def render_statistical(job: StatisticalSpecification, access: Access | None = No
         job_aggregation["evalscript"] = script_text(job_aggregation["evalscript"], word=True)
     if not str(job_aggregation.get("evalscript") or "").strip() and "evalscriptReference" not in job_aggregation:
         raise InvalidInputError(
-            "There is no evalscript: give evalscript= (text, or the name of a .js file beside the DAG)."
+            "There is no evalscript: give evalscript= (text, or the name of a file beside the DAG)."
         )
     if complaint := _complaint(job_aggregation):
         raise InvalidInputError(complaint)
