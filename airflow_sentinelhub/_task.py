@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -337,7 +339,23 @@ def naming_task(task_id: Any) -> Iterator[None]:
     except ArgumentError:
         raise
     except InvalidInputError as err:
-        raise ArgumentError(f"{err} Task: {task_id}." if task_id is not None else str(err)) from None
+        raise ArgumentError(f"{err} Task: {task_id}{_line_of_dag()}." if task_id is not None else str(err)) from None
+
+
+def _line_of_dag() -> str:
+    """File and line of the DAG that makes a task; empty in the run of a mapped task, which Airflow makes.
+
+    Airflow shows the last two lines of a traceback only, which are ours.
+    """
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_name != "unmap":
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in _NO_DAG:
+            return f" ({os.path.basename(frame.f_code.co_filename)}, line {frame.f_lineno})"
+        frame = frame.f_back
+    return ""
+
+
+_NO_DAG = ("airflow", "airflow_sentinelhub", "contextlib", "functools")
 
 
 MARGIN_SHARE, MARGIN_MOST = 0.1, 15.0

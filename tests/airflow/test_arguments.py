@@ -136,7 +136,9 @@ def test_a_literal_mistake_names_argument_value_and_task(name: str, value: Any) 
         lambda: SentinelHubBatchOperator(**described(**{name: value})),
         lambda: SentinelHubBatchOperator.partial(**described(**{name: value})),
     ):
-        with pytest.raises(InvalidInputError, match=rf"^{name} .* Task: job\.$") as refused:
+        with pytest.raises(
+            InvalidInputError, match=rf"^{name} .* Task: job \(test_arguments\.py, line \d+\)\.$"
+        ) as refused:
             build()
         assert "\n" not in str(refused.value)
 
@@ -165,7 +167,7 @@ def test_a_templated_mistake_is_refused_before_any_call(bench: Any, name: str, v
     ],
 )  # fmt: skip
 def test_literals_of_a_wrong_type_or_word(name: str, value: Any) -> None:
-    with pytest.raises(InvalidInputError, match=rf"{name}.* Task: job\.$"):
+    with pytest.raises(InvalidInputError, match=rf"{name}.* Task: job \(test_arguments\.py, line \d+\)\.$"):
         SentinelHubBatchOperator(**described(**{name: value}))
 
 
@@ -329,7 +331,7 @@ def test_the_group_takes_the_same() -> None:
         given = {name: value for name, value in described().items() if name != "task_id"}
         group = sentinelhub_batch("a", **given, poll_interval="0:01:00", analysis_poll_interval=timedelta(seconds=5))
         late = sentinelhub_batch("b", **given, poll_interval="{{ params.p }}", max_unknown_time="PT5M")
-        with pytest.raises(InvalidInputError, match=r"^poll_interval .* Task: c\."):
+        with pytest.raises(InvalidInputError, match=r"^poll_interval .* Task: c\.finish \("):
             sentinelhub_batch("c", **given, poll_interval="soon")
     assert group.get_child_by_label("analyse").poll_interval == timedelta(seconds=5)
     assert late.get_child_by_label("finish").poll_interval == "{{ params.p }}"
@@ -431,7 +433,7 @@ def test_properties_of_an_area_are_nobodys_arguments() -> None:
 
 
 def test_statistics_take_the_same() -> None:
-    with pytest.raises(InvalidInputError, match=r"^poll_interval .* Task: t\.$"):
+    with pytest.raises(InvalidInputError, match=r"^poll_interval .* Task: t \(test_arguments\.py, line \d+\)\.$"):
         SentinelHubBatchStatisticalOperator(
             task_id="t", geopackage="s3://a/b.gpkg", data="sentinel-2-l2a", aggregation={}, destination="s3://a/b",
             poll_interval="soon",
