@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -17,6 +19,7 @@ from airflow_sentinelhub._compat import (
     deferral_error,
 )
 from airflow_sentinelhub._identity import tried
+from airflow_sentinelhub.api.arguments import KINDS, check_literal, taken
 from airflow_sentinelhub.api.call import Call, Flow
 from airflow_sentinelhub.api.decide.verdict import ended_by_itself, fate, is_paid
 from airflow_sentinelhub.api.flows.actions import end
@@ -141,8 +144,12 @@ class SentinelHubTask:
 
     sentinelhub_conn_id: str
     batch_api: str | None
-    max_unknown_time: float = 1800.0
+    max_unknown_time: Any = 1800.0
+    """Given in any form; in seconds once `take_arguments` has run, as all times."""
+    limits: Sequence[str] = ()
+    """Names of arguments that `take_arguments` leaves as they are: they are read together, by `decide.policy`."""
 
+    _in_dag: Mapping[str, Any] = {}
     about: str | None = None
     """Id of the task's request, as soon as it is known."""
     known: Snapshot | None = None
@@ -179,6 +186,49 @@ class SentinelHubTask:
         in_dag = getattr(self, "has_dag", lambda: False)() and not getattr(self, "upstream_task_ids", None)
         mapped = getattr(context["ti"], "map_index", -1) >= 0
         return written and in_dag and not mapped and tried(context) <= 1
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Like Airflow's `partial`, but checks literal arguments while the DAG is parsed, not only in the run."""
+        with naming_task(kwargs.get("task_id")):
+            for name, value in kwargs.items():
+                check_literal(name, value)
+        return super().partial(**kwargs)  # type: ignore[misc]
+
+    @contextmanager
+    def literals(self) -> Iterator[None]:
+        """Check the arguments that stand in the DAG while that is parsed, and name the task in the error.
+
+        It is entered at the end of each `__init__`; the checks of the operator itself stand in it.
+
+        :raises InvalidInputError: an argument that is no template cannot be right.
+        """
+        given = {name: value for name, value in vars(self).items() if name in KINDS}
+        self._in_dag = {name: value for name, value in given.items() if value is not None}
+        with naming_task(getattr(self, "task_id", None)):
+            for name, value in given.items():
+                check_literal(name, value)
+            yield
+
+    def check_arguments(self) -> None:
+        """`literals` for an operator that has no further checks."""
+        with self.literals():
+            pass
+
+    def take_arguments(self) -> None:
+        """Replace what templates have rendered to by what the arguments want, such as text by a number.
+
+        It is the first thing that each `execute` does; see `api.arguments`.
+
+        :raises InvalidInputError: a template has rendered to what the argument cannot be.
+        """
+        for name, value in [*vars(self).items()]:
+            if name in KINDS and name not in self.limits:
+                read = taken(name, value, self._in_dag.get(name))
+                if read is not value:
+                    setattr(self, name, read)
+        if getattr(self, "deferrable", True) is None:
+            self.deferrable = default_deferrable()
 
     @cached_property
     def hook(self) -> SentinelHubHook:
@@ -246,6 +296,8 @@ class SentinelHubTask:
         ti = context["ti"]
         origin = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index, key=ORIGIN_KEY)
         origin = origin if isinstance(origin, dict) else {}
+        with airflow_errors(self):
+            self._take_arguments_again(origin)
         if next_method != DEFERRAL_FAILED:
             if waited_in((next_kwargs or {}).get("event")) in (None, self._tried):
                 return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
@@ -262,6 +314,15 @@ class SentinelHubTask:
                 raise DeadlineError(f"{message} The time allowed is over. {_LEFT_ALONE}")
             self._end_at_deadline(message, origin)
         return self._begin_anew(context)
+
+    def _take_arguments_again(self, origin: dict[str, Any]) -> None:
+        """`take_arguments` after a wait; if one is wrong now, the request of the wait may still be running."""
+        try:
+            self.take_arguments()
+        except InvalidInputError:
+            if origin and hasattr(self, "cancel_on_kill"):
+                self.about, self._may_have_started = str(origin.get("request_id")), True
+            raise
 
     def _begin_anew(self, context: Any) -> Any:
         """Run from the beginning: the request has ended, or the event is of another try (seen on Airflow 3.0)."""
@@ -318,39 +379,55 @@ def checked_id(value: Any) -> str:
         ) from None
 
 
-def there(name: str, value: Any) -> Any:
-    """The value of a rendered argument that is set in the DAG, where it must not become None.
+class ArgumentError(InvalidInputError, AirflowFailException):
+    """An argument of a task in a DAG file is wrong.
 
-    :raises InvalidInputError: its template has rendered to nothing.
+    In a mapped task, which Airflow makes only in the run, it fails the task without a retry.
     """
 
-    if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
-        raise InvalidInputError(
-            f"{name} is given in the DAG, but has come out as {value!r}; correct the template or XCom that it comes "
-            f"from, or leave {name} out."
-        )
-    return value
+
+@contextmanager
+def naming_task(task_id: Any) -> Iterator[None]:
+    """Name the task in the error for an argument: Airflow itself adds only the file of the DAG."""
+    try:
+        yield
+    except ArgumentError:
+        raise
+    except InvalidInputError as err:
+        raise ArgumentError(f"{err} Task: {task_id}{_line_of_dag()}." if task_id is not None else str(err)) from None
 
 
-def seconds(value: timedelta | float | None) -> float | None:
-    return value.total_seconds() if isinstance(value, timedelta) else value
+def _line_of_dag() -> str:
+    """File and line of the DAG that makes a task; empty in the run of a mapped task, which Airflow makes.
+
+    Airflow shows the last two lines of a traceback only, which are ours.
+    """
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_name != "unmap":
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in _NO_DAG:
+            return f" ({os.path.basename(frame.f_code.co_filename)}, line {frame.f_lineno})"
+        frame = frame.f_back
+    return ""
+
+
+_NO_DAG = ("airflow", "airflow_sentinelhub", "contextlib", "functools")
 
 
 MARGIN_SHARE, MARGIN_MOST = 0.1, 15.0
 
 
 def deadline_from(
-    context: Any, timeout: timedelta | float | None, execution_timeout: timedelta | None, *, deferring: bool = False
+    context: Any, timeout: float | None, execution_timeout: timedelta | None, *, deferring: bool = False
 ) -> float | None:
     """The absolute end of a wait, in seconds since 1970; None for no end.
 
-    `timeout` counts from now, `execution_timeout` from the start of this try, as Airflow counts it. While a task is
-    deferred, Airflow 3 ignores `execution_timeout`, and 2.11 ends the wait without a message. So our deadline is a
-    tenth of it (at most 15 seconds) earlier, and the behaviour is the same on all versions.
+    `timeout` (seconds) counts from now, `execution_timeout` from the start of this try, as Airflow counts it. While a
+    task is deferred, Airflow 3 ignores `execution_timeout`, and 2.11 ends the wait without a message. So our deadline
+    is a tenth of it (at most 15 seconds) earlier, and the behaviour is the same on all versions.
     """
     ends = []
     if timeout is not None:
-        ends.append(time.time() + float(seconds(timeout) or 0))
+        ends.append(time.time() + timeout)
     if execution_timeout is not None:
         started = getattr(context["ti"], "start_date", None)
         began = started.timestamp() if isinstance(started, datetime) else time.time()

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_sentinelhub._compat import BaseOperator, task_group
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.operators._arguments import arguments_of
+from airflow_sentinelhub.operators._arguments import arguments_of, shorter
 from airflow_sentinelhub.operators._group_steps import BudgetStep, FinishStep, StartStep, approve_step
 from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubCreateBatchOperator
 
@@ -96,7 +96,7 @@ def sentinelhub_batch(group_id: str, *, approve: bool = False, **arguments: Any)
         create = _step(SentinelHubCreateBatchOperator, "create", step_arguments)
         on_request = {**rule, "request_id": create.output}  # in a mapped group its output has the right map index
         finish = _step(FinishStep, "finish", arguments, **on_request, **never_waits)
-        interval = min(finish.analysis_poll_interval, finish.poll_interval)
+        interval = shorter(finish.analysis_poll_interval, finish.poll_interval)
         analyse = _step(
             SentinelHubAnalyseBatchOperator, "analyse", step_arguments, **on_request, poll_interval=interval
         )

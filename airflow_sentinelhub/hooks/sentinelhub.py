@@ -10,6 +10,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +24,7 @@ from airflow_sentinelhub._compat import (
     metrics,
 )
 from airflow_sentinelhub._identity import Kept, earliest, mark_by_name, mark_for, remember, remembered, tried
+from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.call import Flow, Patience, exchange
 from airflow_sentinelhub.api.decide.adoption import Stopped
 from airflow_sentinelhub.api.decide.policy import check_looks, check_resume, policy_from
@@ -29,6 +32,7 @@ from airflow_sentinelhub.api.decide.verdict import Waited
 from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own, Wanted, check_grid
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, wait
+from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service import statistical, v2
 from airflow_sentinelhub.api.service.generations import Generation, generation, others
 from airflow_sentinelhub.api.service.specification import BatchSpecification
@@ -204,19 +208,19 @@ class SentinelHubHook(BaseHook):
         batch_api: str | None = None,
         aws_conn_id: str | None = None,
         iam_role_arn: str | None = None,
-        max_processing_units: float | None = None,
+        max_processing_units: float | str | None = None,
         on_over_budget: str = "fail",
-        max_restarts: int = 0,
-        max_failed: int | None = None,
-        min_success_ratio: float | None = None,
+        max_restarts: int | str = 0,
+        max_failed: int | str | None = None,
+        min_success_ratio: float | str | None = None,
         on_partial: str = "fail",
-        check_results: bool = True,
+        check_results: Any = True,
         resume_stopped: str = "never",
-        cancel_on_timeout: bool = True,
-        poll_interval: float = 60.0,
-        analysis_poll_interval: float = 10.0,
-        timeout: float | None = None,
-        max_unknown_time: float = 1800.0,
+        cancel_on_timeout: bool | str = True,
+        poll_interval: float | timedelta | str = 60.0,
+        analysis_poll_interval: float | timedelta | str = 10.0,
+        timeout: float | timedelta | str | None = None,
+        max_unknown_time: float | timedelta | str = 1800.0,
     ) -> dict[str, Any]:
         """Run a whole job in this thread, as `SentinelHubBatchOperator` does: for a PythonOperator or a script.
 
@@ -233,7 +237,7 @@ class SentinelHubHook(BaseHook):
             for the one job of a task; several need names.
         :param batch_api: `v1` or `v2`; the connection's if left out.
         :param aws_conn_id, iam_role_arn: the right to write to the bucket, and to read from it (`aws_conn_id`).
-        :param max_processing_units: PU that the job may cost. The other limits, intervals (seconds) and policies mean
+        :param max_processing_units: PU that the job may cost. The other limits, intervals and policies mean
             what they mean in `SentinelHubBatchOperator`; `max_failed` counts tiles, or features.
         :returns: what the operator returns.
         :raises InvalidInputError: neither name nor context is given, limits make no sense, or the GeoPackage breaks a
@@ -245,11 +249,14 @@ class SentinelHubHook(BaseHook):
         if (name is None) == (context is None) or (name is not None and not name.strip()):
             raise InvalidInputError("Give a name for the job, or the context of the task that runs it.")
         check_resume(resume_stopped)
-        for what, seconds in (("poll_interval", poll_interval), ("analysis_poll_interval", analysis_poll_interval)):
-            if not seconds > 0:
-                raise InvalidInputError(f"{what} must be above 0 seconds, not {seconds!r}.")
-        if max_unknown_time < 0 or (timeout is not None and timeout <= 0):
-            raise InvalidInputError("timeout must be above 0 seconds, and max_unknown_time 0 or more.")
+        given = {"poll_interval": poll_interval, "analysis_poll_interval": analysis_poll_interval, "timeout": timeout}
+        given |= {"max_unknown_time": max_unknown_time, "max_restarts": max_restarts, "check_results": check_results}
+        given |= {"cancel_on_timeout": cancel_on_timeout}
+        read = all_taken(given)
+        allowed, patience, check_results = read["timeout"], read["max_unknown_time"], read["check_results"]
+        max_restarts = read["max_restarts"] or 0
+        if specification.evalscript is not None:
+            specification = replace(specification, evalscript=script_text(specification.evalscript))
         features = isinstance(specification, StatisticalSpecification)
         if features and max_restarts:
             raise InvalidInputError("Batch statistical has no restart of failed features; leave max_restarts out.")
@@ -297,21 +304,21 @@ class SentinelHubHook(BaseHook):
             not_found=hook.settings.not_found(known.place, known.request_id) if known else None,
             elsewhere=tuple(map(generation, others(api.name))) if looks else (),
             stopped=Stopped(limit, resume=resume_stopped != "never"),
-            patience=max_unknown_time,
+            patience=patience,
         )
-        results = ResultsReader(reader, check_results, "check_results", max_unknown_time)
+        results = ResultsReader(reader, check_results, "check_results", patience)
         plan = JobPlan(
             policy=lambda: policy,
             read_results=results.read,
             resume_stopped=resume_stopped,
             wait=WaitPlan(
-                poll_interval=poll_interval,
-                deadline=None if timeout is None else time.time() + timeout,
-                max_unknown_time=max_unknown_time,
-                end_at_deadline=cancel_on_timeout,
+                poll_interval=read["poll_interval"],
+                deadline=None if allowed is None else time.time() + allowed,
+                max_unknown_time=patience,
+                end_at_deadline=read["cancel_on_timeout"],
                 known=True,
             ),
-            analysis_poll_interval=analysis_poll_interval,
+            analysis_poll_interval=read["analysis_poll_interval"],
             listener=Listener(settled=keep),
         )
         try:

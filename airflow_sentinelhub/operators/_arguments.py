@@ -8,47 +8,29 @@ from functools import cache
 from typing import Any
 
 from airflow_sentinelhub._compat import BaseOperator
-from airflow_sentinelhub._task import seconds
-from airflow_sentinelhub.api.areas import tolerance
+from airflow_sentinelhub.api.arguments import PARTS, check_part, is_late, members, seconds
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.plain import refuse_circles
 from airflow_sentinelhub.api.service.data_sources import check_sources
-from airflow_sentinelhub.api.times import is_template
+from airflow_sentinelhub.api.service.payloads import check_grid_literal
 from airflow_sentinelhub.exceptions import InvalidInputError
-
-
-def check_times(task: Any) -> None:
-    """Check the poll intervals and limits (in seconds) of a task that waits. They are not template fields.
-
-    :raises InvalidInputError: one of them is 0 or negative.
-    """
-    limit = seconds(task.timeout)
-    if limit is not None and limit <= 0:
-        raise InvalidInputError(f"timeout must be above 0, not {task.timeout!r}.")
-    for name in ("poll_interval", "analysis_poll_interval"):
-        if getattr(task, name, 1) <= 0:
-            raise InvalidInputError(f"{name} must be above 0 seconds, not {getattr(task, name)!r}.")
-    check_patience(task)
-
-
-def check_patience(task: Any) -> None:
-    """:raises InvalidInputError: `max_unknown_time` is negative."""
-    if task.max_unknown_time < 0:
-        raise InvalidInputError(f"max_unknown_time must be 0 seconds or more, not {task.max_unknown_time!r}.")
 
 
 def check_payload(task: Any) -> None:
     """What becomes a payload, as far as it can be told to be wrong by now.
 
-    :raises InvalidInputError: an argument contains itself; a data collection is not known; `simplify` is no length.
+    :raises InvalidInputError: an argument contains itself; a data collection is not known; a number or a boolean of the
+        payload cannot be right.
     """
     for name in task.template_fields:
-        refuse_circles(getattr(task, name), name)
+        value = getattr(task, name)
+        refuse_circles(value, name)
+        if name in PARTS:
+            check_part(name, value)
+            members(value, name, grid=name == "tiling_grid")
+    check_grid_literal(getattr(task, "tiling_grid", None))
     check_sources(member(getattr(task, "process_request", None), "input", "data"))
     check_sources(getattr(task, "data", None))
-    simplify = getattr(task, "simplify", None)
-    if isinstance(simplify, (str, int, float)) and not is_template(simplify):
-        tolerance(simplify)
 
 
 def check_status(value: Any, statuses: Sequence[str]) -> None:
@@ -56,7 +38,7 @@ def check_status(value: Any, statuses: Sequence[str]) -> None:
 
     :raises InvalidInputError: there is no such status.
     """
-    if value is not None and value not in statuses:
+    if value is not None and not is_late(value) and value not in statuses:
         raise InvalidInputError(f"status is {value!r}; it must be one of {', '.join(statuses)}, or be None for all.")
 
 
@@ -83,6 +65,11 @@ def renamed(arguments: Mapping[str, Any]) -> dict[str, Any]:
     if "output" in arguments and "destination" in arguments:
         raise InvalidInputError(_BOTH_NAMES)
     return {"destination" if name == "output" else name: value for name, value in arguments.items()}
+
+
+def shorter(interval: Any, other: Any) -> Any:
+    """The shorter one of two poll intervals in any form; the first, if one of them is known only in the run."""
+    return interval if is_late(interval) or is_late(other) else min(interval, other, key=seconds)
 
 
 @cache

@@ -33,7 +33,7 @@ def step_result(job: Snapshot) -> StepResult:
 class OnRequest(SentinelHubTask, BaseOperator):
     """Base of operators on an existing request. Each of them declares its own arguments."""
 
-    template_fields: Sequence[str] = ("request_id", "sentinelhub_conn_id", "batch_api")
+    template_fields: Sequence[str] = ("request_id", "sentinelhub_conn_id", "batch_api", "max_unknown_time")
     operator_extra_links = (SentinelHubRequestLink(),)
     ui_color = "#dbeef4"
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from airflow_sentinelhub.api.scripts import file_of, text_of
 from airflow_sentinelhub.api.times import checked, checked_range
+from airflow_sentinelhub.operators._files import folders_of
 
 
-def names_both_ends(task: Any, unrendered: Any) -> bool:
+def names_both_ends(task: Any, name: str) -> bool:
     """Whether a template uses both `data_interval_start` and `data_interval_end`.
 
-    :param unrendered: the argument as it stands in the DAG, or the name of a template file, which is read.
+    :param name: of the argument; if it stands for a file in the DAG, that is read.
     """
-    if isinstance(unrendered, str) and "{" not in unrendered and unrendered.endswith(tuple(task.template_ext)):
-        environment = task.get_template_env()
-        unrendered = environment.loader.get_source(environment, unrendered)[0]
+    unrendered = task._in_dag.get(name)
+    if (path := file_of(unrendered, folders_of(task))) is not None:
+        unrendered = text_of(path, name)
     texts = list(_texts(unrendered))
     return all(any(name in text for text in texts) for name in ("data_interval_start", "data_interval_end"))
 

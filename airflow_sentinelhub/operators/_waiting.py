@@ -25,17 +25,18 @@ class WaitingTask(SentinelHubTask):
 
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
-    :param timeout: maximal time to wait, as timedelta or in seconds; None: no limit.
+    :param timeout: maximal time to wait: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`, which all
+        intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the request is left
         running.
     """
 
-    deferrable: bool
-    poll_interval: float
-    timeout: timedelta | float | None
+    deferrable: Any
+    poll_interval: Any
+    timeout: Any
     execution_timeout: timedelta | None
-    cancel_on_kill = False
-    cancel_on_timeout = False
+    cancel_on_kill: Any = False
+    cancel_on_timeout: Any = False
     log: Any
 
     _request_to_end: str | None = None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub._task import airflow_errors, checked_id
+from airflow_sentinelhub.api.arguments import all_taken, is_late, truth
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.adoption import Stopped
 from airflow_sentinelhub.api.decide.policy import (
@@ -15,9 +16,7 @@ from airflow_sentinelhub.api.decide.policy import (
     check_literals,
     check_looks,
     check_resume,
-    limits_given,
     policy_from,
-    refuse_nothing,
 )
 from airflow_sentinelhub.api.decide.results import Results
 from airflow_sentinelhub.api.decide.verdict import Waited
@@ -26,7 +25,6 @@ from airflow_sentinelhub.api.flows.task_request import Own
 from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
 from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.operators._arguments import check_times
 from airflow_sentinelhub.operators._own_request import OwnsRequest
 from airflow_sentinelhub.operators._waiting import WaitingTask
 from airflow_sentinelhub.triggers.events import read_event, resume_state_of
@@ -40,26 +38,21 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
     """Mixed into the operators of a whole job. Each of them declares its arguments, `limits` and `reads_by`."""
 
     aws_conn_id: str | None
-    analysis_poll_interval: float
+    analysis_poll_interval: Any
     resume_stopped: str
     reads_by: str
     outlets: Any
-
-    limits: Sequence[str] = ()
-    """Names of the arguments that limit the job's cost and its failed part."""
-    _limits_in_dag: frozenset[str] = frozenset()
 
     def check_job(self) -> None:
         """Check the arguments while Airflow parses the DAG, except templates.
 
         :raises InvalidInputError: an argument is invalid, or contradicts another one.
         """
-        limits = self._limits()
-        self._limits_in_dag = limits_given(**limits)
-        check_literals(**limits)
-        check_looks(self.reads_by, self._reads_results, self._limits_of_results(self.batch_api))
+        check_literals(**self._limits())
+        if not is_late(self._reads_results):
+            looks = truth(self._reads_results)
+            check_looks(self.reads_by, looks, self._limits_of_results(self.batch_api))
         check_resume(self.resume_stopped)
-        check_times(self)
 
     def policy(self) -> Policy:
         """The policy made from the limits as they are rendered now.
@@ -68,9 +61,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         """
         if not self._reads_results:
             check_looks(self.reads_by, False, self._limits_of_results(self.api.name))
-        limits = self._limits()
-        refuse_nothing(self._limits_in_dag, **limits)
-        return policy_from(**limits)
+        return policy_from(**all_taken(self._limits(), self._in_dag))
 
     @property
     def _reads_results(self) -> Any:
@@ -103,12 +94,15 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         """The body of `execute`. Each operator defines `execute` itself: 2.11 wraps only a class's own `execute`."""
         with self.ends_its_round(context), airflow_errors(self):
             self._may_have_started = tried(context) > 1
+            self.take_arguments()
+            check_resume(self.resume_stopped)
             return self._run_job(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Airflow calls this after the trigger's event: continue the job from the end of its wait."""
         with self.ends_its_round(context), airflow_errors(self):
             self._may_have_started = True
+            self.take_arguments()
             state = resume_state_of(event)
             self.pin(state["batch_api"], state["place"])
             self.responsible_for(state["request_id"], context)

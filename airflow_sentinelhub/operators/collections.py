@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
+from airflow_sentinelhub.api.arguments import members
 from airflow_sentinelhub.api.call import exchange
 from airflow_sentinelhub.api.flows.actions import delete_once
 from airflow_sentinelhub.api.flows.collections import collection_once
 from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
 from airflow_sentinelhub.hooks._client import id_of
-from airflow_sentinelhub.operators._arguments import check_patience, check_payload
-from airflow_sentinelhub.operators._batch_payload import as_json
+from airflow_sentinelhub.operators._arguments import check_payload
+from airflow_sentinelhub.operators._files import ReadsFiles
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
 
 
-class _OnCollection(SentinelHubTask, BaseOperator):
+class _OnCollection(ReadsFiles, SentinelHubTask, BaseOperator):
     """Base of operators on batch collections. Each of them declares its own arguments."""
 
-    template_fields: Sequence[str] = ("sentinelhub_conn_id",)
-    template_ext: Sequence[str] = (".json",)
+    template_fields: Sequence[str] = ("sentinelhub_conn_id", "max_unknown_time")
     ui_color = "#e7f0dc"
     batch_api = "v1"
 
     def __init__(
-        self, *, sentinelhub_conn_id: str = "sentinelhub_default", max_unknown_time: float = 1800.0, **kwargs: Any
+        self,
+        *,
+        sentinelhub_conn_id: str = "sentinelhub_default",
+        max_unknown_time: float | timedelta | str = 1800.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.max_unknown_time = max_unknown_time
-        check_patience(self)
 
 
 class SentinelHubCreateBatchCollectionOperator(_OnCollection):
@@ -60,18 +64,20 @@ class SentinelHubCreateBatchCollectionOperator(_OnCollection):
         *,
         collection: Mapping[str, Any] | str,
         sentinelhub_conn_id: str = "sentinelhub_default",
-        max_unknown_time: float = 1800.0,
+        max_unknown_time: float | timedelta | str = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, max_unknown_time=max_unknown_time, **kwargs)
         self.collection = collection
-        check_payload(self)
+        with self.literals():
+            check_payload(self)
 
     def execute(self, context: Context) -> str:
         from airflow_sentinelhub.hooks.v1 import new_collection
 
         with airflow_errors(self):
-            payload = new_collection(as_json(self.collection, "collection"))
+            self.take_arguments()
+            payload = new_collection(members(self.part("collection"), "collection", self._in_dag.get("collection")))
             look = context["ti"].try_number > 1
             collection_id, existed = self.hook.run(collection_once(payload, self.max_unknown_time, look=look))
             self.log.info("%s batch collection %s", "Going on with" if existed else "Created", collection_id)
@@ -99,15 +105,17 @@ class SentinelHubUpdateBatchCollectionOperator(_OnCollection):
         collection_id: str,
         name: str,
         sentinelhub_conn_id: str = "sentinelhub_default",
-        max_unknown_time: float = 1800.0,
+        max_unknown_time: float | timedelta | str = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, max_unknown_time=max_unknown_time, **kwargs)
         self.collection_id = collection_id
         self.name = name
+        self.check_arguments()
 
     def execute(self, context: Context) -> str:
         with airflow_errors(self):
+            self.take_arguments()
             if not self.name:
                 raise InvalidInputError("The batch collection has no name; nothing was sent.")
             update = v1.update_collection(id_of(self.collection_id), {"name": self.name})
@@ -136,14 +144,16 @@ class SentinelHubDeleteBatchCollectionOperator(_OnCollection):
         *,
         collection_id: str,
         sentinelhub_conn_id: str = "sentinelhub_default",
-        max_unknown_time: float = 1800.0,
+        max_unknown_time: float | timedelta | str = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, max_unknown_time=max_unknown_time, **kwargs)
         self.collection_id = collection_id
+        self.check_arguments()
 
     def execute(self, context: Context) -> str:
         with airflow_errors(self):
+            self.take_arguments()
             delete = v1.delete_collection(id_of(self.collection_id))
             about = f"Batch collection {self.collection_id}"
             try:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._identity import tried
-from airflow_sentinelhub._task import airflow_errors
+from airflow_sentinelhub._task import airflow_errors, naming_task
 from airflow_sentinelhub.api.decide.adoption import ended_by_hand
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Waited, judge
 from airflow_sentinelhub.api.flows.task_request import find_own
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._arguments import check_patience, check_payload, one_destination
+from airflow_sentinelhub.operators._arguments import check_payload, one_destination
 from airflow_sentinelhub.operators._batch_payload import DescribesBatchJob
 from airflow_sentinelhub.operators._on_request import StepResult, step_result
 from airflow_sentinelhub.operators._times import check_dates
@@ -43,7 +45,7 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
         `[west, south, east, north]`, WKT, a geometry of shapely or geopandas, or a GeoPackage, Shapefile or GeoParquet
         file; see docs/areas.md.
     :param simplify: metres by which the border of the area may move, so that it has at most 1,500 points.
-    :param evalscript: its text, or the name of a `.js` file in the folder of the DAG file.
+    :param evalscript: its text, or the name or path of a file with it, in the folder of the DAG file or absolute.
     :param description: free text; the task appends its marker.
     :param aws_conn_id: id of an Airflow connection of type `aws` whose keys may write to the bucket. v2 needs this or
         `iam_role_arn`.
@@ -69,6 +71,7 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
         "payload_extra",
         "sentinelhub_conn_id",
         "batch_api",
+        "max_unknown_time",
     )
     operator_extra_links = (SentinelHubRequestLink(),)
     ui_color = "#dbeef4"
@@ -83,19 +86,20 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
         bucket_name: str | None = None,
         area: Any = None,
         simplify: float | str | None = None,
-        evalscript: str | None = None,
+        evalscript: str | os.PathLike[str] | None = None,
         description: str | None = None,
         aws_conn_id: str | None = None,
         iam_role_arn: str | None = None,
         payload_extra: Mapping[str, Any] | str | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
-        max_unknown_time: float = 1800.0,
+        max_unknown_time: float | timedelta | str = 1800.0,
         output: str | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        destination = one_destination(destination, output)
+        with naming_task(self.task_id):
+            destination = one_destination(destination, output)
         self.process_request = process_request
         self.tiling_grid = tiling_grid
         self.geopackage = geopackage
@@ -111,13 +115,13 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
-        self._unrendered = process_request
-        check_dates(process_request)
-        check_payload(self)
-        check_patience(self)
+        with self.literals():
+            check_dates(process_request)
+            check_payload(self)
 
     def execute(self, context: Context) -> StepResult:
         with self.ends_its_round(context), airflow_errors(self):
+            self.take_arguments()
             self._may_have_started = tried(context) > 1
             wanted = self.wanted(context)  # must come first: it may change the generation, the deployment and the hook
             own = self.hook.run(find_own(self.api, wanted))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from airflow_sentinelhub._task import airflow_errors, checked_id
+from airflow_sentinelhub._task import airflow_errors, checked_id, naming_task
 from airflow_sentinelhub.api.call import exchange
 from airflow_sentinelhub.api.decide.marker import mark_of, marked
 from airflow_sentinelhub.api.flows.actions import delete_once
 from airflow_sentinelhub.api.flows.read import read_patiently
 from airflow_sentinelhub.api.service.payloads import without_none
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
-from airflow_sentinelhub.operators._arguments import check_patience, check_payload, one_destination, renamed
-from airflow_sentinelhub.operators._batch_payload import as_json
+from airflow_sentinelhub.operators._arguments import check_payload, one_destination, renamed
+from airflow_sentinelhub.operators._files import as_json
 from airflow_sentinelhub.operators._on_request import OnRequest, StepResult, step_result
 
 if TYPE_CHECKING:
@@ -58,20 +59,21 @@ class SentinelHubUpdateBatchOperator(OnRequest):
         destination: Mapping[str, Any] | str | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
-        max_unknown_time: float = 1800.0,
+        max_unknown_time: float | timedelta | str = 1800.0,
         output: Mapping[str, Any] | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        destination = one_destination(destination, output)
+        with naming_task(self.task_id):
+            destination = one_destination(destination, output)
         self.request_id = request_id
         self.description = description
         self.destination = destination
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
-        check_patience(self)
-        check_payload(self)
+        with self.literals():
+            check_payload(self)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -80,6 +82,7 @@ class SentinelHubUpdateBatchOperator(OnRequest):
 
     def execute(self, context: Context) -> StepResult:
         with airflow_errors(self):
+            self.take_arguments()
             request_id, update = checked_id(self.request_id), self.api.update
             output = as_json(self.destination, "destination")
             if update is None:
@@ -124,7 +127,7 @@ class SentinelHubDeleteBatchOperator(OnRequest):
         request_id: str,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
-        max_unknown_time: float = 1800.0,
+        max_unknown_time: float | timedelta | str = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -132,10 +135,11 @@ class SentinelHubDeleteBatchOperator(OnRequest):
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
-        check_patience(self)
+        self.check_arguments()
 
     def execute(self, context: Context) -> DeletedResult:
         with airflow_errors(self):
+            self.take_arguments()
             request_id = checked_id(self.request_id)
             if self.api.delete is None:
                 raise InvalidInputError(f"Batch {self.api.name} cannot delete requests; {request_id} is left as it is.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator
-from airflow_sentinelhub._task import default_deferrable
+from airflow_sentinelhub._task import naming_task
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.operators._arguments import check_payload, one_destination
@@ -60,7 +61,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         `[west, south, east, north]`, WKT, a geometry of shapely or geopandas, or a GeoPackage, Shapefile or GeoParquet
         file; see docs/areas.md.
     :param simplify: metres by which the border of the area may move, so that it has at most 1,500 points.
-    :param evalscript: its text, or the name of a `.js` file in the folder of the DAG file.
+    :param evalscript: its text, or the name or path of a file with it, in the folder of the DAG file or absolute.
     :param description: free text; the task appends its marker.
     :param aws_conn_id: id of an Airflow connection of type `aws` whose keys may write to the bucket and read it. v2
         needs this or `iam_role_arn`.
@@ -101,7 +102,8 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
     :param cancel_on_timeout: cancel (v2: stop) the job when `timeout` or `execution_timeout` is over.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls; :param analysis_poll_interval: seconds between polls during analysis.
-    :param timeout: maximal time for the whole job, as timedelta or in seconds; None: no limit.
+    :param timeout: maximal time for the whole job: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`,
+        which all intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the job is left
         running.
 
@@ -126,6 +128,15 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         "batch_api",
         "request_id",
         *_LIMITS,
+        "check_tiles",
+        "resume_stopped",
+        "cancel_on_kill",
+        "cancel_on_timeout",
+        "deferrable",
+        "poll_interval",
+        "analysis_poll_interval",
+        "timeout",
+        "max_unknown_time",
     )
     operator_extra_links = (SentinelHubRequestLink(),)
     ui_color = "#dbeef4"
@@ -142,7 +153,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         bucket_name: str | None = None,
         area: Any = None,
         simplify: float | str | None = None,
-        evalscript: str | None = None,
+        evalscript: str | os.PathLike[str] | None = None,
         description: str | None = None,
         aws_conn_id: str | None = None,
         iam_role_arn: str | None = None,
@@ -156,20 +167,21 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         max_failed_tiles: int | str | None = None,
         min_success_ratio: float | str | None = None,
         on_partial: str = "fail",
-        check_tiles: bool = True,
+        check_tiles: bool | str = True,
         resume_stopped: str = "never",
-        cancel_on_kill: bool = True,
-        cancel_on_timeout: bool = True,
-        deferrable: bool | None = None,
-        poll_interval: float = 60.0,
-        analysis_poll_interval: float = 10.0,
-        timeout: timedelta | float | None = None,
-        max_unknown_time: float = 1800.0,
+        cancel_on_kill: bool | str = True,
+        cancel_on_timeout: bool | str = True,
+        deferrable: bool | str | None = None,
+        poll_interval: float | timedelta | str = 60.0,
+        analysis_poll_interval: float | timedelta | str = 10.0,
+        timeout: float | timedelta | str | None = None,
+        max_unknown_time: float | timedelta | str = 1800.0,
         output: str | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        destination = one_destination(destination, output)
+        with naming_task(self.task_id):
+            destination = one_destination(destination, output)
         self.process_request = process_request
         self.tiling_grid = tiling_grid
         self.geopackage = geopackage
@@ -195,20 +207,20 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         self.resume_stopped = resume_stopped
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
-        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.analysis_poll_interval = analysis_poll_interval
         self.timeout = timeout
         self.max_unknown_time = max_unknown_time
-        self._unrendered = process_request
-        if process_request is None and request_id is None:
-            raise InvalidInputError(
-                "Give process_request and the other arguments that describe the job, or the request_id of a request "
-                "that exists."
-            )
-        check_dates(process_request)
-        check_payload(self)
-        self.check_job()
+        with self.literals():
+            if process_request is None and request_id is None:
+                raise InvalidInputError(
+                    "Give process_request and the other arguments that describe the job, or the request_id of a "
+                    "request that exists."
+                )
+            check_dates(process_request)
+            check_payload(self)
+            self.check_job()
 
     def execute(self, context: Context) -> dict[str, Any]:
         return self.run_whole_job(context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -9,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator, conf
 from airflow_sentinelhub._identity import run_of
-from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id, default_deferrable
+from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id, naming_task
 from airflow_sentinelhub.api.call import Flow, Work, exchange
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.statistical import get_body, read_request
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification, dated
-from airflow_sentinelhub.api.times import is_template, resolved
+from airflow_sentinelhub.api.times import resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._arguments import check_patience, check_payload, check_status, one_destination
-from airflow_sentinelhub.operators._batch_payload import CreatesRequest, as_json, json_or_text
+from airflow_sentinelhub.operators._arguments import check_payload, check_status, one_destination
+from airflow_sentinelhub.operators._batch_payload import CreatesRequest
 from airflow_sentinelhub.operators._times import check_dates, names_both_ends
 from airflow_sentinelhub.operators._whole_job import RunsWholeJob
-from airflow_sentinelhub.operators.tiles import chunked, rendered
+from airflow_sentinelhub.operators.tiles import chunked
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
@@ -78,7 +79,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         standard deviation are always computed.
     :param destination: `s3://bucket/path`, which is short for `<path>/<REQUEST_ID>/<ID>.json`, or a path with
         placeholders. :param output: old name of `destination`; Airflow itself calls the task's XCom `output`.
-    :param evalscript: its text, or the name of a `.js` file in the folder of the DAG file.
+    :param evalscript: its text, or the name or path of a file with it, in the folder of the DAG file or absolute.
     :param description: free text; the task appends its marker.
     :param aws_conn_id: id of an Airflow connection of type `aws` that may read the GeoPackage and write the results.
     :param iam_role_arn: ARN of a role that may do so; :param payload_extra: further members of the payload.
@@ -106,7 +107,8 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
     :param cancel_on_timeout: stop the job when `timeout` or `execution_timeout` is over.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls; :param analysis_poll_interval: seconds between polls during analysis.
-    :param timeout: maximal time for the whole job, as timedelta or in seconds; None: no limit.
+    :param timeout: maximal time for the whole job: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`,
+        which all intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the job is left
         running.
     """
@@ -125,6 +127,15 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         "sentinelhub_conn_id",
         "request_id",
         *_LIMITS,
+        "check_features",
+        "resume_stopped",
+        "cancel_on_kill",
+        "cancel_on_timeout",
+        "deferrable",
+        "poll_interval",
+        "analysis_poll_interval",
+        "timeout",
+        "max_unknown_time",
     )
     template_fields_renderers = {
         "data": "json",
@@ -147,7 +158,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         data: Any = None,
         aggregation: Mapping[str, Any] | str | None = None,
         destination: str | Mapping[str, Any] | None = None,
-        evalscript: str | None = None,
+        evalscript: str | os.PathLike[str] | None = None,
         calculations: Mapping[str, Any] | str | None = None,
         description: str | None = None,
         aws_conn_id: str | None = None,
@@ -160,21 +171,22 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         max_failed_features: int | str | None = None,
         min_success_ratio: float | str | None = None,
         on_partial: str = "fail",
-        check_features: bool = True,
+        check_features: bool | str = True,
         resume_stopped: str = "never",
-        cancel_on_kill: bool = True,
-        cancel_on_timeout: bool = True,
-        deferrable: bool | None = None,
-        poll_interval: float = 60.0,
-        analysis_poll_interval: float = 10.0,
-        timeout: timedelta | float | None = None,
-        max_unknown_time: float = 1800.0,
+        cancel_on_kill: bool | str = True,
+        cancel_on_timeout: bool | str = True,
+        deferrable: bool | str | None = None,
+        poll_interval: float | timedelta | str = 60.0,
+        analysis_poll_interval: float | timedelta | str = 10.0,
+        timeout: float | timedelta | str | None = None,
+        max_unknown_time: float | timedelta | str = 1800.0,
         output: str | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        _refuse(kwargs)
+        with naming_task(kwargs.get("task_id")):
+            _refuse(kwargs)
+            destination = one_destination(destination, output)
         super().__init__(**kwargs)
-        destination = one_destination(destination, output)
         self.geopackage = geopackage
         self.data = data
         self.aggregation = aggregation
@@ -196,19 +208,19 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         self.resume_stopped = resume_stopped
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
-        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.analysis_poll_interval = analysis_poll_interval
         self.timeout = timeout
         self.max_unknown_time = max_unknown_time
-        self._unrendered = aggregation
-        required = {"geopackage": geopackage, "data": data, "aggregation": aggregation, "destination": destination}
-        missing = [name for name, value in required.items() if value is None]
-        if request_id is None and missing:
-            raise InvalidInputError(f"Give {', '.join(missing)}, or the request_id of a request that exists.")
-        check_dates({"input": {"data": data}}, aggregation)
-        check_payload(self)
-        self.check_job()
+        with self.literals():
+            required = {"geopackage": geopackage, "data": data, "aggregation": aggregation, "destination": destination}
+            missing = [name for name, value in required.items() if value is None]
+            if request_id is None and missing:
+                raise InvalidInputError(f"Give {', '.join(missing)}, or the request_id of a request that exists.")
+            check_dates({"input": {"data": data}}, aggregation)
+            check_payload(self)
+            self.check_job()
 
     def execute(self, context: Context) -> dict[str, Any]:
         return self.run_whole_job(context)
@@ -216,21 +228,26 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
         """Like Airflow's `partial`, but checks the names of arguments while the DAG is parsed, not only in the run."""
-        _refuse(kwargs)
+        with naming_task(kwargs.get("task_id")):
+            _refuse(kwargs)
         return super().partial(**kwargs)
 
     def payload(self, context: Any, api: Generation) -> dict[str, Any]:
         """The payload of the create call. It may contain storage keys, so it is neither stored nor logged."""
-        run, aggregation = run_of(context), as_json(self.aggregation, "aggregation")
+        with self.naming_empty_ones():
+            return self._payload(context, api)
+
+    def _payload(self, context: Any, api: Generation) -> dict[str, Any]:
+        run, aggregation = run_of(context), self.read("aggregation")
         job = StatisticalSpecification(
-            geopackage=json_or_text(self.geopackage, "geopackage"),
-            data=resolved(json_or_text(self.data, "data"), run),
-            aggregation=dated(aggregation, run, from_interval=names_both_ends(self, self._unrendered)),
-            output=json_or_text(self.destination, "destination"),
-            evalscript=self.evalscript,
-            calculations=as_json(self.calculations, "calculations"),
+            geopackage=self.read("geopackage"),
+            data=resolved(self.read("data"), run),
+            aggregation=dated(aggregation, run, from_interval=names_both_ends(self, "aggregation")),
+            output=self.read("destination"),
+            evalscript=self.script(),
+            calculations=self.read("calculations"),
             description=self.description,
-            extra=as_json(self.payload_extra, "payload_extra") or {},
+            extra=self.read("payload_extra") or {},
         )
         return api.payload(job, self.access())
 
@@ -264,7 +281,14 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
         task fails.
     """
 
-    template_fields: Sequence[str] = ("request_id", "status", "chunk_size", "aws_conn_id", "sentinelhub_conn_id")
+    template_fields: Sequence[str] = (
+        "request_id",
+        "status",
+        "chunk_size",
+        "aws_conn_id",
+        "sentinelhub_conn_id",
+        "max_unknown_time",
+    )
     operator_extra_links = (SentinelHubRequestLink(),)
     ui_color = "#dbeef4"
     batch_api = "statistical"
@@ -274,10 +298,10 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
         *,
         request_id: str,
         status: str | None = "OK",
-        chunk_size: int | None = None,
+        chunk_size: int | str | None = None,
         aws_conn_id: str | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
-        max_unknown_time: float = 1800.0,
+        max_unknown_time: float | timedelta | str = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -287,9 +311,7 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
         self.aws_conn_id = aws_conn_id
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.max_unknown_time = max_unknown_time
-        self._set_in_dag = [name for name in ("status", "chunk_size") if getattr(self, name) is not None]
-        check_patience(self)
-        if isinstance(status, str) and not is_template(status):
+        with self.literals():
             check_status(status, _STATUSES)
 
     def execute(self, context: Context) -> list[list[dict[str, Any]]]:
@@ -297,15 +319,16 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
         from airflow_sentinelhub.hooks.sentinelhub import reader_now
 
         with airflow_errors(self):
+            self.take_arguments()
             request_id = checked_id(self.request_id)
-            status, size = rendered(self, _STATUSES)
+            check_status(self.status, _STATUSES)
             self.announce(context, request_id)
             request = self.patiently(lambda: exchange(get_body(request_id)), request_id)
             reader = partial(reader_now, self.sentinelhub_conn_id, self.aws_conn_id)
             flow = read_features(request, read_request(request), reader, self.max_unknown_time)
             all_items = ({"request_id": request_id, **item} for item in self.hook.run(flow))
-            items = [item for item in all_items if status in (None, item["status"])]
-            chunks = chunked(items, size, conf.getint("core", "max_map_length", fallback=1024))
+            items = [item for item in all_items if self.status in (None, item["status"])]
+            chunks = chunked(items, self.chunk_size, conf.getint("core", "max_map_length", fallback=1024))
             self.log.info("Batch request %s: %d features in %d chunks", request_id, len(items), len(chunks))
             return chunks
 

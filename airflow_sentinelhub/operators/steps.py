@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._identity import mark_for
-from airflow_sentinelhub._task import airflow_errors, checked_id, default_deferrable
+from airflow_sentinelhub._task import airflow_errors, checked_id
+from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.decide.errors import (
     conclude,
     not_estimated_error,
@@ -21,9 +22,7 @@ from airflow_sentinelhub.api.decide.marker import restart_word
 from airflow_sentinelhub.api.decide.policy import (
     check_literals,
     check_resume,
-    limits_given,
     policy_from,
-    refuse_nothing,
 )
 from airflow_sentinelhub.api.decide.verdict import Waited, is_lost, is_stopped, judge, progress_line
 from airflow_sentinelhub.api.flows.actions import analyse_once, end, resume, start_once
@@ -31,7 +30,6 @@ from airflow_sentinelhub.api.flows.read import read_patiently
 from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL, restart_once
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.operators._arguments import check_patience, check_times
 from airflow_sentinelhub.operators._on_request import OnRequest, StepResult, step_result
 from airflow_sentinelhub.operators._waiting import WaitingTask
 
@@ -75,37 +73,41 @@ class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
     :param request_id: id of the request, or the result of another step (such as `create.output`).
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
-    :param timeout: maximal time to wait, as timedelta or in seconds; None: no limit.
+    :param timeout: maximal time to wait: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`, which all
+        intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the request is left
         running.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param batch_api: `v1` or `v2`; default: that of the connection.
     """
 
+    template_fields: Sequence[str] = (*OnRequest.template_fields, "deferrable", "poll_interval", "timeout")
+
     def __init__(
         self,
         *,
         request_id: str,
-        deferrable: bool | None = None,
-        poll_interval: float = 10.0,
-        timeout: timedelta | float | None = None,
+        deferrable: bool | str | None = None,
+        poll_interval: float | timedelta | str = 10.0,
+        timeout: float | timedelta | str | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
-        max_unknown_time: float = 1800.0,
+        max_unknown_time: float | timedelta | str = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.request_id = request_id
-        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
-        check_times(self)
+        self.check_arguments()
 
     def execute(self, context: Context) -> AnalysisResult:
         with airflow_errors(self):
+            self.take_arguments()
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
             self.reach(analyse_once(self.api, request_id, patience=self.max_unknown_time))
@@ -114,6 +116,7 @@ class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
     def execute_complete(self, context: Context, event: Any = None) -> AnalysisResult:
         """Airflow calls this after the trigger's event."""
         with airflow_errors(self):
+            self.take_arguments()
             return self._result(self.waited(event, checked_id(self.request_id), "ANALYSIS_DONE"))
 
     def _result(self, job: Snapshot) -> AnalysisResult:
@@ -146,6 +149,7 @@ class SentinelHubBatchBudgetOperator(OnRequest):
     """
 
     template_fields: Sequence[str] = (*OnRequest.template_fields, "max_processing_units", "on_over_budget")
+    limits = ("max_processing_units", "on_over_budget")
 
     def __init__(
         self,
@@ -155,7 +159,7 @@ class SentinelHubBatchBudgetOperator(OnRequest):
         on_over_budget: str = "fail",
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
-        max_unknown_time: float = 1800.0,
+        max_unknown_time: float | timedelta | str = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -165,16 +169,14 @@ class SentinelHubBatchBudgetOperator(OnRequest):
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
-        self._limits_in_dag = limits_given(max_processing_units=max_processing_units)
-        check_literals(max_processing_units=max_processing_units, on_over_budget=_checked_policy(on_over_budget))
-        check_patience(self)
+        with self.literals():
+            check_literals(max_processing_units=max_processing_units, on_over_budget=_checked_policy(on_over_budget))
 
     def execute(self, context: Context) -> BudgetResult:
         with airflow_errors(self):
-            refuse_nothing(self._limits_in_dag, max_processing_units=self.max_processing_units)
-            policy = policy_from(
-                max_processing_units=self.max_processing_units, on_over_budget=_checked_policy(self.on_over_budget)
-            )
+            self.take_arguments()
+            limits = all_taken({name: getattr(self, name) for name in self.limits}, self._in_dag)
+            policy = policy_from(**{**limits, "on_over_budget": _checked_policy(limits["on_over_budget"])})
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
             job = self.patiently(lambda: read_patiently(self.api, request_id), request_id)
@@ -203,12 +205,23 @@ def _checked_policy(policy: str) -> str:
     return policy
 
 
+_FIELDS_OF_A_WAIT = (
+    "wait_for_completion",
+    "cancel_on_kill",
+    "cancel_on_timeout",
+    "deferrable",
+    "poll_interval",
+    "timeout",
+)
+
+
 class _AwaitsDone(WaitingTask, OnRequest):
     """Base of the steps that can wait until their request is DONE."""
 
     def execute_complete(self, context: Context, event: Any = None) -> StepResult:
         """Airflow calls this after the trigger's event."""
         with airflow_errors(self):
+            self.take_arguments()
             request_id = checked_id(self.request_id)
             self.responsible_for(request_id, context)
             return self._done(self.waited(event, request_id, "DONE"))
@@ -244,46 +257,51 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
     :param cancel_on_timeout: cancel (v2: stop) the request when `timeout` or `execution_timeout` is over.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
-    :param timeout: maximal time to wait, as timedelta or in seconds; None: no limit.
+    :param timeout: maximal time to wait: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`, which all
+        intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the request is left
         running.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param batch_api: `v1` or `v2`; default: that of the connection.
     """
 
+    template_fields: Sequence[str] = (*OnRequest.template_fields, "resume_stopped", *_FIELDS_OF_A_WAIT)
+
     def __init__(
         self,
         *,
         request_id: str,
         resume_stopped: str = "never",
-        wait_for_completion: bool = False,
-        cancel_on_kill: bool = True,
-        cancel_on_timeout: bool = True,
-        deferrable: bool | None = None,
-        poll_interval: float = 60.0,
-        timeout: timedelta | float | None = None,
+        wait_for_completion: bool | str = False,
+        cancel_on_kill: bool | str = True,
+        cancel_on_timeout: bool | str = True,
+        deferrable: bool | str | None = None,
+        poll_interval: float | timedelta | str = 60.0,
+        timeout: float | timedelta | str | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
-        max_unknown_time: float = 1800.0,
+        max_unknown_time: float | timedelta | str = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.request_id = request_id
         self.resume_stopped = resume_stopped
-        self.wait_for_completion = wait_for_completion
+        self.wait_for_completion: Any = wait_for_completion
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
-        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
-        check_resume(resume_stopped)
-        check_times(self)
+        with self.literals():
+            check_resume(resume_stopped)
 
     def execute(self, context: Context) -> StepResult:
         with airflow_errors(self):
+            self.take_arguments()
+            check_resume(self.resume_stopped)
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
             if self.wait_for_completion:
@@ -325,43 +343,47 @@ class SentinelHubRestartBatchOperator(_AwaitsDone):
     :param cancel_on_timeout: cancel (v2: stop) the request when `timeout` or `execution_timeout` is over.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
-    :param timeout: maximal time to wait, as timedelta or in seconds; None: no limit.
+    :param timeout: maximal time to wait: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`, which all
+        intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the request is left
         running.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param batch_api: `v1` or `v2`; default: that of the connection.
     """
 
+    template_fields: Sequence[str] = (*OnRequest.template_fields, *_FIELDS_OF_A_WAIT)
+
     def __init__(
         self,
         *,
         request_id: str,
-        wait_for_completion: bool = False,
-        cancel_on_kill: bool = True,
-        cancel_on_timeout: bool = True,
-        deferrable: bool | None = None,
-        poll_interval: float = 60.0,
-        timeout: timedelta | float | None = None,
+        wait_for_completion: bool | str = False,
+        cancel_on_kill: bool | str = True,
+        cancel_on_timeout: bool | str = True,
+        deferrable: bool | str | None = None,
+        poll_interval: float | timedelta | str = 60.0,
+        timeout: float | timedelta | str | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
-        max_unknown_time: float = 1800.0,
+        max_unknown_time: float | timedelta | str = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.request_id = request_id
-        self.wait_for_completion = wait_for_completion
+        self.wait_for_completion: Any = wait_for_completion
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
-        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
-        check_times(self)
+        self.check_arguments()
 
     def execute(self, context: Context) -> StepResult:
         with airflow_errors(self):
+            self.take_arguments()
             request_id = checked_id(self.request_id)
             self.about = request_id
             if self.api.restart is None:
@@ -398,26 +420,29 @@ class SentinelHubCancelBatchOperator(OnRequest):
     :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 
+    template_fields: Sequence[str] = (*OnRequest.template_fields, "poll_interval")
+
     def __init__(
         self,
         *,
         request_id: str,
-        poll_interval: float = 5.0,
+        poll_interval: float | timedelta | str = 5.0,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
-        max_unknown_time: float = 1800.0,
+        max_unknown_time: float | timedelta | str = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.request_id = request_id
-        self.poll_interval = poll_interval
+        self.poll_interval: Any = poll_interval
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
-        check_patience(self)
+        self.check_arguments()
 
     def execute(self, context: Context) -> StepResult:
         with airflow_errors(self):
+            self.take_arguments()
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
             job = self.patiently(lambda: end(self.api, request_id, poll_interval=self.poll_interval), request_id)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator, conf
-from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id, there
+from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id
 from airflow_sentinelhub.api.call import Flow, exchange
 from airflow_sentinelhub.api.decide.due import behind
 from airflow_sentinelhub.api.flows.read import outlast, read_patiently
@@ -15,10 +16,9 @@ from airflow_sentinelhub.api.flows.reread import every, reading, until_read
 from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.api.statuses import BatchTileStatus
 from airflow_sentinelhub.api.tiles import output_paths, tile_item
-from airflow_sentinelhub.api.times import is_template
-from airflow_sentinelhub.exceptions import InvalidInputError, ResultsError
+from airflow_sentinelhub.exceptions import ResultsError
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._arguments import check_patience, check_status
+from airflow_sentinelhub.operators._arguments import check_status
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
@@ -59,6 +59,8 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         "aws_conn_id",
         "sentinelhub_conn_id",
         "batch_api",
+        "with_paths",
+        "max_unknown_time",
     )
     operator_extra_links = (SentinelHubRequestLink(),)
     ui_color = "#dbeef4"
@@ -68,36 +70,35 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         *,
         request_id: str,
         status: str | None = "PROCESSED",
-        chunk_size: int | None = None,
-        with_paths: bool = False,
+        chunk_size: int | str | None = None,
+        with_paths: bool | str = False,
         aws_conn_id: str | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
-        max_unknown_time: float = 1800.0,
+        max_unknown_time: float | timedelta | str = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.request_id = request_id
         self.status = status
         self.chunk_size = chunk_size
-        self.with_paths = with_paths
+        self.with_paths: Any = with_paths
         self.aws_conn_id = aws_conn_id
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
-        self._set_in_dag = [name for name in ("status", "chunk_size") if getattr(self, name) is not None]
-        check_patience(self)
-        if isinstance(status, str) and not is_template(status):
+        with self.literals():
             check_status(status, _STATUSES)
 
     def execute(self, context: Context) -> list[list[Item]]:
 
         with airflow_errors(self):
+            self.take_arguments()
             request_id = checked_id(self.request_id)
-            status, size = rendered(self, _STATUSES)
+            check_status(self.status, _STATUSES)
             self.announce(context, request_id)
-            items = self.hook.run(until_read(lambda: self._items(request_id, status), self.max_unknown_time))
-            chunks = chunked(items, size, conf.getint("core", "max_map_length", fallback=1024))
+            items = self.hook.run(until_read(lambda: self._items(request_id, self.status), self.max_unknown_time))
+            chunks = chunked(items, self.chunk_size, conf.getint("core", "max_map_length", fallback=1024))
             self.log.info("Batch request %s: %d tiles in %d chunks", request_id, len(items), len(chunks))
             return chunks
 
@@ -148,35 +149,7 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         return items
 
 
-def rendered(task: Any, statuses: Sequence[str]) -> tuple[str | None, int | None]:
-    """Status and chunk size of a list operator, after its templates were rendered; None for one that is not set.
-
-    :param statuses: all possible statuses.
-    :raises InvalidInputError: one that is set in the DAG has rendered to nothing, or is invalid.
-    """
-    values = {name: there(name, getattr(task, name)) for name in task._set_in_dag}
-    check_status(values.get("status"), statuses)
-    return values.get("status"), chunk_size_of(values.get("chunk_size"))
-
-
-def chunk_size_of(value: Any) -> int | None:
-    """The chunk size as a number, from a number or a rendered template.
-
-    :raises InvalidInputError: it is not a whole number from 1.
-    """
-
-    if value is None:
-        return None
-    try:
-        size = int(value)
-    except (TypeError, ValueError):
-        size = 0
-    if size < 1:
-        raise InvalidInputError(f"chunk_size is a number of tiles from 1, not {value!r}.")
-    return size
-
-
-def chunked(items: list[Item], size: int | None, max_chunks: int) -> list[list[Item]]:
+def chunked(items: list[Item], size: Any, max_chunks: int) -> list[list[Item]]:
     """The items in chunks of `size`; by default, of the smallest size that gives at most `max_chunks` chunks."""
     step = size or max(1, -(-len(items) // max_chunks))
     return [items[start : start + step] for start in range(0, len(items), step)]

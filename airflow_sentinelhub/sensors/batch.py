@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_sentinelhub._compat import (
     AirflowSensorTimeout,
     AirflowSkipException,
     BaseSensorOperator,
+    conf,
     first_rescheduled,
 )
 from airflow_sentinelhub._identity import tried
@@ -20,9 +22,8 @@ from airflow_sentinelhub._task import (
     backstop,
     checked_id,
     deadline_from,
-    default_deferrable,
-    there,
 )
+from airflow_sentinelhub.api.arguments import all_taken, is_late
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Outcome, TileGoal, Waited
@@ -50,26 +51,42 @@ __all__ = ["SentinelHubBatchSensor", "SentinelHubBatchTileSensor"]
 class _BatchSensor(SentinelHubTask, BaseSensorOperator):
     """Base of both sensors. They only read: they never start, cancel or change a request."""
 
-    template_fields: Sequence[str] = ("request_id", "sentinelhub_conn_id", "batch_api")
+    template_fields: Sequence[str] = (
+        "request_id",
+        "sentinelhub_conn_id",
+        "batch_api",
+        "deferrable",
+        "max_unknown_time",
+        "wait_for_start",
+        "poke_interval",
+        "timeout",
+    )
     operator_extra_links = (SentinelHubRequestLink(),)
     ui_color = "#dbeef4"
+    poke_interval: Any
+    timeout: Any
 
     def __init__(
         self,
         *,
         request_id: str,
-        deferrable: bool | None = None,
-        max_unknown_time: float = 1800.0,
-        wait_for_start: bool = False,
+        deferrable: bool | str | None = None,
+        max_unknown_time: float | timedelta | str = 1800.0,
+        wait_for_start: bool | str = False,
+        poke_interval: float | timedelta | str = 60.0,
+        timeout: float | timedelta | str | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # Airflow's sensor takes no text, so it is given its own values here, and the argument's when the task runs.
+        super().__init__(**{**kwargs, "poke_interval": 60.0, "timeout": 60.0})
+        self.poke_interval = poke_interval
+        self.timeout = timeout
         self.request_id = request_id
-        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.deferrable: Any = deferrable
         self.max_unknown_time = max_unknown_time
-        self.wait_for_start = wait_for_start
+        self.wait_for_start: Any = wait_for_start
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self._watch: Watch | None = None
@@ -91,6 +108,9 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         with airflow_errors(self), self._soft():
+            self.take_arguments()
+            if self.timeout is None:
+                self.timeout = conf.getfloat("sensors", "default_timeout", fallback=7 * 86400.0)
             request_id = checked_id(self.request_id)
             self._target()
             self.announce(context, request_id)
@@ -122,7 +142,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         if first is not None and deadline is not None:
             deadline += first.timestamp() - time.time()
         return WaitPlan(
-            poll_interval=float(self.poke_interval),
+            poll_interval=self.poke_interval,
             deadline=deadline,
             max_unknown_time=self.max_unknown_time,
             wait_for_start=self.wait_for_start,
@@ -167,6 +187,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
     def execute_complete(self, context: Context, event: Any = None) -> None:
         """Airflow calls this after the trigger's event."""
         with airflow_errors(self), self._soft():
+            self.take_arguments()
             request_id = checked_id(self.request_id)
             conclude(read_event(event, request_id), request_id, self._target())
 
@@ -179,6 +200,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
 
         :raises JobError: the request cannot reach the target any more.
         """
+        self.take_arguments()
         request_id = checked_id(self.request_id)
         watch = self._watching(context, request_id)
         flow = until_certain(watch, lambda within: self._look(request_id))
@@ -244,10 +266,12 @@ class SentinelHubBatchSensor(_BatchSensor):
     :param max_unknown_time: seconds for which the status may be unreadable before the sensor fails.
     :param wait_for_start: wait for a request that is not started yet, instead of failing after two minutes. In
         reschedule mode the worker stays occupied for these two minutes.
+    :param poke_interval: time between polls: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`. All times
+        can be given so. :param timeout: maximal time to wait; default: `[sensors] default_timeout`.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param batch_api: `v1` or `v2`; default: that of the connection.
 
-    `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and behave the same in all modes.
+    `mode`, `soft_fail` and `never_fail` are Airflow's, and behave the same in all modes.
     """
 
     template_fields: Sequence[str] = (*_BatchSensor.template_fields, "target_status")
@@ -257,9 +281,11 @@ class SentinelHubBatchSensor(_BatchSensor):
         *,
         request_id: str,
         target_status: str = "DONE",
-        deferrable: bool | None = None,
-        max_unknown_time: float = 1800.0,
-        wait_for_start: bool = False,
+        deferrable: bool | str | None = None,
+        max_unknown_time: float | timedelta | str = 1800.0,
+        wait_for_start: bool | str = False,
+        poke_interval: float | timedelta | str = 60.0,
+        timeout: float | timedelta | str | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
         **kwargs: Any,
@@ -269,11 +295,16 @@ class SentinelHubBatchSensor(_BatchSensor):
             deferrable=deferrable,
             max_unknown_time=max_unknown_time,
             wait_for_start=wait_for_start,
+            poke_interval=poke_interval,
+            timeout=timeout,
             sentinelhub_conn_id=sentinelhub_conn_id,
             batch_api=batch_api,
             **kwargs,
         )
         self.target_status = target_status
+        with self.literals():
+            if not is_late(target_status):
+                self._target()
 
     def _target(self) -> str:
         statuses = [str(status) for status in BatchRequestStatus.__members__.values()]
@@ -317,10 +348,12 @@ class SentinelHubBatchTileSensor(_BatchSensor):
     :param max_unknown_time: seconds for which the status may be unreadable before the sensor fails.
     :param wait_for_start: wait for a request that is not started yet, instead of failing after two minutes. In
         reschedule mode the worker stays occupied for these two minutes.
+    :param poke_interval: time between polls: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`. All times
+        can be given so. :param timeout: maximal time to wait; default: `[sensors] default_timeout`.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param batch_api: `v1` or `v2`; default: that of the connection.
 
-    `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and behave the same in all modes.
+    `mode`, `soft_fail` and `never_fail` are Airflow's, and behave the same in all modes.
     """
 
     template_fields: Sequence[str] = (
@@ -338,12 +371,14 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         request_id: str,
         tile_status: str = "PROCESSED",
         tile: str | int | None = None,
-        count: int | None = None,
-        share: float | None = None,
+        count: int | str | None = None,
+        share: float | str | None = None,
         aws_conn_id: str | None = None,
-        deferrable: bool | None = None,
-        max_unknown_time: float = 1800.0,
-        wait_for_start: bool = False,
+        deferrable: bool | str | None = None,
+        max_unknown_time: float | timedelta | str = 1800.0,
+        wait_for_start: bool | str = False,
+        poke_interval: float | timedelta | str = 60.0,
+        timeout: float | timedelta | str | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
         **kwargs: Any,
@@ -353,6 +388,8 @@ class SentinelHubBatchTileSensor(_BatchSensor):
             deferrable=deferrable,
             max_unknown_time=max_unknown_time,
             wait_for_start=wait_for_start,
+            poke_interval=poke_interval,
+            timeout=timeout,
             sentinelhub_conn_id=sentinelhub_conn_id,
             batch_api=batch_api,
             **kwargs,
@@ -362,15 +399,13 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         self.count = count
         self.share = share
         self.aws_conn_id = aws_conn_id
-        self._set_in_dag = [name for name in ("tile", "count", "share") if getattr(self, name) is not None]
+        with self.literals():
+            if not any(map(is_late, (tile_status, tile, count, share))):
+                self._target()
 
     def _goal(self) -> dict[str, Any]:
-        values = {name: there(name, getattr(self, name)) for name in self._set_in_dag}
-        return {
-            "tile": str(values["tile"]) if "tile" in values else None,
-            "count": _number("count", values.get("count"), int),
-            "share": _number("share", values.get("share"), float),
-        }
+        names = ("tile", "count", "share")
+        return all_taken({name: getattr(self, name) for name in names}, self._in_dag)
 
     def _target(self) -> str:
         statuses = [str(status) for status in BatchTileStatus.__members__.values()]
@@ -391,13 +426,3 @@ class SentinelHubBatchTileSensor(_BatchSensor):
     def _trigger(self, **common: Any) -> BaseTrigger:
         goal = {**self._goal(), "tile_status": self.tile_status, "aws_conn_id": self.aws_conn_id}
         return SentinelHubBatchTileTrigger(**goal, **common)
-
-
-def _number(name: str, value: Any, number_type: type[int] | type[float]) -> Any:
-    """An argument as a number, also from the text that a template renders to; None if it is not set."""
-    if value is None:
-        return None
-    try:
-        return number_type(value)
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"{name} is a number, not {value!r}.") from None

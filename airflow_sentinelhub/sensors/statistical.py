@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
@@ -34,9 +35,11 @@ class SentinelHubBatchStatisticalSensor(SentinelHubBatchSensor):
     :param max_unknown_time: seconds for which the status may be unreadable before the sensor fails.
     :param wait_for_start: wait for a request that is not started yet, instead of failing after two minutes. In
         reschedule mode the worker stays occupied for these two minutes.
+    :param poke_interval: time between polls: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`. All times
+        can be given so. :param timeout: maximal time to wait; default: `[sensors] default_timeout`.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
 
-    `poke_interval`, `timeout`, `mode`, `soft_fail` and `never_fail` are Airflow's, and behave the same in all modes.
+    `mode`, `soft_fail` and `never_fail` are Airflow's, and behave the same in all modes.
     """
 
     template_fields: Sequence[str] = tuple(
@@ -48,9 +51,11 @@ class SentinelHubBatchStatisticalSensor(SentinelHubBatchSensor):
         *,
         request_id: str,
         target_status: str = "DONE",
-        deferrable: bool | None = None,
-        max_unknown_time: float = 1800.0,
-        wait_for_start: bool = False,
+        deferrable: bool | str | None = None,
+        max_unknown_time: float | timedelta | str = 1800.0,
+        wait_for_start: bool | str = False,
+        poke_interval: float | timedelta | str = 60.0,
+        timeout: float | timedelta | str | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
         **kwargs: Any,
     ) -> None:
@@ -60,6 +65,8 @@ class SentinelHubBatchStatisticalSensor(SentinelHubBatchSensor):
             deferrable=deferrable,
             max_unknown_time=max_unknown_time,
             wait_for_start=wait_for_start,
+            poke_interval=poke_interval,
+            timeout=timeout,
             sentinelhub_conn_id=sentinelhub_conn_id,
             batch_api="statistical",
             **kwargs,

@@ -26,7 +26,9 @@ def problem(evalscript: str, identifiers: Iterable[str]) -> str | None:
     ``identifiers`` are those of the responses the request asks for: each must be an output of the script (contract);
     ``default`` needs no name in it and ``userdata`` none at all. The wording is ours, no message was recorded.
     """
-    if not evalscript.lstrip().startswith("//VERSION=3"):
+    if not re.match(
+        r"//\s*VERSION=3", evalscript.lstrip()
+    ):  # the blank: let through until the service is seen to refuse
         return "Failed to evaluate script! The evalscript must start with //VERSION=3."
     code = _HIDING.sub(lambda match: '""' if match[0][0] in "\"'`" else " ", evalscript)
     unbalanced = _unbalanced(code)

@@ -431,7 +431,8 @@ def test_no_look_contradicts_limits_that_need_one(bench: Any) -> None:
         job(bench, check_tiles=False, max_restarts=1, batch_api="v2")()
     job(bench, check_tiles=False, max_restarts=1, batch_api="v1")()
     with pytest.raises(InvalidInputError, match="check_tiles is True or False, not '"):
-        job(bench, check_tiles="{{ params.look }}")()
+        job(bench, check_tiles="perhaps")()
+    job(bench, check_tiles="{{ params.look }}")()
 
     def rendered() -> Any:
         task = job(bench, check_tiles=False, max_failed_tiles="{{ params.most }}")()

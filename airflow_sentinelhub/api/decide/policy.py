@@ -78,7 +78,7 @@ def policy_from(**given: Any) -> Policy:
 
 def check_resume(word: str) -> None:
     """:raises InvalidInputError: `word` is not a value of `resume_stopped`."""
-    if word not in RESUMES:
+    if not is_template(word) and word not in RESUMES:
         raise InvalidInputError(f"resume_stopped must be one of {', '.join(RESUMES)}, not {word!r}.")
 
 

@@ -6,11 +6,15 @@ Only the standard library is used here: these functions run while Airflow parses
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_sentinelhub.api.areas import area_bounds, early_bounds, kept_area
+from airflow_sentinelhub.api.arguments import is_late, member_taken, members
 from airflow_sentinelhub.api.decoding import member, number
+from airflow_sentinelhub.api.rings import shown
+from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import UNCHECKED, as_sent, check_sources
 from airflow_sentinelhub.api.times import Run, checked, checked_range, resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -50,6 +54,25 @@ def tiling_grid(grid_id: int, resolution: float, buffer: tuple[int, int] | None 
             raise InvalidInputError(f"The buffer of a tiling grid is two numbers of pixels (x, y), not {buffer!r}.")
         payload |= {"bufferX": buffer[0], "bufferY": buffer[1]}
     return payload
+
+
+def check_grid_literal(grid: Any) -> None:
+    """Check a tiling grid while a DAG is parsed, as far as its numbers stand in the DAG.
+
+    :raises InvalidInputError: it is no tiling grid, or one of the known ones, which does not offer this resolution.
+    """
+    if grid is None or is_late(grid) or isinstance(grid, str):
+        return
+    if not isinstance(grid, Mapping):
+        raise InvalidInputError(f"tiling_grid is built with tiling_grid(grid_id, resolution), not {shown(grid)}.")
+    read = members(grid, "tiling_grid", grid=True)
+    name, offered = GRIDS.get(read.get("id"), ("", ())) if isinstance(read.get("id"), int) else ("", ())
+    resolution = read.get("resolution")
+    if offered and isinstance(resolution, (int, float)) and resolution not in offered:
+        raise InvalidInputError(
+            f"tiling_grid.resolution is {resolution!r}, which grid {read['id']} ({name}) does not offer; it offers "
+            f"{', '.join(map(str, offered))}."
+        )
 
 
 def grid_complaint(grid: Mapping[str, Any], grids: Sequence[Mapping[str, Any]]) -> str | None:
@@ -152,13 +175,12 @@ def process_request(
         such as a new one.
     :raises InvalidInputError: a literal value cannot be right.
     """
-    if isinstance(max_cloud_coverage, (int, float)) and not 0 <= max_cloud_coverage <= 100:
-        raise InvalidInputError(f"max_cloud_coverage is a percentage from 0 to 100, not {max_cloud_coverage!r}.")
+    cloud_coverage = member_taken("maxCloudCoverage", max_cloud_coverage, "max_cloud_coverage")
     if isinstance(data, str):
         chosen = without_none(
             {
                 "timeRange": checked_range(time_range),
-                "maxCloudCoverage": max_cloud_coverage,
+                "maxCloudCoverage": cloud_coverage,
                 "mosaickingOrder": mosaicking_order,
                 **(data_filter or {}),
             }
@@ -218,7 +240,11 @@ def with_area(process: Mapping[str, Any], area: Any = None, simplify: Any = None
 
 
 def finished(
-    process: Mapping[str, Any], *, area: Any = None, evalscript: str | None = None, simplify: Any = None
+    process: Mapping[str, Any],
+    *,
+    area: Any = None,
+    evalscript: str | os.PathLike[str] | None = None,
+    simplify: Any = None,
 ) -> Json:
     """The process request as it is sent: area and evalscript put in, dates turned into times.
 
@@ -234,8 +260,10 @@ def finished(
     done["input"]["data"] = resolved(done["input"].get("data") or [], Run())
     if evalscript is not None:
         done["evalscript"] = evalscript
+    if done.get("evalscript") is not None:
+        done["evalscript"] = script_text(done["evalscript"], word=True)
     if not str(done.get("evalscript") or "").strip():
         raise InvalidInputError(
-            "There is no evalscript: give evalscript= (text, or the name of a .js file beside the DAG)."
+            "There is no evalscript: give evalscript= (text, or the name of a file beside the DAG)."
         )
     return done

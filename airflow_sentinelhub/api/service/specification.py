@@ -7,10 +7,12 @@ What has no counterpart is an error before anything is sent, and the error names
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from airflow_sentinelhub.api.arguments import all_taken, members
 from airflow_sentinelhub.api.plain import plain
 from airflow_sentinelhub.api.service.payloads import Json, finished, without_none
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -52,7 +54,7 @@ class BatchSpecification:
     bucket_name: str | None = None
     description: str | None = None
     area: Any = None
-    evalscript: str | None = None
+    evalscript: str | os.PathLike[str] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     simplify: float | str | None = None
 
@@ -69,11 +71,25 @@ def render(job: BatchSpecification, batch_api: str, access: Access | None = None
         raise InvalidInputError("Say where the results go: output='s3://bucket/path' or bucket_name='bucket'.")
     if job.output is not None and job.bucket_name is not None:
         raise InvalidInputError("Give either output or bucket_name, not both.")
+    job = _with_numbers(job)
     process = finished(job.process_request, area=job.area, evalscript=job.evalscript, simplify=job.simplify)
     if "bounds" not in process["input"] and job.geopackage is None:
         raise InvalidInputError("There is no area: give area= (GeoJSON or four numbers) or bounds in process_request.")
     payload: Json = plain(_v1(job, process) if batch_api == "v1" else _v2(job, process, access))
     return payload
+
+
+def _with_numbers(job: BatchSpecification) -> BatchSpecification:
+    """The job with numbers and booleans in place of text."""
+    return replace(
+        job,
+        process_request=members(job.process_request, "process_request"),
+        tiling_grid=members(job.tiling_grid, "tiling_grid", grid=True),
+        geopackage=members(job.geopackage, "geopackage"),
+        output=members(job.output, "output"),
+        extra=members(job.extra, "payload_extra"),
+        **all_taken({"bucket_name": job.bucket_name, "description": job.description}),
+    )
 
 
 def _v1(job: BatchSpecification, process: Json) -> Json:

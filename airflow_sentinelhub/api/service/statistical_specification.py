@@ -6,12 +6,15 @@ once; templates are returned unchanged, and are checked after they are rendered.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_sentinelhub.api.arguments import members, taken
 from airflow_sentinelhub.api.plain import plain
+from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import as_sent
 from airflow_sentinelhub.api.service.payloads import Json, process_request, without_none
 from airflow_sentinelhub.api.service.specification import Access
@@ -115,7 +118,7 @@ class StatisticalSpecification:
     data: Any
     aggregation: Mapping[str, Any]
     output: str | Mapping[str, Any]
-    evalscript: str | None = None
+    evalscript: str | os.PathLike[str] | None = None
     calculations: Mapping[str, Any] | None = None
     description: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -128,28 +131,27 @@ def render_statistical(job: StatisticalSpecification, access: Access | None = No
     """
     if not isinstance(job.aggregation, Mapping) or "timeRange" not in job.aggregation:
         raise InvalidInputError("aggregation must name timeRange and aggregationInterval; build it with aggregation().")
-    job_aggregation = dated(job.aggregation, Run())
-    for name in ("resx", "resy", "width", "height"):
-        if isinstance(job_aggregation.get(name), str):
-            job_aggregation[name] = _number(name, job_aggregation[name])
+    job_aggregation = dated(members(job.aggregation, "aggregation"), Run())
     if job.evalscript is not None:
         job_aggregation["evalscript"] = job.evalscript
         job_aggregation.pop("evalscriptReference", None)
+    if job_aggregation.get("evalscript") is not None:
+        job_aggregation["evalscript"] = script_text(job_aggregation["evalscript"], word=True)
     if not str(job_aggregation.get("evalscript") or "").strip() and "evalscriptReference" not in job_aggregation:
         raise InvalidInputError(
-            "There is no evalscript: give evalscript= (text, or the name of a .js file beside the DAG)."
+            "There is no evalscript: give evalscript= (text, or the name of a file beside the DAG)."
         )
     if complaint := _complaint(job_aggregation):
         raise InvalidInputError(complaint)
-    data = as_sent(resolved(input_data(job.data), Run()))
+    data = as_sent(resolved(input_data(members(job.data, "data")), Run()))
     payload = without_none(
         {
             "input": {"features": _features(job.geopackage, access), "data": data},
             "aggregation": job_aggregation,
-            "calculations": dict(job.calculations) if job.calculations else None,
+            "calculations": dict(members(job.calculations, "calculations")) if job.calculations else None,
             "output": _output(job.output, access),
-            "description": job.description,
-            **job.extra,
+            "description": taken("description", job.description),
+            **members(job.extra, "payload_extra"),
         }
     )
     return dict(plain(payload))
@@ -229,12 +231,3 @@ def _complaint(job_aggregation: Mapping[str, Any]) -> str | None:
     if not is_template(interval) and not re.fullmatch(r"P(?=.)(\d+[YMWD])*(T(\d+[HMS])+)?", str(interval)):
         return f"An interval is a duration by ISO 8601, such as P10D, not {interval!r}."
     return None
-
-
-def _number(name: str, text: str) -> float | int:
-    for number_type in (int, float):
-        try:
-            return number_type(text)
-        except ValueError:
-            continue
-    raise InvalidInputError(f"{name} is a number, not {text!r}.")
