@@ -203,12 +203,17 @@ class SentinelHubTask:
 
         :raises InvalidInputError: an argument that is no template cannot be right.
         """
-        given = {name: value for name, value in vars(self).items() if name in KINDS}
+        given = self._given()
         self._in_dag = {name: value for name, value in given.items() if value is not None}
         with naming_task(getattr(self, "task_id", None)):
             for name, value in given.items():
                 check_literal(name, value)
             yield
+
+    def _given(self) -> dict[str, Any]:
+        """The arguments and their values. `request_id` is a property, which not every task has."""
+        values = vars(self) | ({"request_id": self.request_id} if self._rendered_id is not None else {})
+        return {name: value for name, value in values.items() if name in KINDS}
 
     def check_arguments(self) -> None:
         """`literals` for an operator that has no further checks."""
@@ -222,8 +227,8 @@ class SentinelHubTask:
 
         :raises InvalidInputError: a template has rendered to what the argument cannot be.
         """
-        for name, value in [*vars(self).items()]:
-            if name in KINDS and name not in self.limits:
+        for name, value in self._given().items():
+            if name not in self.limits:
                 read = taken(name, value, self._in_dag.get(name))
                 if read is not value:
                     setattr(self, name, read)

@@ -78,10 +78,12 @@ def complaint(name: Any) -> str | None:
 def check_sources(sources: Any, name: str = "data") -> None:
     """Refuse `data` objects that name no known collection, unless they say not to check.
 
-    :param sources: the objects, or the name of a single collection; anything else passes.
+    :param sources: the objects, or the name of a single collection; anything else passes, JSON among it.
     :param name: of the argument, for the error.
     :raises InvalidInputError: one names none.
     """
+    if isinstance(sources, str) and sources.lstrip()[:1] in ("[", "{"):
+        return  # objects as JSON, which are checked once they are read
     if isinstance(sources, (str, Mapping)):
         sources = [{"type": sources} if isinstance(sources, str) else sources]
     if not isinstance(sources, Sequence):
