@@ -13,7 +13,7 @@ from airflow_sentinelhub.api.call import Flow, Note, Work
 from airflow_sentinelhub.api.decide.due import due_of
 from airflow_sentinelhub.api.decide.verdict import nothing_to_do
 from airflow_sentinelhub.api.flows.reread import READ_WITHIN
-from airflow_sentinelhub.api.flows.wait import ReadTiles
+from airflow_sentinelhub.api.flows.tiles import ReadTiles
 from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError, ResultsError, SettingsError

@@ -26,7 +26,9 @@ from airflow_sentinelhub._task import (
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Outcome, TileGoal, Waited
-from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, look, look_at_tiles, poll, until_certain
+from airflow_sentinelhub.api.flows.counting import TileMemory
+from airflow_sentinelhub.api.flows.tiles import look_at_tiles
+from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, look, poll, until_certain
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchTileStatus
 from airflow_sentinelhub.exceptions import (
     DeadlineError,
@@ -35,7 +37,7 @@ from airflow_sentinelhub.exceptions import (
     SentinelHubError,
     UnknownStateError,
 )
-from airflow_sentinelhub.hooks.storage import read_tiles_by
+from airflow_sentinelhub.hooks.storage import FilesSeen, read_tiles_by
 from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTileTrigger, SentinelHubBatchTrigger
 from airflow_sentinelhub.triggers.events import read_event
@@ -80,6 +82,10 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         """
         return ""
 
+    def _forget(self) -> None:
+        """Forget what an earlier wait of this object has found out."""
+        self._watch = None
+
     def _look(self, request_id: str) -> Flow[Waited]:
         """The flow that reads the request once and decides."""
         raise SentinelHubError(f"{type(self).__name__} must define _look.")
@@ -93,7 +99,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
             request_id = checked_id(self.request_id)
             self._target()
             self.announce(context, request_id)
-            self._watch = None
+            self._forget()
             if not self.deferrable:
                 return self._in_worker(context, request_id)
             watch = self._watching(context, request_id)
@@ -353,6 +359,7 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         self.count = count
         self.share = share
         self.aws_conn_id = aws_conn_id
+        self._memory, self._files_seen = TileMemory(), FilesSeen()
         self._set_in_dag = [name for name in ("tile", "count", "share") if getattr(self, name) is not None]
 
     def _goal(self) -> dict[str, Any]:
@@ -369,15 +376,19 @@ class SentinelHubBatchTileSensor(_BatchSensor):
             raise InvalidInputError(f"tile_status is {self.tile_status!r}; it must be one of {', '.join(statuses)}.")
         return str(TileGoal(self.tile_status, **self._goal()))
 
+    def _forget(self) -> None:
+        super()._forget()
+        self._memory, self._files_seen = TileMemory(), FilesSeen()
+
     def _look(self, request_id: str) -> Flow[Waited]:
         from airflow_sentinelhub.hooks.sentinelhub import reader_now  # loads HTTP libraries
 
         goal = TileGoal(self.tile_status, **self._goal())
         if self.api.results == "listed":
-            return look_at_tiles(self.api, request_id, goal)
+            return look_at_tiles(self.api, request_id, goal, memory=self._memory)
         # The connections are read at each look, so that corrected ones are used.
         reader = reader_now(self.sentinelhub_conn_id, self.aws_conn_id)
-        return look_at_tiles(self.api, request_id, goal, read_tiles_by(reader))
+        return look_at_tiles(self.api, request_id, goal, read_tiles_by(reader, self._files_seen))
 
     def _trigger(self, **common: Any) -> BaseTrigger:
         goal = {**self._goal(), "tile_status": self.tile_status, "aws_conn_id": self.aws_conn_id}
