@@ -125,6 +125,7 @@ class TileMemory:
         self._polls_since_recount = 0
         self._poll = 0
         self._seen_at: dict[str, int] = {}  # status -> the poll in which it was seen to have tiles
+        self._few_in = 0  # the last poll in which few tiles were in other statuses
         self.page_size = USUAL_PAGE
         """About how many tiles stand on a page."""
         self.least = 0
@@ -136,14 +137,18 @@ class TileMemory:
         self.search: Pages | None = None
         """How far the one tile was looked for."""
 
-    def begin(self, job: Snapshot) -> Calls:
-        """Begin a poll with this reading of the request, and forget what it makes void."""
+    def begin(self, job: Snapshot, *, over_the_end: bool = False) -> Calls:
+        """Begin a poll with this reading of the request, and forget what it makes void.
+
+        :param over_the_end: counts go on when the request has ended; else they begin anew, to be judged.
+        """
         self._poll += 1
         tiles = (job.request_id, job.tile_count)
-        state = (job.acted, job.status if job.status.is_final else None)
+        state = (job.acted, job.status if job.status.is_final and not over_the_end else None)
         if tiles != self._tiles:
             self.least, self.tile_id = 0, None
             self._seen_at.clear()
+            self._few_in = 0
         if (tiles, state) != (self._tiles, self._state):
             self.forget()
         self._tiles, self._state = tiles, state
@@ -173,9 +178,14 @@ class TileMemory:
         return self.count(job, status)
 
     def has_lately(self, status: str) -> bool:
-        """Whether tiles were seen in the status: ever, if tiles stay in it, else in this poll or the last."""
+        """Whether tiles were seen in the status: ever, if tiles stay in it, else in this poll or the last two."""
         at = self._seen_at.get(status)
-        return at is not None and (status == LASTING or at >= self._poll - 1)
+        return at is not None and (status == LASTING or at >= self._poll - 2)
+
+    def few_again(self) -> bool:
+        """Note that few tiles are in other statuses: whether the last poll has found that, too."""
+        again, self._few_in = self._few_in == self._poll - 1 and self._poll > 1, self._poll
+        return again
 
     def pages_for(self, tiles: int) -> int:
         """About how many pages so many tiles are."""

@@ -84,7 +84,8 @@ def look_with_counts(
 ) -> Flow[Waited]:
     """Read the request and count its done and failed tiles (v1).
 
-    The counts of a long list go on from poll to poll; until they are complete there are none in the result.
+    The counts of a long list go on from poll to poll; until they are complete there are none in the result, nor if they
+    are not those of a request that is done.
 
     :param memory: of the wait, from poll to poll.
     """
@@ -93,13 +94,13 @@ def look_with_counts(
     if job is None or api.results != "listed" or not job.started or not job.tile_count:
         return waited
     memory = TileMemory() if memory is None else memory
-    calls = memory.begin(job)
+    calls = memory.begin(job, over_the_end=True)
     counts: dict[str, int] | None = {}
     for status, spare in (("PROCESSED", 1), ("FAILED", 0)):
         count = memory.next_count(job, status, lasting=True)
         yield from count.read_on(calls, job.tile_count, spare)
         counts = {**counts, status: count.number} if counts is not None and count.complete else None
-    if counts is None:
+    if counts is None or behind(job, sum(counts.values()), 0):
         return waited
     return replace(waited, counts={**counts, "PENDING": max(job.tile_count - sum(counts.values()), 0)})
 
@@ -189,8 +190,8 @@ def _few_others(job: Snapshot, goal: TileGoal, total: int, memory: TileMemory, c
     """The goal is reached if there are few enough tiles in the other statuses; None if there are too many.
 
     Only lists of one page count: tiles leave these lists, and a second page would then begin too late. The statuses are
-    asked for in the order in which a tile has them, so that one that moves meanwhile is not missed. At least one tile
-    must be as wanted: the list may not be there yet.
+    asked for in the order in which a tile has them, so that one that moves on meanwhile is not missed. A stuck one
+    moves back, so two polls in a row must agree. At least one tile must be as wanted: the list may not be there yet.
     """
     if not memory.has_lately(goal.status):
         page = yield from memory.count(job, goal.status).read(calls)
@@ -206,7 +207,7 @@ def _few_others(job: Snapshot, goal: TileGoal, total: int, memory: TileMemory, c
         number += len(page.items)
         if page.next_token is not None or number > total - goal.needed(total):
             return None
-    return _Seen(total - number)
+    return _Seen(total - number) if memory.few_again() else _Seen(exact=False, look_again=SETTLE)
 
 
 def _at_the_end(job: Snapshot, goal: TileGoal, total: int, memory: TileMemory, calls: Calls) -> Flow[_Seen]:
