@@ -290,16 +290,26 @@ class SentinelHubBatchSensor(_BatchSensor):
 class SentinelHubBatchTileSensor(_BatchSensor):
     """Wait until tiles of a request have a status: a single tile, a number of tiles, a share of them, or all.
 
-    - **Calls** the request, and only as many pages of its tiles as it needs to decide.
+    - **Calls** the request and at most five pages of its tiles per poll, whatever their number (v1). For all tiles, or
+      nearly all, it asks for one page of each other status. For a number or a share it counts on from poll to poll; as
+      long as there are tiles to catch up with, it polls every 10 s, and every 2 s when the request has ended.
     - **Returns** nothing.
     - **On kill** the request is left as it is: a sensor only reads.
     - **On timeout** the sensor fails, or skips with `soft_fail`. The message says whether the request still runs and
       bills.
     - **On retry** it reads again.
 
-    The API of v2 lists no tiles, so on v2 the manifest and the execution database are read from the bucket at each
-    poll. If these are missing, incomplete or older than the request's status, the tiles are unknown, and they are read
-    again for `max_unknown_time`.
+    The API of v2 lists no tiles, so on v2 the manifest and the execution database are read from the bucket when they
+    have changed. If these are missing, incomplete or older than the request's status, the tiles are unknown, and they
+    are read again for `max_unknown_time`.
+
+    In `reschedule` mode each poke is a new process, which has forgotten the count of the last one (v1) and what files
+    it has read (v2). It counts anew, as far as the goal needs, and the worker stays occupied for so long: 10 s for each
+    500 tiles that `count` or `share` ask for, or that come before a `tile` given by its name. Waiting for all tiles, or
+    for a tile given by its id, costs nothing more. For large jobs use `deferrable`, or `poke`.
+
+    A goal for more than 500 tiles in a status that tiles leave again (PENDING, SCHEDULED, QUEUED, PROCESSING) is
+    counted over several polls: every tile counts that was in the status when its page was read.
 
     If `tile`, `count` and `share` are all left out, the sensor waits for all tiles. A template that renders to nothing
     is an error; it does not mean all tiles.

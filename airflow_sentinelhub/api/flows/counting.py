@@ -1,7 +1,7 @@
 """Count v1's tiles by status, a few pages a poll: the list has 100 tiles a page and no total.
 
-A count goes on where the last poll has stopped. It never says more tiles than it has seen, so a count that is not
-complete delays a success and makes none. What is known between the polls of a wait is kept in a `TileMemory`.
+A count goes on where the last poll has stopped. It is never larger than the number of tiles seen, so a count that is
+not complete delays a success and makes none. What is known between the polls of a wait is kept in a `TileMemory`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ CALLS = 5
 RECOUNT_AFTER = 10
 """Polls after which tiles are counted anew from the first page, beside the count that goes on at its last page."""
 USUAL_PAGE = 100
+"""Tiles on a page, until one was seen."""
 COURSE = ("PENDING", "SCHEDULED", "QUEUED", "PROCESSING", "FAILED", "PROCESSED")
 """All statuses of a tile, in the order in which it has them."""
 UNFINISHED = COURSE[:4]
+"""Those of a tile that is not at its end."""
 LASTING = BatchTileStatus.PROCESSED.value
 """The one status that no tile leaves: a restart makes FAILED tiles PENDING again."""
 
@@ -114,7 +116,7 @@ class TileMemory:
     """What a wait knows of a request's tiles between its polls: counts by status, and where one tile stands.
 
     Made once for each wait. One that is lost (a sensor in reschedule mode has a new process at each poke) costs the
-    calls to count again, and no correctness.
+    calls to count again, as far as the goal needs; the verdicts stay the same.
     """
 
     def __init__(self) -> None:
