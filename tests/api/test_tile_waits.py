@@ -269,16 +269,17 @@ def test_never_too_early_and_not_much_too_late(seed: int) -> None:
         ]
     )
     service, memory = Service([], size=size, by_id=dice.random() < 0.5), TileMemory()
-    true_since, late = None, 0
+    true_since, late, forgets = None, 0, False
     for poll, (service.statuses, service.status) in enumerate(history(dice, count)):
         service.change()
         true = truth(service, goal)
         if true is not Outcome.WAITING and true_since is None:
             true_since = poll
-        forgets = dice.random() < 0.01  # the process of a sensor in reschedule mode ends
         memory = TileMemory() if forgets else memory
         waited = feed(look_at_tiles(V1, ID, goal, memory=memory), [service, ...]).result
         assert max(service.polls) <= MOST
+        # As the process of a sensor in reschedule mode, which ends when there is nothing left to count.
+        forgets = waited.look_again is None and dice.random() < 0.05
         if waited.outcome is not Outcome.WAITING:
             assert waited.outcome is true
             late = poll - (true_since or 0)
