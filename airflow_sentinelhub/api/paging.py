@@ -91,6 +91,8 @@ def _of_usual_length(token: str) -> str:
 class Walk:
     """How far a walk through a list has come. It ends with an error where the pages go in circles or do not end.
 
+    Where it is over, `turn` takes the last page once more: it may have been filled up, and name a next one.
+
     :param most: pages that are read at the most, None for any number.
     """
 
@@ -108,9 +110,9 @@ class Walk:
         :raises UnreadableReplyError: the page names a next one that was read already.
         :raises ListTooLongError: there are more pages than are read.
         """
-        self._pages += 1
+        self._pages += not self.over  # the last page again is the same page
+        self.over = page.next_token is None
         if page.next_token is None:
-            self.over = True
             return
         if page.next_token in self._asked:
             raise UnreadableReplyError(

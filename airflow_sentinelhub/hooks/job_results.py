@@ -17,7 +17,7 @@ from airflow_sentinelhub.api.decide.marker import mark_of
 from airflow_sentinelhub.api.decide.results import NAMED, FeatureResults, Results, TileResults
 from airflow_sentinelhub.api.decide.verdict import spent
 from airflow_sentinelhub.api.flows.read import continued_by
-from airflow_sentinelhub.api.flows.reread import every, reading, until_read
+from airflow_sentinelhub.api.flows.reread import every, most_pages, reading, until_read
 from airflow_sentinelhub.api.service import statistical, v1
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
@@ -140,7 +140,9 @@ def _listed(
 
 def _tallied(job: Snapshot, patiently: Patiently) -> Flow[_Tally]:
     tally = _Tally()
-    yield from every(lambda token: v1.list_tiles(job.request_id, viewtoken=token), tally.add, patiently)
+    yield from every(
+        lambda token: v1.list_tiles(job.request_id, viewtoken=token), tally.add, patiently, most_pages(job.tile_count)
+    )
     if why := behind(job, tally.total, tally.total - tally.processed - len(tally.failed)):
         raise ResultsError(why, request_id=job.request_id, snapshot=job)
     return tally

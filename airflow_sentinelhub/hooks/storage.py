@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from airflow_sentinelhub.api.call import Flow, Note, Work
 from airflow_sentinelhub.api.decide.due import due_of
 from airflow_sentinelhub.api.decide.verdict import nothing_to_do
 from airflow_sentinelhub.api.flows.reread import READ_WITHIN
-from airflow_sentinelhub.api.flows.wait import ReadTiles
+from airflow_sentinelhub.api.flows.tiles import ReadTiles
 from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError, ResultsError, SettingsError
@@ -197,29 +197,38 @@ def check_geopackage(
         yield Note(f"The GeoPackage could not be read here and is checked by the service only: {err}")
 
 
-def read_tiles_by(reader: BucketReader) -> ReadTiles:
+@dataclass
+class FilesSeen:
+    """What was read of a request's tiles, and what stamps the files had: made once for a wait, kept between its polls.
+
+    `last`: the question, the stamps of the files that were read for it, and the answer; None before the first reading.
+    """
+
+    last: tuple[tuple[Any, ...], Mapping[str, str | None], tuple[Mapping[str, int], str | None]] | None = None
+
+
+def read_tiles_by(reader: BucketReader, seen: FilesSeen | None = None) -> ReadTiles:
     """How a waiting flow reads the tiles of a v2 request: blocking, from the bucket.
 
     Files that have not changed since the last reading of the same are not fetched again, unless the request's status
     has changed: what is read of one that has ended is not to depend on the bucket's word for it.
+
+    :param seen: of the wait, for one that makes a reader for each poll; by default what this function returns has its
+        own.
     """
-    last: dict[tuple[Any, ...], tuple[Mapping[str, int], str | None]] = {}
+    seen = FilesSeen() if seen is None else seen
 
     def read_tiles(job: Snapshot, wanted: str | None) -> tuple[Mapping[str, int], str | None]:
-        key = (job.request_id, wanted, nothing_to_do(job), due_of(job), job.status)
-        if key in last and all(
-            stamp is not None and reader.stamp(url) == stamp for url, stamp in reader.fetched.items()
-        ):
-            return last[key]
+        question = (job.request_id, wanted, nothing_to_do(job), due_of(job), job.status)
+        if seen.last is not None and seen.last[0] == question:
+            _, stamps, answer = seen.last
+            if stamps and all(stamp is not None and reader.stamp(url) == stamp for url, stamp in stamps.items()):
+                return answer
+        seen.last = None
         reader.fetched.clear()
-        last.clear()
         with results_of(job, reader) as results:
-            if wanted is None:
-                read: tuple[Mapping[str, int], str | None] = results.counts(), None
-            else:
-                names = (str(tile["status"]) for tile in results.tiles() if tile["name"] == wanted)
-                read = {}, next(names, None)
-        last[key] = read
-        return read
+            answer = (results.counts(), None) if wanted is None else ({}, results.tile_status(wanted))
+        seen.last = question, dict(reader.fetched), answer
+        return answer
 
     return read_tiles

@@ -12,7 +12,8 @@ from airflow_sentinelhub.api.decide.verdict import Outcome
 from airflow_sentinelhub.api.decoding import an_object
 from airflow_sentinelhub.api.flows.actions import start_once
 from airflow_sentinelhub.api.flows.restart import restart_or_refusal
-from airflow_sentinelhub.api.flows.wait import WaitPlan, monitor
+from airflow_sentinelhub.api.flows.tiles import monitor
+from airflow_sentinelhub.api.flows.wait import WaitPlan
 from airflow_sentinelhub.api.paging import Page, page_of
 from airflow_sentinelhub.api.service import payloads
 from airflow_sentinelhub.api.service import v1 as endpoints

@@ -95,6 +95,24 @@ class Database:
             columns[str(name)] = str(declared)
         return columns
 
+    def rows_named(self, columns: str, table: str, column: str, name: str) -> list[tuple[Any, ...]]:
+        """The rows whose column holds this name, at most two of them, found by SQLite: by an index if there is one.
+
+        A name that is all digits may be kept as a number, and a column may compare without regard to case: the names
+        are compared once more as they are.
+
+        :param columns: what is wanted of each row, as SQL; :param table, column: names that are no SQL yet.
+        """
+        forms = (name, int(name)) if name.isascii() and name.isdigit() and len(name) <= 18 else (name,)
+        wanted, found = quoted(column), list[tuple[Any, ...]]()
+        sql = f"SELECT {wanted}, {columns} FROM {quoted(table)} WHERE {wanted} IN ({', '.join('?' * len(forms))})"
+        for given, *row in self.rows(sql, forms):
+            if str(given) == name:
+                found.append(tuple(row))
+                if len(found) == 2:
+                    break
+        return found
+
     def require(self, table: str, columns: Mapping[str, Collection[str]]) -> None:
         """Check that a table can be read, and that its columns hold nothing but these types (SQLite's words).
 

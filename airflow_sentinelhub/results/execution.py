@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from airflow_sentinelhub.results._sqlite import ANY_BUT_BINARY, TEXT, TEXT_OR_NULL, Source, opened
+from airflow_sentinelhub.results._sqlite import ANY_BUT_BINARY, TEXT, TEXT_OR_NULL, Source, opened, shown
 
 _TABLE = "features"
 _COLUMNS = {"name": TEXT, "status": TEXT_OR_NULL, "error": TEXT_OR_NULL, "delivered": ANY_BUT_BINARY}
@@ -61,6 +61,19 @@ def read_states(file: Source) -> Iterator[FeatureState]:
         database.require(_TABLE, _COLUMNS)
         for row in database.rows(f"SELECT name, status, error, delivered FROM {_TABLE} ORDER BY name COLLATE BINARY"):
             yield _state(*row)
+
+
+def state_of(file: Source, name: str) -> FeatureState | None:
+    """The state of the feature with this name, by one look-up; None if the database does not contain it.
+
+    :raises ResultsError: the file cannot be read, or has the name twice.
+    """
+    with opened(file) as database:
+        database.require(_TABLE, _COLUMNS)
+        found = database.rows_named("status, error, delivered", _TABLE, "name", name)
+        if len(found) > 1:
+            raise file.error(f"the feature {shown(name)} is listed twice.")
+        return _state(name, *found[0]) if found else None
 
 
 def count_states(file: Source) -> dict[str, int]:

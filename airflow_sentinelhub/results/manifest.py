@@ -64,6 +64,13 @@ def count_features(file: Source) -> int:
         return next(int(count) for (count,) in rows)
 
 
+def has_feature(file: Source, name: str) -> bool:
+    """Whether there is a feature with this name, by one look-up in each table."""
+    with opened(file) as database:
+        tables = _tables(file, database)
+        return any(database.rows_named("1", table, "identifier", name) for table in tables)
+
+
 def _feature(name: str, rows: Iterator[Any]) -> ManifestFeature:
     paths: dict[str, str] = {}
     last: Any = (None,) * 6

@@ -130,6 +130,24 @@ class BatchResults:
         total = self.total()
         return {self._untold().tile_status: total} if total else {}
 
+    def tile_status(self, name: str) -> str | None:
+        """The status of one tile, in v1's words, by one look-up by its name; None if there is no such tile (yet).
+
+        The manifest is fetched only if the execution database does not contain the tile.
+
+        :raises ResultsError: the files cannot be read, or not yet.
+        """
+        database = self._states()
+        state = None if database is None else execution.state_of(database, name)
+        if state is not None:
+            return state.tile_status
+        listed = self._manifest()
+        if listed is None:
+            if database is None:
+                self._require_manifest()
+            return None
+        return self._untold().tile_status if manifest.has_feature(listed, name) else None
+
     def total(self) -> int:
         """How many tiles there are: 0 before analysis."""
         file = self._manifest()

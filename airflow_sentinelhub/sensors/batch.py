@@ -27,7 +27,9 @@ from airflow_sentinelhub.api.arguments import all_taken, is_late
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Outcome, TileGoal, Waited
-from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, look, look_at_tiles, until_answered, until_certain
+from airflow_sentinelhub.api.flows.counting import TileMemory
+from airflow_sentinelhub.api.flows.tiles import look_at_tiles
+from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, look, until_answered, until_certain
 from airflow_sentinelhub.api.service.generations import NEW_REQUEST_404, OLD_REQUEST_404
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchTileStatus
 from airflow_sentinelhub.exceptions import (
@@ -37,7 +39,7 @@ from airflow_sentinelhub.exceptions import (
     SentinelHubError,
     UnknownStateError,
 )
-from airflow_sentinelhub.hooks.storage import read_tiles_by
+from airflow_sentinelhub.hooks.storage import FilesSeen, read_tiles_by
 from airflow_sentinelhub.links import SentinelHubRequestLink
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTileTrigger, SentinelHubBatchTrigger
 from airflow_sentinelhub.triggers.events import read_event
@@ -98,6 +100,10 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         """
         return ""
 
+    def _forget(self) -> None:
+        """Forget what an earlier wait of this object has found out."""
+        self._watch = None
+
     def _look(self, request_id: str) -> Flow[Waited]:
         """The flow that reads the request once and decides."""
         raise SentinelHubError(f"{type(self).__name__} must define _look.")
@@ -114,7 +120,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
             request_id = checked_id(self.request_id)
             self._target()
             self.announce(context, request_id)
-            self._watch = None
+            self._forget()
             if not self.deferrable:
                 return self._in_worker(context, request_id)
             watch = self._watching(context, request_id)
@@ -324,16 +330,26 @@ class SentinelHubBatchSensor(_BatchSensor):
 class SentinelHubBatchTileSensor(_BatchSensor):
     """Wait until tiles of a request have a status: a single tile, a number of tiles, a share of them, or all.
 
-    - **Calls** the request, and only as many pages of its tiles as it needs to decide.
+    - **Calls** the request and at most five pages of its tiles per poll, whatever their number (v1). For all tiles, or
+      nearly all, it asks for one page of each other status. For a number or a share it counts on from poll to poll; as
+      long as there are tiles to catch up with, it polls every 10 s, and every 2 s when the request has ended.
     - **Returns** nothing.
     - **On kill** the request is left as it is: a sensor only reads.
     - **On timeout** the sensor fails, or skips with `soft_fail`. The message says whether the request still runs and
       bills.
     - **On retry** it reads again.
 
-    The API of v2 lists no tiles, so on v2 the manifest and the execution database are read from the bucket at each
-    poll. If these are missing, incomplete or older than the request's status, the tiles are unknown, and they are read
-    again for `max_unknown_time`.
+    The API of v2 lists no tiles, so on v2 the manifest and the execution database are read from the bucket when they
+    have changed. If these are missing, incomplete or older than the request's status, the tiles are unknown, and they
+    are read again for `max_unknown_time`.
+
+    In `reschedule` mode each poke is a new process, which has forgotten the count of the last one (v1) and what files
+    it has read (v2). It counts anew, as far as the goal needs, and the worker stays occupied for so long: 10 s for each
+    500 tiles that `count` or `share` ask for, or that come before a `tile` given by its name. Waiting for all tiles, or
+    for a tile given by its id, costs nothing more. For large jobs use `deferrable`, or `poke`.
+
+    A goal for more than 500 tiles in a status that tiles leave again (PENDING, SCHEDULED, QUEUED, PROCESSING) is
+    counted over several polls: every tile counts that was in the status when its page was read.
 
     If `tile`, `count` and `share` are all left out, the sensor waits for all tiles. A template that renders to nothing
     is an error; it does not mean all tiles.
@@ -399,6 +415,7 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         self.count = count
         self.share = share
         self.aws_conn_id = aws_conn_id
+        self._memory, self._files_seen = TileMemory(), FilesSeen()
         with self.literals():
             if not any(map(is_late, (tile_status, tile, count, share))):
                 self._target()
@@ -413,15 +430,19 @@ class SentinelHubBatchTileSensor(_BatchSensor):
             raise InvalidInputError(f"tile_status is {self.tile_status!r}; it must be one of {', '.join(statuses)}.")
         return str(TileGoal(self.tile_status, **self._goal()))
 
+    def _forget(self) -> None:
+        super()._forget()
+        self._memory, self._files_seen = TileMemory(), FilesSeen()
+
     def _look(self, request_id: str) -> Flow[Waited]:
         from airflow_sentinelhub.hooks.sentinelhub import reader_now  # loads HTTP libraries
 
         goal = TileGoal(self.tile_status, **self._goal())
         if self.api.results == "listed":
-            return look_at_tiles(self.api, request_id, goal)
+            return look_at_tiles(self.api, request_id, goal, memory=self._memory)
         # The connections are read at each look, so that corrected ones are used.
         reader = reader_now(self.sentinelhub_conn_id, self.aws_conn_id)
-        return look_at_tiles(self.api, request_id, goal, read_tiles_by(reader))
+        return look_at_tiles(self.api, request_id, goal, read_tiles_by(reader, self._files_seen))
 
     def _trigger(self, **common: Any) -> BaseTrigger:
         goal = {**self._goal(), "tile_status": self.tile_status, "aws_conn_id": self.aws_conn_id}

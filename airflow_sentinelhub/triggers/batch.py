@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_sentinelhub._compat import BaseTrigger, TriggerEvent, conf
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.verdict import TileGoal, Waited
-from airflow_sentinelhub.api.flows.wait import WaitPlan, wait, wait_for_tiles
+from airflow_sentinelhub.api.flows.tiles import wait_for_tiles
+from airflow_sentinelhub.api.flows.wait import WaitPlan, wait
 from airflow_sentinelhub.api.service.generations import Generation, generation
 from airflow_sentinelhub.cancel import end_in_triggerer, warm_up
 from airflow_sentinelhub.exceptions import SentinelHubError

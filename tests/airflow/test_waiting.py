@@ -5,6 +5,7 @@ Each test is one behaviour; its body runs for every way to wait and both generat
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,7 @@ from airflow_sentinelhub.exceptions import (
     UnknownStateError,
 )
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
+from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor, SentinelHubBatchTileSensor
 
 BAD_SCRIPT = "//VERSION=3\nfunction setup() { return {input: ['B04'], output: {bands: 1}};"
@@ -528,6 +530,58 @@ def test_one_tile_by_name(bench: Any, mode: str) -> None:
     request_id = bench.started()
     bench.run(Way("tiles", mode).task(request_id, every=10, tile=name))
     assert bench.tile_statuses(request_id)[name] == "PROCESSED"
+
+
+@v1
+@pytest.mark.parametrize("mode", ["poke", "reschedule", "deferred"])
+@pytest.mark.parametrize(
+    "goal", [{}, {"share": 0.5}, {"count": 20}, {"tile": "by name"}, {"tile_status": "FAILED", "count": 1}]
+)
+def test_at_most_six_calls_a_poll(bench: Any, goal: dict[str, Any], mode: str) -> None:
+    """The list of tiles has some fifteen pages."""
+    if "tile" in goal:
+        done = bench.started()
+        bench.clock.sleep(1200)
+        goal = {"tile": bench.tile_names(done)[-1]}
+    bench.sim.settings(page_size=2)
+    request_id = bench.started()
+    since = bench.mark()
+    make = Way("tiles", mode).task(request_id, every=30, **goal)
+    if goal.get("tile_status") == "FAILED":
+        failure(bench, make, JobError)
+    else:
+        bench.run(make)
+    polls: list[int] = []
+    for call in bench.sim.journal(since):
+        if call["path"].endswith(request_id):
+            polls.append(0)
+        if request_id in call["path"]:
+            polls[-1] += 1
+    assert len(polls) > 2
+    assert max(polls) <= 6
+
+
+@v2
+@pytest.mark.parametrize("mode", ["poke", "deferred"])
+def test_files_that_have_not_changed_are_fetched_once_a_wait(
+    bench: Any, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by a sensor in poke mode, which makes a reader at each poke."""
+    fetched: list[tuple[str, str | None]] = []
+    fetch = BucketReader.fetch
+
+    def fetch_and_note(reader: BucketReader, url: str, folder: Any) -> Any:
+        path = fetch(reader, url, folder)
+        fetched.append((url, reader.fetched[url]))
+        return path
+
+    monkeypatch.setattr(BucketReader, "fetch", fetch_and_note)
+    bench.sim.settings(tile_seconds=2000.0)
+    request_id = bench.started()
+    bench.run(Way("tiles", mode).task(request_id, every=10))
+    same = [times for (_, stamp), times in Counter(fetched).items() if stamp]
+    assert same
+    assert max(same) <= (1 if mode == "poke" else 2), "the look before a deferral is another process"
 
 
 @v1

@@ -15,6 +15,7 @@ import pytest
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.verdict import TileGoal
 from airflow_sentinelhub.api.flows import read as reading
+from airflow_sentinelhub.api.flows import tiles
 from airflow_sentinelhub.api.flows import wait as waiting
 from airflow_sentinelhub.api.flows.wait import WaitPlan, line_of, wait
 from airflow_sentinelhub.api.service.generations import STATISTICAL, V1, V2, Generation
@@ -33,7 +34,7 @@ def tiles_in_bucket(job: Any, tile: str | None) -> tuple[dict[str, int], str | N
 
 
 def look(api: Generation, goal: TileGoal) -> Flow[Any]:
-    return waiting.look_at_tiles(api, ID, goal, tiles_in_bucket)
+    return tiles.look_at_tiles(api, ID, goal, tiles_in_bucket)
 
 
 FLOWS: dict[str, Callable[[Generation], Flow[Any]]] = {
@@ -41,7 +42,7 @@ FLOWS: dict[str, Callable[[Generation], Flow[Any]]] = {
     "find": lambda api: reading.find(api, IDENTITY, SINCE),
     "walk": lambda api: reading.walk(lambda token: api.list(viewtoken=token)),
     "wait": lambda api: wait(api, ID, "DONE", PLAN),
-    "look with counts": lambda api: waiting.look_with_counts(api, ID, "DONE"),
+    "look with counts": lambda api: tiles.look_with_counts(api, ID, "DONE"),
     "look at tiles": lambda api: look(api, TileGoal()),
     "look at a tile by name": lambda api: look(api, TileGoal(tile="S08E036")),
     "look at a tile by number": lambda api: look(api, TileGoal(tile="38963")),

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.api.call import Call, Reply, exchange
+from airflow_sentinelhub.api.decide.verdict import TileGoal
 from airflow_sentinelhub.api.flows import read as reading
+from airflow_sentinelhub.api.flows import tiles
+from airflow_sentinelhub.api.flows.counting import TileMemory
 from airflow_sentinelhub.api.paging import Page, page_of
 from airflow_sentinelhub.api.service import statistical
 from airflow_sentinelhub.api.service import v1 as service_v1
@@ -272,8 +275,6 @@ CIRCLES: dict[str, list[str]] = {"the same page": ["1", "1"], "an earlier page":
 @pytest.mark.parametrize("kind", CIRCLES)
 @pytest.mark.parametrize("way", ["walk", "iterate", "count", "one tile"])
 def test_pages_that_go_in_circles_end_with_an_error_that_says_so(way: str, kind: str) -> None:
-    from airflow_sentinelhub.api.flows import wait as waiting
-
     entry = {"id": "1", "status": "FAILED", "name": "a"} if "tile" in way or way == "count" else v1()
     script = [page([entry], token) for token in CIRCLES[kind]]
     if way == "iterate":
@@ -285,24 +286,33 @@ def test_pages_that_go_in_circles_end_with_an_error_that_says_so(way: str, kind:
         return
     flows: dict[str, Any] = {
         "walk": lambda: reading.walk(lambda token: V1.list(viewtoken=token)),
-        "count": lambda: waiting._count(ID, "FAILED", 1000),
-        "one tile": lambda: waiting._one_tile(ID, "b"),
+        "count": lambda: tiles.look_at_tiles(V1, ID, TileGoal("FAILED", count=9)),
+        "one tile": lambda: tiles.look_at_tiles(V1, ID, TileGoal(tile="b")),
     }
-    fed = feed(flows[way](), script)
+    fed = feed(flows[way](), [*[ok(v1("PROCESSING", "START"))] * (way != "walk"), *script])
     assert isinstance(fed.error, UnreadableReplyError)
     assert isinstance(fed.error, reading.OUTAGE)
     assert f"page {len(script)} names '{CIRCLES[kind][-1]}' as the next one" in str(fed.error)
     assert "goes in circles" in str(fed.error)
 
 
-def test_a_list_of_tiles_that_does_not_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_sentinelhub.api.flows import wait as waiting
+@pytest.mark.parametrize("goal", [TileGoal("FAILED", count=99), TileGoal(tile="b")], ids=str)
+def test_a_list_of_tiles_that_has_more_pages_than_there_are_tiles_is_an_error(goal: TileGoal) -> None:
+    """The list of 9 tiles ends after 19 pages at the latest, in whichever poll."""
+    asked = 0
 
-    def more(call: Call[Any]) -> Reply:
-        return page([{"status": "FAILED", "name": "a"}], str(int(call.params().get("viewtoken", 0)) + 1))
+    def answer(call: Call[Any]) -> Reply:
+        nonlocal asked
+        if not call.path.endswith("/tiles"):
+            return ok(v1("PROCESSING", "START"))
+        asked += 1
+        return page([{"status": "FAILED", "name": "a"}], str(asked))
 
-    monkeypatch.setattr(waiting, "TILE_PAGES", 20)
-    for flow in (waiting._count(ID, "FAILED", 10**9), waiting._one_tile(ID, "b")):
-        fed = feed(flow, [more, ...])
-        assert isinstance(fed.error, ListTooLongError)
-        assert f"tiles of batch request {ID}): 20 pages" in str(fed.error)
+    memory = TileMemory()
+    for _ in range(20):
+        fed = feed(tiles.look_at_tiles(V1, ID, goal, memory=memory), [answer, ...])
+        if fed.error is not None:
+            break
+    assert isinstance(fed.error, ListTooLongError)
+    assert f"tiles of batch request {ID}): 19 pages" in str(fed.error)
+    assert asked == 19

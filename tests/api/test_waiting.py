@@ -10,8 +10,8 @@ import pytest
 from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api.call import Lost, Reply
 from airflow_sentinelhub.api.decide.verdict import Outcome, TileGoal, Waited
-from airflow_sentinelhub.api.flows import wait as waiting
-from airflow_sentinelhub.api.flows.wait import HEARTBEAT, NOT_STARTED_GRACE, WaitPlan, wait, wait_for_tiles
+from airflow_sentinelhub.api.flows.tiles import monitor, wait_for_tiles
+from airflow_sentinelhub.api.flows.wait import HEARTBEAT, NOT_STARTED_GRACE, WaitPlan, wait
 from airflow_sentinelhub.api.service.generations import V1, V2, Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from tests.api import feeding
@@ -347,8 +347,10 @@ def test_the_number_of_tiles_may_change_at_analysis() -> None:
 def test_one_tile_by_its_name_on_whatever_page() -> None:
     fed = for_tiles(TileGoal(tile="c"), RUNNING, tiles("a", "b", token="2"), tiles("c"))
     assert fed.result.outcome is Outcome.REACHED
-    fed = for_tiles(TileGoal(tile="c"), RUNNING, tiles("a"), RUNNING, tiles("c", status="PENDING"), RUNNING, tiles("c"))
+    found = ok({"id": 0, "name": "c", "status": "PROCESSED"})
+    fed = for_tiles(TileGoal(tile="c"), RUNNING, tiles("a"), RUNNING, tiles("c", status="PENDING"), RUNNING, found)
     assert fed.result.outcome is Outcome.REACHED
+    assert fed.calls[-1].endswith("/tiles/0"), "its id is known from then on"
     fed = for_tiles(TileGoal(tile="c"), DONE, tiles("c", status="FAILED"))
     assert fed.result.outcome is Outcome.UNREACHABLE
 
@@ -453,7 +455,7 @@ def test_a_list_of_tiles_behind_a_request_that_is_done_is_read_again() -> None:
     fed = for_tiles(TileGoal(), *behind * 3, max_unknown_time=30)
     assert (fed.result.outcome, str(fed.result.job.status)) == (Outcome.UNREAD, "DONE")
     one = [DONE, tiles("c", status="PENDING")]
-    fed = for_tiles(TileGoal(tile="c"), *one, DONE, tiles("c"))
+    fed = for_tiles(TileGoal(tile="c"), *one, DONE, ok({"id": 0, "name": "c", "status": "PROCESSED"}))
     assert fed.result.outcome is Outcome.REACHED
 
 
@@ -462,7 +464,7 @@ def test_a_list_of_tiles_behind_a_request_that_is_done_is_read_again() -> None:
 
 def test_a_monitor_counts_tiles_once_it_is_started() -> None:
     fed = feed(
-        waiting.monitor(V1, ID, "DONE", PLAN),
+        monitor(V1, ID, "DONE", PLAN),
         [body(V1, "ANALYSING", "ANALYSE"), RUNNING, tiles("a", "b"), tiles("c"), DONE, tiles(*"abcdefgh"), tiles("i")],
     )
     assert "2 of 9 tiles done (22%), 1 failed" in fed.notes[1]

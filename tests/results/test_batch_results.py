@@ -272,6 +272,56 @@ def test_a_name_twice_is_an_error_not_a_guess(tmp_path: Path) -> None:
         list(results.features())
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_LISTED, _STATES, _NAMES)
+def test_one_tile_is_what_the_whole_list_says_of_it(tmp_path: Path, listed: Any, states: Any, name: str) -> None:
+    rows = [(one, output) for one, outputs in listed.items() for output in outputs]
+    with write(tmp_path, rows, list(states.items())) as results:
+        said = {tile["name"]: tile["status"] for tile in results.tiles()}
+        assert {one: results.tile_status(one) for one in {*said, name}} == {name: None, **said}
+
+
+def test_one_tile_twice_is_an_error_not_a_guess(tmp_path: Path) -> None:
+    with (
+        write(tmp_path, [("a", "x")], [("a", "DONE"), ("a", "FATAL")]) as results,
+        pytest.raises(ResultsError, match=r"req-1.*'a' is listed twice"),
+    ):
+        results.tile_status("a")
+
+
+def test_one_tile_that_the_database_contains_needs_no_manifest(tmp_path: Path) -> None:
+    with write(tmp_path, [("a", "x"), ("b", "x")], [("a", "DONE")]) as results:
+        assert results.tile_status("a") == "PROCESSED"
+        assert list(results._reader.fetched) == [execution_url(URL, "req-1")]
+        assert results.tile_status("b") == "PENDING"
+
+
+def test_one_tile_of_many_is_found_without_reading_the_others(many: BatchResults) -> None:
+    from airflow_sentinelhub.results import execution
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delattr(execution, "read_states")
+        assert many.tile_status("32T001000") == "FAILED"
+        assert many.tile_status("no such") is None
+
+
+@pytest.mark.parametrize("declared", ["TEXT", "TEXT COLLATE NOCASE", "INTEGER", ""])
+def test_one_tile_by_a_name_that_is_kept_in_another_form(tmp_path: Path, declared: str) -> None:
+    from airflow_sentinelhub.results import execution
+
+    file = tmp_path / "execution.sqlite"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute(f"CREATE TABLE features (name {declared}, status TEXT, error TEXT, delivered BOOLEAN)")
+        names = [7, "08", "a", "A", "9" * 30] if declared == "TEXT" else [7, "a", "A"]
+        database.executemany("INSERT INTO features VALUES (?1, ?1, NULL, 1)", [(name,) for name in names])
+        database.commit()
+    source = execution.source(file, "req-1")
+    kept = {state.name for state in execution.read_states(source)}
+    for name in {"7", "07", "8", "08", "a", "A", "9" * 30, *kept}:
+        state = execution.state_of(source, name)
+        assert (None if state is None else state.status) == (name if name in kept else None)
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BatchResults]:
     """100,000 features with two outputs each, one in a thousand failed."""

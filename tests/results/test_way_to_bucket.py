@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import http.server
 import os
+import sqlite3
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
+from airflow_sentinelhub.api.statuses import BatchUserAction
 from airflow_sentinelhub.exceptions import ResultsError, SettingsError
 from airflow_sentinelhub.hooks import storage
 from airflow_sentinelhub.results.bucket import BucketReader
@@ -258,3 +263,32 @@ def test_a_file_in_a_mount_that_has_not_changed(mounted: str, tmp_path: Path) ->
     assert reader.stamp("s3://maps/a") != reader.fetched["s3://maps/a"]
     assert reader.fetch("s3://maps/b", tmp_path) is None
     assert reader.stamp("s3://maps/b") == reader.fetched["s3://maps/b"] == ""
+
+
+def test_a_new_reader_for_each_poll_fetches_nothing_that_was_read_by_the_last_one(tmp_path: Path) -> None:
+    place = tmp_path / "mount" / "maps" / "req-1"
+    place.mkdir(parents=True)
+    _database(place / "execution-req-1.sqlite", {"a": "DONE", "b": "PENDING"})
+    job = Snapshot("req-1", "v2", S.PROCESSING, BatchUserAction.START, output_url="s3://maps")
+    seen, fetched = storage.FilesSeen(), list[str]()
+
+    def poll(tile: str | None) -> tuple[Any, Any]:
+        reader = BucketReader(mount=str(tmp_path / "mount"))
+        fetch = reader.fetch
+        reader.fetch = lambda url, folder: fetched.append(url) or fetch(url, folder)  # type: ignore[method-assign,func-returns-value]
+        return storage.read_tiles_by(reader, seen)(job, tile)
+
+    assert [poll("a"), poll("a")] == [({}, "PROCESSED")] * 2
+    assert fetched == ["s3://maps/req-1/execution-req-1.sqlite"]
+    _database(place / "execution-req-1.sqlite", {"a": "FATAL", "b": "PENDING", "c": "PENDING"})
+    assert poll("a") == ({}, "FAILED")
+    assert [poll(None), poll(None)] == [({"FAILED": 1, "PENDING": 2}, None)] * 2
+    assert len(fetched) == 3
+
+
+def _database(path: Path, states: dict[str, str]) -> None:
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE features (name TEXT, status TEXT, error TEXT, delivered BOOLEAN)")
+        database.executemany("INSERT INTO features VALUES (?, ?, NULL, 1)", states.items())
+        database.commit()

@@ -42,6 +42,8 @@ class Waited:
     :param job: the last reading, None if there was none; :param why: the reason if the state or results are unknown.
     :param matching: number of tiles in the status `goal`, of `total`, if the wait was for tiles.
     :param counts: number of tiles by status, if they were counted.
+    :param look_again: seconds after which to look again, if the reading is not complete and nothing else is to be
+        waited for; else None.
     """
 
     outcome: Outcome
@@ -51,6 +53,7 @@ class Waited:
     total: int | None = None
     goal: str = ""
     counts: Mapping[str, int] | None = None
+    look_again: float | None = None
 
 
 _ORDER = {S.CREATED: 0, S.ANALYSING: 1, S.ANALYSIS_DONE: 2, S.PROCESSING: 3, S.DONE: 4}
@@ -181,12 +184,16 @@ class TileGoal:
         return max(1, round(exact) if math.isclose(exact, round(exact), rel_tol=1e-9) else math.ceil(exact))
 
 
-def judge_tiles(job: Snapshot, goal: TileGoal, matching: int, total: int | None, tile: str | None = None) -> Outcome:
+def judge_tiles(
+    job: Snapshot, goal: TileGoal, matching: int, total: int | None, tile: str | None = None, *, complete: bool = True
+) -> Outcome:
     """What the numbers of tiles mean for a wait for `goal`.
 
     :param matching: number of tiles in the wanted status; :param total: number of all tiles, None if not known yet.
         With a total of 0 the goal is not reached.
     :param tile: status of the one tile waited for, None if it was not found.
+    :param complete: the tiles were counted (or looked through for the one) to their end. Else more of them may be as
+        wanted, so that a request which has ended is not judged yet.
     """
     if goal.tile is not None:
         if tile is not None and tile == goal.status:
@@ -197,6 +204,8 @@ def judge_tiles(job: Snapshot, goal: TileGoal, matching: int, total: int | None,
         return Outcome.REACHED
     ended = judge(job, "DONE")
     if job.status.is_final:
+        if not complete:
+            return Outcome.WAITING
         return Outcome.UNREACHABLE if ended is Outcome.REACHED else ended
     return ended if ended in (Outcome.NOT_STARTED,) else Outcome.WAITING
 

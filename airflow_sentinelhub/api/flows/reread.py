@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 MOST_PAGES = 10_000
 """Maximal number of pages of 100 entries that are read of a list: more tiles than any request has."""
+SPARE_PAGES = 10
+"""Pages that a list may have beyond one for each tile: the number of tiles may lag."""
 AGAIN_FIRST, AGAIN_MOST = 10.0, 60.0
 """Seconds before results are read again: for the first time, and at most."""
 READ_WITHIN = 600.0
@@ -76,17 +78,25 @@ def longer(pause: float) -> float:
     return min(pause * 2, AGAIN_MOST)
 
 
+def most_pages(tile_count: int | None) -> int:
+    """How many pages a list of so many tiles has at the most; None: the number of tiles is not known."""
+    return tile_count + SPARE_PAGES if tile_count else MOST_PAGES
+
+
 def every(
     list_page: Callable[[str | None], Call[Page[T]]],
     visit: Callable[[T], object],
     patiently: Callable[[Callable[[], Flow[Page[T]]]], Flow[Page[T]]],
+    most: int = MOST_PAGES,
 ) -> Flow[None]:
     """Read a list of any length. Each page is retried by itself, so that a failed page does not restart the list.
 
     :param list_page: returns the call for the page with this token; :param visit: called with every item in order.
     :param patiently: wraps the flow that reads a page with retries, such as `read.outlast` with its arguments.
+    :param most: pages that are read at the most, such as `most_pages` of the number of tiles.
+    :raises ListTooLongError: there are more pages.
     """
-    walked = Walk(MOST_PAGES)
+    walked = Walk(most)
     while not walked.over:
         call = list_page(walked.token)
         page = yield from patiently(partial(exchange, call))

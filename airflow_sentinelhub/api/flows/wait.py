@@ -1,4 +1,4 @@
-"""Wait for a request or for its tiles, as flows. Waiting for a request takes one call a poll.
+"""Wait for a request, as flows. Waiting takes one call a poll. For its tiles, see `tiles`.
 
 A failed poll does not mean a failed job: the wait goes on until the state was unreadable for `max_unknown_time`.
 Workers, triggers, sensors and the reading before a deferral use the same step, `poll` with a `Watch`.
@@ -10,27 +10,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, ends_at, exchange
-from airflow_sentinelhub.api.decide.due import Due, behind, due_of
+from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, ends_at
 from airflow_sentinelhub.api.decide.verdict import (
     Outcome,
-    TileGoal,
     Waited,
     in_words,
     judge,
-    judge_tiles,
     over,
     progress_line,
     seconds_left,
 )
 from airflow_sentinelhub.api.flows.actions import end
 from airflow_sentinelhub.api.flows.read import SILENCE, next_reading, outlast
-from airflow_sentinelhub.api.flows.reread import AGAIN_FIRST, longer, reading
-from airflow_sentinelhub.api.paging import Walk
-from airflow_sentinelhub.api.service import v1
+from airflow_sentinelhub.api.flows.reread import AGAIN_FIRST, longer
 from airflow_sentinelhub.api.service.generations import NEW_REQUEST_404, Generation
-from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.api.statuses import BatchTileStatus
 from airflow_sentinelhub.exceptions import (
     Interrupted,
     NotFoundError,
@@ -44,8 +37,6 @@ from airflow_sentinelhub.exceptions import (
 POLL = Patience(backoff=(2.0,), rate_limited=60.0)
 HEARTBEAT = 600.0
 """Seconds after which an unchanged state is logged again."""
-TILE_PAGES = 10_000
-"""Maximal number of pages of 100 tiles that one poll reads: more than any request has."""
 NOT_STARTED_GRACE = 120.0
 """Seconds for which a request may look unstarted after its start: readings lag."""
 UNCERTAIN_PAUSE = 10.0
@@ -116,8 +107,8 @@ class Watch:
 
     `last`: the last reading. `pause`: seconds until the next poll. `unknown_since`: time of the first of the failed
     polls in a row. `not_started_since`: time of the first of the readings in a row that show an unstarted request.
-    `uncertain`: the last poll failed or may lag, and only this object knows since when. `soon`: the wait ends within
-    seconds if the next polls fail like the last one.
+    `uncertain`: the last poll failed, may lag or has not read all; only this object, or the memory beside it, knows
+    since when, or how far. `soon`: the wait ends within seconds if the next polls fail like the last one.
     """
 
     def __init__(
@@ -176,6 +167,8 @@ class Watch:
                 return replace(waited, outcome=Outcome.OVER_BUDGET)
         elif not (waited.outcome is Outcome.NOT_STARTED and self.plan.wait_for_start):
             return waited
+        if waited.look_again is not None:
+            self.uncertain, self.pause = True, min(self.pause, waited.look_again)
         return self._late(now)
 
     def failed(self, err: SentinelHubError, now: float) -> Waited | None:
@@ -282,7 +275,7 @@ def wait(api: Generation, request_id: str, target: str, plan: WaitPlan, *, first
 
     :param first_poll: seconds before the first poll.
     """
-    waited = yield from _until_ended(lambda within: look(api, request_id, target, within), request_id, plan, first_poll)
+    waited = yield from until_ended(lambda within: look(api, request_id, target, within), request_id, plan, first_poll)
     return (yield from _ended_for_us(api, request_id, target, plan, waited))
 
 
@@ -315,29 +308,8 @@ def _ended_for_us(api: Generation, request_id: str, target: str, plan: WaitPlan,
     return replace(waited, job=job, outcome=Outcome.REACHED if reached else waited.outcome)
 
 
-def monitor(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[Waited]:
-    """As `wait`, with the number of tiles done and failed in the log."""
-    return (yield from _until_ended(lambda within: look_with_counts(api, request_id, target, within), request_id, plan))
-
-
-def wait_for_tiles(
-    api: Generation,
-    request_id: str,
-    goal: TileGoal,
-    plan: WaitPlan,
-    read_tiles: ReadTiles,
-    *,
-    first_poll: float = 0.0,
-) -> Flow[Waited]:
-    """Wait until the tiles reach `goal` or cannot reach it any more. :param first_poll: see `wait`."""
-
-    def one_look(within: float) -> Flow[Waited]:
-        return look_at_tiles(api, request_id, goal, read_tiles, within)
-
-    return (yield from _until_ended(one_look, request_id, plan, first_poll))
-
-
-def _until_ended(one_look: OneLook, request_id: str, plan: WaitPlan, first_poll: float = 0.0) -> Flow[Waited]:
+def until_ended(one_look: OneLook, request_id: str, plan: WaitPlan, first_poll: float = 0.0) -> Flow[Waited]:
+    """Poll until the wait has ended. :param first_poll: seconds before the first poll."""
     watch = Watch(request_id, plan, (yield Now()))
     yield Sleep(first_poll)
     pause = 0.0
@@ -366,19 +338,6 @@ class _Log:
         return line if seconds is None else f"{line}, {in_words(seconds)} left"
 
 
-def look_with_counts(api: Generation, request_id: str, target: str, within: float = 0.0) -> Flow[Waited]:
-    """Read the request and count its done and failed tiles: one call for every 100 of them (v1)."""
-    waited = yield from look(api, request_id, target, within)
-    job = waited.job
-    if job is None or api.results != "listed" or not job.started or not job.tile_count:
-        return waited
-    counts = {}
-    for status in ("PROCESSED", "FAILED"):
-        counts[status] = yield from _count(request_id, status, job.tile_count)
-    counts["PENDING"] = max(job.tile_count - sum(counts.values()), 0)
-    return replace(waited, counts=counts)
-
-
 def share_of(waited: Waited) -> float | None:
     """The share of the job that is done, 0 to 1, None if it is not known."""
     if waited.counts and (total := sum(waited.counts.values())):
@@ -396,98 +355,3 @@ def line_of(waited: Waited) -> str:
     if waited.matching is not None and waited.total:
         line += f", {waited.matching} of {waited.total} tiles {waited.goal} ({waited.matching / waited.total:.0%})"
     return line
-
-
-ReadTiles = Callable[[Snapshot, "str | None"], "tuple[Mapping[str, int], str | None]"]
-"""Reads a v2 request's tiles from its bucket, blocking: (request, name of one tile) -> (number of tiles by status,
-status of the one tile)."""
-
-
-def look_at_tiles(
-    api: Generation, request_id: str, goal: TileGoal, read_tiles: ReadTiles | None = None, within: float = 0.0
-) -> Flow[Waited]:
-    """Read the tiles once, within so many seconds: as few pages as the goal needs (v1), or files in the bucket (v2).
-
-    :param read_tiles: how the bucket is read, for a generation whose results lie there.
-    :raises ResultsError: the tiles cannot be read, or not yet; its `snapshot` is the request.
-    """
-    job = yield from next_reading(api, request_id, within, POLL)
-    analysed = job.status.value not in ("CREATED", "ANALYSING")
-    tile: str | None = None
-    matching, total = 0, job.tile_count if analysed else None
-    if api.results != "listed":
-        if analysed:
-            assert read_tiles is not None
-            counts, tile = yield from _in_bucket(job, goal, read_tiles)
-            matching, total = counts.get(goal.status, 0), sum(counts.values()) or None
-    elif goal.tile is not None:
-        tile = yield from _one_tile(request_id, goal.tile)
-    elif total is not None:
-        matching = yield from _count(request_id, goal.status, goal.needed(total))
-    outcome = judge_tiles(job, goal, matching, total, tile)
-    if api.results == "listed" and outcome is Outcome.UNREACHABLE:
-        yield from _believed(job, goal, matching, tile)
-    return Waited(outcome, job, matching=None if goal.tile is not None else matching, total=total, goal=goal.status)
-
-
-def _in_bucket(job: Snapshot, goal: TileGoal, read_tiles: ReadTiles) -> Flow[tuple[Mapping[str, int], str | None]]:
-    """Tiles of v2: numbers by status, and the status of the one tile of the goal.
-
-    Unreadable files are no error (no tiles) if the request was not started, or need not have written any file.
-    """
-    try:
-        return (yield from reading(job, lambda: read_tiles(job, goal.tile)))
-    except ResultsError:
-        if judge(job) is Outcome.NOT_STARTED or due_of(job) is Due.NOTHING:
-            return {}, None
-        raise
-
-
-def _believed(job: Snapshot, goal: TileGoal, matching: int, tile: str | None) -> Flow[None]:
-    """Check that v1's list of tiles is up to date with a request that has ended, before a goal is given up.
-
-    :raises ResultsError: the list shows unfinished tiles, or not all tiles.
-    """
-    unfinished = int(tile is not None and not BatchTileStatus(tile).is_final)
-    listed = job.tile_count or 0
-    if goal.tile is None:
-        counts = {goal.status: matching}
-        for status in ("PROCESSED", "FAILED"):
-            if status not in counts:
-                counts[status] = yield from _count(job.request_id, status, max(listed, 1))
-        ended = counts["PROCESSED"] + counts["FAILED"]
-        unfinished, listed = listed - ended, max(listed, ended)
-    if why := behind(job, listed, max(unfinished, 0)):
-        raise ResultsError(why, request_id=job.request_id, snapshot=job)
-
-
-def _count(request_id: str, status: str, enough: int) -> Flow[int]:
-    """The number of tiles in the status; counting stops at `enough`."""
-    counted, walked = 0, Walk(TILE_PAGES)
-    while not walked.over:
-        call = v1.list_tiles(request_id, status=status, viewtoken=walked.token)
-        page = yield from exchange(call, POLL)
-        counted += len(page.items)
-        if counted >= enough:
-            break
-        walked.turn(call, page)
-    return counted
-
-
-def _one_tile(request_id: str, wanted: str) -> Flow[str | None]:
-    """Status of the tile with this id or name, None if there is none (yet)."""
-    if wanted.isdigit():
-        try:
-            tile_reply: dict[str, Any] = yield from exchange(v1.get_tile(request_id, wanted), POLL)
-            return str(tile_reply["status"])
-        except NotFoundError:
-            return None
-    walked = Walk(TILE_PAGES)
-    while not walked.over:
-        call = v1.list_tiles(request_id, viewtoken=walked.token)
-        page = yield from exchange(call, POLL)
-        for tile in page.items:
-            if tile.get("name") == wanted:
-                return str(tile["status"])
-        walked.turn(call, page)
-    return None
