@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from airflow_sentinelhub.exceptions import one_line
@@ -138,8 +139,12 @@ def read_time(value: Any) -> datetime | None:
     """
     if isinstance(value, datetime):
         return value
-    if not isinstance(value, str):
-        return None
+    return _time_of(value) if isinstance(value, str) and len(value) <= WORD_LIMIT else None
+
+
+@lru_cache(maxsize=8192)
+def _time_of(value: str) -> datetime | None:
+    """The same for a text. It is kept: a request that is read again has the times that it had before."""
     head, _, fraction = value.strip().replace("Z", "+00:00").partition(".")
     if fraction:  # Python 3.10 reads three or six decimals only
         digits = fraction[: len(fraction) - len(fraction.lstrip("0123456789"))]
