@@ -139,7 +139,9 @@ def read_time(value: Any) -> datetime | None:
     """
     if isinstance(value, datetime):
         return value
-    return _time_of(value) if isinstance(value, str) and len(value) <= WORD_LIMIT else None
+    if not isinstance(value, str):
+        return None
+    return _time_of(value) if len(value) <= WORD_LIMIT else _time_of.__wrapped__(value)
 
 
 @lru_cache(maxsize=8192)

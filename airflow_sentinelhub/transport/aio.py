@@ -104,7 +104,11 @@ class AsyncDriver:
 
     async def _poller(self, api: Generation) -> Poller:
         """The poller of this event loop and connection for a generation; its notes go to no task's log."""
-        pollers = (await client.in_loop(self._settings)).pollers
+        # Which certificates and proxies count takes long to find out for thousands of triggers that begin together.
+        mine, key = PROCESS.in_this_loop(), (self._settings,)
+        if key not in mine:
+            mine[key] = await client.in_loop(self._settings)
+        pollers = mine[key].pollers
         if api.name not in pollers:
             driver = AsyncDriver(self._settings, _log, self._mask, self._reread)
             pollers[api.name] = Poller(driver, api, PROCESS.count)

@@ -444,3 +444,30 @@ async def test_a_reading_is_the_same_whether_what_was_asked_for_is_decoded_or_ke
         for _ in range(2):
             assert [api.get("7").parse(found) async for found in _taken_apart(body, bodies)[0]] == [whole]
         bodies.clear()
+
+
+async def test_triggers_that_begin_together_look_up_certificates_and_proxies_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from airflow_sentinelhub.transport import client
+    from airflow_sentinelhub.transport.aio import AsyncDriver
+    from airflow_sentinelhub.transport.settings import Settings
+
+    looked = 0
+    found = client.proxy_for
+
+    def proxy_for(*args: Any) -> str | None:
+        nonlocal looked
+        looked += 1
+        return found(*args)
+
+    monkeypatch.setattr(client, "proxy_for", proxy_for)
+
+    def driver(secret: str = "s") -> AsyncDriver:
+        return AsyncDriver(Settings("http://127.0.0.1:9", "http://127.0.0.1:9/token", "together", secret))
+
+    pollers = [await driver()._poller(V2) for _ in range(20)]
+    assert len(set(pollers)) == 1
+    assert looked == 2  # the service and the token's endpoint
+    assert await driver("another secret")._poller(V2) is pollers[0]
+    assert await driver()._poller(V1) is not pollers[0]
