@@ -16,6 +16,7 @@ import logging
 import random
 import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -217,7 +218,8 @@ class Poller:
     async def _read_list(self, left: dict[str, _Known]) -> None:
         """Read as many pages of the list as are worth it; what is read is taken out of `left`."""
         loop = asyncio.get_running_loop()
-        planned = pages_worth(known.page for known in left.values())
+        taken = Counter(known.page for known in self._known.values() if known.page is not None)
+        planned = pages_worth((known.page for known in left.values()), taken)
         walked, found_on = Walk(MOST_PAGES), list[int]()
         while not walked.over and left and (len(found_on) < planned or (planned and goes_on(found_on, len(left)))):
             call = self._api.list(sort="created:desc", viewtoken=walked.token)

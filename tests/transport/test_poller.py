@@ -471,3 +471,12 @@ async def test_triggers_that_begin_together_look_up_certificates_and_proxies_onc
     assert looked == 2  # the service and the token's endpoint
     assert await driver("another secret")._poller(V2) is pollers[0]
     assert await driver()._poller(V1) is not pollers[0]
+
+
+def test_requests_of_unknown_place_are_looked_for_behind_those_that_are_known_to_be_newer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("airflow_sentinelhub.api.decide.pages.PAGE_SIZE", 100)
+    assert pages_worth([None] * 200, {0: 100, 1: 100, 2: 50}) == 5
+    assert pages_worth([None] * 200, {0: 100, 1: 130}) == 4
+    assert pages_worth([None] * 3, dict.fromkeys(range(50), 100)) == 0
