@@ -23,7 +23,7 @@ EVERY_CORE = $(if $(ARGS),$(ARGS),-n auto --maxprocesses 8 --dist loadfile --no-
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo demo-ui test test-fast test-2.11 test-3.0 e2e test-chaos matrix lint types format hooks constraints clean
+.PHONY: help demo demo-ui test test-fast test-2.11 test-3.0 e2e test-chaos matrix bench lint types format hooks constraints clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +64,10 @@ matrix:  ## write what came of test-chaos into the README
 	@$(ENV) 3.3
 	@.venv/bin/python -m tests.chaos.matrix
 
+bench:  ## measure what waiting costs beside other ways to wait, and write docs/at-scale.md; takes minutes
+	@$(ENV) 3.3
+	@.venv/bin/python -m dev.bench $(ARGS)
+
 lint:  ## ruff: lint and format
 	@$(ENV) 3.3
 	@.venv/bin/ruff check
@@ -86,5 +90,5 @@ constraints:  ## resolve constraints/ anew
 	@$(ENV) constraints
 
 clean:  ## remove the environments and what the tools left behind
-	rm -rf .venv .venv-2.11 .venv-3.0 .venv-uv .venv.lock .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-2.11 .venv-3.0 .venv-bench .venv-uv .venv.lock .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,7 +13,7 @@ import json.scanner
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from airflow_sentinelhub.exceptions import one_line
@@ -189,6 +189,12 @@ def read_time(value: Any) -> datetime | None:
         return value
     if not isinstance(value, str):
         return None
+    return _time_of(value) if len(value) <= WORD_LIMIT else _time_of.__wrapped__(value)
+
+
+@lru_cache(maxsize=8192)
+def _time_of(value: str) -> datetime | None:
+    """The same for a text. It is kept: a request that is read again has the times that it had before."""
     head, _, fraction = value.strip().replace("Z", "+00:00").partition(".")
     if fraction:  # Python 3.10 reads three or six decimals only
         digits = fraction[: len(fraction) - len(fraction.lstrip("0123456789"))]

@@ -100,7 +100,7 @@ def common(body: Any) -> dict[str, Any]:
         "request_id": id_in(body),
         "status": BatchRequestStatus(status_in(body)),
         "user_action": word(BatchUserAction, body.get("userAction")) or BatchUserAction.NONE,
-        "error": one_line(text(body.get("error")) or "") or None,
+        "error": one_line(error) or None if (error := text(body.get("error"))) else None,
         "created": read_time(body.get("created")),
         "acted": read_time(body.get("userActionUpdated")),
     }

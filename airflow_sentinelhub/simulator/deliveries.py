@@ -8,7 +8,7 @@ stays away.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -81,8 +81,6 @@ class Deliveries:
         self._store = Store(self._folder)
         self._written = {number: Written(**written) for _, number, written in self._store.load()}
         self._features: dict[str, Features] = {}
-        # Requests that have nothing more to write unless they change: the version of the job seen last.
-        self._finished: dict[str, int] = {}
         self._compact()
 
     # Features of a GeoPackage
@@ -140,20 +138,23 @@ class Deliveries:
             self._store.append([("written", job.id, asdict(after))])
         return True
 
-    def update_all(self, at: Moment, finished_only: bool = False) -> None:
-        """All requests; or those at their end, which are written once, so that this is cheap enough for every call."""
+    def update_all(self, at: Moment) -> None:
+        """All requests."""
         for job in list(at.jobs.values()):
-            final = job.status(at.now) in FINAL
-            if finished_only and (not final or self._finished.get(job.id) == job.version):
-                continue
-            if self.update(job, at) and final and at.now >= self._end(job):
-                self._finished[job.id] = job.version
+            self.update(job, at)
+
+    def update_finished(self, jobs: Iterable[Job], at: Moment) -> set[str]:
+        """Those of these requests that are at their end. Returns the ids of those with nothing more to write."""
+        finished = set()
+        for job in jobs:
+            if job.status(at.now) in FINAL and self.update(job, at) and at.now >= self._end(job):
+                finished.add(job.id)
+        return finished
 
     def reset(self) -> None:
         """Nothing is known any more; the bucket keeps what it has."""
         self._written.clear()
         self._features.clear()
-        self._finished.clear()
         for copy in self._folder.glob("features-*.gpkg") if self._folder is not None else ():
             copy.unlink()
         self._compact()

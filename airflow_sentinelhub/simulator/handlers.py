@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import email.policy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from email.parser import BytesParser
+from itertools import islice
 from typing import Any
 
 from . import delivery, lifecycle
@@ -116,17 +117,37 @@ def act(context: Context, generation: Generation, transition: Transition) -> Rep
     return Reply(204, effect=outcome.effect, request_id=job.id)
 
 
-def sort_jobs(jobs: list[Job], call: Call) -> list[Job]:
-    """By ``sort``; without it in the order of creation (the real default is not known)."""
+def page_of_jobs(
+    context: Context,
+    path: str,
+    generation: Generation,
+    view: Callable[[Job, World, float], Json],
+    wanted: Callable[[Job], bool] = lambda job: True,
+) -> Json:
+    """A page of the generation's requests that exist and are wanted.
+
+    Only as many are looked at as it takes to fill the page: what a page costs does not grow with the account.
+    """
+    seen = context.call.seen
+    begin, count = _extent(context)
+    listed = (job for job in _sorted(context, generation) if job.exists(seen) and wanted(job))
+    found = list(islice(listed, begin + count + 1))
+    return page(context, path, len(found), lambda index: view(found[index], context.world, seen))
+
+
+def _sorted(context: Context, generation: Generation) -> Iterable[Job]:
+    """All requests by ``sort``; without it in the order of creation (the real default is not known)."""
+    call = context.call
     wanted = call.parameter("sort")
     field_name, _, order = (wanted or "created").partition(":")
     if field_name not in ("created", "status") or order not in ("", "desc"):
         raise Refusal(error(400, f"Invalid sort: {wanted}."))
-
-    def key(job: Job) -> Any:
-        return (job.status(call.seen) if field_name == "status" else "", job.number)
-
-    return sorted(jobs, key=key, reverse=order == "desc")
+    jobs = context.world.in_order(generation)
+    newest_first = order == "desc"
+    ordered = reversed(jobs) if newest_first else iter(jobs)
+    if field_name == "created":
+        return ordered
+    return sorted(ordered, key=lambda job: job.status(call.seen), reverse=newest_first)
 
 
 def page(context: Context, path: str, total: int, make: Callable[[int], Any]) -> Json:
@@ -136,9 +157,7 @@ def page(context: Context, path: str, total: int, make: Callable[[int], Any]) ->
     the service does so or refuses). The last page has no next (seen).
     """
     call = context.call
-    limit = context.world.settings.page_size
-    count = min(_whole(call, "count", limit, least=1), limit)
-    begin = _whole(call, "viewtoken", 0, least=0)
+    begin, count = _extent(context)
     links = {"currentToken": str(begin), "@id": call.url(path, viewtoken=str(begin))}
     if begin + count < total:
         links["nextToken"] = str(begin + count)
@@ -147,6 +166,13 @@ def page(context: Context, path: str, total: int, make: Callable[[int], Any]) ->
         links["previousToken"] = str(max(0, begin - count))
         links["previous"] = call.url(path, viewtoken=str(max(0, begin - count)))
     return {"data": [make(index) for index in range(begin, min(begin + count, total))], "links": links}
+
+
+def _extent(context: Context) -> tuple[int, int]:
+    """Position of the page's first item, and the most items that it has."""
+    limit = context.world.settings.page_size
+    count = min(_whole(context.call, "count", limit, least=1), limit)
+    return _whole(context.call, "viewtoken", 0, least=0), count
 
 
 def _whole(call: Call, name: str, default: int, least: int) -> int:

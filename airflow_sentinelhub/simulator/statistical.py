@@ -7,7 +7,7 @@ from typing import Any
 
 from . import lifecycle, statistical_payload, v2
 from .features import FeaturesError
-from .handlers import Context, Handler, act, find, page, read_create_body, sort_jobs
+from .handlers import Context, Handler, act, find, page_of_jobs, read_create_body
 from .jobs import Job
 from .lifecycle import Terms
 from .replies import Json, Refusal, Reply, error, violations
@@ -57,10 +57,7 @@ def post_request(context: Context) -> Reply:
 
 
 def list_requests(context: Context) -> Reply:
-    world, seen = context.world, context.call.seen
-    found = [job for job in world.jobs.values() if job.generation == "statistical" and job.exists(seen)]
-    ordered = sort_jobs(found, context.call)
-    return Reply(200, page(context, BASE, len(ordered), lambda index: view(ordered[index], world, seen)))
+    return Reply(200, page_of_jobs(context, BASE, "statistical", view))
 
 
 def get_request(context: Context) -> Reply:

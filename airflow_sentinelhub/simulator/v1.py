@@ -19,9 +19,9 @@ from .handlers import (
     list_grids,
     matches,
     page,
+    page_of_jobs,
     read_create_body,
     read_object,
-    sort_jobs,
 )
 from .jobs import Edit, Job
 from .ledger import PROCESSED, STATUSES
@@ -89,18 +89,16 @@ def list_requests(context: Context) -> Reply:
     world, call = context.world, context.call
     user = call.parameter("userid") or call.parameter("userId")
     collection, search = call.parameter("collectionId"), call.parameter("search")
-    found = [
-        job
-        for job in world.jobs.values()
-        if job.generation == "v1"
-        and job.exists(call.seen)
-        and not retired(job, call.seen, world.settings.retention_days)
-        and user in (None, world.client.user)
-        and collection in (None, collection_id(job, call.seen))
-        and matches(search, job.body_at(call.seen).get("description", ""))
-    ]
-    ordered = sort_jobs(found, call)
-    return Reply(200, page(context, f"{BASE}/process", len(ordered), lambda i: view(ordered[i], world, call.seen)))
+
+    def wanted(job: Job) -> bool:
+        return (
+            user in (None, world.client.user)
+            and not retired(job, call.seen, world.settings.retention_days)
+            and collection in (None, collection_id(job, call.seen))
+            and matches(search, job.body_at(call.seen).get("description", ""))
+        )
+
+    return Reply(200, page_of_jobs(context, f"{BASE}/process", "v1", view, wanted))
 
 
 def get_request(context: Context) -> Reply:

@@ -15,10 +15,9 @@ from .handlers import (
     find,
     get_grid,
     list_grids,
-    page,
+    page_of_jobs,
     read_create_body,
     read_object,
-    sort_jobs,
 )
 from .jobs import FINAL, Edit, Job
 from .replies import Json, Reply, error, violations
@@ -97,10 +96,7 @@ def post_task(context: Context) -> Reply:
 
 def list_tasks(context: Context) -> Reply:
     """``search`` is ignored: it is gone from the newer contract."""
-    world, seen = context.world, context.call.seen
-    found = [job for job in world.jobs.values() if job.generation == "v2" and job.exists(seen)]
-    ordered = sort_jobs(found, context.call)
-    return Reply(200, page(context, f"{BASE}/process", len(ordered), lambda index: view(ordered[index], world, seen)))
+    return Reply(200, page_of_jobs(context, f"{BASE}/process", "v2", view))
 
 
 def get_task(context: Context) -> Reply:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from .bodies import tiling_of
 from .clock import Clock
 from .deliveries import Deliveries, Moment
 from .delivery import Bucket
-from .jobs import Generation, Job, Step, job_from_json
+from .jobs import FINAL, Generation, Job, Step, job_from_json
 from .journal import Journal
 from .ledger import Ledger, generator, ledger
 from .lifecycle import Mishaps, Terms
@@ -54,6 +54,10 @@ class World:
         self.moment = real()
         self.clock = Clock(self.moment, self.moment, speed)
         self.jobs: dict[str, Job] = {}
+        self._ordered: dict[Generation, list[Job]] = {}
+        self._places: dict[str, int] = {}
+        # Requests that have an end and may still have files to write.
+        self._ending: set[str] = set()
         self.collections: dict[str, Json] = {}
         self.faults: dict[str, faults.Fault] = {}
         self.journal = Journal()
@@ -120,8 +124,22 @@ class World:
         )
 
     def keep(self, job: Job) -> None:
-        self.jobs[job.id] = job
+        self._hold(job)
         self._pending.append(("jobs", job.id, job.to_json()))
+
+    def _hold(self, job: Job) -> None:
+        ordered = self._ordered.setdefault(job.generation, [])
+        place = self._places.setdefault(job.id, len(ordered))
+        ordered[place : place + 1] = [job]
+        self.jobs[job.id] = job
+        if any(step.status in FINAL for step in job.plan):
+            self._ending.add(job.id)
+        else:
+            self._ending.discard(job.id)
+
+    def in_order(self, generation: Generation) -> Sequence[Job]:
+        """All requests of a generation in the order of their creation."""
+        return self._ordered.get(generation, ())
 
     def keep_collection(self, number: str, collection: Json | None) -> None:
         """None removes it."""
@@ -150,12 +168,16 @@ class World:
         if entry["request_id"] in self.jobs:
             self.deliveries.update(self.jobs[entry["request_id"]], self._present())
         else:
-            self.deliveries.update_all(self._present(), finished_only=True)
+            finished = self.deliveries.update_finished([self.jobs[number] for number in self._ending], self._present())
+            self._ending -= finished
 
     def reset(self) -> None:
         """An empty service with the settings and the speed it was started with. Time and tokens go on."""
         resets = self.count("resets")
         self.jobs.clear()
+        self._ordered.clear()
+        self._places.clear()
+        self._ending.clear()
         self.collections.clear()
         self.faults.clear()
         self.journal.clear()
@@ -209,7 +231,7 @@ class World:
         elif table == "journal":
             self.journal.add(value)
         elif table == "jobs":
-            self.jobs[key] = job_from_json(value)
+            self._hold(job_from_json(value))
         else:
             rows: dict[str, Any] = self.collections if table == "collections" else self.faults
             if value is None:

@@ -64,6 +64,9 @@ class AsyncDriver:
         try:
             step = next(flow)
             while True:
+                if type(step) is Now:  # most steps are: not worth a coroutine
+                    step = flow.send(time.time())
+                    continue
                 try:
                     received = await self._perform(step)
                 except BaseException as err:
@@ -88,7 +91,10 @@ class AsyncDriver:
                 return await asyncio.to_thread(step.function)
             return await PROCESS.threads.run_in_loop(step.function, seconds)
         elif isinstance(step, Shared):
-            return await (await self._poller(step.api)).reading(step.request_id, step.within, step.until)
+            kept = self._polling
+            known = kept is not None and kept[:2] == (asyncio.get_running_loop(), step.api.name)
+            poller = kept[2] if kept is not None and known else await self._poller(step.api)
+            return await poller.reading(step.request_id, step.within, step.until)
         elif isinstance(step, Mask):
             if self._mask is not None:
                 await self._mask(step.secret)
@@ -98,14 +104,16 @@ class AsyncDriver:
 
     async def _poller(self, api: Generation) -> Poller:
         """The poller of this event loop and connection for a generation; its notes go to no task's log."""
-        loop = asyncio.get_running_loop()
-        if self._polling is None or self._polling[:2] != (loop, api.name):
-            pollers = (await client.in_loop(self._settings)).pollers
-            if api.name not in pollers:
-                driver = AsyncDriver(self._settings, _log, self._mask, self._reread)
-                pollers[api.name] = Poller(driver, api, PROCESS.count)
-            self._polling = loop, api.name, pollers[api.name]
-        return self._polling[2]
+        # Which certificates and proxies count takes long to find out for thousands of triggers that begin together.
+        mine, key = PROCESS.in_this_loop(), (self._settings,)
+        if key not in mine:
+            mine[key] = await client.in_loop(self._settings)
+        pollers = mine[key].pollers
+        if api.name not in pollers:
+            driver = AsyncDriver(self._settings, _log, self._mask, self._reread)
+            pollers[api.name] = Poller(driver, api, PROCESS.count)
+        self._polling = asyncio.get_running_loop(), api.name, pollers[api.name]
+        return pollers[api.name]
 
     async def _send(self, call: Call[Any], until: float | None) -> Reply | Lost:
         if isinstance(call, TokenCall):

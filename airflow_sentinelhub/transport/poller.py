@@ -16,9 +16,10 @@ import logging
 import random
 import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from airflow_sentinelhub.api.call import Call, Flow, Patience, exchange
 from airflow_sentinelhub.api.decide.pages import NOT_LISTED, goes_on, is_believed, pages_worth
@@ -42,6 +43,8 @@ EARLY = 0.25
 """Share of its interval by which a reading may come early, to be read with others."""
 SINGLES = 6
 """Calls for single requests under way at a time; two places at the gate are left for lists."""
+FORGOTTEN = 1.0
+"""Seconds after which a request is forgotten that nobody waits for."""
 LIST_AGAIN, LOOK_AGAIN = 300.0, 1800.0
 """Seconds for which a list that failed is not read, and after which a request that was not listed is looked for."""
 MOST_PAGES = 1_000
@@ -80,6 +83,7 @@ class _Known:
     page: int | None = None
     looked: float = 0.0
     being_read: bool = False
+    parse: Callable[[Any], Snapshot] | None = None
 
 
 class Poller:
@@ -102,6 +106,10 @@ class Poller:
         self._down = False
         self._list_again = 0.0
         self._reported = asyncio.get_running_loop().time()
+        self._wakes_at = float("inf")
+        """When the next reading is due: a wait that wants one earlier wakes the poller."""
+        self._unused: dict[str, float] = {}
+        self._bodies: dict[str, _Body] = {}
 
     @property
     def waiting(self) -> int:
@@ -121,31 +129,39 @@ class Poller:
         wait = _Wait(request_id, now, due, due - EARLY * within, loop.create_future())
         known = self._known.setdefault(name, _Known())
         known.waits.append(wait)
-        self._changed.set()
+        if due < self._wakes_at:
+            self._changed.set()
         if self._work is None or self._work.done():
             self._work = asyncio.ensure_future(self._run())
+        given_up = None if until is None else loop.call_later(max(until - time.time(), 0.0), _give_up, wait)
         try:
-            left = None if until is None else max(until - time.time(), 0.0)
-            done, _ = await asyncio.wait({wait.future}, timeout=left)
-            if not done:
-                raise UnreachableError(
-                    f"Batch request {request_id} was not read before the time for waiting was over.",
-                    ambiguous=False,
-                    over=True,
-                )
-            return wait.future.result()
+            return await wait.future
         finally:
-            wait.future.cancel()
+            if given_up is not None:
+                given_up.cancel()
             if wait in known.waits:
                 known.waits.remove(wait)
-            self._drop_if_unused(name, known)
+            if not known.waits:
+                self._forget_soon(name)
 
-    def _drop_if_unused(self, name: str, known: _Known) -> None:
+    def _forget_soon(self, name: str) -> None:
         """Forget a request that nobody waits for; one whose wait goes on with its next poll comes back at once."""
-        if not known.waits:
-            asyncio.get_running_loop().call_later(
-                1.0, lambda: self._known.pop(name, None) if self._known.get(name) is known and not known.waits else None
-            )
+        loop = asyncio.get_running_loop()
+        if not self._unused:
+            loop.call_later(FORGOTTEN, self._forget)
+        self._unused[name] = loop.time() + FORGOTTEN
+
+    def _forget(self) -> None:
+        loop = asyncio.get_running_loop()
+        over = [name for name, at in self._unused.items() if at <= loop.time() + 0.01]
+        for name in over:
+            del self._unused[name]
+            known = self._known.get(name)
+            if known is not None and not known.waits:
+                del self._known[name]
+                self._bodies.pop(name, None)
+        if self._unused:
+            loop.call_at(min(self._unused.values()), self._forget)
 
     async def _run(self) -> None:
         """Read what is due, until nobody waits any more."""
@@ -195,10 +211,12 @@ class Poller:
 
     async def _until(self, seconds: float | None) -> None:
         """Wait for so long, or until somebody registers or a single reading has ended."""
+        self._wakes_at = float("inf") if seconds is None else asyncio.get_running_loop().time() + seconds
         waiting = asyncio.ensure_future(self._changed.wait())
         try:
             await asyncio.wait({waiting}, timeout=seconds)
         finally:
+            self._wakes_at = float("inf")
             waiting.cancel()
 
     async def _read(self, wanted: dict[str, _Known]) -> None:
@@ -224,7 +242,8 @@ class Poller:
     async def _read_list(self, left: dict[str, _Known]) -> None:
         """Read as many pages of the list as are worth it; what is read is taken out of `left`."""
         loop = asyncio.get_running_loop()
-        planned = pages_worth(known.page for known in left.values())
+        taken = Counter(known.page for known in self._known.values() if known.page is not None)
+        planned = pages_worth((known.page for known in left.values()), taken)
         walked, found_on = Walk(MOST_PAGES), list[int]()
         while not walked.over and left and (len(found_on) < planned or (planned and goes_on(found_on, len(left)))):
             call = self._api.list(sort="created:desc", viewtoken=walked.token)
@@ -235,7 +254,7 @@ class Poller:
             body = await self._driver.run(exchange(undecoded, PATIENCE))
             self._count("pages", 1)
             index, found = len(found_on), 0
-            items, rest = _taken_apart(body)
+            items, rest = _taken_apart(body, self._bodies)
             async for item in items:
                 name = _name_of(item)
                 known = self._known.get(name) if name else None
@@ -265,7 +284,8 @@ class Poller:
         if not waits:
             return True
         try:
-            job = self._api.get(waits[0].request_id).parse(item)
+            known.parse = known.parse or self._api.get(waits[0].request_id).parse
+            job = known.parse(item)
         except Exception:  # an entry that cannot be read: the request itself may be readable
             return False
         if not is_believed(job, known.last):
@@ -341,8 +361,15 @@ def _is_outage(err: SentinelHubError) -> bool:
     return isinstance(err, OUTAGE) and not isinstance(err, UnreadableReplyError)
 
 
-def _undecoded(call: Call[Any]) -> Call[bytes]:
-    return Call(call.method, call.path, bytes, call.query, repeatable=True, about=call.about, undecoded=True)
+def _give_up(wait: _Wait) -> None:
+    if not wait.future.done():
+        wait.future.set_exception(
+            UnreachableError(
+                f"Batch request {wait.request_id} was not read before the time for waiting was over.",
+                ambiguous=False,
+                over=True,
+            )
+        )
 
 
 def _name_of(item: Any) -> str | None:
@@ -352,14 +379,77 @@ def _name_of(item: Any) -> str | None:
 
 _START = re.compile(r'\s*\{\s*"data"\s*:\s*\[')
 _BETWEEN = re.compile(r"\s*,?\s*")
+_BODY_IN = re.compile(
+    r'\{\s*"id"\s*:\s*"([^"\\]{1,200})"\s*,\s*'
+    r'(?:"\w{1,50}"\s*:\s*(?:"[^"\\]*"|[-+.\w]+)\s*,\s*)*'
+    r'"(request|processRequest)"\s*:\s*(?=\{)'
+)
+"""The start of an entry up to what was asked for: nearly all of its text, and the same at each reading."""
+_READ: dict[str, tuple[str, ...] | None] = {
+    "description": None,
+    "output": ("delivery",),
+    "aggregation": ("evalscript",),
+}
+"""What a `Snapshot` needs of what was asked for: members of members; None for a member as it is."""
+_BEHIND = 4096
+"""Characters behind it in which the entry is expected to end; a longer one is decoded as a whole."""
+MOST_BODIES = 20_000
 
 
-def _taken_apart(body: bytes) -> tuple[AsyncIterator[Any], Callable[[], Any]]:
+class _Body(NamedTuple):
+    """What was asked for, as it was decoded once. The same text need not be decoded again."""
+
+    length: int
+    hashed: int
+    value: Any
+
+
+def _entry(decoder: json.JSONDecoder, text: str, at: int, bodies: dict[str, _Body]) -> tuple[Any, int]:
+    """The entry that begins here, and where it ends. What was asked for is decoded only if its text has changed."""
+    begun = _BODY_IN.match(text, at)
+    if begun is None:
+        return decoder.raw_decode(text, at)
+    name, start = begun[1].strip().lower(), begun.end()
+    kept = bodies.get(name)
+    if kept is None or hash(text[start : start + kept.length]) != kept.hashed:
+        value, end = decoder.raw_decode(text, start)
+        if len(bodies) >= MOST_BODIES:
+            bodies.clear()
+        kept = bodies[name] = _Body(end - start, hash(text[start:end]), _brief(value))
+    end = start + kept.length
+    around = f'{text[at : begun.start(2) - 1]}"":0{text[end : end + _BEHIND]}'
+    try:
+        item, length = decoder.raw_decode(around)
+    except ValueError:
+        return decoder.raw_decode(text, at)
+    item.pop("", None)
+    item.setdefault(begun[2], kept.value)
+    return item, end + length - len(around) + len(text[end : end + _BEHIND])
+
+
+def _brief(value: dict[str, Any]) -> dict[str, Any]:
+    """The members that are read of what was asked for."""
+    brief = {}
+    for name, inner in _READ.items():
+        if name in value:
+            member = value[name]
+            brief[name] = (
+                member
+                if inner is None or not isinstance(member, dict)
+                else {key: member[key] for key in inner if key in member}
+            )
+    return brief
+
+
+def _taken_apart(body: bytes, bodies: dict[str, _Body] | None = None) -> tuple[AsyncIterator[Any], Callable[[], Any]]:
     """The entries of a page, and a function that returns the page with its links, once they have been read.
 
     A large body is decoded entry by entry: decoding it at once would hold up the event loop.
+
+    :param bodies: what was asked for in entries of earlier pages, by id; is added to.
     """
     page: dict[str, Any] = {}
+    kept = {} if bodies is None else bodies
 
     async def items() -> AsyncIterator[Any]:
         text = body.decode("utf-8", "replace") if len(body) > SLICE else ""
@@ -376,7 +466,7 @@ def _taken_apart(body: bytes) -> tuple[AsyncIterator[Any], Callable[[], Any]]:
             at = gap.end() if gap else at
             if text[at : at + 1] == "]":
                 break
-            item, at = decoder.raw_decode(text, at)
+            item, at = _entry(decoder, text, at, kept)
             count += 1
             yield item
             if count % 10 == 0:

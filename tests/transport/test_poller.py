@@ -12,7 +12,7 @@ import pytest
 from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Reply, Send, Sleep
 from airflow_sentinelhub.api.decide.pages import NOT_LISTED, goes_on, is_believed, pages_worth
-from airflow_sentinelhub.api.service.generations import V1, V2, Generation
+from airflow_sentinelhub.api.service.generations import STATISTICAL, V1, V2, Generation
 from airflow_sentinelhub.transport import poller as module
 from airflow_sentinelhub.transport.poller import Poller, _taken_apart
 
@@ -426,3 +426,116 @@ async def test_waits_of_a_triggerer_share_one_poller_and_one_look_at_the_connect
     assert looked_up == 1
     assert told["readings"] == 60
     PROCESS.looked_up.clear()
+
+
+def entry(identifier: str, **changes: Any) -> dict[str, Any]:
+    """An entry of v2's list, with the members that the service writes before and behind what was asked for."""
+    delivery = {"s3": {"url": f"s3://bucket/{identifier}"}}
+    asked = {
+        "description": f"job {identifier}",
+        "processRequest": {"x": [1.5, {"}": "]"}]},
+        "output": {"delivery": delivery},
+    }
+    return {
+        "id": identifier,
+        "domainAccountId": "a",
+        "request": asked,
+        "status": "PROCESSING",
+        "userAction": "START",
+        **changes,
+    }
+
+
+async def test_what_was_asked_for_is_decoded_again_only_if_it_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SLICE", 0)
+    bodies: dict[str, Any] = {}
+
+    async def jobs(entries: list[Any], **form: Any) -> list[Any]:
+        items, rest = _taken_apart(json.dumps({"data": entries, "links": {"nextToken": "7"}}, **form).encode(), bodies)
+        read = [V2.get(item["id"]).parse(item) async for item in items]
+        assert rest()["links"] == {"nextToken": "7"}
+        assert read == [V2.get(item["id"]).parse(item) for item in entries]
+        return read
+
+    entries = [entry("A1"), entry("b2", costPU=1.5), entry("c3", error="x" * 9000)]
+    await jobs(entries)
+    assert set(bodies) == {"a1", "b2", "c3"}
+    before = dict(bodies)
+    entries[0]["costPU"], entries[1]["status"] = 7.5, "DONE"
+    await jobs(list(reversed(entries)))
+    assert all(bodies[name] is before[name] for name in before)
+    entries[0]["request"]["description"] = "job B1"  # as long as before
+    entries[2]["request"]["output"]["delivery"]["s3"]["url"] = "s3://other/place"
+    await jobs(entries)
+    assert bodies["b2"] is before["b2"]
+    assert bodies["a1"] is not before["a1"]
+    assert bodies["c3"] is not before["c3"]
+    await jobs(entries, indent=2)
+    await jobs([{**entry("d4"), "request": "none"}, {"status": "DONE", **entry("e5")}, entry("f6", request={})])
+    await jobs([{"id": "g7", "costPU": 1.5, "error": None, **entry("g7")}])
+    assert "g7" in bodies
+
+
+@pytest.mark.parametrize("api", [V1, V2, STATISTICAL], ids=lambda api: api.name)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"description": "afx0123456789abcdef", "output": {"delivery": {"s3": {"url": "s3://b/x"}}}},
+        {"description": {"x": 1}, "output": 7, "aggregation": {"evalscript": "// a note", "other": 1}},
+        {"aggregation": "text", "output": {"delivery": "none"}},
+    ],
+)
+async def test_a_reading_is_the_same_whether_what_was_asked_for_is_decoded_or_kept(
+    api: Generation, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLICE", 0)
+    bodies: dict[str, Any] = {}
+    for name in ("request", "processRequest"):
+        item = {
+            "id": "7",
+            name: asked,
+            "status": "PROCESSING",
+            "description": "outer",
+            "output": {"defaultTilePath": "p"},
+        }
+        body = json.dumps({"data": [item]}).encode()
+        whole = api.get("7").parse(item)
+        for _ in range(2):
+            assert [api.get("7").parse(found) async for found in _taken_apart(body, bodies)[0]] == [whole]
+        bodies.clear()
+
+
+async def test_triggers_that_begin_together_look_up_certificates_and_proxies_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from airflow_sentinelhub.transport import client
+    from airflow_sentinelhub.transport.aio import AsyncDriver
+    from airflow_sentinelhub.transport.settings import Settings
+
+    looked = 0
+    found = client.proxy_for
+
+    def proxy_for(*args: Any) -> str | None:
+        nonlocal looked
+        looked += 1
+        return found(*args)
+
+    monkeypatch.setattr(client, "proxy_for", proxy_for)
+
+    def driver(secret: str = "s") -> AsyncDriver:
+        return AsyncDriver(Settings("http://127.0.0.1:9", "http://127.0.0.1:9/token", "together", secret))
+
+    pollers = [await driver()._poller(V2) for _ in range(20)]
+    assert len(set(pollers)) == 1
+    assert looked == 2  # the service and the token's endpoint
+    assert await driver("another secret")._poller(V2) is pollers[0]
+    assert await driver()._poller(V1) is not pollers[0]
+
+
+def test_requests_of_unknown_place_are_looked_for_behind_those_that_are_known_to_be_newer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("airflow_sentinelhub.api.decide.pages.PAGE_SIZE", 100)
+    assert pages_worth([None] * 200, {0: 100, 1: 100, 2: 50}) == 5
+    assert pages_worth([None] * 200, {0: 100, 1: 130}) == 4
+    assert pages_worth([None] * 3, dict.fromkeys(range(50), 100)) == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from airflow_sentinelhub.api.snapshot import Snapshot
 
@@ -12,16 +12,22 @@ NOT_LISTED = 1_000_000
 """The page of a request that is not in the list, or so deep in it that no page is read for it."""
 
 
-def pages_worth(places: Iterable[int | None]) -> int:
+def pages_worth(places: Iterable[int | None], taken: Mapping[int, int] | None = None) -> int:
     """The number of pages, from the newest requests on, with which all are read by the fewest calls; 0 for none.
 
     A request that is on none of these pages takes a call of its own.
 
-    :param places: index of the page of each request, None where it is not known: such ones are taken for the newest.
+    :param places: index of the page of each request, None where it is not known: such ones are taken for the newest
+        beside those whose page is known.
+    :param taken: how many requests are known to be on each page, those that are not to be read included.
     """
     given = list(places)
     known = [place for place in given if place is not None]
-    where = sorted([*known, *(index // PAGE_SIZE for index in range(len(given) - len(known)))])
+    unknown, page = list[int](), 0
+    while (left := len(given) - len(known) - len(unknown)) > 0:
+        unknown += [page] * min(left, max(PAGE_SIZE - (taken or {}).get(page, 0), 0))
+        page += 1
+    where = sorted([*known, *unknown])
     best, fewest = 0, len(where)
     for index, place in enumerate(where):
         calls = place + 1 + len(where) - index - 1

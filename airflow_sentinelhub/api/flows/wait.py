@@ -324,9 +324,13 @@ class _Log:
     def __init__(self, began: float) -> None:
         self._last_line, self._at = "", began
         self._first: tuple[float, float] | None = None
+        self._last: Waited | None = None
 
     def line(self, waited: Waited, now: float) -> str | None:
         """The line to log now, None if there is nothing new."""
+        if waited == self._last and now - self._at < HEARTBEAT:
+            return None
+        self._last = waited
         line = line_of(waited)
         share = share_of(waited)
         if self._first is None and share:

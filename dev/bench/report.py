@@ -1,0 +1,158 @@
+"""The table and the picture of `docs/at-scale.md`, made from the numbers of one run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "<!-- written by `make bench` -->", "<!-- end of what `make bench` writes -->"
+PAGE = f"""# Many jobs that wait
+
+{BEGIN}
+{END}
+"""
+
+
+def per_minute(found: dict[str, Any]) -> float:
+    """Calls in a minute."""
+    calls = found["calls"]
+    return float((calls["list"] + calls["single"]) / found["seconds"] * 60)
+
+
+def per_thousand(found: dict[str, Any]) -> float:
+    """CPU seconds for 1,000 readings."""
+    return float(found["cpu"] / max(found["readings"], 1) * 1000)
+
+
+def refused(found: dict[str, Any]) -> float:
+    """The share of the calls that was answered with 429."""
+    calls = found["calls"]
+    return float(calls["limited"] / max(calls["list"] + calls["single"], 1))
+
+
+def _part(ours: float, theirs: float) -> str:
+    return f"1/{theirs / ours:.0f}" if ours > 0 else "-"
+
+
+def rows(found: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Lines of the table: what, ours, the others, the goal."""
+    ours, many, limited = found["ours"], found["many"], found["limited ours"]
+    httpx, aiohttp, alone = found.get("httpx"), found.get("aiohttp"), found.get("limited httpx")
+    jobs, count = found["jobs"], found["many"]["readings"]
+    lines = []
+
+    def add(what: str, mine: str, others: str, goal: str) -> None:
+        lines.append((what, mine, others, goal))
+
+    rate = per_minute(ours)
+    against = f"{per_minute(httpx):,.0f}; ratio {_part(rate, per_minute(httpx))}" if httpx else ""
+    add(f"calls a minute, {jobs:,} waiting at {found['interval']:.0f} s", f"{rate:,.0f}", against, "1/80")
+    mine = per_thousand(ours)
+    for name, side, goal in (("httpx", httpx, "1/15"), ("aiohttp", aiohttp, "1/5")):
+        if side:
+            theirs = per_thousand(side)
+            others = f"{name}: {theirs:.3f}; ratio 1/{theirs / mine:.1f}"
+            add(f"CPU seconds per 1,000 readings, against {name} per trigger", f"{mine:.3f}", others, goal)
+    size = ours["calls"]["bytes"] / max(ours["readings"], 1) / 1024
+    other_size = f"{httpx['calls']['bytes'] / max(httpx['readings'], 1) / 1024:.1f}" if httpx else ""
+    add("KiB received per reading", f"{size:.1f}", other_size, "")
+    number = found["many_jobs"]
+    add(
+        f"{number:,} waiting: calls a minute; readings a minute; longest without a reading",
+        f"{per_minute(many):,.0f}; {count / many['seconds'] * 60:,.0f}; {many['oldest']:.1f} s",
+        "",
+        "350; all; 15 s",
+    )
+    for waiting, side, goal in ((jobs, ours, "2 s; 50 ms"), (number, many, "6 s; 100 ms")):
+        burst = f"{side['all_read']:.1f} s; {side['burst_lag']['max']:.0f} ms"
+        add(f"restart with {waiting:,} waiting: all are read; largest lag of the loop", burst, "", goal)
+    if "lag" in ours:
+        above = {name: ours["lag"][name] - ours["idle"][name] for name in ("p99", "max")}
+        theirs_lag = f"httpx: {httpx['lag']['p99']:.0f} / {httpx['lag']['max']:.0f} ms" if httpx else ""
+        idle = f"idle: {ours['idle']['p99']:.0f} / {ours['idle']['max']:.0f} ms"
+        text = f"{ours['lag']['p99']:.0f} / {ours['lag']['max']:.0f} ms"
+        text += f" (above idle {above['p99']:.0f} / {above['max']:.0f})"
+        add(
+            "lag of the loop, p99 / largest", text, "; ".join(filter(None, (idle, theirs_lag))), "above idle 10 / 50 ms"
+        )
+    theirs_memory = f"{httpx['memory'] / 1024:.1f}" if httpx else ""
+    add("KiB of memory for a wait", f"{many['memory'] / 1024:.1f}", theirs_memory, "15")
+    add(
+        f"{jobs:,} waiting under 600 calls a minute: 429s; longest without a reading",
+        f"{refused(limited):.1%}; {limited['oldest']:.1f} s",
+        f"{refused(alone):.0%}; {alone['oldest']:.1f} s" if alone else "",
+        f"2 %; {3 * found['interval']:.0f} s",
+    )
+    if found["delays"]:
+        delays = found["delays"]
+        text = f"{statistics.median(delays):.1f} s; {delays[-1]:.1f} s"
+        add(
+            "detection of the end: median; latest",
+            text,
+            "",
+            f"{found['interval'] / 2:.0f} s; {found['interval']:.0f} s",
+        )
+    for name, what in (("search today", "a run of today"), ("search last year", "a catch-up run of last year")):
+        add(
+            f"calls of the search before a create among {10 * jobs:,} requests, {what}",
+            str(found[name]["calls"]),
+            "",
+            "7",
+        )
+    if "parse ours" in found:
+        text = f"{found['parse ours']:.2f} s"
+        add(
+            "CPU time to parse an empty DAG file with our operators", text, f"without: {found['parse alone']:.2f} s", ""
+        )
+    return lines
+
+
+def table(found: dict[str, Any]) -> str:
+    """The table in Markdown."""
+    lines = ["| | ours | others | goal |", "| --- | --- | --- | --- |"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows(found))])
+
+
+def picture(found: dict[str, Any]) -> str:
+    """Bars of calls and CPU time for ours and the others, as SVG."""
+    sides = [name for name in ("ours", "aiohttp", "httpx") if name in found]
+    parts = [
+        ("calls a minute", {name: per_minute(found[name]) for name in sides}, ",.0f"),
+        ("CPU seconds per 1,000 readings", {name: per_thousand(found[name]) for name in sides}, ".2f"),
+    ]
+    width, left, bar, room = 720, 90, 22, 460
+    shapes, at = [], 30
+    for title, values, form in parts:
+        shapes.append(f'<text x="10" y="{at}" font-weight="bold">{title}</text>')
+        at += 12
+        most = max(values.values()) or 1.0
+        for name, value in values.items():
+            colour = "#2a7de1" if name == "ours" else "#9aa5b1"
+            long = max(value / most * room, 1.0)
+            shapes.append(f'<text x="10" y="{at + 16}">{name}</text>')
+            shapes.append(f'<rect x="{left}" y="{at}" width="{long:.1f}" height="{bar - 4}" fill="{colour}"/>')
+            shapes.append(f'<text x="{left + long + 6:.1f}" y="{at + 14}">{value:{form}}</text>')
+            at += bar
+        at += 30
+    title = f"{found['jobs']:,} waiting jobs at {found['interval']:.0f} s"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{at}" viewBox="0 0 {width} {at}" '
+        f'font-family="sans-serif" font-size="13"><title>{title}</title>'
+        f'<rect width="{width}" height="{at}" fill="white"/>{"".join(shapes)}</svg>\n'
+    )
+
+
+def write(found: dict[str, Any], folder: Path) -> None:
+    """Write table and picture into the folder; what a person has written on the page stays."""
+    page = folder / "at-scale.md"
+    text = page.read_text() if page.exists() else PAGE
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    reply = f"{found['latency'] * 1000:.0f} ms a reply"
+    machine = f"Measured with Python {platform.python_version()} on {os.cpu_count()} cores, {reply}."
+    body = f"{BEGIN}\n![Calls and CPU time](at-scale.svg)\n\n{table(found)}\n\n{machine}\n{END}"
+    page.write_text(before + body + after)
+    (folder / "at-scale.svg").write_text(picture(found))

@@ -1,0 +1,263 @@
+"""One side of a comparison, in a process of its own, so that its CPU time and memory are its own.
+
+    python -m dev.bench.sides '{"side": "ours", "url": "http://127.0.0.1:1234", "jobs": 1000, ...}'
+
+The last line of its output is JSON: what it has measured. All sides wait for the same jobs with the same interval.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import random
+import resource
+import sys
+import time
+import urllib.request
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from dev.bench import end_with_parent
+from dev.bench.service import identifier
+
+TICK = 0.005
+"""Seconds between two looks at the loop's lag."""
+
+
+def cpu() -> float:
+    """CPU seconds of this process so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def memory() -> int:
+    """Bytes of memory that this process holds."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def asked(url: str) -> dict[str, float]:
+    """What the service was asked so far."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"{url}/count", timeout=30) as reply:
+        found: dict[str, float] = json.load(reply)
+    return found
+
+
+class Readings:
+    """When each job was read, and when it was seen to be done. Times in seconds since 1970."""
+
+    def __init__(self, jobs: int) -> None:
+        self.last: list[float | None] = [None] * jobs
+        self.done: dict[int, float] = {}
+        self.count = 0
+        self.longest = 0.0
+        self.complete = asyncio.Event()
+        self.began = time.time()
+        self._missing = jobs
+
+    def saw(self, number: int, done: bool) -> None:
+        now, before = time.time(), self.last[number]
+        if before is None:
+            self._missing -= 1
+            if not self._missing:
+                self.complete.set()
+        else:
+            self.longest = max(self.longest, now - before)
+        self.last[number] = now
+        self.count += 1
+        if done:
+            self.done.setdefault(number, now)
+
+    def restart(self) -> None:
+        """Count anew. The age of the readings goes on."""
+        self.count, self.longest = 0, 0.0
+
+    def oldest(self) -> float:
+        """The longest time in seconds for which a job was not read."""
+        now = time.time()
+        left = (now - (at or self.began) for number, at in enumerate(self.last) if number not in self.done)
+        return max([self.longest, *left])
+
+
+Wait = Callable[[int], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def ours(given: dict[str, Any], readings: Readings) -> Any:
+    """The waits of this package: the flow and the driver that its triggers run."""
+    from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, wait
+    from airflow_sentinelhub.api.service.generations import V2
+    from airflow_sentinelhub.transport.aio import AsyncDriver
+    from airflow_sentinelhub.transport.settings import Settings
+
+    settings = Settings(given["url"], f"{given['url']}/token", "bench", "secret", timeout=60)
+    plan = WaitPlan(poll_interval=given["interval"], known=True)
+    read = Watch.read
+
+    def seen(watch: Watch, waited: Any, now: float) -> Any:
+        readings.saw(int(watch.request_id[:8]), waited.job.status.is_final)
+        return read(watch, waited, now)
+
+    Watch.read = seen  # type: ignore[method-assign,assignment]
+
+    async def one(number: int) -> None:
+        await AsyncDriver(settings).run(wait(V2, identifier(number), "DONE", plan))
+
+    yield one
+
+
+async def _alone(
+    number: int, given: dict[str, Any], readings: Readings, get: Callable[[str], Awaitable[tuple[int, Any]]]
+) -> None:
+    """Poll one job as a trigger of its own. The first polls are spread over the interval: at once they take minutes."""
+    await asyncio.sleep(given["interval"] * random.random())
+    url = f"{given['url']}/api/v2/batch/process/{identifier(number)}"
+    while True:
+        status, job = await get(url)
+        if status == 200:
+            done = job["status"] == "DONE"
+            readings.saw(number, done)
+            if done:
+                return
+        await asyncio.sleep(given["interval"] * (1 + 0.1 * random.random()))
+
+
+@contextlib.asynccontextmanager
+async def per_trigger_httpx(given: dict[str, Any], readings: Readings) -> Any:
+    """One poll per trigger, by one shared client of httpx."""
+    import httpx
+
+    headers = {"Authorization": "Bearer a.b.c"}
+    limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
+    async with httpx.AsyncClient(headers=headers, timeout=60, trust_env=False, limits=limits) as client:
+
+        async def get(url: str) -> tuple[int, Any]:
+            try:
+                reply = await client.get(url)
+            except httpx.HTTPError:
+                return 0, None
+            return reply.status_code, reply.json()
+
+        yield lambda number: _alone(number, given, readings, get)
+
+
+@contextlib.asynccontextmanager
+async def per_trigger_aiohttp(given: dict[str, Any], readings: Readings) -> Any:
+    """One poll per trigger, by one shared session of aiohttp."""
+    import aiohttp
+
+    headers = {"Authorization": "Bearer a.b.c"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+
+        async def get(url: str) -> tuple[int, Any]:
+            try:
+                async with session.get(url) as reply:
+                    return reply.status, await reply.json()
+            except aiohttp.ClientError:
+                return 0, None
+
+        yield lambda number: _alone(number, given, readings, get)
+
+
+SIDES: dict[str, Any] = {"ours": ours, "httpx": per_trigger_httpx, "aiohttp": per_trigger_aiohttp}
+
+
+class Lag:
+    """How late the event loop is, look by look."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            at = loop.time() + TICK
+            await asyncio.sleep(TICK)
+            self.seconds.append(max(loop.time() - at, 0.0))
+
+    async def during(self, seconds: float) -> dict[str, float]:
+        """Milliseconds of lag in the next seconds: `p99` and `max`."""
+        self.seconds.clear()
+        watching = asyncio.ensure_future(self.watch())
+        await asyncio.sleep(seconds)
+        watching.cancel()
+        return self.found()
+
+    def found(self) -> dict[str, float]:
+        ordered = sorted(self.seconds) or [0.0]
+        return {"p99": 1000 * ordered[int(len(ordered) * 0.99)], "max": 1000 * ordered[-1]}
+
+
+async def waiting(given: dict[str, Any]) -> dict[str, Any]:
+    """Wait for all jobs: the burst at the start, the steady state, and when ended jobs were noticed.
+
+    `settle` and `seconds`: how long the burst is left to itself, and the steady state is measured.
+    `lag`: for how many seconds behind that the loop's lag is watched, which costs CPU time itself.
+    """
+    readings, lag = Readings(given["jobs"]), Lag()
+    async with SIDES[given["side"]](given, readings) as wait:
+        gc.collect()
+        before, began = memory(), time.time()
+        watching = asyncio.ensure_future(lag.watch())
+        tasks = []
+        for number in range(given["jobs"]):
+            tasks.append(asyncio.ensure_future(wait(number)))
+            await asyncio.sleep(0)  # as a triggerer does between the triggers that it begins
+        with contextlib.suppress(asyncio.TimeoutError):  # under a limit some are never read
+            await asyncio.wait_for(readings.complete.wait(), 60)
+        found: dict[str, Any] = {"all_read": time.time() - began, "burst_lag": lag.found()}
+        watching.cancel()
+        await asyncio.sleep(max(given["settle"] - (time.time() - began), 0.0))
+        gc.collect()
+        found["memory"] = (memory() - before) / given["jobs"]
+        readings.restart()
+        calls, used, at = await asyncio.to_thread(asked, given["url"]), cpu(), time.time()
+        await asyncio.sleep(given["seconds"])
+        found |= {"cpu": cpu() - used, "seconds": time.time() - at, "readings": readings.count}
+        now = await asyncio.to_thread(asked, given["url"])
+        found["calls"] = {name: now[name] - calls[name] for name in calls if name != "began"}
+        found["oldest"] = readings.oldest()
+        if given["lag"]:
+            found["lag"] = await lag.during(given["lag"])
+        found["done"], found["service_began"] = readings.done, now["began"]
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        failures = [str(err) for err in ended if isinstance(err, Exception)]
+        found["failures"] = failures[:3]
+    return found
+
+
+async def idle(given: dict[str, Any]) -> dict[str, Any]:
+    """The lag of a loop that does nothing, beside the others in the same run."""
+    return {"lag": await Lag().during(given["lag"])}
+
+
+async def search(given: dict[str, Any]) -> dict[str, Any]:
+    """Look for the request of a task in a full account, as each creation does first."""
+    from datetime import datetime, timedelta, timezone
+
+    from airflow_sentinelhub.api.flows.read import find
+    from airflow_sentinelhub.api.service.generations import V2
+    from airflow_sentinelhub.transport.aio import AsyncDriver
+    from airflow_sentinelhub.transport.settings import Settings
+
+    settings = Settings(given["url"], f"{given['url']}/token", "bench", "secret", timeout=60)
+    since = datetime(2026, 1, 1, 10, tzinfo=timezone.utc) + timedelta(days=given["days"])
+    calls, used = await asyncio.to_thread(asked, given["url"]), cpu()
+    await AsyncDriver(settings).run(find(V2, "afx0123456789abcdef", since))
+    now = await asyncio.to_thread(asked, given["url"])
+    return {"cpu": cpu() - used, "calls": now["list"] + now["single"] - calls["list"] - calls["single"]}
+
+
+WHAT = {"waiting": waiting, "idle": idle, "search": search}
+
+
+if __name__ == "__main__":
+    end_with_parent()
+    task = json.loads(sys.argv[1])
+    print(json.dumps(asyncio.run(WHAT[task.pop("what")](task))), flush=True)
