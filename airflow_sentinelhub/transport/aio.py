@@ -28,7 +28,7 @@ from airflow_sentinelhub.api.call import (
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.exceptions import AuthenticationError
 from airflow_sentinelhub.transport import client
-from airflow_sentinelhub.transport.poller import Poller
+from airflow_sentinelhub.transport.poller import Notes, Poller
 from airflow_sentinelhub.transport.process import PROCESS, Log
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.tokens import Token, TokenCall
@@ -110,8 +110,9 @@ class AsyncDriver:
             mine[key] = await client.in_loop(self._settings)
         pollers = mine[key].pollers
         if api.name not in pollers:
-            driver = AsyncDriver(self._settings, _log, self._mask, self._reread)
-            pollers[api.name] = Poller(driver, api, PROCESS.count)
+            notes = Notes()
+            driver = AsyncDriver(self._settings, notes, self._mask, self._reread)
+            pollers[api.name] = Poller(driver, api, PROCESS.count, notes)
         self._polling = asyncio.get_running_loop(), api.name, pollers[api.name]
         return pollers[api.name]
 

@@ -86,18 +86,38 @@ class _Known:
     parse: Callable[[Any], Snapshot] | None = None
 
 
+class Notes:
+    """The log of the poller's driver: passes lines on, and keeps the last warning. Times are the event loop's."""
+
+    def __init__(self) -> None:
+        self._last, self._at = "", 0.0
+
+    def log(self, level: int, msg: str, /, *args: Any) -> None:
+        _log.log(level, msg, *args)
+        if level >= logging.WARNING:
+            self._last, self._at = msg % args, asyncio.get_running_loop().time()
+
+    def since(self, time: float) -> str:
+        """The last warning after that time, empty if there was none."""
+        return self._last.rstrip(".") if self._at >= time else ""
+
+
 class Poller:
     """Reads requests of one generation for all who wait. Belongs to one event loop.
 
     :param driver: runs the calls; :param api: the generation.
     :param count: is told of each call (`pages`, `singles`) and reading (`readings`), and once a minute how many wait
         (`waiting`), how old the oldest of their readings is (`oldest_reading`, seconds), and how late it is (`lag`).
+    :param notes: the driver's log, which knows why a call has not been answered yet.
     """
 
-    def __init__(self, driver: Runs, api: Generation, count: Callable[[str, float], None]) -> None:
+    def __init__(
+        self, driver: Runs, api: Generation, count: Callable[[str, float], None], notes: Notes | None = None
+    ) -> None:
         self._driver = driver
         self._api = api
         self._count = count
+        self._notes = notes
         self._known: dict[str, _Known] = {}
         self._changed = asyncio.Event()
         self._singles = asyncio.Semaphore(SINGLES)
@@ -133,7 +153,7 @@ class Poller:
             self._changed.set()
         if self._work is None or self._work.done():
             self._work = asyncio.ensure_future(self._run())
-        given_up = None if until is None else loop.call_later(max(until - time.time(), 0.0), _give_up, wait)
+        given_up = None if until is None else loop.call_later(max(until - time.time(), 0.0), self._give_up, wait)
         try:
             return await wait.future
         finally:
@@ -207,6 +227,19 @@ class Poller:
             late,
             "; Sentinel Hub is out of reach" if self._down else "",
             "; the list cannot be read, so requests are read one by one" if now < self._list_again else "",
+        )
+
+    def _give_up(self, wait: _Wait) -> None:
+        if wait.future.done():
+            return
+        why = self._notes.since(wait.since) if self._notes is not None else ""
+        wait.future.set_exception(
+            UnreachableError(
+                f"Batch request {wait.request_id} was not read before the time for waiting was over."
+                + (f" {why}." if why else ""),
+                ambiguous=False,
+                over=not why,
+            )
         )
 
     async def _until(self, seconds: float | None) -> None:
@@ -359,17 +392,6 @@ class Poller:
 def _is_outage(err: SentinelHubError) -> bool:
     """Whether the service is out of reach; one reply that cannot be read says nothing of the others."""
     return isinstance(err, OUTAGE) and not isinstance(err, UnreadableReplyError)
-
-
-def _give_up(wait: _Wait) -> None:
-    if not wait.future.done():
-        wait.future.set_exception(
-            UnreachableError(
-                f"Batch request {wait.request_id} was not read before the time for waiting was over.",
-                ambiguous=False,
-                over=True,
-            )
-        )
 
 
 def _name_of(item: Any) -> str | None:

@@ -12,6 +12,7 @@ import contextvars
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -24,13 +25,15 @@ from airflow_sentinelhub.exceptions import ResultsError
 
 AT_A_TIME, SPARE = 4, 12
 """Threads that work, and threads that take the place of those whose call was given up but has not ended yet."""
+CUT_EVERY = 1.0
+"""Seconds between two cuts of the connections of calls that were given up: a library may repeat its call."""
 
 
 class Threads:
     """Runs calls in daemon threads, each for a limited time. A thread is started when it is needed.
 
     A call that is given up loses the connection that it reads from, so that a reply that drips does not keep its thread
-    for ever; so does its repetition, when the next call comes or is given up. Until it has ended, its thread is
+    for ever; so does its repetition. Until it has ended, its thread is
     replaced, up to `SPARE` of them: then the other calls wait, and are given up in their turn.
     """
 
@@ -39,6 +42,7 @@ class Threads:
         self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
         self._given_up: set[Future[Any]] = set()
         self._started = 0
+        self._cutting = False
         self._changing = threading.Lock()
 
     def run(self, function: Callable[[], Any], seconds: float) -> Any:
@@ -73,14 +77,27 @@ class Threads:
         future: Future[Any] = Future()
         self._calls.put((future, partial(contextvars.copy_context().run, function)))
         with self._changing:
-            self._cut_given_up()
             if self._started < AT_A_TIME:
                 self._start()
         return future
 
     def _cut_given_up(self) -> None:
-        for future in self._given_up:
-            _cut_connection(self._running[future])
+        """Cut the connections of calls that were given up, again and again until all of them have ended.
+
+        In a thread of its own: it would hold up the event loop. The lock is held for one call at a time, so that its
+        thread cannot have gone on to another one.
+        """
+        while True:
+            with self._changing:
+                given_up = list(self._given_up)
+                self._cutting = bool(given_up)
+            if not given_up:
+                return
+            for future in given_up:
+                with self._changing:
+                    if future in self._given_up:
+                        _cut_connection(self._running[future])
+            time.sleep(CUT_EVERY)
 
     def _start(self) -> None:
         self._started += 1
@@ -93,7 +110,9 @@ class Threads:
             if future not in self._running:
                 return  # it has ended just now
             self._given_up.add(future)
-            self._cut_given_up()
+            if not self._cutting:
+                self._cutting = True
+                threading.Thread(target=self._cut_given_up, name="sentinelhub-cut", daemon=True).start()
             if len(self._given_up) <= SPARE:
                 self._start()
 

@@ -248,7 +248,7 @@ def test_the_first_use_with_tls(connect: Connect) -> None:
 
     async def waiting() -> None:
         PROCESS.tls.clear()
-        events = await gathered(20, lambda: trigger(plan={"max_unknown_time": 2.0}))
+        events = await gathered(20, lambda: trigger(plan={"max_unknown_time": 4.0}))
         assert "connection refused" in events[0]["why"]
 
     check_never_held_up(waiting)

@@ -581,7 +581,7 @@ def test_files_that_have_not_changed_are_fetched_once_a_wait(
     bench.run(Way("tiles", mode).task(request_id, every=10))
     same = [times for (_, stamp), times in Counter(fetched).items() if stamp]
     assert same
-    assert max(same) <= (1 if mode == "poke" else 2), "the look before a deferral is another process"
+    assert max(same) <= 2, "once, and again when the status has changed"
 
 
 @v1
