@@ -40,9 +40,9 @@ test:  ## all tests, on the newest Airflow (3.3)
 	@$(ENV) 3.3
 	@.venv/bin/python $(TESTS)
 
-test-fast:  ## the tests that start no Airflow
+test-fast:  ## the tests that start no Airflow, without those that try many inputs of one kind
 	@$(ENV) 3.3
-	@.venv/bin/python -m pytest -m "not e2e and not chaos and not dag_test" $(EVERY_CORE)
+	@.venv/bin/python -m pytest -m "not e2e and not chaos and not dag_test and not thorough" $(EVERY_CORE)
 
 test-2.11:  ## all tests, on Airflow 2.11
 	@$(ENV) 2.11

@@ -11,6 +11,8 @@ from tests.airflow.conftest import TI
 from tests.airflow.job import RETRY, job, v2
 from tests.airflow.test_edits import killed, starts
 
+pytestmark = pytest.mark.thorough
+
 FOREIGN = "00000000-0000-4000-8000-000000000000"
 
 

@@ -23,6 +23,8 @@ from tests.api.feeding import ID
 from tests.transport.raw import Raw, reply, serving
 from tests.transport.wire import CLIENT_SECRET, TOKENS, token_reply, traces_in, wired
 
+pytestmark = pytest.mark.thorough
+
 RUNS = 6
 MOST_CALLS = 400
 """A wait of ten minutes polls ten times; a poll is one call and its repetition, or some pages of tiles."""

@@ -26,6 +26,8 @@ from airflow_sentinelhub.operators.batch import (
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
 from tests.airflow.job import CLEARED, RETRY, Killed, job, kill, modes
 
+pytestmark = pytest.mark.thorough
+
 MOMENTS = (0, 15, 25, 45, 90, 150)
 STATUSES = (302, 400, 401, 403, 404, 409, 429, 503)
 """One of each error that a status stands for; which others stand for the same is in tests/api/test_call.py."""

@@ -28,6 +28,8 @@ from airflow_sentinelhub.triggers.batch import (
 from tests.api.feeding import ID
 from tests.transport.raw import Answers, always, dripping, reply, serving, silence
 
+pytestmark = pytest.mark.thorough
+
 ALLOWED = 0.05
 """Seconds for which one callback may hold the loop."""
 ATTEMPTS = 3

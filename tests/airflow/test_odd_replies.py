@@ -25,6 +25,8 @@ from airflow_sentinelhub.triggers.events import broken_off, read_event
 from tests.api.feeding import ID
 from tests.api.odd_replies import odd
 
+pytestmark = pytest.mark.thorough
+
 Answer = Callable[[Call[Any]], Any]
 TOKEN = Reply(200, {}, b'{"access_token": "t", "token_type": "Bearer", "expires_in": 3600}')
 RUNS = 40

@@ -20,6 +20,8 @@ from airflow_sentinelhub.operators.batch import (
 )
 from tests.airflow.job import RETRY, job, modes, v1
 
+pytestmark = pytest.mark.thorough
+
 OUTAGES: list[dict[str, Any]] = [
     {"kind": "status", "status": 503, "times": 12},
     {"kind": "drop_before", "times": 12},

@@ -14,6 +14,8 @@ from airflow_sentinelhub.api.paging import Page
 from airflow_sentinelhub.exceptions import UnreachableError, UnreadableReplyError
 from airflow_sentinelhub.hooks._client import FeatureIterator
 
+pytestmark = pytest.mark.thorough
+
 
 class Item:
     """Something that can be watched while it lives."""

@@ -30,6 +30,8 @@ from airflow_sentinelhub.exceptions import ListTooLongError, ResultsError
 from tests.api import feeding
 from tests.api.feeding import ID, Fed, error, feed, ok
 
+pytestmark = pytest.mark.thorough
+
 MOST = 6
 """Calls that a poll may make, the reading of the request included."""
 SIZES = [10, 1_000, 105_209]

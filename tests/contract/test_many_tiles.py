@@ -16,6 +16,8 @@ from airflow_sentinelhub.simulator.remote import ControlPlane
 from dev.simulator import Simulator, with_extra
 from tests.contract.lives import process
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).resolve().parents[2]
 EUROPE = [-9.0, 36.0, 39.0, 62.5]
 ALLOWED = 30_000_000
@@ -29,7 +31,8 @@ def continent() -> tuple[dict[str, Any], int, list[dict[str, Any]]]:
     Simulator and client are processes of their own, so that neither's memory is the other's.
     """
     with Simulator(speed=0) as simulator, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_CONN_MANY_TILES", with_extra(simulator.connection_uri, batch_api="v1"))
+        extra = {"batch_api": "v1", "max_calls_per_minute": "1000000"}  # a thousand pages would take two minutes
+        patch.setenv("AIRFLOW_CONN_MANY_TILES", with_extra(simulator.connection_uri, **extra))
         batch, control = SentinelHubHook("many_tiles").batch, ControlPlane(simulator.url)
         request = batch.create(process(EUROPE), batch.tiling_grid(1, 10), bucket_name="maps")
         batch.start_analysis(request)

@@ -17,6 +17,8 @@ from airflow_sentinelhub.results import execution, manifest, statistical
 from airflow_sentinelhub.results._sqlite import Source, opened
 from airflow_sentinelhub.results.geopackage import complaint_about
 
+pytestmark = pytest.mark.thorough
+
 FEATURES = "CREATE TABLE features (id INTEGER, name TEXT, status TEXT, error TEXT, delivered BOOLEAN)"
 MANIFEST = (
     "CREATE TABLE feature_4326 (fid INTEGER PRIMARY KEY, outputId TEXT, identifier TEXT, path TEXT, width INTEGER, "

@@ -32,6 +32,8 @@ from airflow_sentinelhub.simulator.settings import Settings
 from .conftest import NDVI, Api
 from .test_geopackage_input import field, layer
 
+pytestmark = pytest.mark.thorough
+
 DEEP = "[" * 100_000 + "]" * 100_000
 # JSON, and what only looks like it, as text: much of it cannot be made by a JSON library.
 JUNK = [

@@ -23,6 +23,8 @@ from airflow_sentinelhub.simulator import ControlPlane, Simulator, SimulatorErro
 from airflow_sentinelhub.simulator.__main__ import main
 from airflow_sentinelhub.simulator.store import Store
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -29,6 +29,8 @@ from tests.transport.conftest import QuickAsync, QuickSync
 from tests.transport.raw import Raw, always, reply, serving
 from tests.transport.wire import CLIENT_SECRET, TOKENS, OnWire, token_reply, traces_in, wired
 
+pytestmark = pytest.mark.thorough
+
 CALLS: dict[str, Call[Any]] = {
     "v1 request": v1.get_request(ID),
     "v1 requests": v1.list_requests(),

@@ -15,6 +15,8 @@ from airflow_sentinelhub.exceptions import ResultsError
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.transport.threads import AT_A_TIME, SPARE, Threads
 
+pytestmark = pytest.mark.thorough
+
 pytest.importorskip("boto3")
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 

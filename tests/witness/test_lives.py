@@ -12,6 +12,8 @@ import pytest
 from airflow_sentinelhub.simulator import Simulator
 from tests.witness.environments import run
 
+pytestmark = pytest.mark.thorough
+
 V1, V2 = "3.11.1", "3.12.0"
 GRIDS = [0, 1, 2, 3, 6, 7]
 

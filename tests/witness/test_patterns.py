@@ -22,7 +22,7 @@ from tests.witness.ours import our_world
 from tests.witness.patterns import Pattern, patterns_of, play
 from tests.witness.recordings import PROCESS
 
-pytestmark = pytest.mark.filterwarnings("ignore:The 'default' argument to fields is deprecated")
+pytestmark = [pytest.mark.thorough, pytest.mark.filterwarnings("ignore:The 'default' argument to fields is deprecated")]
 VERSIONS = {"v1": "3.11.1", "v2": "3.12.0", "statistical": "3.12.0"}
 GENERATIONS = tuple(VERSIONS)
 BOTH = ("vendor", "ours")
