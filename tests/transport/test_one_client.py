@@ -200,32 +200,32 @@ def test_a_broken_encoding_is_an_unreadable_reply(kind: str, coding: str, body: 
 
 
 async def test_a_bomb_does_not_block_the_event_loop() -> None:
-    loop = asyncio.get_running_loop()
-    loop.set_debug(True)
-    slow: list[float] = []
-    longest = 0.0
+    """60 MiB take a few tenths of a second in all; no step of it holds up others for a large part of that.
+
+    Measured in CPU time of this process, so that others on the machine do not count, and at the best of five times.
+    """
+    held: list[float] = []
 
     async def watch() -> None:
-        nonlocal longest
+        before = time.process_time()
         while True:
-            before = loop.time()
-            await asyncio.sleep(0.001)
-            longest = max(longest, loop.time() - before)
+            await asyncio.sleep(0)
+            now = time.process_time()
+            steps.append(now - before)
+            before = now
 
-    packed = bomb(60)
-    with serving(always(reply(packed, "Content-Encoding: gzip", status="503 Busy"))) as server:
-        settings = settings_for(server, timeout=60.0)
-        driver = AsyncDriver(settings)
+    with serving(always(reply(bomb(60), "Content-Encoding: gzip", status="503 Busy"))) as server:
+        driver = AsyncDriver(settings_for(server, timeout=60.0))
         with pytest.raises(errors.ServerError):
             await driver.run(exchange(READ, ONCE))  # imports and the first connection
-        watching = asyncio.ensure_future(watch())
-        began = loop.time()
-        with pytest.raises(errors.ServerError):
-            await driver.run(exchange(READ, ONCE))
-        slow.append(loop.time() - began)
-        watching.cancel()
-    # 60 MiB take a few tenths of a second in all; no step of it holds up others for a large part of that.
-    assert longest < max(0.25 * slow[0], 0.05)
+        for _ in range(5):
+            steps: list[float] = []
+            watching = asyncio.ensure_future(watch())
+            with pytest.raises(errors.ServerError):
+                await driver.run(exchange(READ, ONCE))
+            watching.cancel()
+            held.append(max(steps) / sum(steps))
+    assert min(held) < 0.25
 
 
 # 429
