@@ -17,6 +17,7 @@ import re
 import shutil
 import ssl
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +230,7 @@ class BucketReader:
     def _client(self) -> tuple[Any, Any]:
         """boto3's client and its errors."""
         if self._made is None:
-            boto3, config, errors = (_load(name) for name in ("boto3", "botocore.config", "botocore.exceptions"))
+            _, config, errors = (_load(name) for name in ("boto3", "botocore.config", "botocore.exceptions"))
             key, secret, token = self._keys
             # An empty mapping: none, whatever the environment says.
             proxies = (
@@ -245,7 +246,9 @@ class BucketReader:
             )
             try:
                 # A session of our own: the default one is shared, and not made for several threads.
-                client = boto3.session.Session().client(
+                session = _load("botocore.session").Session()
+                session.register_component("data_loader", _loader())
+                client = session.create_client(
                     "s3",
                     aws_access_key_id=key or None,
                     aws_secret_access_key=secret or None,
@@ -369,6 +372,12 @@ def _tag(reply: Any) -> str | None:
 
 def _slash(mount: str) -> str:
     return mount if mount.endswith("/") else mount + "/"
+
+
+@cache
+def _loader() -> Any:
+    """Reads the description of S3, which takes some 50 ms, once for all readers of a process."""
+    return _load("botocore.loaders").create_loader()
 
 
 def _load(name: str) -> Any:

@@ -138,7 +138,6 @@ def clock(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The simulator's clock, for the whole package and for Airflow's sensors."""
     from airflow_sentinelhub.api.call import Shared, Sleep
     from airflow_sentinelhub.transport import aio, sync
-    from airflow_sentinelhub.transport.gate import Gate
     from airflow_sentinelhub.transport.process import PROCESS
 
     clock = Clock(sim)
@@ -166,7 +165,6 @@ def clock(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Clock:
 
     monkeypatch.setattr(sync.SyncDriver, "_perform", perform)
     monkeypatch.setattr(aio.AsyncDriver, "_perform", perform_in_loop)
-    monkeypatch.setattr(Gate, "paced", False)  # its pauses are in real time
     PROCESS.looked_up.clear()
     PROCESS.tokens.clear()  # those of the service before it was reset
     masker = _secrets_masker()

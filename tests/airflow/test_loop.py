@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.simulator import Simulator
+from airflow_sentinelhub.transport.gate import Gate
 from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.triggers import batch
 from airflow_sentinelhub.triggers.batch import (
@@ -37,6 +38,12 @@ LATE = 8.0
 """Seconds behind their end within which all waits are over, on a slow machine."""
 DONE = {"id": ID, "status": "DONE", "userAction": "START", "request": {}, "processRequest": {}}
 RUNNING = {**DONE, "status": "PROCESSING"}
+
+
+@pytest.fixture(autouse=True)
+def paced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is in life: 429s and the calls of a minute make pauses."""
+    monkeypatch.setattr(Gate, "paced", True)
 
 
 @pytest.fixture(autouse=True)

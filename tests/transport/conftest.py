@@ -13,7 +13,6 @@ import pytest
 from airflow_sentinelhub.api.call import Flow, Sleep
 from airflow_sentinelhub.simulator import Simulator
 from airflow_sentinelhub.transport.aio import AsyncDriver
-from airflow_sentinelhub.transport.gate import Gate
 from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.sync import SyncDriver
@@ -92,9 +91,8 @@ def served() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def simulator(served: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simulator:
-    """Empty, without faults; no token is left from another test, and no 429 closes the gate for real seconds."""
-    monkeypatch.setattr(Gate, "paced", False)
+def simulator(served: Simulator) -> Simulator:
+    """Empty, without faults; and no token is left from another test."""
     served.reset()
     served.clear_faults()
     PROCESS.tokens.clear()

@@ -30,6 +30,12 @@ LONG = 20.0
 
 
 @pytest.fixture(autouse=True)
+def paced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is in life: 429s and the calls of a minute make pauses."""
+    monkeypatch.setattr(Gate, "paced", True)
+
+
+@pytest.fixture(autouse=True)
 def no_token_from_before() -> None:
     PROCESS.tokens.clear()
 
