@@ -7,6 +7,7 @@ a library or a file is left alone while a DAG is parsed, see `early_bounds`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 
-class _Shape:
+class _Shape(ABC):
     """What a bounding box and a geometry have in common."""
 
     crs: str
@@ -42,8 +43,9 @@ class _Shape:
             object.__setattr__(self, "crs", Crs(self.crs))
 
     @property
+    @abstractmethod
     def __geo_interface__(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """The area as GeoJSON, as other libraries ask for it."""
 
     @property
     def geometry(self) -> Any:
