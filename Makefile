@@ -4,6 +4,7 @@
 # The service's generation:   make demo BATCH_API=v2     (v1 by default: it shows its tiles)
 # A port for the web page:    make demo-ui PORT=8080     (a free one by default)
 # Another Airflow to kill:    make test-chaos AIRFLOW=2.11
+# Cells of the matrix:        make test-matrix CELLS="3.1 3.2:examples" PYTHONS="python3.10 python3.12"
 # All tests but some:         make test-2.11 WITHOUT=tests/chaos
 
 PYTHON ?= python3
@@ -11,6 +12,9 @@ BATCH_API ?= v1
 PORT ?= 0
 ARGS ?=
 WITHOUT ?=
+CELLS ?=
+PYTHONS ?=
+UPGRADE ?=
 AIRFLOW ?= 3.3
 FOLDER_3.3 := .venv
 FOLDER_3.0 := .venv-3.0
@@ -23,7 +27,7 @@ EVERY_CORE = $(if $(ARGS),$(ARGS),-n auto --maxprocesses 8 --dist loadfile --no-
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo demo-ui test test-fast test-2.11 test-3.0 e2e test-chaos matrix bench lint types format hooks constraints clean
+.PHONY: help demo demo-ui test test-fast test-2.11 test-3.0 test-matrix e2e test-chaos matrix bench lint types format hooks constraints clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +55,9 @@ test-2.11:  ## all tests, on Airflow 2.11
 test-3.0:  ## all tests, on Airflow 3.0
 	@$(ENV) 3.0
 	@.venv-3.0/bin/python $(TESTS)
+
+test-matrix:  ## the fast tests and the example DAGs on every Airflow, side by side; CELLS and PYTHONS choose; takes long
+	@$(PYTHON) -m dev.matrix $(addprefix --python=,$(PYTHONS)) $(CELLS)
 
 e2e:  ## only the tests on a real Airflow
 	@$(ENV) 3.3
@@ -86,9 +93,9 @@ hooks:  ## let git run lint and types before every commit
 	@$(ENV) 3.3
 	@.venv/bin/pre-commit install
 
-constraints:  ## resolve constraints/ anew
-	@$(ENV) constraints
+constraints:  ## add to constraints/ what pyproject.toml asks for; UPGRADE=1 chooses all versions anew
+	@$(ENV) constraints $(if $(UPGRADE),--upgrade)
 
 clean:  ## remove the environments and what the tools left behind
-	rm -rf .venv .venv-2.11 .venv-3.0 .venv-bench .venv-uv .venv.lock .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-* .venv.lock .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,24 +12,78 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from airflow.providers.common.compat.sdk import (
-    AirflowException,
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    AirflowTaskTimeout,
-    BaseHook,
-    BaseOperator,
-    BaseOperatorLink,
-    BaseSensorOperator,
-    XCom,
-    conf,
-)
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context as Context
+    from airflow.providers.common.compat.connection import get_async_connection
+    from airflow.providers.common.compat.sdk import (
+        AirflowException,
+        AirflowFailException,
+        AirflowOptionalProviderFeatureException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+        BaseHook,
+        BaseOperator,
+        BaseOperatorLink,
+        BaseSensorOperator,
+        Stats,
+        TaskGroup,
+        XCom,
+        conf,
+    )
+    from airflow.providers.common.compat.sdk import (
+        Context as Context,
+    )
+else:
+    try:
+        from airflow.providers.common.compat.connection import get_async_connection
+        from airflow.providers.common.compat.sdk import (
+            AirflowException,
+            AirflowFailException,
+            AirflowOptionalProviderFeatureException,
+            AirflowSensorTimeout,
+            AirflowSkipException,
+            AirflowTaskTimeout,
+            BaseHook,
+            BaseOperator,
+            BaseOperatorLink,
+            BaseSensorOperator,
+            Stats,
+            TaskGroup,
+            XCom,
+            conf,
+        )
+    except ImportError:  # common-compat before 1.13: the official constraints of Airflow 3.0 pin such a one
+        from airflow.configuration import conf
+        from airflow.exceptions import (
+            AirflowException,
+            AirflowFailException,
+            AirflowOptionalProviderFeatureException,
+            AirflowSensorTimeout,
+            AirflowSkipException,
+            AirflowTaskTimeout,
+        )
+        from airflow.hooks.base import BaseHook
+        from airflow.stats import Stats
+
+        try:
+            from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, TaskGroup
+            from airflow.sdk.bases.xcom import BaseXCom as XCom
+        except ImportError:  # 2.11
+            from airflow.models.baseoperator import BaseOperator
+            from airflow.models.baseoperatorlink import BaseOperatorLink
+            from airflow.models.xcom import BaseXCom as XCom
+            from airflow.sensors.base import BaseSensorOperator
+            from airflow.utils.task_group import TaskGroup
+
+        async def get_async_connection(conn_id):
+            """The connection, read in a thread: these versions ask for it by a blocking call only."""
+            from asgiref.sync import sync_to_async
+
+            return await sync_to_async(BaseHook.get_connection)(conn_id)
+
 
 try:
     from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
@@ -167,15 +221,11 @@ async def aside(ask: Callable[[], T]) -> T:
 
 def task_group(**how: Any) -> Any:
     """A TaskGroup of this Airflow."""
-    from airflow.providers.common.compat.sdk import TaskGroup
-
     return TaskGroup(**how)
 
 
 def approval_operator() -> Any:
     """Airflow's own human-in-the-loop step; None where there is none (before 3.1, or without the standard provider)."""
-    from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
-
     try:
         from airflow.providers.standard.operators.hitl import ApprovalOperator
     except (ImportError, AirflowOptionalProviderFeatureException):  # the latter is what 3.0 says
@@ -185,7 +235,6 @@ def approval_operator() -> Any:
 
 def metrics() -> Callable[[str, float], None]:
     """Airflow's own metrics: a function that takes a name and a value. Names in `_GAUGES` are set, others added up."""
-    from airflow.providers.common.compat.sdk import Stats
 
     def tell(name: str, value: float) -> None:
         if name in _GAUGES:
@@ -197,13 +246,6 @@ def metrics() -> Callable[[str, float], None]:
 
 
 _GAUGES = ("waiting", "oldest_reading", "lag")
-
-
-async def get_async_connection(conn_id: str) -> Any:
-    """The connection, without blocking the event loop."""
-    from airflow.providers.common.compat.connection import get_async_connection as get
-
-    return await get(conn_id)
 
 
 def first_rescheduled(context: Any, retries: int) -> Any:

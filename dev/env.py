@@ -2,7 +2,7 @@
 
     python3 dev/env.py 3.3            .venv, the newest Airflow, with everything for development
     python3 dev/env.py 2.11           .venv-2.11, with everything for the tests
-    python3 dev/env.py constraints    write constraints/ anew
+    python3 dev/env.py constraints    add what pyproject.toml asks for to constraints/; with --upgrade all anew
 
 What is installed is pinned by constraints/, so that an install means the same next year.
 A second run finds nothing to do and says nothing.
@@ -21,7 +21,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 UV = "0.13.9"
@@ -64,7 +64,20 @@ FLAVOURS: Dict[str, Flavour] = {
         # Without this, a Python that 3.0 does not even know would hold all others back.
         "apache-airflow-providers-common-compat>=1.20; python_version < '3.13'",
     ),
+    # As its users have it: with what was there when it was released.
+    "3.1": Flavour("3.1.8", ".venv-3.1", "test", (3, 10), (3, 13), ("--exclude-newer=2026-03-31",)),
+    # The same; with pydantic 2.14 and the fastapi that came later, Airflow 3.2.2 starts no task.
+    "3.2": Flavour("3.2.2", ".venv-3.2", "test", (3, 10), (3, 14), ("--exclude-newer=2026-06-15",)),
     "2.11": Flavour("2.11.2", ".venv-2.11", "test", (3, 10), (3, 12)),
+    # The lower bounds of pyproject.toml, on the oldest Airflow 3, whose official constraints have an old common-compat.
+    "oldest": Flavour(
+        "3.0.6",
+        ".venv-oldest",
+        "test",
+        (3, 10),
+        (3, 12),
+        ("--exclude-newer=2025-09-15", "--resolution=lowest-direct"),
+    ),
 }
 
 
@@ -168,17 +181,22 @@ def uv() -> pathlib.Path:
     return program
 
 
-def make(name: str) -> None:
-    """Make or refresh the environment for one Airflow."""
+def folder_of(name: str, version: Optional[Tuple[int, int]] = None) -> pathlib.Path:
+    """Where the environment of an Airflow is; that of one Python version, if it is one of several side by side."""
+    return ROOT / (FLAVOURS[name].folder if version is None else ".venv-{}-py{}.{}".format(name, *version))
+
+
+def make(name: str, beside: bool = False) -> None:
+    """Make or refresh the environment for one Airflow; `beside` those for other Pythons, in a folder of its own."""
     flavour = FLAVOURS[name]
     check_python(flavour, sys.version_info[:2], sys.executable)
-    folder = ROOT / flavour.folder
+    folder = folder_of(name, sys.version_info[:2] if beside else None)
     python = folder / "bin" / "python"
     stamp = folder / STAMP
     wanted = digest(name)
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         return
-    print("{}: Airflow {} on Python {}.{}.{}".format(flavour.folder, flavour.airflow, *sys.version_info[:3]))
+    print("{}: Airflow {} on Python {}.{}.{}".format(folder.name, flavour.airflow, *sys.version_info[:3]))
     installer = uv()
     if stamp.exists():
         stamp.unlink()
@@ -213,12 +231,17 @@ def interpreter_of(folder: pathlib.Path) -> str:
     return ""
 
 
-def write_constraints() -> None:
-    """Resolve anew for every Python that we support; names and versions only, so that the files hold anywhere."""
+def write_constraints(names: List[str], upgrade: bool) -> None:
+    """Resolve for every Python that we support; names and versions only, so that the files hold anywhere.
+
+    What is pinned stays as it is, and only what pyproject.toml now asks for is added, unless `upgrade`.
+    """
     installer = uv()
-    for name, flavour in FLAVOURS.items():
+    for name in names:
+        flavour = FLAVOURS[name]
+        file = constraint_file(name)
         with step(f"constraints for Airflow {flavour.airflow}"):
-            found = run(
+            run(
                 installer,
                 "pip",
                 "compile",
@@ -229,15 +252,17 @@ def write_constraints() -> None:
                 "--no-annotate",
                 "--no-emit-package=airflow-sentinelhub",
                 f"--extra={flavour.extra}",
+                f"--output-file={file}",
+                *(("--upgrade",) if upgrade else ()),
                 *flavour.compile_options,
                 "pyproject.toml",
                 "-",
                 input=f"apache-airflow=={flavour.airflow}\n{flavour.also}\n",
                 stderr=subprocess.PIPE,
             )
-            constraint_file(name).write_text(
-                f"# Written by `make constraints`: Airflow {flavour.airflow}, Python {flavour.pythons}.\n" + found
-            )
+            pinned = [line for line in file.read_text().splitlines() if not line.startswith("#")]
+            title = f"# Written by `make constraints`: Airflow {flavour.airflow}, Python {flavour.pythons}."
+            file.write_text("\n".join([title, *pinned]) + "\n")
 
 
 @contextlib.contextmanager
@@ -251,14 +276,21 @@ def alone() -> Iterator[None]:
 def main(arguments: List[str]) -> int:
     parser = argparse.ArgumentParser(prog="dev/env.py", description="Make or refresh an environment of this checkout.")
     parser.add_argument("what", choices=[*FLAVOURS, "constraints"], help="an Airflow, or the constraint files")
-    what = parser.parse_args(arguments).what
+    parser.add_argument("names", nargs="*", metavar="AIRFLOW", help="which constraint files; all of them by default")
+    parser.add_argument("--upgrade", action="store_true", help="choose the versions in the constraint files anew")
+    parser.add_argument("--beside", action="store_true", help="in a folder named after the Airflow and this Python")
+    given = parser.parse_args(arguments)
+    what = given.what
+    unknown = [name for name in given.names if name not in FLAVOURS or what != "constraints"]
+    if unknown:
+        parser.error(f"no such Airflow: {', '.join(unknown)}; there are {', '.join(FLAVOURS)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with alone():
             if what == "constraints":
-                write_constraints()
+                write_constraints(given.names or list(FLAVOURS), given.upgrade)
             else:
-                make(what)
+                make(what, given.beside)
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1

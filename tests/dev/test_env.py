@@ -47,7 +47,7 @@ def test_a_python_that_cannot_make_environments(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_problem_is_all_that_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def refuse(name: str) -> None:
+    def refuse(name: str, beside: bool) -> None:
         raise env.Problem("That is wrong: do this.")
 
     monkeypatch.setattr(env, "make", refuse)

@@ -1,0 +1,74 @@
+"""The cells of `make test-matrix`: which Airflow on which Python, and what is run there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from dev import env, matrix
+
+PYTHON = sys.executable
+
+
+def test_every_airflow_that_knows_this_python() -> None:
+    cells = matrix.cells_of([], [PYTHON])
+    wanted = [name for name, one in env.FLAVOURS.items() if one.oldest <= sys.version_info[:2] <= one.newest]
+    assert [cell.airflow for cell in cells] == wanted
+    assert {"2.11", "3.0", "3.1", "3.2", "3.3", "oldest"} == set(env.FLAVOURS)
+
+
+def test_a_python_that_an_airflow_does_not_know_makes_no_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"python3.10": (3, 10), "python3.13": (3, 13)}
+    monkeypatch.setattr(matrix, "version_of", versions.__getitem__)
+    cells = matrix.cells_of(["2.11", "3.1"], list(versions))
+    assert [(cell.airflow, cell.python) for cell in cells] == [
+        ("2.11", "python3.10"),
+        ("3.1", "python3.10"),
+        ("3.1", "python3.13"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "parts"),
+    [("3.1", ["fast", "examples"]), ("3.1:fast", ["fast"]), ("3.2:examples", ["examples"]), ("oldest", ["fast"])],
+)
+def test_what_is_run_in_a_cell(asked: str, parts: list[str]) -> None:
+    (cell,) = matrix.cells_of([asked], [PYTHON])
+    assert [part.name for part in cell.parts] == parts
+
+
+@pytest.mark.parametrize("asked", ["3.4", "3.1:slow", ""])
+def test_an_unknown_cell_is_refused(asked: str) -> None:
+    with pytest.raises(env.Problem, match="is no cell"):
+        matrix.cells_of([asked], [PYTHON])
+
+
+def test_a_python_that_is_not_there_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    assert matrix.main(["3.1", "--python", "/nowhere/python3.10"]) == 1
+    assert "/nowhere/python3.10 cannot be run" in capfd.readouterr().err
+
+
+def test_all_parts_are_run_whatever_fails(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    ended = {"3.1": [("fast", False, 1.0), ("examples", True, 2.0)], "3.2": [("fast", True, 3.0)]}
+    monkeypatch.setattr(matrix, "run_cell", lambda cell, beside: iter(ended[cell.airflow]))
+    assert matrix.main(["3.1", "3.2"]) == 1
+    rows = capfd.readouterr().out.splitlines()[-3:]
+    assert [row.split()[3] for row in rows] == ["FAILED", "passed", "passed"]
+    ended["3.1"] = [("fast", True, 1.0)]
+    assert matrix.main(["3.1", "3.2"]) == 0
+
+
+def test_environments_for_other_pythons_lie_side_by_side() -> None:
+    assert env.folder_of("3.1") == env.ROOT / ".venv-3.1"
+    assert env.folder_of("3.1", (3, 12)) == env.ROOT / ".venv-3.1-py3.12"
+
+
+@pytest.mark.parametrize("name", list(env.FLAVOURS))
+def test_constraints_name_versions_only(name: str) -> None:
+    lines = env.constraint_file(name).read_text().splitlines()
+    assert len(lines) > 100
+    assert lines[0].startswith("# Written by `make constraints`")
+    assert all("==" in line and "/" not in line and " @ " not in line for line in lines[1:])
+    assert Path(env.FLAVOURS[name].folder).name.startswith(".venv")
