@@ -5,9 +5,24 @@ Importing this package imports nothing heavy: public names are loaded when they 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from airflow_sentinelhub.api.service.payloads import output as output
+    from airflow_sentinelhub.api.service.payloads import process_request as process_request
+    from airflow_sentinelhub.api.service.payloads import tiling_grid as tiling_grid
+    from airflow_sentinelhub.api.service.specification import BatchSpecification as BatchSpecification
+    from airflow_sentinelhub.api.service.statistical_specification import (
+        StatisticalSpecification as StatisticalSpecification,
+    )
+    from airflow_sentinelhub.api.service.statistical_specification import aggregation as aggregation
+    from airflow_sentinelhub.api.service.statistical_specification import input_data as input_data
+    from airflow_sentinelhub.api.times import last as last
+    from airflow_sentinelhub.exceptions import SentinelHubError as SentinelHubError
+    from airflow_sentinelhub.groups import sentinelhub_batch as sentinelhub_batch
+    from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook as SentinelHubHook
+
+from airflow_sentinelhub._version import __version__
 
 _HOMES = {
     "SentinelHubHook": "airflow_sentinelhub.hooks.sentinelhub",

@@ -62,7 +62,7 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
 
 def get_provider_info() -> dict[str, Any]:
     """The metadata of the provider; Airflow calls this through the entry point `apache_airflow_provider`."""
-    from airflow_sentinelhub import __version__
+    from airflow_sentinelhub._version import __version__
 
     hook = "airflow_sentinelhub.hooks.sentinelhub.SentinelHubHook"
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import airflow_sentinelhub
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = (
@@ -143,3 +146,13 @@ def test_a_case_that_fails_is_shown_and_leaves_nothing_to_the_next(empty: Interp
         empty.loaded("import no_such_module")
     assert "wave" in empty.loaded("import wave")
     assert "wave" in empty.loaded("import wave")
+
+
+def test_a_type_checker_sees_what_is_loaded_when_it_is_used() -> None:
+    """Names of the package's top are loaded by `__getattr__`; under TYPE_CHECKING they stand there once more."""
+    tree = ast.parse((ROOT / "airflow_sentinelhub" / "__init__.py").read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {
+        alias.name: node.module for node in ast.walk(block) if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert seen == airflow_sentinelhub._HOMES

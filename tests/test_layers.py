@@ -19,7 +19,7 @@ LAYERS: dict[str, set[str]] = {
     "simulator": set(),
     "redaction": set(),
     "exceptions": {"redaction"},
-    "provider": {""},
+    "provider": {"_version"},
     "_compat": set(),
     "api": {
         "exceptions",
@@ -29,9 +29,10 @@ LAYERS: dict[str, set[str]] = {
     "api.decide": {"exceptions", "api"},
     "api.service": {"exceptions", "api"},
     "api.flows": {"exceptions", "api", "api.decide", "api.service"},
+    "_version": set(),
     "shapes": {"exceptions"},
     "results": {"exceptions", "api"},
-    "transport": {"exceptions", "api", ""},
+    "transport": {"exceptions", "api", "_version"},
     "hooks": {"exceptions", "redaction", "api", "transport", "results", "provider", "_compat", "_identity"},
     "links": {"_compat"},
     "cancel": {"exceptions", "api", "transport", "hooks", "_compat"},
@@ -52,7 +53,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "sensors": {"exceptions", "api", "hooks", "results", "links", "triggers", "_compat", "_task", "_identity"},
     "groups": {"exceptions", "operators", "_compat"},
-    "": {"api", "exceptions", "hooks", "groups"},
+    "": {"_version", "api", "exceptions", "hooks", "groups"},
 }
 # Libraries beside the standard one and the package itself.
 LIBRARIES: dict[str, set[str]] = {

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
-from airflow_sentinelhub import __version__
+from airflow_sentinelhub._version import __version__
 from airflow_sentinelhub.transport.gate import Gate
 from airflow_sentinelhub.transport.settings import Key, Settings
 from airflow_sentinelhub.transport.threads import Threads
