@@ -147,7 +147,8 @@ def _variable(name: str, environ: Mapping[str, str]) -> str:
     """The URL of a proxy in the environment. The name in lower case counts, even if it is empty, else any other."""
     if name in environ:
         return environ[name].strip()
-    return next((value.strip() for key, value in environ.items() if key.lower() == name and value.strip()), "")
+    named = (environ[key].strip() for key in environ if len(key) == len(name) and key.lower() == name)
+    return next(filter(None, named), "")
 
 
 def _bypassed(parts: SplitResult, no_proxy: str) -> bool:
