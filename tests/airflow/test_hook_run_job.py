@@ -104,7 +104,7 @@ def test_at_the_deadline_it_is_ended_and_stays_so(bench: Any) -> None:
 
 @v1
 def test_the_budget_is_looked_at_before_the_start(bench: Any) -> None:
-    with pytest.raises(OverBudgetError, match="not been started .* run it again with the same name"):
+    with pytest.raises(OverBudgetError, match=r"not been started .* run it again with the same name"):
         run(bench, max_processing_units=0.001)
     assert "billed_start" not in bench.effects()
 
