@@ -23,7 +23,7 @@ import httpx
 
 from airflow_sentinelhub.api.call import Call, Lost, Reply
 from airflow_sentinelhub.transport.gate import IN_FLIGHT, Gate
-from airflow_sentinelhub.transport.network import Certificates, cause_of, certificates, proxy_for
+from airflow_sentinelhub.transport.network import Certificates, cause_of, certificates, proxy_for, proxy_variables
 from airflow_sentinelhub.transport.process import PROCESS, InLoop, user_agent
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.tokens import authorization
@@ -247,7 +247,8 @@ async def _closing(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
 async def in_loop(settings: Settings) -> InLoop:
     """What the calls of the running event loop share for these settings."""
     mine, urls = PROCESS.in_this_loop(), (settings.base_url, settings.token_url)
-    trusted, proxies = certificates(settings), {url: proxy_for(settings, url) for url in urls}
+    trusted, environ = certificates(settings), proxy_variables()
+    proxies = {url: proxy_for(settings, url, environ) for url in urls}
     key = (*settings.key, trusted, *proxies.values(), settings.max_calls_per_minute)
     if key not in mine:
         tls: ssl.SSLContext | bool = False
