@@ -25,6 +25,9 @@ ENV := $(PYTHON) dev/env.py
 TESTS = $(if $(ARGS),-m pytest $(ARGS),-m dev.tests $(addprefix --without=,$(WITHOUT)))
 EVERY_CORE = $(if $(ARGS),$(ARGS),-n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder)
 
+# Many images set it. Then each of the processes that the tests start would compile the package and its tests anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 
 .PHONY: help demo demo-ui test test-fast test-2.11 test-3.0 test-matrix e2e test-chaos matrix bench lint types format hooks constraints clean

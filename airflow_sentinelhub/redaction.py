@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -81,11 +81,17 @@ _DEPTH = 5
 """Escapes may stand in escapes, so deep: a service's JSON in the text of a gateway's JSON."""
 
 
-def _unescaped(text: str) -> tuple[str, list[int]]:
+_CHANGED = re.compile(r"[\\%&+\n\r\t]|[^\x00-\x7f]")
+"""A letter that `_unescaped` may change. Most secrets, headers and short messages have none."""
+
+
+def _unescaped(text: str) -> tuple[str, Sequence[int]]:
     """A text in one form for all ways to escape it, and where each of its letters (and its end) is in the text.
 
     Letters are bytes of UTF-8. Backslashes are left out, a + is a space, and line breaks are as JSON shortens them.
     """
+    if _CHANGED.search(text) is None:  # every reply that is an error is looked through, header by header
+        return text, range(len(text) + 1)
     flat, origins = _in_bytes(text, list(range(len(text))))
     for _ in range(_DEPTH):
         parts: list[str] = []

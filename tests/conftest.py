@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
     del os.environ[name]
@@ -21,6 +22,10 @@ atexit.register(shutil.rmtree, home, ignore_errors=True)
 os.environ["AIRFLOW_HOME"] = str(home)
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(home / "dags")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+# A machine on which others work is slow now and then, which is no fault of what is tested.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,4 +1,4 @@
-"""Pages of the service's lists, walked lazily."""
+"""Parses a page of a list of the service, and keeps track of the pages that were read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_sentinelhub.exceptions import ListTooLongError, UnreadableReplyErro
 T = TypeVar("T")
 
 _TOKEN_LIMIT = 8_000
-"""Characters of the token of a page, or of the link to it."""
+"""Characters of the token of a page, or of the link to it, above which it is refused: it would fit into no URL."""
 
 
 @dataclass(frozen=True)
@@ -29,27 +29,29 @@ class Page(Generic[T]):
 def page_of(
     parse_item: Callable[[Any], T], *, may_lack_data: bool = False, all_or_none: bool = False
 ) -> Callable[[Any], Page[T]]:
-    """A parser for a page whose items are read by `parse_item`. It raises ValueError for what is no page.
+    """Make a parser for a page. The parser raises ValueError for a body that is not a page.
 
-    All members of `links` are optional. Where only the link `next` is there, its `viewtoken` is taken and the path is
-    ours: since 2026 links point to another path form than the one that was called.
+    All members of `links` are optional. If only the link `next` is there, its `viewtoken` is used with the path that
+    was called: since 2026 the service's links have another path form.
 
-    An item that cannot be read is somebody else's and is left out, unless it carries the marker of a task: it may be
-    the request that somebody looks for, and a list without it would have it made again.
+    The list shows the requests of the whole account. An item that `parse_item` refuses is left out, unless it carries
+    the marker of a task: it may be the request that a task searches for, and the task would create a second one if it
+    were missing from the list. Then the parser raises ValueError.
 
-    :param may_lack_data: a page without `data` is an empty one.
-    :param all_or_none: an item that cannot be read makes the page unreadable: where items are counted.
+    :param parse_item: parses one item.
+    :param may_lack_data: accept a page without `data` as an empty page.
+    :param all_or_none: raise ValueError for any item that cannot be parsed; for lists whose items are counted.
     """
 
     def parse(body: Any) -> Page[T]:
         body = an_object(body)
         if body.get("error"):
-            raise ValueError("it speaks of an error")
+            raise ValueError("it reports an error")
         data = body.get("data")
         if data is None and may_lack_data:
             data = []
         if not isinstance(data, list):
-            raise ValueError("it has no list of data")
+            raise ValueError("its member data is not a list")
         items: list[T] = []
         for item in data:
             try:
@@ -65,52 +67,56 @@ def page_of(
 
 
 def _next_token(links: Any) -> str | None:
+    """The token of the next page in the links of a page; None if this is the last page."""
     if links is None:
         return None
     token, link = an_object(links).get("nextToken"), links.get("next")
     if isinstance(token, (int, float)) and not isinstance(token, bool):
         return str(int(token) if token == int(token) else token)
     if token is not None and not isinstance(token, str):
-        raise ValueError("its nextToken is none")
+        raise ValueError("its nextToken is not a text")
     if token or not link:
         return _of_usual_length(token) if token else None
     if not isinstance(link, str):
-        raise ValueError("its link to the next page is none")
+        raise ValueError("its link to the next page is not a text")
     found = parse_qs(urlsplit(_of_usual_length(link)).query).get("viewtoken")
     if not found:
-        raise ValueError("its link to the next page names no viewtoken")
+        raise ValueError("its link to the next page has no viewtoken")
     return found[0]
 
 
 def _of_usual_length(token: str) -> str:
     if len(token) > _TOKEN_LIMIT:
-        raise ValueError(f"its token of the next page has {len(token):,} characters, which fit into no URL")
+        raise ValueError(f"its token of the next page has {len(token):,} characters, too many for a URL")
     return token
 
 
 class Walk:
-    """How far a walk through a list has come. It ends with an error where the pages go in circles or do not end.
+    """Keeps track of the pages of a list that were read, so that a list whose pages repeat or never end is an error.
 
-    Where it is over, `turn` takes the last page once more: it may have been filled up, and name a next one.
+    Once the walk is over, the last page may be read again and passed to `turn`: new requests may have been added to it,
+    and it may name a next page now.
 
-    :param most: pages that are read at the most, None for any number.
+    :param most: the number of pages above which the walk ends with an error; None for no limit.
     """
 
     def __init__(self, most: int | None = None) -> None:
         self.token: str | None = None
-        """Token of the page to ask for next, None for the first."""
+        """Token of the page to read next; None for the first page."""
         self.over = False
+        """Whether the page that was read last is the last one of the list."""
         self._most = most
         self._pages = 0
         self._asked: set[str] = set()
 
     def turn(self, call: Call[Page[T]], page: Page[T]) -> None:
-        """Go on behind this page, which that call has brought.
+        """Go on to the page after this one.
 
-        :raises UnreadableReplyError: the page names a next one that was read already.
-        :raises ListTooLongError: there are more pages than are read.
+        :param call: the call that returned the page, for messages; :param page: the page that was read last.
+        :raises UnreadableReplyError: the page names a next page that was read before.
+        :raises ListTooLongError: there are more than `most` pages.
         """
-        self._pages += not self.over  # the last page again is the same page
+        self._pages += not self.over  # the last page, read again, counts once
         self.over = page.next_token is None
         if page.next_token is None:
             return
@@ -118,14 +124,14 @@ class Walk:
             raise UnreadableReplyError(
                 f"{call.method} {call.path} ({call.about}): page {self._pages} names "
                 f"{one_line(page.next_token, 100)!r} as the next one, which was read already: the list goes in "
-                "circles, and what else it holds is not known.",
+                "circles, so its other entries are unknown.",
                 status=200,
                 about=call.about,
             )
         if self._most is not None and self._pages >= self._most:
             raise ListTooLongError(
-                f"{call.method} {call.path} ({call.about}): {self._pages:,} pages were read and there are more; what "
-                "stands on them is not known."
+                f"{call.method} {call.path} ({call.about}): {self._pages:,} pages were read and there are more, whose "
+                "entries are unknown."
             )
         self._asked.add(page.next_token)
         self.token = page.next_token

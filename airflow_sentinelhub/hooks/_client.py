@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 from airflow_sentinelhub.api.call import Call, Flow, exchange
 from airflow_sentinelhub.api.decide.errors import conclude
+from airflow_sentinelhub.api.flows.actions import start_once
 from airflow_sentinelhub.api.flows.wait import WaitPlan, wait
-from airflow_sentinelhub.api.paging import Page, Walk
+from airflow_sentinelhub.api.paging import Page, Walk, page_of
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -134,6 +135,61 @@ class Client:
         """
         waited = self._run(wait(api, request_id, target, WaitPlan(poll_interval=poll_interval)))
         conclude(waited, request_id, target)
+
+
+class RequestClient(Client, Generic[T]):
+    """Base of the clients of batch v2 and batch statistical, which read requests and act on them alike.
+
+    `_api`: the generation; `_model`: the class of the vendor's name for a request.
+    """
+
+    _api: ClassVar[Generation]
+    _model: ClassVar[Any]
+
+    def get_request(self, batch_request: str | dict[str, Any] | T) -> T:
+        """The request in its present state."""
+        read: Callable[[Any], T] = self._model.from_dict
+        return self._ask(read_as(self._api.get(id_of(batch_request)), read))
+
+    def start_analysis(self, batch_request: str | dict[str, Any] | T) -> None:
+        """Have the request analysed (free of charge). `user_action` changes at once, `status` up to minutes later."""
+        return self._ask(self._api.analyse(id_of(batch_request)))
+
+    def start_job(self, batch_request: str | dict[str, Any] | T) -> None:
+        """Start processing, unless the request was started before or has ended. **This bills.**
+
+        Calling it again is safe: then nothing is sent, and the log says so. If a reply is lost, the request is read
+        before the start is sent again. A STOPPED request is not started again.
+        """
+        self._run(start_once(self._api, id_of(batch_request)))
+
+    def stop_job(self, batch_request: str | dict[str, Any] | T) -> None:
+        """Stop processing. Tiles or features that are processed or being processed are billed.
+
+        Batch v2 refuses (400) while the request is CREATED.
+        """
+        return self._ask(self._api.end(id_of(batch_request)))
+
+    def _requests(self, parameters: dict[str, Any]) -> Iterator[T]:
+        """Iterate over existing requests. :param parameters: query parameters."""
+
+        def page_at(token: str | None) -> Call[Page[T]]:
+            return read_as(self._api.list(**{**parameters, "viewtoken": token}), page_of(self._model.from_dict))
+
+        return self._iterate(page_at)
+
+    def _analysed(self, batch_request: str | dict[str, Any] | T, sleep_time: float) -> T:
+        """Wait until the analysis is done, and return the request."""
+        request_id = id_of(batch_request)
+        self._reached(self._api, request_id, "ANALYSIS_DONE", sleep_time)
+        return self.get_request(request_id)
+
+    def _done(self, batch_request: str | dict[str, Any] | T, sleep_time: float, analysis_sleep_time: float) -> str:
+        """Wait until a started request is DONE, and return its id."""
+        request_id = id_of(batch_request)
+        self._reached(self._api, request_id, "ANALYSIS_DONE", analysis_sleep_time)
+        self._reached(self._api, request_id, "DONE", sleep_time)
+        return request_id
 
 
 BaseBatchClient = Client

@@ -27,6 +27,7 @@ from airflow_sentinelhub._identity import Kept, earliest, mark_by_name, mark_for
 from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.call import Flow, Patience, exchange
 from airflow_sentinelhub.api.decide.adoption import Stopped
+from airflow_sentinelhub.api.decide.advice import reword_for_script
 from airflow_sentinelhub.api.decide.policy import check_looks, check_resume, policy_from
 from airflow_sentinelhub.api.decide.verdict import Waited
 from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, answered, run_job
@@ -323,9 +324,14 @@ class SentinelHubHook(BaseHook):
         )
         try:
             ended = hook.run(answered(run_job(api, wanted, plan), _wait_here))
-        except JobError as err:
+        except SentinelHubError as err:
+            if context is None:
+                reword_for_script(err)
+                raise
+            if not isinstance(err, JobError):
+                raise
             over = err.snapshot is not None and err.snapshot.status.is_final
-            if context is None or err.retry_helps or err.skip or not over:
+            if err.retry_helps or err.skip or not over:
                 raise
             raise AirflowFailException(str(err)) from err  # a retry would make the job anew, and pay again
         assert not isinstance(ended, Await)  # each wait was answered

@@ -6,16 +6,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from airflow_sentinelhub.api.call import Call
-from airflow_sentinelhub.api.flows.actions import start_once
-from airflow_sentinelhub.api.paging import Page, page_of
 from airflow_sentinelhub.api.service import payloads_v2
 from airflow_sentinelhub.api.service import statistical as endpoints
 from airflow_sentinelhub.api.service.data_sources import as_sent
 from airflow_sentinelhub.api.service.generations import STATISTICAL
 from airflow_sentinelhub.api.service.payloads import without_none
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.hooks._client import BaseBatchClient, Client, id_of, query, read_as
+from airflow_sentinelhub.hooks._client import BaseBatchClient, RequestClient, id_of, query, read_as
 from airflow_sentinelhub.hooks.models import (
     BaseBatchRequest,
     BatchRequestStatus,
@@ -37,13 +34,15 @@ RequestSpec = str | Json | BatchStatisticalRequest
 """A request: its id, its JSON body, or a `BatchStatisticalRequest`."""
 
 
-class SentinelHubBatchStatistical(Client):
+class SentinelHubBatchStatistical(RequestClient[BatchStatisticalRequest]):
     """The client of batch statistical. Each method takes a request as an id, a JSON body or an object.
 
     :raises ApiError: the service refused the call; the error contains its message, status and code.
     :raises UnreachableError: the service did not reply.
     """
 
+    _api = STATISTICAL
+    _model = BatchStatisticalRequest
     s3_specification = staticmethod(payloads_v2.s3_specification)
 
     def create(
@@ -103,32 +102,11 @@ class SentinelHubBatchStatistical(Client):
 
     def iter_requests(self, sort: str | None = None, **kwargs: Any) -> Iterator[BatchStatisticalRequest]:
         """Iterate over existing requests. :param sort: such as `created:desc`; :param kwargs: query parameters."""
-        parameters = {**query(sort=sort), **kwargs}
-        return self._iterate(lambda token: _page(**{**parameters, "viewtoken": token}))
-
-    def get_request(self, batch_request: RequestSpec) -> BatchStatisticalRequest:
-        """The request in its present state."""
-        return self._ask(read_as(endpoints.get_request(id_of(batch_request)), BatchStatisticalRequest.from_dict))
+        return self._requests({**query(sort=sort), **kwargs})
 
     def get_status(self, batch_request: RequestSpec) -> Json:
         """The present status, cost and completed share of the request, without the user action."""
         return self._ask(endpoints.get_status(id_of(batch_request)))
-
-    def start_analysis(self, batch_request: RequestSpec) -> None:
-        """Have the request analysed (free of charge). `user_action` changes at once, `status` minutes later."""
-        return self._ask(endpoints.analyse(id_of(batch_request)))
-
-    def start_job(self, batch_request: RequestSpec) -> None:
-        """Start processing, unless the request was started before or has ended. **This bills.**
-
-        Calling it again is safe: then nothing is sent, and the log says so. If a reply is lost, the request is read
-        before the start is sent again. A STOPPED request is not started again.
-        """
-        self._run(start_once(STATISTICAL, id_of(batch_request)))
-
-    def stop_job(self, batch_request: RequestSpec) -> None:
-        """Stop processing. Features that are processed or being processed are billed."""
-        return self._ask(endpoints.stop(id_of(batch_request)))
 
     def cancel_job(self, batch_request: RequestSpec) -> None:
         """Deprecated name of `stop_job`, as in the vendor's client."""
@@ -143,9 +121,7 @@ class SentinelHubBatchStatistical(Client):
         :param sleep_time: seconds between polls.
         :raises JobError: the analysis failed, or the request was stopped, or nobody has asked for the analysis.
         """
-        request_id = id_of(batch_request)
-        self._reached(STATISTICAL, request_id, "ANALYSIS_DONE", sleep_time)
-        return self.get_request(request_id)
+        return self._analysed(batch_request, sleep_time)
 
     def monitor_batch_statistical_job(
         self, batch_request: RequestSpec, sleep_time: float = 30.0, analysis_sleep_time: float = 10.0
@@ -159,12 +135,4 @@ class SentinelHubBatchStatistical(Client):
         :param analysis_sleep_time: seconds between polls while it is analysed.
         :raises JobError: the request failed, was stopped or was not started.
         """
-        request_id = id_of(batch_request)
-        self._reached(STATISTICAL, request_id, "ANALYSIS_DONE", analysis_sleep_time)
-        self._reached(STATISTICAL, request_id, "DONE", sleep_time)
-        return self.get_status(request_id)
-
-
-def _page(**parameters: Any) -> Call[Page[BatchStatisticalRequest]]:
-    """The call for a page of requests, read as `BatchStatisticalRequest`."""
-    return read_as(endpoints.list_requests(**parameters), page_of(BatchStatisticalRequest.from_dict))
+        return self.get_status(self._done(batch_request, sleep_time, analysis_sleep_time))

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from airflow_sentinelhub.api.call import Call
-from airflow_sentinelhub.api.flows.actions import start_once
-from airflow_sentinelhub.api.paging import Page, page_of
 from airflow_sentinelhub.api.service import payloads_v2, v1
 from airflow_sentinelhub.api.service import v2 as endpoints
 from airflow_sentinelhub.api.service.generations import V2
 from airflow_sentinelhub.api.service.payloads import without_none
-from airflow_sentinelhub.hooks._client import BaseBatchClient, Client, FeatureIterator, id_of, query, read_as
+from airflow_sentinelhub.hooks._client import BaseBatchClient, FeatureIterator, RequestClient, id_of, query, read_as
 from airflow_sentinelhub.hooks.models import (
     BaseBatchRequest,
     BatchProcessRequest,
@@ -37,13 +34,15 @@ RequestSpec = str | Json | BatchProcessRequest
 """A request: its id, its JSON body, or a `BatchProcessRequest`."""
 
 
-class BatchProcessClient(Client):
+class BatchProcessClient(RequestClient[BatchProcessRequest]):
     """The client of batch v2. Each method takes a request as an id, a JSON body or an object.
 
     :raises ApiError: the service refused the call; the error contains its message, status and code.
     :raises UnreachableError: the service did not reply.
     """
 
+    _api = V2
+    _model = BatchProcessRequest
     s3_specification = staticmethod(payloads_v2.s3_specification)
     gs_specification = staticmethod(payloads_v2.gs_specification)
     tiling_grid_input = staticmethod(payloads_v2.tiling_grid_input)
@@ -97,34 +96,11 @@ class BatchProcessClient(Client):
         :param sort: such as `created:desc`; :param kwargs: further query parameters.
         """
         parameters = {**query(userid=user_id, search=search, sort=sort), **kwargs}
-        return self._iterate(lambda token: _page(**{**parameters, "viewtoken": token}))
-
-    def get_request(self, batch_request: RequestSpec) -> BatchProcessRequest:
-        """The task in its present state."""
-        return self._ask(read_as(endpoints.get_request(id_of(batch_request)), BatchProcessRequest.from_dict))
+        return self._requests(parameters)
 
     def update_request(self, batch_request: RequestSpec, description: str) -> Any:
         """Change the description. Returns the reply of the service, which is the `request` part of the task."""
         return self._ask(endpoints.update_request(id_of(batch_request), {"description": description}))
-
-    def start_analysis(self, batch_request: RequestSpec) -> None:
-        """Have the task analysed (free of charge). `user_action` changes at once, `status` later."""
-        return self._ask(endpoints.analyse(id_of(batch_request)))
-
-    def start_job(self, batch_request: RequestSpec) -> None:
-        """Start processing, unless the task was started before or has ended. **This bills.**
-
-        Calling it again is safe: then nothing is sent, and the log says so. If a reply is lost, the task is read
-        before the start is sent again. A STOPPED task is not started again.
-        """
-        self._run(start_once(V2, id_of(batch_request)))
-
-    def stop_job(self, batch_request: RequestSpec) -> None:
-        """Stop processing. Tiles that are processed or being processed are billed.
-
-        The service refuses (400) while the task is CREATED.
-        """
-        return self._ask(endpoints.stop(id_of(batch_request)))
 
     def monitor_batch_process_analysis(self, request: RequestSpec, sleep_time: float = 10.0) -> BatchProcessRequest:
         """Wait until the analysis is done, and return the task. Each change is logged.
@@ -132,9 +108,7 @@ class BatchProcessClient(Client):
         :param sleep_time: seconds between polls.
         :raises JobError: the analysis failed, or the task was stopped, or nobody has asked for the analysis.
         """
-        request_id = id_of(request)
-        self._reached(V2, request_id, "ANALYSIS_DONE", sleep_time)
-        return self.get_request(request_id)
+        return self._analysed(request, sleep_time)
 
     def monitor_batch_process_job(
         self, request: RequestSpec, sleep_time: float = 120.0, analysis_sleep_time: float = 10.0
@@ -147,12 +121,4 @@ class BatchProcessClient(Client):
         :param analysis_sleep_time: seconds between polls while it is analysed.
         :raises JobError: the task failed, was stopped or was not started.
         """
-        request_id = id_of(request)
-        self._reached(V2, request_id, "ANALYSIS_DONE", analysis_sleep_time)
-        self._reached(V2, request_id, "DONE", sleep_time)
-        return self.get_request(request_id)
-
-
-def _page(**parameters: Any) -> Call[Page[BatchProcessRequest]]:
-    """The call for a page of tasks, read as `BatchProcessRequest`."""
-    return read_as(endpoints.list_requests(**parameters), page_of(BatchProcessRequest.from_dict))
+        return self.get_request(self._done(request, sleep_time, analysis_sleep_time))

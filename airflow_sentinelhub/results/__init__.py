@@ -1,5 +1,5 @@
-"""What a finished (or running) v2 job left in the bucket: its features, where their outputs lie, what failed.
+"""Reads the files that a job writes into the bucket: features, paths of their outputs, and which of them failed.
 
-`batch.BatchResults` is the way in; `bucket.BucketReader` fetches files, `manifest` and `execution` read them, `root`
-says where they are. Nothing here imports Airflow, and an S3 library only when a real S3 is read.
+Start at `v2.BatchResults` or `statistical.StatisticalResults`. `bucket.BucketReader` fetches files, `manifest` and
+`execution` read them, `root` computes their URLs. Nothing here imports Airflow; boto3 is imported when S3 is read.
 """

@@ -1,4 +1,4 @@
-"""SQLite files that somebody else has written: read without trust, and every fault is one error of ours.
+"""Reads SQLite files that others have written and that may be broken or hostile. Each fault is a `ResultsError`.
 
 Only plain tables are read: no view, virtual table, trigger, computed column, or function beyond a few. The work that a
 file can cause, and the length of a value in it, are limited, so that a broken or hostile file ends in a sentence.
@@ -39,7 +39,7 @@ _PRAGMAS = frozenset({"table_xinfo"})
 
 @dataclass(frozen=True)
 class Source:
-    """A file to read, and how to speak of it: `what` it is, of which request, from where (`url`)."""
+    """A file to read, and what messages say about it: `what` it is, of which request, from where (`url`)."""
 
     path: Path
     what: str

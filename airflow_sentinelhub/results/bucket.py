@@ -1,8 +1,8 @@
-"""Reading objects from the user's bucket, blocking: the triggerer calls this in a thread.
+"""Reads objects from the user's bucket. Its calls block, so the triggerer makes them in a thread.
 
 For a real S3 we use boto3 (extra `s3`), not fsspec with s3fs. boto3 comes with the Amazon provider, so most Airflow
 installations have it, in a version of their choice; s3fs would bring aiobotocore, which pins botocore to a narrow range
-that boto3 has to follow. boto3 does nothing but block, which is what a thread wants, while s3fs keeps an event loop of
+that boto3 has to follow. boto3 simply blocks its thread, while s3fs runs an event loop of
 its own beside the triggerer's. And it takes `endpoint_url`, which Copernicus Data Space and other services with the S3
 protocol need.
 
@@ -26,7 +26,7 @@ from airflow_sentinelhub.exceptions import ResultsError, SettingsError
 _NOTHING = ("NoSuchKey", "404", "NotFound")
 _DENIED = ("403", "401", "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken")
 _BUSY_STATUS = (429, 498, 503)
-"""498 is what Copernicus Data Space's storage answers. All are waited out, as whatever cannot be read just now."""
+"""Copernicus Data Space's storage answers 498. After each of them the caller tries again."""
 _BUSY = ("SlowDown", "TooManyRequests", "Throttling", "ThrottlingException", "RequestLimitExceeded")
 _CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 20, 2
 _CAUSES = {
@@ -39,12 +39,12 @@ _CAUSES = {
     "IncompleteReadError": "the connection was cut",
     "ResponseStreamingError": "the connection was cut",
 }
-"""What the errors of boto3 mean."""
+"""The causes that the errors of boto3 stand for, by class, in words for messages."""
 _NO_CREDENTIALS = "there are no S3 credentials; name a connection of type aws that holds them (aws_conn_id)."
 
 
 class BucketReader:
-    """Fetches objects by their URL. Nothing is connected to before the first one.
+    """Fetches objects by their URL. The first call makes the connection.
 
     :param mount: folder or fsspec URL that stands for all buckets, instead of S3.
     :param key, secret, token: S3 credentials; without a key, boto3 looks for some where it usually does (environment,
@@ -76,14 +76,14 @@ class BucketReader:
         self._verify = verify
         self._proxy = proxy
         self.fetched: dict[str, str | None] = {}
-        """What `stamp` returned for each object when it was fetched last, empty for one that was not there."""
+        """The `stamp` of each object when it was last fetched; empty for an object that did not exist."""
         self._made: Any = None
 
     def __repr__(self) -> str:
         return f"BucketReader({self._service})"
 
     def ready(self, url: str) -> None:
-        """Refuse what cannot work, whatever the bucket holds. The bucket itself is not asked.
+        """Raise an error for settings that cannot work. The bucket itself is not accessed.
 
         :param url: of an object, or of a place for some.
         :raises SettingsError: a library or the mount is missing, or there are no credentials at all.
@@ -110,7 +110,7 @@ class BucketReader:
         """Copy an object into the folder, under the last part of its name; None if there is no such object.
 
         :raises ResultsError: the bucket does not exist, cannot be reached, or may not be read.
-        :raises SettingsError: a library is missing, or the URL is none of a bucket.
+        :raises SettingsError: a library is missing, or this is not the URL of an object in a bucket.
         """
         bucket, key = _parts(url)
         target = folder / key.rpartition("/")[2]
@@ -130,7 +130,7 @@ class BucketReader:
             raise ResultsError(f"{url} cannot be read from {source}: {err.strerror}.") from None
 
     def stamp(self, url: str) -> str | None:
-        """What changes when the object does (its ETag, or time and size); empty if there is none, None if not known.
+        """The version of the object: its ETag, or its time and size. Empty if there is no object, None if unknown.
 
         :raises ResultsError: the bucket cannot be reached; :raises SettingsError: see `fetch`.
         """
@@ -267,7 +267,7 @@ class BucketReader:
         return client_and_errors
 
     def _check_certificates(self) -> None:
-        """Refuse a file without certificates: boto3 would tell of a connection that was lost, at each call."""
+        """Refuse a file without certificates, which boto3 would report as a lost connection at each call."""
         if not isinstance(self._verify, str) or (self.endpoint_url or "").lower().startswith("http:"):
             return
         try:
@@ -346,7 +346,7 @@ class BucketReader:
         yield from (str(name)[len(root) :].lstrip("/") for name in names)
 
     def _system(self, address: str) -> tuple[Any, str]:
-        """The file system of an address, and the path in it. Nothing that it has listed before is taken for true."""
+        """The file system of an address, and the path in it. Listings are not cached."""
         try:
             system, path = _load("fsspec").core.url_to_fs(address, use_listings_cache=False)
         except (ImportError, ValueError) as err:

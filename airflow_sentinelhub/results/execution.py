@@ -1,8 +1,8 @@
-"""Read the execution database, which holds the status of each feature. Pure readers over a local file.
+"""Read the execution database, which holds the status of each feature. Works on a local copy.
 
 Table `features(id INTEGER, name TEXT, status TEXT, error TEXT, delivered BOOLEAN)`; `status` is PENDING, DONE or FATAL;
-DONE with "No data" in `error` means that there was nothing; `delivered` that the outputs are in the bucket (the
-service's documentation). A DONE request may hold FATAL features: nothing but this file says so.
+DONE with "No data" in `error` means that the feature has no data; `delivered` means that its outputs are in the bucket
+(the service's documentation). A DONE request may have FATAL features, which are listed in this file only.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class FeatureState:
 
     @property
     def no_data(self) -> bool:
-        """It is done, and there was nothing to deliver."""
+        """The feature is done, but has no data, so nothing was delivered."""
         return self.status == "DONE" and self.error is not None and _NO_DATA.lower() in self.error.lower()
 
     @property
     def tile_status(self) -> str:
-        """The status in the words that v1 has for tiles; a word that we do not know stays as it is.
+        """The status in v1's words for tiles; an unknown status is returned unchanged.
 
         DONE is PROCESSED when the outputs are there, or when there is nothing to deliver; PROCESSING until then.
         """

@@ -1,9 +1,8 @@
 """Temporary folders for copies of files: removed when they are not needed any more, also those of killed processes.
 
-A process that is killed (SIGKILL, out of memory, power) removes nothing. So each folder is locked (`flock`) for as long
-as its process lives, and the first folder that a process makes clears away those that nobody holds any more. The lock
-tells that better than the number of a process, which is used again, and means nothing to another container that shares
-the folder for temporary files.
+A process that is killed (SIGKILL, out of memory, power) removes nothing. So each folder is locked (`flock`) while its
+process runs, and a process that creates its first folder removes those that are not locked. A process id could not
+replace the lock: ids are reused, and another container that shares the folder for temporary files has ids of its own.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class TemporaryFolder:
         self._finalizer = weakref.finalize(self, _remove, self.path, lock, os.getpid())
 
     def remove(self) -> None:
-        """Remove it with all that it holds. Again does no harm."""
+        """Remove the folder and its content. A second call does nothing."""
         self._finalizer()
 
 
@@ -46,10 +45,10 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def is_abandoned(name: str, mode: int, owner: int, user: int, held: bool) -> bool:
-    """Whether an entry of the folder for temporary files is a folder of ours that nobody needs any more.
+    """Whether an entry of the folder for temporary files is a folder of ours whose process has ended.
 
     :param mode, owner: of the entry itself, not of what a link leads to; :param user: who we are.
-    :param held: a process that lives has locked it, or may have.
+    :param held: a running process has locked it, or may have.
     """
     return name.startswith(PREFIX) and stat.S_ISDIR(mode) and owner == user and not held
 
@@ -63,7 +62,7 @@ def clear_abandoned_once() -> None:
 
 
 def clear_abandoned(place: Path) -> None:
-    """Remove the folders of processes that are gone. What cannot be looked at or removed is left where it is."""
+    """Remove the folders of processes that have ended. A folder that cannot be opened or removed is left."""
     try:
         names = [name for name in os.listdir(place) if name.startswith(PREFIX)]
     except OSError:
@@ -86,11 +85,11 @@ def _locked_folder() -> tuple[Path, int]:
         path = Path(tempfile.mkdtemp(prefix=PREFIX))
         lock = _opened(path)
         if lock is None:
-            continue  # another process, which clears, was there between the two
+            continue  # another process has removed it before it was locked
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError:
-            return path, lock  # a file system without locks: nobody else gets one there either, and all is left alone
+            return path, lock  # a file system without locks: no process gets one, so no folder is removed
         if _is_there(path, lock):
             return path, lock
         os.close(lock)

@@ -64,7 +64,7 @@ class _Table:
 
 @dataclass
 class _Check:
-    """One look at a file."""
+    """The check of one file."""
 
     database: Database
     defaults: Mapping[str, Any]
@@ -242,7 +242,7 @@ def _is_resolution(value: Any) -> bool:
 
 
 def _whole(code: Any) -> int:
-    """An EPSG code; 0 for what is none."""
+    """The value as an EPSG code; 0 if it is not one."""
     if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < 10:
         return int(code)
     return code if isinstance(code, int) else 0
@@ -254,6 +254,6 @@ def _word(kind: str) -> str:
 
 
 def _row(table: _Table, key: Any, identifier: Any) -> str:
-    """How a row is called."""
+    """A row, for messages: its number and its identifier."""
     number = f"{table.key} {key}" if isinstance(key, int) else "a row"
     return f"{number} (identifier {shown(identifier)})" if isinstance(identifier, str) and identifier else number

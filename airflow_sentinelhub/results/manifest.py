@@ -1,4 +1,4 @@
-"""The feature manifest: which features there are and where their outputs go. Pure readers over a local file.
+"""Reads the feature manifest, which lists the features and the paths of their outputs. Works on a local copy.
 
 A GeoPackage with tables `feature_<crs-id>`; columns `fid`, `outputId`, `identifier`, `path`, `width`, `height`,
 `geometry`; one row for each feature AND output (the service's documentation). For zarr `path` is that of the store.
@@ -81,7 +81,7 @@ def _feature(name: str, rows: Iterator[Any]) -> ManifestFeature:
 
 
 def _whole(value: Any) -> int | None:
-    """A number of pixels; None for what is none, which is unknown and does not matter to anything else."""
+    """The value if it is a whole number; None for any other value, which is treated as unknown."""
     return value if isinstance(value, int) else None
 
 

@@ -3,9 +3,9 @@
 - `{"id", "identifier", "response": {"data": [...], "status": "OK"}}`: a good one; single intervals in it may carry an
   `error` with a `type`. Statistics without any data are the text `"NaN"`.
 - `{"id", "identifier", "error": {"type": "EXECUTION_ERROR"}}` and `{..., "response": {"data": null, "status":
-  "FAILED"}}`: a failed one. A DONE request may hold such features; nothing but these files says so.
+  "FAILED"}}`: a failed one. A DONE request may have such features, which only these files show.
 
-Everything blocks. Files are read one after the other, as they are asked for, a few ahead.
+All methods block. Files are read in order, when they are needed, and a few in advance.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class StatisticalResults:
 
     @property
     def reason(self) -> str | None:
-        """Why it is not known which features have no result at all, None if it is."""
+        """Why the features without any result cannot be determined; None if they can."""
         return self._reason if self.expected is None else None
 
     def urls(self) -> Iterator[str]:
@@ -168,7 +168,7 @@ class StatisticalResults:
                 yield from pool.map(self._read, batch, places)
 
     def failed(self) -> Iterator[StatisticalFeature]:
-        """The features that failed, as a whole or in single intervals, or that have no file."""
+        """The features that failed as a whole or in single intervals, and those without a file."""
         return (feature for feature in self.features() if feature.failed)
 
     def _found(self) -> Iterator[tuple[str, dict[str, str]]]:
@@ -236,7 +236,7 @@ def _kind(error: Any) -> str:
 
 
 def _parsed(value: Any) -> Any:
-    """A number, also where JSON has no word for it."""
+    """The value, with a float for `"NaN"` and `"Infinity"`, which JSON cannot express."""
     if isinstance(value, str) and value in ("NaN", "Infinity", "-Infinity"):
         return float(value)
     return {name: _parsed(item) for name, item in value.items()} if isinstance(value, dict) else value
@@ -252,7 +252,7 @@ def _wanted(named: Mapping[str, str], expected: Mapping[int, str] | None, identi
 
 
 def _later(part: str) -> str:
-    """A part of the template: text as it is, a placeholder that was there before as what it stood for."""
+    """The pattern of a part of the template: its text, or for a placeholder that is repeated the value of the first."""
     return f"(?P={part[1:-1].lower()})" if part in _PATTERNS else re.escape(part)
 
 

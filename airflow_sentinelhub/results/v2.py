@@ -1,7 +1,7 @@
 """Read the results of a v2 request from the files in its bucket: one object for operators, sensors and triggers.
 
-Everything blocks; the triggerer calls it in a thread. Files are fetched when they are first needed, once, and are
-removed with the object: make a new one to look again.
+All methods block; the triggerer calls them in a thread. Each file is fetched once, when it is first needed, and is
+removed with the object: create a new object to read again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Feature:
     def as_tile(self) -> dict[str, Any]:
         """A small item for XCom, with the members that v1's tiles have: `name`, `status`, `paths`.
 
-        `no_data` (then there are no paths) and `error` are there only where they have something to say.
+        `no_data` (then there are no paths) and `error` are left out if they are not set.
         """
         item: dict[str, Any] = {
             "name": self.name,
@@ -97,13 +97,13 @@ class BatchResults:
         self.close()
 
     def close(self) -> None:
-        """Removes the copies. Happens by itself when the object goes; nothing can be read afterwards."""
+        """Remove the copies, after which nothing can be read. Happens by itself when the object is collected."""
         if self._copies is not None:
             self._copies.remove()
 
     @property
     def checked(self) -> bool:
-        """Whether it is known what became of each feature; if not, `reason` says why. Never raises."""
+        """Whether the status of each feature could be read; if not, `reason` says why. Never raises."""
         if self._checked is None:
             try:
                 self._check()
@@ -242,7 +242,7 @@ class BatchResults:
         return FeatureState("", "DONE" if done else "PENDING", delivered=done)
 
     def _joined(self, listed: Iterator[ManifestFeature], states: Iterator[FeatureState]) -> Iterator[Feature]:
-        """Both files side by side, by name. Either may have names that the other does not have."""
+        """Join both files by name. Each may have names that the other lacks."""
         feature, state = self._next(listed, None), self._next(states, None)
         while feature is not None or state is not None:
             if state is None or (feature is not None and feature.name < state.name):

@@ -37,13 +37,14 @@ class LocalBucket:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._resolved = folder.resolve()
 
     def path(self, url: str) -> Path:
         """The file of an object; ValueError for an address that is none or leads out of the folder."""
         if not is_object_url(url):
             raise ValueError(f"{url} is not the address of an object in a bucket.")
-        path = (self.folder / url.split("://", 1)[1]).resolve()
-        if not path.is_relative_to(self.folder.resolve()):
+        path = (self._resolved / url.split("://", 1)[1]).resolve()
+        if not path.is_relative_to(self._resolved):
             raise ValueError(f"{url} leads out of the folder of the buckets.")
         return path
 

@@ -25,6 +25,11 @@ class Store:
         self._handle: int | None = None
         self.lines = 0
 
+    @property
+    def keeps(self) -> bool:
+        """Whether there is a folder."""
+        return self._path is not None
+
     def load(self) -> list[Change]:
         """Everything written so far, oldest first."""
         if self._path is None or not self._path.exists():

@@ -91,7 +91,7 @@ class World:
 
     def set_clock(self, clock: Clock) -> None:
         self.clock = clock
-        self._pending.append(("clock", "", clock.as_dict()))
+        self._changed("clock", "", clock.as_dict)
         self.deliveries.update_all(self._present())
 
     # Identity
@@ -106,7 +106,7 @@ class World:
 
     def set_counter(self, name: str, value: int) -> None:
         self.counters[name] = value
-        self._pending.append(("counters", name, value))
+        self._changed("counters", name, lambda: value)
 
     # Tables
 
@@ -125,7 +125,7 @@ class World:
 
     def keep(self, job: Job) -> None:
         self._hold(job)
-        self._pending.append(("jobs", job.id, job.to_json()))
+        self._changed("jobs", job.id, job.to_json)
 
     def _hold(self, job: Job) -> None:
         ordered = self._ordered.setdefault(job.generation, [])
@@ -144,26 +144,26 @@ class World:
     def keep_collection(self, number: str, collection: Json | None) -> None:
         """None removes it."""
         self._apply("collections", number, collection)
-        self._pending.append(("collections", number, collection))
+        self._changed("collections", number, lambda: collection)
 
     def keep_fault(self, fault: faults.Fault) -> None:
         self.faults[fault.id] = fault
-        self._pending.append(("faults", fault.id, fault.as_dict()))
+        self._changed("faults", fault.id, fault.as_dict)
 
     def clear_faults(self) -> None:
         for number in list(self.faults):
             del self.faults[number]
-            self._pending.append(("faults", number, None))
+            self._changed("faults", number, lambda: None)
 
     def change_settings(self, changes: Json) -> None:
         self.settings = self.settings.updated(changes)
-        self._pending.append(("settings", "", self.settings.as_dict()))
+        self._changed("settings", "", self.settings.as_dict)
         self.deliveries.update_all(self._present())
 
     def record(self, entry: Json) -> None:
         entry = {"n": self.journal.next_number(), **entry}
         self.journal.add(entry)
-        self._pending.append(("journal", "", entry))
+        self._changed("journal", "", lambda: entry)
         # Whoever reads a request finds its files as they are by now; whoever lists, those of finished ones.
         if entry["request_id"] in self.jobs:
             self.deliveries.update(self.jobs[entry["request_id"]], self._present())
@@ -191,6 +191,11 @@ class World:
         self._store.replace(self._snapshot())
 
     # Disk
+
+    def _changed(self, table: str, key: str, value: Callable[[], Any]) -> None:
+        """Something is to be written when the call ends; a world without a folder writes nothing."""
+        if self._store.keeps:
+            self._pending.append((table, key, value()))
 
     def commit(self) -> None:
         """What this call changed is on disk when this returns."""

@@ -1,7 +1,7 @@
-"""The one HTTP client of worker and triggerer: how a call goes out, and what counts as its reply.
+"""The HTTP client of worker and triggerer: sends a call and returns its reply, or why there is none.
 
-Both make their calls here, in an event loop, so that both mean the same by a certificate, a proxy, a time limit and a
-reply that is too large. Client and gate belong to the loop they were made in; all calls of a process share them.
+Both make their calls here, in an event loop, so that certificates, proxies, time limits and limits on the size of
+replies are the same for both. Client and gate belong to the loop they were made in; all calls of a process share them.
 
 A time limit is for the whole call, not for each read: from its turn at the gate to the last byte of the reply.
 """
@@ -23,7 +23,7 @@ import httpx
 
 from airflow_sentinelhub.api.call import Call, Lost, Reply
 from airflow_sentinelhub.transport.gate import IN_FLIGHT, Gate
-from airflow_sentinelhub.transport.network import Certificates, cause_of, certificates, proxy_for
+from airflow_sentinelhub.transport.network import Certificates, cause_of, certificates, proxy_for, proxy_variables
 from airflow_sentinelhub.transport.process import PROCESS, InLoop, user_agent
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.tokens import authorization
@@ -79,7 +79,7 @@ async def _request(settings: Settings, method: str, url: str, until: float | Non
 
 @dataclass
 class _Progress:
-    """How far a call has come. `sent`: the service may have got it, or a part of it."""
+    """The progress of a call. `begun`: the gate let it through; `sent`: the service may have received some of it."""
 
     begun: bool = False
     sent: bool = False
@@ -145,11 +145,11 @@ async def _exchange(
 
 
 class _TooLarge(Exception):
-    """A body is larger than is read."""
+    """The body of a reply is above a limit."""
 
 
 async def _limited(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The body as it is sent. Packed bytes count as well: there are packings of nothing without an end.
+    """The body as it was sent. Compressed bytes are limited too: an endless stream of them may decompress to nothing.
 
     :raises _TooLarge: it is above the limit.
     """
@@ -167,7 +167,7 @@ _ACCEPTED = "gzip, deflate"
 
 
 async def _decompressed(pieces: AsyncIterator[bytes], window_bits: int | None) -> AsyncIterator[bytes]:
-    """The body in pieces of limited size. The event loop gets its turn after each.
+    """The body, decompressed, in pieces of limited size. Other coroutines run after each piece.
 
     :raises httpx.DecodingError: it is cut off, or is not compressed as its header says.
     """
@@ -247,7 +247,8 @@ async def _closing(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
 async def in_loop(settings: Settings) -> InLoop:
     """What the calls of the running event loop share for these settings."""
     mine, urls = PROCESS.in_this_loop(), (settings.base_url, settings.token_url)
-    trusted, proxies = certificates(settings), {url: proxy_for(settings, url) for url in urls}
+    trusted, environ = certificates(settings), proxy_variables()
+    proxies = {url: proxy_for(settings, url, environ) for url in urls}
     key = (*settings.key, trusted, *proxies.values(), settings.max_calls_per_minute)
     if key not in mine:
         tls: ssl.SSLContext | bool = False

@@ -1,4 +1,4 @@
-"""The gate before the requests of one process and connection: few at a time, and none while the service says so."""
+"""Limits the requests of one process and connection: few at a time, and none for a while after a 429."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ BURST = 0.1
 class Gate:
     """Lets requests through: `async with gate`. Belongs to one event loop.
 
-    A 429 closes it for all, since the limit is the account's. With each further one the pause grows, until a reply of
-    another kind comes. Behind a pause the requests are let through at slightly different times.
+    A 429 closes the gate for all requests, because the limit belongs to the account. The pause grows with each 429 in a
+    row. After a pause the requests are sent at slightly different times.
 
     :param per_minute: calls of a minute; :param count: is told of each 429 (`rate_limited`).
     """
@@ -68,7 +68,7 @@ class Gate:
         return max(self._closed_until - asyncio.get_running_loop().time(), 0.0) if self.paced else 0.0
 
     def heard(self, reply: Reply) -> None:
-        """Take notice of a reply: a 429 closes the gate, any other ends a row of 429s."""
+        """Process a reply: a 429 closes the gate, any other reply resets the length of the pause."""
         if reply.status not in RATE_LIMITED:
             self._in_a_row = 0
             return

@@ -137,6 +137,11 @@ def proxy_for(settings: Settings, url: str, environ: Mapping[str, str] = os.envi
     return proxy
 
 
+def proxy_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment variables that `proxy_for` may read, for several look-ups: reading all of them takes long."""
+    return {name: environ[name] for name in environ if name.lower().endswith("_proxy")}
+
+
 def with_scheme(proxy: str) -> str:
     """The URL of a proxy that may be given without `http://`."""
     proxy = proxy.strip()
@@ -147,7 +152,8 @@ def _variable(name: str, environ: Mapping[str, str]) -> str:
     """The URL of a proxy in the environment. The name in lower case counts, even if it is empty, else any other."""
     if name in environ:
         return environ[name].strip()
-    return next((value.strip() for key, value in environ.items() if key.lower() == name and value.strip()), "")
+    named = (environ[key].strip() for key in environ if key.lower() == name)
+    return next(filter(None, named), "")
 
 
 def _bypassed(parts: SplitResult, no_proxy: str) -> bool:

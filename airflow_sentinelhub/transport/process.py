@@ -1,8 +1,8 @@
-"""All that our code shares within one process, in one object: `PROCESS`.
+"""Everything that the package shares within one process, in one object: `PROCESS`.
 
-A thousand waiting triggers are one polite client. The limit is a gate of ours in front of the HTTP library's pool:
-with 1,000 triggers polling at once, a shared httpx client alone answers none of them within a minute, and behind a
-gate of 8 all within seconds.
+All triggers of a process share one HTTP client, behind a gate that lets 8 calls through at a time: when 1,000 triggers
+poll at once, a shared httpx client alone answers none of them within a minute; with the gate it answers all of them
+within seconds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Log(Protocol):
-    """Where notes go: a logger of the standard library, or one of Airflow's that looks like it."""
+    """A logger of the standard library, or one of Airflow's with the same method."""
 
     def log(self, level: int, msg: str, /, *args: Any) -> Any: ...
 
@@ -75,7 +75,7 @@ class Process:
         own metrics, once a hook has set them).
     `looked_up`: when a triggerer has looked up a connection, and its settings, by event loop and id.
 
-    A process that was forked begins with nothing: threads and loops are those of its parent.
+    A forked process starts with an empty object: threads and event loops belong to its parent.
     """
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class Process:
             return self._own_loop
 
     def count(self, name: str, by: float) -> None:
-        """Tell of an event, such as a page that was read, or of a value, such as how many wait."""
+        """Add to a counter, and report the value as a metric: pages that were read, waits that there are."""
         self.counts[name] = self.counts.get(name, 0) + by
         if self.metrics is not None:
             self.metrics(name, by)

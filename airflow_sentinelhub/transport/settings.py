@@ -1,4 +1,4 @@
-"""Where a deployment is and who we are there, from an Airflow connection. Looks only whether a CA file exists."""
+"""Reads an Airflow connection: the deployment, the OAuth client and options. Only checks whether a CA file exists."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a driver needs.
+    """The settings of a connection that the drivers need.
 
     :param base_url: of the API, without a trailing slash; :param token_url: of the OAuth token endpoint.
     :param batch_api: generation used where a task names none.
@@ -68,11 +68,11 @@ class Settings:
 
     @property
     def key(self) -> Key:
-        """What shares one token and one limit within a process. The secret is no part of it: it can be changed."""
+        """Identifies settings that share a token and a limit. The secret may change, so it is left out."""
         return self.base_url, self.token_url, self.client_id
 
     def place(self) -> dict[str, str]:
-        """Which deployment and account this is, to be kept beside the id of a request: no secret is in it."""
+        """The deployment and the account, to be stored with the id of a request. Contains no secret."""
         account = hashlib.sha256(self.client_id.encode()).hexdigest()[:8]
         return {"base_url": self.base_url, "token_url": self.token_url, "account": account}
 
@@ -93,7 +93,7 @@ class Settings:
         return replace(self, base_url=place["base_url"], token_url=place.get("token_url") or self.token_url)
 
     def not_found(self, place: Mapping[str, str], request_id: str) -> MovedError | None:
-        """What it means that a request of this place does not exist for these settings.
+        """The error for a request of this place that these settings do not find.
 
         An OAuth client of the same account finds it, so with another client id it is most likely another account's:
         an error. None where the client is the same: then the request was deleted.
@@ -203,7 +203,7 @@ def settings_from(
 def _above_zero(where: str, extra: Mapping[str, Any], name: str, default: float, what: str) -> float:
     """A number of the connection's extra.
 
-    :raises SettingsError: it is none, or not above 0.
+    :raises SettingsError: it is not a number above 0.
     """
     given = extra.get(name)
     if given is None or given == "":
@@ -242,7 +242,7 @@ def members_of(where: str, what: str, value: Any) -> Mapping[str, Any]:
 def verify_from(where: str, given: Any, look: bool = True) -> bool | str:
     """Whether certificates are checked, or by which file or folder. Nothing given: they are.
 
-    :param look: look whether there is such a file; else it is found out when it is used.
+    :param look: check whether the file exists; otherwise a missing file is reported when it is used.
     :raises SettingsError: there is no such file.
     """
     if given is None or isinstance(given, bool):
@@ -258,7 +258,7 @@ def verify_from(where: str, given: Any, look: bool = True) -> bool | str:
 
 
 def _loops(url: str) -> bool:
-    """Whether a URL leads to this machine."""
+    """Whether the host of a URL is this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -267,7 +267,7 @@ def _loops(url: str) -> bool:
 
 
 def check_url(where: str, label: str, url: str, user_only: bool = False) -> None:
-    """Refuse a URL that the paths of calls cannot be put behind, or that has a password in it.
+    """Refuse a URL to which the path of a call cannot be appended, or that contains a password.
 
     :param user_only: look for a user name or a password only: it may still be the name of a deployment.
     :raises SettingsError: the sentence does not show the URL where a password may stand in it.

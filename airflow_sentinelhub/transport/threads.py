@@ -1,7 +1,8 @@
-"""Threads for calls that block, such as reading a bucket: few, not the event loop's, and not waited for at exit.
+"""Runs calls that block, such as reading a bucket, in a few daemon threads.
 
-`asyncio.to_thread` has the threads in which the event loop looks up names for everybody, and the interpreter waits for
-them, and for those of any executor, before it ends. A bucket that accepts and never answers would keep both.
+`asyncio.to_thread` uses the threads in which the event loop resolves host names for all triggers, and the interpreter
+waits for them, as for those of any executor, before it exits. A bucket that accepts a connection and never answers
+would block both.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ CUT_EVERY = 1.0
 class Threads:
     """Runs calls in daemon threads, each for a limited time. A thread is started when it is needed.
 
-    A call that is given up loses the connection that it reads from, so that a reply that drips does not keep its thread
-    for ever; so does its repetition. Until it has ended, its thread is
-    replaced, up to `SPARE` of them: then the other calls wait, and are given up in their turn.
+    When a call is given up, the connection that it reads from is cut, again and again until the call has ended, so that
+    a slow reply does not occupy the thread for ever. Until then another thread takes its place, up to `SPARE` of them;
+    after that, further calls wait, and are given up when their time is over.
     """
 
     def __init__(self) -> None:

@@ -66,10 +66,10 @@ class Tokens:
         self.trouble = ""
         """Why the last request for a token brought none, in a few words; empty if it brought one."""
         self.successor: Settings | None = None
-        """Settings with the credentials that have taken the place of these, None as long as none are known."""
+        """The settings that replace these, after the connection was read again; None if there are none."""
 
     def is_replaced_by(self, other: Settings) -> bool:
-        """Whether these settings tell that ours are those of before: the connection's or the client's secret is new."""
+        """Whether the other settings replace these: they have a new secret or client id for the same connection."""
         ours = self._settings
         if (ours.client_id, ours.client_secret) == (other.client_id, other.client_secret):
             return False
@@ -101,14 +101,14 @@ class Tokens:
             self._token = None
 
     def heard(self, answer: Reply | Lost) -> None:
-        """Take notice of what a request for a token has brought."""
+        """Keep how a request for a token ended, for the message of `not_in_time`."""
         if isinstance(answer, Reply):
             self.trouble = "" if answer.status == 200 else f"HTTP {answer.status}"
         elif not answer.over:
             self.trouble = answer.why
 
     def not_in_time(self) -> Lost:
-        """What a call gets that is given up while it waits for a token."""
+        """The result of a call that was given up while it waited for a token."""
         why = "no access token was got before the time for waiting was over"
         return Lost(f"{why} ({self.trouble})" if self.trouble else why, ambiguous=False, over=True)
 
@@ -151,7 +151,7 @@ class Tokens:
         read = self._client.parse_request_body_response(json.dumps(an_object(body)))
         value = read["access_token"]
         if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-            raise ValueError("its access_token is none")
+            raise ValueError("its access_token is not a token")
         if len(value) > TOKEN_LIMIT:
-            raise ValueError(f"its access_token has {len(value):,} characters, which fit into no header")
+            raise ValueError(f"its access_token has {len(value):,} characters, too many for a header")
         return value, number(float(read.get("expires_in") or 3600)) or 3600.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -16,6 +16,12 @@ v2 = pytest.mark.parametrize("generation", ["v2"], indirect=True)
 RETRY = {"try_number": 2, "max_tries": 3}
 CLEARED = {"try_number": 2, "max_tries": 4}
 """What a task with three retries sees of itself: in its second try, and after a user has cleared its first."""
+
+
+def thorough_but(fast: Iterable[Any], values: Iterable[Any]) -> list[Any]:
+    """Values for `parametrize`, of which only those in `fast` are tried by `make test-fast`."""
+    kept = list(fast)
+    return [value if value in kept else pytest.param(value, marks=pytest.mark.thorough) for value in values]
 
 
 def described(bench: Any) -> dict[str, Any]:

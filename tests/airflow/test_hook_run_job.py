@@ -95,14 +95,16 @@ def test_at_the_deadline_it_is_ended_and_stays_so(bench: Any) -> None:
     bench.sim.settings(tile_seconds=4000.0)
     with pytest.raises(DeadlineError, match="not DONE, at the end of the time allowed"):
         run(bench, timeout=300)
-    with pytest.raises(JobCancelledError):
+    with pytest.raises(JobCancelledError, match="give the job another name to run it anew"):
         run(bench)
-    assert bench.effects().count("billed_start") == 1
+    with pytest.raises(AirflowFailException, match="clear the task to run the job anew"):
+        run(bench, name=None, context=bench.context(), timeout=300)
+    assert bench.effects().count("billed_start") == 2
 
 
 @v1
 def test_the_budget_is_looked_at_before_the_start(bench: Any) -> None:
-    with pytest.raises(OverBudgetError, match="not been started"):
+    with pytest.raises(OverBudgetError, match=r"not been started .* run it again with the same name"):
         run(bench, max_processing_units=0.001)
     assert "billed_start" not in bench.effects()
 

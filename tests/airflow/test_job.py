@@ -15,7 +15,7 @@ from airflow_sentinelhub import _identity
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.exceptions import DeadlineError, InvalidInputError, JobCancelledError, UnknownStateError
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
-from tests.airflow.job import CLEARED, RETRY, Killed, creating, job, kill, modes, v2
+from tests.airflow.job import CLEARED, RETRY, Killed, creating, job, kill, modes, thorough_but, v2
 
 
 @modes
@@ -78,7 +78,7 @@ def test_an_airflow_that_could_be_any_is_told_so(
 # Crashes
 
 
-@pytest.mark.parametrize("moment", range(1, 140, 6))
+@pytest.mark.parametrize("moment", thorough_but((1, 31, 61, 91), range(1, 140, 6)))
 def test_a_crash_at_any_moment_and_a_retry(bench: Any, moment: int) -> None:
     bench.clock.at(moment, kill)
     with pytest.raises(Killed):
@@ -115,7 +115,7 @@ def test_a_job_that_was_cancelled_is_made_anew_only_by_a_clear(bench: Any, defer
 
 
 @modes
-@pytest.mark.parametrize("moment", [0, 4, 24, 29, 31, 36, 41, 80, 160])
+@pytest.mark.parametrize("moment", thorough_but((0, 31, 80), (0, 4, 24, 29, 31, 36, 41, 80, 160)))
 def test_an_outage_of_ten_minutes_at_any_moment(bench: Any, deferrable: bool, moment: int) -> None:
     """The task needs no retry for it, wherever it is."""
     outage = {"kind": "status", "status": 503, "times": None}

@@ -10,7 +10,7 @@ import pytest
 from airflow_sentinelhub._compat import AirflowSkipException
 from airflow_sentinelhub.exceptions import JobPartialError, UnknownStateError
 from airflow_sentinelhub.operators.batch import SentinelHubRestartBatchOperator
-from tests.airflow.job import CLEARED, RETRY, Killed, job, kill, modes, v1
+from tests.airflow.job import CLEARED, RETRY, Killed, job, kill, modes, thorough_but, v1
 
 BAD = ["32TNM_1_3", "32TNM_1_4"]
 """Two tiles of the area."""
@@ -72,7 +72,7 @@ def test_a_retry_of_a_partial_job_pays_nothing(bench: Any) -> None:
 
 @v1
 @modes
-@pytest.mark.parametrize("after", [1.0, 4.0, 6.0, 30.0])
+@pytest.mark.parametrize("after", thorough_but((1.0, 6.0), (1.0, 4.0, 6.0, 30.0)))
 def test_partial_that_becomes_done_by_itself(bench: Any, deferrable: bool, after: float) -> None:
     """The restart may be refused because there is nothing to restart any more: that is success."""
     bench.sim.settings(partial_heals_after=after)

@@ -29,6 +29,7 @@ from airflow_sentinelhub.exceptions import (
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor, SentinelHubBatchTileSensor
+from tests.airflow.job import thorough_but
 
 BAD_SCRIPT = "//VERSION=3\nfunction setup() { return {input: ['B04'], output: {bands: 1}};"
 """A bracket is missing, which analysis finds."""
@@ -459,7 +460,7 @@ MISHAPS: list[dict[str, Any]] = [
 ]
 
 
-@ways
+@pytest.mark.parametrize("way", thorough_but(WAYS[1:3], WAYS), ids=str)
 def test_outages_in_the_middle_of_a_wait(bench: Any, way: Way) -> None:
     """A failed poll is not a failed job: one wait through all that can go wrong with a poll."""
     bench.sim.settings(tile_seconds=1000.0 * len(MISHAPS), concurrency=100)

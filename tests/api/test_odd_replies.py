@@ -23,7 +23,6 @@ from airflow_sentinelhub.exceptions import SentinelHubError
 from tests.api.feeding import EPOCH, ID, Fed, feed
 from tests.api.odd_replies import odd
 
-RUNS = 500
 IDENTITY = "afx0123456789abcdef"
 PLAN = WaitPlan(deadline=EPOCH + 1800, max_unknown_time=600)
 SINCE = datetime(2020, 1, 1, tzinfo=timezone.utc)
@@ -49,18 +48,19 @@ FLOWS: dict[str, Callable[[Generation], Flow[Any]]] = {
 }
 
 
+@pytest.mark.parametrize("runs", [60, pytest.param(500, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("api", [V1, V2, STATISTICAL], ids=lambda api: api.name)
 @pytest.mark.parametrize("name", FLOWS)
-def test_only_errors_of_ours_come_out(name: str, api: Generation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_errors_of_ours_come_out(name: str, api: Generation, runs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "PAGE_LIMIT", 20)
     ends: Counter[str] = Counter()
-    for seed in range(RUNS):
+    for seed in range(runs):
         dice = random.Random(f"{name} {api.name} {seed}")
         fed = feed(FLOWS[name](api), [odd(dice, dice.choice((0.0, 0.3, 0.8))), ...])
         check(fed, f"seed {seed}")
         ends[type(fed.error).__name__] += 1
-    assert ends["NoneType"] > RUNS / 20, ends
-    assert ends["UnreadableReplyError"] + ends["NoneType"] < RUNS or name == "wait", ends
+    assert ends["NoneType"] > runs / 20, ends
+    assert ends["UnreadableReplyError"] + ends["NoneType"] < runs or name == "wait", ends
 
 
 def check(fed: Fed, which: str) -> None:

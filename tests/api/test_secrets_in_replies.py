@@ -73,6 +73,19 @@ def test_no_part_of_a_secret_is_left_where_a_text_is_cut(before: int, letter: st
             assert "wJa" not in shown
 
 
+def test_an_error_without_escapes_is_made_at_once() -> None:
+    """An outage makes thousands of them, and each is looked through for the token, header by header."""
+    call = Call("GET", "/api/v1/batch/process/1", lambda body: body)
+    headers = {"date": "Thu, 26 Nov 2026 15:40:21 GMT", "content-type": "application/json", "content-length": "70"}
+    reply = Reply(
+        503, headers, b'{"error": {"message": "over"}}', secrets=("eyJ" + "a" * 30_000, "s3cr3t-of-the-client")
+    )
+    begun = time.process_time()
+    for _ in range(50):
+        error_of(call, reply)
+    assert time.process_time() - begun < 0.5
+
+
 @pytest.mark.parametrize(
     "secret", ["\\\\\\\\\\\\x", "    y", "%%%%%", "%25%25", "&amp;&amp;", "ordinary+secret/of=some length"]
 )

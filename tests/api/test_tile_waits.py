@@ -169,21 +169,21 @@ def test_at_most_six_calls_a_poll_and_the_verdict_of_a_complete_count(count: int
 
 
 @pytest.mark.parametrize(
-    ("goal", "statuses", "most"),
+    ("goal", "shares", "most"),
     [
-        (TileGoal(), spread(105_209, PROCESSED=0.5), 3),
-        (TileGoal(), spread(105_209, PROCESSED=0.999), 3),
-        (TileGoal(), spread(105_209, PROCESSED=0.99999, FAILED=0.00001), 6),
-        (TileGoal("FAILED", count=1), spread(105_209, PROCESSED=0.5), 2),
-        (TileGoal("FAILED", count=1), spread(105_209, FAILED=0.5), 2),
-        (TileGoal(tile="104999"), spread(105_209), 2),
+        (TileGoal(), {"PROCESSED": 0.5}, 3),
+        (TileGoal(), {"PROCESSED": 0.999}, 3),
+        (TileGoal(), {"PROCESSED": 0.99999, "FAILED": 0.00001}, 6),
+        (TileGoal("FAILED", count=1), {"PROCESSED": 0.5}, 2),
+        (TileGoal("FAILED", count=1), {"FAILED": 0.5}, 2),
+        (TileGoal(tile="104999"), {}, 2),
     ],
     ids=str,
 )
 def test_a_goal_for_all_a_few_or_one_takes_few_calls_also_without_a_memory(
-    goal: TileGoal, statuses: list[str], most: int
+    goal: TileGoal, shares: dict[str, float], most: int
 ) -> None:
-    service = Service(statuses)
+    service = Service(spread(105_209, **shares))
     feed(look_at_tiles(V1, ID, goal), [service, ...])
     assert service.polls[0] <= most
 

@@ -25,7 +25,7 @@ def example_id(batch_api: str, deferrable: bool) -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if item.nodeid.startswith("tests/e2e/"):
             item.add_marker(pytest.mark.e2e)
             # Starting the processes counts as part of the first test; 2.11 needs some seconds for every single task.
             if item.get_closest_marker("timeout") is None:

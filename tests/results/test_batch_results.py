@@ -296,6 +296,7 @@ def test_one_tile_that_the_database_contains_needs_no_manifest(tmp_path: Path) -
         assert results.tile_status("b") == "PENDING"
 
 
+@pytest.mark.thorough
 def test_one_tile_of_many_is_found_without_reading_the_others(many: BatchResults) -> None:
     from airflow_sentinelhub.results import execution
 
@@ -332,6 +333,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BatchResults]:
         yield results
 
 
+@pytest.mark.thorough
 def test_many_features_need_little_memory(many: BatchResults) -> None:
     many.total()  # fetched; what is measured is the reading
     tracemalloc.start()
@@ -344,6 +346,7 @@ def test_many_features_need_little_memory(many: BatchResults) -> None:
     assert peak < 1_000_000
 
 
+@pytest.mark.thorough
 def test_many_features_are_counted_without_being_read(many: BatchResults) -> None:
     tracemalloc.start()
     try:

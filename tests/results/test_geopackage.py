@@ -320,6 +320,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     return make
 
 
+@pytest.mark.thorough
 def test_the_most_features_are_checked_in_seconds_and_one_more_is_refused(many: Callable[[int], Path]) -> None:
     begin = time.process_time()
     file = many(700_000)

@@ -285,7 +285,7 @@ def test_a_marker_is_found_wherever_it_stands() -> None:
 @pytest.mark.parametrize("form", ["token", "link"])
 def test_a_token_of_a_page_that_fits_into_no_url_is_none(form: str) -> None:
     links = {"nextToken": "x" * 70_000} if form == "token" else {"next": "/p?viewtoken=" + "x" * 70_000}
-    with pytest.raises(ValueError, match=r"characters, which fit into no URL"):
+    with pytest.raises(ValueError, match=r"characters, too many for a URL"):
         page_of(v2.read_request)({"data": [{"id": ID, "status": "DONE"}], "links": links})
 
 

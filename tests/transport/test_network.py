@@ -10,6 +10,7 @@ import socketserver
 import ssl
 import subprocess
 import threading
+from collections import UserDict
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -349,6 +350,20 @@ def test_hosts_that_need_no_proxy(url: str, no_proxy: str, bypassed: bool) -> No
 )
 def test_variables_of_proxies_are_read_as_requests_reads_them(environ: dict[str, str], proxy: str | None) -> None:
     assert proxy_for(Settings("https://a", "https://a/t", "id", "hush"), "https://a", environ) == proxy
+
+
+def test_no_variable_is_read_that_names_no_proxy() -> None:
+    """It is done before each call, and reading a variable takes long: there are a hundred in a container."""
+    read: list[str] = []
+
+    class Environment(UserDict[str, str]):
+        def __getitem__(self, name: str) -> str:
+            read.append(name)
+            return super().__getitem__(name)
+
+    environ = Environment({f"SERVICE_{number}_HOST": "10.0.0.1" for number in range(100)}, ALL_PROXY="http://p:1")
+    assert proxy_for(Settings("https://a", "https://a/t", "id", "hush"), "https://a", environ) == "http://p:1"
+    assert set(read) <= {"ALL_PROXY", "NO_PROXY", "no_proxy"}
 
 
 @drivers

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub import exceptions as errors
-from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Reply, Send, Sleep
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Reply, Send, Sleep, exchange
 from airflow_sentinelhub.api.decide.pages import NOT_LISTED, goes_on, is_believed, pages_worth
 from airflow_sentinelhub.api.service.generations import STATISTICAL, V1, V2, Generation
-from airflow_sentinelhub.transport import poller as module
-from airflow_sentinelhub.transport.poller import Poller, _taken_apart
+from airflow_sentinelhub.transport import list_pages
+from airflow_sentinelhub.transport.list_pages import entries_of
+from airflow_sentinelhub.transport.poller import Poller
 
 # Which pages
 
@@ -93,7 +94,7 @@ def test_what_of_a_list_is_believed(status: str, action: str, last: Any, believe
 
 
 async def read_apart(body: bytes) -> tuple[list[Any], Any]:
-    items, rest = _taken_apart(body)
+    items, rest = entries_of(body)
     return [item async for item in items], rest()
 
 
@@ -105,7 +106,7 @@ async def test_a_page_is_the_same_however_it_is_decoded(
     page = {"data": [{"id": str(index), "text": '[]{},"é' * 3} for index in range(count)], "links": links}
     body = json.dumps(page).encode()
     whole = await read_apart(body)
-    monkeypatch.setattr(module, "SLICE", 0)
+    monkeypatch.setattr(list_pages, "SLICE", 0)
     for sliced in (body, json.dumps(page, indent=2, ensure_ascii=False).encode()):
         items, rest = await read_apart(sliced)
         assert items == whole[0] == page["data"]
@@ -117,7 +118,7 @@ async def test_a_page_is_the_same_however_it_is_decoded(
 )
 async def test_a_page_that_cannot_be_decoded_is_one_error(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in (0, 1 << 30):
-        monkeypatch.setattr(module, "SLICE", limit)
+        monkeypatch.setattr(list_pages, "SLICE", limit)
         with pytest.raises(errors.UnreadableReplyError):
             await read_apart(body)
 
@@ -409,9 +410,9 @@ async def test_waits_of_a_triggerer_share_one_poller_and_one_look_at_the_connect
         },
     }
     driver = await hooks.SentinelHubHook().async_driver()
-    jobs = [await driver.run(module.exchange(V2.create(payload))) for _ in range(4)]
+    jobs = [await driver.run(exchange(V2.create(payload))) for _ in range(4)]
     for job in jobs:
-        await driver.run(module.exchange(V2.start(job.request_id)))
+        await driver.run(exchange(V2.start(job.request_id)))
     simulator.step(3 * 3600)
 
     async def one(request_id: str) -> Any:
@@ -447,11 +448,11 @@ def entry(identifier: str, **changes: Any) -> dict[str, Any]:
 
 
 async def test_what_was_asked_for_is_decoded_again_only_if_it_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SLICE", 0)
+    monkeypatch.setattr(list_pages, "SLICE", 0)
     bodies: dict[str, Any] = {}
 
     async def jobs(entries: list[Any], **form: Any) -> list[Any]:
-        items, rest = _taken_apart(json.dumps({"data": entries, "links": {"nextToken": "7"}}, **form).encode(), bodies)
+        items, rest = entries_of(json.dumps({"data": entries, "links": {"nextToken": "7"}}, **form).encode(), bodies)
         read = [V2.get(item["id"]).parse(item) async for item in items]
         assert rest()["links"] == {"nextToken": "7"}
         assert read == [V2.get(item["id"]).parse(item) for item in entries]
@@ -488,7 +489,7 @@ async def test_what_was_asked_for_is_decoded_again_only_if_it_has_changed(monkey
 async def test_a_reading_is_the_same_whether_what_was_asked_for_is_decoded_or_kept(
     api: Generation, asked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SLICE", 0)
+    monkeypatch.setattr(list_pages, "SLICE", 0)
     bodies: dict[str, Any] = {}
     for name in ("request", "processRequest"):
         item = {
@@ -501,7 +502,7 @@ async def test_a_reading_is_the_same_whether_what_was_asked_for_is_decoded_or_ke
         body = json.dumps({"data": [item]}).encode()
         whole = api.get("7").parse(item)
         for _ in range(2):
-            assert [api.get("7").parse(found) async for found in _taken_apart(body, bodies)[0]] == [whole]
+            assert [api.get("7").parse(found) async for found in entries_of(body, bodies)[0]] == [whole]
         bodies.clear()
 
 

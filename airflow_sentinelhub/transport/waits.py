@@ -1,0 +1,147 @@
+"""Who waits for a reading of which request: the book that the poller keeps. Times are the event loop's, in seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.exceptions import SentinelHubError
+
+EARLY = 0.25
+"""Share of its interval by which a reading may come early, to be read with others."""
+FORGOTTEN = 1.0
+"""Seconds after which a request is forgotten that nobody waits for."""
+
+
+@dataclass(eq=False)
+class Wait:
+    """Somebody waits for a reading.
+
+    :param since: when the wait began; :param due: when the request is to be read at the latest; :param early: from when
+        on it may be read.
+    """
+
+    request_id: str
+    since: float
+    due: float
+    early: float
+    future: asyncio.Future[Snapshot]
+
+
+@dataclass
+class Known:
+    """What is known of a request.
+
+    :param waits: who waits for its next reading; :param last: its last reading; :param page: index of the page of the
+        list on which it was, None where that is not known; :param looked: when it was missed in the list; :param
+        being_read: whether a call for this request alone is under way; :param parse: reads its entry in the list.
+    """
+
+    waits: list[Wait] = field(default_factory=list)
+    last: Snapshot | None = None
+    page: int | None = None
+    looked: float = 0.0
+    being_read: bool = False
+    parse: Callable[[Any], Snapshot] | None = None
+
+    def hand_out(self, waits: Iterable[Wait], job: Snapshot) -> int:
+        """Give these waits the reading, and end them; return how many still wanted it."""
+        self.last, given = job, 0
+        for wait in list(waits):
+            if not wait.future.done():
+                wait.future.set_result(job)
+                given += 1
+            if wait in self.waits:
+                self.waits.remove(wait)
+        return given
+
+    def fail(self, err: SentinelHubError) -> None:
+        """Give all waits the error, each an object of its own, and end them."""
+        for wait in self.waits:
+            if not wait.future.done():
+                wait.future.set_exception(copy.copy(err))
+        self.waits.clear()
+
+
+class Waits:
+    """The requests that somebody waits for, by id in lower case. A wait that has ended is forgotten soon after.
+
+    :param forgotten: is told the id of a request that was forgotten.
+    """
+
+    def __init__(self, forgotten: Callable[[str], object]) -> None:
+        self._known: dict[str, Known] = {}
+        self._unused: dict[str, float] = {}
+        """When each request is forgotten that nobody waits for."""
+        self._forgotten = forgotten
+
+    def __len__(self) -> int:
+        return sum(len(known.waits) for known in self._known.values())
+
+    def __iter__(self) -> Iterator[Wait]:
+        return (wait for known in self._known.values() for wait in known.waits)
+
+    def get(self, name: str) -> Known | None:
+        """What is known of the request with this id, in lower case; None if nobody waits for it."""
+        return self._known.get(name)
+
+    def add(self, request_id: str, within: float) -> Wait:
+        """Register a wait for a request whose next reading is wanted within so many seconds."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        # Before the end of the interval, at slightly different times: many waits that begin together drift apart.
+        due = now + within * (1 - 0.1 * random.random())
+        wait = Wait(request_id, now, due, due - EARLY * within, loop.create_future())
+        self._known.setdefault(_name(request_id), Known()).waits.append(wait)
+        return wait
+
+    def end(self, wait: Wait) -> None:
+        """Remove a wait. Its request is kept for a moment, in which the next poll of the same wait comes back."""
+        name = _name(wait.request_id)
+        known = self._known.get(name)
+        if known is not None and wait in known.waits:
+            known.waits.remove(wait)
+        if known is None or not known.waits:
+            loop = asyncio.get_running_loop()
+            if not self._unused:
+                loop.call_later(FORGOTTEN, self._forget)
+            self._unused[name] = loop.time() + FORGOTTEN
+
+    def _forget(self) -> None:
+        loop = asyncio.get_running_loop()
+        over = [name for name, at in self._unused.items() if at <= loop.time() + 0.01]
+        for name in over:
+            del self._unused[name]
+            known = self._known.get(name)
+            if known is not None and not known.waits:
+                del self._known[name]
+                self._forgotten(name)
+        if self._unused:
+            loop.call_at(min(self._unused.values()), self._forget)
+
+    def first_due(self) -> float | None:
+        """When the next reading is due of all requests that are not being read; None if there is none."""
+        free = (known for known in self._known.values() if not known.being_read)
+        return min((wait.due for known in free for wait in known.waits), default=None)
+
+    def readable(self, now: float) -> dict[str, Known]:
+        """The requests that may be read now, and are not being read."""
+        return {
+            name: known
+            for name, known in self._known.items()
+            if not known.being_read and any(wait.early <= now for wait in known.waits)
+        }
+
+    def on_pages(self) -> Counter[int]:
+        """How many requests are known to be on each page of the list."""
+        return Counter(known.page for known in self._known.values() if known.page is not None)
+
+
+def _name(request_id: str) -> str:
+    return request_id.strip().lower()
