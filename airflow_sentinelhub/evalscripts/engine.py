@@ -40,7 +40,7 @@ _KINDS = "(() => [typeof setup, typeof evaluatePixel].join())"
 _CALL = """
 (() => {
   const told = setup();
-  return told && typeof told === "object"
+  return told && typeof told === "object" && !Array.isArray(told)
     ? {input: told.input, output: told.output, mosaicking: told.mosaicking} : told;
 })
 """
