@@ -4,6 +4,7 @@ The lowest floor of the package: a reading of the user's text, without knowledge
 """
 
 from .reader import read_setup as read_setup
+from .reader import runs_scripts as runs_scripts
 from .setup import Input as Input
 from .setup import Output as Output
 from .setup import Setup as Setup

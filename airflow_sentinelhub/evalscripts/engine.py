@@ -59,6 +59,15 @@ class Outcome:
     certain: bool = True
 
 
+def is_there() -> bool:
+    """Whether an engine is installed."""
+    try:
+        import quickjs  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 def run(script: str) -> Outcome | None:
     """Loads a script and calls its ``setup()``. None: no engine is installed."""
     try:

@@ -13,6 +13,11 @@ from .setup import Setup
 _BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
+def runs_scripts() -> bool:
+    """Whether ``setup()`` is run here; where no engine is installed, its text is read, which is a guess."""
+    return engine.is_there()
+
+
 @lru_cache(maxsize=64)
 def read_setup(script: str) -> Setup:
     """What the ``setup()`` of an evalscript asks for, and whether the service will refuse the script.
