@@ -1,6 +1,7 @@
 """What our client says and what the simulator answers, against the contract of the service, over whole lives of jobs.
 
-Both sides were written from the same descriptions, but by themselves: the simulator imports nothing of the package.
+Both sides were written from the same descriptions, but by themselves: of the package the simulator imports only how
+evalscripts are read.
 """
 
 from __future__ import annotations
