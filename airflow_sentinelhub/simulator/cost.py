@@ -13,8 +13,6 @@ from . import evalscript as scripts
 BATCH_FACTOR = 1 / 3
 DISCOUNT_PIXELS = 10_000
 MINIMUM_PU = 100.0
-# doc: the least that the statistics of one polygon cost.
-_LEAST_STATISTICS = 0.01
 # doc: the area of one unit in pixels, and the least of it that is counted; the bands of one unit.
 _UNIT_PIXELS, _LEAST_AREA, _UNIT_BANDS = 512 * 512, 0.01, 3
 # doc: by the format of an output; TIFF counts twice where its samples are 32 bit floats. Of zarr the text says nothing:
@@ -56,14 +54,11 @@ def tile_estimate(
 
 
 def statistical_estimate(
-    width: int, height: int, evalscript: str, data: Iterable[Any], intervals: int, rates: Rates | None = None
+    width: int, height: int, evalscript: str, data: Iterable[Any], rates: Rates | None = None
 ) -> float:
-    """PU of the statistics of one polygon in all its intervals, before the discount.
-
-    No image is delivered, so no format counts; each polygon is a request, which has a least price (doc).
-    """
-    cost = intervals * tile_estimate(width, height, evalscript, data, (), rates)
-    return max(cost, _LEAST_STATISTICS) if cost else 0.0
+    """PU of the statistics of one polygon in one interval, before the discount: no image is delivered, so no format
+    counts."""
+    return tile_estimate(width, height, evalscript, data, (), rates)
 
 
 def _format_factor(evalscript: str, responses: Sequence[Any] | None) -> float:

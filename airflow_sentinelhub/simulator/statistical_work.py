@@ -80,13 +80,15 @@ def analyse(job: Job, units: Features | None, script: str | None, forced_error: 
         return Analysis(forced_error or "The evalscript cannot be read.", len(units), 0.0, 1.0)
     error = forced_error or scripts.problem(script, ())
     pixels = units.widths * units.heights
-    data, count = job.body["input"]["data"], len(intervals(job.body))
+    data = job.body["input"]["data"]
     each = [
-        statistical_estimate(int(width), int(height), script, data, count, rates)
+        statistical_estimate(int(width), int(height), script, data, rates)
         for width, height in zip(units.widths.tolist(), units.heights.tolist(), strict=True)
     ]
-    before = sum(each)
-    after = sum(cost * batch_factor(int(size)) for cost, size in zip(each, pixels.tolist(), strict=True))
+    before = sum(each) * len(intervals(job.body))
+    after = sum(cost * batch_factor(int(size)) for cost, size in zip(each, pixels.tolist(), strict=True)) * len(
+        intervals(job.body)
+    )
     return Analysis(error, len(units), before / len(units), after / before if before else 1.0)
 
 
