@@ -16,7 +16,7 @@ import airflow_sentinelhub
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = (
     *("requests", "requests_oauthlib", "oauthlib", "httpx", "dataclasses_json", "marshmallow"),
-    *("boto3", "shapely", "pyogrio", "pyarrow", "numpy"),
+    *("boto3", "shapely", "pyogrio", "pyarrow", "numpy", "quickjs"),
 )
 # What a bare operator, sensor and trigger of this Airflow need: it is loaded already when a DAG is parsed.
 BARE = """

@@ -17,12 +17,15 @@ OURS = "airflow_sentinelhub"
 
 # Layer -> what it may import of the package, besides its own folder. Type-checking imports count like all others.
 LAYERS: dict[str, set[str]] = {
-    "simulator": set(),
+    # The reading of the user's evalscript, for the simulator's price and for the provider's: knows no service.
+    "evalscripts": set(),
+    "simulator": {"evalscripts"},
     "redaction": set(),
     "exceptions": {"redaction"},
     "provider": {"_version"},
     "_compat": set(),
     "api": {
+        "evalscripts",
         "exceptions",
         "redaction",
         "shapes",
@@ -59,6 +62,7 @@ LAYERS: dict[str, set[str]] = {
 # Libraries beside the standard one and the package itself.
 LIBRARIES: dict[str, set[str]] = {
     "simulator": {"starlette", "uvicorn", "pyproj", "shapely", "numpy", "boto3", "botocore", "pytest"},
+    "evalscripts": {"quickjs"},  # of the extra `simulator`: an installation may lack it
     "transport": {"oauthlib", "httpx", "certifi"},
     "shapes": {"shapely", "pyogrio", "pyarrow"},  # of the extra `areas`: an installation may lack them
     "results": {"boto3", "botocore", "fsspec"},

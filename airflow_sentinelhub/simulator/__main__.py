@@ -8,6 +8,7 @@ import signal
 import sys
 from typing import Any
 
+from ..evalscripts import runs_scripts
 from .remote import SimulatorError
 from .server import Simulator
 
@@ -100,6 +101,12 @@ def main(argv: list[str] | None = None) -> int:
     except SimulatorError as problem:
         print(problem, file=sys.stderr)
         return 2
+    if not runs_scripts():
+        print(
+            "The setup() of evalscripts is read, not run, so that costs are a guess: quickjs-ng is missing"
+            " (pip install 'airflow-sentinelhub[simulator]').",
+            file=sys.stderr,
+        )
     # Uvicorn handles these itself once it runs, and raises them again at its end. Ours serve for before and after.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: simulator.stop())

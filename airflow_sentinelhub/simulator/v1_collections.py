@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .bodies import delivery_url, responses_of
 from .clock import iso_milliseconds
-from .evalscript import sample_type
+from .evalscript import outputs, sample_type
 from .handlers import Context, Handler, matches, page, read_object
 from .jobs import Job
 from .replies import Json, Refusal, Reply, error, violations
@@ -48,9 +48,14 @@ def initialise(world: World, job: Job, at: float) -> None:
     number = collection_id(job, at)
     collection = world.collections[str(number)]
     request = job.body["processRequest"]
-    band = _BANDS.get(sample_type(request["evalscript"]), _BANDS["UINT8"])
+    script = request["evalscript"]
+    types = {output.id: output.sample_type for output in outputs(script)}
     names = [response.get("identifier", "default") for response in responses_of(job.body)]
-    bands = {name: dict(band) for name in names if name != "userdata"}
+    bands = {
+        name: dict(_BANDS.get(types.get(name, sample_type(script)), _BANDS["UINT8"]))
+        for name in names
+        if name != "userdata"
+    }
     data = {"batchData": {"tilingGridId": job.body["tilingGrid"]["id"]}, "additionalData": {"bands": bands}}
     if "batchData" not in collection:
         world.keep_collection(str(number), {**collection, **data})

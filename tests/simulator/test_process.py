@@ -238,16 +238,18 @@ class TestStore:
         assert store.load() == []
 
 
-def test_it_imports_nothing_of_the_package_and_little_at_first() -> None:
+def test_it_imports_nothing_of_the_package_but_the_reading_of_scripts_and_little_at_first() -> None:
     code = """
 import sys
 import airflow_sentinelhub.simulator
-heavy = {'numpy', 'shapely', 'pyproj', 'starlette', 'uvicorn', 'airflow', 'requests', 'httpx'} & set(sys.modules)
+heavy = {'numpy', 'shapely', 'pyproj', 'starlette', 'uvicorn', 'quickjs', 'airflow', 'requests', 'httpx'}
+heavy &= set(sys.modules)
 assert not heavy, heavy
 with airflow_sentinelhub.simulator.Simulator() as simulator:
     simulator.requests()
 ours = {name for name in sys.modules if name.startswith('airflow_sentinelhub.')}
-others = {name for name in ours if not name.startswith('airflow_sentinelhub.simulator')}
+allowed = ('airflow_sentinelhub.simulator', 'airflow_sentinelhub.evalscripts')
+others = {name for name in ours if not name.startswith(allowed)}
 assert not others, others
 assert 'airflow' not in sys.modules
 """
@@ -265,6 +267,20 @@ sys.exit(main([]))
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert result.returncode == 2
     assert result.stderr == "The simulator needs shapely: pip install 'airflow-sentinelhub[simulator]'.\n"
+
+
+def test_without_the_engine_it_says_that_costs_are_a_guess() -> None:
+    code = """
+import sys
+sys.modules['quickjs'] = None
+from airflow_sentinelhub.simulator import Simulator
+Simulator.serve = lambda self: None
+from airflow_sentinelhub.simulator.__main__ import main
+sys.exit(main(['--port', '0']))
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert "costs are a guess: quickjs-ng is missing" in result.stderr
 
 
 def test_another_process_is_driven_the_same_way() -> None:

@@ -410,6 +410,21 @@ class TestCollections:
         assert reply.status_code == 400
         assert "is required" in reply.json()["error"]["message"]
 
+    def test_a_band_has_the_sample_type_of_its_output(self, api: Api) -> None:
+        number, body = self.new(api), api.v1_body()
+        told = '[{id: "a", bands: 1, sampleType: "UINT16"}, {id: "b", bands: 1, sampleType: "FLOAT32"}]'
+        request = body["processRequest"]
+        request["evalscript"] = request["evalscript"].replace('{bands: 1, sampleType: "FLOAT32"}', told)
+        tiff = {"type": "image/tiff"}
+        request["output"]["responses"] = [{"identifier": name, "format": tiff} for name in ("a", "b")]
+        output = {"defaultTilePath": "s3://maps/x/<tileName>/<outputId>", "cogOutput": True, "collectionId": number}
+        api.create("v1", processRequest=request, output=output)
+        bands = api.get(f"{self.PATH}/{number}").json()["data"]["additionalData"]["bands"]
+        assert bands == {
+            "a": {"bitDepth": 16, "sampleFormat": "UINT"},
+            "b": {"bitDepth": 32, "sampleFormat": "FLOAT"},
+        }
+
     def test_linking_initialises_it_and_protects_it(self, api: Api, sim: Simulator) -> None:
         number = self.new(api)
         assert "batchData" not in api.get(f"{self.PATH}/{number}").json()["data"]
