@@ -17,6 +17,7 @@ from airflow_sentinelhub._compat import (
     AirflowSkipException,
     conf,
     deferral_error,
+    mapped_over,
 )
 from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub.api.arguments import KINDS, check_literal, taken
@@ -212,7 +213,8 @@ class SentinelHubTask:
 
     def _given(self) -> dict[str, Any]:
         """The arguments and their values. `request_id` is a property, which not every task has."""
-        values = vars(self) | ({"request_id": self.request_id} if self._rendered_id is not None else {})
+        named = self._rendered_id is not None or "request_id" in self._in_dag
+        values = vars(self) | ({"request_id": self._rendered_id} if named else {})
         return {name: value for name, value in values.items() if name in KINDS}
 
     def check_arguments(self) -> None:
@@ -227,6 +229,7 @@ class SentinelHubTask:
 
         :raises InvalidInputError: a template has rendered to what the argument cannot be.
         """
+        self._in_dag = {**self._in_dag, **{name: it for name, it in mapped_over(self).items() if name in KINDS}}
         for name, value in self._given().items():
             if name not in self.limits:
                 read = taken(name, value, self._in_dag.get(name))

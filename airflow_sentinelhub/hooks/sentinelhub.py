@@ -299,6 +299,7 @@ class SentinelHubHook(BaseHook):
             checks=checks,
             mark=mark,
             again=True,
+            unanswered=_UNANSWERED if context is None or tried(context) <= 1 else None,
             since=earliest(context, mark) if context is not None else None,
             remembered=known.request_id if known else None,
             not_found=hook.settings.not_found(known.place, known.request_id) if known else None,
@@ -385,6 +386,14 @@ class SentinelHubHook(BaseHook):
             return False, str(err)
         where, api = self.settings.base_url, self.settings.batch_api
         return True, f"Connected to {where}; batch {api} offers {len(grids.items)} tiling grids."
+
+
+_UNANSWERED = (
+    "Nothing was started by this run. If an earlier run of this job has started a batch request, that runs on and "
+    "bills.",
+    "Another run of this job tries again, and attaches to its request if there is one.",
+)
+"""What it means for `run_job` that nothing answers, see `Wanted`."""
 
 
 def reader_now(sentinelhub_conn_id: str, aws_conn_id: str | None) -> BucketReader:

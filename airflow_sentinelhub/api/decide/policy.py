@@ -97,21 +97,6 @@ def check_looks(flag: str, looks: Any, limits: Mapping[str, Any]) -> None:
             )
 
 
-def limits_given(**limits: Any) -> frozenset[str]:
-    """Names of the limits that are set in the DAG. Only a literal None there means no limit."""
-    return frozenset(name for name, value in limits.items() if value is not None)
-
-
-def refuse_nothing(given: frozenset[str], **limits: Any) -> None:
-    """:raises InvalidInputError: a limit that is set in the DAG has become None by its template or another task."""
-    for name in sorted(given):
-        if limits.get(name) is None:
-            raise InvalidInputError(
-                f"{name} has become None by its template, or by the task that it comes from, which does not mean no "
-                "limit. Give a value, or leave it out of the DAG."
-            )
-
-
 def check_literals(**given: Any) -> None:
     """Run the checks of `policy_from` while the DAG is parsed, on the values that are not templates."""
     literal = {name: value for name, value in given.items() if not is_template(value) and _plain(value)}
