@@ -105,7 +105,7 @@ def mapped_over(task: Any) -> dict[str, Any]:
     if isinstance(value, dict):
         return {name: one for name, one in value.items() if _is_output(one)}
     source = next(filter(_is_output, value if isinstance(value, (list, tuple)) else (value,)), None)
-    if source is None:
+    if source is None or mapped is None or dag is None:
         return {}
     in_dag = {*mapped.partial_kwargs, *(dag.default_args or {}), *(mapped.partial_kwargs.get("default_args") or {})}
     return {name: source for name in getattr(task, "_BaseOperator__init_kwargs", {}) if name not in in_dag}

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_sentinelhub.api.rings import number_of, shown
-from airflow_sentinelhub.api.times import is_template
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -245,11 +245,6 @@ def check_part(name: str, value: Any) -> None:
 def nothing(value: Any) -> bool:
     """Whether a template that has come out as this has come out as nothing."""
     return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
-
-
-def is_late(value: Any) -> bool:
-    """Whether a value is known only when the task runs: a template, or the output of another task."""
-    return is_template(value) or (hasattr(value, "iter_references") and hasattr(value, "resolve"))
 
 
 def origin(template: Any) -> str:

@@ -6,6 +6,7 @@ A polygon is a list of rings, the outer one first; a ring is a list of points [x
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
@@ -41,9 +42,13 @@ def number_of(value: Any) -> float | None:
         value = value.item()
     if isinstance(value, Decimal):
         value = float(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value if type(value) in (int, float) else float(value)
+    if isinstance(value, int):
+        return None if abs(value) > sys.float_info.max else value if type(value) is int else int(value)
+    if not math.isfinite(value):
+        return None
+    return value if type(value) is float else float(value)
 
 
 def polygons_in(shape: Mapping[str, Any]) -> list[Polygon]:

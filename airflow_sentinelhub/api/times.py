@@ -53,6 +53,11 @@ def is_template(value: Any) -> bool:
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
+def is_late(value: Any) -> bool:
+    """Whether a value is known only when the task runs: a template, or the output of another task."""
+    return is_template(value) or (hasattr(value, "iter_references") and hasattr(value, "resolve"))
+
+
 def last(*, days: float | str = 0, weeks: float | str = 0, hours: float | str = 0) -> dict[str, Any]:
     """The time range of this length that ends at the moment of the run: `time_range=last(days=30)`.
 

@@ -8,11 +8,12 @@ from functools import cache
 from typing import Any
 
 from airflow_sentinelhub._compat import BaseOperator
-from airflow_sentinelhub.api.arguments import PARTS, check_part, is_late, members, seconds
+from airflow_sentinelhub.api.arguments import PARTS, check_part, members, seconds
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.plain import refuse_circles
 from airflow_sentinelhub.api.service.data_sources import check_sources
 from airflow_sentinelhub.api.service.payloads import check_grid_literal
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 

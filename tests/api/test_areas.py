@@ -128,7 +128,8 @@ def test_a_crs_by_any_name(given: Any, url: str | None) -> None:
         ({"type": "MultiPolygon", "coordinates": 7}, "coordinates"),
         ({"type": "Polygon", "coordinates": [[[float("inf"), 1]] * 4]}, "not two numbers"),
         ({"type": "FeatureCollection", "features": ["x"]}, "JSON object"),
-        ({**POLYGON, "crs": "EPSG:4326"}, "crs"),
+        ({**POLYGON, "crs": "EPSG:27700"}, "EPSG:27700"),
+        ({**POLYGON, "crs": ["EPSG:4326"]}, "crs"),
         ({**POLYGON, "crs": {"type": "name", "properties": {"name": "mars"}}}, "EPSG code"),
     ],
 )

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_sentinelhub.api.areas import area_bounds, early_bounds, kept_area
-from airflow_sentinelhub.api.arguments import is_late, member_taken, members
+from airflow_sentinelhub.api.arguments import member_taken, members
 from airflow_sentinelhub.api.decoding import member, number
 from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import UNCHECKED, as_sent, check_sources
-from airflow_sentinelhub.api.times import Run, checked, checked_range, resolved
+from airflow_sentinelhub.api.times import Run, checked, checked_range, is_late, resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 Json = dict[str, Any]
