@@ -20,15 +20,17 @@ from airflow_sentinelhub._compat import (
     mapped_over,
 )
 from airflow_sentinelhub._identity import tried
-from airflow_sentinelhub.api.arguments import KINDS, check_literal, taken
+from airflow_sentinelhub.api.arguments import KINDS, check_literal, request_id, taken
 from airflow_sentinelhub.api.call import Call, Flow
 from airflow_sentinelhub.api.decide.verdict import ended_by_itself, fate, is_paid
 from airflow_sentinelhub.api.flows.actions import end
 from airflow_sentinelhub.api.flows.read import if_answered, left_alone, outlast
 from airflow_sentinelhub.api.flows.reread import every
 from airflow_sentinelhub.api.paging import Page
-from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.rings import shown
+from airflow_sentinelhub.api.service.generations import Generation, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import (
     ApiError,
     AuthenticationError,
@@ -194,6 +196,7 @@ class SentinelHubTask:
         with naming_task(kwargs.get("task_id")):
             for name, value in kwargs.items():
                 check_literal(name, value)
+            _check_generation(kwargs.get("batch_api"))
         return super().partial(**kwargs)  # type: ignore[misc]
 
     @contextmanager
@@ -209,6 +212,7 @@ class SentinelHubTask:
         with naming_task(getattr(self, "task_id", None)):
             for name, value in given.items():
                 check_literal(name, value)
+            _check_generation(given.get("batch_api"))
             yield
 
     def _given(self) -> dict[str, Any]:
@@ -235,6 +239,7 @@ class SentinelHubTask:
                 read = taken(name, value, self._in_dag.get(name))
                 if read is not value:
                     setattr(self, name, read)
+        _check_generation(self.batch_api)
         if getattr(self, "deferrable", True) is None:
             self.deferrable = default_deferrable()
 
@@ -370,19 +375,22 @@ class SentinelHubTask:
         push_link(context, self.hook.settings.url(self.api.get(request_id).path))
 
 
+def _check_generation(name: Any) -> None:
+    """:raises InvalidInputError: there is no such generation. None is that of the connection; templates pass."""
+    if name is not None and not is_late(name):
+        generation(name)
+
+
 def checked_id(value: Any) -> str:
     """The id of a request as it came out of a template or an XCom.
 
     :raises InvalidInputError: it is not a UUID, which all ids of the service are.
     """
-    from uuid import UUID
-
-    text = value.get("request_id") if isinstance(value, dict) else value
     try:
-        return str(UUID(str(text).strip()))
+        return request_id(value)
     except ValueError:
         raise InvalidInputError(
-            f"request_id is {value!r}, which is no id of a batch request (a UUID such as "
+            f"request_id is {shown(value)}, which is no id of a batch request (a UUID such as "
             "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10). Does the task it comes from push it?"
         ) from None
 

@@ -32,6 +32,13 @@ def shown(value: Any, limit: int = 100) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
+def told(value: Any) -> str:
+    """A value in a message about what may hold keys: text and numbers as `shown`, of anything else its type."""
+    if value is None or isinstance(value, (str, int, float)):
+        return shown(value)
+    return f"a {type(value).__name__}"
+
+
 def is_list(value: Any) -> bool:
     return isinstance(value, (list, tuple))
 
