@@ -226,6 +226,15 @@ class SentinelHubTask:
         with self.literals():
             pass
 
+    def render_template(
+        self, content: Any, context: Any, jinja_env: Any = None, seen_oids: set[int] | None = None
+    ) -> Any:
+        """Like Airflow's, but what is undefined is None: out of a native rendering it would fail at any use."""
+        from jinja2 import Undefined
+
+        rendered = super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]
+        return None if isinstance(rendered, Undefined) else rendered
+
     def take_arguments(self) -> None:
         """Replace what templates have rendered to by what the arguments want, such as text by a number.
 

@@ -21,11 +21,11 @@ from airflow_sentinelhub.api.rings import (
     boxes_in_world,
     check_degrees,
     check_world,
+    coordinate,
     count,
     in_world,
     is_list,
     looks_like_degrees,
-    number_of,
     plainly_valid,
     polygons_in,
     shown,
@@ -388,15 +388,7 @@ def _listed(value: Any) -> Any:
 def _four_numbers(box: Sequence[Any]) -> list[float]:
     if not is_list(box):
         raise InvalidInputError(f"A bounding box is four numbers [west, south, east, north], not {shown(box)}.")
-    read = [_number_in_text(item) for item in box] if all(isinstance(item, str) for item in box) else box
-    numbers = [number for number in map(number_of, read) if number is not None]
-    if len(read) != 4 or len(numbers) != 4:
+    numbers = [number for number in map(coordinate, box) if number is not None]
+    if len(box) != 4 or len(numbers) != 4:
         raise InvalidInputError(f"A bounding box is four numbers [west, south, east, north], not {shown(box)}.")
     return numbers
-
-
-def _number_in_text(text: str) -> float | None:
-    try:
-        return json.loads(text) if re.fullmatch(r"\s*-?\d+\s*", text) else float(text)
-    except ValueError:
-        return None

@@ -30,6 +30,8 @@ def place(value: Any, what: str = OUTPUT) -> str:
         if isinstance(value, os.PathLike) and re.match(r"(?i)s3:/[^/]", text):
             hint = " A pathlib path drops one of the slashes: give the URL as text."
         raise InvalidInputError(f"{what} is s3://bucket/path, not {_told(value)}.{hint}")
+    if found[1] == "None":
+        raise InvalidInputError(f"{what} is s3://bucket/path, not {_told(value)}: its template has given no bucket.")
     if not _BUCKET.fullmatch(found[1]):
         conn_id, at, bucket = found[1].partition("@")
         hint = f"; leave {conn_id}@ out, and give aws_conn_id={conn_id!r}" if at and bucket else ""

@@ -6,6 +6,7 @@ A polygon is a list of rings, the outer one first; a ring is a list of points [x
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -56,6 +57,16 @@ def number_of(value: Any) -> float | None:
     if not math.isfinite(value):
         return None
     return value if type(value) is float else float(value)
+
+
+def coordinate(value: Any) -> float | None:
+    """A number as `number_of` reads it, also from text, as templates within lists and objects give it."""
+    if not isinstance(value, str):
+        return number_of(value)
+    try:
+        return number_of(int(value) if re.fullmatch(r"(?a)\s*-?\d{1,9}\s*", value) else float(value))
+    except ValueError:
+        return None
 
 
 def polygons_in(shape: Mapping[str, Any]) -> list[Polygon]:

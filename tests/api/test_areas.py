@@ -100,7 +100,7 @@ def test_a_crs_by_any_name(given: Any, url: str | None) -> None:
         (7, "not int"),
         (object(), "not object"),
         ([1, 2, 3], "four numbers"),
-        ([1, 2, 3, "4"], "four numbers"),
+        ([1, 2, 3, "four"], "four numbers"),
         ([True, 2, 3, 4], "four numbers"),
         ([float("nan"), 2, 3, 4], "four numbers"),
         ("[1, 2, 3, Infinity]", "four numbers"),

@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow_sentinelhub.api.arguments import as_object, members, taken
 from airflow_sentinelhub.api.places import bucket, check_output, place
-from airflow_sentinelhub.api.plain import plain
+from airflow_sentinelhub.api.plain import plain, refuse_nulls
 from airflow_sentinelhub.api.rings import told
 from airflow_sentinelhub.api.service.payloads import Json, finished, without_none
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -80,6 +80,7 @@ def render(job: BatchSpecification, batch_api: str, access: Access | None = None
     if "bounds" not in process["input"] and job.geopackage is None:
         raise InvalidInputError("There is no area: give area= (GeoJSON or four numbers) or bounds in process_request.")
     payload: Json = plain(_v1(job, process) if batch_api == "v1" else _v2(job, process, access))
+    refuse_nulls(payload)
     return payload
 
 

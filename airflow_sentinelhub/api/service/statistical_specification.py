@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow_sentinelhub.api.arguments import as_object, members, taken
 from airflow_sentinelhub.api.places import place
-from airflow_sentinelhub.api.plain import plain
+from airflow_sentinelhub.api.plain import plain, refuse_nulls
 from airflow_sentinelhub.api.rings import number_of, shown
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import as_sent
@@ -162,7 +162,9 @@ def render_statistical(job: StatisticalSpecification, access: Access | None = No
             **as_object(members(job.extra, "payload_extra"), "payload_extra"),
         }
     )
-    return dict(plain(payload))
+    payload = dict(plain(payload))
+    refuse_nulls(payload)
+    return payload
 
 
 def dated(aggregation: Any, run: Run, *, from_interval: bool = False) -> Any:
