@@ -53,6 +53,9 @@ _LEFT_ALONE = (
 BACKSTOP = 300.0
 """Seconds after our own deadline at which Airflow's deferral timeout ends a wait without a running trigger."""
 
+_UNDEFINED = ("jinja2.runtime", "Undefined")
+"""Module and name of the class of what Jinja has not found; each use of such an object fails."""
+
 REQUEST_ID_KEY = "request_id"
 """XCom key under which the id of the request is pushed the moment it is known."""
 
@@ -230,10 +233,9 @@ class SentinelHubTask:
         self, content: Any, context: Any, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
         """Like Airflow's, but what is undefined is None: out of a native rendering it would fail at any use."""
-        from jinja2 import Undefined
-
         rendered = super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]
-        return None if isinstance(rendered, Undefined) else rendered
+        undefined = any((kind.__module__, kind.__name__) == _UNDEFINED for kind in type(rendered).__mro__)
+        return None if undefined else rendered
 
     def take_arguments(self) -> None:
         """Replace what templates have rendered to by what the arguments want, such as text by a number.
