@@ -129,6 +129,7 @@ __all__ = [
     "first_rescheduled",
     "get_async_connection",
     "link_key",
+    "mapped_over",
     "mask_secret",
     "metrics",
     "start_of_run",
@@ -144,6 +145,28 @@ def deferral_error(next_kwargs: dict[str, Any] | None) -> str:
     Private, on all versions: "Trigger failure" or "Trigger timeout" (2.11: "Trigger/execution timeout").
     """
     return str((next_kwargs or {}).get("error") or "Trigger failure")
+
+
+def mapped_over(task: Any) -> dict[str, Any]:
+    """Argument of a mapped task -> the output of another task that the DAG maps it over; empty for other tasks.
+
+    Airflow makes a mapped task anew in the run, from values: only here it is seen that a None was no None of the DAG.
+    Private, on all versions: the arguments that a task was made of. With `expand_kwargs` these alone tell the names.
+    """
+    dag = task.dag if getattr(task, "has_dag", lambda: False)() else None
+    mapped = getattr(dag, "task_dict", {}).get(task.task_id)
+    value = getattr(getattr(mapped, "expand_input", None), "value", None)
+    if isinstance(value, dict):
+        return {name: one for name, one in value.items() if _is_output(one)}
+    source = next(filter(_is_output, value if isinstance(value, (list, tuple)) else (value,)), None)
+    if source is None or mapped is None or dag is None:
+        return {}
+    in_dag = {*mapped.partial_kwargs, *(dag.default_args or {}), *(mapped.partial_kwargs.get("default_args") or {})}
+    return {name: source for name in getattr(task, "_BaseOperator__init_kwargs", {}) if name not in in_dag}
+
+
+def _is_output(value: Any) -> bool:
+    return hasattr(value, "iter_references") and hasattr(value, "resolve")
 
 
 def link_key(link: type[BaseOperatorLink]) -> str:

@@ -17,17 +17,20 @@ from airflow_sentinelhub._compat import (
     AirflowSkipException,
     conf,
     deferral_error,
+    mapped_over,
 )
 from airflow_sentinelhub._identity import tried
-from airflow_sentinelhub.api.arguments import KINDS, check_literal, taken
+from airflow_sentinelhub.api.arguments import KINDS, check_literal, request_id, taken
 from airflow_sentinelhub.api.call import Call, Flow
 from airflow_sentinelhub.api.decide.verdict import ended_by_itself, fate, is_paid
 from airflow_sentinelhub.api.flows.actions import end
 from airflow_sentinelhub.api.flows.read import if_answered, left_alone, outlast
 from airflow_sentinelhub.api.flows.reread import every
 from airflow_sentinelhub.api.paging import Page
-from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.rings import shown
+from airflow_sentinelhub.api.service.generations import Generation, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import (
     ApiError,
     AuthenticationError,
@@ -49,6 +52,9 @@ _LEFT_ALONE = (
 )
 BACKSTOP = 300.0
 """Seconds after our own deadline at which Airflow's deferral timeout ends a wait without a running trigger."""
+
+_UNDEFINED = ("jinja2.runtime", "Undefined")
+"""Module and name of the class of what Jinja has not found; each use of such an object fails."""
 
 REQUEST_ID_KEY = "request_id"
 """XCom key under which the id of the request is pushed the moment it is known."""
@@ -193,6 +199,7 @@ class SentinelHubTask:
         with naming_task(kwargs.get("task_id")):
             for name, value in kwargs.items():
                 check_literal(name, value)
+            _check_generation(kwargs.get("batch_api"))
         return super().partial(**kwargs)  # type: ignore[misc]
 
     @contextmanager
@@ -208,17 +215,27 @@ class SentinelHubTask:
         with naming_task(getattr(self, "task_id", None)):
             for name, value in given.items():
                 check_literal(name, value)
+            _check_generation(given.get("batch_api"))
             yield
 
     def _given(self) -> dict[str, Any]:
         """The arguments and their values. `request_id` is a property, which not every task has."""
-        values = vars(self) | ({"request_id": self.request_id} if self._rendered_id is not None else {})
+        named = self._rendered_id is not None or "request_id" in self._in_dag
+        values = vars(self) | ({"request_id": self._rendered_id} if named else {})
         return {name: value for name, value in values.items() if name in KINDS}
 
     def check_arguments(self) -> None:
         """`literals` for an operator that has no further checks."""
         with self.literals():
             pass
+
+    def render_template(
+        self, content: Any, context: Any, jinja_env: Any = None, seen_oids: set[int] | None = None
+    ) -> Any:
+        """Like Airflow's, but what is undefined is None: out of a native rendering it would fail at any use."""
+        rendered = super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]
+        undefined = any((kind.__module__, kind.__name__) == _UNDEFINED for kind in type(rendered).__mro__)
+        return None if undefined else rendered
 
     def take_arguments(self) -> None:
         """Replace what templates have rendered to by what the arguments want, such as text by a number.
@@ -227,11 +244,13 @@ class SentinelHubTask:
 
         :raises InvalidInputError: a template has rendered to what the argument cannot be.
         """
+        self._in_dag = {**self._in_dag, **{name: it for name, it in mapped_over(self).items() if name in KINDS}}
         for name, value in self._given().items():
             if name not in self.limits:
                 read = taken(name, value, self._in_dag.get(name))
                 if read is not value:
                     setattr(self, name, read)
+        _check_generation(self.batch_api)
         if getattr(self, "deferrable", True) is None:
             self.deferrable = default_deferrable()
 
@@ -367,19 +386,22 @@ class SentinelHubTask:
         push_link(context, self.hook.settings.url(self.api.get(request_id).path))
 
 
+def _check_generation(name: Any) -> None:
+    """:raises InvalidInputError: there is no such generation. None is that of the connection; templates pass."""
+    if name is not None and not is_late(name):
+        generation(name)
+
+
 def checked_id(value: Any) -> str:
     """The id of a request as it came out of a template or an XCom.
 
     :raises InvalidInputError: it is not a UUID, which all ids of the service are.
     """
-    from uuid import UUID
-
-    text = value.get("request_id") if isinstance(value, dict) else value
     try:
-        return str(UUID(str(text).strip()))
+        return request_id(value)
     except ValueError:
         raise InvalidInputError(
-            f"request_id is {value!r}, which is no id of a batch request (a UUID such as "
+            f"request_id is {shown(value)}, which is no id of a batch request (a UUID such as "
             "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10). Does the task it comes from push it?"
         ) from None
 

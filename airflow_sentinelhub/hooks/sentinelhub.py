@@ -30,13 +30,15 @@ from airflow_sentinelhub.api.decide.adoption import Stopped
 from airflow_sentinelhub.api.decide.advice import reword_for_script
 from airflow_sentinelhub.api.decide.policy import check_looks, check_resume, policy_from
 from airflow_sentinelhub.api.decide.verdict import Waited
+from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own, Wanted, check_grid
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, wait
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service import statistical, v2
+from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation, generation, others
-from airflow_sentinelhub.api.service.specification import BatchSpecification
+from airflow_sentinelhub.api.service.specification import BatchSpecification, refuse_statistical
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
 from airflow_sentinelhub.exceptions import InvalidInputError, JobError, SentinelHubError, SettingsError
 from airflow_sentinelhub.hooks._client import id_of
@@ -252,13 +254,15 @@ class SentinelHubHook(BaseHook):
         check_resume(resume_stopped)
         given = {"poll_interval": poll_interval, "analysis_poll_interval": analysis_poll_interval, "timeout": timeout}
         given |= {"max_unknown_time": max_unknown_time, "max_restarts": max_restarts, "check_results": check_results}
-        given |= {"cancel_on_timeout": cancel_on_timeout}
+        given |= {"cancel_on_timeout": cancel_on_timeout, "batch_api": batch_api}
         read = all_taken(given)
         allowed, patience, check_results = read["timeout"], read["max_unknown_time"], read["check_results"]
-        max_restarts = read["max_restarts"] or 0
+        max_restarts, batch_api = read["max_restarts"] or 0, read["batch_api"]
         if specification.evalscript is not None:
             specification = replace(specification, evalscript=script_text(specification.evalscript))
         features = isinstance(specification, StatisticalSpecification)
+        if not features:
+            refuse_statistical(batch_api)
         if features and max_restarts:
             raise InvalidInputError("Batch statistical has no restart of failed features; leave max_restarts out.")
         failed = "max_failed_features" if features else "max_failed_tiles"
@@ -285,6 +289,9 @@ class SentinelHubHook(BaseHook):
         reader = partial(reader_now, self.sentinelhub_conn_id, aws_conn_id)
 
         def render(api: Generation) -> dict[str, Any]:
+            process = getattr(specification, "process_request", None)
+            data = getattr(specification, "data", member(process, "input", "data"))
+            check_offered(data, hook.settings.base_url)
             return api.payload(specification, access_from(aws_conn_id, iam_role_arn) if api.needs_access else None)
 
         def checks(api: Generation, payload: dict[str, Any]) -> Flow[None]:
@@ -300,6 +307,7 @@ class SentinelHubHook(BaseHook):
             checks=checks,
             mark=mark,
             again=True,
+            unanswered=_UNANSWERED if context is None or tried(context) <= 1 else None,
             since=earliest(context, mark) if context is not None else None,
             remembered=known.request_id if known else None,
             not_found=hook.settings.not_found(known.place, known.request_id) if known else None,
@@ -391,6 +399,14 @@ class SentinelHubHook(BaseHook):
             return False, str(err)
         where, api = self.settings.base_url, self.settings.batch_api
         return True, f"Connected to {where}; batch {api} offers {len(grids.items)} tiling grids."
+
+
+_UNANSWERED = (
+    "Nothing was started by this run. If an earlier run of this job has started a batch request, that runs on and "
+    "bills.",
+    "Another run of this job tries again, and attaches to its request if there is one.",
+)
+"""What it means for `run_job` that nothing answers, see `Wanted`."""
 
 
 def reader_now(sentinelhub_conn_id: str, aws_conn_id: str | None) -> BucketReader:

@@ -23,7 +23,7 @@ from airflow_sentinelhub._task import (
     checked_id,
     deadline_from,
 )
-from airflow_sentinelhub.api.arguments import all_taken, is_late
+from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Outcome, TileGoal, Waited
@@ -32,6 +32,7 @@ from airflow_sentinelhub.api.flows.tiles import look_at_tiles
 from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, look, until_answered, until_certain
 from airflow_sentinelhub.api.service.generations import NEW_REQUEST_404, OLD_REQUEST_404
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchTileStatus
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import (
     DeadlineError,
     InvalidInputError,
