@@ -115,6 +115,23 @@ class SentinelHubHook(BaseHook):
             self._settings = _settings(self.sentinelhub_conn_id, connection).at(self._place)
         return self._settings
 
+    def interval(self, seconds: float, name: str = "poll_interval") -> float:
+        """The seconds between polls at this connection: the given ones, or the least that its service advises.
+
+        A process logs one warning for each interval that is raised.
+
+        :param name: the argument, for the warning.
+        """
+        least = self.settings.least_interval
+        if seconds >= least:
+            return seconds
+        message = (
+            f"{name} is {seconds:g} s, less than the {least:g} s that polls of {self.settings.base_url} keep apart at "
+            f"least; it is raised to {least:g} s."
+        )
+        PROCESS.warn_once(_log, logging.WARNING, message)
+        return least
+
     @property
     def driver(self) -> SyncDriver:
         """The driver that runs flows in this thread."""
@@ -312,13 +329,13 @@ class SentinelHubHook(BaseHook):
             read_results=results.read,
             resume_stopped=resume_stopped,
             wait=WaitPlan(
-                poll_interval=read["poll_interval"],
+                poll_interval=hook.interval(read["poll_interval"]),
                 deadline=None if allowed is None else time.time() + allowed,
                 max_unknown_time=patience,
                 end_at_deadline=read["cancel_on_timeout"],
                 known=True,
             ),
-            analysis_poll_interval=read["analysis_poll_interval"],
+            analysis_poll_interval=hook.interval(read["analysis_poll_interval"], "analysis_poll_interval"),
             listener=Listener(settled=keep),
         )
         try:
@@ -343,21 +360,21 @@ class SentinelHubHook(BaseHook):
         """Batch v1, with the method names of the vendor's `SentinelHubBatch`."""
         from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
 
-        return SentinelHubBatch(self.run)
+        return SentinelHubBatch(self.run, self.interval)
 
     @property
     def batch_v2(self) -> BatchProcessClient:
         """Batch v2, with the method names of the vendor's `BatchProcessClient`."""
         from airflow_sentinelhub.hooks.v2 import BatchProcessClient
 
-        return BatchProcessClient(self.run)
+        return BatchProcessClient(self.run, self.interval)
 
     @property
     def statistical(self) -> SentinelHubBatchStatistical:
         """Batch statistical, with the method names of the vendor's `SentinelHubBatchStatistical`."""
         from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
 
-        return SentinelHubBatchStatistical(self.run)
+        return SentinelHubBatchStatistical(self.run, self.interval)
 
     def statistical_results(self, request_id: str, aws_conn_id: str | None = None) -> StatisticalResults:
         """What a statistical request has left in its bucket: one JSON file for each feature.
