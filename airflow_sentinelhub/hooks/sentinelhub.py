@@ -23,7 +23,16 @@ from airflow_sentinelhub._compat import (
     mask_secret,
     metrics,
 )
-from airflow_sentinelhub._identity import Kept, earliest, mark_by_name, mark_for, remember, remembered, tried
+from airflow_sentinelhub._identity import (
+    Kept,
+    earliest,
+    mark_by_name,
+    mark_for,
+    note_begin,
+    remember,
+    remembered,
+    tried,
+)
 from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.call import Flow, Patience, exchange
 from airflow_sentinelhub.api.decide.adoption import Stopped
@@ -289,6 +298,8 @@ class SentinelHubHook(BaseHook):
         limit = policy.max_processing_units
         mark = mark_by_name(name, limit) if name is not None else mark_for(context, limit=limit)
         known = remembered(context, mark) if context is not None else None
+        if context is not None:
+            note_begin(context)
         hook = self if known is None else SentinelHubHook(self.sentinelhub_conn_id, place=known.place)
         api = self.generation("statistical" if features else known.batch_api if known else batch_api)
         by_look = {"max_failed": max_failed, "min_success_ratio": min_success_ratio}
