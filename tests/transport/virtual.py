@@ -11,14 +11,16 @@ T = TypeVar("T")
 
 
 class _Selector(selectors.DefaultSelector):
-    """Waits for nothing: what it would have waited for is added to the time."""
+    """Waits for nothing: what it would have waited for is added to the time, and a moment for each round of the loop.
+
+    Without that moment a timer that is due within the clock's resolution would be set again and again.
+    """
 
     skipped = 0.0
 
     def select(self, timeout: float | None = None) -> Any:
         found = super().select(0)
-        if not found and timeout:
-            self.skipped += timeout
+        self.skipped += 1e-7 + (timeout if timeout and not found else 0.0)
         return found
 
 
@@ -39,5 +41,10 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return loop.run_until_complete(work)
     finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
