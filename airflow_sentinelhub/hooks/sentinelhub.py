@@ -23,7 +23,16 @@ from airflow_sentinelhub._compat import (
     mask_secret,
     metrics,
 )
-from airflow_sentinelhub._identity import Kept, earliest, mark_by_name, mark_for, remember, remembered, tried
+from airflow_sentinelhub._identity import (
+    Kept,
+    earliest,
+    mark_by_name,
+    mark_for,
+    note_begin,
+    remember,
+    remembered,
+    tried,
+)
 from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.call import Flow, Patience, exchange
 from airflow_sentinelhub.api.decide.adoption import Stopped
@@ -117,6 +126,23 @@ class SentinelHubHook(BaseHook):
             connection = self.get_connection(self.sentinelhub_conn_id)
             self._settings = _settings(self.sentinelhub_conn_id, connection).at(self._place)
         return self._settings
+
+    def interval(self, seconds: float, name: str = "poll_interval") -> float:
+        """The seconds between polls at this connection: the given ones, or the least that its service advises.
+
+        A process logs one warning for each interval that is raised.
+
+        :param name: the argument, for the warning.
+        """
+        least = self.settings.least_interval
+        if seconds >= least:
+            return seconds
+        message = (
+            f"{name} is {seconds:g} s, less than the {least:g} s that polls of {self.settings.base_url} keep apart at "
+            f"least; it is raised to {least:g} s."
+        )
+        PROCESS.warn_once(_log, logging.WARNING, message)
+        return least
 
     @property
     def driver(self) -> SyncDriver:
@@ -277,6 +303,8 @@ class SentinelHubHook(BaseHook):
         limit = policy.max_processing_units
         mark = mark_by_name(name, limit) if name is not None else mark_for(context, limit=limit)
         known = remembered(context, mark) if context is not None else None
+        if context is not None:
+            note_begin(context)
         hook = self if known is None else SentinelHubHook(self.sentinelhub_conn_id, place=known.place)
         api = self.generation("statistical" if features else known.batch_api if known else batch_api)
         by_look = {"max_failed": max_failed, "min_success_ratio": min_success_ratio}
@@ -321,13 +349,13 @@ class SentinelHubHook(BaseHook):
             read_results=results.read,
             resume_stopped=resume_stopped,
             wait=WaitPlan(
-                poll_interval=read["poll_interval"],
+                poll_interval=hook.interval(read["poll_interval"]),
                 deadline=None if allowed is None else time.time() + allowed,
                 max_unknown_time=patience,
                 end_at_deadline=read["cancel_on_timeout"],
                 known=True,
             ),
-            analysis_poll_interval=read["analysis_poll_interval"],
+            analysis_poll_interval=hook.interval(read["analysis_poll_interval"], "analysis_poll_interval"),
             listener=Listener(settled=keep),
         )
         try:
@@ -357,21 +385,21 @@ class SentinelHubHook(BaseHook):
         """Batch v1, with the method names of the vendor's `SentinelHubBatch`."""
         from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
 
-        return SentinelHubBatch(self.run)
+        return SentinelHubBatch(self.run, self.interval)
 
     @property
     def batch_v2(self) -> BatchProcessClient:
         """Batch v2, with the method names of the vendor's `BatchProcessClient`."""
         from airflow_sentinelhub.hooks.v2 import BatchProcessClient
 
-        return BatchProcessClient(self.run)
+        return BatchProcessClient(self.run, self.interval)
 
     @property
     def statistical(self) -> SentinelHubBatchStatistical:
         """Batch statistical, with the method names of the vendor's `SentinelHubBatchStatistical`."""
         from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
 
-        return SentinelHubBatchStatistical(self.run)
+        return SentinelHubBatchStatistical(self.run, self.interval)
 
     def statistical_results(self, request_id: str, aws_conn_id: str | None = None) -> StatisticalResults:
         """What a statistical request has left in its bucket: one JSON file for each feature.

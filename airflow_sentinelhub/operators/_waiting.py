@@ -46,7 +46,7 @@ class WaitingTask(SentinelHubTask):
     def plan(self, context: Any, **changes: Any) -> WaitPlan:
         """The `WaitPlan` made from the task's arguments. :param changes: members of the plan to replace."""
         plan = WaitPlan(
-            poll_interval=self.poll_interval,
+            poll_interval=self.hook.interval(self.poll_interval),
             deadline=deadline_from(context, self.timeout, self.execution_timeout, deferring=self.deferrable),
             max_unknown_time=self.max_unknown_time,
             end_at_deadline=self.cancel_on_timeout,

@@ -137,7 +137,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
             may_start=may_start,
             resume_stopped=self.resume_stopped,
             wait=wait_plan,
-            analysis_poll_interval=self.analysis_poll_interval,
+            analysis_poll_interval=self.hook.interval(self.analysis_poll_interval, "analysis_poll_interval"),
             listener=Listener(
                 settled=partial(self._settled, context),
                 read=self._read,

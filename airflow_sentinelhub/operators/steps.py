@@ -445,6 +445,7 @@ class SentinelHubCancelBatchOperator(OnRequest):
             self.take_arguments()
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
-            job = self.patiently(lambda: end(self.api, request_id, poll_interval=self.poll_interval), request_id)
+            interval = self.hook.interval(self.poll_interval)
+            job = self.patiently(lambda: end(self.api, request_id, poll_interval=interval), request_id)
             self.log.info("Batch request %s is %s", request_id, job.status)
             return step_result(job)

@@ -148,6 +148,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         deadline = deadline_from(context, self.timeout, execution_timeout, deferring=True)
         if first is not None and deadline is not None:
             deadline += first.timestamp() - time.time()
+        self.poke_interval = self.hook.interval(self.poke_interval, "poke_interval")  # Airflow sleeps for it
         return WaitPlan(
             poll_interval=self.poke_interval,
             deadline=deadline,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseTrigger, TriggerEvent, conf
@@ -83,6 +84,7 @@ class _WaitTrigger(BaseTrigger):
             warm_up(getattr(self, "task_instance", None))
             hook = await asyncio.to_thread(self._hook)  # its modules load HTTP libraries, once in each process
             driver = await hook.async_driver()
+            self.plan = replace(self.plan, poll_interval=hook.interval(self.plan.poll_interval))
             waited = await driver.run(await self._flow(self._api()))
             event = event_of(waited, self.request_id, self.resume_state)
         except SentinelHubError as err:
