@@ -94,6 +94,12 @@ def find(context: Context, generation: Generation) -> Job:
     return job
 
 
+def check_account(context: Context) -> None:
+    """403 for an account whose type may not use batch (seen at a create)."""
+    if not context.world.settings.batch_account:
+        raise Refusal(error(403))
+
+
 def create(context: Context, generation: Generation, body: Json) -> Job:
     """A new request of a checked body, with its JSON in the bucket, where missing rights would show (doc)."""
     world = context.world

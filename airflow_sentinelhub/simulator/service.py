@@ -8,8 +8,11 @@ from urllib.parse import urlencode
 
 from . import faults, oauth, statistical, v1, v2
 from .clock import iso_microseconds
+from .deployments import TOKEN_PATHS
 from .handlers import Context, Handler
+from .jobs import Generation
 from .replies import Call, Refusal, Reply, error
+from .settings import Settings
 from .world import World
 
 
@@ -30,8 +33,16 @@ class Service:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        routes = (*v1.ROUTES, *v2.ROUTES, *statistical.ROUTES)
-        self._routes = [(method, _pattern(path), handler) for method, path, handler in routes]
+        tables: tuple[tuple[Generation, list[tuple[str, str, Handler]]], ...] = (
+            ("v1", v1.ROUTES),
+            ("v2", v2.ROUTES),
+            ("statistical", statistical.ROUTES),
+        )
+        self._routes = [
+            (method, _pattern(path), handler, generation)
+            for generation, routes in tables
+            for method, path, handler in routes
+        ]
 
     def answer(self, call: Call) -> Answer:
         """Answers, keeps the journal, and has everything on disk before it returns."""
@@ -73,13 +84,13 @@ class Service:
     def _really(self, call: Call, hits: dict[str, faults.Fault]) -> Reply:
         """What the service does and says when nothing comes in between."""
         world = self.world
-        if call.path in oauth.TOKEN_PATHS:
-            if call.method != "POST":
-                return error(405)
-            number, lifetime = world.count("tokens"), world.settings.token_lifetime
-            return oauth.token_reply(world.client, call.body, number, lifetime, world.moment)
+        settings = world.settings
+        if call.path in TOKEN_PATHS:
+            return self._token(call)
         routes = [
-            (method, found, handler) for method, pattern, handler in self._routes if (found := pattern.match(call.path))
+            (method, found, handler)
+            for method, pattern, handler, generation in self._routes
+            if (found := pattern.match(call.path)) and _offers(settings, generation)
         ]
         if not routes:
             return error(404)
@@ -94,6 +105,23 @@ class Service:
             return chosen[1](Context(world, call, chosen[0].groupdict(), hits))
         except Refusal as refusal:
             return refusal.reply
+
+    def _token(self, call: Call) -> Reply:
+        world, settings = self.world, self.world.settings
+        if call.path not in settings.place.token_paths:
+            # The authority of another deployment lives elsewhere; here its realm is not known.
+            return Reply(404, {"error": "Realm does not exist"})
+        if call.method != "POST":
+            return error(405)
+        number, lifetime = world.count("tokens"), settings.token_lifetime
+        return oauth.token_reply(world.client, call.body, number, lifetime, world.moment, settings.batch_account)
+
+
+def _offers(settings: Settings, generation: Generation) -> bool:
+    """Whether the deployment has the service at all; the path of one that it has not is unknown to it."""
+    if generation == "v1" and not settings.v1_answers:
+        return False
+    return settings.place.offers(generation)
 
 
 def _pattern(path: str) -> re.Pattern[str]:

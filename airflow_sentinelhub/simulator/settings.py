@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from .deployments import DEPLOYMENTS, Deployment
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -20,6 +22,12 @@ class Settings:
     minutes from start to end, which keeps the proportions of the few recorded runs. What was seen of the real
     service is only the order of events, and that is not a setting.
     """
+
+    # Place: which deployment this is (aws-eu, aws-us-west-2, cdse). It decides which services there are, at which path
+    # tokens are given, and where results may go (doc).
+    deployment: str = "aws-eu"
+    # Place: whether v1 answers. It is declared deprecated without a date (doc); whether it still does is not known.
+    v1_answers: bool = True
 
     # Time: from an action to the first status that shows it (seen: the status never moves at once).
     action_lag: float = 5.0
@@ -56,6 +64,8 @@ class Settings:
     # v2 needs 1000 PU left to create (doc).
     balance: float = 1_000_000.0
     minimum_balance: float = 1000.0
+    # Account: of a type that may use batch: enterprise on AWS, Copernicus Service on CDSE. Others cannot create (seen).
+    batch_account: bool = True
     # Account: lifetime of an access token in REAL seconds, since the clients' clocks are real.
     token_lifetime: float = 3600.0
 
@@ -89,6 +99,11 @@ class Settings:
         """These settings with some of them changed; raises ValueError in one sentence for what is wrong."""
         return replace(self, **{name: _checked(name, value) for name, value in changes.items()})
 
+    @property
+    def place(self) -> Deployment:
+        """The deployment that the simulator is."""
+        return DEPLOYMENTS[self.deployment]
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -96,6 +111,8 @@ class Settings:
 _KINDS = {field.name: str(field.type) for field in fields(Settings)}
 # Far more than any test needs, and little enough to reckon with: seconds (30,000 years), PU, items.
 MOST, MOST_WORKERS = 1_000_000_000_000, 1_000_000
+# Settings that are one of a few words.
+CHOICES = {"deployment": tuple(DEPLOYMENTS)}
 _POSITIVE = {"concurrency", "page_size", "max_vertices", "tile_seconds"}
 
 
@@ -105,6 +122,10 @@ def _checked(name: str, value: Any) -> Any:
         raise ValueError(f"There is no setting {name!r}; the settings are {', '.join(sorted(_KINDS))}.")
     if value is None and "None" in kind:
         return None
+    if name in CHOICES:
+        if value not in CHOICES[name]:
+            raise ValueError(f"The setting {name} is one of {', '.join(CHOICES[name])}, not {value!r}.")
+        return value
     if kind == "bool":
         if not isinstance(value, bool):
             raise ValueError(f"The setting {name} is true or false, not {value!r}.")

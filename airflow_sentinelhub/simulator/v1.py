@@ -13,6 +13,7 @@ from .handlers import (
     Context,
     Handler,
     act,
+    check_account,
     create,
     find,
     get_grid,
@@ -70,6 +71,7 @@ def find_v1(context: Context) -> Job:
 
 def post_request(context: Context) -> Reply:
     world = context.world
+    check_account(context)
     body = read_create_body(context.call)
     findings = payload_v1.check(body, world.collections, world.settings.max_vertices)
     if findings.found:

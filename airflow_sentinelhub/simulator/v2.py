@@ -11,6 +11,7 @@ from .handlers import (
     Context,
     Handler,
     act,
+    check_account,
     create,
     find,
     get_grid,
@@ -73,8 +74,9 @@ def _progress(job: Job, world: World, at: float) -> tuple[float, float]:
 
 def post_task(context: Context) -> Reply:
     world = context.world
+    check_account(context)
     body = read_create_body(context.call)
-    findings = payload_v2.check(body, world.settings.max_vertices)
+    findings = payload_v2.check(body, world.settings.max_vertices, world.settings.place)
     if findings.found:
         return violations(findings.found)
     if world.pu_left < world.settings.minimum_balance:

@@ -23,10 +23,10 @@ import shapely
 from airflow_sentinelhub.simulator import Simulator, control, evalscript, faults, patterns, statistical, v1, v2
 from airflow_sentinelhub.simulator.app import BODY_LIMIT
 from airflow_sentinelhub.simulator.clock import FASTEST, LATEST, Clock
+from airflow_sentinelhub.simulator.deployments import TOKEN_PATHS
 from airflow_sentinelhub.simulator.faults import parse
 from airflow_sentinelhub.simulator.features import FeaturesError, read_features
 from airflow_sentinelhub.simulator.gpkg import geometry, geopackage
-from airflow_sentinelhub.simulator.oauth import TOKEN_PATHS
 from airflow_sentinelhub.simulator.settings import Settings
 
 from .conftest import NDVI, Api
