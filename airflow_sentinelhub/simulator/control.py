@@ -131,6 +131,11 @@ def _settings(world: World, call: Call) -> Json:
     return {**world.settings.as_dict(), "balance_left": world.pu_left}
 
 
+def _limits(world: World, call: Call) -> Json:
+    """The rate limits that are on, and what is left of each. The service itself does not tell any more."""
+    return {"limits": world.limits.told(world.settings, world.moment, world.now, world.pu_used)}
+
+
 def _change_settings(world: World, call: Call) -> Json:
     world.change_settings(_body(call))
     return _settings(world, call)
@@ -152,5 +157,6 @@ ROUTES: dict[tuple[str, str], Callable[[World, Call], Json]] = {
     ("DELETE", "/faults"): _clear_faults,
     ("GET", "/settings"): _settings,
     ("POST", "/settings"): _change_settings,
+    ("GET", "/limits"): _limits,
     ("POST", "/reset"): _reset,
 }

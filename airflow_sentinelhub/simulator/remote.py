@@ -65,6 +65,11 @@ class ControlPlane:
         """Changes settings, if any are given, and returns them all."""
         return self._control("POST", "/settings", changes) if changes else self._control("GET", "/settings")
 
+    def limits(self) -> list[dict[str, Any]]:
+        """The rate limits that are on, each with what is ``left`` of it."""
+        limits: list[dict[str, Any]] = self._control("GET", "/limits")["limits"]
+        return limits
+
     def reset(self) -> None:
         """An empty service with the settings and the speed it was started with."""
         self._control("POST", "/reset")

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from . import faults, oauth, statistical, v1, v2
+from . import faults, limits, oauth, statistical, v1, v2
 from .clock import iso_microseconds
 from .deployments import TOKEN_PATHS
 from .handlers import Context, Handler
@@ -14,6 +14,9 @@ from .jobs import Generation
 from .replies import Call, Refusal, Reply, error
 from .settings import Settings
 from .world import World
+
+# Where a POST creates a request or begins its work.
+_WORK = re.compile(r"/(?:process|statistics/batch(?:/v1)?|analyse|start|restartpartial)/?$")
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,9 @@ class Service:
             return error(404)
         if not oauth.accepts(world.client, call.headers.get("authorization"), world.counters["revoked"], world.moment):
             return error(401)
+        waits = self._wait(call)
+        if waits:
+            return limits.refusal(waits, settings)
         chosen: tuple[re.Match[str], Handler] | None = next(
             ((found, handler) for method, found, handler in routes if method == call.method), None
         )
@@ -106,6 +112,17 @@ class Service:
         except Refusal as refusal:
             return refusal.reply
 
+    def _wait(self, call: Call) -> float:
+        """Real seconds until the account may make this call; 0 when it may now."""
+        world = self.world
+        on = limits.policies(world.settings)
+        work = [policy for policy in on if policy.kind == "PROCESSING_UNITS" and _begins_work(call)]
+        if work:
+            simulated = world.limits.wait(work, world.now, world.pu_used)
+            if simulated:
+                return simulated / (world.clock.speed or 1.0)
+        return world.limits.wait([policy for policy in on if policy.kind == "REQUESTS"], world.moment)
+
     def _token(self, call: Call) -> Reply:
         world, settings = self.world, self.world.settings
         if call.path not in settings.place.token_paths:
@@ -113,8 +130,16 @@ class Service:
             return Reply(404, {"error": "Realm does not exist"})
         if call.method != "POST":
             return error(405)
+        asked = [policy for policy in limits.policies(settings) if policy.kind == "TOKENS"]
+        if world.limits.wait(asked, world.moment):
+            return limits.refused_token()
         number, lifetime = world.count("tokens"), settings.token_lifetime
         return oauth.token_reply(world.client, call.body, number, lifetime, world.moment, settings.batch_account)
+
+
+def _begins_work(call: Call) -> bool:
+    """Whether the call may lead to work that uses processing units."""
+    return call.method == "POST" and _WORK.search(call.path) is not None
 
 
 def _offers(settings: Settings, generation: Generation) -> bool:

@@ -69,6 +69,19 @@ class Settings:
     # Account: lifetime of an access token in REAL seconds, since the clients' clocks are real.
     token_lifetime: float = 3600.0
 
+    # Rates: requests a minute and in 744 hours; processing units a minute; null: no limit. Real (doc): 600 requests
+    # and 1000 PU a minute for Enterprise S, 10 and 10 for a test user. What is over gets a real 429. Requests are
+    # counted in REAL seconds, processing units in simulated ones; only calls that begin work wait for the latter.
+    requests_per_minute: float | None = None
+    requests_per_month: float | None = None
+    pu_per_minute: float | None = None
+    # Rates: tokens a minute; null: no limit. They are limited (doc), how much is not published. The 429 is HTML (seen).
+    tokens_per_minute: float | None = None
+    # Rates: a 429 has the header retry-after, in milliseconds (seen); its error comes without the usual wrapper (as in
+    # the example of the documentation).
+    retry_after: bool = True
+    bare_429: bool = False
+
     # Limits: items on a page (seen: 100 tiles), vertices of an area (users keep to 1500 because batch refuses more).
     page_size: int = 100
     max_vertices: int = 1500
@@ -113,7 +126,10 @@ _KINDS = {field.name: str(field.type) for field in fields(Settings)}
 MOST, MOST_WORKERS = 1_000_000_000_000, 1_000_000
 # Settings that are one of a few words.
 CHOICES = {"deployment": tuple(DEPLOYMENTS)}
-_POSITIVE = {"concurrency", "page_size", "max_vertices", "tile_seconds"}
+# Less than that a limit is none that anybody could wait for.
+LEAST_RATE = 0.001
+_RATES = {"requests_per_minute", "requests_per_month", "pu_per_minute", "tokens_per_minute"}
+_POSITIVE = {*_RATES, "concurrency", "page_size", "max_vertices", "tile_seconds"}
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -139,6 +155,8 @@ def _checked(name: str, value: Any) -> Any:
         raise ValueError(f"The setting {name} is a whole number, not {value!r}.")
     if value < 0 or (name in _POSITIVE and value == 0):
         raise ValueError(f"The setting {name} cannot be {value!r}.")
+    if name in _RATES and value < LEAST_RATE:
+        raise ValueError(f"The setting {name} is null or at least {LEAST_RATE}.")
     if name == "concurrency" and value > MOST_WORKERS:
         raise ValueError(f"The setting concurrency is at most {MOST_WORKERS:,}.")
     if name == "tile_jitter" and value >= 1:

@@ -23,7 +23,8 @@ from .delivery import Bucket
 from .jobs import FINAL, Generation, Job, Step, job_from_json
 from .journal import Journal
 from .ledger import Ledger, generator, ledger
-from .lifecycle import Mishaps, Terms
+from .lifecycle import Mishaps, Terms, spent
+from .limits import Limits
 from .oauth import Client
 from .settings import Settings
 from .store import Change, Store
@@ -61,6 +62,7 @@ class World:
         self.collections: dict[str, Json] = {}
         self.faults: dict[str, faults.Fault] = {}
         self.journal = Journal()
+        self.limits = Limits()
         # Numbers: tokens given out, tokens refused up to, requests, collections and faults made, resets.
         self.counters = {"tokens": 0, "revoked": 0, "requests": 0, "collections": 0, "faults": 0, "resets": 0}
         self._tiles: dict[str, TileSet] = {}
@@ -181,6 +183,7 @@ class World:
         self.collections.clear()
         self.faults.clear()
         self.journal.clear()
+        self.limits.clear()
         self._tiles.clear()
         self._ledgers.clear()
         self.counters.update(requests=0, collections=0, faults=0, resets=resets)
@@ -288,6 +291,11 @@ class World:
     @property
     def pu_left(self) -> float:
         return self.settings.balance - sum(job.planned_pu for job in self.jobs.values())
+
+    @property
+    def pu_used(self) -> float:
+        """What all requests have really been charged by now."""
+        return sum(spent(job, self.ledger(job), self.now, self.settings) for job in self.jobs.values() if job.runs)
 
     def _mishaps(self, job: Job, size: int, chosen: tuple[int, ...] | None, hits: dict[str, faults.Fault]) -> Mishaps:
         candidates = list(range(size)) if chosen is None else list(chosen)
