@@ -42,17 +42,17 @@ def analyse(job: Job, units: Units | None, outputs: Outputs, forced_error: str |
     if error is None and not len(units):
         grid = tiling_of(job.body, job.generation)
         error = f"The area does not touch any tile of tiling grid {grid[0].id if grid else None}."
-    existing = _existing(job, units, outputs) if error is None else []
-    output: dict[str, Any] = job.body.get("output") or {}
-    if existing and not output.get("overwrite") and not output.get("skipExisting"):
-        error = f"Output already exists: {existing[0][1]}"
+    existing: list[int] = []
+    if error is None:
+        existing, clash = _existing(job, units, outputs)
+        error = None if clash is None else f"Output already exists: {clash}"
     estimate, factor = _estimate(job, units)
     return Analysis(
         error=error,
         tiles=len(units),
         tile_estimate=estimate,
         factor=factor,
-        existing=tuple(index for index, _ in existing) if output.get("skipExisting") else (),
+        existing=tuple(existing),
     )
 
 
@@ -72,13 +72,22 @@ def _estimate(job: Job, units: Units) -> tuple[float, float]:
     return before / len(units), after / before
 
 
-def _existing(job: Job, units: Units, outputs: Outputs) -> list[tuple[int, str]]:
-    """Tiles or features of which all outputs are there already, with the address of the first one."""
+def _existing(job: Job, units: Units, outputs: Outputs) -> tuple[list[int], str | None]:
+    """Tiles or features to be skipped, and the first output that is in the way (contract).
+
+    ``skipExisting`` skips those of which all outputs are there. Any other output that is there fails the request,
+    unless ``overwrite`` is set.
+    """
     if raster_url(job.body, job.generation) is None or len(units) * len(responses_of(job.body)) >= _CHECKED_FILES:
-        return []
-    found: list[tuple[int, str]] = []
+        return [], None
+    output: dict[str, Any] = job.body.get("output") or {}
+    overwrites, skips = bool(output.get("overwrite")), bool(output.get("skipExisting"))
+    skipped: list[int] = []
     for index in range(len(units)):
         urls = output_urls(job, units, index)
-        if all(outputs.exists(url) for url in urls):
-            found.append((index, urls[0]))
-    return found
+        there = [url for url in urls if outputs.exists(url)]
+        if skips and len(there) == len(urls):
+            skipped.append(index)
+        elif there and not overwrites:
+            return skipped, there[0]
+    return skipped, None

@@ -17,6 +17,7 @@ from .grids import GRIDS
 from .jobs import Generation, Job
 from .reading import read_json, whole_number
 from .replies import Call, Json, Refusal, Reply, error, violations
+from .retention import is_forgotten
 from .world import World
 
 
@@ -85,11 +86,11 @@ def _form(call: Call) -> dict[str, bytes]:
 
 
 def find(context: Context, generation: Generation) -> Job:
-    """The request of the path as the answering replica knows it; 404 otherwise."""
+    """The request of the path as the answering replica knows it; 404 otherwise, also for one that was forgotten."""
     number = context.parts["id"]
     job = context.world.jobs.get(number)
-    known = job is not None and job.generation == generation and job.exists(context.call.seen)
-    if job is None or not known or not job.exists(context.call.now):
+    known = job is not None and job.generation == generation and job.exists(context.call.now)
+    if job is None or not known or not listed(context, job):
         raise Refusal(error(404, request_id=number))
     return job
 
@@ -98,6 +99,11 @@ def check_account(context: Context) -> None:
     """403 for an account whose type may not use batch (seen at a create)."""
     if not context.world.settings.batch_account:
         raise Refusal(error(403))
+
+
+def listed(context: Context, job: Job) -> bool:
+    """Whether the answering replica knows the request and it is not forgotten."""
+    return job.exists(context.call.seen) and not is_forgotten(job, context.call.now, context.world.settings)
 
 
 def create(context: Context, generation: Generation, body: Json) -> Job:
@@ -136,8 +142,8 @@ def page_of_jobs(
     """
     seen = context.call.seen
     begin, count = _extent(context)
-    listed = (job for job in _sorted(context, generation) if job.exists(seen) and wanted(job))
-    found = list(islice(listed, begin + count + 1))
+    shown = (job for job in _sorted(context, generation) if listed(context, job) and wanted(job))
+    found = list(islice(shown, begin + count + 1))
     return page(context, path, len(found), lambda index: view(found[index], context.world, seen))
 
 

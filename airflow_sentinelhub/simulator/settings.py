@@ -53,6 +53,11 @@ class Settings:
     restart_wait_out_of_pu: float = 3600.0
     # Time: days until v1 forgets a finished or never started request (doc: "some time").
     retention_days: float = 30.0
+    # Time: days without activity until batch statistical forgets a request that is CREATED, FAILED, or anything else
+    # that is not at work (doc).
+    statistical_retention_created_days: float = 7.0
+    statistical_retention_failed_days: float = 15.0
+    statistical_retention_days: float = 30.0
 
     # Time: v2 uploads the execution database "periodically" (doc); the period is not published.
     execution_upload_period: float = 60.0
@@ -102,6 +107,10 @@ class Settings:
     execution_missing: bool = False
     execution_truncated: bool = False
     execution_other_schema: bool = False
+    # v2: the list of tasks obeys `search`, as the contract of 2025 has it; the one of 2026 has no such parameter.
+    search_tasks: bool = False
+    # v2, statistical: replies have `domainAccountId`, which the contract calls deprecated.
+    domain_account_id: bool = True
     # v1: created and fetched collections come as {"data": {...}}. The vendor's client expects it, the
     # contract does not.
     wrap_collections: bool = True

@@ -28,10 +28,8 @@ _STATUS_PART = (
 
 
 def view(job: Job, world: World, at: float) -> Json:
-    """The request as it was at a time: as a task of v2, spelling included (costPU, seen), without its project."""
-    shown = v2.view(job, world, at)
-    del shown["projectId"]
-    return shown
+    """The request as it was at a time: as a task of v2, spelling included (costPU, seen)."""
+    return v2.view(job, world, at)
 
 
 def status_view(job: Job, world: World, at: float) -> Json:

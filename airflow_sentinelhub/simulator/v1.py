@@ -27,9 +27,9 @@ from .handlers import (
 from .jobs import Edit, Job
 from .ledger import PROCESSED, STATUSES
 from .reading import whole_number
-from .replies import Json, Refusal, Reply, error, violations
+from .replies import Json, Reply, error, violations
 from .v1_collections import COLLECTION_ROUTES, initialise, new_collection
-from .v1_rules import collection_id, may_delete, may_update, retired
+from .v1_rules import collection_id, may_delete, may_update
 from .world import World
 
 BASE = "/api/v1/batch"
@@ -62,13 +62,6 @@ def view(job: Job, world: World, at: float) -> Json:
     return shown
 
 
-def find_v1(context: Context) -> Job:
-    job = find(context, "v1")
-    if retired(job, context.call.now, context.world.settings.retention_days):
-        raise Refusal(error(404, request_id=job.id))
-    return job
-
-
 def post_request(context: Context) -> Reply:
     world = context.world
     check_account(context)
@@ -95,7 +88,6 @@ def list_requests(context: Context) -> Reply:
     def wanted(job: Job) -> bool:
         return (
             user in (None, world.client.user)
-            and not retired(job, call.seen, world.settings.retention_days)
             and collection in (None, collection_id(job, call.seen))
             and matches(search, job.body_at(call.seen).get("description", ""))
         )
@@ -104,13 +96,13 @@ def list_requests(context: Context) -> Reply:
 
 
 def get_request(context: Context) -> Reply:
-    job = find_v1(context)
+    job = find(context, "v1")
     return Reply(200, view(job, context.world, context.call.seen), request_id=job.id)
 
 
 def put_request(context: Context) -> Reply:
     """``output`` without collectionId unlinks the collection; no ``output`` changes nothing of it (contract)."""
-    job, world, now = find_v1(context), context.world, context.call.now
+    job, world, now = find(context, "v1"), context.world, context.call.now
     body = read_object(context.call)
     refusal = may_update(job, now)
     if refusal is not None:
@@ -135,7 +127,7 @@ def put_request(context: Context) -> Reply:
 
 
 def delete_request(context: Context) -> Reply:
-    job, world, now = find_v1(context), context.world, context.call.now
+    job, world, now = find(context, "v1"), context.world, context.call.now
     refusal = may_delete(job, world.ledger(job), now)
     if refusal is not None:
         return error(409, refusal, request_id=job.id)
@@ -144,16 +136,12 @@ def delete_request(context: Context) -> Reply:
 
 
 def action(transition: Any) -> Handler:
-    def handler(context: Context) -> Reply:
-        find_v1(context)
-        return act(context, "v1", transition)
-
-    return handler
+    return lambda context: act(context, "v1", transition)
 
 
 def list_tiles(context: Context) -> Reply:
     """Nothing before analysis: ``data`` is missing, or null (which of them is not recorded)."""
-    job, world, at = find_v1(context), context.world, context.call.seen
+    job, world, at = find(context, "v1"), context.world, context.call.seen
     path = f"{BASE}/process/{job.id}/tiles"
     wanted = context.call.parameter("status")
     if wanted is not None and wanted not in (*STATUSES, "QUEUED"):
@@ -174,7 +162,7 @@ def list_tiles(context: Context) -> Reply:
 
 
 def get_tile(context: Context) -> Reply:
-    job, number = find_v1(context), whole_number(context.parts["tile"])
+    job, number = find(context, "v1"), whole_number(context.parts["tile"])
     tiles = context.world.tiles(job) if job.is_analysed(context.call.seen) else None
     index = tiles.index_of(number) if tiles is not None and number is not None else None
     if index is None:
