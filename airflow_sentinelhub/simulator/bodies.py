@@ -56,6 +56,12 @@ def raster_url(body: Json, generation: Generation) -> str | None:
     return None if zarr else delivery_url(body, generation)
 
 
+def zarr_url(body: Json, generation: Generation) -> str | None:
+    """The folder of a zarr output, as the user wrote it; None for other outputs."""
+    is_zarr = generation != "statistical" and raster_url(body, generation) is None
+    return delivery_url(body, generation) if is_zarr else None
+
+
 def storage_url(place: Json) -> str:
     """Address of an object storage of a checked body."""
     return str(next(place[name]["url"] for name in STORAGES if name in place))

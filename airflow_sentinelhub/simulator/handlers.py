@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from . import delivery, lifecycle
-from .bodies import delivery_url
+from .bodies import delivery_url, zarr_url
 from .faults import Fault
 from .grids import GRIDS
 from .jobs import Generation, Job
@@ -109,6 +109,7 @@ def listed(context: Context, job: Job) -> bool:
 def create(context: Context, generation: Generation, body: Json) -> Job:
     """A new request of a checked body, with its JSON in the bucket, where missing rights would show (doc)."""
     world = context.world
+    _check_empty(context, generation, body)
     job = world.new_job(generation, body)
     url = delivery.root(delivery_url(body, generation), job.id) + f"/request-{job.id}.json"
     try:
@@ -116,6 +117,20 @@ def create(context: Context, generation: Generation, body: Json) -> Job:
     except (OSError, ValueError) as problem:
         raise Refusal(violations([("output", f"Cannot write to {url}: {problem}")])) from problem
     return job
+
+
+def _check_empty(context: Context, generation: Generation, body: Json) -> None:
+    """A zarr output needs an empty path (doc), which one with the request's id in it always is."""
+    url = zarr_url(body, generation)
+    if url is None or "<requestId>" in url:
+        return
+    try:
+        there = context.world.there_at(url)
+    except (OSError, ValueError) as problem:
+        raise Refusal(violations([("output", f"Cannot list {url}: {problem}")])) from problem
+    if there is not None:
+        where = "zarrOutput->path" if generation == "v1" else "output->delivery"
+        raise Refusal(violations([(where, f"The path of a zarr output must be empty: {there} exists.")]))
 
 
 def act(context: Context, generation: Generation, transition: Transition) -> Reply:

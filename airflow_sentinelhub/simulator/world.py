@@ -279,7 +279,11 @@ class World:
             seed=self.seed,
             pu_left=self.settings.balance - others - job.planned_pu,
             analyse=lambda: analyse(
-                job, self.units(job), self.deliveries.outputs(job, self._present()), _forced_error(hits)
+                job,
+                self.units(job),
+                self.deliveries.outputs(job, self._present()),
+                _forced_error(hits),
+                self.settings.place,
             ),
             mishaps=lambda size, chosen: self._mishaps(job, size, chosen, hits),
         )
@@ -291,6 +295,10 @@ class World:
     @property
     def pu_left(self) -> float:
         return self.settings.balance - sum(job.planned_pu for job in self.jobs.values())
+
+    def there_at(self, url: str) -> str | None:
+        """What lies in the folder of a zarr output already."""
+        return self.deliveries.there_at(url, self._present())
 
     @property
     def pu_used(self) -> float:
