@@ -10,7 +10,7 @@ from typing import Any
 
 from .remote import SimulatorError
 from .server import Simulator
-from .settings import CHOICES
+from .settings import CHOICES, REALISTIC
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,6 +41,11 @@ def _parser() -> argparse.ArgumentParser:
         "--deployment", choices=CHOICES["deployment"], help="which deployment of the service it is (default: aws-eu)"
     )
     parser.add_argument(
+        "--realistic",
+        action="store_true",
+        help="with what the service does by itself: rate limits, late reads, odd answers, failed and stuck tiles",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -52,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = dict(REALISTIC) if arguments.realistic else {}
     for item in arguments.set:
         name, separator, value = item.partition("=")
         try:

@@ -11,6 +11,7 @@ from .clock import iso_microseconds
 from .deployments import TOKEN_PATHS
 from .handlers import Context, Handler
 from .jobs import Generation
+from .oddities import odd_answer
 from .replies import Call, Refusal, Reply, error
 from .settings import Settings
 from .world import World
@@ -54,11 +55,12 @@ class Service:
         hits = faults.select(world.faults.values(), call.method, call.path)
         if "expire_tokens" in hits:
             world.set_counter("revoked", world.counters["tokens"])
-        lag = float(hits["lag"].options["seconds"]) if "lag" in hits else 0.0
+        lag = max(float(hits["lag"].options["seconds"]) if "lag" in hits else 0.0, world.settings.replica_lag)
         call = replace(call, now=world.now, seen=world.now - lag)
         made = next((hits[kind] for kind in ("status", "html") if kind in hits), None)
-        real: Reply | None = None
-        if "drop_before" not in hits and (made is None or made.options["when"] == "after"):
+        odd = odd_answer(world, call) if not any(kind in hits for kind in faults.ANSWERS) else None
+        real: Reply | None = odd
+        if odd is None and "drop_before" not in hits and (made is None or made.options["when"] == "after"):
             real = self._really(call, hits)
         # What was to go wrong at work is used up, and named, only when the work has begun.
         idle = () if real is not None and real.effect is not None else faults.AT_WORK
@@ -75,7 +77,7 @@ class Service:
                 "path": call.path,
                 "query": urlencode(call.query),
                 "status": sent.status if sent else None,
-                "fault": ",".join(hits) or None,
+                "fault": ",".join([*hits, *(["odd"] if odd else [])]) or None,
                 "request_id": (real.request_id if real else None) or _request_id(call.path),
                 "effect": real.effect if real else None,
             }

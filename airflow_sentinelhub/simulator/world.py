@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import faults, statistical_work
+from . import faults, oddities, statistical_work
 from .analysis import analyse, estimated_tiles
 from .area import parse_area
 from .bodies import tiling_of
@@ -320,7 +320,12 @@ class World:
                 named = set(units.indices_of(names)) if units is not None else set()
                 picked[kind] = tuple(index for index in candidates if index in named)
         rounds = hits["stuck_tiles"].options["rounds"] if "stuck_tiles" in hits else 0
-        return Mishaps(picked["fail_tiles"], tuple((index, rounds) for index in picked["stuck_tiles"]))
+        failing, stuck = oddities.unlucky(job, size, self.settings, self.seed)
+        stuck.update(dict.fromkeys(picked["stuck_tiles"], rounds))
+        return Mishaps(
+            tuple(index for index in candidates if index in failing or index in picked["fail_tiles"]),
+            tuple((index, stuck[index]) for index in candidates if index in stuck),
+        )
 
 
 def _make_room(kept: dict[str, Any], size: Callable[[Any], int]) -> None:

@@ -1,0 +1,62 @@
+"""What the service does now and then by itself, to calls that were right. Off unless a setting asks for it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from .deployments import TOKEN_PATHS
+from .jobs import Job
+from .ledger import STUCK_ROUNDS_TO_FAIL, generator
+from .replies import Call, Reply, error
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .world import World
+
+_CREATE = re.compile(r"/(?:process|statistics/batch(?:/v1)?)/?$")
+# Of the API's odd answers a third are tokens that are refused although they are alive.
+_REFUSED_TOKENS = 1 / 3
+
+
+def odd_answer(world: World, call: Call) -> Reply | None:
+    """An answer that the call does not deserve, given before anything of it is done; mostly None.
+
+    Token requests lack their grant type, creates their body (both seen on correct calls); a token that is alive is
+    refused until another one is asked for; anything else is a 503 (expected at times, says the vendor). Which calls are
+    hit depends on the seed and on the number of the call alone.
+    """
+    share = world.settings.odd_share
+    if not share:
+        return None
+    dice = generator(world.seed, "odd", world.counters["resets"], world.journal.next_number())
+    if dice.random() >= share:
+        return None
+    which = float(dice.random())
+    if call.path in TOKEN_PATHS:
+        return Reply(400, {"error": "invalid_request", "error_description": "Missing grant_type parameter"})
+    if which < _REFUSED_TOKENS:
+        world.set_counter("revoked", world.counters["tokens"])
+        return error(401)
+    if call.method == "POST" and _CREATE.search(call.path) and which < 2 * _REFUSED_TOKENS:
+        return error(400, "Request body should be non-empty.")
+    return error(503)
+
+
+def unlucky(job: Job, size: int, settings: Settings, seed: int) -> tuple[set[int], dict[int, int]]:
+    """Which of so many tiles or features fail in the next run of the request, and how often which get stuck.
+
+    The same tiles are unlucky in every run, for as many runs as the settings say.
+    """
+    runs = settings.tile_failure_runs
+    failing = _chosen(f"{seed}/{job.id}/unlucky", size, settings.tile_failure_share)
+    if runs is not None and len(job.runs) >= runs:
+        failing = set()
+    stuck = sorted(_chosen(f"{seed}/{job.id}/stuck/{len(job.runs)}", size, settings.stuck_share))
+    rounds = generator(seed, job.id, "rounds", len(job.runs)).integers(1, STUCK_ROUNDS_TO_FAIL, len(stuck))
+    return failing, dict(zip(stuck, rounds.tolist(), strict=True))
+
+
+def _chosen(seed: str, size: int, share: float) -> set[int]:
+    """Each of them with this probability."""
+    return set((generator(seed).random(size) < share).nonzero()[0].tolist()) if share else set()
