@@ -177,3 +177,24 @@ def test_one_word_on_the_command_line_turns_it_all_on_and_single_settings_win() 
 def test_a_share_is_one(sim: Simulator, name: str, value: Any) -> None:
     with pytest.raises(Exception, match=f"The setting {name}"):
         sim.settings(**{name: value})
+
+
+def test_a_feature_that_is_skipped_cannot_fail(api: Api, sim: Simulator) -> None:
+    """Neither by itself nor by an order: its outputs are there, so nothing is done about it."""
+    storage = {"url": "s3://maps/skip/<tileName>/<outputId>.<format>", "accessKey": "a", "secretAccessKey": "b"}
+    output = {"type": "raster", "delivery": {"s3": storage}, "skipExisting": True}
+    failed = []
+    for share, order in ((0.0, 0.5), (1.0, 0.0), (0.0, 1.0)):
+        sim.settings(tile_failure_share=share)
+        path = api.create("v2", output=output)
+        number = path.rsplit("/", 1)[1]
+        if order:
+            sim.fault("fail_tiles", share=order)
+        api.post(f"{path}/start")
+        sim.step(3000)
+        assert api.state(path)[0] == "DONE"
+        with closing(sqlite3.connect(sim.bucket_dir / f"maps/skip/execution-{number}.sqlite")) as database:
+            rows = database.execute("SELECT name FROM features WHERE status = 'FATAL'")
+            failed.append({name for (name,) in rows})
+    assert len(failed[0]) > 1
+    assert failed[0] == failed[1] == failed[2]
