@@ -27,7 +27,7 @@ from .handlers import (
 from .jobs import Edit, Job
 from .ledger import PROCESSED, STATUSES
 from .reading import whole_number
-from .replies import Json, Reply, error, violations
+from .replies import Json, Refusal, Reply, error, violations
 from .v1_collections import COLLECTION_ROUTES, initialise, new_collection
 from .v1_rules import collection_id, may_delete, may_update
 from .world import World
@@ -65,6 +65,7 @@ def view(job: Job, world: World, at: float) -> Json:
 def post_request(context: Context) -> Reply:
     world = context.world
     check_account(context)
+    _check_used_up(context)
     body = read_create_body(context.call)
     findings = payload_v1.check(body, world.collections, world.settings.max_vertices)
     if findings.found:
@@ -136,7 +137,23 @@ def delete_request(context: Context) -> Reply:
 
 
 def action(transition: Any) -> Handler:
-    return lambda context: act(context, "v1", transition)
+    def handler(context: Context) -> Reply:
+        if transition is not lifecycle.end:
+            _check_used_up(context)
+        return act(context, "v1", transition)
+
+    return handler
+
+
+def _check_used_up(context: Context) -> None:
+    """403 for an account that has used up its processing units (a third party's word); the wording is ours.
+
+    v2 and batch statistical ask for a least balance instead, and stop what is at work.
+    """
+    world = context.world
+    # What was used is no more than what is planned, and that is quick to tell.
+    if world.pu_left <= 0 and world.pu_used >= world.settings.balance:
+        raise Refusal(error(403, "The processing units of this month are used up."))
 
 
 def list_tiles(context: Context) -> Reply:

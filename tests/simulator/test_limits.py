@@ -152,3 +152,19 @@ def test_used_up_processing_units_hold_back_what_begins_work(api: Api, sim: Simu
 def test_a_rate_that_is_none(value: str, sim: Simulator) -> None:
     with pytest.raises(Exception, match="The setting pu_per_minute"):
         sim.settings(pu_per_minute=float(value))
+
+
+def test_v1_begins_nothing_when_the_processing_units_of_the_month_are_used_up(api: Api, sim: Simulator) -> None:
+    path, other = api.create("v1"), api.create("v1")
+    api.post(f"{path}/start")
+    sim.step(3000)
+    assert api.state(path)[0] == "DONE"
+    sim.settings(balance=sim.requests()[0]["cost"])
+    for verb in ("analyse", "start"):
+        reply = api.post(f"{other}/{verb}")
+        assert (reply.status_code, reply.json()["error"]["code"]) == (403, "COMMON_INSUFFICIENT_PERMISSIONS")
+    assert api.post("/api/v1/batch/process", json=api.v1_body()).status_code == 403
+    assert api.get(other).status_code == 200
+    assert api.post(f"{other}/cancel").status_code == 204
+    sim.settings(balance=1_000_000)
+    assert api.post("/api/v1/batch/process", json=api.v1_body()).status_code == 201
