@@ -94,7 +94,7 @@ class Settings:
 
     # Oddities, off unless somebody asks. REALISTIC below has those that the service shows by itself.
     # Reads are so many seconds old: what was just created is not found, neither by its id nor in a list, and an action
-    # does not show (seen: 404 after create for seconds, once for more than a minute).
+    # does not show (seen: 404 after create; clients wait up to two minutes for it).
     replica_lag: float = 0.0
     # The share of the calls, 0 to 1, that get an answer they do not deserve (seen): a 503, a token refused although it
     # is alive, a 400 that misses the body of a create or the grant type of a token request. How many is not known.
