@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import byoc, faults, lifecycle
+from . import byoc_listing, faults, lifecycle
 from .clock import iso_microseconds
 from .reading import read_json, whole_number
 from .remote import PREFIX
@@ -133,7 +133,7 @@ def _settings(world: World, call: Call) -> Json:
 
 def _collections(world: World, call: Call) -> Json:
     """The collections of own data (BYOC) that tasks of v2 deliver into: the service tells no task's."""
-    return {"collections": byoc.collections(world)}
+    return {"collections": byoc_listing.collections(world)}
 
 
 def _limits(world: World, call: Call) -> Json:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from .deployments import TOKEN_PATHS
-from .jobs import Job
-from .ledger import STUCK_ROUNDS_TO_FAIL, generator
+from .ledger import generator
 from .replies import Call, Reply, error
-from .settings import Settings
-
-if TYPE_CHECKING:
-    from .world import World
+from .world import World
 
 _CREATE = re.compile(r"/(?:process|statistics/batch(?:/v1)?)/?$")
 # Of the API's odd answers a third are tokens that are refused although they are alive.
@@ -41,22 +36,3 @@ def odd_answer(world: World, call: Call) -> Reply | None:
     if call.method == "POST" and _CREATE.search(call.path) and which < 2 * _REFUSED_TOKENS:
         return error(400, "Request body should be non-empty.")
     return error(503)
-
-
-def unlucky(job: Job, size: int, settings: Settings, seed: int) -> tuple[set[int], dict[int, int]]:
-    """Which of so many tiles or features fail in the next run of the request, and how often which get stuck.
-
-    The same tiles are unlucky in every run, for as many runs as the settings say.
-    """
-    runs = settings.tile_failure_runs
-    failing = _chosen(f"{seed}/{job.id}/unlucky", size, settings.tile_failure_share)
-    if runs is not None and len(job.runs) >= runs:
-        failing = set()
-    stuck = sorted(_chosen(f"{seed}/{job.id}/stuck/{len(job.runs)}", size, settings.stuck_share))
-    rounds = generator(seed, job.id, "rounds", len(job.runs)).integers(1, STUCK_ROUNDS_TO_FAIL, len(stuck))
-    return failing, dict(zip(stuck, rounds.tolist(), strict=True))
-
-
-def _chosen(seed: str, size: int, share: float) -> set[int]:
-    """Each of them with this probability."""
-    return set((generator(seed).random(size) < share).nonzero()[0].tolist()) if share else set()

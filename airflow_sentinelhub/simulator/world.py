@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import faults, oddities, statistical_work
+from . import faults, statistical_work
 from .analysis import analyse, estimated_tiles
 from .area import parse_area
 from .bodies import tiling_of
@@ -23,8 +23,9 @@ from .delivery import Bucket
 from .jobs import FINAL, Generation, Job, Step, job_from_json
 from .journal import Journal
 from .ledger import Ledger, generator, ledger
-from .lifecycle import Mishaps, Terms, spent
+from .lifecycle import Terms, spent
 from .limits import Limits
+from .mishaps import mishaps
 from .oauth import Client
 from .settings import Settings
 from .store import Change, Store
@@ -285,7 +286,9 @@ class World:
                 _forced_error(hits),
                 self.settings.place,
             ),
-            mishaps=lambda size, chosen: self._mishaps(job, size, chosen, hits),
+            mishaps=lambda size, chosen: mishaps(
+                job, size, chosen, hits, self.settings, self.seed, lambda: self.units(job)
+            ),
         )
         if job.generation != "statistical":
             return terms
@@ -304,28 +307,6 @@ class World:
     def pu_used(self) -> float:
         """What all requests have really been charged by now."""
         return sum(spent(job, self.ledger(job), self.now, self.settings) for job in self.jobs.values() if job.runs)
-
-    def _mishaps(self, job: Job, size: int, chosen: tuple[int, ...] | None, hits: dict[str, faults.Fault]) -> Mishaps:
-        candidates = list(range(size)) if chosen is None else list(chosen)
-        picked: dict[str, tuple[int, ...]] = {"fail_tiles": (), "stuck_tiles": ()}
-        for kind in picked:
-            fault = hits.get(kind)
-            if fault is None:
-                continue
-            if fault.options["names"] is None:
-                seed = f"{self.seed}/{job.id}/{kind}/{len(job.runs)}"
-                picked[kind] = faults.share_of(fault.options["share"], candidates, seed)
-            else:
-                units, names = self.units(job), set(fault.options["names"])
-                named = set(units.indices_of(names)) if units is not None else set()
-                picked[kind] = tuple(index for index in candidates if index in named)
-        rounds = hits["stuck_tiles"].options["rounds"] if "stuck_tiles" in hits else 0
-        failing, stuck = oddities.unlucky(job, size, self.settings, self.seed)
-        stuck.update(dict.fromkeys(picked["stuck_tiles"], rounds))
-        return Mishaps(
-            tuple(index for index in candidates if index in failing or index in picked["fail_tiles"]),
-            tuple((index, stuck[index]) for index in candidates if index in stuck),
-        )
 
 
 def _make_room(kept: dict[str, Any], size: Callable[[Any], int]) -> None:
