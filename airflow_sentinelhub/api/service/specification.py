@@ -232,6 +232,8 @@ def continuation(payload: Json, first_id: str) -> Json:
     """The payload of a v2 request that does what is missing of an earlier one: the same files, existing ones skipped.
 
     A path with the id of the request (also the one that the service puts in by itself) gets that of the first request.
+    With several outputs, a tile of which only some are there is done again and overwritten: the service would fail the
+    request otherwise. All that is there is of the earlier request, which would have failed had it found anything.
 
     :raises InvalidInputError: a Zarr cannot be continued: it must be empty at the start.
     """
@@ -239,7 +241,9 @@ def continuation(payload: Json, first_id: str) -> Json:
     if output.get("type") == "zarr":
         raise InvalidInputError(f"The failed part of {first_id} cannot be restarted: a Zarr output must be empty.")
     delivery = {name: {**to, "url": _pinned(to["url"], first_id)} for name, to in output["delivery"].items()}
-    return {**payload, "output": {**output, "delivery": delivery, "skipExisting": True}}
+    responses = ((payload.get("processRequest") or {}).get("output") or {}).get("responses") or ()
+    overwrite = {"overwrite": True} if len(responses) > 1 else {}
+    return {**payload, "output": {**output, "delivery": delivery, "skipExisting": True, **overwrite}}
 
 
 def _pinned(url: str, request_id: str) -> str:
