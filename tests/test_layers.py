@@ -28,7 +28,8 @@ LAYERS: dict[str, set[str]] = {
     },  # shapes: only in functions that run with a task, and loads its libraries there
     "api.decide": {"exceptions", "api"},
     "api.service": {"exceptions", "api"},
-    "api.flows": {"exceptions", "api", "api.decide", "api.service"},
+    "api.estimate": {"exceptions", "api", "api.service"},
+    "api.flows": {"exceptions", "api", "api.decide", "api.service", "api.estimate"},
     "shapes": {"exceptions"},
     "results": {"exceptions", "api"},
     "transport": {"exceptions", "api", ""},

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from airflow_sentinelhub.api.decoding import member
-from airflow_sentinelhub.api.intervals import intervals_of
-from airflow_sentinelhub.api.observations import Observations, observations_of, sources_of
 from airflow_sentinelhub.api.service.data_sources import FORMER
+from airflow_sentinelhub.api.service.generations import Pricing, generation
+from airflow_sentinelhub.api.service.intervals import intervals_of
+from airflow_sentinelhub.api.service.observations import Observations, observations_of, sources_of
 from airflow_sentinelhub.exceptions import EstimateError
 
 PIXELS_OF_ONE = 512 * 512
@@ -23,10 +24,6 @@ SMALLEST_AREA = 0.01
 BANDS_OF_ONE = 3
 BATCH_SHARE = 1 / 3
 BATCH_FROM_PIXELS = 10_000
-MINIMUM_OF_BATCH = 100.0
-"""PU that a batch request costs at least, by the service's text. One below it was seen: the rule is not certain."""
-BALANCE = 1000.0
-"""PU that the account must have to create a request of batch v2 or batch statistical."""
 PU_A_MEGABYTE = 0.03
 """PU for the delivery of a megabyte to another region of the same cloud."""
 _FREE_BAND = "dataMask"
@@ -178,7 +175,8 @@ def estimate(
     assumed: list[str] = []
     if not setup.exact:
         assumed.append("the evalscript was read as text, not run, so bands and mosaicking are a guess")
-    job = _Job(payload, batch_api, setup, tiles, service_region, assumed)
+    pricing = generation(batch_api).pricing
+    job = _Job(payload, pricing, setup, tiles, service_region, assumed)
     factors = [*job.area(), job.bands(), *job.format(), *job.samples(), *job.orthorectified(), *job.delivery()]
     low = high = 1.0
     for factor in factors:
@@ -198,8 +196,7 @@ def estimate(
     if job.skips_existing:
         low = 0.0
         assumed.append("files that exist already are skipped (skipExisting) and cost nothing; how many is not known")
-    balance = 0.0 if batch_api == "v1" else BALANCE
-    return Estimate(low, high, tuple(factors), tuple(assumed), setup.exact and low == high, balance)
+    return Estimate(low, high, tuple(factors), tuple(assumed), setup.exact and low == high, pricing.balance)
 
 
 @dataclass
@@ -207,23 +204,16 @@ class _Job:
     """A job while it is estimated. Each method returns factors; `assumed` collects what they assume."""
 
     payload: Mapping[str, Any]
-    batch_api: str
+    pricing: Pricing
     setup: ScriptSetup
     tiles: list[Pixels]
     service_region: str | None
     assumed: list[str]
 
     @property
-    def statistical(self) -> bool:
-        return self.batch_api == "statistical"
-
-    @property
-    def things(self) -> str:
-        return "features" if self.statistical else "tiles"
-
-    @property
     def process(self) -> Any:
-        return self.payload if self.statistical else member(self.payload, "processRequest")
+        """The part of the payload that names data and outputs."""
+        return self.payload if self.pricing.statistics else member(self.payload, "processRequest")
 
     @property
     def skips_existing(self) -> bool:
@@ -233,7 +223,7 @@ class _Job:
         count = sum(size.count for size in self.tiles)
         areas = [(max(size.width * size.height / PIXELS_OF_ONE, SMALLEST_AREA), size) for size in self.tiles]
         total = sum(area * size.count for area, size in areas)
-        named = f"{count:,} {self.things}"
+        named = f"{count:,} {self.pricing.things}"
         if len({size[:2] for size in self.tiles}) == 1:
             width, height, _ = self.tiles[0]
             named += f" of {width:,} x {height:,} pixels"
@@ -243,7 +233,7 @@ class _Job:
             for area, size in areas
         )
         few = sum(size.count for size in self.tiles if size.width * size.height < BATCH_FROM_PIXELS)
-        rule = f"a third for {self.things} of at least {BATCH_FROM_PIXELS:,} pixels"
+        rule = f"a third for {self.pricing.things} of at least {BATCH_FROM_PIXELS:,} pixels"
         yield Factor("batch", charged / total if total else 1.0, rule + (f", which {few:,} do not have" if few else ""))
 
     def bands(self) -> Factor:
@@ -257,7 +247,7 @@ class _Job:
 
     def format(self) -> Iterable[Factor]:
         """The output format: 32-bit floats count twice in TIFF."""
-        if self.statistical:
+        if self.pricing.statistics:
             return
         found = [self._format(kind, output) for kind, output in self._outputs()]
         value, why = max(found, default=(1.0, "8 or 16 bit"))
@@ -291,7 +281,7 @@ class _Job:
     def samples(self) -> Iterable[Factor]:
         """Data samples a pixel, and the intervals of statistics."""
         length: float | None = None
-        if self.statistical:
+        if self.pricing.statistics:
             intervals = intervals_of(member(self.payload, "aggregation"))
             if intervals is None:
                 raise EstimateError("The aggregation has no time range and interval that can be read.")
@@ -347,7 +337,7 @@ class _Job:
         if not region or self.service_region is None:
             self.assumed.append(f"the bucket is in the service's region; else {PU_A_MEGABYTE:g} PU are added for a MB")
             return
-        if region == self.service_region or self.statistical:
+        if region == self.service_region or self.pricing.statistics:
             return
         depth = sum(output.bands * _BYTES.get(output.sample_type, 2) for _, output in self._outputs() if output)
         pixels = sum(size.width * size.height * size.count for size in self.tiles)
@@ -356,10 +346,9 @@ class _Job:
         yield Factor("delivery to another region", 0.0, why, megabytes * PU_A_MEGABYTE, "+")
 
     def least(self) -> Factor | None:
-        """The least that a batch request costs; one of batch statistical was seen below it."""
-        if self.statistical:
-            return None
-        return Factor("minimum", MINIMUM_OF_BATCH, "of a batch request, by the service's text", how="at least")
+        """The least that a request costs."""
+        least = self.pricing.minimum
+        return Factor("minimum", least, "of a batch request, by the service's text", how="at least") if least else None
 
 
 def _in_months(payload: Mapping[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_sentinelhub.api.estimate import Estimate, Pixels, estimate
-from airflow_sentinelhub.api.intervals import days_of, intervals_of
+from airflow_sentinelhub.api.service.intervals import days_of, intervals_of
 from airflow_sentinelhub.exceptions import EstimateError
 
 
@@ -289,7 +289,7 @@ class Case:
     sample_type: str
 
     def price(self) -> Estimate:
-        stop = (datetime(2025, 1, 1) + timedelta(days=self.days)).strftime("%Y-%m-%dT00:00:00Z")
+        stop = (datetime(2025, 1, 1, tzinfo=timezone.utc) + timedelta(days=self.days)).strftime("%Y-%m-%dT00:00:00Z")
         source = {"type": self.kind, "dataFilter": {"timeRange": {"from": "2025-01-01T00:00:00Z", "to": stop}}}
         bands = tuple(f"B{number}" for number in range(self.bands))
         setup = Setup((Input(bands=bands),), (Output(sample_type=self.sample_type),), self.mosaicking)

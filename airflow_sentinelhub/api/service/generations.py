@@ -21,6 +21,22 @@ OLD_REQUEST_404 = (1.0, 2.0)
 
 
 @dataclass(frozen=True)
+class Pricing:
+    """What a generation adds to the price of its pixels, in processing units (PU).
+
+    :param things: what a job is divided into: `tiles` or `features`.
+    :param minimum: PU that a request costs at least, by the service's text; 0: none. (One below it was seen.)
+    :param balance: PU that the account must have to create a request.
+    :param statistics: the job delivers statistics of time intervals, not images.
+    """
+
+    things: str = "tiles"
+    minimum: float = 100.0
+    balance: float = 0.0
+    statistics: bool = False
+
+
+@dataclass(frozen=True)
 class Generation:
     """The endpoints and properties of one generation. The replies of its calls are read as snapshots.
 
@@ -37,6 +53,7 @@ class Generation:
     :param continues: whether a new request over the same output can process the failed part of an earlier one.
     :param collections: whether requests can write to batch collections.
     :param estimates: whether an analysed request has an estimate of its cost.
+    :param pricing: what it adds to the price of its pixels.
     :param update, delete, restart: the calls; None if the service has no such call.
     :param despite_404: seconds between readings of a request that is answered with 404: `OLD_REQUEST_404` for one that
         cannot be new.
@@ -58,6 +75,7 @@ class Generation:
     continues: bool = False
     collections: bool = False
     estimates: bool = False
+    pricing: Pricing = Pricing()
     update: Callable[[str, dict[str, Any]], Call[Any]] | None = None
     delete: Callable[[str], Call[None]] | None = None
     restart: Callable[[str], Call[None]] | None = None
@@ -98,6 +116,7 @@ V2 = Generation(
     payload=lambda job, access: specification.render(job, "v2", access),
     grids=lambda token: v1.list_tiling_grids(root=v2.ROOT, viewtoken=token),
     continues=True,
+    pricing=Pricing(balance=1000.0),
     update=v2.update_request,
 )
 STATISTICAL = Generation(
@@ -112,6 +131,8 @@ STATISTICAL = Generation(
     search=False,
     results="features",
     payload=statistical_specification.render_statistical,
+    # One was seen to cost 6 PU, so the minimum of the text does not hold.
+    pricing=Pricing(things="features", minimum=0.0, balance=1000.0, statistics=True),
 )
 _BY_NAME = {"v1": V1, "v2": V2, "statistical": STATISTICAL}
 NAMES = tuple(_BY_NAME)

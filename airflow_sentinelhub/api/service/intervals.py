@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from airflow_sentinelhub.api.decoding import member
-from airflow_sentinelhub.api.observations import days_between
+from airflow_sentinelhub.api.service.observations import days_between
 
 _DURATION = re.compile(r"P(?=.)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 _DAYS = (365.0, 30.0, 7.0, 1.0, 1 / 24, 1 / 1440, 1 / 86_400)
