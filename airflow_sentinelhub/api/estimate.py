@@ -35,12 +35,12 @@ _BYTES = {"UINT8": 1, "INT8": 1, "AUTO": 1, "UINT16": 2, "INT16": 2, "FLOAT32": 
 class Pixels(NamedTuple):
     """So many tiles or features of one size.
 
-    :param width, height: of the output in pixels, with buffers; :param count: number of tiles or features.
+    :param width, height: of the output in pixels, with buffers; :param number: of tiles or features of this size.
     """
 
     width: int
     height: int
-    count: int = 1
+    number: int = 1
 
 
 class ScriptInput(Protocol):
@@ -220,19 +220,19 @@ class _Job:
         return member(self.payload, "output", "skipExisting") is True
 
     def area(self) -> Iterable[Factor]:
-        count = sum(size.count for size in self.tiles)
+        count = sum(size.number for size in self.tiles)
         areas = [(max(size.width * size.height / PIXELS_OF_ONE, SMALLEST_AREA), size) for size in self.tiles]
-        total = sum(area * size.count for area, size in areas)
+        total = sum(area * size.number for area, size in areas)
         named = f"{count:,} {self.pricing.things}"
         if len({size[:2] for size in self.tiles}) == 1:
             width, height, _ = self.tiles[0]
             named += f" of {width:,} x {height:,} pixels"
         yield Factor("area", total, f"{named}, one PU is 512 x 512 pixels")
         charged = sum(
-            area * size.count * (BATCH_SHARE if size.width * size.height >= BATCH_FROM_PIXELS else 1.0)
+            area * size.number * (BATCH_SHARE if size.width * size.height >= BATCH_FROM_PIXELS else 1.0)
             for area, size in areas
         )
-        few = sum(size.count for size in self.tiles if size.width * size.height < BATCH_FROM_PIXELS)
+        few = sum(size.number for size in self.tiles if size.width * size.height < BATCH_FROM_PIXELS)
         rule = f"a third for {self.pricing.things} of at least {BATCH_FROM_PIXELS:,} pixels"
         yield Factor("batch", charged / total if total else 1.0, rule + (f", which {few:,} do not have" if few else ""))
 
@@ -340,7 +340,7 @@ class _Job:
         if region == self.service_region or self.pricing.statistics:
             return
         depth = sum(output.bands * _BYTES.get(output.sample_type, 2) for _, output in self._outputs() if output)
-        pixels = sum(size.width * size.height * size.count for size in self.tiles)
+        pixels = sum(size.width * size.height * size.number for size in self.tiles)
         megabytes = pixels * depth / 1e6
         why = f"{self.service_region} to {region}, up to {megabytes:,.0f} MB by {PU_A_MEGABYTE:g} PU"
         yield Factor("delivery to another region", 0.0, why, megabytes * PU_A_MEGABYTE, "+")

@@ -18,13 +18,17 @@ from airflow_sentinelhub.api.decide.policy import (
     check_resume,
     policy_from,
 )
+from airflow_sentinelhub.api.decide.price import Price, price_of
 from airflow_sentinelhub.api.decide.results import Results
 from airflow_sentinelhub.api.decide.verdict import Waited
+from airflow_sentinelhub.api.flows.price import price_request
 from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, Woken, answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own
 from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
 from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
+from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError
+from airflow_sentinelhub.operators._costs import cost_reader, push_price
 from airflow_sentinelhub.operators._own_request import OwnsRequest
 from airflow_sentinelhub.operators._waiting import WaitingTask
 from airflow_sentinelhub.triggers.events import read_event, resume_state_of
@@ -131,6 +135,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         plan = JobPlan(
             policy=self.policy,
             read_results=self._read_results,
+            price=self._price,
             request_id=request_id,
             old_request=request_id is not None and woken is None and self._old,
             may_start=may_start,
@@ -140,6 +145,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
             listener=Listener(
                 settled=partial(self._settled, context),
                 read=self._read,
+                priced=partial(push_price, context),
                 reported=partial(self._reported, context),
                 spent=lambda cost: context["ti"].xcom_push(key="processing_units", value=cost),
             ),
@@ -177,6 +183,14 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
     def _read_results(self, api: Generation, job: Any, must: bool) -> Flow[Results]:
         return self.results_reader().read(api, job, must)
 
+    def _price(self, api: Generation, job: Snapshot) -> Flow[Price]:
+        """The expected cost of a request. Nobody looks into the bucket for it if neither results nor limits need it."""
+        limits = self._limits()
+        needed = (limits["max_processing_units"], limits["max_processing_units_per_month"])
+        if not self._reads_results and not self.policy().require_estimate and needed == (None, None):
+            return price_of(job)
+        return (yield from price_request(api, job, cost_reader(self).prepared))
+
     def _settled(self, context: Any, own: Own) -> None:
         request_id = own.settled.job.request_id
         if self.request_id is None or request_id != checked_id(self.request_id):
@@ -189,10 +203,19 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
     def _reported(self, context: Any, results: Results) -> None:
         """Push the cost and the failed part to XCom, and write the result into the events of the asset outlets."""
         result: Mapping[str, Any] = results.as_result()
+        push_price(context, results.price)
         for name in ("processing_units", f"failed_{results.things}"):
             context["ti"].xcom_push(key=name, value=result[name])
         events = context.get("outlet_events")
         for outlet in self.outlets or ():
             if events is not None and hasattr(outlet, "uri"):
-                names = ("request_id", "status", "processing_units", "processed", "failed")
+                names = (
+                    "request_id",
+                    "status",
+                    "expected_pu",
+                    "estimated_by",
+                    "processing_units",
+                    "processed",
+                    "failed",
+                )
                 events[outlet].extra = {name: result[name] for name in names}

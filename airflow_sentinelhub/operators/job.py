@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 _LIMITS = (
     "max_processing_units",
+    "max_processing_units_per_month",
     "on_over_budget",
+    "require_estimate",
     "max_restarts",
     "max_failed_tiles",
     "min_success_ratio",
@@ -162,7 +164,9 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         batch_api: str | None = None,
         request_id: str | None = None,
         max_processing_units: float | str | None = None,
+        max_processing_units_per_month: float | str | None = None,
         on_over_budget: str = "fail",
+        require_estimate: bool | str = False,
         max_restarts: int | str = 0,
         max_failed_tiles: int | str | None = None,
         min_success_ratio: float | str | None = None,
@@ -198,7 +202,9 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         self.batch_api = batch_api
         self.request_id = request_id
         self.max_processing_units = max_processing_units
+        self.max_processing_units_per_month = max_processing_units_per_month
         self.on_over_budget = on_over_budget
+        self.require_estimate = require_estimate
         self.max_restarts = max_restarts
         self.max_failed_tiles = max_failed_tiles
         self.min_success_ratio = min_success_ratio

@@ -30,7 +30,15 @@ if TYPE_CHECKING:
 __all__ = ["SentinelHubBatchStatisticalOperator", "SentinelHubListStatisticsOperator"]
 
 _STATUSES = ("OK", "FAILED")
-_LIMITS = ("max_processing_units", "on_over_budget", "max_failed_features", "min_success_ratio", "on_partial")
+_LIMITS = (
+    "max_processing_units",
+    "max_processing_units_per_month",
+    "on_over_budget",
+    "require_estimate",
+    "max_failed_features",
+    "min_success_ratio",
+    "on_partial",
+)
 _INSTEAD = {
     "process_request": "say what to compute with data, evalscript, aggregation and calculations",
     "tiling_grid": "the features of geopackage are computed one by one, and aggregation says at which resolution",
@@ -167,7 +175,9 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         sentinelhub_conn_id: str = "sentinelhub_default",
         request_id: str | None = None,
         max_processing_units: float | str | None = None,
+        max_processing_units_per_month: float | str | None = None,
         on_over_budget: str = "fail",
+        require_estimate: bool | str = False,
         max_failed_features: int | str | None = None,
         min_success_ratio: float | str | None = None,
         on_partial: str = "fail",
@@ -200,7 +210,9 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.request_id = request_id
         self.max_processing_units = max_processing_units
+        self.max_processing_units_per_month = max_processing_units_per_month
         self.on_over_budget = on_over_budget
+        self.require_estimate = require_estimate
         self.max_failed_features = max_failed_features
         self.min_success_ratio = min_success_ratio
         self.on_partial = on_partial

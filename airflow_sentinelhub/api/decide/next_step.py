@@ -7,6 +7,7 @@ from enum import Enum
 
 from airflow_sentinelhub.api.decide.adoption import stopped_by_service
 from airflow_sentinelhub.api.decide.policy import Policy
+from airflow_sentinelhub.api.decide.price import Price
 from airflow_sentinelhub.api.decide.results import Results, accepted
 from airflow_sentinelhub.api.decide.verdict import Outcome, over
 from airflow_sentinelhub.api.snapshot import Snapshot
@@ -19,6 +20,8 @@ class Step(str, Enum):
     ANALYSE = "analyse"
     """Ask for the analysis, and wait for it."""
     AWAIT_ANALYSIS = "await_analysis"
+    ESTIMATE = "estimate"
+    """Find out what the request will cost."""
     START = "start"
     """Start the request, which bills, and wait for its end."""
     AWAIT_END = "await_end"
@@ -56,6 +59,7 @@ class Known:
     :param may_start: the task may start the request; else another task has to.
     :param late: the deadline has passed.
     :param resumes: the task restarts requests that the service has stopped.
+    :param price: the expected cost, None before it was asked for; :param prices: it can be asked for.
     :param restarts_parts, estimates: what the service can do (see `Generation`).
     :param continues: a new request can do the failed part.
     """
@@ -71,6 +75,8 @@ class Known:
     may_start: bool = True
     late: bool = False
     resumes: bool = False
+    price: Price | None = None
+    prices: bool = False
     restarts_parts: bool = False
     continues: bool = False
     estimates: bool = False
@@ -105,6 +111,7 @@ def next_step(known: Known) -> Step:
     | DONE, PARTIAL, or a failed part of a DONE one | read the results, then judge them (`_judged`) |
     | running | await the end |
     | not started, and the task must not start it | await the end |
+    | analysed, its cost not asked for yet | estimate |
     | analysed | start, unless the budget or the time forbids it |
     | new | analyse |
     """
@@ -143,7 +150,12 @@ def _start(known: Known, job: Snapshot) -> Step:
         return Step.GIVE_UP
     if known.policy.max_processing_units is not None and known.estimates and job.estimate is None:
         return Step.NOT_ESTIMATED
-    return Step.START if known.policy.allows(job.expected_cost) else Step.OVER_BUDGET
+    if known.prices and known.price is None:
+        return Step.ESTIMATE
+    low = job.expected_cost if known.price is None else known.price.low
+    if low is None and known.policy.require_estimate:
+        return Step.NOT_ESTIMATED
+    return Step.START if known.policy.allows(low, known.spent_before) else Step.OVER_BUDGET
 
 
 def _judged(known: Known) -> Step:

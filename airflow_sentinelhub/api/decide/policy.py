@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_sentinelhub.api.arguments import truth
 from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -20,6 +21,7 @@ class Policy:
 
     :param max_processing_units: PU that the job may cost, None for no limit.
     :param on_over_budget: `fail` the task, `skip` it, or `stop` the job and succeed with what is there.
+    :param require_estimate: a job whose cost is not known before the start is not started.
     :param max_restarts: how often the failed part is restarted.
     :param max_failed: failed tiles or features that are accepted; :param min_success_ratio: or the share (0 to 1) of
         them that must be done. Both must hold where both are given; none given: no failed tile is accepted.
@@ -28,6 +30,7 @@ class Policy:
 
     max_processing_units: float | None = None
     on_over_budget: str = "fail"
+    require_estimate: bool = False
     max_restarts: int = 0
     max_failed: int | None = None
     min_success_ratio: float | None = None
@@ -43,9 +46,13 @@ class Policy:
         most = self.min_success_ratio is None or (total > 0 and (total - failed) / total >= self.min_success_ratio)
         return few and most
 
-    def allows(self, expected: float | None) -> bool:
-        """Whether a job with this expected cost (PU, None if not estimated) may start."""
-        return self.max_processing_units is None or expected is None or expected <= self.max_processing_units
+    def allows(self, expected: float | None, spent: float = 0.0) -> bool:
+        """Whether a job with this expected cost (PU, None if not estimated) may start.
+
+        :param spent: PU that the requests which it continues have cost.
+        """
+        limit = self.max_processing_units
+        return limit is None or expected is None or spent + expected <= limit
 
 
 def policy_from(**given: Any) -> Policy:
@@ -57,6 +64,7 @@ def policy_from(**given: Any) -> Policy:
     policy = Policy(
         max_processing_units=_number("max_processing_units", given.get("max_processing_units")),
         on_over_budget=_word("on_over_budget", given.get("on_over_budget", "fail"), ON_OVER_BUDGET),
+        require_estimate=_flag("require_estimate", given.get("require_estimate", False)),
         max_restarts=_whole("max_restarts", given.get("max_restarts", 0)) or 0,
         max_failed=_whole(failed, given.get(failed)),
         min_success_ratio=_number("min_success_ratio", given.get("min_success_ratio")),
@@ -148,6 +156,13 @@ def _whole(name: str, value: Any) -> int | None:
     if number == float("inf") or number != int(number):
         raise InvalidInputError(f"{name} must be a whole number, not {value!r}.")
     return int(number)
+
+
+def _flag(name: str, value: Any) -> bool:
+    try:
+        return truth(value)
+    except ValueError:
+        raise InvalidInputError(f"{name} must be True or False, not {value!r}.") from None
 
 
 def _word(name: str, value: Any, words: tuple[str, ...]) -> str:

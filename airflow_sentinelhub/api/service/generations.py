@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_sentinelhub.api.call import Call
+from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.paging import Page
 from airflow_sentinelhub.api.service import specification, statistical, statistical_specification, v1, v2
 from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError
 
+Json = dict[str, Any]
 NEW_REQUEST_404 = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds between readings of a request that is answered with 404: read and write databases of the service are out of
 sync for up to minutes after a create (seen in production)."""
@@ -41,6 +43,7 @@ class Generation:
     """The endpoints and properties of one generation. The replies of its calls are read as snapshots.
 
     :param name: `v1`, `v2` or `statistical`, as in `batch_api`.
+    :param body: read a request as JSON.
     :param create, get, list: create a request, read one, read a page of the list of requests.
     :param analyse, start: have a request analysed, start its processing (which bills).
     :param end: cancel (v1, final) or stop (v2) a request; :param end_word: the service's verb for it.
@@ -62,6 +65,7 @@ class Generation:
     name: str
     create: Callable[[dict[str, Any]], Call[Snapshot]]
     get: Callable[[str], Call[Snapshot]]
+    body: Callable[[str], Call[Json]]
     list: Callable[..., Call[Page[Snapshot]]]
     analyse: Callable[[str], Call[None]]
     start: Callable[[str], Call[None]]
@@ -81,11 +85,19 @@ class Generation:
     restart: Callable[[str], Call[None]] | None = None
     despite_404: tuple[float, ...] = NEW_REQUEST_404
 
+    def payload_of(self, request_id: str) -> Call[Json]:
+        """The call that reads what was asked for: the payload, with what the service adds to it (v1: number and size of
+        the tiles)."""
+        call = self.body(request_id)
+        parse = call.parse
+        return replace(call, parse=lambda body: member(parse(body), "request") or parse(body))
+
 
 V1 = Generation(
     name="v1",
     create=v1.create,
     get=v1.get_request,
+    body=v1.get_body,
     list=v1.list_requests,
     analyse=v1.analyse,
     start=v1.start,
@@ -106,6 +118,7 @@ V2 = Generation(
     name="v2",
     create=v2.create,
     get=v2.get_request,
+    body=v2.get_body,
     list=v2.list_requests,
     analyse=v2.analyse,
     start=v2.start,
@@ -123,6 +136,7 @@ STATISTICAL = Generation(
     name="statistical",
     create=statistical.create_described,
     get=statistical.get_request,
+    body=statistical.get_body,
     list=statistical.list_requests,
     analyse=statistical.analyse,
     start=statistical.start,
