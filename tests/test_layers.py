@@ -16,12 +16,15 @@ OURS = "airflow_sentinelhub"
 
 # Layer -> what it may import of the package, besides its own folder. Type-checking imports count like all others.
 LAYERS: dict[str, set[str]] = {
-    "simulator": set(),
+    # The reading of the user's evalscript, for the simulator's price and for the provider's: knows no service.
+    "evalscripts": set(),
+    "simulator": {"evalscripts"},
     "redaction": set(),
     "exceptions": {"redaction"},
     "provider": {""},
     "_compat": set(),
     "api": {
+        "evalscripts",
         "exceptions",
         "redaction",
         "shapes",
