@@ -111,6 +111,7 @@ class Estimate:
     :param factors: in the order in which they are applied.
     :param assumed: what was assumed, a sentence each.
     :param exact: low and high are the same, and the evalscript's `setup()` was run, not read as text.
+    :param number: of tiles or features.
     :param balance: PU that the account must have when the request is created.
     """
 
@@ -120,6 +121,7 @@ class Estimate:
     assumed: tuple[str, ...] = ()
     exact: bool = False
     balance: float = 0.0
+    number: int = 0
 
     def __str__(self) -> str:
         return f"{span(self.low, self.high)} PU"
@@ -138,6 +140,7 @@ class Estimate:
             "high": self.high,
             "exact": self.exact,
             "balance": self.balance,
+            "number": self.number,
             "factors": [
                 {"name": each.name, "how": each.how, "value": each.value, "high": each.most, "why": each.why}
                 for each in self.factors
@@ -196,7 +199,8 @@ def estimate(
     if job.skips_existing:
         low = 0.0
         assumed.append("files that exist already are skipped (skipExisting) and cost nothing; how many is not known")
-    return Estimate(low, high, tuple(factors), tuple(assumed), setup.exact and low == high, pricing.balance)
+    number = sum(size.number for size in tiles)
+    return Estimate(low, high, tuple(factors), tuple(assumed), setup.exact and low == high, pricing.balance, number)
 
 
 @dataclass
@@ -357,7 +361,5 @@ def _in_months(payload: Mapping[str, Any]) -> bool:
 
 
 def _number(value: float) -> str:
-    """A number for people: three digits that count at least, no decimals from 1,000."""
-    if value == 0 or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:,.3g}" if abs(value) < 100 else f"{value:,.1f}".removesuffix(".0")
+    """A number for people: three digits that count at least, no decimals from 100."""
+    return f"{value:,.0f}" if value == 0 or abs(value) >= 100 else f"{value:,.3g}"

@@ -28,7 +28,9 @@ from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.call import Flow, Patience, exchange
 from airflow_sentinelhub.api.decide.adoption import Stopped
 from airflow_sentinelhub.api.decide.policy import check_looks, check_resume, policy_from
+from airflow_sentinelhub.api.decide.price import Price, price_of
 from airflow_sentinelhub.api.decide.verdict import Waited
+from airflow_sentinelhub.api.flows.price import price_request
 from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own, Wanted, check_grid
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, wait
@@ -37,10 +39,12 @@ from airflow_sentinelhub.api.service import statistical, v2
 from airflow_sentinelhub.api.service.generations import Generation, generation, others
 from airflow_sentinelhub.api.service.specification import BatchSpecification
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
+from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError, JobError, SentinelHubError, SettingsError
 from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.hooks._masking import mask_forms, mask_passwords
 from airflow_sentinelhub.hooks.job_results import ResultsReader
+from airflow_sentinelhub.hooks.prices import CostReader
 from airflow_sentinelhub.hooks.storage import access_from, bucket_reader, check_geopackage, results_of
 from airflow_sentinelhub.provider import CONN_FIELDS, FIELD_BEHAVIOUR
 from airflow_sentinelhub.results.bucket import BucketReader
@@ -209,7 +213,9 @@ class SentinelHubHook(BaseHook):
         aws_conn_id: str | None = None,
         iam_role_arn: str | None = None,
         max_processing_units: float | str | None = None,
+        max_processing_units_per_month: float | str | None = None,
         on_over_budget: str = "fail",
+        require_estimate: bool | str = False,
         max_restarts: int | str = 0,
         max_failed: int | str | None = None,
         min_success_ratio: float | str | None = None,
@@ -264,6 +270,7 @@ class SentinelHubHook(BaseHook):
         policy = policy_from(
             max_processing_units=max_processing_units,
             on_over_budget=on_over_budget,
+            require_estimate=require_estimate,
             max_restarts=max_restarts,
             min_success_ratio=min_success_ratio,
             on_partial=on_partial,
@@ -306,10 +313,17 @@ class SentinelHubHook(BaseHook):
             stopped=Stopped(limit, resume=resume_stopped != "never"),
             patience=patience,
         )
+
+        def price(api: Generation, job: Snapshot) -> Flow[Price]:
+            if not check_results and limit is None and not policy.require_estimate:
+                return price_of(job)
+            return (yield from price_request(api, job, CostReader(reader, hook.settings.base_url).prepared))
+
         results = ResultsReader(reader, check_results, "check_results", patience)
         plan = JobPlan(
             policy=lambda: policy,
             read_results=results.read,
+            price=price,
             resume_stopped=resume_stopped,
             wait=WaitPlan(
                 poll_interval=read["poll_interval"],

@@ -71,10 +71,7 @@ def pixel_sizes(file: Source) -> list[tuple[int, int, int]]:
     """
     with opened(file) as database:
         parts = (f"SELECT identifier, width, height FROM {quoted(name)}" for name in _tables(file, database))
-        each = (
-            "SELECT max(width) AS width, max(height) AS height FROM "
-            f"({' UNION ALL '.join(parts)}) GROUP BY identifier COLLATE BINARY"
-        )
+        each = f"SELECT DISTINCT identifier COLLATE BINARY, width, height FROM ({' UNION ALL '.join(parts)})"
         rows = list(database.rows(f"SELECT width, height, count(*) FROM ({each}) GROUP BY 1, 2"))
     sizes = [(_whole(width), _whole(height), int(count)) for width, height, count in rows]
     found = [(width, height, count) for width, height, count in sizes if width and height and min(width, height) > 0]

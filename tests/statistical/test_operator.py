@@ -237,6 +237,7 @@ def test_too_little_to_begin_with_is_a_clear_refusal(bench: StatisticalBench) ->
 
 
 @modes
+@pytest.mark.usefixtures("unpriced")
 def test_a_job_that_costs_too_much_is_stopped(bench: StatisticalBench, deferrable: bool) -> None:
     put_fields(bench.sim.bucket_dir, parcels(40))
     with pytest.raises(AirflowFailException, match=r"has cost .* more than"):
@@ -245,6 +246,7 @@ def test_a_job_that_costs_too_much_is_stopped(bench: StatisticalBench, deferrabl
     assert (state["status"], state["stopped_reason"]) == ("STOPPED", "USER_ACTION")
 
 
+@pytest.mark.usefixtures("unpriced")
 def test_a_budget_can_mean_what_is_there(bench: StatisticalBench) -> None:
     put_fields(bench.sim.bucket_dir, parcels(40))
     result = bench.run(bench.whole(aggregation=FINE, max_processing_units=3, on_over_budget="stop", poll_interval=15))
@@ -254,6 +256,7 @@ def test_a_budget_can_mean_what_is_there(bench: StatisticalBench) -> None:
 
 
 @modes
+@pytest.mark.usefixtures("unpriced")
 def test_after_a_raised_budget_a_clear_starts_the_same_request_again(bench: StatisticalBench, deferrable: bool) -> None:
     """Its outputs cannot be continued by another request, as those of a raster job can."""
     put_fields(bench.sim.bucket_dir, parcels(40))

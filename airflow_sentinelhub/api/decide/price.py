@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from airflow_sentinelhub.api.decoding import member, number
 from airflow_sentinelhub.api.estimate import Estimate, span
@@ -13,6 +13,20 @@ from airflow_sentinelhub.api.snapshot import Snapshot
 SERVICE, US = "service", "us"
 FAR = 1 / 3
 """Share by which our estimate may differ from the service's before it is shown beside it."""
+
+
+class Expected(TypedDict):
+    """The expected cost of a job in the result of a task.
+
+    :param expected_pu: what it will probably cost (PU): a third of the service's estimate (v1), else the middle of our
+        own; None if neither is known. :param expected_pu_low, expected_pu_high: at least and at most so many PU.
+    :param estimated_by: whose estimate it is: `service` or `us`; None if there is none.
+    """
+
+    expected_pu: float | None
+    expected_pu_low: float | None
+    expected_pu_high: float | None
+    estimated_by: str | None
 
 
 @dataclass(frozen=True)
@@ -45,8 +59,8 @@ class Price:
         whose = "the service's estimate" if self.by == SERVICE else "our estimate"
         return f"about {span(self.low, self.high)} PU ({whose})"
 
-    def as_result(self) -> dict[str, Any]:
-        """The members of a task's result: `expected_pu`, its low and high value, and `estimated_by`."""
+    def as_result(self) -> Expected:
+        """The members of a task's result that tell the expected cost."""
         return {
             "expected_pu": self.expected,
             "expected_pu_low": self.low,
@@ -75,6 +89,11 @@ def price_from(kept: Any) -> Price | None:
     return None if low is None or high is None or by not in (SERVICE, US) else Price(low, high, by)
 
 
+def number_of(price: Price) -> int | None:
+    """Number of tiles or features that the price counts, None if it is not ours."""
+    return None if price.own is None else price.own.number
+
+
 def differs(price: Price) -> bool:
     """Whether the service's estimate lies outside of ours by more than a third."""
     if price.by != SERVICE or price.own is None or price.low is None:
@@ -93,13 +112,14 @@ def price_lines(job: Snapshot, price: Price) -> list[tuple[str, bool]]:
     """What the log says about a price: lines, each with whether it is a warning."""
     name = f"Batch request {job.request_id}"
     if not price.known:
-        return [(f"{name}: its expected cost is not known. {price.why}".strip(), True)]
+        why = price.why.removeprefix(f"{name}: ")
+        return [(f"{name}: its expected cost is not known: {why}" if why else f"{name}: cost not estimated", True)]
     lines = [(f"{name}: expected cost {price}", False)]
-    if price.by == US and price.own is not None:
-        lines += [(f"  {line}", False) for line in price.own.lines()[1:]]
-    elif differs(price) and price.own is not None:
-        lines += [(f"{name}: our own estimate differs by more than a third: {price.own} PU", True)]
-        lines += [(f"  {line}", False) for line in price.own.lines()[1:]]
+    if price.own is not None and (price.by == US or differs(price)):
+        if price.by != US:
+            lines.append((f"{name}: our own estimate differs by more than a third: {price.own}", True))
+        lines.append((f"Its factors: {', '.join(map(str, price.own.factors))}", False))
+        lines += [(f"Assumed: {'; '.join(price.own.assumed)}", False)] if price.own.assumed else []
     return lines
 
 

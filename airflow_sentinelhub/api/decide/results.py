@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from airflow_sentinelhub.api.decide.policy import Policy
-from airflow_sentinelhub.api.decide.price import Price, comparison, price_of
+from airflow_sentinelhub.api.decide.price import Expected, Price, comparison, price_of
 from airflow_sentinelhub.api.snapshot import Snapshot
 
 NAMED = 100
@@ -163,7 +163,7 @@ class FeatureResults:
         }
 
 
-def expected(results: Results) -> dict[str, Any]:
+def expected(results: Results) -> Expected:
     """The members of a result that tell the expected cost."""
     return (results.price or price_of(results.job)).as_result()
 
