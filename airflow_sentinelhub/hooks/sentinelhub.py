@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,13 +23,26 @@ from airflow_sentinelhub._compat import (
     mask_secret,
     metrics,
 )
-from airflow_sentinelhub._identity import Kept, earliest, mark_by_name, mark_for, remember, remembered, tried
+from airflow_sentinelhub._identity import (
+    Kept,
+    deployment_name,
+    earliest,
+    mark_by_name,
+    mark_for,
+    month_by_default,
+    remember,
+    remembered,
+    tried,
+)
 from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.call import Flow, Patience, exchange
 from airflow_sentinelhub.api.decide.adoption import Stopped
+from airflow_sentinelhub.api.decide.costs import Costs, month_of
+from airflow_sentinelhub.api.decide.marker import dag_word, task_word
 from airflow_sentinelhub.api.decide.policy import check_looks, check_resume, policy_from
 from airflow_sentinelhub.api.decide.price import Price, price_of
 from airflow_sentinelhub.api.decide.verdict import Waited
+from airflow_sentinelhub.api.flows.costs import OfDag, costs_of_dag
 from airflow_sentinelhub.api.flows.price import price_request
 from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own, Wanted, check_grid
@@ -266,9 +279,18 @@ class SentinelHubHook(BaseHook):
         features = isinstance(specification, StatisticalSpecification)
         if features and max_restarts:
             raise InvalidInputError("Batch statistical has no restart of failed features; leave max_restarts out.")
+        by_month = max_processing_units_per_month
+        if by_month is not None and context is None:
+            raise InvalidInputError(
+                "max_processing_units_per_month is a budget of a DAG: give the context of the task; a job by a name "
+                "belongs to no DAG."
+            )
+        if by_month is None and context is not None:
+            by_month = month_by_default()
         failed = "max_failed_features" if features else "max_failed_tiles"
         policy = policy_from(
             max_processing_units=max_processing_units,
+            max_processing_units_per_month=by_month,
             on_over_budget=on_over_budget,
             require_estimate=require_estimate,
             max_restarts=max_restarts,
@@ -315,7 +337,7 @@ class SentinelHubHook(BaseHook):
         )
 
         def price(api: Generation, job: Snapshot) -> Flow[Price]:
-            if not check_results and limit is None and not policy.require_estimate:
+            if not check_results and limit is None and policy.max_per_month is None and not policy.require_estimate:
                 return price_of(job)
             return (yield from price_request(api, job, CostReader(reader, hook.settings.base_url).prepared))
 
@@ -324,6 +346,7 @@ class SentinelHubHook(BaseHook):
             policy=lambda: policy,
             read_results=results.read,
             price=price,
+            dag=None if context is None else OfDag(mark.dag or "", hook.generations(api)),
             resume_stopped=resume_stopped,
             wait=WaitPlan(
                 poll_interval=read["poll_interval"],
@@ -348,6 +371,40 @@ class SentinelHubHook(BaseHook):
     def generation(self, batch_api: str | None = None) -> Generation:
         """The generation asked for, else the connection's."""
         return generation(batch_api or self.settings.batch_api)
+
+    def generations(self, first: Generation | None = None) -> tuple[Generation, ...]:
+        """The generations in which this connection has requests: this one, the connection's, and batch statistical."""
+        named = [first or self.generation(), self.generation(), generation("statistical")]
+        return tuple({api.name: api for api in named}.values())
+
+    def costs(
+        self,
+        dag_id: str,
+        since: datetime | None = None,
+        *,
+        task_ids: Iterable[str] = (),
+        tiles: bool = True,
+    ) -> Costs:
+        """What a DAG has cost: the sum over the requests on this account that carry its marker.
+
+        The lists of batch v2 (or v1, by the connection) and batch statistical are read from the newest request back to
+        `since`.
+
+        :param dag_id: id of the DAG, of this Airflow (`[sentinelhub] deployment`).
+        :param since: requests that were created before do not count; default: the start of this calendar month in UTC.
+        :param task_ids: ids of its tasks, so that `by_task()` names them; a task that is not named here is a digest.
+        :param tiles: True: read the tiles of v1 requests, whose sum is the real cost. False: a third of the service's
+            estimate is taken for them, without further calls.
+        :raises SentinelHubError: a list cannot be read to its end.
+        """
+        deployment = deployment_name()
+        if since is None:
+            since = month_of(time.time())
+        elif since.tzinfo is None:
+            since = since.replace(tzinfo=timezone.utc)
+        words = {task_word(deployment, dag_id, task_id): task_id for task_id in task_ids}
+        dag = OfDag(dag_word(deployment, dag_id), self.generations())
+        return self.run(costs_of_dag(dag, dag_id, since, words, tiles=tiles))
 
     def get_conn(self) -> SyncDriver:
         return self.driver

@@ -5,10 +5,19 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow_sentinelhub._identity import deployment_name
+from airflow_sentinelhub.api.decide.marker import dag_word
 from airflow_sentinelhub.api.decide.price import Price
+from airflow_sentinelhub.api.flows.costs import OfDag
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.hooks.prices import CostReader
+
+
+def of_dag(task: Any, context: Any) -> OfDag:
+    """The requests of the task's DAG, wherever its connection has some."""
+    word = dag_word(deployment_name(), context["ti"].dag_id)
+    return OfDag(word, task.hook.generations(task.api))
 
 
 def cost_reader(task: Any) -> CostReader:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._identity import tried
+from airflow_sentinelhub._identity import PER_MONTH, month_by_default, tried
 from airflow_sentinelhub._task import airflow_errors, checked_id
 from airflow_sentinelhub.api.arguments import all_taken, is_late, truth
 from airflow_sentinelhub.api.call import Flow
@@ -28,7 +28,7 @@ from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wai
 from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.operators._costs import cost_reader, push_price
+from airflow_sentinelhub.operators._costs import cost_reader, of_dag, push_price
 from airflow_sentinelhub.operators._own_request import OwnsRequest
 from airflow_sentinelhub.operators._waiting import WaitingTask
 from airflow_sentinelhub.triggers.events import read_event, resume_state_of
@@ -52,7 +52,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
 
         :raises InvalidInputError: an argument is invalid, or contradicts another one.
         """
-        check_literals(**self._limits())
+        check_literals(**self._limits_by_default())
         if not is_late(self._reads_results):
             looks = truth(self._reads_results)
             check_looks(self.reads_by, looks, self._limits_of_results(self.batch_api))
@@ -65,7 +65,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         """
         if not self._reads_results:
             check_looks(self.reads_by, False, self._limits_of_results(self.api.name))
-        return policy_from(**all_taken(self._limits(), self._in_dag))
+        return policy_from(**all_taken(self._limits_by_default(), self._in_dag))
 
     @property
     def _reads_results(self) -> Any:
@@ -73,6 +73,13 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
 
     def _limits(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.limits}
+
+    def _limits_by_default(self) -> dict[str, Any]:
+        """The limits, with the budget of a month from Airflow's configuration if the task has none."""
+        limits = self._limits()
+        if self._in_dag.get(PER_MONTH, limits[PER_MONTH]) is None:
+            limits[PER_MONTH] = month_by_default()
+        return limits
 
     def _limits_of_results(self, batch_api: str | None) -> dict[str, Any]:
         """The limits that apply only if the tiles or features are read.
@@ -136,6 +143,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
             policy=self.policy,
             read_results=self._read_results,
             price=self._price,
+            dag=of_dag(self, context),
             request_id=request_id,
             old_request=request_id is not None and woken is None and self._old,
             may_start=may_start,
@@ -185,9 +193,9 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
 
     def _price(self, api: Generation, job: Snapshot) -> Flow[Price]:
         """The expected cost of a request. Nobody looks into the bucket for it if neither results nor limits need it."""
-        limits = self._limits()
-        needed = (limits["max_processing_units"], limits["max_processing_units_per_month"])
-        if not self._reads_results and not self.policy().require_estimate and needed == (None, None):
+        policy = self.policy()
+        budgets = (policy.max_processing_units, policy.max_per_month)
+        if not self._reads_results and not policy.require_estimate and budgets == (None, None):
             return price_of(job)
         return (yield from price_request(api, job, cost_reader(self).prepared))
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._identity import mark_for
+from airflow_sentinelhub._identity import PER_MONTH, mark_for, month_by_default
 from airflow_sentinelhub._task import airflow_errors, checked_id
-from airflow_sentinelhub.api.arguments import all_taken
+from airflow_sentinelhub.api.arguments import all_taken, is_late
 from airflow_sentinelhub.api.decide.errors import (
     conclude,
     not_estimated_error,
@@ -20,6 +20,7 @@ from airflow_sentinelhub.api.decide.errors import (
 )
 from airflow_sentinelhub.api.decide.marker import restart_word
 from airflow_sentinelhub.api.decide.policy import (
+    Policy,
     check_literals,
     check_resume,
     policy_from,
@@ -27,12 +28,13 @@ from airflow_sentinelhub.api.decide.policy import (
 from airflow_sentinelhub.api.decide.price import Expected, may_exceed, number_of
 from airflow_sentinelhub.api.decide.verdict import Waited, is_lost, is_stopped, judge, progress_line
 from airflow_sentinelhub.api.flows.actions import analyse_once, end, resume, start_once
+from airflow_sentinelhub.api.flows.costs import check_month
 from airflow_sentinelhub.api.flows.price import price_request
 from airflow_sentinelhub.api.flows.read import read_patiently
 from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL, restart_once
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.operators._costs import cost_reader, push_price
+from airflow_sentinelhub.operators._costs import cost_reader, of_dag, push_price
 from airflow_sentinelhub.operators._on_request import OnRequest, StepResult, step_result
 from airflow_sentinelhub.operators._waiting import WaitingTask
 
@@ -283,6 +285,12 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
     :param resume_stopped: what happens if the request is STOPPED (v2). `never`: the task fails. `if_accepted`: start it
         again; fail if the service refuses. `when_accepted`: start it again; wait in the worker while the service
         refuses.
+    :param max_processing_units_per_month: PU that all jobs of the DAG may cost in a calendar month (UTC), see
+        `SentinelHubBatchOperator`. It is looked at before the start.
+    :param on_over_budget: what happens if the job would exceed it: `fail` the task, or `skip` it, which also skips the
+        tasks downstream.
+    :param aws_conn_id: id of an Airflow connection of type `aws` that may read the bucket, for the estimate on v2 under
+        such a budget.
     :param wait_for_completion: wait until the request is DONE. `cancel_on_kill` and `cancel_on_timeout` apply only with
         it.
     :param cancel_on_kill: cancel (v2: stop) the request if a user marks the task failed or success.
@@ -297,13 +305,24 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
     :param batch_api: `v1` or `v2`; default: that of the connection.
     """
 
-    template_fields: Sequence[str] = (*OnRequest.template_fields, "resume_stopped", *_FIELDS_OF_A_WAIT)
+    template_fields: Sequence[str] = (
+        *OnRequest.template_fields,
+        "resume_stopped",
+        "max_processing_units_per_month",
+        "on_over_budget",
+        "aws_conn_id",
+        *_FIELDS_OF_A_WAIT,
+    )
+    limits = ("max_processing_units_per_month", "on_over_budget")
 
     def __init__(
         self,
         *,
         request_id: str,
         resume_stopped: str = "never",
+        max_processing_units_per_month: float | str | None = None,
+        on_over_budget: str = "fail",
+        aws_conn_id: str | None = None,
         wait_for_completion: bool | str = False,
         cancel_on_kill: bool | str = True,
         cancel_on_timeout: bool | str = True,
@@ -318,6 +337,9 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
         super().__init__(**kwargs)
         self.request_id = request_id
         self.resume_stopped = resume_stopped
+        self.max_processing_units_per_month = max_processing_units_per_month
+        self.on_over_budget = on_over_budget
+        self.aws_conn_id = aws_conn_id
         self.wait_for_completion: Any = wait_for_completion
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
@@ -329,6 +351,9 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
         self.max_unknown_time = max_unknown_time
         with self.literals():
             check_resume(resume_stopped)
+            if not is_late(on_over_budget):
+                _checked_policy(on_over_budget)
+            check_literals(max_processing_units_per_month=max_processing_units_per_month)
 
     def execute(self, context: Context) -> StepResult:
         with airflow_errors(self):
@@ -336,6 +361,10 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
             check_resume(self.resume_stopped)
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
+            policy = self._policy()
+            if policy.max_per_month is not None:
+                dag, prepare = of_dag(self, context), cost_reader(self).prepared
+                self.reach(check_month(dag, self.api, request_id, policy, prepare, self.max_unknown_time))
             if self.wait_for_completion:
                 self.responsible_for(request_id, context)
             job = self.reach(start_once(self.api, request_id, patience=self.max_unknown_time))
@@ -347,6 +376,15 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
             if self.wait_for_completion:
                 return self._done(self.wait_for(context, request_id, "DONE"))
             return step_result(job)
+
+    def _policy(self) -> Policy:
+        """The budget of the month, as it is rendered now, or by Airflow's configuration."""
+        limits = {name: getattr(self, name) for name in self.limits}
+        if self._in_dag.get(PER_MONTH, limits[PER_MONTH]) is None:
+            limits[PER_MONTH] = month_by_default()
+        limits = all_taken(limits, self._in_dag)
+        policy = _checked_policy(limits["on_over_budget"])
+        return policy_from(**{**limits, "on_over_budget": "fail" if limits[PER_MONTH] is None else policy})
 
     def _may_resume(self, job: Snapshot) -> bool:
         """Whether `resume_stopped` applies to this request."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from airflow_sentinelhub.api.decide.adoption import ended_by_hand, stopped_by_service
+from airflow_sentinelhub.api.decide.costs import Month
 from airflow_sentinelhub.api.decide.price import Price
 from airflow_sentinelhub.api.decide.results import Results
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited, fate, nothing_to_do
@@ -160,6 +161,22 @@ def over_budget_error(
     return OverBudgetError(
         f"Batch request {job.request_id} {cost}, more than the {allowed:,.0f} PU of max_processing_units. {fate(job)} "
         f"{_after_over_budget(before + (job.cost or 0.0), things)}",
+        **_about(job),
+    )
+
+
+def over_month_error(job: Snapshot, allowed: float, month: Month, price: Price | None) -> OverBudgetError:
+    """The error for a job that would exceed the budget of the month.
+
+    :param allowed: PU that the jobs of the DAG may cost in the month; :param month: what the others count in it.
+    """
+    expected = str(price) if price is not None and price.known else "an unknown number of PU"
+    unknown = f" (of {len(month.unknown)} the full cost is not known)" if month.unknown else ""
+    return OverBudgetError(
+        f"Batch request {job.request_id} would exceed the {allowed:,.0f} PU of max_processing_units_per_month: the "
+        f"{month.jobs} other jobs of this DAG count {month.counted:,.0f} PU in this calendar month (UTC){unknown}, and "
+        f"this one would cost {expected}. {fate(job)} Nothing was paid for it. Raise the budget, or clear the task "
+        "next month; cleared as it is, it is counted anew, and pays nothing while the budget is used up.",
         **_about(job),
     )
 

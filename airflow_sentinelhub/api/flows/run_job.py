@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from airflow_sentinelhub.api.call import Flow, Note, Now, Step, Work
 from airflow_sentinelhub.api.decide import errors
+from airflow_sentinelhub.api.decide.costs import Month
 from airflow_sentinelhub.api.decide.marker import job_digest, mark_of
 from airflow_sentinelhub.api.decide.next_step import LEFT, Known, next_step, spent_up
 from airflow_sentinelhub.api.decide.next_step import Step as Next
@@ -21,6 +22,7 @@ from airflow_sentinelhub.api.decide.price import Price, may_exceed, price_from
 from airflow_sentinelhub.api.decide.results import Results, results_line
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited, judge
 from airflow_sentinelhub.api.flows.actions import analyse_once, end, resume, start_once
+from airflow_sentinelhub.api.flows.costs import OfDag, count_month, release
 from airflow_sentinelhub.api.flows.find_or_create import Settled, take_over_stopped
 from airflow_sentinelhub.api.flows.read import continued_by, outlast, read_patiently
 from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL, restart_counted
@@ -29,6 +31,7 @@ from airflow_sentinelhub.api.flows.wait import Await, WaitPlan
 from airflow_sentinelhub.api.service.generations import OLD_REQUEST_404, Generation
 from airflow_sentinelhub.api.service.specification import can_be_continued
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.exceptions import SentinelHubError
 
 R = TypeVar("R")
 
@@ -71,6 +74,7 @@ class JobPlan:
     :param read_results: reads the results of a request; the flag says whether they are required, or are left out with
         a warning if they cannot be read.
     :param price: finds out the expected cost of an analysed request; None: only the service's own number counts.
+    :param dag: the requests of the DAG, for its budget of a month; None: there is no such budget.
     :param request_id: continue with this request instead of finding or creating one.
     :param old_request: `request_id` cannot be new, so a 404 means within seconds that there is no such request.
     :param may_start: False: never start the request that `request_id` names.
@@ -83,6 +87,7 @@ class JobPlan:
     policy: Callable[[], Policy]
     read_results: Callable[[Generation, Snapshot, bool], Flow[Results]]
     price: Callable[[Generation, Snapshot], Flow[Price]] | None = None
+    dag: OfDag | None = None
     request_id: str | None = None
     old_request: bool = False
     may_start: bool = True
@@ -171,6 +176,7 @@ class _Life:
         self.restarts, self.settled, self.rest_awaited = 0, False, False
         self.results: Results | None = None
         self.price: Price | None = None  # of the request that is analysed
+        self.month: Month | None = None
         self.expected: Price | None = None  # of the job: of the first of its requests
         self.chain: tuple[str, tuple[Snapshot, ...]] = ("", ())
 
@@ -213,6 +219,8 @@ class _Life:
             resumes=self.plan.resume_stopped != "never",
             price=self.price,
             prices=self.plan.price is not None,
+            month=self.month,
+            counts=self.plan.dag is not None,
             restarts_parts=self.api.restart is not None,
             continues=self.results is not None and bool(self.results.failed) and self._continues(),
             estimates=self.api.estimates,
@@ -283,7 +291,7 @@ class _Life:
 
     def continued(self, job: Snapshot, *, restart: bool) -> Flow[Snapshot]:
         """Find or create the request that processes the missing part of this one, and continue with it."""
-        self.price = None
+        self.price = self.month = None
         own = yield from continue_with(self.api, self.wanted, job, restart=restart)
         yield Work(lambda: self.plan.listener.settled(own))
         return self.looked(own.settled.job)
@@ -329,7 +337,18 @@ def _estimate(life: _Life, known: Known) -> Doing:
     return _job(known)
 
 
+def _count_month(life: _Life, known: Known) -> Doing:
+    assert life.plan.dag is not None
+    job, patience = _job(known), life.wanted.patience
+    life.month = yield from count_month(life.plan.dag, life.api, job, known.price, patience)
+    return job
+
+
 def _start(life: _Life, known: Known) -> Doing:
+    monthly = known.policy.max_per_month
+    if monthly is not None and known.month is not None and may_exceed(known.price, monthly, known.month.counted):
+        why = f"the budget of the month, {monthly:,.0f} PU, may be exceeded ({known.price})"
+        yield Note(f"Batch request {_job(known).request_id} is started, but {why}", warning=True)
     limit = known.policy.max_processing_units
     if limit is not None and may_exceed(known.price, limit, known.spent_before):
         why = f"it may cost more than the {limit:,.0f} PU of max_processing_units ({known.price})"
@@ -397,6 +416,7 @@ _STEPS: dict[Next, Callable[[_Life, Known], Doing]] = {
     Next.ANALYSE: _analyse,
     Next.AWAIT_ANALYSIS: _await_analysis,
     Next.ESTIMATE: _estimate,
+    Next.COUNT_MONTH: _count_month,
     Next.START: _start,
     Next.AWAIT_END: _await_end,
     Next.RESUME: _resume,
@@ -448,15 +468,38 @@ def _still_unfinished(life: _Life, known: Known) -> Ending:
     yield  # a generator like the others
 
 
+def _over_month(life: _Life, known: Known) -> Ending:
+    """The job would exceed the budget of the month: it is not started."""
+    limit = known.policy.max_per_month or 0
+    yield from release(life.api, _job(known), life.wanted.patience)
+
+    def error(job: Snapshot) -> SentinelHubError:
+        return errors.over_month_error(job, limit, known.month or Month(), known.price)
+
+    return (yield from _not_paid_for(life, known, error))
+
+
 def _over_budget(life: _Life, known: Known) -> Ending:
     """The job may cost, or has cost, more than allowed: end it, then fail, skip or take what is there."""
+    limit, things = known.policy.max_processing_units or 0, life.api.pricing.things
+
+    def error(job: Snapshot) -> SentinelHubError:
+        return errors.over_budget_error(job, limit, known.spent_before, things=things, price=known.price)
+
+    return (yield from _not_paid_for(life, known, error))
+
+
+def _not_paid_for(life: _Life, known: Known, error_of: Callable[[Snapshot], SentinelHubError]) -> Ending:
+    """End the request if it runs or has to end; then fail, skip or take what is there.
+
+    :param error_of: makes the error from the last reading.
+    """
     job, policy = _job(known), known.policy
     request_id = job.request_id
     ran, must = job.started or job.ending or job.status.is_final, policy.on_over_budget == "stop"
     if ran or must:
         job = yield from outlast(lambda: end(life.api, request_id), life.wanted.patience, request_id, refused=True)
-    limit, price, things = policy.max_processing_units or 0, known.price, life.api.pricing.things
-    error = errors.over_budget_error(job, limit, known.spent_before, things=things, price=price)
+    error = error_of(job)
     if not ran and not must:
         raise errors.skipped_if(policy.on_over_budget == "skip", error)
     results = yield from life.read_results(job, must=must)  # else the error below is raised anyway
@@ -491,6 +534,7 @@ _ENDS: dict[Next, Callable[[_Life, Known], Ending]] = {
     Next.SUCCEED: _succeed,
     Next.TOO_MANY_FAILED: _too_many_failed,
     Next.STILL_UNFINISHED: _still_unfinished,
+    Next.OVER_MONTH: _over_month,
     Next.OVER_BUDGET: _over_budget,
     Next.NOT_ESTIMATED: _not_estimated,
     Next.GIVE_UP: _give_up,
