@@ -61,6 +61,7 @@ LAYERS: dict[str, set[str]] = {
 # Libraries beside the standard one and the package itself.
 LIBRARIES: dict[str, set[str]] = {
     "simulator": {"starlette", "uvicorn", "pyproj", "shapely", "numpy", "boto3", "botocore", "pytest"},
+    "evalscripts": {"quickjs"},  # of the extra `simulator`: an installation may lack it
     "transport": {"oauthlib", "httpx", "certifi"},
     "shapes": {"shapely", "pyogrio", "pyarrow"},  # of the extra `areas`: an installation may lack them
     "results": {"boto3", "botocore", "fsspec"},

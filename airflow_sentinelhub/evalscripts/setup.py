@@ -36,10 +36,11 @@ class Setup:
     :param inputs: one for each entry of ``input``; empty when nothing could be read.
     :param outputs: one for each entry of ``output``; empty when nothing could be read.
     :param mosaicking: ``SIMPLE``, ``ORBIT`` or ``TILE``.
-    :param exact: True when ``setup()`` was run by a JavaScript engine and returned this. False when it was read from
-        the text, which is a guess: computed bands, constants and helper functions are not followed.
-    :param problem: why the service will refuse the script, as a sentence; None when nothing was found. The rest is
-        then a guess from the text.
+    :param exact: True when a JavaScript engine ran the script, which makes ``problem`` certain and, where that is
+        None, all the rest. False when it was read from the text, which is a guess (computed bands, constants and
+        helper functions are not followed), or when the engine reached its limits of time or memory.
+    :param problem: why the service will refuse the script, as a sentence; None when nothing was found. With a
+        problem the inputs, the outputs and the mosaicking are a guess from the text.
     """
 
     inputs: tuple[Input, ...]

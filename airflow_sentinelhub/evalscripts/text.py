@@ -20,21 +20,35 @@ _STRING = re.compile("\x01([0-9]+)\x02")
 _SETUP = re.compile(r"\bfunction\s+setup\s*\(|\bsetup\s*[=:]")
 
 
-def hidden(script: str, string: str = '""') -> str:
-    """The code with ``string`` for each string and template, and a blank for each comment and regular expression."""
-    return _HIDING.sub(lambda match: string if match[0][0] in "\"'`" else " ", script)
+def problem(script: str) -> str | None:
+    """What the look of a text says against it: brackets without a partner, functions that are not there."""
+    said = unbalanced(script)
+    if said:
+        return said
+    code = _hidden(script)
+    for function in ("setup", "evaluatePixel"):
+        if not re.search(rf"\bfunction\s+{function}\s*\(|\b{function}\s*[=:]", code):
+            return f"The function {function} is not defined."
+    return None
 
 
-def unbalanced(code: str) -> str | None:
-    """The first bracket of hidden code that has no partner, as the words of a SyntaxError; None: all have."""
+def unbalanced(script: str) -> str | None:
+    """The first bracket that has no partner, as a SyntaxError of the script; None: all have."""
     open_brackets: list[str] = []
-    for number, line in enumerate(code.split("\n"), start=1):
+    for number, line in enumerate(_hidden(script).split("\n"), start=1):
         for character in line:
             if character in "([{":
                 open_brackets.append(character)
             elif character in _PAIRS and (not open_brackets or open_brackets.pop() != _PAIRS[character]):
-                return f"Unexpected token {character} in line {number}"
-    return f"Unexpected end of input, {open_brackets[-1]} is never closed" if open_brackets else None
+                return f"evalscript.js: SyntaxError: Unexpected token {character} in line {number}"
+    if not open_brackets:
+        return None
+    return f"evalscript.js: SyntaxError: Unexpected end of input, {open_brackets[-1]} is never closed"
+
+
+def _hidden(script: str) -> str:
+    """The code with an empty string for each string and template, a blank for each comment and regular expression."""
+    return _HIDING.sub(lambda match: '""' if match[0][0] in "\"'`" else " ", script)
 
 
 def guess(script: str) -> Setup:

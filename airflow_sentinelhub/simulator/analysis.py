@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from . import evalscript
 from .area import parse_area
 from .bodies import Json, output_size, raster_url, responses_of, storage_url, tiling_of
-from .cost import batch_factor, tile_estimate
+from .cost import Rates, batch_factor, tile_estimate
 from .jobs import Analysis, Generation, Job
 from .paths import output_urls
 from .tiling import estimated_count
@@ -31,7 +31,7 @@ def estimated_tiles(body: Json, generation: Generation) -> int:
     return estimated_count(parse_area(wanted[1]), wanted[0]) if wanted else 0
 
 
-def analyse(job: Job, units: Units | None, outputs: Outputs, forced_error: str | None) -> Analysis:
+def analyse(job: Job, units: Units | None, outputs: Outputs, forced_error: str | None, rates: Rates) -> Analysis:
     """``units`` is None when the GeoPackage of a request is lost; ``forced_error`` comes from a fault."""
     request = job.body["processRequest"]
     identifiers = [response.get("identifier", "default") for response in responses_of(job.body)]
@@ -46,7 +46,7 @@ def analyse(job: Job, units: Units | None, outputs: Outputs, forced_error: str |
     output: dict[str, Any] = job.body.get("output") or {}
     if existing and not output.get("overwrite") and not output.get("skipExisting"):
         error = f"Output already exists: {existing[0][1]}"
-    estimate, factor = _estimate(job, units)
+    estimate, factor = _estimate(job, units, rates)
     return Analysis(
         error=error,
         tiles=len(units),
@@ -56,12 +56,13 @@ def analyse(job: Job, units: Units | None, outputs: Outputs, forced_error: str |
     )
 
 
-def _estimate(job: Job, units: Units) -> tuple[float, float]:
+def _estimate(job: Job, units: Units, rates: Rates) -> tuple[float, float]:
     """PU of one tile before the discount, and the discount; for features of many sizes the means."""
     request = job.body["processRequest"]
 
     def one(width: int, height: int) -> float:
-        return tile_estimate(width, height, request["evalscript"], request["input"]["data"])
+        script, data = request["evalscript"], request["input"]["data"]
+        return tile_estimate(width, height, script, data, responses_of(job.body), rates)
 
     if not isinstance(units, Features):
         width, height = output_size(job.body, job.generation)

@@ -1,22 +1,14 @@
-"""What analysis finds wrong with an evalscript, and what of it decides the cost. The script is read, never run."""
+"""What analysis finds wrong with an evalscript, and what of it decides the cost."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-_PAIRS = {")": "(", "]": "[", "}": "{"}
-# One token of JavaScript that can hide a bracket: comments, strings, templates, regular expressions after an operator.
-# One that is never closed goes to the end of its line or of the script: were it no match, the search would begin anew
-# behind it, and a long script of them take hours.
-_HIDING = re.compile(
-    r"""//[^\n]*|/\*.*?(?:\*/|\Z)|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?|`(?:\\.|[^`\\])*`?"""
-    r"""|(?<=[(,=:\[!&|?{};+\n])[ \t]*/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*\]?|[^/\\\n\[])+/?[gimsuy]*""",
-    re.DOTALL,
-)
-# ``input: ["B04", "B08"]`` or ``input: [{bands: ["B04", "B08"]}]``.
-_BANDS = re.compile(r"\b(?:bands|input)\s*:\s*\[([^\]\[{:]*)\]")
-_COUNTED_BANDS = re.compile(r"\bbands\s*:\s*(\d{1,3})")
+from ..evalscripts import Output, read_setup
+
+# The band that says where there is data; it costs nothing (doc).
+DATA_MASK = "dataMask"
 _QUOTED = re.compile(r"""["']([^"']+)["']""")
 
 
@@ -26,53 +18,44 @@ def problem(evalscript: str, identifiers: Iterable[str]) -> str | None:
     ``identifiers`` are those of the responses the request asks for: each must be an output of the script (contract);
     ``default`` needs no name in it and ``userdata`` none at all. The wording is ours, no message was recorded.
     """
-    if not re.match(
-        r"//\s*VERSION=3", evalscript.lstrip()
-    ):  # the blank: let through until the service is seen to refuse
-        return "Failed to evaluate script! The evalscript must start with //VERSION=3."
-    code = _HIDING.sub(lambda match: '""' if match[0][0] in "\"'`" else " ", evalscript)
-    unbalanced = _unbalanced(code)
-    if unbalanced:
-        return f"Failed to evaluate script! evalscript.js: SyntaxError: {unbalanced}"
-    for function in ("setup", "evaluatePixel"):
-        if not re.search(rf"\bfunction\s+{function}\s*\(|\b{function}\s*[=:]", code):
-            return f"Failed to evaluate script! The function {function} is not defined."
-    quoted = set(_QUOTED.findall(evalscript))
+    setup = read_setup(evalscript)
+    if setup.problem:
+        return f"Failed to evaluate script! {setup.problem}"
+    named = {output.id for output in setup.outputs} if setup.exact else set(_QUOTED.findall(evalscript))
     for identifier in identifiers:
-        if identifier not in ("default", "userdata") and identifier not in quoted:
+        if identifier not in ("default", "userdata") and identifier not in named:
             return f"Output {identifier} requested but missing from the evalscript's setup()."
     return None
 
 
-def _unbalanced(code: str) -> str | None:
-    open_brackets: list[str] = []
-    for number, line in enumerate(code.split("\n"), start=1):
-        for character in line:
-            if character in "([{":
-                open_brackets.append(character)
-            elif character in _PAIRS and (not open_brackets or open_brackets.pop() != _PAIRS[character]):
-                return f"Unexpected token {character} in line {number}"
-    return f"Unexpected end of input, {open_brackets[-1]} is never closed" if open_brackets else None
+def bands_of_sources(evalscript: str) -> dict[str | None, int]:
+    """How many bands it reads of each data source that it names (None: it names no source), without ``dataMask``."""
+    sources: dict[str | None, set[str]] = {}
+    for item in read_setup(evalscript).inputs:
+        sources.setdefault(item.datasource, set()).update(set(item.bands) - {DATA_MASK})
+    return {source: len(bands) for source, bands in sources.items()}
 
 
 def input_bands(evalscript: str) -> int:
-    """How many bands it reads: the names listed in setup(), at least one."""
-    return max(1, sum(len(_QUOTED.findall(names)) for names in _BANDS.findall(evalscript)))
+    """How many bands it reads of all its data sources together, at least one."""
+    return max(1, sum(bands_of_sources(evalscript).values()))
+
+
+def outputs(evalscript: str) -> tuple[Output, ...]:
+    """Its outputs; none where it names none, or where they cannot be read."""
+    return read_setup(evalscript).outputs
 
 
 def output_bands(evalscript: str) -> int:
     """How many bands its first output has."""
-    match = _COUNTED_BANDS.search(evalscript)
-    return int(match[1]) if match else 1
+    return next((output.bands for output in outputs(evalscript)), 1)
 
 
 def sample_type(evalscript: str) -> str:
-    """AUTO when the script does not say (doc)."""
-    match = re.search(r"""\bsampleType\s*:\s*(?:SampleType\.)?["']?([A-Z0-9]+)""", evalscript)
-    return match[1] if match else "AUTO"
+    """The sample type of its first output; AUTO when the script does not say (doc)."""
+    return next((output.sample_type for output in outputs(evalscript)), "AUTO")
 
 
 def mosaicking(evalscript: str) -> str:
     """SIMPLE, ORBIT or TILE; SIMPLE when the script does not say (doc)."""
-    match = re.search(r"""\bmosaicking\s*:\s*(?:Mosaicking\.)?["']?([A-Z]+)""", evalscript)
-    return match[1] if match else "SIMPLE"
+    return read_setup(evalscript).mosaicking

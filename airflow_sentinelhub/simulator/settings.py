@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from .cost import Rates
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -59,6 +61,11 @@ class Settings:
     # Account: lifetime of an access token in REAL seconds, since the clients' clocks are real.
     token_lifetime: float = 3600.0
 
+    # Price: days between the observations that ORBIT and TILE mosaicking read (doc: v1's estimate assumes three), and
+    # whether orthorectification of Sentinel-1 counts twice (doc; older texts: "not applied at the moment").
+    days_between_observations: float = 3.0
+    orthorectification_charged: bool = True
+
     # Limits: items on a page (seen: 100 tiles), vertices of an area (users keep to 1500 because batch refuses more).
     page_size: int = 100
     max_vertices: int = 1500
@@ -89,6 +96,11 @@ class Settings:
         """These settings with some of them changed; raises ValueError in one sentence for what is wrong."""
         return replace(self, **{name: _checked(name, value) for name, value in changes.items()})
 
+    @property
+    def rates(self) -> Rates:
+        """What of the price is a setting."""
+        return Rates(self.days_between_observations, self.orthorectification_charged)
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -96,7 +108,7 @@ class Settings:
 _KINDS = {field.name: str(field.type) for field in fields(Settings)}
 # Far more than any test needs, and little enough to reckon with: seconds (30,000 years), PU, items.
 MOST, MOST_WORKERS = 1_000_000_000_000, 1_000_000
-_POSITIVE = {"concurrency", "page_size", "max_vertices", "tile_seconds"}
+_POSITIVE = {"concurrency", "page_size", "max_vertices", "tile_seconds", "days_between_observations"}
 
 
 def _checked(name: str, value: Any) -> Any:

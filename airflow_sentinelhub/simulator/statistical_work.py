@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -18,7 +17,7 @@ import numpy as np
 import shapely
 
 from . import evalscript as scripts
-from .cost import batch_factor, parse_time, tile_estimate
+from .cost import Rates, batch_factor, parse_time, statistical_estimate
 from .delivery import ANY_ID, fill_in, is_object_url
 from .features import FeaturesError, read_features
 from .jobs import Analysis, Job
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from .lifecycle import Terms
 
 INTERVAL_ERRORS = ("BAD_REQUEST", "EXECUTION_ERROR", "TIMEOUT")
-_OUTPUT_ID = re.compile(r"""\bid\s*:\s*["'](\w+)["']""")
 
 
 def features_of(body: Json, content: bytes) -> Features:
@@ -73,7 +71,7 @@ def _pixels(lengths: Floats, resolution: float, name: str) -> Ints:
     return whole
 
 
-def analyse(job: Job, units: Features | None, script: str | None, forced_error: str | None) -> Analysis:
+def analyse(job: Job, units: Features | None, script: str | None, forced_error: str | None, rates: Rates) -> Analysis:
     """``units`` is None when the GeoPackage is lost, ``script`` when its object in the bucket is."""
     if units is None:
         url = job.body["input"]["features"]["s3"]["url"]
@@ -84,7 +82,7 @@ def analyse(job: Job, units: Features | None, script: str | None, forced_error: 
     pixels = units.widths * units.heights
     data = job.body["input"]["data"]
     each = [
-        tile_estimate(int(width), int(height), script, data)
+        statistical_estimate(int(width), int(height), script, data, rates)
         for width, height in zip(units.widths.tolist(), units.heights.tolist(), strict=True)
     ]
     before = sum(each) * len(intervals(job.body))
@@ -148,7 +146,8 @@ def result_url(body: Json, request_id: str, number: int, identifier: str) -> str
 def _data(job: Job, units: Features, index: int, script: str, oddities: Oddities, seed: int) -> list[Json]:
     random = generator(seed, job.id, "statistics", index)
     samples = int(units.widths[index]) * int(units.heights[index])
-    outputs = [name for name in _OUTPUT_ID.findall(script) if name != "dataMask"] or ["default"]
+    named = {output.id: output.bands for output in scripts.outputs(script) if output.id != scripts.DATA_MASK}
+    outputs = named or {"default": 1}
     items: list[Json] = []
     for order, (begin, end) in enumerate(intervals(job.body)):
         item: Json = {"interval": {"from": _time(begin), "to": _time(end)}}
@@ -157,16 +156,18 @@ def _data(job: Job, units: Features, index: int, script: str, oddities: Oddities
             item["error"] = {"type": INTERVAL_ERRORS[index % len(INTERVAL_ERRORS)]}
         else:
             empty = index in oddities.empty
-            item["outputs"] = {name: _output(job, name, script, level, samples, empty) for name in outputs}
+            item["outputs"] = {
+                name: _output(job, name, count, level, samples, empty) for name, count in outputs.items()
+            }
         items.append(item)
     return items
 
 
-def _output(job: Job, name: str, script: str, level: float, samples: int, empty: bool) -> Json:
+def _output(job: Job, name: str, count: int, level: float, samples: int, empty: bool) -> Json:
     asked = job.body.get("calculations") or {}
     wanted = asked.get(name) or asked.get("default") or {}
     bands: Json = {}
-    for number in range(scripts.output_bands(script)):
+    for number in range(count):
         band = f"B{number}"
         statistics = wanted.get("statistics") or {}
         shares = ((statistics.get(band) or statistics.get("default") or {}).get("percentiles") or {}).get("k") or []
@@ -220,5 +221,5 @@ def terms(
     return replace(
         usual,
         pu_left=usual.pu_left - usual.settings.minimum_balance,
-        analyse=lambda: analyse(job, features(job), script, forced_error),
+        analyse=lambda: analyse(job, features(job), script, forced_error, usual.settings.rates),
     )

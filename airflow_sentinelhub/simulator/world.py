@@ -270,13 +270,14 @@ class World:
     def terms(self, job: Job, hits: dict[str, faults.Fault]) -> Terms:
         """What decides about an action on the job, with the faults that hit the call."""
         others = sum(other.planned_pu for other in self.jobs.values() if other.id != job.id)
+        rates = self.settings.rates
         terms = Terms(
             now=self.now,
             settings=self.settings,
             seed=self.seed,
             pu_left=self.settings.balance - others - job.planned_pu,
             analyse=lambda: analyse(
-                job, self.units(job), self.deliveries.outputs(job, self._present()), _forced_error(hits)
+                job, self.units(job), self.deliveries.outputs(job, self._present()), _forced_error(hits), rates
             ),
             mishaps=lambda size, chosen: self._mishaps(job, size, chosen, hits),
         )

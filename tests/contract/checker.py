@@ -1,4 +1,4 @@
-"""An exchange against the OpenAPI file: what in it is not as the contract says.
+"""An exchange against the contract of the service: what in it is not as the contract says.
 
 The contract requires little and forbids nothing, so that a validator alone would let nearly everything pass. Therefore
 it is read strictly here: a member, a query parameter, a status or a body that it does not name is a finding, and so is
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import pytest
 import yaml
 from jsonschema import ValidationError
 from openapi_core import OpenAPI
@@ -26,8 +25,10 @@ from openapi_core.testing import MockRequest, MockResponse
 from openapi_core.validation.request.validators import V31RequestValidator
 from openapi_core.validation.response.validators import V31ResponseValidator
 
-Json = dict[str, Any]
-PLACE = Path(__file__).resolve().parents[2].parent / "shared" / "reference" / "sentinelhub-batch.openapi.yaml"
+from tests.contract.description import document
+from tests.contract.facts import Json, at, merged, resolved
+
+VENDORS_FILE = Path(__file__).resolve().parents[2].parent / "shared" / "reference" / "sentinelhub-batch.openapi.yaml"
 # Both forms of a path answer since 2026; the contract knows the older one.
 NEW_FORMS = {"/batch/v2": "/api/v2/batch", "/statistics/batch/v1": "/api/v1/statistics/batch"}
 
@@ -145,8 +146,7 @@ class Contract:
         if described is None:
             yield f"status {exchange.status}", "not in the contract"
             return
-        if "$ref" in described:
-            described = _at(self._document, described["$ref"])
+        described = at(self._document, described)
         if "content" not in described:
             if exchange.reply:
                 yield f"status {exchange.status} body", "the contract has none"
@@ -170,12 +170,16 @@ class Contract:
         )
 
 
+SOURCES = ("own", "vendor")
+
+
 @cache
-def the_contract() -> Contract:
-    """The OpenAPI file of the service. It is not ours to ship, and lies beside the project where it is known."""
-    if not PLACE.exists():
-        pytest.skip("there is no OpenAPI file of the service (shared/reference beside the project)")
-    return Contract.read(PLACE)
+def the_contract(source: str = "own") -> Contract:
+    """The contract by one of its sources: the project's own description, which is always there, or the vendor's file.
+
+    That file is not ours to ship, and lies beside the project where it is known; both say the same, which a test holds.
+    """
+    return Contract(document()) if source == "own" else Contract.read(VENDORS_FILE)
 
 
 def _told(error: Any, where: str) -> Iterator[tuple[str, str]]:
@@ -230,7 +234,7 @@ def _closed(document: Json, schema: Any, without: str) -> Any:
         return schema
     schema = dict(schema)
     for part in schema.pop("allOf", ()):
-        schema = _merged(schema, _resolved(document, part))
+        schema = merged(schema, resolved(document, part))
     for key in ("oneOf", "anyOf"):
         if key in schema:
             schema[key] = [_closed(document, option, without) for option in schema[key]]
@@ -247,34 +251,9 @@ def _closed(document: Json, schema: Any, without: str) -> Any:
     return schema
 
 
-def _resolved(document: Json, schema: Json) -> Json:
-    """A schema without references and `allOf` at its top."""
-    if "$ref" in schema:
-        return _resolved(document, _at(document, schema["$ref"]))
-    schema = dict(schema)
-    for part in schema.pop("allOf", ()):
-        schema = _merged(schema, _resolved(document, part))
-    return schema
-
-
-def _merged(one: Json, other: Json) -> Json:
-    """Both at once. Where both name a member the later is the stricter one, everywhere in this contract."""
-    properties = {**one.get("properties", {}), **other.get("properties", {})}
-    required = [*one.get("required", ()), *other.get("required", ())]
-    merged = {**one, **other}
-    return merged | ({"properties": properties} if properties else {}) | ({"required": required} if required else {})
-
-
 def _parameters(document: Json, item: Json, operation: Json) -> list[Json]:
     given = [*item.get("parameters", ()), *operation.get("parameters", ())]
-    return [_at(document, one["$ref"]) if "$ref" in one else one for one in given]
-
-
-def _at(document: Json, reference: str) -> Json:
-    found: Any = document
-    for part in reference.removeprefix("#/").split("/"):
-        found = found[part]
-    return dict(found)
+    return [at(document, one) for one in given]
 
 
 def url_of(exchange: Exchange) -> str:

@@ -52,7 +52,7 @@ KNOWN = (
         "request|reply",
         r"body .*input/data/\*",
         "The type of a collection of one's own is any text, so a source without a filter of its kind fits twice.",
-        r".* is valid under each of .*BYOCDataset.*",
+        r".* is valid under each of .*(BYOCDataset|own-source).*",
     ),
     Known(
         _TASKS,

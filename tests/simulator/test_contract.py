@@ -1,4 +1,4 @@
-"""Every reply of the simulator against the published contract, where that file is at hand."""
+"""Every reply of the simulator against the contract of the service."""
 
 from __future__ import annotations
 

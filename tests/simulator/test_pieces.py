@@ -58,17 +58,20 @@ class TestEvalscript:
 
 
 class TestCost:
-    SIMPLE = '//VERSION=3 input: ["B02", "B03", "B04"]'
+    SIMPLE = """//VERSION=3
+const setup = () => ({input: ["B02", "B03", "B04"], output: {bands: 3}});
+const evaluatePixel = () => [1, 2, 3];"""
+    ORBIT = SIMPLE.replace("})", ', mosaicking: "ORBIT"})')
 
     def test_one_processing_unit(self) -> None:
         assert cost.tile_estimate(512, 512, self.SIMPLE, []) == 1
 
     def test_what_multiplies_it(self) -> None:
         assert cost.tile_estimate(1024, 512, self.SIMPLE, []) == 2
-        assert cost.tile_estimate(512, 512, self.SIMPLE.replace("]", ', "B08"]'), []) == pytest.approx(4 / 3)
-        assert cost.tile_estimate(512, 512, self.SIMPLE + ' sampleType: "FLOAT32"', []) == 2
+        assert cost.tile_estimate(512, 512, self.SIMPLE.replace('4"]', '4", "B08"]'), []) == pytest.approx(4 / 3)
+        assert cost.tile_estimate(512, 512, self.SIMPLE.replace("3}", '3, sampleType: "FLOAT32"}'), []) == 2
         month = [{"dataFilter": {"timeRange": {"from": "2020-01-01T00:00:00Z", "to": "2020-01-31T00:00:00Z"}}}]
-        assert cost.tile_estimate(512, 512, self.SIMPLE + ' mosaicking: "ORBIT"', month) == 10
+        assert cost.tile_estimate(512, 512, self.ORBIT, month) == 10
         assert cost.tile_estimate(512, 512, self.SIMPLE, month) == 1
 
     def test_the_discount_and_the_minimum(self) -> None:
