@@ -94,14 +94,22 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param request_id: id of an existing request to continue with, instead of finding or creating one. The arguments
         that describe the job are not needed then.
-    :param max_processing_units: PU that the job may cost. The service gives no estimate: the cost is compared at each
-        poll while the job runs. A job that exceeds the limit is stopped; features already being processed are still
-        billed. None, set in the DAG itself: no limit. A limit whose template renders to nothing is an error, as for all
-        limits.
+    :param max_processing_units: PU that the job may cost. The service gives no estimate: before the start the low value
+        of our own is compared, from the features of the GeoPackage; while the job runs, its cost at each poll. If only
+        the high value of the estimate exceeds the limit, the job is started with a warning. A job that exceeds the
+        limit is stopped; features already being processed are still billed. None, set in the DAG itself: no limit. A
+        limit whose template renders to nothing is an error, as for all limits.
+    :param max_processing_units_per_month: PU that all jobs of the DAG may cost in a calendar month (UTC); default: that
+        of `[sentinelhub] max_processing_units_per_month`, else no limit. Before the start, what the marker finds for
+        the DAG on this account is summed: the cost of jobs that were created this month, of running ones what they will
+        probably cost. A job that would exceed the limit is not started; `on_over_budget` says what happens then. See
+        docs/cost.md for what it cannot see.
     :param on_over_budget: what happens if the cost exceeds the limit: `fail` the task, `skip` it, or `stop`: succeed
         with the features that are done. The job is stopped in each case. After a clear with a higher limit the same
         request is started again and processes the missing part; the service refuses that for 30 minutes after the stop,
         and the task waits in its worker.
+    :param require_estimate: True: a job whose cost cannot be estimated before the start, as when the bucket cannot be
+        read, is not started, and the task fails. False: it is started with a warning.
     :param max_failed_features: number of failed features that is accepted.
     :param min_success_ratio: share (0 to 1) of the features that must be done.
     :param on_partial: what happens if more features have failed: `fail` the task, `skip` it, or `accept` any number.

@@ -135,6 +135,8 @@ OURS: dict[str, Any] = {
     "cancel_on_timeout": False,
     "resume_stopped": "if_accepted",
     "on_over_budget": "skip",
+    "max_processing_units_per_month": 50_000,
+    "require_estimate": True,
     "max_restarts": 2,
     "max_failed_tiles": 3,
     "min_success_ratio": 0.5,

@@ -306,9 +306,9 @@ class _Life:
             yield Work(lambda: self.plan.listener.priced(expected))
 
     def with_price(self, job: Snapshot, results: Results) -> Flow[Results]:
-        """The results with the cost that was expected; an earlier try has started the job if it was not asked for."""
+        """The results with the cost that was expected: an earlier try that has started the job may have asked for it."""
         if self.expected is None:
-            yield from self.ask_price(job)
+            yield from self.ask_price(self.chain[1][-1] if self.chain[1] else job)
         return results.expecting(self.expected)
 
     def read_results(self, job: Snapshot, *, must: bool = True) -> Flow[Results]:
