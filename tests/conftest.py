@@ -35,7 +35,7 @@ def unpaced() -> Iterator[None]:
 
 @pytest.fixture
 def unpriced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No evalscript can be read for an estimate, so the cost of v2 and statistical jobs is not known before the start."""
+    """No evalscript can be read for an estimate: the cost of v2 and statistical jobs is not known before the start."""
     from airflow_sentinelhub.exceptions import EstimateError
 
     def unread(script: str) -> None:
