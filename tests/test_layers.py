@@ -18,7 +18,9 @@ OURS = "airflow_sentinelhub"
 LAYERS: dict[str, set[str]] = {
     # The reading of the user's evalscript, for the simulator's price and for the provider's: knows no service.
     "evalscripts": set(),
-    "simulator": {"evalscripts"},
+    # The tiling grids as facts, for the simulator and for the preview of a job: knows no other code of ours.
+    "grids": set(),
+    "simulator": {"evalscripts", "grids"},
     "redaction": set(),
     "exceptions": {"redaction"},
     "provider": {""},
@@ -60,6 +62,7 @@ LAYERS: dict[str, set[str]] = {
 }
 # Libraries beside the standard one and the package itself.
 LIBRARIES: dict[str, set[str]] = {
+    "grids": {"pyproj", "shapely", "numpy"},  # of the extras `areas` and `simulator`
     "simulator": {"starlette", "uvicorn", "pyproj", "shapely", "numpy", "boto3", "botocore", "pytest"},
     "evalscripts": {"quickjs"},  # of the extra `simulator`: an installation may lack it
     "transport": {"oauthlib", "httpx", "certifi"},

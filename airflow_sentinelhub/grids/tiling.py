@@ -18,9 +18,9 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from .area import WGS84, reproject, transformer
-from .grids import Grid
-from .mgrs import SQUARE, square_name, zone_strips
+from airflow_sentinelhub.grids.known import Grid
+from airflow_sentinelhub.grids.mgrs import SQUARE, square_name, zone_strips
+from airflow_sentinelhub.grids.projection import WGS84, reproject, transformer
 
 LAEA = 3035
 # The UTM grids cover about 81 degrees north and south (seen); 80 is where UTM itself ends in the south.
