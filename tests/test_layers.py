@@ -36,6 +36,8 @@ LAYERS: dict[str, set[str]] = {
     "api.estimate": {"exceptions", "api", "api.service"},
     "api.flows": {"exceptions", "api", "api.decide", "api.service", "api.estimate"},
     "shapes": {"exceptions"},
+    "maps": set(),
+    "preview": {"exceptions", "redaction", "api", "evalscripts", "grids", "maps", "results", "shapes"},
     "results": {"exceptions", "api"},
     "transport": {"exceptions", "api", ""},
     "hooks": {"exceptions", "redaction", "api", "transport", "results", "provider", "_compat", "_identity"},
@@ -67,6 +69,7 @@ LIBRARIES: dict[str, set[str]] = {
     "evalscripts": {"quickjs"},  # of the extra `simulator`: an installation may lack it
     "transport": {"oauthlib", "httpx", "certifi"},
     "shapes": {"shapely", "pyogrio", "pyarrow"},  # of the extra `areas`: an installation may lack them
+    "preview": {"pyproj", "shapely"},  # of the extra `preview`; loaded when it runs
     "results": {"boto3", "botocore", "fsspec"},
     "hooks": {"dataclasses_json", "flask_appbuilder", "wtforms"},
     "_compat": {"airflow", "asgiref"},
