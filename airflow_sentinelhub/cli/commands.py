@@ -1,0 +1,16 @@
+"""All commands."""
+
+from __future__ import annotations
+
+from airflow_sentinelhub.cli import cancel, grids, preview, requests, show, simulator, tiles
+from airflow_sentinelhub.cli.command import Command
+
+COMMANDS: tuple[Command, ...] = (
+    requests.COMMAND,
+    show.COMMAND,
+    tiles.COMMAND,
+    grids.COMMAND,
+    cancel.COMMAND,
+    preview.COMMAND,
+    simulator.COMMAND,
+)
