@@ -334,15 +334,13 @@ def dags_in(path: Path) -> list[Any]:
     :raises Exception: whatever the file raises.
     """
     import sys
+    from importlib import import_module
     from importlib.util import module_from_spec, spec_from_file_location
 
     from airflow.providers.common.compat.sdk import DAG
 
-    if AIRFLOW_V_3_0_PLUS:
-        from airflow.sdk.definitions._internal.contextmanager import DagContext
-    else:
-        from airflow.models.dag import DagContext
-
+    home = "airflow.sdk.definitions._internal.contextmanager" if AIRFLOW_V_3_0_PLUS else "airflow.models.dag"
+    dag_context: Any = import_module(home).DagContext
     for folder in (str(path.parent), str(conf.get("core", "dags_folder", fallback=""))):
         if folder and folder not in sys.path:
             sys.path.append(folder)
@@ -352,14 +350,14 @@ def dags_in(path: Path) -> list[Any]:
         raise ImportError(f"{path} is no Python file")
     module = module_from_spec(spec)
     sys.modules[name] = module
-    before, DagContext.current_autoregister_module_name = DagContext.current_autoregister_module_name, name
+    before, dag_context.current_autoregister_module_name = dag_context.current_autoregister_module_name, name
     try:
         spec.loader.exec_module(module)
     finally:
-        DagContext.current_autoregister_module_name = before
+        dag_context.current_autoregister_module_name = before
         del sys.modules[name]
-    registered = {item for item in DagContext.autoregistered_dags if item[1] is module}
-    DagContext.autoregistered_dags -= registered
+    registered = {item for item in dag_context.autoregistered_dags if item[1] is module}
+    dag_context.autoregistered_dags -= registered
     found = [*(value for value in vars(module).values() if isinstance(value, DAG)), *(dag for dag, _ in registered)]
     return list({id(dag): dag for dag in found}.values())
 
@@ -373,6 +371,8 @@ def template_context(
     :param date: a date within the data interval of the run; None: the newest interval that is over.
     :raises Exception: Airflow refuses the params.
     """
+    from importlib import import_module
+
     interval = _data_interval(dag, date)
     logical = interval.start
     if interval.start == interval.end and date is not None:
@@ -393,17 +393,15 @@ def template_context(
         external_trigger=True,
     )
     if AIRFLOW_V_3_0_PLUS:
-        from airflow.sdk.definitions.param import process_params
-        from airflow.sdk.execution_time.context import ConnectionAccessor, MacrosAccessor, VariableAccessor
-
-        macros: Any = MacrosAccessor()
-        params = process_params(dag, task, run.conf, suppress_exception=False)
+        accessors: Any = import_module("airflow.sdk.execution_time.context")
+        macros = accessors.MacrosAccessor()
+        check: Any = import_module("airflow.sdk.definitions.param")
+        params = check.process_params(dag, task, run.conf, suppress_exception=False)
     else:
-        import airflow.macros as macros
-        from airflow.models.param import process_params
-        from airflow.utils.context import ConnectionAccessor, VariableAccessor
-
-        params = process_params(dag, task, run, suppress_exception=False)
+        accessors, macros = import_module("airflow.utils.context"), import_module("airflow.macros")
+        check = import_module("airflow.models.param")
+        params = check.process_params(dag, task, run, suppress_exception=False)
+    variables = {name: accessors.VariableAccessor(deserialize_json=name == "json") for name in ("json", "value")}
     ds, ts = logical.strftime("%Y-%m-%d"), logical.isoformat()
     return {
         "dag": dag,
@@ -415,8 +413,8 @@ def template_context(
         "run_id": run_id,
         "params": params,
         "macros": macros,
-        "var": {"json": VariableAccessor(deserialize_json=True), "value": VariableAccessor(deserialize_json=False)},
-        "conn": ConnectionAccessor(),
+        "var": variables,
+        "conn": accessors.ConnectionAccessor(),
         "conf": conf,
         "logical_date": logical,
         **({} if AIRFLOW_V_3_0_PLUS else {"execution_date": logical}),
@@ -467,17 +465,19 @@ def cli_group(name: str, about: str, commands: list[tuple[Any, Callable[[Any], N
 
     :param commands: values with `name`, `help` and `arguments` (flags and options), each with the function that runs.
     """
-    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
+    from airflow.cli import cli_config
 
-    return GroupCommand(
+    arg: Any = cli_config.Arg
+
+    return cli_config.GroupCommand(
         name=name,
         help=about,
         subcommands=[
-            ActionCommand(
+            cli_config.ActionCommand(
                 name=command.name,
                 help=command.help,
                 func=run,
-                args=[Arg(flags=each.flags, **each.options) for each in command.arguments],
+                args=[arg(flags=each.flags, **each.options) for each in command.arguments],
             )
             for command, run in commands
         ],

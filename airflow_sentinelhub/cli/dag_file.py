@@ -39,6 +39,7 @@ def previews_of(
     """
     dag, task, job_id = _task_in(path, task_id, dag_id)
     previews = []
+    each: Any
     for index, each in _unmapped(task, task_id, map_index):
         if job_id is not None:
             each = each.prepare_for_execution()
@@ -46,13 +47,13 @@ def previews_of(
             each._id_in_dag = each._rendered_id = None
         if not isinstance(each, Previewed):
             raise InvalidInputError(
-                f"Task {task_id} is a {type(task).__name__ if index is None else type(each).__name__}, which creates "
+                f"Task {task_id} is a {type(each).__name__}, which creates "
                 "no batch request; preview can show SentinelHubBatchOperator, SentinelHubCreateBatchOperator, "
                 "SentinelHubBatchStatisticalOperator and the groups of sentinelhub_batch()."
             )
         ti = _NoRun(
             dag_id=dag.dag_id,
-            task_id=each.task_id,
+            task_id=task.task_id,
             run_id=_RUN_ID,
             map_index=-1 if index is None else index,
             try_number=1,
@@ -63,7 +64,7 @@ def previews_of(
             context = template_context(dag, each, ti, _RUN_ID, date, run_conf)
         except Exception as err:  # of Airflow and of the user's timetable: whatever they raise
             raise InvalidInputError(f"A run of {dag.dag_id} cannot be made: {err}") from err
-        preview = each.preview(context, geopackage=geopackage)
+        preview: Preview = each.preview(context, geopackage=geopackage)
         previews.append(preview if job_id is None else preview.of_task(dag.dag_id, job_id, index))
     return previews
 

@@ -87,7 +87,9 @@ class _Look:
         if self.geopackage is None:
             self.findings.append(
                 Finding(
-                    "unknown", f"The features of {url} were not read: a preview calls no bucket; give a copy of it."
+                    "unknown",
+                    f"The features of {url} were not read: a preview calls no bucket. "
+                    "Give a local copy of the file (geopackage, --geopackage).",
                 )
             )
             return
