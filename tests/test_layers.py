@@ -48,6 +48,7 @@ LAYERS: dict[str, set[str]] = {
     "triggers": {"exceptions", "api", "hooks", "results", "_compat", "cancel"},
     "operators": {
         "preview",
+        "redaction",
         "exceptions",
         "api",
         "hooks",
@@ -88,7 +89,7 @@ LIBRARIES: dict[str, set[str]] = {
     "preview": {"pyproj", "shapely"},  # of the extra `preview`; loaded when it runs
     "results": {"boto3", "botocore", "fsspec"},
     "hooks": {"dataclasses_json", "flask_appbuilder", "wtforms"},
-    "_compat": {"airflow", "asgiref"},
+    "_compat": {"airflow", "asgiref", "pendulum"},
 }
 
 

@@ -19,13 +19,13 @@ def run(args: Any) -> int:
         raise SettingsError(
             f"The simulator needs {err.name}, which is not installed: pip install 'airflow-sentinelhub[simulator]'."
         ) from None
-    return main(args.rest)
+    return main(args.rest[1:] if args.rest[:1] == ["--"] else args.rest)
 
 
 COMMAND = Command(
     "simulator",
     "run a Sentinel Hub on this machine, for tests and first tries",
-    (argument("rest", nargs="...", metavar="...", help="arguments of the simulator, such as --help"),),
+    (argument("rest", nargs="...", metavar="...", help="arguments of the simulator; with `airflow`, after --"),),
     run,
     rest=True,
 )

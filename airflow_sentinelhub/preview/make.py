@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.estimate import Estimate, estimate, span
+from airflow_sentinelhub.api.service.generations import generation
 from airflow_sentinelhub.api.service.payloads import grid_complaint
 from airflow_sentinelhub.api.service.statistical import without_note
 from airflow_sentinelhub.evalscripts import read_setup
@@ -96,7 +97,7 @@ class _Look:
         if not self.geopackage.is_file():
             self.refuse(f"There is no GeoPackage at {self.geopackage}.")
             return
-        statistical = self.batch_api == "statistical"
+        statistical = generation(self.batch_api).pricing.statistics
         defaults = member(self.payload, "input", "defaults")
         if complaint := complaint_about(self.geopackage, defaults, statistical=statistical):
             self.refuse(f"GeoPackage {url}: {complaint}")
