@@ -66,8 +66,11 @@ def test_what_is_older_than_asked_for_is_not_counted(bench: Any) -> None:
     now = bench.clock.utcnow()
     assert bench.hook.costs(dag_of(context), now).requests == ()
     assert len(bench.hook.costs(dag_of(context), now - timedelta(days=1)).requests) == 1
-    naive = (now - timedelta(days=1)).replace(tzinfo=None)
-    assert len(bench.hook.costs(dag_of(context), naive).requests) == 1
+    before = now - timedelta(days=1)
+    for since in (before.replace(tzinfo=None), before.date(), before.date().isoformat(), before.isoformat()):
+        assert len(bench.hook.costs(dag_of(context), since=since).requests) == 1
+    with pytest.raises(InvalidInputError, match="since='June' is no moment"):
+        bench.hook.costs(dag_of(context), "June")
 
 
 def test_a_list_that_cannot_be_read_is_an_error_not_a_smaller_sum(bench: Any) -> None:
