@@ -36,6 +36,12 @@ class RequestCost:
     running: bool = False
     by_estimate: bool = False
 
+    def __str__(self) -> str:
+        created = f"{self.created:%Y-%m-%d %H:%M}" if self.created else "at an unknown time"
+        cost = "unknown" if self.cost is None else f"{self.cost:,.1f} PU{' (estimated)' if self.by_estimate else ''}"
+        more = f", about {self.expected:,.1f} PU in all" if self.running and self.expected is not None else ""
+        return f"{created}  {self.request_id}  {self.batch_api}  {self.status}  {self.task or 'unknown'}  {cost}{more}"
+
     @property
     def counted(self) -> float:
         """PU that count in a budget: the cost, of a running request at least what it will probably cost."""
@@ -87,6 +93,17 @@ class Costs:
             name = request.task or "unknown"
             sums[name] = sums.get(name, 0.0) + (request.cost or 0.0)
         return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
+
+    def lines(self) -> list[str]:
+        """The sums as lines of text: in all, by task, by request, and what is not in them."""
+        found = [f"{self.dag_id} since {self.since:%Y-%m-%d %H:%M} UTC: {self.total:,.1f} PU"]
+        if self.running:
+            found.append(f"{self.running} requests are running; about {self.expected:,.1f} PU when they are done")
+        found += [f"  {cost:>12,.1f} PU  {task}" for task, cost in self.by_task().items()]
+        found += [str(request) for request in self.requests]
+        if self.unknown:
+            found.append(f"Of {len(self.unknown)} requests it is not known what they cost in all: more is to come.")
+        return [*found, *self.unread]
 
     def as_dict(self) -> dict[str, Any]:
         """The same for programs: plain JSON."""
