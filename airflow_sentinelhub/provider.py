@@ -85,6 +85,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["airflow_sentinelhub.triggers.batch"],
             },
         ],
+        "cli": ["airflow_sentinelhub.cli.airflow.get_cli_commands"],
         "extra-links": ["airflow_sentinelhub.links.SentinelHubRequestLink"],
         "config": {
             "sentinelhub": {

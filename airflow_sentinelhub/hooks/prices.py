@@ -27,6 +27,11 @@ Sizes = list[tuple[int, int, int]]
 _REGIONS = {"services.sentinel-hub.com": "eu-central-1", "services-uswest2.sentinel-hub.com": "us-west-2"}
 
 
+def region_of(base_url: str) -> str | None:
+    """The cloud region of the service at this address, None if it is not known."""
+    return _REGIONS.get(urlsplit(base_url).hostname or "")
+
+
 @dataclass(frozen=True)
 class CostReader:
     """Estimates requests of one connection.
@@ -44,7 +49,7 @@ class CostReader:
         :raises SettingsError: a connection cannot be used.
         """
         bucket = self.bucket()
-        region = _REGIONS.get(urlsplit(self.base_url).hostname or "")
+        region = region_of(self.base_url)
 
         def estimated(api: Generation, job: Snapshot, payload: Json) -> Estimate:
             sizes = _SIZES[api.results](job, payload, bucket)

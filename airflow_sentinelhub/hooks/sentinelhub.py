@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_sentinelhub._compat import (
@@ -58,7 +60,7 @@ from airflow_sentinelhub.exceptions import InvalidInputError, JobError, Sentinel
 from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.hooks._masking import mask_forms, mask_passwords
 from airflow_sentinelhub.hooks.job_results import ResultsReader
-from airflow_sentinelhub.hooks.prices import CostReader
+from airflow_sentinelhub.hooks.prices import CostReader, region_of
 from airflow_sentinelhub.hooks.storage import access_from, bucket_reader, check_geopackage, results_of
 from airflow_sentinelhub.provider import CONN_FIELDS, FIELD_BEHAVIOUR
 from airflow_sentinelhub.results.bucket import BucketReader
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
     from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
     from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
     from airflow_sentinelhub.hooks.v2 import BatchProcessClient
+    from airflow_sentinelhub.preview.report import Preview
     from airflow_sentinelhub.transport.sync import SyncDriver
 
 R = TypeVar("R")
@@ -369,6 +372,39 @@ class SentinelHubHook(BaseHook):
             raise AirflowFailException(str(err)) from err  # a retry would make the job anew, and pay again
         assert not isinstance(ended, Await)  # each wait was answered
         return ended
+
+    def preview(
+        self,
+        specification: BatchSpecification | StatisticalSpecification,
+        *,
+        batch_api: str | None = None,
+        aws_conn_id: str | None = None,
+        iam_role_arn: str | None = None,
+        max_processing_units: float | str | None = None,
+        geopackage: str | os.PathLike[str] | None = None,
+    ) -> Preview:
+        """Look at a job before anything is sent: payload, tiles, area, estimate, and what would be refused.
+
+        Nothing is sent to the service, and no bucket is read. It needs the extra `preview`.
+
+        :param specification: of the job, as `run_job` takes it; the other arguments mean what they mean there.
+        :param geopackage: path of a local copy of the GeoPackage, where the job has one.
+        :raises InvalidInputError: the job cannot be rendered to a payload.
+        """
+        from airflow_sentinelhub.preview.make import preview_of
+
+        if specification.evalscript is not None:
+            specification = replace(specification, evalscript=script_text(specification.evalscript))
+        features = isinstance(specification, StatisticalSpecification)
+        api = self.generation("statistical" if features else batch_api)
+        payload = api.payload(specification, access_from(aws_conn_id, iam_role_arn) if api.needs_access else None)
+        return preview_of(
+            payload,
+            api.name,
+            policy=policy_from(max_processing_units=max_processing_units),
+            geopackage=None if geopackage is None else Path(geopackage),
+            region=region_of(self.settings.base_url),
+        )
 
     def generation(self, batch_api: str | None = None) -> Generation:
         """The generation asked for, else the connection's."""

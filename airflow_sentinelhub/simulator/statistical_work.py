@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
+from airflow_sentinelhub.grids.tiling import Ints
+
 from . import evalscript as scripts
 from .cost import Rates, batch_factor, parse_time, statistical_estimate
 from .delivery import ANY_ID, fill_in, is_object_url
@@ -24,7 +26,6 @@ from .jobs import Analysis, Job
 from .ledger import FAILED, Codes, generator
 from .payload import Json
 from .statistical_payload import LARGEST_SIDE, seconds_of
-from .tiling import Ints
 from .units import Features, Floats
 
 if TYPE_CHECKING:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -12,6 +14,7 @@ import pytest
 from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException
 from airflow_sentinelhub._identity import mark_for
 from airflow_sentinelhub.api.decide.marker import mark_of
+from airflow_sentinelhub.cli.main import main
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from tests.airflow.job import RETRY, job, modes, v1, v2
@@ -213,3 +216,32 @@ def test_without_the_tiles_the_estimate_of_v1_is_taken(bench: Any) -> None:
     assert each.by_estimate
     assert each.cost == pytest.approx(result["expected_pu"])
     assert each.created == datetime.fromisoformat(str(each.created)).astimezone(timezone.utc)
+
+
+# The command line
+
+
+def test_the_command_shows_the_sums(bench: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    context = bench.context()
+    result = bench.run(job(bench, evalscript=DEAR), context)
+    assert main(["costs", dag_of(context), "--task-id", context["ti"].task_id]) == 0
+    shown = capsys.readouterr().out
+    assert f"{dag_of(context)}: {result['processing_units']:,.1f} PU since" in shown
+    assert result["request_id"] in shown
+    assert re.search(rf"{context['ti'].task_id} +{result['processing_units']:,.0f}", shown)
+
+    assert main(["costs", dag_of(context), "--output", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["total"] == pytest.approx(result["processing_units"])
+
+    assert main(["costs", "another_dag"]) == 0
+    assert "another_dag: 0.0 PU since" in capsys.readouterr().out
+    assert main(["costs", dag_of(context), "--since", "June"]) == 1
+    assert "since='June' is no moment" in capsys.readouterr().err
+
+
+@v1
+def test_the_command_says_what_is_an_estimate(bench: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    context = bench.context()
+    bench.run(job(bench), context)
+    assert main(["costs", dag_of(context), "--quick"]) == 0
+    assert "Of 1 requests of v1 the service's estimate stands for the cost." in capsys.readouterr().out

@@ -101,9 +101,15 @@ class Costs:
             found.append(f"{self.running} requests are running; about {self.expected:,.1f} PU when they are done")
         found += [f"  {cost:>12,.1f} PU  {task}" for task, cost in self.by_task().items()]
         found += [str(request) for request in self.requests]
-        if self.unknown:
-            found.append(f"Of {len(self.unknown)} requests it is not known what they cost in all: more is to come.")
-        return [*found, *self.unread]
+        return [*found, *self.warnings()]
+
+    def warnings(self) -> list[str]:
+        """Sentences about what is not in the sums."""
+        unknown = f"Of {len(self.unknown)} requests it is not known what they cost in all."
+        estimated = sum(request.by_estimate for request in self.requests)
+        by_estimate = f"Of {estimated} requests of v1 the service's estimate stands for the cost."
+        found = [unknown] if self.unknown else []
+        return [*found, *([by_estimate] if estimated else []), *self.unread]
 
     def as_dict(self) -> dict[str, Any]:
         """The same for programs: plain JSON."""
