@@ -20,7 +20,7 @@ def run(args: Any) -> int:
         return 0
     print(said(f"{costs.dag_id}: {costs.total:,.1f} PU since {costs.since:%Y-%m-%d %H:%M} UTC"))
     if costs.running:
-        print(f"{costs.running} of its requests are running; about {costs.expected:,.1f} PU when they are done.")
+        print(f"Running: {costs.running}; in all about {costs.expected:,.1f} PU when that is done.")
     if costs.requests:
         print()
         print_table([{"task": task, "pu": cost} for task, cost in costs.by_task().items()], _TASKS)

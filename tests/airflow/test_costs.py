@@ -115,7 +115,7 @@ def test_the_job_that_would_exceed_the_month_is_not_started(bench: Any, deferrab
             bench.run(make, tries(bench, 1))
         said = str(caught.value)
         assert f"would exceed the {limit:,.0f} PU of max_processing_units_per_month" in said
-        assert f"the 1 other jobs of this DAG count {first['processing_units']:,.0f} PU" in said
+        assert f"one other job of this DAG counts {first['processing_units']:,.0f} PU" in said
         assert "It has not been started and bills nothing." in said
     assert bench.effects().count("billed_start") == 1
     roomy = job(bench, evalscript=DEAR, max_processing_units_per_month=limit * 2, deferrable=deferrable)
@@ -151,7 +151,7 @@ def test_a_job_that_is_about_to_start_counts_for_those_behind_it(bench: Any) -> 
     bench.act(older, "analyse")
     bench.clock.sleep(60)
     make = job(bench, evalscript=DEAR, max_processing_units_per_month=400)
-    with pytest.raises(AirflowFailException, match="the 1 other jobs of this DAG count 300 PU"):
+    with pytest.raises(AirflowFailException, match="one other job of this DAG counts 300 PU"):
         bench.run(make, tries(bench, 1))
     bench.clock.sleep(3600)  # its task has not come to start it
     done = bench.run(make, bench.context(map_index=1, **RETRY))
@@ -244,4 +244,4 @@ def test_the_command_says_what_is_an_estimate(bench: Any, capsys: pytest.Capture
     context = bench.context()
     bench.run(job(bench), context)
     assert main(["costs", dag_of(context), "--quick"]) == 0
-    assert "Of 1 requests of v1 the service's estimate stands for the cost." in capsys.readouterr().out
+    assert "Requests of v1 for which the service's estimate stands: 1." in capsys.readouterr().out

@@ -80,7 +80,7 @@ def test_sums_are_by_task_and_the_dearest_is_first() -> None:
     assert costs.as_dict()["requests"][2]["created"] is None
     text = "\n".join(costs.lines())
     assert "maps since 2026-06-15 12:00 UTC: 70.0 PU" in text
-    assert "1 requests are running; about 170.0 PU when they are done" in text
+    assert "Running: 1; in all about 170.0 PU when that is done" in text
     assert "2026-06-15 12:00  d  v1  PROCESSING  cheap  unknown, about 100.0 PU in all" in text
     assert text.endswith("x")
 

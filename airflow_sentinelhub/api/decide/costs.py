@@ -98,16 +98,17 @@ class Costs:
         """The sums as lines of text: in all, by task, by request, and what is not in them."""
         found = [f"{self.dag_id} since {self.since:%Y-%m-%d %H:%M} UTC: {self.total:,.1f} PU"]
         if self.running:
-            found.append(f"{self.running} requests are running; about {self.expected:,.1f} PU when they are done")
+            found.append(f"Running: {self.running}; in all about {self.expected:,.1f} PU when that is done")
         found += [f"  {cost:>12,.1f} PU  {task}" for task, cost in self.by_task().items()]
         found += [str(request) for request in self.requests]
         return [*found, *self.warnings()]
 
     def warnings(self) -> list[str]:
         """Sentences about what is not in the sums."""
-        unknown = f"Of {len(self.unknown)} requests it is not known what they cost in all."
+        unknown = f"What these cost in all is not known: {', '.join(self.unknown[:3])}"
+        unknown += f" and {len(self.unknown) - 3} more." if len(self.unknown) > 3 else "."
         estimated = sum(request.by_estimate for request in self.requests)
-        by_estimate = f"Of {estimated} requests of v1 the service's estimate stands for the cost."
+        by_estimate = f"Requests of v1 for which the service's estimate stands: {estimated}."
         found = [unknown] if self.unknown else []
         return [*found, *([by_estimate] if estimated else []), *self.unread]
 
@@ -140,6 +141,10 @@ class Month:
     counted: float = 0.0
     jobs: int = 0
     unknown: tuple[str, ...] = field(default=())
+
+    def others(self) -> str:
+        """The beginning of a sentence that goes on with the number of PU."""
+        return "one other job of this DAG counts" if self.jobs == 1 else f"{self.jobs} other jobs of this DAG count"
 
 
 def cost_of(job: Snapshot, mark: Mark, tasks: Mapping[str, str], tiles: float | None = None) -> RequestCost:
