@@ -50,7 +50,8 @@ _COST = (
 def sentinelhub_batch(group_id: str, *, approve: bool = False, **arguments: Any) -> Any:
     """A TaskGroup `create` -> `analyse` -> `budget` -> `approve` -> `start` -> `finish`.
 
-    The group contains `budget` only with `max_processing_units`, and `approve` only with `approve=True`. `approve` is
+    The group contains `budget` only with `max_processing_units` or `require_estimate`, and `approve` only with
+    `approve=True`. `approve` is
     Airflow's human-in-the-loop operator (Airflow 3.1 and later): it shows the number of tiles and the expected cost,
     succeeds if a user approves, and is skipped with all steps after it if the user refuses. `finish` waits for the end,
     restarts what failed, judges, and returns the result of `SentinelHubBatchOperator`:
@@ -103,7 +104,7 @@ def sentinelhub_batch(group_id: str, *, approve: bool = False, **arguments: Any)
             SentinelHubAnalyseBatchOperator, "analyse", step_arguments, **on_request, poll_interval=interval
         )
         steps: list[Any] = [create, analyse]
-        if finish.max_processing_units is not None:
+        if finish.max_processing_units is not None or finish.require_estimate is not False:
             limits = {name: getattr(finish, name) for name in BudgetStep.limits}
             steps.append(_step(BudgetStep, "budget", step_arguments, **on_request, **limits))
         if approval is not None:

@@ -327,7 +327,10 @@ class _Job:
     def orthorectified(self) -> Iterable[Factor]:
         for source in sources_of(member(self.process, "input", "data")):
             name = str(member(source, "type") or "")
-            if FORMER.get(name, name) == "sentinel-1-grd" and member(source, "processing", "orthorectify") is True:
+            if (
+                FORMER.get(name, name) == "sentinel-1-grd"
+                and str(member(source, "processing", "orthorectify")).lower() == "true"
+            ):
                 self.assumed.append(
                     "the service's texts say both that orthorectification counts twice and that it is not counted yet"
                 )

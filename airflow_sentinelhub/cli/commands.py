@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_sentinelhub.cli import cancel, grids, preview, requests, show, simulator, tiles
+from airflow_sentinelhub.cli import cancel, costs, grids, preview, requests, show, simulator, tiles
 from airflow_sentinelhub.cli.command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -10,6 +10,7 @@ COMMANDS: tuple[Command, ...] = (
     show.COMMAND,
     tiles.COMMAND,
     grids.COMMAND,
+    costs.COMMAND,
     cancel.COMMAND,
     preview.COMMAND,
     simulator.COMMAND,

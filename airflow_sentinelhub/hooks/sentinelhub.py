@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -55,6 +55,7 @@ from airflow_sentinelhub.api.service.generations import Generation, generation, 
 from airflow_sentinelhub.api.service.specification import BatchSpecification
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.times import moment
 from airflow_sentinelhub.exceptions import InvalidInputError, JobError, SentinelHubError, SettingsError
 from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.hooks._masking import mask_forms, mask_passwords
@@ -259,7 +260,8 @@ class SentinelHubHook(BaseHook):
             for the one job of a task; several need names.
         :param batch_api: `v1` or `v2`; the connection's if left out.
         :param aws_conn_id, iam_role_arn: the right to write to the bucket, and to read from it (`aws_conn_id`).
-        :param max_processing_units: PU that the job may cost. The other limits, intervals and policies mean
+        :param max_processing_units: PU that the job may cost. :param max_processing_units_per_month: PU that all jobs
+            of the DAG may cost in a calendar month; it needs `context`. The other limits, intervals and policies mean
             what they mean in `SentinelHubBatchOperator`; `max_failed` counts tiles, or features.
         :returns: what the operator returns.
         :raises InvalidInputError: neither name nor context is given, limits make no sense, or the GeoPackage breaks a
@@ -416,7 +418,7 @@ class SentinelHubHook(BaseHook):
     def costs(
         self,
         dag_id: str,
-        since: datetime | None = None,
+        since: datetime | date | str | None = None,
         *,
         task_ids: Iterable[str] = (),
         tiles: bool = True,
@@ -427,20 +429,18 @@ class SentinelHubHook(BaseHook):
         `since`.
 
         :param dag_id: id of the DAG, of this Airflow (`[sentinelhub] deployment`).
-        :param since: requests that were created before do not count; default: the start of this calendar month in UTC.
+        :param since: requests that were created before do not count: a datetime, a date, or text such as `2026-06-01`;
+            without a zone it is UTC. Default: the start of this calendar month in UTC.
         :param task_ids: ids of its tasks, so that `by_task()` names them; a task that is not named here is a digest.
         :param tiles: True: read the tiles of v1 requests, whose sum is the real cost. False: a third of the service's
             estimate is taken for them, without further calls.
         :raises SentinelHubError: a list cannot be read to its end.
         """
         deployment = deployment_name()
-        if since is None:
-            since = month_of(time.time())
-        elif since.tzinfo is None:
-            since = since.replace(tzinfo=timezone.utc)
+        start = month_of(time.time()) if since is None else moment(since, "since")
         words = {task_word(deployment, dag_id, task_id): task_id for task_id in task_ids}
         dag = OfDag(dag_word(deployment, dag_id), self.generations())
-        return self.run(costs_of_dag(dag, dag_id, since, words, tiles=tiles))
+        return self.run(costs_of_dag(dag, dag_id, start, words, tiles=tiles))
 
     def get_conn(self) -> SyncDriver:
         return self.driver

@@ -60,8 +60,9 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
     - **Calls** the list of requests (to find the task's own), create, analyse, **start exactly once**, and the request
       at each poll. When the job is done, it reads the result of every feature from the bucket.
     - **Returns** `{"request_id", "batch_api", "status", "feature_count", "processed", "failed", "failed_features",
-      "processing_units", "output_url", "checked"}`. `failed_features` are at most a hundred identifiers; `checked`
-      tells whether the results were read.
+      "expected_pu", "expected_pu_low", "expected_pu_high", "estimated_by", "processing_units", "output_url",
+      "checked"}`. `failed_features` are at most a hundred identifiers; `checked` tells whether the results were read;
+      `estimated_by` is `us`, or None if the cost could not be estimated; `processing_units` is the real cost.
     - **On kill** the state of the task in Airflow decides. If a user has marked the task failed or success, or the run
       failed, the job is stopped, if `cancel_on_kill`. After a clear, a restart of Airflow or a takeover by another
       triggerer, the job is left running for the next try. A worker has only some seconds to stop the job;

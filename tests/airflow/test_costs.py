@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -12,6 +14,7 @@ import pytest
 from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException
 from airflow_sentinelhub._identity import mark_for
 from airflow_sentinelhub.api.decide.marker import mark_of
+from airflow_sentinelhub.cli.main import main
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from tests.airflow.job import RETRY, job, modes, v1, v2
@@ -66,8 +69,11 @@ def test_what_is_older_than_asked_for_is_not_counted(bench: Any) -> None:
     now = bench.clock.utcnow()
     assert bench.hook.costs(dag_of(context), now).requests == ()
     assert len(bench.hook.costs(dag_of(context), now - timedelta(days=1)).requests) == 1
-    naive = (now - timedelta(days=1)).replace(tzinfo=None)
-    assert len(bench.hook.costs(dag_of(context), naive).requests) == 1
+    before = now - timedelta(days=1)
+    for since in (before.replace(tzinfo=None), before.date(), before.date().isoformat(), before.isoformat()):
+        assert len(bench.hook.costs(dag_of(context), since=since).requests) == 1
+    with pytest.raises(InvalidInputError, match="since='June' is no moment"):
+        bench.hook.costs(dag_of(context), "June")
 
 
 def test_a_list_that_cannot_be_read_is_an_error_not_a_smaller_sum(bench: Any) -> None:
@@ -109,7 +115,7 @@ def test_the_job_that_would_exceed_the_month_is_not_started(bench: Any, deferrab
             bench.run(make, tries(bench, 1))
         said = str(caught.value)
         assert f"would exceed the {limit:,.0f} PU of max_processing_units_per_month" in said
-        assert f"the 1 other jobs of this DAG count {first['processing_units']:,.0f} PU" in said
+        assert f"one other job of this DAG counts {first['processing_units']:,.0f} PU" in said
         assert "It has not been started and bills nothing." in said
     assert bench.effects().count("billed_start") == 1
     roomy = job(bench, evalscript=DEAR, max_processing_units_per_month=limit * 2, deferrable=deferrable)
@@ -145,7 +151,7 @@ def test_a_job_that_is_about_to_start_counts_for_those_behind_it(bench: Any) -> 
     bench.act(older, "analyse")
     bench.clock.sleep(60)
     make = job(bench, evalscript=DEAR, max_processing_units_per_month=400)
-    with pytest.raises(AirflowFailException, match="the 1 other jobs of this DAG count 300 PU"):
+    with pytest.raises(AirflowFailException, match="one other job of this DAG counts 300 PU"):
         bench.run(make, tries(bench, 1))
     bench.clock.sleep(3600)  # its task has not come to start it
     done = bench.run(make, bench.context(map_index=1, **RETRY))
@@ -210,3 +216,32 @@ def test_without_the_tiles_the_estimate_of_v1_is_taken(bench: Any) -> None:
     assert each.by_estimate
     assert each.cost == pytest.approx(result["expected_pu"])
     assert each.created == datetime.fromisoformat(str(each.created)).astimezone(timezone.utc)
+
+
+# The command line
+
+
+def test_the_command_shows_the_sums(bench: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    context = bench.context()
+    result = bench.run(job(bench, evalscript=DEAR), context)
+    assert main(["costs", dag_of(context), "--task-id", context["ti"].task_id]) == 0
+    shown = capsys.readouterr().out
+    assert f"{dag_of(context)}: {result['processing_units']:,.1f} PU since" in shown
+    assert result["request_id"] in shown
+    assert re.search(rf"{context['ti'].task_id} +{result['processing_units']:,.0f}", shown)
+
+    assert main(["costs", dag_of(context), "--output", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["total"] == pytest.approx(result["processing_units"])
+
+    assert main(["costs", "another_dag"]) == 0
+    assert "another_dag: 0.0 PU since" in capsys.readouterr().out
+    assert main(["costs", dag_of(context), "--since", "June"]) == 1
+    assert "since='June' is no moment" in capsys.readouterr().err
+
+
+@v1
+def test_the_command_says_what_is_an_estimate(bench: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    context = bench.context()
+    bench.run(job(bench), context)
+    assert main(["costs", dag_of(context), "--quick"]) == 0
+    assert "Requests of v1 for which the service's estimate stands: 1." in capsys.readouterr().out

@@ -52,7 +52,10 @@ def steps(dag: DAG) -> dict[str, Any]:
 
 def test_the_steps_follow_each_other() -> None:
     assert list(steps(group())) == ["create", "analyse", "start", "finish"]
-    assert list(steps(group(max_processing_units=100))) == ["create", "analyse", "budget", "start", "finish"]
+    with_budget = ["create", "analyse", "budget", "start", "finish"]
+    assert list(steps(group(max_processing_units=100))) == with_budget
+    assert list(steps(group(require_estimate=True))) == with_budget
+    assert list(steps(group(max_processing_units_per_month=100))) == ["create", "analyse", "start", "finish"]
 
 
 @needs_approval

@@ -78,6 +78,11 @@ def test_sums_are_by_task_and_the_dearest_is_first() -> None:
     assert list(costs.by_task().items()) == [("dear", 40.0), ("unknown", 20.0), ("cheap", 10.0)]
     assert (costs.total, costs.expected, costs.running, costs.unknown) == (70, 170, 1, ("d",))
     assert costs.as_dict()["requests"][2]["created"] is None
+    text = "\n".join(costs.lines())
+    assert "maps since 2026-06-15 12:00 UTC: 70.0 PU" in text
+    assert "Running: 1; in all about 170.0 PU when that is done" in text
+    assert "2026-06-15 12:00  d  v1  PROCESSING  cheap  unknown, about 100.0 PU in all" in text
+    assert text.endswith("x")
 
 
 def about_to_start(id_: str, created: datetime, ago: float = 0.0) -> tuple[Snapshot, Mark]:

@@ -36,6 +36,12 @@ class RequestCost:
     running: bool = False
     by_estimate: bool = False
 
+    def __str__(self) -> str:
+        created = f"{self.created:%Y-%m-%d %H:%M}" if self.created else "at an unknown time"
+        cost = "unknown" if self.cost is None else f"{self.cost:,.1f} PU{' (estimated)' if self.by_estimate else ''}"
+        more = f", about {self.expected:,.1f} PU in all" if self.running and self.expected is not None else ""
+        return f"{created}  {self.request_id}  {self.batch_api}  {self.status}  {self.task or 'unknown'}  {cost}{more}"
+
     @property
     def counted(self) -> float:
         """PU that count in a budget: the cost, of a running request at least what it will probably cost."""
@@ -88,6 +94,24 @@ class Costs:
             sums[name] = sums.get(name, 0.0) + (request.cost or 0.0)
         return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
 
+    def lines(self) -> list[str]:
+        """The sums as lines of text: in all, by task, by request, and what is not in them."""
+        found = [f"{self.dag_id} since {self.since:%Y-%m-%d %H:%M} UTC: {self.total:,.1f} PU"]
+        if self.running:
+            found.append(f"Running: {self.running}; in all about {self.expected:,.1f} PU when that is done")
+        found += [f"  {cost:>12,.1f} PU  {task}" for task, cost in self.by_task().items()]
+        found += [str(request) for request in self.requests]
+        return [*found, *self.warnings()]
+
+    def warnings(self) -> list[str]:
+        """Sentences about what is not in the sums."""
+        unknown = f"What these cost in all is not known: {', '.join(self.unknown[:3])}"
+        unknown += f" and {len(self.unknown) - 3} more." if len(self.unknown) > 3 else "."
+        estimated = sum(request.by_estimate for request in self.requests)
+        by_estimate = f"Requests of v1 for which the service's estimate stands: {estimated}."
+        found = [unknown] if self.unknown else []
+        return [*found, *([by_estimate] if estimated else []), *self.unread]
+
     def as_dict(self) -> dict[str, Any]:
         """The same for programs: plain JSON."""
         return {
@@ -117,6 +141,10 @@ class Month:
     counted: float = 0.0
     jobs: int = 0
     unknown: tuple[str, ...] = field(default=())
+
+    def others(self) -> str:
+        """The beginning of a sentence that goes on with the number of PU."""
+        return "one other job of this DAG counts" if self.jobs == 1 else f"{self.jobs} other jobs of this DAG count"
 
 
 def cost_of(job: Snapshot, mark: Mark, tasks: Mapping[str, str], tiles: float | None = None) -> RequestCost:

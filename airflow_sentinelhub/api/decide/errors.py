@@ -173,8 +173,8 @@ def over_month_error(job: Snapshot, allowed: float, month: Month, price: Price |
     expected = str(price) if price is not None and price.known else "an unknown number of PU"
     unknown = f" (of {len(month.unknown)} the full cost is not known)" if month.unknown else ""
     return OverBudgetError(
-        f"Batch request {job.request_id} would exceed the {allowed:,.0f} PU of max_processing_units_per_month: the "
-        f"{month.jobs} other jobs of this DAG count {month.counted:,.0f} PU in this calendar month (UTC){unknown}, and "
+        f"Batch request {job.request_id} would exceed the {allowed:,.0f} PU of max_processing_units_per_month: "
+        f"{month.others()} {month.counted:,.0f} PU in this calendar month (UTC){unknown}, and "
         f"this one would cost {expected}. {fate(job)} Nothing was paid for it. Raise the budget, or clear the task "
         "next month; cleared as it is, it is counted anew, and pays nothing while the budget is used up.",
         **_about(job),

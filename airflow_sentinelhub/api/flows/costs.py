@@ -116,9 +116,9 @@ def count_month(dag: OfDag, api: Generation, job: Snapshot, price: Price | None,
     for line in unread:
         yield Note(line)
     month = month_total(found, job, (yield Now()))
-    told = f"{month.counted:,.0f} PU of {month.jobs} other jobs of this DAG count in this month"
+    told = f"{month.others()} {month.counted:,.0f} PU in this calendar month"
     if month.unknown:
-        told += f"; of {len(month.unknown)} it is not known what they will cost in all: {', '.join(month.unknown[:3])}"
+        told += f"; what {len(month.unknown)} will cost in all is not known: {', '.join(month.unknown[:3])}"
     yield Note(told, warning=bool(month.unknown))
     return month
 

@@ -306,7 +306,7 @@ class _Life:
             yield Work(lambda: self.plan.listener.priced(expected))
 
     def with_price(self, job: Snapshot, results: Results) -> Flow[Results]:
-        """The results with the cost that was expected: an earlier try that has started the job may have asked for it."""
+        """The results with the cost that was expected, asked for now if an earlier try has started the job."""
         if self.expected is None:
             yield from self.ask_price(self.chain[1][-1] if self.chain[1] else job)
         return results.expecting(self.expected)
