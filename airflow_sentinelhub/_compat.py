@@ -401,7 +401,9 @@ def template_context(
         accessors, macros = import_module("airflow.utils.context"), import_module("airflow.macros")
         check = import_module("airflow.models.param")
         params = check.process_params(dag, task, run, suppress_exception=False)
-    variables = {name: accessors.VariableAccessor(deserialize_json=name == "json") for name in ("json", "value")}
+    variables = {
+        name: _Variables(accessors.VariableAccessor(deserialize_json=name == "json")) for name in ("json", "value")
+    }
     ds, ts = logical.strftime("%Y-%m-%d"), logical.isoformat()
     return {
         "dag": dag,
@@ -431,6 +433,31 @@ def template_context(
         "prev_end_date_success": None,
         "test_mode": True,
     }
+
+
+class _Variables:
+    """Airflow's variables, as far as they can be looked up outside a run; else an error that says so.
+
+    Where a variable is not in the environment or a secrets backend, each version fails in its own words (3.0 by an
+    ImportError of its supervisor).
+    """
+
+    def __init__(self, accessor: Any) -> None:
+        self._accessor = accessor
+
+    def __getattr__(self, key: str) -> Any:
+        try:
+            return getattr(self._accessor, key)
+        except Exception as err:
+            raise LookupError(f"Variable {key} is not known here; set AIRFLOW_VAR_{key.upper()}") from err
+
+    def get(self, key: str, *default: Any, **named: Any) -> Any:
+        try:
+            return self.__getattr__(key)
+        except LookupError:
+            for value in (*default, *named.values()):
+                return value
+            raise
 
 
 def _data_interval(dag: Any, date: datetime | None) -> Any:

@@ -396,3 +396,22 @@ def test_an_odd_area_of_a_raw_payload_is_refused(bad: Any) -> None:
     preview = preview_of(payload, "v1")
     assert preview.refused
     assert preview.names is None
+
+
+def test_variables_of_airflow_are_looked_up(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_SET", "found")
+    file = written(
+        tmp_path,
+        """
+        with DAG("one", schedule=None, start_date=pendulum.datetime(2024, 1, 1)):
+            there = "{{ var.value.set }} {{ var.value.get('no_such', 'instead') }}"
+            SentinelHubBatchOperator(task_id="there", area=[9.0, 42.0, 9.1, 42.1], description=there, **WHAT)
+            missing = "{{ var.value.no_such }}"
+            SentinelHubBatchOperator(task_id="missing", area=[9.0, 42.0, 9.1, 42.1], description=missing, **WHAT)
+        """,
+    )
+    (there,) = previews_of(file, "there")
+    assert there.payload is not None
+    assert there.payload["description"] == "found instead"
+    (missing,) = previews_of(file, "missing")
+    assert "Variable no_such is not known here" in " ".join(missing.refused)
