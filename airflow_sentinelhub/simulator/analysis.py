@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Protocol
 
+from airflow_sentinelhub.grids.tiling import estimated_count
+
 from . import byoc, data_sources, evalscript
 from .area import parse_area
 from .bodies import Json, output_size, raster_url, responses_of, storage_url, tiling_of
@@ -13,7 +15,6 @@ from .deployments import Deployment
 from .jobs import Analysis, Generation, Job
 from .paths import output_urls
 from .script_outputs import script_outputs
-from .tiling import estimated_count
 from .transfer import transfer_pu
 from .units import Features, Units
 
