@@ -342,7 +342,7 @@ def _estimate(life: _Life, known: Known) -> Doing:
 def _count_month(life: _Life, known: Known) -> Doing:
     assert life.plan.dag is not None
     job, patience = _job(known), life.wanted.patience
-    life.month = yield from count_month(life.plan.dag, life.api, job, known.price, patience)
+    life.month = yield from count_month(life.plan.dag, life.api, job, known.price, known.policy, patience)
     return job
 
 
