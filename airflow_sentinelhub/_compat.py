@@ -25,7 +25,7 @@ from airflow.providers.common.compat.sdk import (
     XCom,
     conf,
 )
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ request; ours says whether that runs on, and cancels it at the deadline.
 
 __all__ = [
     "DEFERRAL_FAILED",
+    "HAS_PAGES",
     "AirflowException",
     "AirflowFailException",
     "AirflowSensorTimeout",
@@ -64,6 +65,7 @@ __all__ = [
     "BaseTrigger",
     "TaskDeferralError",
     "TaskDeferralTimeout",
+    "TaskFacts",
     "TaskState",
     "TriggerEvent",
     "XCom",
@@ -76,11 +78,15 @@ __all__ = [
     "get_async_connection",
     "link_key",
     "mask_secret",
+    "may_read_xcoms",
     "metrics",
+    "plugin_base",
     "start_of_run",
     "state_in_triggerer",
     "state_in_worker",
+    "task_facts",
     "task_group",
+    "xcom_in_triggerer",
 ]
 
 
@@ -318,3 +324,86 @@ def state_in_worker(ti: Any, wait: float) -> TaskState:
     thread.start()
     thread.join(wait)
     return found[0] if found else NO_ANSWER
+
+
+HAS_PAGES = AIRFLOW_V_3_1_PLUS
+"""Whether this Airflow shows pages of plugins on its task instances."""
+
+
+async def xcom_in_triggerer(ti: Any, key: str, value: Any = None) -> Any:
+    """Write an XCom of a trigger's own task, or read it if there is no value; None where nobody answers.
+
+    Private, Airflow 3.1 and later: a trigger has no public way. Its supervisor takes the messages that a task's takes.
+    """
+    from airflow.sdk.execution_time import comms, task_runner
+
+    channel = getattr(task_runner, "SUPERVISOR_COMMS", None) or getattr(comms, "SUPERVISOR_COMMS", None)
+    if channel is None:
+        return None
+    where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
+    if value is None:
+        return getattr(await channel.asend(comms.GetXCom(key=key, **where)), "value", None)
+    # Never cancelled: that would leave the next one who asks with the wrong reply.
+    return await asyncio.shield(channel.asend(comms.SetXCom(key=key, value=value, **where)))
+
+
+def plugin_base() -> Any:
+    """The base class of Airflow's plugins: newer than the oldest common-compat provider that we take."""
+    from importlib import import_module
+
+    try:
+        return import_module("airflow.providers.common.compat.sdk").AirflowPlugin
+    except AttributeError:
+        return import_module("airflow.plugins_manager").AirflowPlugin
+
+
+def may_read_xcoms() -> Any:
+    """A dependency of FastAPI that lets only those pass who may read the XComs of the DAG in the path (`dag_id`)."""
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+    from airflow.api_fastapi.core_api.security import requires_access_dag
+
+    return requires_access_dag("GET", DagAccessEntity.XCOM)
+
+
+class TaskFacts(NamedTuple):
+    """What Airflow's tables say about a task instance. Times are in seconds since 1970.
+
+    :param xcoms: values of the XComs that were asked for, by key.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    state: str | None
+    try_number: int
+    operator: str
+    started: float | None
+    ended: float | None
+    xcoms: dict[str, Any]
+
+
+def task_facts(dag_id: str, run_id: str, task_id: str, map_index: int, keys: tuple[str, ...]) -> TaskFacts | None:
+    """A task instance and some of its XComs, read in the api-server; None if there is no such task instance."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    where = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
+    with create_session() as session:
+        row = session.query(TaskInstance).filter_by(**where).one_or_none()
+        if row is None:
+            return None
+        found = session.query(XComModel).filter_by(**where).filter(XComModel.key.in_(keys)).all()
+        return TaskFacts(
+            dag_id=dag_id,
+            run_id=run_id,
+            task_id=task_id,
+            map_index=map_index,
+            state=row.state and str(getattr(row.state, "value", row.state)),
+            try_number=row.try_number,
+            operator=str(row.operator or ""),
+            started=row.start_date.timestamp() if row.start_date else None,
+            ended=row.end_date.timestamp() if row.end_date else None,
+            xcoms={xcom.key: XComModel.deserialize_value(xcom) for xcom in found},
+        )

@@ -137,3 +137,17 @@ def secrets_in(payload: Any) -> Iterator[str]:
                     waiting.append(item)
         elif isinstance(value, (list, tuple)):
             waiting.extend(value)
+
+
+def payload_without_secrets(payload: Any) -> Any:
+    """A payload to be shown: `***` for each credential, by the name of its member or by its look."""
+    if isinstance(payload, Mapping):
+        return {
+            name: "***"
+            if isinstance(name, str) and _SECRET_NAME.fullmatch(name) and item not in (None, "")
+            else payload_without_secrets(item)
+            for name, item in payload.items()
+        }
+    if isinstance(payload, (list, tuple)):
+        return [payload_without_secrets(item) for item in payload]
+    return redacted(payload) if isinstance(payload, str) else payload

@@ -36,8 +36,9 @@ LAYERS: dict[str, set[str]] = {
     "links": {"_compat"},
     "cancel": {"exceptions", "api", "transport", "hooks", "_compat"},
     "_identity": {"api", "_compat"},
-    "_task": {"exceptions", "api", "hooks", "links", "_compat", "_identity"},
-    "triggers": {"exceptions", "api", "hooks", "results", "_compat", "cancel"},
+    "kept_progress": {"api", "_compat"},
+    "_task": {"exceptions", "api", "hooks", "links", "_compat", "_identity", "kept_progress"},
+    "triggers": {"exceptions", "api", "hooks", "results", "_compat", "cancel", "kept_progress"},
     "operators": {
         "exceptions",
         "api",
@@ -52,6 +53,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "sensors": {"exceptions", "api", "hooks", "results", "links", "triggers", "_compat", "_task", "_identity"},
     "groups": {"exceptions", "operators", "_compat"},
+    "web": {"exceptions", "redaction", "api", "hooks", "results", "transport", "_compat", "_task", "kept_progress", ""},
     "": {"api", "exceptions", "hooks", "groups"},
 }
 # Libraries beside the standard one and the package itself.
@@ -62,6 +64,7 @@ LIBRARIES: dict[str, set[str]] = {
     "results": {"boto3", "botocore", "fsspec"},
     "hooks": {"dataclasses_json", "flask_appbuilder", "wtforms"},
     "_compat": {"airflow", "asgiref"},
+    "web": {"fastapi", "starlette"},
 }
 
 

@@ -1,0 +1,100 @@
+"""The FastAPI app of the pages. It runs in Airflow's api-server, below `/sentinelhub`.
+
+Each route but the static files depends on Airflow's own check of who may read the XComs of the DAG. Replies hold no
+secret, pages load nothing from elsewhere, and nothing here changes a job.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.staticfiles import StaticFiles
+
+from airflow_sentinelhub._compat import TaskFacts, may_read_xcoms, task_facts
+from airflow_sentinelhub.web.job_view import KEYS, job_view, source_of
+from airflow_sentinelhub.web.reading import Known, Readings
+
+STATIC = Path(__file__).parent / "static"
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+JOB = "/job/{dag_id}/{run_id}/{task_id}/{map_index}"
+
+
+def make_app() -> FastAPI:
+    """The app, with its own cache of readings."""
+    app = FastAPI(title="Sentinel Hub", docs_url=None, redoc_url=None, openapi_url=None)
+    readings = Readings()
+    app.include_router(_pages(readings), dependencies=[Depends(may_read_xcoms())])
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_middleware(GZipMiddleware, minimum_size=2_000, compresslevel=5)
+    return app
+
+
+def _pages(readings: Readings) -> APIRouter:
+    router = APIRouter()
+
+    @router.get(JOB, response_class=HTMLResponse)
+    def job_page(dag_id: str, run_id: str, task_id: str, map_index: str) -> Response:
+        return HTMLResponse((STATIC / "job.html").read_text(), headers=HEADERS)
+
+    @router.get(f"{JOB}/facts")
+    def job_facts(dag_id: str, run_id: str, task_id: str, map_index: str) -> Response:
+        facts, known = _look(readings, dag_id, run_id, task_id, map_index)
+        return _json(job_view(facts, known, time.time()))
+
+    @router.get(f"{JOB}/tiles")
+    def job_tiles(request: Request, dag_id: str, run_id: str, task_id: str, map_index: str) -> Response:
+        _, known = _look(readings, dag_id, run_id, task_id, map_index)
+        if known is None:
+            raise HTTPException(404, "This task has no Sentinel Hub job.")
+        tag = f'"{known.revision}"'
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers={**HEADERS, "ETag": tag})
+        table = None if known.table is None else known.table.as_json()
+        return _json({"revision": known.revision, "area": known.area, "table": table}, ETag=tag)
+
+    @router.get(f"{JOB}/tile/{{index}}")
+    def job_tile(dag_id: str, run_id: str, task_id: str, map_index: str, index: int) -> Response:
+        _, known = _look(readings, dag_id, run_id, task_id, map_index)
+        table = known.table if known is not None else None
+        if table is None or not 0 <= index < len(table.names):
+            raise HTTPException(404, "There is no such tile.")
+        return _json({"name": table.names[index], "paths": dict(table.paths[index])})
+
+    return router
+
+
+def _look(
+    readings: Readings, dag_id: str, run_id: str, task_id: str, map_index: str
+) -> tuple[TaskFacts | None, Known | None]:
+    """The task instance and what is known of its request."""
+    facts = task_facts(dag_id, run_id, task_id, _index(map_index), KEYS)
+    source = source_of(facts) if facts is not None else None
+    return facts, None if source is None else readings.of(source)
+
+
+def _index(text: str) -> int:
+    """The map index in a path. Airflow's page leaves the words `{MAP_INDEX}` in it for a task that is not mapped."""
+    try:
+        return int(text)
+    except ValueError:
+        if text.strip("{}") in ("MAP_INDEX", ""):
+            return -1
+        raise HTTPException(404, "There is no such task instance.") from None
+
+
+def _json(value: Any, **headers: str) -> Response:
+    return JSONResponse(json.loads(json.dumps(value, default=str)), headers={**HEADERS, **headers})
