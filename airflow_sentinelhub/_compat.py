@@ -368,7 +368,8 @@ def may_read_xcoms() -> Any:
 class TaskFacts(NamedTuple):
     """What Airflow's tables say about a task instance. Times are in seconds since 1970.
 
-    :param xcoms: values of the XComs that were asked for, by key.
+    :param xcoms: values of the XComs that were asked for, by key; :param shared: values of the one XCom that was asked
+        for of all tasks of the run.
     """
 
     dag_id: str
@@ -381,10 +382,20 @@ class TaskFacts(NamedTuple):
     started: float | None
     ended: float | None
     xcoms: dict[str, Any]
+    shared: tuple[Any, ...] = ()
 
 
-def task_facts(dag_id: str, run_id: str, task_id: str, map_index: int, keys: tuple[str, ...]) -> TaskFacts | None:
-    """A task instance and some of its XComs, read in the api-server; None if there is no such task instance."""
+MOST_SHARED = 200
+"""XComs of other tasks that are read at the most."""
+
+
+def task_facts(
+    dag_id: str, run_id: str, task_id: str, map_index: int, keys: tuple[str, ...], shared: str
+) -> TaskFacts | None:
+    """A task instance and some of its XComs, read in the api-server; None if there is no such task instance.
+
+    :param keys: of its own XComs; :param shared: key of the XCom that is read of all tasks of the run.
+    """
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
@@ -395,6 +406,7 @@ def task_facts(dag_id: str, run_id: str, task_id: str, map_index: int, keys: tup
         if row is None:
             return None
         found = session.query(XComModel).filter_by(**where).filter(XComModel.key.in_(keys)).all()
+        others = session.query(XComModel).filter_by(dag_id=dag_id, run_id=run_id, key=shared).limit(MOST_SHARED).all()
         return TaskFacts(
             dag_id=dag_id,
             run_id=run_id,
@@ -406,4 +418,5 @@ def task_facts(dag_id: str, run_id: str, task_id: str, map_index: int, keys: tup
             started=row.start_date.timestamp() if row.start_date else None,
             ended=row.end_date.timestamp() if row.end_date else None,
             xcoms={xcom.key: XComModel.deserialize_value(xcom) for xcom in found},
+            shared=tuple(XComModel.deserialize_value(xcom) for xcom in others),
         )

@@ -90,6 +90,29 @@ class TileTable:
             "unplaced": self.unplaced,
         }
 
+    def as_geojson(self) -> dict[str, Any]:
+        """The tiles as a GeoJSON collection; those that cannot be drawn have no geometry."""
+        rings: dict[int, list[list[list[Place]]]] = {}
+        for owner, ring in self.rings:
+            rings.setdefault(owner, []).append([[*ring, ring[0]]])
+        return {
+            "type": "FeatureCollection",
+            "features": [
+                {
+                    "type": "Feature",
+                    "properties": {
+                        "name": name,
+                        "status": self.statuses[index],
+                        "processing_units": self.costs[index],
+                        "error": self.errors.get(index),
+                        "paths": dict(self.paths[index]),
+                    },
+                    "geometry": {"type": "MultiPolygon", "coordinates": rings[index]} if index in rings else None,
+                }
+                for index, name in enumerate(self.names)
+            ],
+        }
+
     def _differences(self) -> list[int]:
         flat: list[int] = []
         last_x = last_y = 0

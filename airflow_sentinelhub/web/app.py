@@ -17,8 +17,10 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from airflow_sentinelhub._compat import TaskFacts, may_read_xcoms, task_facts
+from airflow_sentinelhub._task import ORIGIN_KEY
+from airflow_sentinelhub.hooks.job_map import Known
 from airflow_sentinelhub.web.job_view import KEYS, job_view, source_of
-from airflow_sentinelhub.web.reading import Known, Readings
+from airflow_sentinelhub.web.reading import Readings
 
 STATIC = Path(__file__).parent / "static"
 HEADERS = {
@@ -81,7 +83,7 @@ def _look(
     readings: Readings, dag_id: str, run_id: str, task_id: str, map_index: str
 ) -> tuple[TaskFacts | None, Known | None]:
     """The task instance and what is known of its request."""
-    facts = task_facts(dag_id, run_id, task_id, _index(map_index), KEYS)
+    facts = task_facts(dag_id, run_id, task_id, _index(map_index), KEYS, ORIGIN_KEY)
     source = source_of(facts) if facts is not None else None
     return facts, None if source is None else readings.of(source)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_sentinelhub._compat import TaskFacts
 from airflow_sentinelhub._task import ORIGIN_KEY, REQUEST_ID_KEY
-from airflow_sentinelhub.api.decide.marker import mark_of
 from airflow_sentinelhub.api.flows.progress import progress_from
+from airflow_sentinelhub.hooks.job_map import Known, Source, request_view
 from airflow_sentinelhub.kept_progress import KEY
-from airflow_sentinelhub.web.reading import Known, Source
 
 KEYS = (REQUEST_ID_KEY, ORIGIN_KEY, KEY, "processing_units", "return_value")
 """XComs of a task that the page shows."""
@@ -31,7 +30,7 @@ def source_of(facts: TaskFacts) -> Source | None:
     request_id, batch_api, conn_id = (origin.get(name) for name in ("request_id", "batch_api", "sentinelhub_conn_id"))
     if not all(isinstance(value, str) and value for value in (request_id, batch_api, conn_id)):
         return None
-    place, aws = origin.get("place"), origin.get("aws_conn_id")
+    place, aws = origin.get("place"), origin.get("aws_conn_id") or _bucket_of(str(request_id), facts.shared)
     return Source(
         str(request_id),
         str(batch_api),
@@ -39,6 +38,14 @@ def source_of(facts: TaskFacts) -> Source | None:
         aws if isinstance(aws, str) else None,
         tuple(sorted((str(name), str(value)) for name, value in place.items())) if isinstance(place, Mapping) else (),
     )
+
+
+def _bucket_of(request_id: str, origins: Iterable[Any]) -> Any:
+    """The bucket's connection that another task of the run has for this request: a sensor for a status has none."""
+    for origin in origins:
+        if isinstance(origin, Mapping) and origin.get("request_id") == request_id and origin.get("aws_conn_id"):
+            return origin["aws_conn_id"]
+    return None
 
 
 def job_view(facts: TaskFacts | None, known: Known | None, now: float) -> dict[str, Any]:
@@ -70,61 +77,9 @@ def job_view(facts: TaskFacts | None, known: Known | None, now: float) -> dict[s
     if source is None:
         return {**view, "notice": _no_job(facts)}
     kept = progress_from(facts.xcoms.get(KEY), source.request_id)
-    known = known or Known()
-    job = dict(kept.job) if kept is not None else {}
-    read_at = kept.read_at if kept is not None else None
-    if known.job is not None and known.read_at is not None and known.read_at > (read_at or 0):
-        job, read_at = {**job, **_members(known)}, known.read_at
-    mark = mark_of(str(job.get("description") or ""))
-    counts = known.table.counts() if known.table is not None and not known.partly else None
-    view["request"] = {
-        "id": source.request_id,
-        "batch_api": source.batch_api,
-        "conn_id": source.conn_id,
-        "job": job,
-        "read_at": read_at,
-        "by_task": kept is not None,
-        "unknown_since": kept.unknown_since if kept is not None else None,
-        "why": kept.why if kept is not None else "",
-        "error": known.error,
-        "reading": known.reading,
-        "states": [list(state) for state in kept.states] if kept is not None else [],
-        "course": [list(point) for point in kept.course] if kept is not None else [],
-        "counts": counts or (kept.counts if kept is not None else None),
-        "budget": kept.budget if kept is not None and kept.budget else mark.limit if mark is not None else None,
-        "every": kept.every if kept is not None else None,
-        "final_cost": _number(facts.xcoms.get("processing_units")),
-        "marker": None if mark is None else str(mark),
-        "payload": known.payload,
-        "tiles": {
-            "revision": known.revision,
-            "number": None if known.table is None else len(known.table.names),
-            "read_at": known.tiles_at,
-            "partly": known.partly,
-            "error": known.tiles_error,
-        },
-    }
+    view["request"] = request_view(source, known or Known(), kept)
+    view["request"]["final_cost"] = _number(facts.xcoms.get("processing_units"))
     return view
-
-
-def _members(known: Known) -> dict[str, Any]:
-    """A reading of the page's own, in the form of `Progress.job`."""
-    job = known.job
-    assert job is not None
-    return {
-        "status": str(job.status),
-        "user_action": str(job.user_action),
-        "error": job.error,
-        "description": job.description,
-        "created": None if job.created is None else job.created.timestamp(),
-        "acted": None if job.acted is None else job.acted.timestamp(),
-        "tile_count": job.tile_count,
-        "expected_cost": job.expected_cost,
-        "cost": job.cost,
-        "stopped_reason": None if job.stopped_reason is None else str(job.stopped_reason),
-        "output_url": job.output_url,
-        "share": job.share_done,
-    }
 
 
 def _no_job(facts: TaskFacts) -> str:

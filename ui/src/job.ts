@@ -8,7 +8,7 @@ import { JobMap } from "./map";
 import { followTheme, theme } from "./theme";
 import { Tiles } from "./tiles";
 import type { RequestView, TilesReply, View } from "./types";
-import { clock, count, duration, percent, speed, units } from "./words";
+import { clock, count, duration, percent, speed, units, zoneName } from "./words";
 
 const LIVE_EVERY = 5_000;
 const READING_EVERY = 1_000;
@@ -87,7 +87,7 @@ class Page {
     if (tile < 0 || !tiles) return;
     const cost = tiles.table.costs?.[tile];
     const error = tiles.table.errors[String(tile)];
-    const paths = h("dd", {}, embedded ? "" : "…");
+    const paths = h("dd", {}, "…");
     this.detail.replaceChildren(
       h("h2", {}, "Tile ", h("code", {}, tiles.names[tile]!), " ", badge(tiles.word(tile))),
       h("dl", { class: "pairs" },
@@ -96,15 +96,15 @@ class Page {
         h("dt", {}, "Files"), paths),
       h("div", { class: "tools" }, copyButton("Copy name", () => tiles.names[tile]!), h("button", { type: "button", class: "quiet", click: () => this.choose(-1, false) }, "Close")),
     );
-    if (!embedded) void this.files(tile, paths);
+    if (embedded) showFiles(paths, embedded.tiles.paths?.[tile] ?? null);
+    else void this.files(tile, paths);
   }
 
   private async files(tile: number, place: HTMLElement): Promise<void> {
     const reply = await fetch(`${here}/tile/${tile}`).catch(() => null);
     if (chosen !== tile) return;
     const found = reply?.ok ? ((await reply.json()) as { paths: Record<string, string> }).paths : null;
-    const urls = Object.values(found ?? {});
-    place.replaceChildren(...(urls.length ? urls.map((url) => h("div", {}, h("code", {}, url))) : [found ? "none yet" : "could not be read"]));
+    showFiles(place, found);
   }
 
   private search(): void {
@@ -114,6 +114,11 @@ class Page {
     this.find.reportValidity();
     if (tile >= 0) this.choose(tile, true);
   }
+}
+
+function showFiles(place: HTMLElement, found: Record<string, string> | null): void {
+  const urls = Object.values(found ?? {});
+  place.replaceChildren(...(urls.length ? urls.map((url) => h("div", {}, h("code", {}, url))) : [found ? "none yet" : "not known here"]));
 }
 
 function badge(word: string, label = look(word).label): HTMLElement {
@@ -130,6 +135,13 @@ const STATE_LOOKS: Record<string, string> = {
 
 function word(status: string): string {
   return STATE_WORDS[status] ?? status.toLowerCase();
+}
+
+/** What a state means. For minutes after an action the status is still the one of before. */
+function happened(status: string, action: string): string {
+  const ended = ["DONE", "FAILED", "PARTIAL", "CANCELED", "STOPPED"].includes(status);
+  const asked = { ANALYSE: status === "CREATED" ? "analysis" : "", START: ["CREATED", "ANALYSIS_DONE"].includes(status) ? "start" : "", CANCEL: ended ? "" : "cancel", STOP: ended ? "" : "stop" }[action];
+  return asked ? `${word(status)}, ${asked} asked for` : word(status);
 }
 
 function render(view: View): void {
@@ -173,8 +185,8 @@ function render(view: View): void {
     number("Done", percent(share), share === null ? null : meter(share, "share done")),
     number("Tiles", total === null ? "unknown" : `${done === undefined ? "?" : count(done)} of ${count(total)}`, failed ? h("span", { class: "error" }, `${count(failed)} failed`) : failed === 0 ? "none failed" : null),
     number("Cost", cost === null ? (job.expected_cost == null ? "unknown" : `about ${units(job.expected_cost)} PU`) : `${units(cost)} PU`, costNote(cost, job.expected_cost ?? null, request.budget)),
-    number("Left", left === null ? (ending ? "unknown" : "nothing") : `about ${duration(left)}`, pace && total && ending ? `${units(pace * 60 * total)} tiles a minute` : null),
-    number("Read", age === null ? "not yet" : h("time", { "data-at": String(request.read_at) }, `${duration(age)} ago`), request.by_task ? "by the task that waits" : "by this page"),
+    number("Time left", left === null ? (ending ? "unknown" : "none") : `about ${duration(left)}`, pace && total && ending ? `${units(pace * 60 * total)} tiles a minute` : null),
+    number("Read", age === null ? "not yet" : h("time", { "data-at": String(request.read_at) }, `${duration(age)} ago`), request.by_task ? (view.live ? "by the waiting task" : "by the task") : "by this page"),
   ]);
   p.numbers.classList.toggle("old", Boolean(old));
   for (const time of p.numbers.querySelectorAll("time")) time.textContent = age === null ? "" : `${duration(age)} ago`;
@@ -184,8 +196,8 @@ function render(view: View): void {
     return drawn ? [h("h2", {}, "Progress"), drawn] : [];
   });
   p.part(p.states, request.states, () => request.states.length ? [
-    h("h2", {}, "What happened"),
-    h("ol", { class: "states" }, ...request.states.map(([at, name, action]) => h("li", {}, h("time", {}, clock(at)), h("span", {}, word(name), action === "NONE" || !action ? null : h("small", {}, ` after ${action}`))))),
+    h("h2", {}, "What happened ", h("small", {}, zoneName)),
+    h("ol", { class: "states" }, ...request.states.map(([at, name, action]) => h("li", {}, h("time", {}, clock(at)), h("span", {}, happened(name, action))))),
   ] : []);
   p.part(p.about, [task, request.payload, request.marker, job.output_url, request.conn_id, job.description], () => about(view, request));
 }

@@ -74,4 +74,5 @@ export interface TilesReply {
   revision: number;
   area: [number, number][][];
   table: TableJson | null;
+  paths?: Record<string, string>[];
 }

@@ -24,14 +24,31 @@ export function duration(seconds: number): string {
   return `${fine.format(seconds / 86400)} days`;
 }
 
+/** The time zone that is set in Airflow's own page; UTC, as there, if none is. */
+function zone(): string {
+  try {
+    const set = JSON.parse(localStorage.getItem("timezone") ?? '"UTC"') as string;
+    const name = set === "local" ? undefined : set;
+    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone;
+  } catch {
+    return "UTC";
+  }
+}
+
+const timeZone = zone();
+const day = new Intl.DateTimeFormat("en-GB", { timeZone, month: "short", day: "numeric" });
+const time = new Intl.DateTimeFormat("en-GB", { timeZone, hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const short = new Intl.DateTimeFormat("en-GB", { timeZone, hour: "2-digit", minute: "2-digit" });
+
+export const zoneName = timeZone;
+
 export function clock(seconds: number): string {
-  return new Date(seconds * 1000).toLocaleString(undefined, {
-    month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit",
-  });
+  const at = new Date(seconds * 1000);
+  return `${day.format(at)}, ${time.format(at)}`;
 }
 
 export function hour(seconds: number): string {
-  return new Date(seconds * 1000).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
+  return short.format(new Date(seconds * 1000));
 }
 
 /** Share done a second, by the last part of the course; null if that is not known. */

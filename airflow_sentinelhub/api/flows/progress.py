@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_sentinelhub.api.decide.verdict import Waited
 from airflow_sentinelhub.api.decoding import number, text, whole
+from airflow_sentinelhub.api.snapshot import Snapshot
 
 VERSION = 1
 MOST_POINTS = 120
@@ -65,20 +66,7 @@ class Progress:
         job = waited.job
         if job is None:
             return was_unknown
-        self.job = {
-            "status": str(job.status),
-            "user_action": str(job.user_action),
-            "error": _short(job.error),
-            "description": _short(job.description),
-            "created": None if job.created is None else job.created.timestamp(),
-            "acted": None if job.acted is None else job.acted.timestamp(),
-            "tile_count": job.tile_count,
-            "expected_cost": job.expected_cost,
-            "cost": job.cost,
-            "stopped_reason": None if job.stopped_reason is None else str(job.stopped_reason),
-            "output_url": _short(job.output_url),
-            "share": share,
-        }
+        self.job = members_of(job, share)
         if waited.counts is not None:
             self.counts = dict(waited.counts)
         elif waited.goal and waited.total is not None and waited.matching is not None:
@@ -87,7 +75,7 @@ class Progress:
         changed = not self.states or self.states[-1][1:] != state
         if changed:
             self.states = [*self.states, (now, *state)][-MOST_STATES:]
-        self._add((now, share, job.cost))
+        self.course = course_with(self.course, (now, share, job.cost))
         return changed or was_unknown
 
     def failed(self, why: str, since: float) -> bool:
@@ -103,18 +91,9 @@ class Progress:
         self.states = [*before.states, *self.states][-MOST_STATES:]
         later, self.course = self.course, list(before.course)
         for point in later:
-            self._add(point)
+            self.course = course_with(self.course, point)
         self.counts = self.counts or before.counts
         self.budget = self.budget or before.budget
-
-    def _add(self, point: Point) -> None:
-        """Add a point; one that says the same as the two before it takes the place of the last one."""
-        if len(self.course) > 1 and self.course[-1][1:] == self.course[-2][1:] == point[1:]:
-            self.course[-1] = point
-            return
-        self.course.append(point)
-        if len(self.course) > MOST_POINTS:
-            self.course = [*self.course[:-1:2], self.course[-1]]
 
     def as_json(self) -> dict[str, Any]:
         """The record as plain JSON, some kilobytes at most."""
@@ -135,6 +114,32 @@ class Progress:
             "budget": self.budget,
             "every": self.every,
         }
+
+
+def members_of(job: Snapshot, share: float | None) -> dict[str, Any]:
+    """A reading as plain JSON. :param share: share of the job that is done, 0 to 1, None if it is not known."""
+    return {
+        "status": str(job.status),
+        "user_action": str(job.user_action),
+        "error": _short(job.error),
+        "description": _short(job.description),
+        "created": None if job.created is None else job.created.timestamp(),
+        "acted": None if job.acted is None else job.acted.timestamp(),
+        "tile_count": job.tile_count,
+        "expected_cost": job.expected_cost,
+        "cost": job.cost,
+        "stopped_reason": None if job.stopped_reason is None else str(job.stopped_reason),
+        "output_url": _short(job.output_url),
+        "share": share,
+    }
+
+
+def course_with(course: list[Point], point: Point) -> list[Point]:
+    """The course with one more point; one that says the same as the two before it takes the place of the last one."""
+    if len(course) > 1 and course[-1][1:] == course[-2][1:] == point[1:]:
+        return [*course[:-1], point]
+    longer = [*course, point]
+    return longer if len(longer) <= MOST_POINTS else [*longer[:-1:2], point]
 
 
 def progress_from(kept: Any, request_id: str) -> Progress | None:

@@ -1,0 +1,1 @@
+"""Maps of a job as files."""
