@@ -140,9 +140,10 @@ class Placer:
         coordinates = geometry.get("coordinates") if isinstance(geometry, Mapping) else None
         if code is None or not isinstance(coordinates, (list, tuple)):
             return []
-        polygons = [coordinates] if geometry["type"] == "Polygon" else coordinates
-        if geometry.get("type") not in ("Polygon", "MultiPolygon"):
+        kind = geometry.get("type")
+        if kind not in ("Polygon", "MultiPolygon"):
             return []
+        polygons = [coordinates] if kind == "Polygon" else coordinates
         found = [self.ring(polygon[0], code) for polygon in polygons if isinstance(polygon, (list, tuple)) and polygon]
         return [ring for ring in found if ring]
 

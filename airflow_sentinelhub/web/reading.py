@@ -50,10 +50,11 @@ class Readings:
             self._known.move_to_end(source)
             while len(self._known) > MOST_KEPT:
                 self._again.pop(self._known.popitem(last=False)[0], None)
-            if not known.reading and self._clock() >= self._again.get(source, 0.0):
-                known.reading = True
-                self._threads.submit(self._read, source, known)
-            return replace(known)
+            due = not known.reading and self._clock() >= self._again.get(source, 0.0)
+            known.reading = known.reading or due
+        if due:
+            self._threads.submit(self._read, source, known)
+        return replace(known)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
