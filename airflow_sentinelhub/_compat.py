@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -73,6 +73,7 @@ __all__ = [
     "approval_operator",
     "aside",
     "conf",
+    "dags_to_read",
     "deferral_error",
     "first_rescheduled",
     "get_async_connection",
@@ -86,6 +87,8 @@ __all__ = [
     "state_in_worker",
     "task_facts",
     "task_group",
+    "tasks_with",
+    "user_of_request",
     "xcom_in_triggerer",
 ]
 
@@ -365,6 +368,32 @@ def may_read_xcoms() -> Any:
     return requires_access_dag("GET", DagAccessEntity.XCOM)
 
 
+def user_of_request() -> Any:
+    """A dependency of FastAPI: the user of a request. Without a login it answers 401."""
+    from airflow.api_fastapi.core_api.security import get_user
+
+    return get_user
+
+
+def dags_to_read(user: Any, dag_ids: Iterable[str]) -> set[str]:
+    """Those of the DAGs whose XComs a user may read."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+    from airflow.models.dag import DagModel
+
+    manager = get_auth_manager()
+    team_of = getattr(DagModel, "get_team_name", None)  # from 3.2
+
+    def may_read(dag_id: str) -> bool:
+        team = {} if team_of is None else {"team_name": team_of(dag_id)}
+        details = DagDetails(id=dag_id, **team)
+        return bool(
+            manager.is_authorized_dag(method="GET", access_entity=DagAccessEntity.XCOM, details=details, user=user)
+        )
+
+    return {dag_id for dag_id in dag_ids if may_read(dag_id)}
+
+
 class TaskFacts(NamedTuple):
     """What Airflow's tables say about a task instance. Times are in seconds since 1970.
 
@@ -407,16 +436,56 @@ def task_facts(
             return None
         found = session.query(XComModel).filter_by(**where).filter(XComModel.key.in_(keys)).all()
         others = session.query(XComModel).filter_by(dag_id=dag_id, run_id=run_id, key=shared).limit(MOST_SHARED).all()
-        return TaskFacts(
-            dag_id=dag_id,
-            run_id=run_id,
-            task_id=task_id,
-            map_index=map_index,
-            state=row.state and str(getattr(row.state, "value", row.state)),
-            try_number=row.try_number,
-            operator=str(row.operator or ""),
-            started=row.start_date.timestamp() if row.start_date else None,
-            ended=row.end_date.timestamp() if row.end_date else None,
-            xcoms={xcom.key: XComModel.deserialize_value(xcom) for xcom in found},
-            shared=tuple(XComModel.deserialize_value(xcom) for xcom in others),
+        return _facts(row, found)._replace(shared=tuple(XComModel.deserialize_value(xcom) for xcom in others))
+
+
+def _facts(row: Any, xcoms: Iterable[Any]) -> TaskFacts:
+    """A row of the task instances, and rows of its XComs."""
+    from airflow.models.xcom import XComModel
+
+    return TaskFacts(
+        dag_id=row.dag_id,
+        run_id=row.run_id,
+        task_id=row.task_id,
+        map_index=row.map_index,
+        state=row.state and str(getattr(row.state, "value", row.state)),
+        try_number=row.try_number,
+        operator=str(row.operator or ""),
+        started=row.start_date.timestamp() if row.start_date else None,
+        ended=row.end_date.timestamp() if row.end_date else None,
+        xcoms={xcom.key: XComModel.deserialize_value(xcom) for xcom in xcoms},
+    )
+
+
+def tasks_with(
+    key: str, keys: tuple[str, ...], most: int, dag_ids: Callable[[Iterable[str]], set[str]]
+) -> list[TaskFacts]:
+    """The newest task instances that have an XCom with this key, newest first, read in the api-server.
+
+    :param keys: XComs that are read of them; :param most: how many at the most.
+    :param dag_ids: chooses the DAGs that may be read of those that have such tasks.
+    """
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        found = dag_ids([dag_id for (dag_id,) in session.query(XComModel.dag_id).filter_by(key=key).distinct()])
+        if not found:
+            return []
+        newest = (
+            session.query(XComModel)
+            .filter(XComModel.key == key, XComModel.dag_id.in_(found))
+            .order_by(XComModel.timestamp.desc())
+            .limit(most)
+            .all()
         )
+        tasks = []
+        for xcom in newest:
+            names = ("dag_id", "run_id", "task_id", "map_index")
+            where = {name: getattr(xcom, name) for name in names}
+            row = session.query(TaskInstance).filter_by(**where).one_or_none()
+            if row is not None:
+                xcoms = session.query(XComModel).filter_by(**where).filter(XComModel.key.in_(keys)).all()
+                tasks.append(_facts(row, xcoms))
+        return tasks

@@ -5,7 +5,7 @@ import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
 const target = process.argv[2] ?? "../airflow_sentinelhub/web/static";
 await mkdir(target, { recursive: true });
 const { metafile } = await build({
-  entryPoints: ["src/job.ts", "src/page.css"],
+  entryPoints: ["src/job.ts", "src/jobs.ts", "src/page.css"],
   outdir: target,
   bundle: true,
   minify: true,
@@ -15,7 +15,7 @@ const { metafile } = await build({
   charset: "utf8",
   metafile: true,
 });
-for (const name of ["job.html", "icon.svg"]) await cp(`src/${name}`, `${target}/${name}`);
+for (const name of ["job.html", "jobs.html", "icon.svg"]) await cp(`src/${name}`, `${target}/${name}`);
 await cp("node_modules/world-atlas/countries-50m.json", `${target}/countries.json`);
 
 // The licences of what is in the bundle, in the order of the names.

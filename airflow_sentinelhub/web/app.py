@@ -1,6 +1,7 @@
 """The FastAPI app of the pages. It runs in Airflow's api-server, below `/sentinelhub`.
 
-Each route but the static files depends on Airflow's own check of who may read the XComs of the DAG. Replies hold no
+Each route of a job depends on Airflow's own check of who may read the XComs of the DAG; the page of all jobs leaves out
+the jobs of other DAGs. The static files are open. Replies hold no
 secret, pages load nothing from elsewhere, and nothing here changes a job.
 """
 
@@ -16,10 +17,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
-from airflow_sentinelhub._compat import TaskFacts, may_read_xcoms, task_facts
+from airflow_sentinelhub._compat import TaskFacts, dags_to_read, may_read_xcoms, task_facts, tasks_with, user_of_request
 from airflow_sentinelhub._task import ORIGIN_KEY
 from airflow_sentinelhub.hooks.job_map import Known
 from airflow_sentinelhub.web.job_view import KEYS, job_view, source_of
+from airflow_sentinelhub.web.jobs_view import KEYS as JOBS_KEYS
+from airflow_sentinelhub.web.jobs_view import jobs_view
 from airflow_sentinelhub.web.reading import Readings
 
 STATIC = Path(__file__).parent / "static"
@@ -40,6 +43,7 @@ def make_app() -> FastAPI:
     app = FastAPI(title="Sentinel Hub", docs_url=None, redoc_url=None, openapi_url=None)
     readings = Readings()
     app.include_router(_pages(readings), dependencies=[Depends(may_read_xcoms())])
+    app.include_router(_jobs())
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(GZipMiddleware, minimum_size=2_000, compresslevel=5)
     return app
@@ -75,6 +79,27 @@ def _pages(readings: Readings) -> APIRouter:
         if table is None or not 0 <= index < len(table.names):
             raise HTTPException(404, "There is no such tile.")
         return _json({"name": table.names[index], "paths": dict(table.paths[index])})
+
+    return router
+
+
+MOST_JOBS = 500
+"""Tasks with a job that the page of all jobs looks at: the newest ones."""
+
+
+def _jobs() -> APIRouter:
+    """The page of all jobs: whoever is logged in sees those of the DAGs whose XComs they may read."""
+    router = APIRouter()
+    user = user_of_request()
+
+    @router.get("/jobs", response_class=HTMLResponse, dependencies=[Depends(user)])
+    def jobs_page() -> Response:
+        return HTMLResponse((STATIC / "jobs.html").read_text(), headers=HEADERS)
+
+    @router.get("/jobs/facts")
+    def jobs_facts(who: Any = Depends(user)) -> Response:  # noqa: B008, this is how FastAPI is told
+        tasks = tasks_with(ORIGIN_KEY, JOBS_KEYS, MOST_JOBS, lambda dag_ids: dags_to_read(who, dag_ids))
+        return _json(jobs_view(tasks, time.time(), more=len(tasks) >= MOST_JOBS))
 
     return router
 

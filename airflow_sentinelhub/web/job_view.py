@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_sentinelhub._compat import TaskFacts
 from airflow_sentinelhub._task import ORIGIN_KEY, REQUEST_ID_KEY
+from airflow_sentinelhub.api.decoding import number
 from airflow_sentinelhub.api.flows.progress import progress_from
 from airflow_sentinelhub.hooks.job_map import Known, Source, request_view
 from airflow_sentinelhub.kept_progress import KEY
@@ -78,7 +79,7 @@ def job_view(facts: TaskFacts | None, known: Known | None, now: float) -> dict[s
         return {**view, "notice": _no_job(facts)}
     kept = progress_from(facts.xcoms.get(KEY), source.request_id)
     view["request"] = request_view(source, known or Known(), kept)
-    view["request"]["final_cost"] = _number(facts.xcoms.get("processing_units"))
+    view["request"]["final_cost"] = number_in(facts.xcoms.get("processing_units"))
     return view
 
 
@@ -96,5 +97,6 @@ def _no_job(facts: TaskFacts) -> str:
     return "This task has no Sentinel Hub job."
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+def number_in(value: Any) -> float | None:
+    """The number in an XCom, None if it is none."""
+    return None if isinstance(value, bool) else number(value)

@@ -25,7 +25,10 @@ class LazyApp:
 
 
 class SentinelHubPlugin(plugin_base()):  # type: ignore[misc]
-    """The tab "Sentinel Hub" of each task instance. Before Airflow 3.1 there are no such tabs, and it adds nothing."""
+    """The tab "Sentinel Hub" of each task instance, and the page of all jobs.
+
+    Before Airflow 3.1 there are no such pages, and it adds nothing.
+    """
 
     name = "sentinelhub"
     fastapi_apps = [{"app": LazyApp(), "url_prefix": PREFIX, "name": "Sentinel Hub"}] if HAS_PAGES else []
@@ -36,6 +39,14 @@ class SentinelHubPlugin(plugin_base()):  # type: ignore[misc]
                 "href": f"{PREFIX}/job/{{DAG_ID}}/{{RUN_ID}}/{{TASK_ID}}/{{MAP_INDEX}}",
                 "destination": "task_instance",
                 "url_route": "sentinelhub",
+                "icon": f"{PREFIX}/static/icon.svg",
+            },
+            {
+                "name": "Sentinel Hub jobs",
+                "href": f"{PREFIX}/jobs",
+                "destination": "nav",
+                "category": "browse",
+                "url_route": "sentinelhub-jobs",
                 "icon": f"{PREFIX}/static/icon.svg",
             },
         ]

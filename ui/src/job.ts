@@ -3,8 +3,9 @@
 import type { Topology } from "topojson-specification";
 import { chart } from "./chart";
 import { copyButton, download, h } from "./dom";
-import { LOOKS, look, swatch } from "./looks";
+import { look, swatch } from "./looks";
 import { JobMap } from "./map";
+import { badge, isFinal, setColours, stateBadge, word } from "./states";
 import { followTheme, theme } from "./theme";
 import { Tiles } from "./tiles";
 import type { RequestView, TilesReply, View } from "./types";
@@ -121,25 +122,9 @@ function showFiles(place: HTMLElement, found: Record<string, string> | null): vo
   place.replaceChildren(...(urls.length ? urls.map((url) => h("div", {}, h("code", {}, url))) : [found ? "none yet" : "not known here"]));
 }
 
-function badge(word: string, label = look(word).label): HTMLElement {
-  return h("span", { class: "badge", "data-status": word }, h("i", { "aria-hidden": "true" }), label);
-}
-
-const STATE_WORDS: Record<string, string> = {
-  CREATED: "created", ANALYSING: "being analysed", ANALYSIS_DONE: "analysed", PROCESSING: "in work", DONE: "done",
-  PARTIAL: "done in part", FAILED: "failed", CANCELED: "cancelled", STOPPED: "stopped",
-};
-const STATE_LOOKS: Record<string, string> = {
-  DONE: "PROCESSED", PROCESSING: "PROCESSING", FAILED: "FAILED", PARTIAL: "FAILED", CANCELED: "PENDING", STOPPED: "PENDING",
-};
-
-function word(status: string): string {
-  return STATE_WORDS[status] ?? status.toLowerCase();
-}
-
 /** What a state means. For minutes after an action the status is still the one of before. */
 function happened(status: string, action: string): string {
-  const ended = ["DONE", "FAILED", "PARTIAL", "CANCELED", "STOPPED"].includes(status);
+  const ended = isFinal(status);
   const asked = { ANALYSE: status === "CREATED" ? "analysis" : "", START: ["CREATED", "ANALYSIS_DONE"].includes(status) ? "start" : "", CANCEL: ended ? "" : "cancel", STOP: ended ? "" : "stop" }[action];
   return asked ? `${word(status)}, ${asked} asked for` : word(status);
 }
@@ -156,9 +141,9 @@ function render(view: View): void {
   const { job } = request;
   const p = built;
   const status = job.status ?? "";
-  const ending = status && !["DONE", "FAILED", "PARTIAL", "CANCELED", "STOPPED"].includes(status);
+  const ending = status !== "" && !isFinal(status);
   p.part(p.top, [status, job.user_action, request.id, task?.try_number, task?.state], () => [
-    h("h1", {}, badge(STATE_LOOKS[status] ?? "QUEUED", status ? word(status) : "not read yet"),
+    h("h1", {}, stateBadge(status),
       job.user_action === "CANCEL" || job.user_action === "STOP" ? h("small", {}, ending ? " is being ended" : " ended by request") : null),
     h("p", { class: "who" }, "Batch request ", h("code", {}, request.id), " ", copyButton("Copy id", () => request.id)),
   ]);
@@ -340,10 +325,7 @@ followTheme(() => {
   built.map.redraw();
   if (built.map.tiles) legend(built, built.map.tiles);
 });
-for (const [name, { colour }] of Object.entries(LOOKS)) {
-  document.documentElement.style.setProperty(`--${name.toLowerCase()}-light`, colour.light);
-  document.documentElement.style.setProperty(`--${name.toLowerCase()}-dark`, colour.dark);
-}
+setColours();
 if (embedded) {
   render(embedded.view);
   void land();
