@@ -18,7 +18,7 @@ DAY = 86400.0
 
 
 def task(
-    number: int, cost: Any = None, ago: float = DAY, task_id: str = "t", state: str = "success", **job: Any
+    number: int, paid: Any = None, ago: float = DAY, task_id: str = "t", state: str = "success", **job: Any
 ) -> Any:
     request_id = f"5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b{number:02}"
     origin = {"request_id": request_id, "batch_api": "v2", "sentinelhub_conn_id": "c"}
