@@ -78,7 +78,8 @@ class KeptInWorker(_Kept):
         counts = None if processed is None or failed is None else {"PROCESSED": processed, "FAILED": failed}
         waited = Waited(Outcome.WAITING, job, counts=counts)
         self.progress.budget = budget or self.progress.budget
-        if self.progress.read(waited, share_of(waited), time.time()) or counts is not None:
+        share = share_of(waited) if job.share_done is None else job.share_done
+        if self.progress.read(waited, share, time.time()) or counts is not None:
             self.write()
 
     def write(self) -> None:

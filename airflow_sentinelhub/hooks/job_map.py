@@ -151,7 +151,13 @@ def _in_bucket(hook: Reads, source: Source, known: Known) -> Iterator[TileTable]
             crs, rings = outlines.get(feature.name, (None, ()))
             placed = [ring for points in rings if crs is not None and (ring := placer.ring(points, crs))]
             item = feature.as_tile()
-            table.add(feature.name, feature.tile_status, placed, error=item.get("error"), paths=item["paths"])
+            table.add(
+                feature.name,
+                feature.tile_status,
+                placed,
+                error=item.get("error"),
+                paths=item["paths"] if feature.tile_status == "PROCESSED" else None,
+            )
             if len(table.names) >= MOST_TILES:
                 break
     yield table

@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from airflow_sentinelhub._compat import AirflowException
 from airflow_sentinelhub.api.flows.progress import course_with
+from airflow_sentinelhub.api.tile_table import TileTable
 from airflow_sentinelhub.exceptions import SentinelHubError, SettingsError, one_line
 from airflow_sentinelhub.hooks.job_map import Known, Source, point_of, read_request, tiles_of
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
@@ -28,6 +29,8 @@ LASTING = 600.0
 """The same for a request that has ended."""
 SHARE = 5.0
 """A reading that took long is repeated after so many times its duration: a list of 1,000 pages is not read all day."""
+FORGOTTEN = 120.0
+"""Seconds after which a list of tiles is not read on that nobody has looked at."""
 MOST_KEPT = 16
 """Requests that are kept; the one that nobody has looked at for longest goes first."""
 _log = logging.getLogger(__name__)
@@ -40,6 +43,7 @@ class Readings:
         self._clock = clock
         self._known: OrderedDict[Source, Known] = OrderedDict()
         self._again: dict[Source, float] = {}
+        self._looked: dict[Source, float] = {}
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="sentinelhub-page")
 
@@ -48,8 +52,11 @@ class Readings:
         with self._lock:
             known = self._known.setdefault(source, Known())
             self._known.move_to_end(source)
+            self._looked[source] = self._clock()
             while len(self._known) > MOST_KEPT:
-                self._again.pop(self._known.popitem(last=False)[0], None)
+                forgotten, _ = self._known.popitem(last=False)
+                for kept in (self._again, self._looked):
+                    kept.pop(forgotten, None)
             due = not known.reading and self._clock() >= self._again.get(source, 0.0)
             known.reading = known.reading or due
         if due:
@@ -65,9 +72,10 @@ class Readings:
             self._read_all(source, known)
         finally:
             now = self._clock()
-            over = known.job is not None and known.job.status.is_final and not known.error and not known.tiles_error
+            whole = not (known.error or known.tiles_error or known.partly)
+            over = known.job is not None and known.job.status.is_final and whole
             with self._lock:
-                known.reading, known.partly = False, False
+                known.reading = False
                 self._again[source] = now + max(LASTING if over else AGAIN, SHARE * (now - began))
                 known.revision += 1
 
@@ -87,10 +95,16 @@ class Readings:
 
     def _read_tiles(self, hook: SentinelHubHook, source: Source, known: Known) -> None:
         try:
+            table: TileTable | None = None
             for table in tiles_of(hook, source, known):
-                if known.table is None or len(table.names) >= len(known.table.names):
+                if known.table is None or known.partly:
                     known.table, known.tiles_at, known.partly = table, self._clock(), True
                     known.revision += 1
+                if self._clock() - self._looked.get(source, 0.0) > FORGOTTEN:
+                    return  # nobody looks any more; what there is stays marked as a part
+            if table is not None:
+                known.table, known.tiles_at = table, self._clock()
+            known.partly = False
             known.tiles_error = ""
             if known.table is not None and known.job is not None and known.job.share_done is None:
                 known.course = course_with(known.course, point_of(known.table, self._clock()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,10 +17,12 @@ from airflow_sentinelhub.api.flows.progress import Progress
 from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus
-from airflow_sentinelhub.exceptions import InvalidInputError
+from airflow_sentinelhub.exceptions import InvalidInputError, ResultsError
+from airflow_sentinelhub.hooks import job_map
 from airflow_sentinelhub.hooks.job_map import Source
 from airflow_sentinelhub.kept_progress import KEY, KeptInTriggerer
-from airflow_sentinelhub.web.reading import AGAIN, LASTING, MOST_KEPT, Readings
+from airflow_sentinelhub.web import reading
+from airflow_sentinelhub.web.reading import AGAIN, FORGOTTEN, LASTING, MOST_KEPT, Readings
 from tests.airflow.conftest import AWS
 from tests.airflow.job import job, modes
 
@@ -112,6 +115,49 @@ def test_what_has_ended_is_read_seldom(bench: Any, readings: Readings) -> None:
     bench.clock.sleep(LASTING - 60)
     look(readings, source(bench, request_id))
     assert not bench.sim.journal(before)
+
+
+@pytest.mark.parametrize("generation", ["v1"], indirect=True)
+def test_a_list_that_breaks_off_is_a_part(bench: Any, readings: Readings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_map, "EVERY", 100)
+    request_id = bench.ended(area=[8.5, 41.3, 9.6, 43.1])
+    all_of_them = reading.tiles_of
+
+    def breaks_off(*arguments: Any) -> Iterator[Any]:
+        yield next(all_of_them(*arguments))
+        raise ResultsError("The list broke off.")
+
+    monkeypatch.setattr(reading, "tiles_of", breaks_off)
+    known = look(readings, source(bench, request_id))
+    assert (known.partly, known.tiles_error, len(known.table.names)) == (True, "The list broke off.", 100)
+    monkeypatch.setattr(reading, "tiles_of", all_of_them)
+    bench.clock.sleep(AGAIN + 1)
+    known = look(readings, source(bench, request_id))
+    assert (known.partly, known.tiles_error, len(known.table.names)) == (False, "", 214)
+    monkeypatch.setattr(reading, "tiles_of", breaks_off)
+    bench.clock.sleep(LASTING + 1)
+    known = look(readings, source(bench, request_id))
+    assert (known.partly, len(known.table.names)) == (False, 214), "what was read as a whole stays"
+
+
+@pytest.mark.parametrize("generation", ["v1"], indirect=True)
+def test_a_list_that_nobody_looks_at_is_not_read_on(
+    bench: Any, readings: Readings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_map, "EVERY", 100)
+    request_id = bench.ended(area=[8.5, 41.3, 9.6, 43.1])
+    all_of_them = reading.tiles_of
+
+    def slow(*arguments: Any) -> Iterator[Any]:
+        for table in all_of_them(*arguments):
+            bench.clock.sleep(FORGOTTEN + 1)
+            yield table
+
+    monkeypatch.setattr(reading, "tiles_of", slow)
+    before = bench.mark()
+    known = look(readings, source(bench, request_id))
+    assert (known.partly, len(known.table.names)) == (True, 100)
+    assert len(bench.sim.journal(before)) == 2
 
 
 def test_an_outage_is_said_and_what_was_known_stays(bench: Any, readings: Readings) -> None:

@@ -85,3 +85,11 @@ def test_an_odd_member_counts_as_not_said(member: str, odd: Any) -> None:
     record = progress_from({"version": 1, "request_id": ID, member: odd}, ID)
     assert record is not None
     json.dumps(record.as_json(), allow_nan=False)
+
+
+def test_an_odd_reading_in_it_counts_as_not_said() -> None:
+    odd = {"status": 7, "cost": "x", "share": float("nan"), "tile_count": [], "more": {"a": 1}, "error": None}
+    record = progress_from({"version": 1, "request_id": ID, "job": odd}, ID)
+    assert record is not None
+    assert set(record.job.values()) == {None}
+    assert "more" not in record.job

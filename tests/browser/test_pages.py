@@ -43,6 +43,7 @@ def test_a_job_that_failed(stage: Stage, look: Look, shot: Shot) -> None:
     page.wait_for_selector(READY)
     page.wait_for_function("document.querySelectorAll('.failed li').length > 0")
     assert "1 (failed)" in text(page)
+    assert "tiles failed" in page.inner_text("h1"), "done with failed tiles is not simply done"
     name = page.inner_text(".failed li button >> nth=0")
     page.click(".failed li button >> nth=0")
     page.wait_for_selector(".detail:not([hidden])")
@@ -99,7 +100,7 @@ def test_single_steps_and_sensors_have_the_page_too(stage: Stage, look: Look) ->
     for task_id in ("create", "analyse", "analysed"):
         page = look(stage.job(task_id))
         page.wait_for_selector(READY)
-        assert "analysed" in page.inner_text("h1")
+        page.wait_for_function("/analysed/.test(document.querySelector('h1').innerText)")
 
 
 def test_a_task_without_a_job_says_so(stage: Stage, look: Look) -> None:
@@ -128,3 +129,20 @@ def test_the_keyboard_reaches_the_map_and_each_failed_tile(stage: Stage, look: L
     page.focus(".failed li button >> nth=1")
     page.keyboard.press("Enter")
     page.wait_for_selector(".detail:not([hidden])")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_all_jobs(stage: Stage, look: Look, shot: Shot, scheme: str) -> None:
+    stage.wait("v1_done", *ENDED)
+    stage.wait("mapped", *ENDED, map_index=1)
+    page = look(f"{stage.url}/sentinelhub/jobs", scheme=scheme)
+    page.wait_for_selector(READY)
+    rows = page.locator("tbody tr")
+    assert rows.count() >= 6
+    assert "mapped [1]" in text(page)
+    assert page.inner_text(".costs dt") == "pages"
+    page.fill("input[type=search]", "mapped")
+    assert rows.count() == 2
+    shot(page, f"jobs-{scheme}")
+    page.click("tbody a >> nth=0")
+    page.frame_locator("iframe").locator(READY).wait_for(timeout=60_000)

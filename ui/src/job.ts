@@ -142,11 +142,6 @@ function render(view: View): void {
   const p = built;
   const status = job.status ?? "";
   const ending = status !== "" && !isFinal(status);
-  p.part(p.top, [status, job.user_action, request.id, task?.try_number, task?.state], () => [
-    h("h1", {}, stateBadge(status),
-      job.user_action === "CANCEL" || job.user_action === "STOP" ? h("small", {}, ending ? " is being ended" : " ended by request") : null),
-    h("p", { class: "who" }, "Batch request ", h("code", {}, request.id), " ", copyButton("Copy id", () => request.id)),
-  ]);
   const age = request.read_at ? Math.max(view.now - request.read_at, 0) : null;
   const old = age !== null && view.live && age > Math.max(3 * (request.every ?? 60), 180);
   const notes = [
@@ -162,7 +157,14 @@ function render(view: View): void {
   const failed = counts["FAILED"];
   const listed = Object.values(counts).reduce((sum, number) => sum + number, 0);
   const total = request.tiles.partly || !listed ? (job.tile_count ?? (listed || null)) : listed;
-  const share = status === "DONE" && !failed ? 1 : (job.share ?? (total && done !== undefined && !request.tiles.partly ? done / total : null));
+  p.part(p.top, [status, failed, job.user_action, request.id, task?.try_number, task?.state], () => [
+    h("h1", {}, stateBadge(status, failed),
+      job.user_action === "CANCEL" || job.user_action === "STOP" ? h("small", {}, ending ? " is being ended" : " ended by request") : null),
+    h("p", { class: "who" }, "Batch request ", h("code", {}, request.id), " ", copyButton("Copy id", () => request.id)),
+  ]);
+  // While it runs the service knows better than tiles that were read a moment ago; afterwards its share counts failed ones.
+  const counted = total && done !== undefined && !request.tiles.partly ? done / total : null;
+  const share = ending ? (job.share ?? counted) : (counted ?? job.share ?? null);
   const pace = speed(request.course);
   const left = share !== null && pace && ending ? (1 - share) / pace : null;
   const cost = request.final_cost ?? job.cost ?? null;

@@ -2,6 +2,7 @@
 
 import { h } from "./dom";
 import { LOOKS, look } from "./looks";
+import { count } from "./words";
 
 const WORDS: Record<string, string> = {
   CREATED: "created", ANALYSING: "being analysed", ANALYSIS_DONE: "analysed", PROCESSING: "in work", DONE: "done",
@@ -24,8 +25,9 @@ export function badge(name: string, label = look(name).label): HTMLElement {
   return h("span", { class: "badge", "data-status": name }, h("i", { "aria-hidden": "true" }), label);
 }
 
-/** The same for a request's status. */
-export function stateBadge(status: string | null | undefined): HTMLElement {
+/** The same for a request's status. The service calls a request done also when tiles of it failed. */
+export function stateBadge(status: string | null | undefined, failed = 0): HTMLElement {
+  if (status === "DONE" && failed > 0) return badge("FAILED", `done, ${count(failed)} ${failed === 1 ? "tile" : "tiles"} failed`);
   return badge(AS_TILES[status ?? ""] ?? "QUEUED", status ? word(status) : "not read yet");
 }
 

@@ -159,7 +159,7 @@ def progress_from(kept: Any, request_id: str) -> Progress | None:
         read_at=number(kept.get("read_at")),
         unknown_since=number(kept.get("unknown_since")),
         why=text(kept.get("why")) or "",
-        job=dict(job) if isinstance(job, Mapping) else {},
+        job=_job_in(job) if isinstance(job, Mapping) else {},
         counts={str(name): count for name, count in counts.items() if isinstance(count, int)}
         if isinstance(counts, Mapping)
         else None,
@@ -168,6 +168,18 @@ def progress_from(kept: Any, request_id: str) -> Progress | None:
         budget=number(kept.get("budget")),
         every=number(kept.get("every")),
     )
+
+
+_TEXTS = ("status", "user_action", "error", "description", "stopped_reason", "output_url")
+_NUMBERS = ("created", "acted", "expected_cost", "cost", "share")
+
+
+def _job_in(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of a reading that `members_of` has written."""
+    if not job:
+        return {}
+    texts, numbers = {name: text(job.get(name)) for name in _TEXTS}, {name: number(job.get(name)) for name in _NUMBERS}
+    return {**texts, **numbers, "tile_count": whole(job.get("tile_count"))}
 
 
 def _rows(value: Any, length: int) -> list[Any]:
