@@ -61,12 +61,16 @@ def test_a_job_that_runs_is_live(stage: Stage, look: Look, shot: Shot) -> None:
     stage.wait("running", "deferred")
     page = look(stage.job("running"))
     page.wait_for_selector(READY, timeout=120_000)
-    page.wait_for_function("/in work/.test(document.querySelector('h1').innerText)", timeout=120_000)
+    page.locator("h1", has_text="in work").wait_for(timeout=120_000)
     before = text(page)
     page.wait_for_function("t => document.querySelector('.numbers').innerText !== t", arg=page.inner_text(".numbers"))
     assert "by the waiting task" in before or "by this page" in before
     page.wait_for_timeout(1500)
     shot(page, "running")
+    page = look(stage.tab("running"))
+    page.frame_locator("iframe").locator(READY).wait_for(timeout=60_000)
+    page.wait_for_timeout(2500)
+    shot(page, "tab-running", full=False)
 
 
 @pytest.mark.parametrize("map_index", [0, 1])
@@ -100,7 +104,7 @@ def test_single_steps_and_sensors_have_the_page_too(stage: Stage, look: Look) ->
     for task_id in ("create", "analyse", "analysed"):
         page = look(stage.job(task_id))
         page.wait_for_selector(READY)
-        page.wait_for_function("/analysed/.test(document.querySelector('h1').innerText)")
+        page.locator("h1", has_text="analysed").wait_for()
 
 
 def test_a_task_without_a_job_says_so(stage: Stage, look: Look) -> None:
