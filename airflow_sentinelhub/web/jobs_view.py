@@ -69,6 +69,7 @@ def _row(facts: TaskFacts) -> dict[str, Any] | None:
         "batch_api": source.batch_api,
         "status": job.get("status"),
         "share": job.get("share"),
+        "failed": (kept.counts or {}).get("FAILED", 0) if kept is not None else 0,
         "cost": cost if cost is not None else number_in(job.get("cost")),
         "read_at": kept.read_at if kept is not None else None,
         "unknown_since": kept.unknown_since if kept is not None else None,

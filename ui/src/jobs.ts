@@ -7,7 +7,7 @@ import { clock, count, percent, units } from "./words";
 
 interface Row {
   dag_id: string; run_id: string; task_id: string; map_index: number; state: string | null; live: boolean;
-  started: number | null; request_id: string; batch_api: string; status: string | null; share: number | null;
+  started: number | null; request_id: string; batch_api: string; status: string | null; share: number | null; failed: number;
   cost: number | null; read_at: number | null; unknown_since: number | null;
 }
 interface Jobs { now: number; month: string; jobs: Row[]; costs: Record<string, number>; more: boolean }
@@ -51,10 +51,10 @@ function render(): void {
   const cell = (label: string, value: string, sub?: string) => h("div", {}, h("dt", {}, label), h("dd", {}, value), sub ? h("dd", { class: "sub" }, sub) : null);
   numbers.replaceChildren(cell("Running", many("running")), cell("Waiting", many("waiting")), cell("Failed", many("failed")), cell(`Cost in ${jobs.month}`, `${units(total)} PU`));
   body.replaceChildren(...rows.map((row) => h("tr", {},
-    h("td", {}, stateBadge(row.status), row.unknown_since && row.live ? h("small", { class: "error" }, " cannot be read") : null),
+    h("td", {}, stateBadge(row.status, row.failed), row.unknown_since && row.live ? h("small", { class: "error" }, " cannot be read") : null),
     h("td", {}, h("a", { href: link(row), target: "_top" }, `${row.dag_id} · ${row.task_id}${row.map_index >= 0 ? ` [${row.map_index}]` : ""}`), h("small", {}, row.run_id)),
     h("td", {}, h("code", {}, row.request_id)),
-    h("td", { class: "number" }, percent(row.status === "DONE" ? 1 : row.share)),
+    h("td", { class: "number" }, percent(row.status === "DONE" && !row.failed ? 1 : row.share)),
     h("td", { class: "number" }, row.cost === null ? "unknown" : `${units(row.cost)} PU`),
     h("td", { class: "number" }, row.started ? clock(row.started) : "not started"))));
   const dearest = Math.max(...Object.values(jobs.costs), 1e-9);
