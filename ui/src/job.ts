@@ -30,6 +30,8 @@ const here = location.pathname.replace(/\/$/, "");
 let built: Page | null = null;
 let tag = "";
 let chosen = -1;
+/** When the tiles that are shown were read, in seconds since 1970. */
+let readAt: number | null = null;
 
 class Page {
   readonly top = h("header", { class: "top" });
@@ -139,6 +141,8 @@ function render(view: View): void {
   built ??= new Page();
   const { task } = view;
   const { job } = request;
+  readAt = request.tiles.read_at;
+  if (built?.map.tiles) legend(built, built.map.tiles);
   const p = built;
   const status = job.status ?? "";
   const ending = status !== "" && !isFinal(status);
@@ -172,7 +176,7 @@ function render(view: View): void {
     number("Done", percent(share), share === null ? null : meter(share, "share done")),
     number("Tiles", total === null ? "unknown" : `${done === undefined ? "?" : count(done)} of ${count(total)}`, failed ? h("span", { class: "error" }, `${count(failed)} failed`) : failed === 0 ? "none failed" : null),
     number("Cost", cost === null ? (job.expected_cost == null ? "unknown" : `about ${units(job.expected_cost)} PU`) : `${units(cost)} PU`, costNote(cost, job.expected_cost ?? null, request.budget)),
-    number("Time left", left === null ? (ending ? "unknown" : "none") : `about ${duration(left)}`, pace && total && ending ? `${units(pace * 60 * total)} tiles a minute` : null),
+    number("Time left", left === null ? (ending ? "unknown" : "none") : duration(left), pace && total && ending ? `${units(pace * 60 * total)} tiles a minute` : null),
     number("Read", age === null ? "not yet" : h("time", { "data-at": String(request.read_at) }, `${duration(age)} ago`), request.by_task ? (view.live ? "by the waiting task" : "by the task") : "by this page"),
   ]);
   p.numbers.classList.toggle("old", Boolean(old));
@@ -248,7 +252,7 @@ function renderTiles(reply: TilesReply): void {
 }
 
 function legend(p: Page, tiles: Tiles): void {
-  p.part(p.legend, [tiles.counts, tiles.words, theme(), tiles.table.unplaced], () => [
+  p.part(p.legend, [tiles.counts, tiles.words, theme(), tiles.table.unplaced, readAt], () => [
     ...tiles.words.map((name, code) => {
       if (!tiles.counts[code]) return null;
       const box = h("input", { type: "checkbox", checked: !p.map.hidden.has(name) }) as HTMLInputElement;
@@ -261,6 +265,7 @@ function legend(p: Page, tiles: Tiles): void {
       sample.setAttribute("aria-hidden", "true");
       return h("label", { class: "entry" }, box, sample, `${count(tiles.counts[code])} ${look(name).label}`);
     }),
+    readAt ? h("small", {}, `as of ${clock(readAt)}`) : null,
     tiles.table.unplaced ? h("span", { class: "entry" }, `${count(tiles.table.unplaced)} without a known place`) : null,
   ]);
 }
