@@ -29,8 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DAG = "sentinelhub_ndvi_corsica"
 # Shown as they happen; the others (scheduled, queued) pass too quickly to tell anything.
 SHOWN = ("running", "deferred", "success", "failed", "up_for_retry", "upstream_failed", "skipped", "removed")
-TAB_OF = "done"
-"""Task of the example DAG that waits for the job: its tab shows the job from its start to its end."""
+TAB_OF = "create"
+"""First task of the example DAG with the job: its tab shows it from the start to the end."""
 MAP = ROOT / "build" / "demo-map.html"
 UUID = re.compile(r"\b([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 AIRFLOW = importlib.metadata.version("apache-airflow")
@@ -123,7 +123,7 @@ def map_code(request_id: str, batch_api: str, path: Path) -> str:
 
 
 def tab(url: str, dag_id: str, run_id: str) -> str:
-    """The address of the job's page, in Airflow's own, on the task that waits for its end."""
+    """The address of the job's page, in Airflow's own."""
     return f"{url}/dags/{dag_id}/runs/{run_id}/tasks/{TAB_OF}/plugin/sentinelhub"
 
 
@@ -214,7 +214,9 @@ def demo_ui(options: argparse.Namespace) -> int:
             clock.say(f"DAG {options.dag_id} with batch API {options.batch_api}, run {run_id}")
             print(f"\n  {url}/dags/{options.dag_id}/runs/{run_id}")
             if options.dag_id == DAG:
-                print(f"  {tab(url, options.dag_id, run_id)}\n            the job on a map, once the task waits for it")
+                print(
+                    f"  {tab(url, options.dag_id, run_id)}\n            the job on a map, once its request is created"
+                )
             print(
                 f"  user      {login['username']}\n  password  {login['password']}\n\nCtrl-C ends it all.", flush=True
             )

@@ -9,6 +9,7 @@ from airflow_sentinelhub._compat import TaskFacts
 from airflow_sentinelhub._task import ORIGIN_KEY, REQUEST_ID_KEY
 from airflow_sentinelhub.api.decoding import number
 from airflow_sentinelhub.api.flows.progress import progress_from
+from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.hooks.job_map import Known, Source, request_view
 from airflow_sentinelhub.kept_progress import KEY
 
@@ -79,6 +80,9 @@ def job_view(facts: TaskFacts | None, known: Known | None, now: float) -> dict[s
         return {**view, "notice": _no_job(facts)}
     kept = progress_from(facts.xcoms.get(KEY), source.request_id)
     view["request"] = request_view(source, known or Known(), kept)
+    status = view["request"]["job"].get("status")
+    # The job of a step that has ended may run: then the page goes on reading it.
+    view["live"] = view["live"] or (isinstance(status, str) and not BatchRequestStatus(status).is_final)
     view["request"]["final_cost"] = number_in(facts.xcoms.get("processing_units"))
     return view
 

@@ -118,3 +118,9 @@ def test_tiles_that_are_still_being_read_are_not_counted_as_all() -> None:
 def test_the_view_is_plain_json() -> None:
     view = job_view(facts(sentinelhub_request=ORIGIN, sentinelhub_progress=record(1.0)), Known(job=job()), 2.0)
     assert json.loads(json.dumps(view, allow_nan=False)) == view
+
+
+@pytest.mark.parametrize(("status", "live"), [("PROCESSING", True), ("NEW_WORD", True), ("DONE", False)])
+def test_the_job_of_a_step_that_has_ended_may_still_run(status: str, live: bool) -> None:
+    known = Known(job=job(status), read_at=1.0)
+    assert job_view(facts("success", sentinelhub_request=ORIGIN), known, 2.0)["live"] is live
