@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -108,6 +109,7 @@ request; ours says whether that runs on, and cancels it at the deadline.
 
 __all__ = [
     "DEFERRAL_FAILED",
+    "HAS_PAGES",
     "AirflowException",
     "AirflowFailException",
     "AirflowSensorTimeout",
@@ -120,6 +122,7 @@ __all__ = [
     "BaseTrigger",
     "TaskDeferralError",
     "TaskDeferralTimeout",
+    "TaskFacts",
     "TaskState",
     "TriggerEvent",
     "XCom",
@@ -129,18 +132,25 @@ __all__ = [
     "cli_group",
     "conf",
     "dags_in",
+    "dags_to_read",
     "deferral_error",
     "first_rescheduled",
     "get_async_connection",
     "link_key",
     "mapped_over",
     "mask_secret",
+    "may_read_xcoms",
     "metrics",
+    "plugin_base",
     "start_of_run",
     "state_in_triggerer",
     "state_in_worker",
+    "task_facts",
     "task_group",
+    "tasks_with",
     "template_context",
+    "user_of_request",
+    "xcom_in_triggerer",
 ]
 
 
@@ -574,3 +584,165 @@ def cli_group(name: str, about: str, commands: list[tuple[Any, Callable[[Any], N
             for command, run in commands
         ],
     )
+
+
+HAS_PAGES = tuple(int(part) for part in airflow_version.split(".")[:2]) >= (3, 1)
+"""Whether this Airflow shows pages of plugins on its task instances."""
+
+
+async def xcom_in_triggerer(ti: Any, key: str, value: Any = None) -> Any:
+    """Write an XCom of a trigger's own task, or read it if there is no value; None where nobody answers.
+
+    Private, Airflow 3.1 and later: a trigger has no public way. Its supervisor takes the messages that a task's takes.
+    """
+    from airflow.sdk.execution_time import comms, task_runner
+
+    channel = getattr(task_runner, "SUPERVISOR_COMMS", None) or getattr(comms, "SUPERVISOR_COMMS", None)
+    if channel is None:
+        return None
+    where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
+    if value is None:
+        return getattr(await channel.asend(comms.GetXCom(key=key, **where)), "value", None)
+    # Never cancelled: that would leave the next one who asks with the wrong reply.
+    return await asyncio.shield(channel.asend(comms.SetXCom(key=key, value=value, **where)))
+
+
+def plugin_base() -> Any:
+    """The base class of Airflow's plugins: newer than the oldest common-compat provider that we take."""
+    from importlib import import_module
+
+    try:
+        return import_module("airflow.providers.common.compat.sdk").AirflowPlugin
+    except (ImportError, AttributeError):
+        return import_module("airflow.plugins_manager").AirflowPlugin
+
+
+def may_read_xcoms() -> Any:
+    """A dependency of FastAPI that lets only those pass who may read the XComs of the DAG in the path (`dag_id`)."""
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+    from airflow.api_fastapi.core_api.security import requires_access_dag
+
+    return requires_access_dag("GET", DagAccessEntity.XCOM)
+
+
+def user_of_request() -> Any:
+    """A dependency of FastAPI: the user of a request. Without a login it answers 401."""
+    from airflow.api_fastapi.core_api.security import get_user
+
+    return get_user
+
+
+def dags_to_read(user: Any, dag_ids: Iterable[str]) -> set[str]:
+    """Those of the DAGs whose XComs a user may read."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+    from airflow.models.dag import DagModel
+
+    manager = get_auth_manager()
+    team_of = getattr(DagModel, "get_team_name", None)  # from 3.2
+
+    def may_read(dag_id: str) -> bool:
+        team = {} if team_of is None else {"team_name": team_of(dag_id)}
+        details = DagDetails(id=dag_id, **team)
+        return bool(
+            manager.is_authorized_dag(method="GET", access_entity=DagAccessEntity.XCOM, details=details, user=user)
+        )
+
+    return {dag_id for dag_id in dag_ids if may_read(dag_id)}
+
+
+class TaskFacts(NamedTuple):
+    """What Airflow's tables say about a task instance. Times are in seconds since 1970.
+
+    :param xcoms: values of the XComs that were asked for, by key; :param shared: values of the one XCom that was asked
+        for of all tasks of the run.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    state: str | None
+    try_number: int
+    operator: str
+    started: float | None
+    ended: float | None
+    xcoms: dict[str, Any]
+    shared: tuple[Any, ...] = ()
+
+
+MOST_SHARED = 200
+"""XComs of other tasks that are read at the most."""
+
+
+def task_facts(
+    dag_id: str, run_id: str, task_id: str, map_index: int, keys: tuple[str, ...], shared: str
+) -> TaskFacts | None:
+    """A task instance and some of its XComs, read in the api-server; None if there is no such task instance.
+
+    :param keys: of its own XComs; :param shared: key of the XCom that is read of all tasks of the run.
+    """
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    where = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
+    with create_session() as session:
+        row = session.query(TaskInstance).filter_by(**where).one_or_none()
+        if row is None:
+            return None
+        found = session.query(XComModel).filter_by(**where).filter(XComModel.key.in_(keys)).all()
+        others = session.query(XComModel).filter_by(dag_id=dag_id, run_id=run_id, key=shared).limit(MOST_SHARED).all()
+        return _facts(row, found)._replace(shared=tuple(XComModel.deserialize_value(xcom) for xcom in others))
+
+
+def _facts(row: Any, xcoms: Iterable[Any]) -> TaskFacts:
+    """A row of the task instances, and rows of its XComs."""
+    from airflow.models.xcom import XComModel
+
+    return TaskFacts(
+        dag_id=row.dag_id,
+        run_id=row.run_id,
+        task_id=row.task_id,
+        map_index=row.map_index,
+        state=row.state and str(getattr(row.state, "value", row.state)),
+        try_number=row.try_number,
+        operator=str(row.operator or ""),
+        started=row.start_date.timestamp() if row.start_date else None,
+        ended=row.end_date.timestamp() if row.end_date else None,
+        xcoms={xcom.key: XComModel.deserialize_value(xcom) for xcom in xcoms},
+    )
+
+
+def tasks_with(
+    key: str, keys: tuple[str, ...], most: int, dag_ids: Callable[[Iterable[str]], set[str]]
+) -> list[TaskFacts]:
+    """The newest task instances that have an XCom with this key, newest first, read in the api-server.
+
+    :param keys: XComs that are read of them; :param most: how many at the most.
+    :param dag_ids: chooses the DAGs that may be read of those that have such tasks.
+    """
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        found = dag_ids([dag_id for (dag_id,) in session.query(XComModel.dag_id).filter_by(key=key).distinct()])
+        if not found:
+            return []
+        newest = (
+            session.query(XComModel)
+            .filter(XComModel.key == key, XComModel.dag_id.in_(found))
+            .order_by(XComModel.timestamp.desc())
+            .limit(most)
+            .all()
+        )
+        tasks = []
+        for xcom in newest:
+            names = ("dag_id", "run_id", "task_id", "map_index")
+            where = {name: getattr(xcom, name) for name in names}
+            row = session.query(TaskInstance).filter_by(**where).one_or_none()
+            if row is not None:
+                xcoms = session.query(XComModel).filter_by(**where).filter(XComModel.key.in_(keys)).all()
+                tasks.append(_facts(row, xcoms))
+        return tasks

@@ -24,6 +24,7 @@ from airflow_sentinelhub.api.arguments import KINDS, check_literal, request_id, 
 from airflow_sentinelhub.api.call import Call, Flow
 from airflow_sentinelhub.api.decide.verdict import ended_by_itself, fate, is_paid
 from airflow_sentinelhub.api.flows.actions import end
+from airflow_sentinelhub.api.flows.progress import Progress
 from airflow_sentinelhub.api.flows.read import if_answered, left_alone, outlast
 from airflow_sentinelhub.api.flows.reread import every
 from airflow_sentinelhub.api.paging import Page
@@ -40,6 +41,7 @@ from airflow_sentinelhub.exceptions import (
     SentinelHubError,
     StillRunningError,
 )
+from airflow_sentinelhub.kept_progress import KeptInWorker
 from airflow_sentinelhub.links import push_link
 
 if TYPE_CHECKING:
@@ -160,6 +162,8 @@ class SentinelHubTask:
     """Id of the task's request, as soon as it is known."""
     known: Snapshot | None = None
     """The last reading of the request that this task is responsible for."""
+    progress: KeptInWorker | None = None
+    """What this task has read of its request, for the page of the job; None until the request is known."""
     _may_have_started = False
     _tried = 1
     _old = _resumed = False
@@ -377,12 +381,24 @@ class SentinelHubTask:
         error.retry_helps = not job.status.is_final
         raise error
 
+    def keep_progress(self, context: Any, request_id: str) -> None:
+        """Show what this task reads of the request from now on to whoever opens its page in Airflow."""
+        record = Progress(request_id, self.api.name, tried(context))
+        self.progress = KeptInWorker(context, record, resumed=self._resumed)
+
     def announce(self, context: Any, request_id: str) -> None:
         """Push the request's id and address to XCom, once they are known, so that a failed task shows them."""
         self.about, self._tried, self._old = request_id, tried(context), self.is_old(context)
         context["ti"].xcom_push(key=REQUEST_ID_KEY, value=request_id)
-        origin = {"request_id": request_id, "batch_api": self.api.name, "place": self.hook.settings.place()}
+        origin = {
+            "request_id": request_id,
+            "batch_api": self.api.name,
+            "place": self.hook.settings.place(),
+            "sentinelhub_conn_id": self.sentinelhub_conn_id,
+            "aws_conn_id": getattr(self, "aws_conn_id", None),
+        }
         context["ti"].xcom_push(key=ORIGIN_KEY, value=origin)
+        self.keep_progress(context, request_id)
         push_link(context, self.hook.settings.url(self.api.get(request_id).path))
 
 

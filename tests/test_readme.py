@@ -66,5 +66,11 @@ def test_every_file_it_names_exists(name: str) -> None:
 
 
 def test_no_link_leads_to_a_file_beside_it() -> None:
-    """The package index shows the README alone: there such a link leads nowhere."""
-    assert re.findall(r"\]\((?!https?://|#)[^)]+\)", README) == []
+    """The package index shows the README alone: there such a link leads nowhere, and a picture shows its text."""
+    assert re.findall(r"(?<!!)\[[^\]]*\]\((?!https?://|#)[^)]+\)", README) == []
+
+
+@pytest.mark.parametrize(("text", "path"), re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", README))
+def test_pictures_are_there_and_have_a_text(text: str, path: str) -> None:
+    assert text
+    assert 0 < (ROOT / path).stat().st_size < 300_000

@@ -75,6 +75,7 @@ from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings, settings_from
 
 if TYPE_CHECKING:
+    from airflow_sentinelhub.hooks.job_map import JobMap
     from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
     from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
     from airflow_sentinelhub.hooks.v2 import BatchProcessClient
@@ -515,6 +516,22 @@ class SentinelHubHook(BaseHook):
         """
         reader = bucket_reader(aws_conn_id, self.settings)
         return results_of(self.run(exchange(v2.get_request(id_of(request_id)))), reader)
+
+    def map(self, request_id: str, *, batch_api: str | None = None, aws_conn_id: str | None = None) -> JobMap:
+        """The request and its tiles as a map: `hook.map(request_id).save("map.html")`.
+
+        The file shows what the tab "Sentinel Hub" of a task instance shows, and needs neither a network nor Airflow.
+
+        :param request_id: id of the request.
+        :param batch_api: `v1`, `v2` or `statistical`; the connection's if left out.
+        :param aws_conn_id: connection of type `aws` that may read the bucket (v2 and statistical), unless this one has
+            a `bucket_mount`.
+        :raises SentinelHubError: the request or its tiles cannot be read.
+        """
+        from airflow_sentinelhub.hooks.job_map import Source, map_of
+
+        api = self.generation(batch_api)
+        return map_of(self, Source(id_of(request_id), api.name, self.sentinelhub_conn_id, aws_conn_id))
 
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and list the tiling grids: (True, ...) if both work, else (False, what is wrong)."""

@@ -167,6 +167,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
                 time.time(),
                 not_found_after=sum(OLD_REQUEST_404 if self.is_old(context) else NEW_REQUEST_404),
                 first=not plan.known and tried(context) <= 1,
+                told=self.progress,
             )
         return self._watch
 
