@@ -5,13 +5,14 @@
 # A port for the web page:    make demo-ui PORT=8080     (a free one by default)
 # Another Airflow to kill:    make test-chaos AIRFLOW=2.11
 # Cells of the matrix:        make test-matrix CELLS="3.1 3.2:examples" PYTHONS="python3.10 python3.12"
-# All tests but some:         make test-2.11 WITHOUT=tests/chaos
+# All tests but some:         make test-2.11 WITHOUT=tests/chaos THOROUGH=no
 
 PYTHON ?= python3
 BATCH_API ?= v1
 PORT ?= 0
 ARGS ?=
 WITHOUT ?=
+THOROUGH ?= yes
 CELLS ?=
 PYTHONS ?=
 UPGRADE ?=
@@ -22,7 +23,7 @@ FOLDER_2.11 := .venv-2.11
 
 ENV := $(PYTHON) dev/env.py
 # All tests, with Airflow's processes beside the others; what ARGS names is run by one process, as pytest does.
-TESTS = $(if $(ARGS),-m pytest $(ARGS),-m dev.tests $(addprefix --without=,$(WITHOUT)))
+TESTS = $(if $(ARGS),-m pytest $(ARGS),-m dev.tests $(addprefix --without=,$(WITHOUT)) $(if $(filter no,$(THOROUGH)),--not-thorough))
 EVERY_CORE = $(if $(ARGS),$(ARGS),-n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder)
 
 # Many images set it. Then each of the processes that the tests start would compile the package and its tests anew.
@@ -56,7 +57,7 @@ test:  ## all tests, on the newest Airflow (3.3)
 
 test-fast:  ## the tests that start no Airflow, without those that try many inputs of one kind
 	@$(ENV) 3.3
-	@.venv/bin/python -m pytest -m "not e2e and not chaos and not dag_test and not thorough" $(EVERY_CORE)
+	@.venv/bin/python -m pytest -m "not e2e and not chaos and not dag_test and not thorough and not browser" $(EVERY_CORE)
 
 test-2.11:  ## all tests, on Airflow 2.11
 	@$(ENV) 2.11

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from dev import env
 
-FAST = "not e2e and not chaos and not dag_test and not thorough"
+FAST = "not e2e and not chaos and not dag_test and not thorough and not browser"
 EVERY_CORE = ("-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--no-loadscope-reorder")
 EXAMPLES = ("tests/airflow/test_examples.py",)
 WITHOUT_NAMES_OF_TODAY = ("tests/api", "tests/results", "tests/simulator", "tests/transport")

@@ -1,6 +1,6 @@
 """All tests, side by side: those with an Airflow's processes, which mostly wait, beside all others on every core.
 
-    python -m dev.tests [--without FOLDER ...]
+    python -m dev.tests [--without FOLDER ...] [--not-thorough]
 
 What the first say is shown when they have ended. Ctrl-C and SIGTERM end both, with all that they have started.
 """
@@ -18,8 +18,8 @@ from pathlib import Path
 
 from dev.processes import Process, end_on_sigterm
 
-WITH_AIRFLOW = "e2e and not chaos"
-OTHERS = "not e2e and not chaos"
+WITH_AIRFLOW = "e2e and not chaos and not browser"
+OTHERS = "not e2e and not chaos and not browser"
 ON_EVERY_CORE = ("-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--no-loadscope-reorder")
 """One file is one worker's: its fixtures are made once. In the order of collection, so the slow ones are not last."""
 NOTHING_COLLECTED = 5
@@ -46,12 +46,12 @@ def follow(process: Process) -> int:
         time.sleep(0.2)
 
 
-def run(more: list[str]) -> int:
-    """Both parts; 0 if all tests of both have passed."""
+def run(more: list[str], marks: str = OTHERS) -> int:
+    """Both parts; 0 if all tests of both have passed. `marks` chooses the tests that start no Airflow."""
     with tempfile.TemporaryDirectory(prefix="airflow-sentinelhub-said-") as folder, contextlib.ExitStack() as stack:
         beside = start("with-airflow", WITH_AIRFLOW, more, Path(folder))
         stack.callback(beside.end, GRACE)
-        others = start("others", OTHERS, [*ON_EVERY_CORE, *more], Path(folder))
+        others = start("others", marks, [*ON_EVERY_CORE, *more], Path(folder))
         stack.callback(others.end, GRACE, signal.SIGINT)  # by which xdist ends its workers, and these what they hold
         first = follow(others)
         print("\nThe tests with an Airflow's processes:\n", flush=True)
@@ -62,10 +62,12 @@ def run(more: list[str]) -> int:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dev.tests", description="All tests, side by side.")
     parser.add_argument("--without", action="append", default=[], metavar="FOLDER", help="leave out these tests")
+    parser.add_argument("--not-thorough", action="store_true", help="leave out what tries many inputs of one kind")
     given = parser.parse_args(arguments)
     end_on_sigterm()
     try:
-        return run([f"--ignore={folder}" for folder in given.without])
+        marks = f"{OTHERS} and not thorough" if given.not_thorough else OTHERS
+        return run([f"--ignore={folder}" for folder in given.without], marks)
     except KeyboardInterrupt:
         return 130
 

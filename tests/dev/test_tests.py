@@ -63,8 +63,9 @@ def test_they_run_at_the_same_time_and_are_shown_one_after_the_other(
 def test_no_test_is_in_both_parts_or_in_none() -> None:
     parts = (side_by_side.WITH_AIRFLOW, side_by_side.OTHERS)
     for e2e in (False, True):
-        assert [eval(part, {"e2e": e2e, "chaos": False}) for part in parts].count(True) == 1
-        assert [eval(part, {"e2e": e2e, "chaos": True}) for part in parts].count(True) == 0
+        assert [eval(part, {"e2e": e2e, "chaos": False, "browser": False}) for part in parts].count(True) == 1
+        assert [eval(part, {"e2e": e2e, "chaos": True, "browser": False}) for part in parts].count(True) == 0
+        assert [eval(part, {"e2e": e2e, "chaos": False, "browser": True}) for part in parts].count(True) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -102,3 +103,15 @@ sys.exit(tests.main([]))
         time.sleep(0.05)  # the kernel takes a moment to bury them
     assert not set(parts) & set(running())
     assert both.returncode == (130 if number == signal.SIGINT else 143)
+
+
+def test_thorough_tests_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[list[str], str]] = []
+    monkeypatch.setattr(side_by_side, "end_on_sigterm", lambda: None)
+    monkeypatch.setattr(side_by_side, "run", lambda more, others: given.append((more, others)) or 0)
+    assert side_by_side.main(["--without", "tests/chaos", "--not-thorough"]) == 0
+    assert side_by_side.main([]) == 0
+    assert given == [
+        (["--ignore=tests/chaos"], f"{side_by_side.OTHERS} and not thorough"),
+        ([], side_by_side.OTHERS),
+    ]
