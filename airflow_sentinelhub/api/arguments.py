@@ -210,6 +210,7 @@ KINDS: dict[str, Kind] = {
     "status": _WORD,
     "chunk_size": Kind(_within(whole, lambda found: found >= 1), "is a number of tiles from 1"),
     "with_paths": _FLAG,
+    "check_collection": _FLAG,
     "target_status": _WORD,
     "tile_status": _WORD,
     "tile": Kind(text, "is the name or the id of a tile", literal=_literal_text),
@@ -338,7 +339,27 @@ def _refusal(name: str, kind: Kind, value: Any, template: Any = None) -> Invalid
 # Members of a payload
 
 
+def _one_of(*words: str) -> Kind:
+    """A member that the service takes as one of these words, written so."""
+
+    def read(value: Any) -> str:
+        word = value.strip() if isinstance(value, str) else ""
+        if word not in words:
+            raise ValueError(value)
+        return word
+
+    return Kind(read, f"is one of {', '.join(words)}")
+
+
+_WORDS: dict[str, Kind] = {
+    "mosaickingOrder": _one_of("mostRecent", "leastRecent", "leastCC"),
+    **dict.fromkeys(("upsampling", "downsampling"), _one_of("NEAREST", "BILINEAR", "BICUBIC")),
+    "orbitDirection": _one_of("ASCENDING", "DESCENDING"),
+    "backCoeff": _one_of("BETA0", "SIGMA0_ELLIPSOID", "GAMMA0_ELLIPSOID", "GAMMA0_TERRAIN"),
+}
+"""Members whose words are the same for all collections that have them."""
 _MEMBERS: dict[str, Kind] = {
+    **_WORDS,
     "maxCloudCoverage": Kind(_within(number, lambda found: 0 <= found <= 100), "is a percentage from 0 to 100"),
     **dict.fromkeys(
         (
@@ -384,7 +405,7 @@ _OF_A_GRID: dict[str, Kind] = {
 }
 _NOT_OURS = ("area", "bounds", "geometry")
 """Parts that are read elsewhere, see `areas`; the properties of a feature may have any names."""
-_ALWAYS = {"maxCloudCoverage", *_OF_A_GRID}
+_ALWAYS = {"maxCloudCoverage", *_WORDS, *_OF_A_GRID}
 """Members whose values are checked even if they are no text; the rest is for the service, or for `plain`."""
 
 

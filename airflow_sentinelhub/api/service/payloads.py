@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_sentinelhub.api.areas import area_bounds, early_bounds, kept_area
-from airflow_sentinelhub.api.arguments import as_object, member_taken, members
+from airflow_sentinelhub.api.arguments import as_object, member_taken, members, taken
 from airflow_sentinelhub.api.decoding import member, number
-from airflow_sentinelhub.api.rings import shown
+from airflow_sentinelhub.api.rings import shown, told
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import UNCHECKED, as_sent, check_sources
 from airflow_sentinelhub.api.times import Run, checked, checked_range, is_late, resolved
@@ -183,7 +183,7 @@ def process_request(
             {
                 "timeRange": checked_range(time_range),
                 "maxCloudCoverage": cloud_coverage,
-                "mosaickingOrder": mosaicking_order,
+                "mosaickingOrder": member_taken("mosaickingOrder", mosaicking_order, "mosaicking_order"),
                 **as_object(data_filter, "data_filter"),
             }
         )
@@ -191,15 +191,21 @@ def process_request(
         if processing := as_object(processing, "processing"):
             source["processing"] = processing
         sources: list[Any] = [source]
-    elif time_range is not None:
-        raise InvalidInputError("time_range goes with a data source by name; `data` objects have dataFilter.timeRange.")
-    elif isinstance(data, (Mapping, list, tuple)):
-        sources = [data] if isinstance(data, Mapping) else list(data)
     else:
-        raise InvalidInputError(
-            f"data is the name of a collection, or the service's `data` objects, not {shown(data)}."
-        )
-    if not check_collection:
+        sources = _sources(data)
+        given = {
+            "time_range": (time_range, "dataFilter.timeRange"),
+            "max_cloud_coverage": (max_cloud_coverage, "dataFilter.maxCloudCoverage"),
+            "mosaicking_order": (mosaicking_order, "dataFilter.mosaickingOrder"),
+            "data_filter": (data_filter, "dataFilter"),
+            "processing": (processing, "processing"),
+        }
+        for name, (value, instead) in given.items():
+            if value is not None:
+                raise InvalidInputError(
+                    f"{name} goes with a data source by name; `data` objects have {instead} (data is {told(data)})."
+                )
+    if not (check_collection if is_late(check_collection) else taken("check_collection", check_collection)):
         sources = [{**item, UNCHECKED: False} if isinstance(item, Mapping) else item for item in sources]
     check_sources(sources)
     request: Json = {
@@ -208,9 +214,28 @@ def process_request(
     }
     if area is not None:
         request["input"]["bounds"] = early_bounds(area, simplify)
+    elif simplify is not None:
+        raise InvalidInputError(
+            f"simplify is {shown(simplify)}, and there is no area beside it; give it to the operator with the area."
+        )
     if evalscript is not None:
         request["evalscript"] = evalscript
     return request
+
+
+def _sources(data: Any) -> list[Any]:
+    """The service's `data` objects, of which one may stand alone."""
+    sources = [data] if isinstance(data, Mapping) else data
+    if not isinstance(sources, (list, tuple)) or not sources:
+        raise InvalidInputError(
+            f"data is the name of a collection, or the service's `data` objects, not {shown(data)}."
+        )
+    for index, item in enumerate(sources):
+        if not isinstance(item, Mapping) and not is_late(item):
+            hint = f"; for one collection give data={item!r}" if isinstance(item, str) and len(sources) == 1 else ""
+            hint = hint or '; several collections are objects, such as {"type": "sentinel-2-l2a", "dataFilter": {...}}'
+            raise InvalidInputError(f"data[{index}] must be an object of the payload, not {shown(item)}{hint}.")
+    return list(sources)
 
 
 def _responses(given: Any) -> list[Json]:
