@@ -37,8 +37,8 @@ def test_a_word_that_is_none(bench: Any, part: str, name: str, word: Any) -> Non
     before = bench.mark()
     templated = described(bench, process_request=process_request(source(part, name, "{{ params.word }}")))
     for native in (True, False) if word != "" else ():
+        make = partial(rendered, SentinelHubCreateBatchOperator, templated, native=native, word=word)
         with pytest.raises(AirflowFailException, match=rf"{name} is one of .*, which came from '{{{{ params\.word"):
-            make = partial(rendered, SentinelHubCreateBatchOperator, templated, native=native, word=word)
             bench.run(make)
     assert bench.mark() == before
     job = BatchSpecification(**{**described_job(bench), "process_request": process_request(source(part, name, word))})
