@@ -119,6 +119,14 @@ def _literal_text(value: Any) -> str:
     return text(value)
 
 
+def _role(value: Any) -> str:
+    """The ARN of a role. :raises ValueError: it is not even the beginning of one, such as the name of a role."""
+    found = text(value).strip()
+    if found and not found.startswith("arn"):
+        raise ValueError(value)
+    return found
+
+
 def _any(value: Any) -> Any:
     return value
 
@@ -177,7 +185,7 @@ KINDS: dict[str, Kind] = {
     "sentinelhub_conn_id": _NAME,
     "batch_api": _TEXT,
     "aws_conn_id": _TEXT,
-    "iam_role_arn": _TEXT,
+    "iam_role_arn": Kind(_role, "is the ARN of a role, such as arn:aws:iam::123456789012:role/name", empties=True),
     "request_id": Kind(_any, f"is the id of a batch request, a UUID such as {_AN_ID}", literal=request_id),
     "collection_id": _NAME,
     # the job
@@ -211,9 +219,14 @@ KINDS: dict[str, Kind] = {
     "chunk_size": Kind(_within(whole, lambda found: found >= 1), "is a number of tiles from 1"),
     "with_paths": _FLAG,
     "check_collection": _FLAG,
+    "approve": _FLAG,
     "target_status": _WORD,
     "tile_status": _WORD,
-    "tile": Kind(text, "is the name or the id of a tile", literal=_literal_text),
+    "tile": Kind(
+        _within(text, lambda found: found.strip() != ""),
+        "is the name or the id of a tile",
+        literal=_within(_literal_text, lambda found: found.strip() != ""),
+    ),
     "count": Kind(_within(whole, lambda found: found >= 1), "is a number of tiles from 1"),
     "share": Kind(_within(number, lambda found: 0 < found <= 1), "is a number above 0 and at most 1"),
     # how it runs
@@ -459,8 +472,6 @@ _OF_A_GRID: dict[str, Kind] = {
 }
 _NOT_OURS = ("area", "bounds", "geometry")
 """Parts that are read elsewhere, see `areas`; the properties of a feature may have any names."""
-_ALWAYS = {"maxCloudCoverage", *_WORDS, *_OF_A_GRID}
-"""Members whose values are checked even if they are no text; the rest is for the service, or for `plain`."""
 
 
 def members(value: Any, name: str, template: Any = None, *, grid: bool = False) -> Any:
@@ -498,8 +509,8 @@ def _member(value: Any, path: str, template: Any, kind: Kind | None, *, checked:
         return members(value, path, template)
     if kind.read is not text and is_late(template) and nothing(value):
         raise came_out_empty(path, value, template)
-    always = path.rpartition(".")[2] in _ALWAYS and isinstance(value, (int, float)) and value == value
-    checked = checked or isinstance(value, str) or always
+    is_number = isinstance(value, (int, float)) and value == value  # what JSON does not have is left to `plain`
+    checked = checked or isinstance(value, str) or is_number
     wanted = not isinstance(value, str) if kind.read is text else checked
     if value is None or not wanted:
         return value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from airflow_sentinelhub.api.areas import area_bounds, early_bounds, kept_area
@@ -30,6 +31,13 @@ GRIDS: dict[int, tuple[str, tuple[float, ...]]] = {
     7: ("LAEA 20km", (10, 20)),
 }
 """The service's grids with the resolutions that its documents or its answers name (metres; degrees for grid 3)."""
+
+
+def _plainly(name: Any) -> str:
+    return str(name).replace("_", "").lower()
+
+
+_OF_A_GRID = {_plainly(name): name for name in ("id", "resolution", "bufferX", "bufferY", "type")}
 
 
 def without_none(payload: Mapping[str, Any]) -> Json:
@@ -68,6 +76,12 @@ def check_grid_literal(grid: Any) -> None:
     if not isinstance(grid, Mapping):
         raise InvalidInputError(f"tiling_grid is built with tiling_grid(grid_id, resolution), not {shown(grid)}.")
     read = members(grid, "tiling_grid", grid=True)
+    for name in read:
+        if name not in _OF_A_GRID.values() and (meant := get_close_matches(_plainly(name), _OF_A_GRID, 1)):
+            raise InvalidInputError(f"tiling_grid has no member {shown(name)}: did you mean {_OF_A_GRID[meant[0]]!r}?")
+    for name in ("id", "resolution"):
+        if read.get(name) is None:
+            raise InvalidInputError(f"tiling_grid has no {name}; build it with tiling_grid(grid_id, resolution).")
     name, offered = GRIDS.get(read.get("id"), ("", ())) if isinstance(read.get("id"), int) else ("", ())
     resolution = read.get("resolution")
     if offered and isinstance(resolution, (int, float)) and resolution not in offered:
@@ -244,12 +258,22 @@ def _responses(given: Any) -> list[Json]:
         raise InvalidInputError(
             f"responses is a list of identifiers, or of objects of the payload, not {shown(given)}."
         )
-    return [
+    read = [
         {"identifier": item, "format": {"type": "image/tiff"}}
         if isinstance(item, str)
         else as_object(item, f"responses[{index}]")
         for index, item in enumerate(items)
     ]
+    for index, item in enumerate(read):
+        form = item.get("format")
+        if not isinstance(form, Mapping) and not is_late(form):
+            raise InvalidInputError(
+                f'responses[{index}].format is an object such as {{"type": "image/tiff"}}, not {shown(form)}.'
+            )
+    names = [item.get("identifier") for item in read if not is_late(item.get("identifier"))]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InvalidInputError(f"responses has {shown(twice)} twice; each output of the evalscript is named once.")
+    return read
 
 
 def dated(process: Any, run: Run, *, from_interval: bool = False) -> Any:
@@ -275,6 +299,8 @@ def with_area(process: Mapping[str, Any], area: Any = None, simplify: Any = None
     if "data" in (given := process.get("input") or {}):
         process = {**process, "input": {**given, "data": as_sent(given["data"])}}
     if area is None and kept is None:
+        if (bounds := member(process, "input", "bounds")) is not None:
+            early_bounds(bounds)  # only looked at: bounds of the payload are sent as they are
         return dict(process)
     chosen = area_bounds(kept if area is None else area, tolerance if simplify is None else simplify)
     return {**process, "input": {**process["input"], "bounds": chosen}}

@@ -8,6 +8,7 @@ What has no counterpart is an error before anything is sent, and the error names
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from airflow_sentinelhub.api.arguments import as_object, members, taken
 from airflow_sentinelhub.api.places import bucket, check_output, place
 from airflow_sentinelhub.api.plain import plain, refuse_nulls
-from airflow_sentinelhub.api.rings import told
+from airflow_sentinelhub.api.rings import shown, told
 from airflow_sentinelhub.api.service.payloads import Json, finished, without_none
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -77,6 +78,7 @@ def render(job: BatchSpecification, batch_api: str, access: Access | None = None
         raise InvalidInputError("Give either output or bucket_name, not both.")
     job = _with_numbers(job)
     process = finished(job.process_request, area=job.area, evalscript=job.evalscript, simplify=job.simplify)
+    _check_data(process["input"]["data"])
     if "bounds" not in process["input"] and job.geopackage is None:
         raise InvalidInputError("There is no area: give area= (GeoJSON or four numbers) or bounds in process_request.")
     payload: Json = plain(_v1(job, process) if batch_api == "v1" else _v2(job, process, access))
@@ -116,6 +118,19 @@ def _check_forms(job: BatchSpecification) -> None:
         raise InvalidInputError(f"geopackage is s3://bucket/file.gpkg, or an object, not {told(job.geopackage)}.")
 
 
+def _check_data(data: Any) -> None:
+    """:raises InvalidInputError: the `data` of a process request are no objects with the name of a collection each."""
+    where = "process_request.input.data"
+    if not isinstance(data, (list, tuple)) or not data:
+        raise InvalidInputError(f"{where} is a list with an object for each collection, not {shown(data)}.")
+    for index, item in enumerate(data):
+        if not isinstance(item, Mapping) or not isinstance(item.get("type", 0), (str, type(None))):
+            raise InvalidInputError(
+                f"{where}[{index}] must be an object whose type names a collection, such as "
+                f'{{"type": "sentinel-2-l2a"}}, not {shown(item)}.'
+            )
+
+
 def _v1(job: BatchSpecification, process: Json) -> Json:
     if job.geopackage is not None:
         raise InvalidInputError("Batch v1 has no GeoPackage input; use tiling_grid, or batch_api='v2'.")
@@ -151,6 +166,11 @@ def _output_v1(given: str | Mapping[str, Any] | None) -> Json:
 
 
 def _v2(job: BatchSpecification, process: Json, access: Access | None) -> Json:
+    if not isinstance(process.get("output"), Mapping):
+        raise InvalidInputError(
+            f"process_request.output must be an object of the payload, which batch v2 needs, not "
+            f"{told(process.get('output'))}; process_request() builds it from `responses`."
+        )
     return without_none(
         {
             "processRequest": process,
@@ -219,7 +239,16 @@ def _s3(url: Any) -> str:
     text = place(url)
     if "<tileId>" in text:
         raise InvalidInputError(f"{text}: use <tileName>; <tileId> is not known to batch v2.")
+    for name in re.findall("<[^<>/]*>", text):
+        if name not in _PLACEHOLDERS:
+            raise InvalidInputError(
+                f"The place of an output, {text}, has {name}, which is not known to batch v2; its placeholders are "
+                f"{', '.join(_PLACEHOLDERS)}."
+            )
     return text
+
+
+_PLACEHOLDERS = ("<requestId>", "<tileName>", "<outputId>", "<format>")
 
 
 def can_be_continued(payload: Json) -> bool:
