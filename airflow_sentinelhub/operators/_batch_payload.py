@@ -17,7 +17,7 @@ from airflow_sentinelhub.api.flows.task_request import check_grid
 from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.payloads import dated
-from airflow_sentinelhub.api.service.specification import Access, BatchSpecification, refuse_statistical
+from airflow_sentinelhub.api.service.specification import Access, BatchSpecification, check_shape, refuse_statistical
 from airflow_sentinelhub.exceptions import SettingsError
 from airflow_sentinelhub.operators._arguments import renamed
 from airflow_sentinelhub.operators._files import ReadsFiles, beside
@@ -130,7 +130,9 @@ class DescribesBatchJob(CreatesRequest):
             evalscript=self.script(),
             extra=self.read("payload_extra") or {},
         )
-        return api.payload(job, self.access() if api.needs_access else None)
+        payload = api.payload(job, self.access() if api.needs_access else None)
+        check_shape(payload, api.name)
+        return payload
 
     def payload_checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
         """Check the payload before anything is created: grid, GeoPackage, access to the results."""

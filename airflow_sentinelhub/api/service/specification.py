@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_sentinelhub.api.arguments import as_object, members, taken
+from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.places import bucket, check_output, place
 from airflow_sentinelhub.api.plain import plain, refuse_nulls
 from airflow_sentinelhub.api.rings import shown, told
@@ -78,7 +79,6 @@ def render(job: BatchSpecification, batch_api: str, access: Access | None = None
         raise InvalidInputError("Give either output or bucket_name, not both.")
     job = _with_numbers(job)
     process = finished(job.process_request, area=job.area, evalscript=job.evalscript, simplify=job.simplify)
-    _check_data(process["input"]["data"])
     if "bounds" not in process["input"] and job.geopackage is None:
         raise InvalidInputError("There is no area: give area= (GeoJSON or four numbers) or bounds in process_request.")
     payload: Json = plain(_v1(job, process) if batch_api == "v1" else _v2(job, process, access))
@@ -118,9 +118,18 @@ def _check_forms(job: BatchSpecification) -> None:
         raise InvalidInputError(f"geopackage is s3://bucket/file.gpkg, or an object, not {told(job.geopackage)}.")
 
 
-def _check_data(data: Any) -> None:
-    """:raises InvalidInputError: the `data` of a process request are no objects with the name of a collection each."""
+def check_shape(payload: Json, batch_api: str) -> None:
+    """Check the parts of the process request of a rendered payload that the service wants in any case.
+
+    :raises InvalidInputError: the data are no objects with the name of a collection each; v2: there is no output.
+    """
     where = "process_request.input.data"
+    data, output = member(payload, "processRequest", "input", "data"), member(payload, "processRequest", "output")
+    if batch_api == "v2" and not isinstance(output, Mapping):
+        raise InvalidInputError(
+            f"process_request.output must be an object of the payload, which batch v2 needs, not {told(output)}; "
+            "process_request() builds it from `responses`."
+        )
     if not isinstance(data, (list, tuple)) or not data:
         raise InvalidInputError(f"{where} is a list with an object for each collection, not {shown(data)}.")
     for index, item in enumerate(data):
@@ -166,11 +175,6 @@ def _output_v1(given: str | Mapping[str, Any] | None) -> Json:
 
 
 def _v2(job: BatchSpecification, process: Json, access: Access | None) -> Json:
-    if not isinstance(process.get("output"), Mapping):
-        raise InvalidInputError(
-            f"process_request.output must be an object of the payload, which batch v2 needs, not "
-            f"{told(process.get('output'))}; process_request() builds it from `responses`."
-        )
     return without_none(
         {
             "processRequest": process,
