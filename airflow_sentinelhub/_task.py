@@ -20,7 +20,7 @@ from airflow_sentinelhub._compat import (
     mapped_over,
 )
 from airflow_sentinelhub._identity import tried
-from airflow_sentinelhub.api.arguments import KINDS, check_literal, request_id, taken
+from airflow_sentinelhub.api.arguments import KINDS, check_literal, request_id, taken, templates_told
 from airflow_sentinelhub.api.call import Call, Flow
 from airflow_sentinelhub.api.decide.verdict import ended_by_itself, fate, is_paid
 from airflow_sentinelhub.api.flows.actions import end
@@ -111,8 +111,10 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
                 snapshot=job,
             ) from cause
         message = str(err)
+        if isinstance(err, InvalidInputError) and task is not None:
+            message += task.templates_told(message)
         if job is not None:
-            message = _with_fate(err, job)
+            message += _with_fate(err, job).removeprefix(str(err))
         elif task is not None and task.about:
             message += f" Batch request {task.about} was left alone; if it was started, it runs on and bills."
         raise _final(err, message) from cause
@@ -227,6 +229,10 @@ class SentinelHubTask:
         named = self._rendered_id is not None or "request_id" in self._in_dag
         values = vars(self) | ({"request_id": self._rendered_id} if named else {})
         return {name: value for name, value in values.items() if name in KINDS}
+
+    def templates_told(self, message: str) -> str:
+        """What to add to a message about arguments, see `api.arguments`; it holds templates, and no value."""
+        return templates_told(message, self._given(), self._in_dag)
 
     def check_arguments(self) -> None:
         """`literals` for an operator that has no further checks."""

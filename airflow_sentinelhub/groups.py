@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_sentinelhub._compat import BaseOperator, task_group
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.operators._arguments import arguments_of, shorter
+from airflow_sentinelhub.operators._arguments import approves, arguments_of, shorter
 from airflow_sentinelhub.operators._group_steps import BudgetStep, FinishStep, StartStep, approve_step
 from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubCreateBatchOperator
 
@@ -79,6 +79,7 @@ def sentinelhub_batch(group_id: str, *, approve: bool = False, **arguments: Any)
     :param arguments: those of `SentinelHubBatchOperator`, with the same meaning.
     :raises InvalidInputError: no step takes one of the arguments, or this Airflow has no `ApprovalOperator`.
     """
+    approve = approves(approve)
     approval = approve_step() if approve else None
     if approve and approval is None:
         raise InvalidInputError(

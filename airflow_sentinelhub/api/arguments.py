@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -119,6 +119,14 @@ def _literal_text(value: Any) -> str:
     return text(value)
 
 
+def _role(value: Any) -> str:
+    """The ARN of a role. :raises ValueError: it is not even the beginning of one, such as the name of a role."""
+    found = text(value).strip()
+    if found and not found.startswith("arn"):
+        raise ValueError(value)
+    return found
+
+
 def _any(value: Any) -> Any:
     return value
 
@@ -177,7 +185,7 @@ KINDS: dict[str, Kind] = {
     "sentinelhub_conn_id": _NAME,
     "batch_api": _TEXT,
     "aws_conn_id": _TEXT,
-    "iam_role_arn": _TEXT,
+    "iam_role_arn": Kind(_role, "is the ARN of a role, such as arn:aws:iam::123456789012:role/name", empties=True),
     "request_id": Kind(_any, f"is the id of a batch request, a UUID such as {_AN_ID}", literal=request_id),
     "collection_id": _NAME,
     # the job
@@ -212,9 +220,15 @@ KINDS: dict[str, Kind] = {
     "status": _WORD,
     "chunk_size": Kind(_within(whole, lambda found: found >= 1), "is a number of tiles from 1"),
     "with_paths": _FLAG,
+    "check_collection": _FLAG,
+    "approve": _FLAG,
     "target_status": _WORD,
     "tile_status": _WORD,
-    "tile": Kind(text, "is the name or the id of a tile", literal=_literal_text),
+    "tile": Kind(
+        _within(text, lambda found: found.strip() != ""),
+        "is the name or the id of a tile",
+        literal=_within(_literal_text, lambda found: found.strip() != ""),
+    ),
     "count": Kind(_within(whole, lambda found: found >= 1), "is a number of tiles from 1"),
     "share": Kind(_within(number, lambda found: 0 < found <= 1), "is a number above 0 and at most 1"),
     # how it runs
@@ -324,11 +338,65 @@ def came_out_empty(name: str, value: Any, template: Any = None) -> InvalidInputE
     )
 
 
-def empty_ones(values: Mapping[str, Any], templates: Mapping[str, Any]) -> str:
-    """A sentence about the arguments that are given in the DAG and have rendered to nothing; empty for none."""
-    names = [name for name, value in values.items() if nothing(value) and is_late(templates.get(name))]
-    told = ", ".join(f"{name} is{origin(templates[name]).replace(' from', '')} in the DAG" for name in names)
-    return f" Nothing came out of templates: {told}." if told else ""
+def templates_told(message: str, values: Mapping[str, Any], templates: Mapping[str, Any]) -> str:
+    """What to add to a message about arguments: the text of the templates that its values came from.
+
+    :param message: of the error; :param values: arguments as they were rendered; :param templates: as they stand in the
+        DAG.
+    :returns: sentences that name argument and template, of those whose value the message shows and of those that came
+        out as nothing; empty for none.
+    """
+    empty, shows = [], []
+    for path, value, template in _templated(values, templates):
+        text = f"{path} is {shown(str(template))} in the DAG"
+        if shown(str(template)) in message:
+            continue
+        if nothing(value):
+            empty.append(text)
+        elif _mentions(message, value) or ("." not in path and _is_about(message, path)):
+            shows.append(text)
+    told = f" Out of templates: {', '.join(shows)}." if shows else ""
+    return told + (f" Nothing came out of templates: {', '.join(empty)}." if empty else "")
+
+
+def _templated(values: Any, templates: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Each part that is a template in the DAG: its path, what it has rendered to, and the template."""
+    if is_late(templates):
+        yield path, values, templates
+    elif isinstance(templates, Mapping) and isinstance(values, Mapping):
+        for key, template in templates.items():
+            if key in values:
+                yield from _templated(values[key], template, f"{path}.{key}".removeprefix("."))
+    elif isinstance(templates, (list, tuple)) and isinstance(values, (list, tuple)):
+        for index, (value, template) in enumerate(zip(values, templates, strict=False)):
+            yield from _templated(value, template, f"{path}[{index}]")
+
+
+_LONGEST_SHOWN = 200
+_OTHER_NAMES = {"area": ("The area", "the area", "bounding box"), "evalscript": ("evalscript",)}
+
+
+def _mentions(message: str, value: Any) -> bool:
+    """Whether a message shows a value: by itself, not as a part of another number or word."""
+    if isinstance(value, (Mapping, list, tuple, bool)):
+        return False
+    texts = {shown(value), str(value)[:_LONGEST_SHOWN].strip()}
+    return any(re.search(rf"(?<![\w.]){re.escape(text)}(?!\w|\.\d)", message) for text in texts) or (
+        isinstance(value, str) and len(value.strip()) > _SHORT and value.strip() in message
+    )
+
+
+_SHORT = 5
+"""Characters. What is longer is hardly in a message by chance, even at the beginning of another word."""
+
+
+def _is_about(message: str, name: str) -> bool:
+    """Whether a message is about an argument, whose value it need not show."""
+    if message.startswith((f"{name} ", f"{name}.", f"{name}[")):
+        return True
+    if "_" in name and re.search(rf"\b{re.escape(name)}\b", message):
+        return True
+    return any(text in message for text in _OTHER_NAMES.get(name, ()))
 
 
 def _refusal(name: str, kind: Kind, value: Any, template: Any = None) -> InvalidInputError:
@@ -340,7 +408,27 @@ def _refusal(name: str, kind: Kind, value: Any, template: Any = None) -> Invalid
 # Members of a payload
 
 
+def _one_of(*words: str) -> Kind:
+    """A member that the service takes as one of these words, written so."""
+
+    def read(value: Any) -> str:
+        word = value.strip() if isinstance(value, str) else ""
+        if word not in words:
+            raise ValueError(value)
+        return word
+
+    return Kind(read, f"is one of {', '.join(words)}")
+
+
+_WORDS: dict[str, Kind] = {
+    "mosaickingOrder": _one_of("mostRecent", "leastRecent", "leastCC"),
+    **dict.fromkeys(("upsampling", "downsampling"), _one_of("NEAREST", "BILINEAR", "BICUBIC")),
+    "orbitDirection": _one_of("ASCENDING", "DESCENDING"),
+    "backCoeff": _one_of("BETA0", "SIGMA0_ELLIPSOID", "GAMMA0_ELLIPSOID", "GAMMA0_TERRAIN"),
+}
+"""Members whose words are the same for all collections that have them."""
 _MEMBERS: dict[str, Kind] = {
+    **_WORDS,
     "maxCloudCoverage": Kind(_within(number, lambda found: 0 <= found <= 100), "is a percentage from 0 to 100"),
     **dict.fromkeys(
         (
@@ -386,8 +474,6 @@ _OF_A_GRID: dict[str, Kind] = {
 }
 _NOT_OURS = ("area", "bounds", "geometry")
 """Parts that are read elsewhere, see `areas`; the properties of a feature may have any names."""
-_ALWAYS = {"maxCloudCoverage", *_OF_A_GRID}
-"""Members whose values are checked even if they are no text; the rest is for the service, or for `plain`."""
 
 
 def members(value: Any, name: str, template: Any = None, *, grid: bool = False) -> Any:
@@ -425,8 +511,8 @@ def _member(value: Any, path: str, template: Any, kind: Kind | None, *, checked:
         return members(value, path, template)
     if kind.read is not text and is_late(template) and nothing(value):
         raise came_out_empty(path, value, template)
-    always = path.rpartition(".")[2] in _ALWAYS and isinstance(value, (int, float)) and value == value
-    checked = checked or isinstance(value, str) or always
+    is_number = isinstance(value, (int, float)) and value == value  # what JSON does not have is left to `plain`
+    checked = checked or isinstance(value, str) or is_number
     wanted = not isinstance(value, str) if kind.read is text else checked
     if value is None or not wanted:
         return value

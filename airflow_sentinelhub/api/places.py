@@ -16,27 +16,31 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _URL = re.compile(r"s3://([^/]*)(/.*)?")
 
 
-def place(value: Any, what: str = OUTPUT) -> str:
+def place(value: Any, what: str = OUTPUT, about: str = "") -> str:
     """The URL of a place in S3, without blanks around it.
 
     :param value: its text, or a path object of a library for buckets, whose text it is.
-    :param what: what the place is, for errors: the beginning of the sentence.
+    :param what: what the place is, for errors: the beginning of the sentence; :param about: the argument that it is.
     :raises InvalidInputError: it is no such URL, or names no bucket.
     """
     text = str(value).strip() if isinstance(value, (str, os.PathLike)) else ""
+    named = f" ({about})" if about else ""
     found = _URL.fullmatch(text)
     if found is None or not found[1]:
         hint = ""
         if isinstance(value, os.PathLike) and re.match(r"(?i)s3:/[^/]", text):
             hint = " A pathlib path drops one of the slashes: give the URL as text."
-        raise InvalidInputError(f"{what} is s3://bucket/path, not {_told(value)}.{hint}")
+        raise InvalidInputError(f"{what} is s3://bucket/path, not {_told(value)}{named}.{hint}")
     if found[1] == "None":
-        raise InvalidInputError(f"{what} is s3://bucket/path, not {_told(value)}: its template has given no bucket.")
+        raise InvalidInputError(
+            f"{what} is s3://bucket/path, not {_told(value)}{named}: its template has given no bucket."
+        )
     if not _BUCKET.fullmatch(found[1]):
         conn_id, at, bucket = found[1].partition("@")
         hint = f"; leave {conn_id}@ out, and give aws_conn_id={conn_id!r}" if at and bucket else ""
         raise InvalidInputError(
-            f"{what} is s3://bucket/path, not {_told(value)}: {shown(found[1], 60)} is no name of a bucket{hint}."
+            f"{what} is s3://bucket/path, not {_told(value)}{named}: {shown(found[1], 60)} is no name of a bucket"
+            f"{hint}."
         )
     return text
 
@@ -83,7 +87,7 @@ def check_output(output: Any, name: str = "destination", *, early: bool = False)
         return
     if isinstance(output, (str, os.PathLike)):
         if not (early and _is_json(output)):
-            place(output)
+            place(output, about=name)
         return
     if not isinstance(output, Mapping):
         raise InvalidInputError(f"{name} is s3://bucket/path, or an object of the payload, not {_told(output)}.")
@@ -91,7 +95,7 @@ def check_output(output: Any, name: str = "destination", *, early: bool = False)
         delivery(output, name, early=early)
     path = output.get("defaultTilePath")
     if path is not None and not (early and is_late(path)):
-        place(path)
+        place(path, about=f"{name}.defaultTilePath")
 
 
 def check_geopackage_literal(given: Any) -> None:

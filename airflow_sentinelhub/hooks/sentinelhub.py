@@ -56,7 +56,7 @@ from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service import statistical, v2
 from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation, generation, others
-from airflow_sentinelhub.api.service.specification import BatchSpecification, refuse_statistical
+from airflow_sentinelhub.api.service.specification import BatchSpecification, check_shape, refuse_statistical
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.times import moment
@@ -350,6 +350,8 @@ class SentinelHubHook(BaseHook):
             return api.payload(specification, access_from(aws_conn_id, iam_role_arn) if api.needs_access else None)
 
         def checks(api: Generation, payload: dict[str, Any]) -> Flow[None]:
+            if not features:
+                check_shape(payload, api.name)
             yield from check_grid(api, payload)
             yield from check_geopackage(payload, reader, statistical=features)
 

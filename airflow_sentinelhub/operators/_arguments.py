@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub.api.areas import early_bounds
-from airflow_sentinelhub.api.arguments import PARTS, check_part, members, seconds, text
+from airflow_sentinelhub.api.arguments import PARTS, check_part, members, seconds, taken, text
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.places import bucket, check_geopackage_literal, check_output
 from airflow_sentinelhub.api.plain import refuse_circles
@@ -18,6 +18,7 @@ from airflow_sentinelhub.api.service.payloads import check_grid_literal
 from airflow_sentinelhub.api.service.specification import refuse_statistical
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
+from airflow_sentinelhub.operators._files import as_json
 
 
 def check_payload(task: Any) -> None:
@@ -34,6 +35,7 @@ def check_payload(task: Any) -> None:
         if name in PARTS:
             check_part(name, value)
             members(value, name, grid=name == "tiling_grid")
+            _check_json(name, value)
     check_grid_literal(getattr(task, "tiling_grid", None))
     check_output(getattr(task, "destination", None), early=True)
     if (name := getattr(task, "bucket_name", None)) is not None and not is_late(name):
@@ -44,6 +46,22 @@ def check_payload(task: Any) -> None:
         early_bounds(area, simplify)
     check_sources(member(getattr(task, "process_request", None), "input", "data"))
     check_sources(getattr(task, "data", None))
+
+
+def _check_json(name: str, value: Any) -> None:
+    """:raises InvalidInputError: text that stands in the DAG, and begins like an object of JSON, is none."""
+    if not isinstance(value, str) or is_late(value) or name in ("area", "evalscript"):
+        return
+    if value.lstrip()[:1] == "{":
+        as_json(value, name)
+
+
+def approves(value: Any) -> bool:
+    """The argument `approve` of the group.
+
+    :raises InvalidInputError: it is neither True nor False.
+    """
+    return bool(taken("approve", value))
 
 
 def check_status(value: Any, statuses: Sequence[str]) -> None:

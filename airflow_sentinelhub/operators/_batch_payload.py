@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub._task import naming_task
 from airflow_sentinelhub.api.areas import kept_area
-from airflow_sentinelhub.api.arguments import empty_ones, members
+from airflow_sentinelhub.api.arguments import members
 from airflow_sentinelhub.api.call import Flow, Work
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.flows.task_request import check_grid
 from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.payloads import dated
-from airflow_sentinelhub.api.service.specification import Access, BatchSpecification, refuse_statistical
-from airflow_sentinelhub.exceptions import InvalidInputError, SettingsError
+from airflow_sentinelhub.api.service.specification import Access, BatchSpecification, check_shape, refuse_statistical
+from airflow_sentinelhub.exceptions import SettingsError
 from airflow_sentinelhub.operators._arguments import renamed
 from airflow_sentinelhub.operators._files import ReadsFiles, beside
 from airflow_sentinelhub.operators._own_request import OwnsRequest
@@ -48,15 +47,6 @@ class CreatesRequest(Previewed, ReadsFiles, OwnsRequest):
         :raises InvalidInputError: it cannot be read, or a member of it cannot have its value.
         """
         return members(self.part(name), name, self._in_dag.get(name), grid=name == "tiling_grid")
-
-    @contextmanager
-    def naming_empty_ones(self) -> Iterator[None]:
-        """Add to an error about the payload which of its arguments have rendered to nothing."""
-        try:
-            yield
-        except InvalidInputError as err:
-            told = empty_ones({name: getattr(self, name) for name in sorted(self._in_dag)}, self._in_dag)
-            raise InvalidInputError(f"{err}{told}") from None
 
     def access(self) -> Access | None:
         """The credentials for the bucket, which the payload contains."""
@@ -127,10 +117,6 @@ class DescribesBatchJob(CreatesRequest):
 
     def payload(self, context: Any, api: Generation) -> dict[str, Any]:
         """The payload of the create call. It may contain storage keys, so it is neither stored nor logged."""
-        with self.naming_empty_ones():
-            return self._payload(context, api)
-
-    def _payload(self, context: Any, api: Generation) -> dict[str, Any]:
         refuse_statistical(api.name)
         process = self.read("process_request")
         check_offered(member(process, "input", "data"), self.hook.settings.base_url)
@@ -147,7 +133,9 @@ class DescribesBatchJob(CreatesRequest):
             evalscript=self.script(),
             extra=self.read("payload_extra") or {},
         )
-        return api.payload(job, self.access() if api.needs_access else None)
+        payload = api.payload(job, self.access() if api.needs_access else None)
+        check_shape(payload, api.name)
+        return payload
 
     def payload_checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
         """Check the payload before anything is created: grid, GeoPackage, access to the results."""

@@ -256,10 +256,6 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
 
     def payload(self, context: Any, api: Generation) -> dict[str, Any]:
         """The payload of the create call. It may contain storage keys, so it is neither stored nor logged."""
-        with self.naming_empty_ones():
-            return self._payload(context, api)
-
-    def _payload(self, context: Any, api: Generation) -> dict[str, Any]:
         run, aggregation, data = run_of(context), self.read("aggregation"), self.read("data")
         check_offered(data, self.hook.settings.base_url)
         job = StatisticalSpecification(

@@ -90,7 +90,7 @@ def from_wkt(text: str) -> Mapping[str, Any]:
         import shapely
     try:
         return _geojson(shapely.from_wkt(text))
-    except (shapely.errors.ShapelyError, ValueError) as err:
+    except (shapely.errors.ShapelyError, ValueError, NotImplementedError) as err:
         raise InvalidInputError(f"The area {text[:60]!r} looks like WKT and cannot be read: {_said(err)}.") from None
 
 
@@ -106,7 +106,7 @@ def from_wkb(binary: Any, where: str) -> Mapping[str, Any] | None:
         import shapely
     try:
         return _geojson(shapely.from_wkb(binary))
-    except (shapely.errors.ShapelyError, TypeError, ValueError) as err:
+    except (shapely.errors.ShapelyError, TypeError, ValueError, NotImplementedError) as err:
         raise InvalidInputError(f"The area in {where} has a geometry that cannot be read: {_said(err)}.") from None
 
 
@@ -124,7 +124,10 @@ def from_wkb_with_srid(binary: bytes) -> tuple[Mapping[str, Any] | None, int]:
 def _geojson(geometry: Any) -> Mapping[str, Any]:
     import shapely
 
-    found: Mapping[str, Any] = shapely.force_2d(geometry).__geo_interface__
+    flat = shapely.force_2d(geometry)
+    if flat is None:  # of a collection with curves
+        raise ValueError("it has parts that GeoJSON does not have, such as curves")
+    found: Mapping[str, Any] = flat.__geo_interface__
     return found
 
 

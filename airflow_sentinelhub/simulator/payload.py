@@ -23,6 +23,13 @@ Json = dict[str, Any]
 COG_RESAMPLING = ("nearest", "average", "gauss", "cubic", "cubicspline", "lanczos", "average_magphase", "mode")
 # contract: an int16.
 LARGEST_BUFFER = 32767
+_WORDS = {
+    "mosaickingOrder": ("mostRecent", "leastRecent", "leastCC"),
+    **dict.fromkeys(("upsampling", "downsampling"), ("NEAREST", "BILINEAR", "BICUBIC")),
+    "orbitDirection": ("ASCENDING", "DESCENDING"),
+    "backCoeff": ("BETA0", "SIGMA0_ELLIPSOID", "GAMMA0_ELLIPSOID", "GAMMA0_TERRAIN"),
+}
+# contract: words of the data filter and of the processing, alike for all collections that have them.
 _MISSING = object()
 
 
@@ -119,6 +126,12 @@ def _check_data(given: Json, where: str, findings: Findings) -> None:
                 )
             elif begin > end:
                 findings.add(f"{path}->dataFilter->timeRange", "from must not be later than to.")
+        processing = findings.child(source, path, "processing", dict, required=False) or {}
+        for part, given_part in (("dataFilter", chosen), ("processing", processing)):
+            for name, words in _WORDS.items():
+                word = given_part.get(name)
+                if word is not None and word not in words:
+                    findings.add(f"{path}->{part}->{name}", f"{name} must be one of {', '.join(words)}.")
         clouds = chosen.get("maxCloudCoverage")
         if clouds is not None and not (is_number(clouds) and 0 <= clouds <= 100):
             findings.add(f"{path}->dataFilter->maxCloudCoverage", "maxCloudCoverage must be a number from 0 to 100.")

@@ -69,6 +69,30 @@ def test_wkb_that_is_no_area(area: Any, says: str) -> None:
     assert "\n" not in str(refused.value)
 
 
+ARC = "CIRCULARSTRING (0 0, 1 1, 2 0, 1 -1, 0 0)"
+CURVES = [
+    f"CURVEPOLYGON ({ARC})",
+    f"SRID=4326;CURVEPOLYGON ({ARC})",
+    f"MULTISURFACE (CURVEPOLYGON ({ARC}))",
+    ARC,
+    f"COMPOUNDCURVE ({ARC})",
+    f"GEOMETRYCOLLECTION (CURVEPOLYGON ({ARC}))",
+    "TIN (((0 0, 1 0, 1 1, 0 0)))",
+    "POLYHEDRALSURFACE (((0 0, 1 0, 1 1, 0 0)))",
+    "TRIANGLE ((0 0, 1 0, 1 1, 0 0))",
+    bytes.fromhex("010a00000000000000"),  # a curved polygon in WKB, empty
+    "010A00000000000000",
+]
+
+
+@pytest.mark.parametrize("area", CURVES)
+def test_curves_and_surfaces_that_geojson_does_not_have(area: Any) -> None:
+    """Libraries differ in what they read of these; none of their errors may come through."""
+    with pytest.raises(InvalidInputError, match=r"[Aa]rea") as refused:
+        area_bounds(area)
+    assert "\n" not in str(refused.value)
+
+
 SHAPES: list[tuple[Any, Any]] = [
     ([WEST, EAST], BOTH),
     ((WEST, None, EAST), BOTH),

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from airflow_sentinelhub.api.areas import area_bounds, early_bounds, kept_area
-from airflow_sentinelhub.api.arguments import as_object, member_taken, members
+from airflow_sentinelhub.api.arguments import as_object, member_taken, members, taken
 from airflow_sentinelhub.api.decoding import member, number
-from airflow_sentinelhub.api.rings import shown
+from airflow_sentinelhub.api.rings import shown, told
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import UNCHECKED, as_sent, check_sources
 from airflow_sentinelhub.api.times import Run, checked, checked_range, is_late, resolved
@@ -30,6 +31,13 @@ GRIDS: dict[int, tuple[str, tuple[float, ...]]] = {
     7: ("LAEA 20km", (10, 20)),
 }
 """The service's grids with the resolutions that its documents or its answers name (metres; degrees for grid 3)."""
+
+
+def _plainly(name: Any) -> str:
+    return str(name).replace("_", "").lower()
+
+
+_OF_A_GRID = {_plainly(name): name for name in ("id", "resolution", "bufferX", "bufferY", "type")}
 
 
 def without_none(payload: Mapping[str, Any]) -> Json:
@@ -68,6 +76,12 @@ def check_grid_literal(grid: Any) -> None:
     if not isinstance(grid, Mapping):
         raise InvalidInputError(f"tiling_grid is built with tiling_grid(grid_id, resolution), not {shown(grid)}.")
     read = members(grid, "tiling_grid", grid=True)
+    for name in read:
+        if name not in _OF_A_GRID.values() and (meant := get_close_matches(_plainly(name), _OF_A_GRID, 1)):
+            raise InvalidInputError(f"tiling_grid has no member {shown(name)}: did you mean {_OF_A_GRID[meant[0]]!r}?")
+    for name in ("id", "resolution"):
+        if read.get(name) is None:
+            raise InvalidInputError(f"tiling_grid has no {name}; build it with tiling_grid(grid_id, resolution).")
     name, offered = GRIDS.get(read.get("id"), ("", ())) if isinstance(read.get("id"), int) else ("", ())
     resolution = read.get("resolution")
     if offered and isinstance(resolution, (int, float)) and resolution not in offered:
@@ -183,7 +197,7 @@ def process_request(
             {
                 "timeRange": checked_range(time_range),
                 "maxCloudCoverage": cloud_coverage,
-                "mosaickingOrder": mosaicking_order,
+                "mosaickingOrder": member_taken("mosaickingOrder", mosaicking_order, "mosaicking_order"),
                 **as_object(data_filter, "data_filter"),
             }
         )
@@ -191,15 +205,21 @@ def process_request(
         if processing := as_object(processing, "processing"):
             source["processing"] = processing
         sources: list[Any] = [source]
-    elif time_range is not None:
-        raise InvalidInputError("time_range goes with a data source by name; `data` objects have dataFilter.timeRange.")
-    elif isinstance(data, (Mapping, list, tuple)):
-        sources = [data] if isinstance(data, Mapping) else list(data)
     else:
-        raise InvalidInputError(
-            f"data is the name of a collection, or the service's `data` objects, not {shown(data)}."
-        )
-    if not check_collection:
+        sources = _sources(data)
+        given = {
+            "time_range": (time_range, "dataFilter.timeRange"),
+            "max_cloud_coverage": (max_cloud_coverage, "dataFilter.maxCloudCoverage"),
+            "mosaicking_order": (mosaicking_order, "dataFilter.mosaickingOrder"),
+            "data_filter": (data_filter, "dataFilter"),
+            "processing": (processing, "processing"),
+        }
+        for name, (value, instead) in given.items():
+            if value is not None:
+                raise InvalidInputError(
+                    f"{name} goes with a data source by name; `data` objects have {instead} (data is {told(data)})."
+                )
+    if not (check_collection if is_late(check_collection) else taken("check_collection", check_collection)):
         sources = [{**item, UNCHECKED: False} if isinstance(item, Mapping) else item for item in sources]
     check_sources(sources)
     request: Json = {
@@ -208,9 +228,28 @@ def process_request(
     }
     if area is not None:
         request["input"]["bounds"] = early_bounds(area, simplify)
+    elif simplify is not None:
+        raise InvalidInputError(
+            f"simplify is {shown(simplify)}, and there is no area beside it; give it to the operator with the area."
+        )
     if evalscript is not None:
         request["evalscript"] = evalscript
     return request
+
+
+def _sources(data: Any) -> list[Any]:
+    """The service's `data` objects, of which one may stand alone."""
+    sources = [data] if isinstance(data, Mapping) else data
+    if not isinstance(sources, (list, tuple)) or not sources:
+        raise InvalidInputError(
+            f"data is the name of a collection, or the service's `data` objects, not {shown(data)}."
+        )
+    for index, item in enumerate(sources):
+        if not isinstance(item, Mapping) and not is_late(item):
+            hint = f"; for one collection give data={item!r}" if isinstance(item, str) and len(sources) == 1 else ""
+            hint = hint or '; several collections are objects, such as {"type": "sentinel-2-l2a", "dataFilter": {...}}'
+            raise InvalidInputError(f"data[{index}] must be an object of the payload, not {shown(item)}{hint}.")
+    return list(sources)
 
 
 def _responses(given: Any) -> list[Json]:
@@ -219,12 +258,22 @@ def _responses(given: Any) -> list[Json]:
         raise InvalidInputError(
             f"responses is a list of identifiers, or of objects of the payload, not {shown(given)}."
         )
-    return [
+    read = [
         {"identifier": item, "format": {"type": "image/tiff"}}
         if isinstance(item, str)
         else as_object(item, f"responses[{index}]")
         for index, item in enumerate(items)
     ]
+    for index, item in enumerate(read):
+        form = item.get("format")
+        if not isinstance(form, Mapping) and not is_late(form):
+            raise InvalidInputError(
+                f'responses[{index}].format is an object such as {{"type": "image/tiff"}}, not {shown(form)}.'
+            )
+    names = [item.get("identifier") for item in read if not is_late(item.get("identifier"))]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InvalidInputError(f"responses has {shown(twice)} twice; each output of the evalscript is named once.")
+    return read
 
 
 def dated(process: Any, run: Run, *, from_interval: bool = False) -> Any:
@@ -250,6 +299,8 @@ def with_area(process: Mapping[str, Any], area: Any = None, simplify: Any = None
     if "data" in (given := process.get("input") or {}):
         process = {**process, "input": {**given, "data": as_sent(given["data"])}}
     if area is None and kept is None:
+        if (bounds := member(process, "input", "bounds")) is not None:
+            early_bounds(bounds)  # only looked at: bounds of the payload are sent as they are
         return dict(process)
     chosen = area_bounds(kept if area is None else area, tolerance if simplify is None else simplify)
     return {**process, "input": {**process["input"], "bounds": chosen}}

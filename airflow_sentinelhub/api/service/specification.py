@@ -8,14 +8,16 @@ What has no counterpart is an error before anything is sent, and the error names
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_sentinelhub.api.arguments import as_object, members, taken
+from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.places import bucket, check_output, place
 from airflow_sentinelhub.api.plain import plain, refuse_nulls
-from airflow_sentinelhub.api.rings import told
+from airflow_sentinelhub.api.rings import shown, told
 from airflow_sentinelhub.api.service.payloads import Json, finished, without_none
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -114,6 +116,28 @@ def _check_forms(job: BatchSpecification) -> None:
     as_object(as_object(job.extra, "payload_extra").get("zarrOutput"), "payload_extra.zarrOutput")
     if job.geopackage is not None and not isinstance(job.geopackage, (str, os.PathLike, Mapping)):
         raise InvalidInputError(f"geopackage is s3://bucket/file.gpkg, or an object, not {told(job.geopackage)}.")
+
+
+def check_shape(payload: Json, batch_api: str) -> None:
+    """Check the parts of the process request of a rendered payload that the service wants in any case.
+
+    :raises InvalidInputError: the data are no objects with the name of a collection each; v2: there is no output.
+    """
+    where = "process_request.input.data"
+    data, output = member(payload, "processRequest", "input", "data"), member(payload, "processRequest", "output")
+    if batch_api == "v2" and not isinstance(output, Mapping):
+        raise InvalidInputError(
+            f"process_request.output must be an object of the payload, which batch v2 needs, not {told(output)}; "
+            "process_request() builds it from `responses`."
+        )
+    if not isinstance(data, (list, tuple)) or not data:
+        raise InvalidInputError(f"{where} is a list with an object for each collection, not {shown(data)}.")
+    for index, item in enumerate(data):
+        if not isinstance(item, Mapping) or not isinstance(item.get("type", 0), (str, type(None))):
+            raise InvalidInputError(
+                f"{where}[{index}] must be an object whose type names a collection, such as "
+                f'{{"type": "sentinel-2-l2a"}}, not {shown(item)}.'
+            )
 
 
 def _v1(job: BatchSpecification, process: Json) -> Json:
@@ -219,7 +243,16 @@ def _s3(url: Any) -> str:
     text = place(url)
     if "<tileId>" in text:
         raise InvalidInputError(f"{text}: use <tileName>; <tileId> is not known to batch v2.")
+    for name in re.findall("<[^<>/]*>", text):
+        if name not in _PLACEHOLDERS:
+            raise InvalidInputError(
+                f"The place of an output, {text}, has {name}, which is not known to batch v2; its placeholders are "
+                f"{', '.join(_PLACEHOLDERS)}."
+            )
     return text
+
+
+_PLACEHOLDERS = ("<requestId>", "<tileName>", "<outputId>", "<format>")
 
 
 def can_be_continued(payload: Json) -> bool:
