@@ -155,7 +155,11 @@ TAKES: list[tuple[Any, dict[str, Any], str]] = [
     *((SentinelHubBatchOperator, JOB, name) for name in ("process_request", "tiling_grid", "payload_extra", "area")),
     *((SentinelHubCreateBatchOperator, JOB, name) for name in ("process_request", "destination", "area")),
     *((SentinelHubBatchStatisticalOperator, STATISTICS, name) for name in ("aggregation", "calculations")),
-    (SentinelHubUpdateBatchOperator, {"task_id": "t", "request_id": "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"}, "destination"),
+    (
+        SentinelHubUpdateBatchOperator,
+        {"task_id": "t", "request_id": "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"},
+        "destination",
+    ),
     (SentinelHubCreateBatchCollectionOperator, {"task_id": "t"}, "collection"),
 ]
 
