@@ -210,6 +210,7 @@ KINDS: dict[str, Kind] = {
     "status": _WORD,
     "chunk_size": Kind(_within(whole, lambda found: found >= 1), "is a number of tiles from 1"),
     "with_paths": _FLAG,
+    "as_references": _FLAG,
     "target_status": _WORD,
     "tile_status": _WORD,
     "tile": Kind(text, "is the name or the id of a tile", literal=_literal_text),

@@ -16,6 +16,7 @@ from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.statistical import get_body, read_request
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification, dated
+from airflow_sentinelhub.api.tile_references import Items
 from airflow_sentinelhub.api.times import resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
@@ -23,7 +24,6 @@ from airflow_sentinelhub.operators._arguments import check_payload, check_status
 from airflow_sentinelhub.operators._batch_payload import CreatesRequest
 from airflow_sentinelhub.operators._times import check_dates, names_both_ends
 from airflow_sentinelhub.operators._whole_job import RunsWholeJob
-from airflow_sentinelhub.operators.tiles import chunked
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
@@ -309,7 +309,7 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
         super().__init__(**kwargs)
         self.request_id = request_id
         self.status = status
-        self.chunk_size = chunk_size
+        self.chunk_size: Any = chunk_size
         self.aws_conn_id = aws_conn_id
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.max_unknown_time = max_unknown_time
@@ -330,7 +330,7 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
             flow = read_features(request, read_request(request), reader, self.max_unknown_time)
             all_items = ({"request_id": request_id, **item} for item in self.hook.run(flow))
             items = [item for item in all_items if self.status in (None, item["status"])]
-            chunks = chunked(items, self.chunk_size, conf.getint("core", "max_map_length", fallback=1024))
+            chunks = Items(items).chunks(self.chunk_size, conf.getint("core", "max_map_length", fallback=1024))
             self.log.info("Batch request %s: %d features in %d chunks", request_id, len(items), len(chunks))
             return chunks
 
