@@ -228,6 +228,7 @@ KINDS: dict[str, Kind] = {
     "deferrable": Kind(truth, "is True or False", empties=True),
     "poll_interval": _POLL,
     "analysis_poll_interval": _POLL,
+    "max_poll_interval": Kind(_within(seconds, lambda found: found > 0), "must be above 0 seconds", _SPANS),
     "poke_interval": Kind(_within(seconds, lambda found: found >= 0), "must be 0 seconds or more", _SPANS, needed=True),
     "timeout": Kind(_within(seconds, lambda found: found > 0), "must be above 0 seconds", _SPANS),
     "max_unknown_time": Kind(
