@@ -360,6 +360,12 @@ class UnreadResultsError(ResultsError):
     """Results could not be read for longer than `max_unknown_time`. What is done is paid; another try reads again."""
 
 
+class TilesChangedError(ResultsError):
+    """The tiles that a reference stands for are not those any more for which it was made."""
+
+    retry_helps = False
+
+
 _MEMBERS = ("status", "reason", "code", "about", "ambiguous", "over", "nowhere", "request_id")
 """Members that errors are made of besides their message, and that are plain JSON."""
 

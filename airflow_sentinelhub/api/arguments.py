@@ -222,6 +222,7 @@ KINDS: dict[str, Kind] = {
     "with_paths": _FLAG,
     "check_collection": _FLAG,
     "approve": _FLAG,
+    "as_references": _FLAG,
     "target_status": _WORD,
     "tile_status": _WORD,
     "tile": Kind(
@@ -243,6 +244,7 @@ KINDS: dict[str, Kind] = {
     "deferrable": Kind(truth, "is True or False", empties=True),
     "poll_interval": _POLL,
     "analysis_poll_interval": _POLL,
+    "max_poll_interval": Kind(_within(seconds, lambda found: found > 0), "must be above 0 seconds", _SPANS),
     "poke_interval": Kind(_within(seconds, lambda found: found >= 0), "must be 0 seconds or more", _SPANS, needed=True),
     "timeout": Kind(_within(seconds, lambda found: found > 0), "must be above 0 seconds", _SPANS),
     "max_unknown_time": Kind(

@@ -91,6 +91,7 @@ class Call(Generic[T]):
     :param about: what it is about, for messages: `batch request 5f2a...`.
     :param undecoded: `parse` gets the body as bytes, to be decoded elsewhere.
     :param secrets: that it carries, and that no message may show, beside those that stand in `json`.
+    :param urgent: it ends what bills, so it does not keep the intervals that follow a 429.
     :param brings_secret: its reply holds a secret, so no error keeps a part of a success that cannot be read.
     """
 
@@ -103,6 +104,7 @@ class Call(Generic[T]):
     about: str = ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     undecoded: bool = False
+    urgent: bool = False
     brings_secret: bool = False
 
     def params(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, look_before_deferring
 from airflow_sentinelhub.api.flows.wait import wait as wait_here
 from airflow_sentinelhub.cancel import end_in_worker
+from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 from airflow_sentinelhub.triggers.events import read_event
 
@@ -25,6 +26,7 @@ class WaitingTask(SentinelHubTask):
 
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
+    :param max_poll_interval: seconds that the interval may grow to while the end is far; None: it does not.
     :param timeout: maximal time to wait: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`, which all
         intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the request is left
@@ -33,6 +35,7 @@ class WaitingTask(SentinelHubTask):
 
     deferrable: Any
     poll_interval: Any
+    max_poll_interval: Any = None
     timeout: Any
     execution_timeout: timedelta | None
     cancel_on_kill: Any = False
@@ -44,13 +47,22 @@ class WaitingTask(SentinelHubTask):
     _ti: Any = None
 
     def plan(self, context: Any, **changes: Any) -> WaitPlan:
-        """The `WaitPlan` made from the task's arguments. :param changes: members of the plan to replace."""
+        """The `WaitPlan` made from the task's arguments. :param changes: members of the plan to replace.
+
+        :raises InvalidInputError: `max_poll_interval` is less than `poll_interval`.
+        """
+        if self.max_poll_interval is not None and self.max_poll_interval < self.poll_interval:
+            raise InvalidInputError(
+                f"max_poll_interval is {self.max_poll_interval:g} s, less than poll_interval, which is "
+                f"{self.poll_interval:g} s; the interval grows from the one to the other."
+            )
         plan = WaitPlan(
             poll_interval=self.hook.interval(self.poll_interval),
             deadline=deadline_from(context, self.timeout, self.execution_timeout, deferring=self.deferrable),
             max_unknown_time=self.max_unknown_time,
             end_at_deadline=self.cancel_on_timeout,
             known=True,
+            max_poll_interval=self.max_poll_interval,
         )
         return replace(plan, **changes)
 

@@ -114,6 +114,8 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
     :param cancel_on_timeout: cancel (v2: stop) the job when `timeout` or `execution_timeout` is over.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls; :param analysis_poll_interval: seconds between polls during analysis.
+    :param max_poll_interval: seconds that `poll_interval` may grow to while the end of the job is far: to a tenth of
+        the time since the status has changed, and a quarter of the time that seems to be left. None: it does not grow.
     :param timeout: maximal time for the whole job: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`,
         which all intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the job is left
@@ -146,6 +148,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         "cancel_on_timeout",
         "deferrable",
         "poll_interval",
+        "max_poll_interval",
         "analysis_poll_interval",
         "timeout",
         "max_unknown_time",
@@ -187,6 +190,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         cancel_on_timeout: bool | str = True,
         deferrable: bool | str | None = None,
         poll_interval: float | timedelta | str = 60.0,
+        max_poll_interval: float | timedelta | str | None = None,
         analysis_poll_interval: float | timedelta | str = 10.0,
         timeout: float | timedelta | str | None = None,
         max_unknown_time: float | timedelta | str = 1800.0,
@@ -225,6 +229,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         self.cancel_on_timeout = cancel_on_timeout
         self.deferrable = deferrable
         self.poll_interval = poll_interval
+        self.max_poll_interval = max_poll_interval
         self.analysis_poll_interval = analysis_poll_interval
         self.timeout = timeout
         self.max_unknown_time = max_unknown_time

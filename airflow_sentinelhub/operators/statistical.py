@@ -16,6 +16,7 @@ from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.statistical import get_body, read_request
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification, dated
+from airflow_sentinelhub.api.tile_references import Items
 from airflow_sentinelhub.api.times import resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import SentinelHubRequestLink
@@ -23,7 +24,6 @@ from airflow_sentinelhub.operators._arguments import check_payload, check_status
 from airflow_sentinelhub.operators._batch_payload import CreatesRequest
 from airflow_sentinelhub.operators._times import check_dates, names_both_ends
 from airflow_sentinelhub.operators._whole_job import RunsWholeJob
-from airflow_sentinelhub.operators.tiles import chunked
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
@@ -125,6 +125,8 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
     :param cancel_on_timeout: stop the job when `timeout` or `execution_timeout` is over.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls; :param analysis_poll_interval: seconds between polls during analysis.
+    :param max_poll_interval: seconds that `poll_interval` may grow to while the end of the job is far: to a tenth of
+        the time since the status has changed, and a quarter of the time that seems to be left. None: it does not grow.
     :param timeout: maximal time for the whole job: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`,
         which all intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the job is left
@@ -151,6 +153,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         "cancel_on_timeout",
         "deferrable",
         "poll_interval",
+        "max_poll_interval",
         "analysis_poll_interval",
         "timeout",
         "max_unknown_time",
@@ -197,6 +200,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         cancel_on_timeout: bool | str = True,
         deferrable: bool | str | None = None,
         poll_interval: float | timedelta | str = 60.0,
+        max_poll_interval: float | timedelta | str | None = None,
         analysis_poll_interval: float | timedelta | str = 10.0,
         timeout: float | timedelta | str | None = None,
         max_unknown_time: float | timedelta | str = 1800.0,
@@ -232,6 +236,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         self.cancel_on_timeout = cancel_on_timeout
         self.deferrable = deferrable
         self.poll_interval = poll_interval
+        self.max_poll_interval = max_poll_interval
         self.analysis_poll_interval = analysis_poll_interval
         self.timeout = timeout
         self.max_unknown_time = max_unknown_time
@@ -326,7 +331,7 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
         super().__init__(**kwargs)
         self.request_id = request_id
         self.status = status
-        self.chunk_size = chunk_size
+        self.chunk_size: Any = chunk_size
         self.aws_conn_id = aws_conn_id
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.max_unknown_time = max_unknown_time
@@ -347,7 +352,7 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
             flow = read_features(request, read_request(request), reader, self.max_unknown_time)
             all_items = ({"request_id": request_id, **item} for item in self.hook.run(flow))
             items = [item for item in all_items if self.status in (None, item["status"])]
-            chunks = chunked(items, self.chunk_size, conf.getint("core", "max_map_length", fallback=1024))
+            chunks = Items(items).chunks(self.chunk_size, conf.getint("core", "max_map_length", fallback=1024))
             self.log.info("Batch request %s: %d features in %d chunks", request_id, len(items), len(chunks))
             return chunks
 

@@ -246,6 +246,7 @@ _FIELDS_OF_A_WAIT = (
     "cancel_on_timeout",
     "deferrable",
     "poll_interval",
+    "max_poll_interval",
     "timeout",
 )
 
@@ -298,6 +299,8 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
     :param cancel_on_timeout: cancel (v2: stop) the request when `timeout` or `execution_timeout` is over.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
+    :param max_poll_interval: seconds that `poll_interval` may grow to while the end of the job is far: to a tenth of
+        the time since the status has changed, and a quarter of the time that seems to be left. None: it does not grow.
     :param timeout: maximal time to wait: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`, which all
         intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the request is left
@@ -329,6 +332,7 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
         cancel_on_timeout: bool | str = True,
         deferrable: bool | str | None = None,
         poll_interval: float | timedelta | str = 60.0,
+        max_poll_interval: float | timedelta | str | None = None,
         timeout: float | timedelta | str | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
@@ -346,6 +350,7 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
         self.cancel_on_timeout = cancel_on_timeout
         self.deferrable = deferrable
         self.poll_interval = poll_interval
+        self.max_poll_interval = max_poll_interval
         self.timeout = timeout
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
@@ -414,6 +419,8 @@ class SentinelHubRestartBatchOperator(_AwaitsDone):
     :param cancel_on_timeout: cancel (v2: stop) the request when `timeout` or `execution_timeout` is over.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
+    :param max_poll_interval: seconds that `poll_interval` may grow to while the end of the job is far: to a tenth of
+        the time since the status has changed, and a quarter of the time that seems to be left. None: it does not grow.
     :param timeout: maximal time to wait: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`, which all
         intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the request is left
@@ -433,6 +440,7 @@ class SentinelHubRestartBatchOperator(_AwaitsDone):
         cancel_on_timeout: bool | str = True,
         deferrable: bool | str | None = None,
         poll_interval: float | timedelta | str = 60.0,
+        max_poll_interval: float | timedelta | str | None = None,
         timeout: float | timedelta | str | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
@@ -446,6 +454,7 @@ class SentinelHubRestartBatchOperator(_AwaitsDone):
         self.cancel_on_timeout = cancel_on_timeout
         self.deferrable = deferrable
         self.poll_interval = poll_interval
+        self.max_poll_interval = max_poll_interval
         self.timeout = timeout
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api

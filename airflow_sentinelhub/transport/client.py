@@ -56,20 +56,22 @@ async def send(settings: Settings, call: Call[Any], token: str, until: float | N
     headers = {"Accept": "application/json", "Content-Type": "application/json", **authorization(token)}
     url = settings.url(call.path)
     content = {"params": call.params(), "json": call.json, "headers": headers}
-    answer = await _request(settings, call.method, url, until, **content)
+    answer = await _request(settings, call.method, url, until, call.urgent, **content)
     return replace(answer, secrets=(token, settings.client_secret)) if isinstance(answer, Reply) else answer
 
 
 async def ask_for_token(settings: Settings, form: str, until: float | None) -> Reply | Lost:
     """Make the call for an access token. :param form: the body, with the credentials."""
     headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
-    return await _request(settings, "POST", settings.token_url, until, content=form, headers=headers)
+    return await _request(settings, "POST", settings.token_url, until, True, content=form, headers=headers)
 
 
-async def _request(settings: Settings, method: str, url: str, until: float | None, **content: Any) -> Reply | Lost:
+async def _request(
+    settings: Settings, method: str, url: str, until: float | None, urgent: bool, **content: Any
+) -> Reply | Lost:
     progress = _Progress()
     try:
-        return await asyncio.wait_for(_in_turn(settings, method, url, progress, content), seconds_to(until))
+        return await asyncio.wait_for(_in_turn(settings, method, url, progress, urgent, content), seconds_to(until))
     except asyncio.TimeoutError:
         if progress.sent:
             return Lost("no reply before the time for waiting was over", ambiguous=True, over=True)
@@ -91,10 +93,10 @@ class _Progress:
 
 
 async def _in_turn(
-    settings: Settings, method: str, url: str, progress: _Progress, content: dict[str, Any]
+    settings: Settings, method: str, url: str, progress: _Progress, urgent: bool, content: dict[str, Any]
 ) -> Reply | Lost:
     shared = await in_loop(settings)
-    async with shared.gate:
+    async with shared.gate.at_once() if urgent else shared.gate:
         progress.begun = True
         asking = _asking.set(True)
         try:

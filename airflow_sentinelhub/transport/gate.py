@@ -1,10 +1,18 @@
-"""Limits the requests of one process and connection: few at a time, and none for a while after a 429."""
+"""Limits the requests of one process and connection: few at a time, and after a 429 none for a while, then rarely.
+
+The limit belongs to the account, and the processes that use it cannot see each other. A 429 is all that they hear of
+each other, so each draws the same conclusion from it: it goes on at half the rate that it had in the last minute, and
+one call more a minute with each minute that passes. Its first call comes at any time of the interval, so that processes
+that were refused together do not return together. A process that has seen no 429 is not slowed down by this.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from types import TracebackType
 
 from airflow_sentinelhub.api.call import RATE_LIMITED, RATE_LIMITED_JITTER, Reply, retry_after
@@ -13,13 +21,20 @@ IN_FLIGHT = 8
 """Requests of one process and connection in flight at a time."""
 BURST = 0.1
 """Share of the calls of a minute that may go out at once; with it a minute has 1.1 times as many at the most."""
+DECREASE = 0.5
+"""Share of its rate at which a process goes on after a 429."""
+SLOWEST = 1.0
+"""Calls of a minute to which a process is slowed down at the most."""
+FORGOTTEN = 600.0
+"""Seconds without a 429 after which a process is no longer slowed down."""
+_MINUTE = 60.0
 
 
 class Gate:
     """Lets requests through: `async with gate`. Belongs to one event loop.
 
     A 429 closes the gate for all requests, because the limit belongs to the account. The pause grows with each 429 in a
-    row. After a pause the requests are sent at slightly different times.
+    row. After it the requests keep intervals, which become shorter with time; see above.
 
     :param per_minute: calls of a minute; :param count: is told of each 429 (`rate_limited`).
     """
@@ -28,15 +43,52 @@ class Gate:
     """False, for tests: no pauses."""
 
     def __init__(self, per_minute: float, count: Callable[[str, int], None] = lambda name, by: None) -> None:
-        self._free = asyncio.Semaphore(IN_FLIGHT)
+        self._free, self._queue = asyncio.Semaphore(IN_FLIGHT), asyncio.Lock()
         self._count = count
         self._closed_until = 0.0
         self._in_a_row = 0
         self._per_second = per_minute / 60
         self._most = max(per_minute * BURST, 1.0)
         self._saved, self._at = self._most, asyncio.get_running_loop().time()
+        self._recent, self._counted = 0.0, self._at
+        self._slowed_to, self._slowed_since, self._next = math.inf, self._at, self._at
 
     async def __aenter__(self) -> None:
+        await self._turn()
+        await self._enter()
+
+    @asynccontextmanager
+    async def at_once(self) -> AsyncIterator[None]:
+        """Let a request through that cannot wait for minutes, such as a cancel. Only a pause makes it wait."""
+        await self._enter()
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    async def _turn(self) -> None:
+        """Keep the interval between calls after a 429. The order is that of the callers."""
+        if not self.paced or self._rate() == math.inf:
+            return
+        async with self._queue:
+            now = asyncio.get_running_loop().time
+            while (rate := self._rate()) < math.inf:
+                if (left := max(self._next, self._closed_until) - now()) <= 0:
+                    self._next = now() + _MINUTE / rate * (0.5 + random.random())
+                    return
+                await asyncio.sleep(left)
+
+    def _rate(self) -> float:
+        """Calls of a minute that are made at present because of 429s; infinite if none was seen lately."""
+        if self._slowed_to == math.inf:
+            return math.inf
+        passed = max(asyncio.get_running_loop().time() - self._slowed_since, 0.0)
+        rate = self._slowed_to * (1 + passed / _MINUTE)
+        if passed > FORGOTTEN or rate >= self._per_second * _MINUTE:
+            self._slowed_to = rate = math.inf
+        return rate
+
+    async def _enter(self) -> None:
         await self._free.acquire()
         delay = self._take()
         try:
@@ -48,6 +100,14 @@ class Gate:
             self._saved += 1  # the call is not made
             self._free.release()
             raise
+        self._recent = self._of_a_minute() + 1
+
+    def _of_a_minute(self) -> float:
+        """Number of calls of the last minute, roughly: it falls evenly instead of by calls."""
+        now = asyncio.get_running_loop().time()
+        self._recent *= math.exp((self._counted - now) / _MINUTE)
+        self._counted = now
+        return self._recent
 
     def _take(self) -> float:
         """Seconds until it is this call's turn, by the calls that a minute may have."""
@@ -68,7 +128,10 @@ class Gate:
         return max(self._closed_until - asyncio.get_running_loop().time(), 0.0) if self.paced else 0.0
 
     def heard(self, reply: Reply) -> None:
-        """Process a reply: a 429 closes the gate, any other reply resets the length of the pause."""
+        """Process a reply.
+
+        A 429 closes the gate and makes the calls after it rare; any other reply resets the length of the pause.
+        """
         if reply.status not in RATE_LIMITED:
             self._in_a_row = 0
             return
@@ -76,4 +139,7 @@ class Gate:
         if self.closed_for() == 0:  # those that were under way when it was closed say nothing new
             pause = retry_after(reply.headers, self._in_a_row)
             self._in_a_row += 1
-            self._closed_until = asyncio.get_running_loop().time() + pause
+            rate = max(min(self._rate(), self._of_a_minute()) * DECREASE, SLOWEST)
+            self._slowed_to = rate
+            self._slowed_since = self._closed_until = asyncio.get_running_loop().time() + pause
+            self._next = self._closed_until + random.random() * _MINUTE / rate

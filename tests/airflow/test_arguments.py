@@ -89,7 +89,14 @@ def test_times(name: str, given: Any, wanted: float) -> None:
 
 @pytest.mark.parametrize(("given", "wanted"), TRUTHS)
 def test_booleans(given: Any, wanted: bool) -> None:
-    for name in ("deferrable", "overwrite_not_there", "wait_for_completion", "check_tiles", "with_paths"):
+    for name in (
+        "deferrable",
+        "overwrite_not_there",
+        "wait_for_completion",
+        "check_tiles",
+        "with_paths",
+        "as_references",
+    ):
         assert taken(name, given) == (given if name not in KINDS else wanted)
 
 

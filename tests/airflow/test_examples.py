@@ -42,6 +42,7 @@ V1: dict[str, list[dict[str, Any]]] = {
     "sentinelhub_update_and_delete": [],
     "sentinelhub_collections": [],
     "sentinelhub_one_tile": [],
+    "sentinelhub_many_tiles": [],
     "sentinelhub_in_python": [],
     "sentinelhub_batch_group": FAILING,
     "sentinelhub_what_will_it_cost": [],
@@ -49,6 +50,7 @@ V1: dict[str, list[dict[str, Any]]] = {
 V2: dict[str, list[dict[str, Any]]] = {
     "sentinelhub_geopackage": [],
     "sentinelhub_one_tile": [],
+    "sentinelhub_many_tiles": [],
     "sentinelhub_batch_group": FAILING,
     "sentinelhub_what_will_it_cost": [],
 }
@@ -191,6 +193,16 @@ def test_parcels_of_a_geopackage(v2: Results) -> None:
     result = v2["sentinelhub_geopackage"]
     assert result["tasks"] == {"parcels": "success", "tiles": "success", "publish[0]": "success"}
     assert [(request["status"], request["billed_starts"]) for request in result["requests"]] == [("DONE", 1)]
+
+
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_references_to_tiles_are_opened_in_mapped_tasks(generation: str, request: pytest.FixtureRequest) -> None:
+    result = request.getfixturevalue(generation)["sentinelhub_many_tiles"]
+    chunks = {name for name in result["tasks"] if name.startswith("publish[")}
+    assert set(result["tasks"]) == {"ndvi", "tiles", *chunks}
+    assert set(result["tasks"].values()) == {"success"}
+    (job,) = result["requests"]
+    assert len(chunks) == -(-job["tiles"] // 50)
 
 
 @pytest.mark.parametrize("generation", ["v1", "v2"])

@@ -133,6 +133,7 @@ OURS: dict[str, Any] = {
     "timeout": 7200,
     "max_unknown_time": 60.0,
     "poll_interval": 33.0,
+    "max_poll_interval": 330.0,
     "analysis_poll_interval": 3.0,
     "cancel_on_kill": False,
     "cancel_on_timeout": False,

@@ -170,7 +170,7 @@ def test_a_line_is_said_once_until_the_heartbeat() -> None:
 
 
 def test_a_plan_travels_as_json() -> None:
-    plan = WaitPlan(5.0, 1e9, 60.0, True, 300.0, 100.0, True, True)
+    plan = WaitPlan(5.0, 1e9, 60.0, True, 300.0, 100.0, True, True, 90.0)
     assert all(getattr(plan, name) != value for name, value in WaitPlan().as_json().items())
     assert WaitPlan.from_json(json.loads(json.dumps(plan.as_json()))) == plan
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import math
 import time
 import tracemalloc
 import zlib
@@ -16,6 +17,7 @@ import pytest
 from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api.call import ONCE, Call, Flow, Now, Sleep, ends_at, exchange
 from airflow_sentinelhub.transport import client
+from airflow_sentinelhub.transport import gate as gates
 from airflow_sentinelhub.transport.aio import AsyncDriver
 from airflow_sentinelhub.transport.gate import IN_FLIGHT, Gate
 from airflow_sentinelhub.transport.process import PROCESS
@@ -238,6 +240,7 @@ async def test_a_bomb_does_not_block_the_event_loop() -> None:
 
 
 async def test_a_429_closes_the_gate_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "SLOWEST", 600.0)  # the intervals after the pause are another test's
     order: list[str] = []
 
     async def answers(head: bytes) -> AsyncIterator[bytes]:
@@ -283,7 +286,8 @@ async def test_a_wait_at_a_closed_gate_that_is_given_up_leaves_no_place_taken() 
     for _ in range(3 * IN_FLIGHT):
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(gate.__aenter__(), 0.001)
-    gate._closed_until = 0.0
+    gate._closed_until = gate._next = 0.0
+    gate._slowed_to = math.inf
     for _ in range(IN_FLIGHT):
         await asyncio.wait_for(gate.__aenter__(), 1)
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, ends_at
+from airflow_sentinelhub.api.decide.pace import Pace
 from airflow_sentinelhub.api.decide.verdict import (
     Outcome,
     Waited,
@@ -54,6 +55,7 @@ class WaitPlan:
     """How to wait.
 
     :param poll_interval: seconds between polls.
+    :param max_poll_interval: seconds that the interval may grow to while the end is far, see `Pace`; None: it does not.
     :param deadline: seconds since 1970 at which the wait ends, None for never.
     :param max_unknown_time: seconds for which the state may be unreadable.
     :param wait_for_start: keep waiting for a request that was not started.
@@ -72,6 +74,7 @@ class WaitPlan:
     max_cost: float | None = None
     end_at_deadline: bool = False
     known: bool = False
+    max_poll_interval: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The plan as plain JSON, for a trigger's arguments."""
@@ -133,6 +136,7 @@ class Watch:
         self._cause = ""
         self._polled: float | None = None
         self._log = _Log(began)
+        self._pace = Pace(plan.poll_interval, plan.max_poll_interval, plan.max_cost)
 
     def line(self, waited: Waited, now: float) -> str | None:
         """The line to log about this reading, None if there is nothing new to say."""
@@ -161,7 +165,7 @@ class Watch:
         """Judge a reading: how the wait has ended, or None to poll again after `pause`."""
         self.last, self.unknown_since, self._again, self._cause = waited, None, AGAIN_FIRST, ""
         self.soon = self._first = False
-        self.pause = self.plan.poll_interval
+        self.pause = self._pace.after(waited.job, share_of(waited), now)
         if waited.outcome is not Outcome.NOT_STARTED:
             self.not_started_since = None  # a later reading that looks so may come from a replica that lags
         elif self.not_started_since is None:

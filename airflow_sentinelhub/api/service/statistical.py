@@ -98,12 +98,13 @@ def start(request_id: str) -> Call[None]:
 
 def stop(request_id: str) -> Call[None]:
     """Stop processing. Features that are processed or being processed are billed."""
-    return _action(request_id, "stop", repeatable=True)
+    return _action(request_id, "stop", ends=True)
 
 
-def _action(request_id: str, action: str, repeatable: bool = False) -> Call[None]:
+def _action(request_id: str, action: str, ends: bool = False) -> Call[None]:
+    """An action on a request. :param ends: it ends the request, so it may be repeated, and does not wait long."""
     path = f"{_request_path(request_id)}/{action}"
-    return Call("POST", path, lambda _: None, repeatable=repeatable, about=_about(request_id))
+    return Call("POST", path, lambda _: None, repeatable=ends, urgent=ends, about=_about(request_id))
 
 
 def _request_path(request_id: str) -> str:

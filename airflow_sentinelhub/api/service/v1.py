@@ -102,9 +102,10 @@ def delete_request(request_id: str) -> Call[None]:
     return Call("DELETE", _request_path(request_id), lambda _: None, about=f"batch request {request_id}")
 
 
-def _action(request_id: str, action: str, repeatable: bool = False) -> Call[None]:
+def _action(request_id: str, action: str, ends: bool = False) -> Call[None]:
+    """An action on a request. :param ends: it ends the request, so it may be repeated, and does not wait long."""
     path = f"{_request_path(request_id)}/{action}"
-    return Call("POST", path, lambda _: None, repeatable=repeatable, about=f"batch request {request_id}")
+    return Call("POST", path, lambda _: None, repeatable=ends, urgent=ends, about=f"batch request {request_id}")
 
 
 def analyse(request_id: str) -> Call[None]:
@@ -121,7 +122,7 @@ def cancel(request_id: str) -> Call[None]:
 
     Tiles that are processed or being processed are billed.
     """
-    return _action(request_id, "cancel", repeatable=True)
+    return _action(request_id, "cancel", ends=True)
 
 
 def restart_partial(request_id: str) -> Call[None]:

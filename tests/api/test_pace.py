@@ -1,0 +1,104 @@
+"""Intervals that grow while the end is far: how many polls a job costs, and how late its end is seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub.api.call import Call, Note, Now, Reply, Send, Shared, Sleep
+from airflow_sentinelhub.api.decide.verdict import Outcome
+from airflow_sentinelhub.api.flows.wait import WaitPlan, wait
+from airflow_sentinelhub.api.service.generations import V1, V2
+from tests.api import feeding
+from tests.api.feeding import EPOCH, ID, ok
+
+LEAST, MOST = 30.0, 900.0
+LATE = 1.001
+HOUR = 3600.0
+
+
+@dataclass
+class Job:
+    """A job that is processed for so many seconds, at an even pace; `at` holds the times of the polls."""
+
+    seconds: float
+    v1: bool = False
+    price: float = 0.0
+    at: list[float] = field(default_factory=list)
+
+
+def run(job: Job, **plan: Any) -> Any:
+    """Wait for the job; :returns: how it ended."""
+    now, received = EPOCH, None
+    flow = wait(V1 if job.v1 else V2, ID, "DONE", WaitPlan(**{"poll_interval": LEAST, **plan}))
+    try:
+        while True:
+            step = flow.send(received)
+            received = None
+            if isinstance(step, Sleep):
+                now += step.seconds
+            elif isinstance(step, Now):
+                received = now
+            elif isinstance(step, Send):
+                received = reply(job, step.call, now - EPOCH)
+            else:
+                assert isinstance(step, (Note, Shared))
+    except StopIteration as end:
+        return end.value
+
+
+def reply(job: Job, call: Call[Any], passed: float) -> Reply:
+    if call.method != "GET":
+        return feeding.done()
+    job.at.append(passed)
+    share = min(passed / job.seconds, 1.0)
+    status = "DONE" if share >= 1 else "PROCESSING"
+    if job.v1:
+        return ok(feeding.v1(status, "START", tileCount=10))
+    return ok(feeding.v2(status, "START", completionPercentage=100 * share, costPU=job.price * share))
+
+
+@pytest.mark.parametrize("seconds", [10.0, 20 * 60.0, HOUR, 10 * HOUR, 72 * HOUR])
+@pytest.mark.parametrize("v1", [False, True])
+def test_polls_are_few_and_the_end_is_seen_in_time(seconds: float, v1: bool) -> None:
+    even, grown = Job(seconds, v1), Job(seconds, v1)
+    assert run(even).outcome is run(grown, max_poll_interval=MOST).outcome is Outcome.REACHED
+    assert len(even.at) == pytest.approx(seconds / LEAST, abs=2)
+    pauses = [later - earlier for earlier, later in zip(grown.at, grown.at[1:], strict=False)]
+    assert all(LEAST <= pause <= MOST for pause in pauses)
+    assert len(grown.at) <= len(even.at)
+    if seconds >= 10 * HOUR:
+        assert len(grown.at) < 0.25 * len(even.at)
+    late = grown.at[-1] - seconds
+    assert late <= (LEAST if not v1 else min(max(LEAST, 0.11 * seconds), MOST)) * LATE
+
+
+def test_without_the_argument_all_is_as_it_was() -> None:
+    job = Job(HOUR)
+    run(job)
+    assert {later - earlier for earlier, later in zip(job.at, job.at[1:], strict=False)} == {LEAST}
+
+
+def test_a_budget_is_watched_as_closely_as_without() -> None:
+    """Of 10,000 PU in ten hours 5,000 are allowed: what is spent beyond them is what one interval costs."""
+    job = Job(10 * HOUR, price=10_000.0)
+    ended = run(job, max_poll_interval=MOST, max_cost=5_000.0)
+    assert ended.outcome is Outcome.OVER_BUDGET
+    over = next(at for at in job.at if at > 5 * HOUR)
+    assert over - 5 * HOUR <= LEAST * LATE
+    assert len(job.at) < 300
+
+
+def test_a_cost_that_is_not_told_keeps_the_interval() -> None:
+    job = Job(HOUR, v1=True)
+    run(job, max_poll_interval=MOST, max_cost=5_000.0)
+    assert {later - earlier for earlier, later in zip(job.at, job.at[1:], strict=False)} == {LEAST}
+
+
+def test_the_deadline_is_kept() -> None:
+    job = Job(72 * HOUR)
+    ended = run(job, max_poll_interval=MOST, deadline=EPOCH + 10_000)
+    assert ended.outcome is Outcome.TIMED_OUT
+    assert job.at[-1] == pytest.approx(10_000, abs=3)

@@ -1,0 +1,161 @@
+"""References to chunks of tiles: their size, the calls that make and open them, and what becomes of changes."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub.api.call import Call, Reply
+from airflow_sentinelhub.api.flows.tile_list import list_tiles, tiles_of
+from airflow_sentinelhub.api.tile_references import Items, Listed, References, TileReference, reference_from
+from airflow_sentinelhub.exceptions import InvalidInputError, TilesChangedError
+from tests.api.feeding import ID, Fed, feed, ok
+
+MANY = 105_209
+"""Tiles of a large country on the 10 km grid."""
+MOST = 1024
+"""Chunks over which Airflow maps at most, by default."""
+PLACE = {"base_url": "https://services.sentinel-hub.com", "token_url": "https://services.sentinel-hub.com/token"}
+LISTED = Listed(ID, "v1", "sentinelhub_default", None, {**PLACE, "account": "0123abcd"}, "PROCESSED", True)
+
+
+class Service:
+    """A v1 request with many tiles, in pages; `names` may be changed between calls."""
+
+    def __init__(self, count: int, page: int = 100) -> None:
+        self.names, self.page = [f"{1 + n % 60:02}TVM_{n // 10}_{n % 10}" for n in range(count)], page
+        self.pages: list[int] = []
+
+    def reply(self, call: Call[Any]) -> Reply:
+        if not call.path.endswith("/tiles"):
+            output = {"defaultTilePath": "s3://maps-of-a-team/ndvi/2026", "responses": []}
+            body = {"id": ID, "status": "DONE", "tileCount": len(self.names), "output": output}
+            return ok({**body, "processRequest": {"output": {"responses": [{"identifier": "ndvi"}]}}})
+        start = int(call.query.get("viewtoken") or 0)
+        self.pages.append(start)
+        shown = self.names[start : start + self.page]
+        data = [{"id": start + n, "name": name, "status": "PROCESSED"} for n, name in enumerate(shown)]
+        over = start + self.page >= len(self.names)
+        return ok({"data": data, "links": {} if over else {"nextToken": str(start + self.page)}})
+
+    def listing(self, take: Items | References) -> Fed:
+        fed = feed(list_tiles(ID, "PROCESSED", True, take, 0.0), [self.reply, ...])
+        assert fed.result is None
+        return fed
+
+    def chunks(self, size: int | None = None, most: int = MOST) -> list[dict[str, Any]]:
+        take = References(LISTED)
+        self.listing(take)
+        return json.loads(json.dumps(take.chunks(size, most)))
+
+    def opened(self, chunk: dict[str, Any]) -> list[dict[str, Any]]:
+        self.pages.clear()
+        reference = reference_from(chunk)
+        assert reference is not None
+        items: list[dict[str, Any]] = feed(tiles_of(reference, 0.0), [self.reply, ...]).result
+        return items
+
+
+def peak(do: Callable[[], object]) -> int:
+    """Bytes that it needs beyond what was there."""
+    tracemalloc.start()
+    try:
+        do()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_references_to_a_hundred_thousand_tiles_are_small_and_each_page_is_read_once() -> None:
+    service, plain, few = Service(MANY), Items(), References(LISTED)
+    service.listing(plain)
+    service.pages.clear()
+    calls = service.listing(few).calls
+    assert len(calls) == 1 + len(service.pages) == 1 + -(-MANY // 100)
+    assert len(set(service.pages)) == len(service.pages)
+    chunks = few.chunks(None, MOST)
+    assert len(json.dumps(plain.chunks(None, MOST))) > 12_000_000
+    assert len(json.dumps(chunks)) < 400_000
+    assert len(few) == sum(chunk["count"] for chunk in chunks) == MANY
+    for number in (0, 1, len(chunks) // 2, len(chunks) - 1):
+        before = sum(chunk["count"] for chunk in chunks[:number])
+        wanted = plain.items[before : before + chunks[number]["count"]]
+        assert service.opened(chunks[number]) == wanted
+        assert len(service.pages) == -(-len(wanted) // 100)
+
+
+def test_the_size_of_all_references_has_a_bound() -> None:
+    few = References(LISTED)
+    for number in range(300_000):
+        few.turn(str(number)) if number % 100 == 0 else None
+        few.add({"name": f"tile {number}", "status": "PROCESSED"})
+    chunks = few.chunks(None, MOST)
+    assert len(chunks) <= MOST
+    assert len(json.dumps(chunks)) < 700_000
+
+
+def test_references_need_little_memory_while_they_are_made() -> None:
+    def fill(take: Items | References) -> None:
+        for number in range(5_000):
+            paths = {name: f"s3://maps/ndvi/2026/{ID}/tile-{number}/{name}.tif" for name in ("ndvi", "mask")}
+            take.add({"name": f"tile-{number}", "status": "PROCESSED", "paths": paths})
+
+    assert peak(lambda: fill(References(LISTED))) < 0.25 * peak(lambda: fill(Items()))
+
+
+@pytest.mark.parametrize("count", [1, 2, 24, 99, 100, 101, 250])
+@pytest.mark.parametrize("size", [None, 1, 7, 100, 1000])
+@pytest.mark.parametrize("page", [5, 100])
+def test_chunks_of_any_size_are_all_tiles_in_order(count: int, size: int | None, page: int) -> None:
+    service, plain = Service(count, page), Items()
+    service.listing(plain)
+    chunks = service.chunks(size, most=10)
+    assert size or len(chunks) <= 10
+    assert [item for chunk in chunks for item in service.opened(chunk)] == plain.items
+
+
+def test_no_tiles_are_no_chunks() -> None:
+    assert References(LISTED).chunks(None, MOST) == Items().chunks(None, MOST) == []
+
+
+CHANGES: dict[str, Callable[[list[str]], object]] = {
+    "one is gone": lambda names: names.pop(110),
+    "one more at the start": lambda names: names.insert(0, "new"),
+    "one has another name": lambda names: names.__setitem__(150, "other"),
+    "two have changed places": lambda names: names.__setitem__(slice(150, 152), names[151:149:-1]),
+    "all are gone": lambda names: names.clear(),
+    "it ends before": lambda names: names.__delitem__(slice(120, None)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_list_that_has_changed_is_an_error_that_says_so(change: Callable[[list[str]], object]) -> None:
+    service = Service(300)
+    first, middle, _ = service.chunks(100)
+    change(service.names)
+    with pytest.raises(TilesChangedError, match=f"{ID}: its list of tiles in status PROCESSED has changed") as caught:
+        service.opened(middle)
+    assert repr(middle["first"]) in str(caught.value)
+    assert "Clear the task that listed the tiles" in str(caught.value)
+    assert not caught.value.retry_helps
+    if service.names[:100] == Service(300).names[:100]:
+        assert len(service.opened(first)) == 100  # what has not changed is not refused
+
+
+def test_what_is_no_whole_reference_is_refused() -> None:
+    (chunk,) = Service(3).chunks()
+    assert reference_from([{"name": "a"}]) is None
+    assert reference_from({"name": "a"}) is None
+    with pytest.raises(InvalidInputError, match="has the form 2; this version of the provider reads 1"):
+        reference_from({**chunk, "sentinelhub_tiles": 2})
+    for name in ("request_id", "count", "digest", "first"):
+        with pytest.raises(InvalidInputError, match="is not whole"):
+            reference_from({key: value for key, value in chunk.items() if key != name})
+    with pytest.raises(InvalidInputError, match="is not whole"):
+        reference_from({**chunk, "count": "3"})
+    assert reference_from({**chunk, "later": 1}) == TileReference(**asdict(reference_from(chunk)))  # type: ignore[arg-type]

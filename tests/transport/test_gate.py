@@ -1,0 +1,186 @@
+"""Processes that cannot see each other share the calls of one account: how few are refused, and how long it takes.
+
+In virtual time: each task has a gate of its own, as in a process of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+
+from airflow_sentinelhub.api.call import Reply
+from airflow_sentinelhub.api.service import statistical, v1, v2
+from airflow_sentinelhub.transport import gate as module
+from airflow_sentinelhub.transport.gate import Gate
+from airflow_sentinelhub.transport.settings import CALLS_PER_MINUTE
+from tests.transport import virtual
+
+TASKS, CALLS = 200, 8
+"""Tasks that start at once; calls of a create with its search."""
+REPLY = 0.05
+"""Seconds to a reply."""
+A_FEW = 5.0
+"""Seconds within which processes start that are started at once; 200 on one machine take longer."""
+HEADERS: list[dict[str, str]] = [{}, {"retry-after": "12"}, {"retry-after": "1000"}, {"retry-after": "3398"}]
+SEEDS = (1, 2, 3)
+
+
+@dataclass
+class Account:
+    """An account with a bucket of calls that is full at first, as the service has it."""
+
+    headers: dict[str, str]
+    limit: float = 600.0
+    asked: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    left: float = 600.0
+    filled: float = 0.0
+
+    async def reply(self, who: str) -> Reply:
+        await asyncio.sleep(REPLY)
+        now = asyncio.get_running_loop().time()
+        self.left, self.filled = min(self.left + (now - self.filled) * self.limit / 60, self.limit), now
+        self.asked[who] += 1
+        if self.left < 1:
+            self.refused[who] += 1
+            return Reply(429, self.headers, b"{}")
+        self.left -= 1
+        return Reply(200, {}, b"{}")
+
+
+async def calls(account: Account, number: int, gate: Gate | None = None, who: str = "worker") -> None:
+    gate, done = gate or Gate(CALLS_PER_MINUTE), 0
+    while done < number:
+        async with gate:
+            reply = await account.reply(who)
+            gate.heard(reply)
+        done += reply.status == 200
+
+
+async def tasks(account: Account, within: float) -> float:
+    """Have all tasks make their calls; :returns: seconds until the last has them."""
+
+    async def task() -> None:
+        await asyncio.sleep(random.random() * within)
+        await calls(account, CALLS)
+
+    await asyncio.gather(*(task() for _ in range(TASKS)))
+    return asyncio.get_running_loop().time()
+
+
+@pytest.fixture(autouse=True)
+def paced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gate, "paced", True)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("headers", HEADERS)
+def test_under_a_tenth_of_the_calls_of_200_tasks_that_start_at_once_is_refused(
+    headers: dict[str, str], seed: int
+) -> None:
+    random.seed(seed)
+    account = Account(headers)
+    seconds = virtual.run(tasks(account, A_FEW))
+    asked, refused = account.asked.total(), account.refused.total()
+    assert asked - refused == TASKS * CALLS
+    assert refused < 0.1 * asked
+    assert seconds < 2 * TASKS * CALLS / (account.limit / 60)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("headers", HEADERS)
+def test_tasks_that_run_in_step_to_the_millisecond_are_refused_once_each(headers: dict[str, str], seed: int) -> None:
+    """The least that is possible: the bucket is empty before any of them is done, and each hears of it by a 429."""
+    random.seed(seed)
+    account = Account(headers)
+    seconds = virtual.run(tasks(account, 0.0))
+    assert account.refused.total() < 1.15 * TASKS
+    assert seconds < 2 * TASKS * CALLS / (account.limit / 60)
+
+
+@pytest.mark.parametrize("headers", HEADERS)
+def test_a_triggerer_beside_200_tasks_is_hardly_ever_refused(headers: dict[str, str]) -> None:
+    """It reads list pages, once in a second, before, while and after the tasks start."""
+    random.seed(1)
+    account = Account(headers)
+
+    async def both() -> float:
+        gate, now = Gate(CALLS_PER_MINUTE), asyncio.get_running_loop().time
+        read, longest = now(), 0.0
+
+        async def triggerer() -> None:
+            nonlocal read, longest
+            while True:
+                await asyncio.gather(asyncio.sleep(1.0), calls(account, 1, gate, "triggerer"))
+                read, longest = now(), max(longest, now() - read)
+
+        polling = asyncio.ensure_future(triggerer())
+        await asyncio.sleep(120)
+        await tasks(account, A_FEW)
+        await asyncio.sleep(120)
+        polling.cancel()
+        return longest
+
+    longest = virtual.run(both())
+    assert account.refused["triggerer"] < 0.02 * account.asked["triggerer"]
+    assert account.refused.total() < 0.1 * account.asked.total()
+    assert longest < 60
+
+
+def test_a_process_that_is_alone_is_not_slowed_down() -> None:
+    account = Account({})
+
+    async def one() -> float:
+        await calls(account, CALLS)
+        return asyncio.get_running_loop().time()
+
+    assert virtual.run(one()) == pytest.approx(CALLS * REPLY, rel=0.01)
+
+
+def test_after_a_429_the_calls_become_rare_and_frequent_again() -> None:
+    """One process whose account takes fewer calls than the connection names: it comes near that number and stays."""
+    random.seed(1)
+    account = Account({"retry-after": "1000"}, limit=60.0, left=60.0)
+
+    async def one() -> None:
+        await asyncio.wait_for(calls(account, 10**6), 3600)
+
+    with pytest.raises(asyncio.TimeoutError):
+        virtual.run(one())
+    assert account.refused.total() < 0.05 * account.asked.total()
+    assert account.asked.total() - account.refused.total() > 0.6 * 60 * 60
+
+
+def test_a_429_is_forgotten_after_some_minutes() -> None:
+    async def one() -> float:
+        gate, now = Gate(CALLS_PER_MINUTE), asyncio.get_running_loop().time
+        gate.heard(Reply(429, {"retry-after": "1000"}, b"{}"))
+        await asyncio.sleep(module.FORGOTTEN + 2)
+        began = now()
+        await calls(Account({}), CALLS, gate)
+        return now() - began
+
+    assert virtual.run(one()) == pytest.approx(CALLS * REPLY, rel=0.01)
+
+
+def test_what_ends_a_request_does_not_keep_the_interval_after_a_429(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it waits, tiles are billed."""
+    assert all(call.urgent for call in (v1.cancel("a"), v2.stop("a"), statistical.stop("a")))
+    assert not any(call.urgent for call in (v1.start("a"), v2.start("a"), statistical.start("a")))
+    monkeypatch.setattr(random, "random", lambda: 1.0)
+
+    async def one() -> tuple[float, float]:
+        gate, now = Gate(CALLS_PER_MINUTE), asyncio.get_running_loop().time
+        gate.heard(Reply(429, {"retry-after": "1000"}, b"{}"))
+        other = asyncio.ensure_future(calls(Account({}), 1, gate))
+        async with gate.at_once():
+            ended = now()
+        await other
+        return ended, now()
+
+    ended, other = virtual.run(one())
+    assert ended < 2 < 30 < other
