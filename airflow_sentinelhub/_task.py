@@ -19,7 +19,7 @@ from airflow_sentinelhub._compat import (
     deferral_error,
 )
 from airflow_sentinelhub._identity import tried
-from airflow_sentinelhub.api.arguments import KINDS, check_literal, taken
+from airflow_sentinelhub.api.arguments import KINDS, check_literal, check_word, taken
 from airflow_sentinelhub.api.call import Call, Flow
 from airflow_sentinelhub.api.decide.verdict import ended_by_itself, fate, is_paid
 from airflow_sentinelhub.api.flows.actions import end
@@ -146,6 +146,8 @@ class SentinelHubTask:
     batch_api: str | None
     max_unknown_time: Any = 1800.0
     """Given in any form; in seconds once `take_arguments` has run, as all times."""
+    words: Mapping[str, Sequence[str | None]] = {}
+    """Arguments that are one of some words each, and these words; None among them means all."""
     limits: Sequence[str] = ()
     """Names of arguments that `take_arguments` leaves as they are: they are read together, by `decide.policy`."""
 
@@ -193,6 +195,7 @@ class SentinelHubTask:
         with naming_task(kwargs.get("task_id")):
             for name, value in kwargs.items():
                 check_literal(name, value)
+            cls._check_words(kwargs)
         return super().partial(**kwargs)  # type: ignore[misc]
 
     @contextmanager
@@ -208,7 +211,15 @@ class SentinelHubTask:
         with naming_task(getattr(self, "task_id", None)):
             for name, value in given.items():
                 check_literal(name, value)
+            self._check_words(given)
             yield
+
+    @classmethod
+    def _check_words(cls, given: Mapping[str, Any]) -> None:
+        """:raises InvalidInputError: an argument that is one of some words is another one."""
+        for name, words in cls.words.items():
+            if name in given:
+                check_word(name, given[name], words)
 
     def _given(self) -> dict[str, Any]:
         """The arguments and their values. `request_id` is a property, which not every task has."""
@@ -232,6 +243,7 @@ class SentinelHubTask:
                 read = taken(name, value, self._in_dag.get(name))
                 if read is not value:
                     setattr(self, name, read)
+        self._check_words(self._given())
         if getattr(self, "deferrable", True) is None:
             self.deferrable = default_deferrable()
 

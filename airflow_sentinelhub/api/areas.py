@@ -16,7 +16,7 @@ from airflow_sentinelhub.api.area_reading import LaterError, Reading
 from airflow_sentinelhub.api.crs import CRS84, Crs, crs_url, known_by
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.rings import number_of, shown
-from airflow_sentinelhub.api.times import is_template
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 __all__ = [
@@ -209,7 +209,7 @@ def early_bounds(area: Any, simplify: Any = None) -> dict[str, Any]:
     :raises InvalidInputError: as far as can be told by now, it is no area.
     """
     try:
-        if not _comes_later(area) and not is_template(simplify):
+        if not _comes_later(area) and not is_late(simplify):
             return _bounds(area, tolerance(simplify), Reading(early=True))
     except LaterError:
         pass
@@ -254,4 +254,4 @@ def _comes_later(area: Any) -> bool:
     """Whether it is the output of another task, or a template or a list with one."""
     if isinstance(area, (list, tuple)):
         return any(map(_comes_later, area))
-    return is_template(area) or (hasattr(area, "resolve") and hasattr(area, "iter_references"))
+    return is_late(area)

@@ -16,9 +16,12 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_sentinelhub.api.rings import number_of, shown
-from airflow_sentinelhub.api.times import is_template
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 
+ON_OVER_BUDGET = ("fail", "skip", "stop")
+ON_PARTIAL = ("fail", "skip", "accept")
+RESUMES = ("never", "if_accepted", "when_accepted")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _CLOCK = re.compile(r"(?ia)(?:(\d+)\s+days?\s*,\s*)?(\d+):([0-5]?\d):([0-5]?\d(?:\.\d+)?)")
 _ISO = re.compile(
@@ -159,6 +162,14 @@ _FLAG = Kind(truth, "is True or False", needed=True)
 _LIMIT = Kind(_within(number, lambda found: found >= 0), "must be a number from 0")
 _COUNT = Kind(_within(whole, lambda found: found >= 0), "must be a number from 0 and a whole number")
 _WORD = Kind(text, "must be a word", literal=_literal_text)
+
+
+def _one_of(words: Sequence[str]) -> Kind:
+    """One of these words."""
+    fits = _within(text, lambda found: found in words)
+    return Kind(fits, f"must be one of {', '.join(words)}")
+
+
 _PART = Kind(_any, "", empties=True)
 """A part of the payload; what is in it is read by `members`."""
 
@@ -189,13 +200,13 @@ KINDS: dict[str, Kind] = {
     "name": _NAME,
     # limits; `decide.policy` checks one against the other
     "max_processing_units": _LIMIT,
-    "on_over_budget": _WORD,
+    "on_over_budget": _one_of(ON_OVER_BUDGET),
     "max_restarts": _COUNT,
     "max_failed": _COUNT,
     "max_failed_tiles": _COUNT,
     "max_failed_features": _COUNT,
     "min_success_ratio": _LIMIT,
-    "on_partial": _WORD,
+    "on_partial": _one_of(ON_PARTIAL),
     # tiles and features
     "status": _WORD,
     "chunk_size": Kind(_within(whole, lambda found: found >= 1), "is a number of tiles from 1"),
@@ -209,7 +220,7 @@ KINDS: dict[str, Kind] = {
     "check_tiles": _FLAG,
     "check_features": _FLAG,
     "check_results": _FLAG,
-    "resume_stopped": _WORD,
+    "resume_stopped": _one_of(RESUMES),
     "wait_for_completion": _FLAG,
     "wait_for_start": _FLAG,
     "cancel_on_kill": _FLAG,
@@ -247,11 +258,6 @@ def nothing(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
 
 
-def is_late(value: Any) -> bool:
-    """Whether a value is known only when the task runs: a template, or the output of another task."""
-    return is_template(value) or (hasattr(value, "iter_references") and hasattr(value, "resolve"))
-
-
 def origin(template: Any) -> str:
     """Where a value comes from, as a part of a message; empty for a value that stands in the DAG itself."""
     return f" from {shown(str(template))}" if is_late(template) else ""
@@ -269,6 +275,17 @@ def check_literal(name: str, value: Any) -> None:
         (kind.literal or kind.read)(value)
     except (ValueError, TypeError, OverflowError):
         raise _refusal(name, kind, value) from None
+
+
+def check_word(name: str, value: Any, words: Sequence[str | None]) -> None:
+    """Check an argument that is one of some words. What is known only in the run is let through.
+
+    :param words: None among them means all.
+    :raises InvalidInputError: it is another word.
+    """
+    if not is_late(value) and value not in words:
+        told = ", ".join(word for word in words if word is not None) + (", or be None for all" if None in words else "")
+        raise InvalidInputError(f"{name} is {shown(value)}; it must be one of {told}.")
 
 
 def taken(name: str, value: Any, template: Any = None) -> Any:

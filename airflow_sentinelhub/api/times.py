@@ -53,6 +53,11 @@ def is_template(value: Any) -> bool:
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
+def is_late(value: Any) -> bool:
+    """Whether a value is known only when the task runs: a template, or the output of another task."""
+    return is_template(value) or (hasattr(value, "iter_references") and hasattr(value, "resolve"))
+
+
 def last(*, days: float | str = 0, weeks: float | str = 0, hours: float | str = 0) -> dict[str, Any]:
     """The time range of this length that ends at the moment of the run: `time_range=last(days=30)`.
 
@@ -65,7 +70,7 @@ def last(*, days: float | str = 0, weeks: float | str = 0, hours: float | str = 
     """
     given = {"weeks": weeks, "days": days, "hours": hours}
     marker = {"last": {name: value for name, value in given.items() if value != 0}}
-    if not any(map(is_template, given.values())):
+    if not any(map(is_late, given.values())):
         _span(marker["last"], "time_range")
     return marker
 
@@ -82,7 +87,7 @@ def checked_range(given: Any, *, name: str = "time_range", divided: bool = False
     if given is None or given == DATA_INTERVAL or is_template(given) or not _is_literal(given):
         return given
     if _is_last(given):
-        if not any(map(is_template, given["last"].values())):
+        if not any(map(is_late, given["last"].values())):
             _span(given["last"], name)
         return given
     begin, end = _ends(given, name)

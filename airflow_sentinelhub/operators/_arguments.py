@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from airflow_sentinelhub._compat import BaseOperator
-from airflow_sentinelhub.api.arguments import PARTS, check_part, is_late, members, seconds
+from airflow_sentinelhub.api.arguments import PARTS, check_part, members, seconds
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.plain import refuse_circles
 from airflow_sentinelhub.api.service.data_sources import check_sources
 from airflow_sentinelhub.api.service.payloads import check_grid_literal
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 
@@ -31,15 +32,6 @@ def check_payload(task: Any) -> None:
     check_grid_literal(getattr(task, "tiling_grid", None))
     check_sources(member(getattr(task, "process_request", None), "input", "data"))
     check_sources(getattr(task, "data", None))
-
-
-def check_status(value: Any, statuses: Sequence[str]) -> None:
-    """Check the status by which a list is filtered. None, set in the DAG itself and not by a template, means all.
-
-    :raises InvalidInputError: there is no such status.
-    """
-    if value is not None and not is_late(value) and value not in statuses:
-        raise InvalidInputError(f"status is {value!r}; it must be one of {', '.join(statuses)}, or be None for all.")
 
 
 _BOTH_NAMES = "Give destination; output is its old name, and both are given."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub._task import airflow_errors, checked_id
-from airflow_sentinelhub.api.arguments import all_taken, is_late, truth
+from airflow_sentinelhub.api.arguments import all_taken, truth
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.adoption import Stopped
 from airflow_sentinelhub.api.decide.policy import (
@@ -24,6 +24,7 @@ from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, Woken, answ
 from airflow_sentinelhub.api.flows.task_request import Own
 from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
 from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators._own_request import OwnsRequest
 from airflow_sentinelhub.operators._waiting import WaitingTask

@@ -14,17 +14,15 @@ from airflow_sentinelhub.api.decide.due import behind
 from airflow_sentinelhub.api.flows.read import outlast, read_patiently
 from airflow_sentinelhub.api.flows.reread import every, reading, until_read
 from airflow_sentinelhub.api.service import v1
-from airflow_sentinelhub.api.statuses import BatchTileStatus
+from airflow_sentinelhub.api.statuses import TILE_STATUSES, BatchTileStatus
 from airflow_sentinelhub.api.tiles import output_paths, tile_item
 from airflow_sentinelhub.exceptions import ResultsError
 from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._arguments import check_status
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
 
 Item = dict[str, Any]
-_STATUSES = [str(status) for status in BatchTileStatus.__members__.values()]
 
 
 class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
@@ -62,6 +60,7 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         "with_paths",
         "max_unknown_time",
     )
+    words = {"status": (*TILE_STATUSES, None)}
     operator_extra_links = (SentinelHubRequestLink(),)
     ui_color = "#dbeef4"
 
@@ -87,15 +86,12 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
-        with self.literals():
-            check_status(status, _STATUSES)
+        self.check_arguments()
 
     def execute(self, context: Context) -> list[list[Item]]:
-
         with airflow_errors(self):
             self.take_arguments()
             request_id = checked_id(self.request_id)
-            check_status(self.status, _STATUSES)
             self.announce(context, request_id)
             items = self.hook.run(until_read(lambda: self._items(request_id, self.status), self.max_unknown_time))
             chunks = chunked(items, self.chunk_size, conf.getint("core", "max_map_length", fallback=1024))

@@ -23,7 +23,7 @@ from airflow_sentinelhub._task import (
     checked_id,
     deadline_from,
 )
-from airflow_sentinelhub.api.arguments import all_taken, is_late
+from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Outcome, TileGoal, Waited
@@ -31,10 +31,10 @@ from airflow_sentinelhub.api.flows.counting import TileMemory
 from airflow_sentinelhub.api.flows.tiles import look_at_tiles
 from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, look, until_answered, until_certain
 from airflow_sentinelhub.api.service.generations import NEW_REQUEST_404, OLD_REQUEST_404
-from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchTileStatus
+from airflow_sentinelhub.api.statuses import REQUEST_STATUSES, TILE_STATUSES
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import (
     DeadlineError,
-    InvalidInputError,
     JobError,
     SentinelHubError,
     UnknownStateError,
@@ -281,6 +281,7 @@ class SentinelHubBatchSensor(_BatchSensor):
     """
 
     template_fields: Sequence[str] = (*_BatchSensor.template_fields, "target_status")
+    words = {"target_status": REQUEST_STATUSES}
 
     def __init__(
         self,
@@ -308,16 +309,9 @@ class SentinelHubBatchSensor(_BatchSensor):
             **kwargs,
         )
         self.target_status = target_status
-        with self.literals():
-            if not is_late(target_status):
-                self._target()
+        self.check_arguments()
 
     def _target(self) -> str:
-        statuses = [str(status) for status in BatchRequestStatus.__members__.values()]
-        if self.target_status not in statuses:
-            raise InvalidInputError(
-                f"target_status is {self.target_status!r}; it must be one of {', '.join(statuses)}."
-            )
         return str(self.target_status)
 
     def _look(self, request_id: str) -> Flow[Waited]:
@@ -380,6 +374,7 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         "share",
         "aws_conn_id",
     )
+    words = {"tile_status": TILE_STATUSES}
 
     def __init__(
         self,
@@ -425,9 +420,6 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         return all_taken({name: getattr(self, name) for name in names}, self._in_dag)
 
     def _target(self) -> str:
-        statuses = [str(status) for status in BatchTileStatus.__members__.values()]
-        if self.tile_status not in statuses:
-            raise InvalidInputError(f"tile_status is {self.tile_status!r}; it must be one of {', '.join(statuses)}.")
         return str(TileGoal(self.tile_status, **self._goal()))
 
     def _forget(self) -> None:

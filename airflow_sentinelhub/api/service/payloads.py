@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_sentinelhub.api.areas import area_bounds, early_bounds, kept_area
-from airflow_sentinelhub.api.arguments import is_late, member_taken, members
+from airflow_sentinelhub.api.arguments import member_taken, members
 from airflow_sentinelhub.api.decoding import member, number
 from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import UNCHECKED, as_sent, check_sources
-from airflow_sentinelhub.api.times import Run, checked, checked_range, resolved
+from airflow_sentinelhub.api.times import Run, checked, checked_range, is_late, resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 Json = dict[str, Any]
@@ -150,8 +150,8 @@ def process_request(
 ) -> Json:
     """The Process API part of a job without writing its JSON.
 
-    :param data: a data source such as `sentinel-2-l2a` or `byoc-<id>`, or the service's `data` objects for several
-        sources, each with its `dataFilter.timeRange` in any of the forms of `time_range`.
+    :param data: a data source such as `sentinel-2-l2a` or `byoc-<id>`, also from another task, or the service's `data`
+        objects for several sources, each with its `dataFilter.timeRange` in any of the forms of `time_range`.
     :param time_range: which images are taken. Sources that need none (a DEM) go without.
 
         - `"data_interval"`: the data interval of the run, [start, end). The service takes both ends of a range as
@@ -176,7 +176,7 @@ def process_request(
     :raises InvalidInputError: a literal value cannot be right.
     """
     cloud_coverage = member_taken("maxCloudCoverage", max_cloud_coverage, "max_cloud_coverage")
-    if isinstance(data, str):
+    if isinstance(data, str) or is_late(data):  # the output of another task is the name of a source
         chosen = without_none(
             {
                 "timeRange": checked_range(time_range),

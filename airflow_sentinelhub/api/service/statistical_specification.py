@@ -18,7 +18,7 @@ from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import as_sent
 from airflow_sentinelhub.api.service.payloads import Json, process_request, without_none
 from airflow_sentinelhub.api.service.specification import Access
-from airflow_sentinelhub.api.times import Run, checked_range, is_template, resolved, resolved_range
+from airflow_sentinelhub.api.times import Run, checked_range, is_late, resolved, resolved_range
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 PLACEHOLDERS = ("<REQUEST_ID>", "<ID>", "<IDENTIFIER>")
@@ -81,7 +81,7 @@ def aggregation(
     :param kwargs: further members of the aggregation.
     :raises InvalidInputError: a literal value is invalid.
     """
-    if last_interval not in (None, *LAST_INTERVAL) and not is_template(last_interval):
+    if last_interval not in (None, *LAST_INTERVAL) and not is_late(last_interval):
         raise InvalidInputError(f"last_interval is one of {', '.join(LAST_INTERVAL)}, not {last_interval!r}.")
     x, y = resolution if isinstance(resolution, (tuple, list)) else (resolution, resolution)
     width, height = size if size is not None else (None, None)
@@ -223,11 +223,11 @@ def _complaint(job_aggregation: Mapping[str, Any]) -> str | None:
         return f"{(size or resolution)[0]} needs its other half: width and height, or resx and resy."
     for name in (*size, *resolution):
         value, maximum = job_aggregation[name], _LONGEST_SIDE if name in size else float("inf")
-        if not isinstance(value, str) and not 0 < value <= maximum:
+        if not isinstance(value, str) and not is_late(value) and not 0 < value <= maximum:
             return f"{name} is a number above 0{' and at most 2500' if name in size else ''}, not {value!r}."
     interval = (job_aggregation.get("aggregationInterval") or {}).get("of")
     if not interval:
         return "aggregation names no interval (aggregationInterval.of), such as P10D."
-    if not is_template(interval) and not re.fullmatch(r"P(?=.)(\d+[YMWD])*(T(\d+[HMS])+)?", str(interval)):
+    if not is_late(interval) and not re.fullmatch(r"P(?=.)(\d+[YMWD])*(T(\d+[HMS])+)?", str(interval)):
         return f"An interval is a duration by ISO 8601, such as P10D, not {interval!r}."
     return None
