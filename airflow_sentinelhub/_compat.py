@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, get_base_airflow_version_tuple
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ __all__ = [
     "link_key",
     "mask_secret",
     "metrics",
+    "shows_pages",
     "start_of_run",
     "state_in_triggerer",
     "state_in_worker",
@@ -159,6 +160,13 @@ def airflow_url() -> str | None:
     """The address of this Airflow's web page, as it is configured."""
     url: str | None = conf.get("api" if AIRFLOW_V_3_0_PLUS else "webserver", "base_url", fallback=None)
     return url
+
+
+def shows_pages() -> bool:
+    """Whether this Airflow shows pages of plugins on its task instances (3.1 and later), and the package brings one."""
+    from importlib.util import find_spec
+
+    return get_base_airflow_version_tuple() >= (3, 1, 0) and find_spec("airflow_sentinelhub.web") is not None
 
 
 def start_of_run(context: Any) -> datetime | None:

@@ -37,6 +37,7 @@ from airflow_sentinelhub.exceptions import (
     SentinelHubError,
     StillRunningError,
 )
+from airflow_sentinelhub.links import ORIGIN_KEY as ORIGIN_KEY
 from airflow_sentinelhub.links import push_link
 
 if TYPE_CHECKING:
@@ -52,10 +53,6 @@ BACKSTOP = 300.0
 
 REQUEST_ID_KEY = "request_id"
 """XCom key under which the id of the request is pushed the moment it is known."""
-
-
-ORIGIN_KEY = "sentinelhub_request"
-"""XCom key of the request's id, generation and deployment; it is read after Airflow has ended a deferred wait."""
 
 
 class CredentialsRefused(AirflowFailException, AuthenticationError):

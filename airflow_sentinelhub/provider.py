@@ -89,7 +89,11 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["airflow_sentinelhub.triggers.batch"],
             },
         ],
-        "extra-links": ["airflow_sentinelhub.links.SentinelHubRequestLink"],
+        "extra-links": [
+            "airflow_sentinelhub.links.SentinelHubRequestLink",
+            "airflow_sentinelhub.links.SentinelHubResultsLink",
+            "airflow_sentinelhub.links.SentinelHubDocsLink",
+        ],
         "config": {
             "sentinelhub": {
                 "description": "Sentinel Hub provider.",

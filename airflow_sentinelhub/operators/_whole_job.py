@@ -26,8 +26,10 @@ from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wai
 from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
+from airflow_sentinelhub.links import push_results_link
 from airflow_sentinelhub.operators._own_request import OwnsRequest
 from airflow_sentinelhub.operators._waiting import WaitingTask
+from airflow_sentinelhub.results.root import delivery_root
 from airflow_sentinelhub.triggers.events import read_event, resume_state_of
 
 if TYPE_CHECKING:
@@ -182,10 +184,16 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         request_id = own.settled.job.request_id
         if self.request_id is None or request_id != checked_id(self.request_id):
             self.settle_on(context, own)
+        self._show_place(context, own.settled.job)
         self.responsible_for(request_id, context)
 
     def _read(self, job: Any) -> None:
         self.known = job
+
+    def _show_place(self, context: Any, job: Any) -> None:
+        """Have the task link to the folder in which the results of the request will be."""
+        if job.output_url:
+            push_results_link(context, self.hook.settings.base_url, delivery_root(job.output_url, job.request_id))
 
     def _reported(self, context: Any, results: Results) -> None:
         """Push the cost and the failed part to XCom, and write the result into the events of the asset outlets."""

@@ -17,7 +17,7 @@ from airflow_sentinelhub.api.service.statistical import get_body, read_request
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification, dated
 from airflow_sentinelhub.api.times import resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.links import LINKS
 from airflow_sentinelhub.operators._arguments import check_payload, one_destination
 from airflow_sentinelhub.operators._batch_payload import CreatesRequest
 from airflow_sentinelhub.operators._times import check_dates, names_both_ends
@@ -145,7 +145,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         "evalscript": "js",
         "payload_extra": "json",
     }
-    operator_extra_links = (SentinelHubRequestLink(),)
+    operator_extra_links = LINKS
     ui_color = "#dbeef4"
     batch_api = "statistical"
     limits = _LIMITS
@@ -290,7 +290,7 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
         "max_unknown_time",
     )
     words = {"status": _STATUSES}
-    operator_extra_links = (SentinelHubRequestLink(),)
+    operator_extra_links = LINKS
     ui_color = "#dbeef4"
     batch_api = "statistical"
 

@@ -17,7 +17,7 @@ from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.api.statuses import TILE_STATUSES, BatchTileStatus
 from airflow_sentinelhub.api.tiles import output_paths, tile_item
 from airflow_sentinelhub.exceptions import ResultsError
-from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.links import LINKS
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
@@ -61,7 +61,7 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         "max_unknown_time",
     )
     words = {"status": (*TILE_STATUSES, None)}
-    operator_extra_links = (SentinelHubRequestLink(),)
+    operator_extra_links = LINKS
     ui_color = "#dbeef4"
 
     def __init__(

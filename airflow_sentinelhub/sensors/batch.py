@@ -40,7 +40,7 @@ from airflow_sentinelhub.exceptions import (
     UnknownStateError,
 )
 from airflow_sentinelhub.hooks.storage import FilesSeen, read_tiles_by
-from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.links import LINKS
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTileTrigger, SentinelHubBatchTrigger
 from airflow_sentinelhub.triggers.events import read_event
 
@@ -63,7 +63,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         "poke_interval",
         "timeout",
     )
-    operator_extra_links = (SentinelHubRequestLink(),)
+    operator_extra_links = LINKS
     ui_color = "#dbeef4"
     poke_interval: Any
     timeout: Any
