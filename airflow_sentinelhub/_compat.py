@@ -124,10 +124,13 @@ __all__ = [
     "airflow_url",
     "approval_operator",
     "aside",
+    "asset_of",
     "conf",
     "deferral_error",
     "first_rescheduled",
     "get_async_connection",
+    "is_alias",
+    "is_asset",
     "link_key",
     "mask_secret",
     "metrics",
@@ -160,6 +163,33 @@ def airflow_url() -> str | None:
     """The address of this Airflow's web page, as it is configured."""
     url: str | None = conf.get("api" if AIRFLOW_V_3_0_PLUS else "webserver", "base_url", fallback=None)
     return url
+
+
+def _asset_module() -> Any:
+    """Where this Airflow has its assets, which are called datasets on 2.11."""
+    from importlib import import_module
+
+    return import_module("airflow.sdk" if AIRFLOW_V_3_0_PLUS else "airflow.datasets")
+
+
+def asset_of(uri: str) -> Any:
+    """An asset (2.11: a dataset) with this URI.
+
+    :raises ValueError: it is none that this Airflow takes.
+    """
+    module = _asset_module()
+    return module.Asset(uri) if AIRFLOW_V_3_0_PLUS else module.Dataset(uri)
+
+
+def is_alias(outlet: Any) -> bool:
+    """Whether an outlet is an alias, whose assets are known only when the task runs."""
+    module = _asset_module()
+    return isinstance(outlet, module.AssetAlias if AIRFLOW_V_3_0_PLUS else module.DatasetAlias)
+
+
+def is_asset(outlet: Any) -> bool:
+    """Whether an outlet is an asset, or refers to one by its URI or name (3.x)."""
+    return hasattr(outlet, "uri") or type(outlet).__name__ == "AssetNameRef"
 
 
 def shows_pages() -> bool:

@@ -94,6 +94,8 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_sentinelhub.links.SentinelHubResultsLink",
             "airflow_sentinelhub.links.SentinelHubDocsLink",
         ],
+        "asset-uris": [{"schemes": ["sentinelhub"], "handler": "airflow_sentinelhub.assets.sanitize_uri"}],
+        "dataset-uris": [{"schemes": ["sentinelhub"], "handler": "airflow_sentinelhub.assets.sanitize_uri"}],  # 2.11
         "config": {
             "sentinelhub": {
                 "description": "Sentinel Hub provider.",

@@ -25,6 +25,7 @@ from airflow_sentinelhub.api.flows.task_request import Own
 from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
 from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
 from airflow_sentinelhub.api.times import is_late
+from airflow_sentinelhub.assets import event_extra, tell_outlets
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import push_results_link
 from airflow_sentinelhub.operators._own_request import OwnsRequest
@@ -200,8 +201,6 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         result: Mapping[str, Any] = results.as_result()
         for name in ("processing_units", f"failed_{results.things}"):
             context["ti"].xcom_push(key=name, value=result[name])
-        events = context.get("outlet_events")
-        for outlet in self.outlets or ():
-            if events is not None and hasattr(outlet, "uri"):
-                names = ("request_id", "status", "processing_units", "processed", "failed")
-                events[outlet].extra = {name: result[name] for name in names}
+        job = results.job
+        folder = delivery_root(job.output_url, job.request_id) if job.output_url else None
+        tell_outlets(context, self.outlets, event_extra(result, folder))
