@@ -134,6 +134,7 @@ __all__ = [
     "link_key",
     "mask_secret",
     "metrics",
+    "operator_lineage",
     "shows_pages",
     "start_of_run",
     "state_in_triggerer",
@@ -190,6 +191,13 @@ def is_alias(outlet: Any) -> bool:
 def is_asset(outlet: Any) -> bool:
     """Whether an outlet is an asset, or refers to one by its URI or name (3.x)."""
     return hasattr(outlet, "uri") or type(outlet).__name__ == "AssetNameRef"
+
+
+def operator_lineage() -> Any:
+    """The class in which the OpenLineage provider, whose listener alone asks for it, takes the lineage of a task."""
+    from importlib import import_module
+
+    return import_module("airflow.providers.openlineage.extractors").OperatorLineage
 
 
 def shows_pages() -> bool:

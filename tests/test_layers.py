@@ -37,6 +37,7 @@ LAYERS: dict[str, set[str]] = {
     "hooks": {"exceptions", "redaction", "api", "transport", "results", "provider", "_compat", "_identity"},
     "links": {"_compat"},
     "assets": {"_compat"},
+    "lineage": {"_compat"},
     "cancel": {"exceptions", "api", "transport", "hooks", "_compat"},
     "_identity": {"api", "_compat"},
     "_task": {"exceptions", "api", "hooks", "links", "_compat", "_identity"},
@@ -47,6 +48,7 @@ LAYERS: dict[str, set[str]] = {
         "hooks",
         "results",
         "assets",
+        "lineage",
         "links",
         "triggers",
         "_compat",
@@ -66,6 +68,7 @@ LIBRARIES: dict[str, set[str]] = {
     "results": {"boto3", "botocore", "fsspec"},
     "hooks": {"dataclasses_json", "flask_appbuilder", "wtforms"},
     "_compat": {"airflow", "asgiref"},
+    "lineage": {"attrs"},  # of the OpenLineage provider, whose listener alone needs it
 }
 
 

@@ -389,12 +389,10 @@ class SentinelHubHook(BaseHook):
             grids = self.run(exchange(list_grids(None), Patience(backoff=(1,), rate_limited=10)))
         except SentinelHubError as err:
             return False, str(err)
-        said = (
+        return True, (
             f"Connected to {self._where()}; batch {self.settings.batch_api} offers {len(grids.items)} tiling grids. "
             f"Access tokens come from {self.settings.token_url} and are valid for {_lifetime(self.driver.lifetime)}."
         )
-        self.log.info("%s", said)  # `airflow connections test` itself prints the messages of failures only
-        return True, said
 
     def _where(self) -> str:
         """The deployment of the connection, as messages name it."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._identity import tried
+from airflow_sentinelhub._identity import run_of, tried
 from airflow_sentinelhub._task import airflow_errors, checked_id
 from airflow_sentinelhub.api.arguments import all_taken, truth
 from airflow_sentinelhub.api.call import Flow
@@ -20,13 +20,15 @@ from airflow_sentinelhub.api.decide.policy import (
 )
 from airflow_sentinelhub.api.decide.results import Results
 from airflow_sentinelhub.api.decide.verdict import Waited
+from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, Woken, answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own
 from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
 from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
-from airflow_sentinelhub.api.times import is_late
+from airflow_sentinelhub.api.times import is_late, resolved, resolved_range
 from airflow_sentinelhub.assets import event_extra, tell_outlets
 from airflow_sentinelhub.exceptions import InvalidInputError
+from airflow_sentinelhub.lineage import FACTS, Lineage, Source, as_openlineage, sources_of
 from airflow_sentinelhub.links import push_results_link
 from airflow_sentinelhub.operators._own_request import OwnsRequest
 from airflow_sentinelhub.operators._waiting import WaitingTask
@@ -46,6 +48,9 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
     resume_stopped: str
     reads_by: str
     outlets: Any
+    read: Callable[[str], Any]
+    _result: Mapping[str, Any] | None = None
+    _sources: tuple[Source, ...] = ()
 
     def check_job(self) -> None:
         """Check the arguments while Airflow parses the DAG, except templates.
@@ -121,6 +126,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         :param may_start: False: never start the request that the argument `request_id` names.
         """
         request_id = None if self.request_id is None else checked_id(self.request_id)
+        self._sources = self._find_sources(context)
         deadline = {"deadline": woken.state["deadline"]} if woken is not None else {}
         wait_plan = self.plan(context, **deadline)
         search = request_id is None and woken is None
@@ -170,6 +176,38 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         except InvalidInputError:
             return None
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """What the listener of the OpenLineage provider tells about this task; None if it has no request."""
+        lineage = self.lineage()
+        return None if lineage is None else as_openlineage(lineage)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """The same after a failure: what the request was and has cost by the last reading."""
+        return self.get_openlineage_facets_on_complete(task_instance)
+
+    def lineage(self) -> Lineage | None:
+        """What the job has read and written, and what it has cost, by what this task knows; None without a request."""
+        job, result = self.known, self._result or {}
+        request_id = job.request_id if job is not None else self.about
+        if request_id is None:
+            return None
+        facts: dict[str, Any] = {name: result.get(name) for name in FACTS} | {"request_id": request_id}
+        if job is not None and not result:
+            facts |= {"batch_api": job.generation, "status": str(job.status), "processing_units": job.cost}
+        folder = delivery_root(job.output_url, request_id) if job is not None and job.output_url else None
+        return Lineage(self.hook.settings.base_url, self._sources, folder, facts)
+
+    def _find_sources(self, context: Any) -> tuple[Source, ...]:
+        """The collections and times of this run; none where they cannot be told, which the job itself reports."""
+        try:
+            run = run_of(context)
+            if getattr(self, "process_request", None) is not None:
+                return sources_of(resolved(member(self.read("process_request"), "input", "data"), run))
+            times = member(self.read("aggregation"), "timeRange")
+            return sources_of(resolved(self.read("data"), run), times and resolved_range(times, run, divided=True))
+        except (InvalidInputError, AttributeError):
+            return ()
+
     def _stopped(self) -> Stopped:
         return Stopped(self.limit(), resume=self.resume_stopped != "never")
 
@@ -201,6 +239,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         result: Mapping[str, Any] = results.as_result()
         for name in ("processing_units", f"failed_{results.things}"):
             context["ti"].xcom_push(key=name, value=result[name])
+        self._result, self.known = result, results.job
         job = results.job
         folder = delivery_root(job.output_url, job.request_id) if job.output_url else None
         tell_outlets(context, self.outlets, event_extra(result, folder))
