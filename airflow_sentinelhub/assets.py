@@ -59,4 +59,4 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     name = uri.netloc.lower()
     if not _COLLECTION.fullmatch(name):
         raise ValueError("URI format sentinelhub:// must contain the id of a data collection: sentinelhub://<id>")
-    return uri._replace(netloc=name, path=uri.path.rstrip("/"), query="", fragment="")
+    return SplitResult(uri.scheme, name, uri.path.rstrip("/"), "", "")
