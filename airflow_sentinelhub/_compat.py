@@ -129,6 +129,7 @@ __all__ = [
     "airflow_url",
     "approval_operator",
     "aside",
+    "asset_of",
     "cli_group",
     "conf",
     "dags_in",
@@ -136,12 +137,16 @@ __all__ = [
     "deferral_error",
     "first_rescheduled",
     "get_async_connection",
+    "is_alias",
+    "is_asset",
     "link_key",
     "mapped_over",
     "mask_secret",
     "may_read_xcoms",
     "metrics",
+    "operator_lineage",
     "plugin_base",
+    "shows_pages",
     "start_of_run",
     "state_in_triggerer",
     "state_in_worker",
@@ -197,6 +202,47 @@ def airflow_url() -> str | None:
     """The address of this Airflow's web page, as it is configured."""
     url: str | None = conf.get("api" if AIRFLOW_V_3_0_PLUS else "webserver", "base_url", fallback=None)
     return url
+
+
+def _asset_module() -> Any:
+    """Where this Airflow has its assets, which are called datasets on 2.11."""
+    from importlib import import_module
+
+    return import_module("airflow.sdk" if AIRFLOW_V_3_0_PLUS else "airflow.datasets")
+
+
+def asset_of(uri: str) -> Any:
+    """An asset (2.11: a dataset) with this URI.
+
+    :raises ValueError: it is none that this Airflow takes.
+    """
+    module = _asset_module()
+    return module.Asset(uri) if AIRFLOW_V_3_0_PLUS else module.Dataset(uri)
+
+
+def is_alias(outlet: Any) -> bool:
+    """Whether an outlet is an alias, whose assets are known only when the task runs."""
+    module = _asset_module()
+    return isinstance(outlet, module.AssetAlias if AIRFLOW_V_3_0_PLUS else module.DatasetAlias)
+
+
+def is_asset(outlet: Any) -> bool:
+    """Whether an outlet is an asset, or refers to one by its URI or name (3.x)."""
+    return hasattr(outlet, "uri") or type(outlet).__name__ == "AssetNameRef"
+
+
+def operator_lineage() -> Any:
+    """The class in which the OpenLineage provider, whose listener alone asks for it, takes the lineage of a task."""
+    from importlib import import_module
+
+    return import_module("airflow.providers.openlineage.extractors").OperatorLineage
+
+
+def shows_pages() -> bool:
+    """Whether this Airflow shows pages of plugins on its task instances (3.1 and later), and the package brings one."""
+    from importlib.util import find_spec
+
+    return HAS_PAGES and find_spec("airflow_sentinelhub.web") is not None
 
 
 def start_of_run(context: Any) -> datetime | None:

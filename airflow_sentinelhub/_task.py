@@ -20,7 +20,7 @@ from airflow_sentinelhub._compat import (
     mapped_over,
 )
 from airflow_sentinelhub._identity import tried
-from airflow_sentinelhub.api.arguments import KINDS, check_literal, request_id, taken, templates_told
+from airflow_sentinelhub.api.arguments import KINDS, check_literal, check_word, request_id, taken, templates_told
 from airflow_sentinelhub.api.call import Call, Flow
 from airflow_sentinelhub.api.decide.verdict import ended_by_itself, fate, is_paid
 from airflow_sentinelhub.api.flows.actions import end
@@ -42,6 +42,7 @@ from airflow_sentinelhub.exceptions import (
     StillRunningError,
 )
 from airflow_sentinelhub.kept_progress import KeptInWorker
+from airflow_sentinelhub.links import ORIGIN_KEY as ORIGIN_KEY
 from airflow_sentinelhub.links import push_link
 
 if TYPE_CHECKING:
@@ -60,10 +61,6 @@ _UNDEFINED = ("jinja2.runtime", "Undefined")
 
 REQUEST_ID_KEY = "request_id"
 """XCom key under which the id of the request is pushed the moment it is known."""
-
-
-ORIGIN_KEY = "sentinelhub_request"
-"""XCom key of the request's id, generation and deployment; it is read after Airflow has ended a deferred wait."""
 
 
 class CredentialsRefused(AirflowFailException, AuthenticationError):
@@ -156,6 +153,8 @@ class SentinelHubTask:
     batch_api: str | None
     max_unknown_time: Any = 1800.0
     """Given in any form; in seconds once `take_arguments` has run, as all times."""
+    words: Mapping[str, Sequence[str | None]] = {}
+    """Arguments that are one of some words each, and these words; None among them means all."""
     limits: Sequence[str] = ()
     """Names of arguments that `take_arguments` leaves as they are: they are read together, by `decide.policy`."""
 
@@ -206,6 +205,7 @@ class SentinelHubTask:
             for name, value in kwargs.items():
                 check_literal(name, value)
             _check_generation(kwargs.get("batch_api"))
+            cls._check_words(kwargs)
         return super().partial(**kwargs)  # type: ignore[misc]
 
     @contextmanager
@@ -222,7 +222,15 @@ class SentinelHubTask:
             for name, value in given.items():
                 check_literal(name, value)
             _check_generation(given.get("batch_api"))
+            self._check_words(given)
             yield
+
+    @classmethod
+    def _check_words(cls, given: Mapping[str, Any]) -> None:
+        """:raises InvalidInputError: an argument that is one of some words is another one."""
+        for name, words in cls.words.items():
+            if name in given:
+                check_word(name, given[name], words)
 
     def _given(self) -> dict[str, Any]:
         """The arguments and their values. `request_id` is a property, which not every task has."""
@@ -261,6 +269,7 @@ class SentinelHubTask:
                 if read is not value:
                     setattr(self, name, read)
         _check_generation(self.batch_api)
+        self._check_words(self._given())
         if getattr(self, "deferrable", True) is None:
             self.deferrable = default_deferrable()
 

@@ -10,7 +10,7 @@ from typing import Any
 CONN_FIELDS: dict[str, dict[str, Any]] = {
     "auth_url": {
         "label": "Auth URL",
-        "description": "OAuth endpoint that issues tokens; only for deployments without a short name.",
+        "description": "OAuth endpoint that issues tokens; needed for a deployment that is named by a URL of its own.",
         "schema": {"type": ["string", "null"]},
     },
     "batch_api": {
@@ -54,9 +54,13 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
 }
 
 FIELD_BEHAVIOUR: dict[str, Any] = {
-    "hidden-fields": ["schema", "port"],
+    "hidden-fields": ["schema"],
     "relabeling": {"login": "Client id", "password": "Client secret", "host": "Deployment"},
-    "placeholders": {"host": "aws-eu, aws-us-west-2, cdse, or a base URL"},
+    "placeholders": {
+        "host": "aws-eu, aws-us-west-2, cdse, or a base URL",
+        # The button "Test" of Airflow 3.3 sends port 0 for a connection without one, and then refuses the difference.
+        "port": "443",
+    },
 }
 
 
@@ -86,7 +90,13 @@ def get_provider_info() -> dict[str, Any]:
             },
         ],
         "cli": ["airflow_sentinelhub.cli.airflow.get_cli_commands"],
-        "extra-links": ["airflow_sentinelhub.links.SentinelHubRequestLink"],
+        "extra-links": [
+            "airflow_sentinelhub.links.SentinelHubRequestLink",
+            "airflow_sentinelhub.links.SentinelHubResultsLink",
+            "airflow_sentinelhub.links.SentinelHubDocsLink",
+        ],
+        "asset-uris": [{"schemes": ["sentinelhub"], "handler": "airflow_sentinelhub.assets.sanitize_uri"}],
+        "dataset-uris": [{"schemes": ["sentinelhub"], "handler": "airflow_sentinelhub.assets.sanitize_uri"}],  # 2.11
         "config": {
             "sentinelhub": {
                 "description": "Sentinel Hub provider.",

@@ -56,6 +56,8 @@ LAYERS: dict[str, set[str]] = {
     },
     "maps": {"exceptions", "api"},
     "links": {"_compat"},
+    "assets": {"_compat"},
+    "lineage": {"_compat"},
     "cancel": {"exceptions", "api", "transport", "hooks", "_compat"},
     "_identity": {"api", "_compat"},
     "kept_progress": {"api", "_compat"},
@@ -68,6 +70,8 @@ LAYERS: dict[str, set[str]] = {
         "api",
         "hooks",
         "results",
+        "assets",
+        "lineage",
         "links",
         "triggers",
         "_compat",
@@ -118,6 +122,7 @@ LIBRARIES: dict[str, set[str]] = {
     "hooks": {"dataclasses_json", "flask_appbuilder", "wtforms"},
     "_compat": {"airflow", "asgiref", "pendulum"},
     "web": {"fastapi", "starlette"},
+    "lineage": {"attrs"},  # of the OpenLineage provider, whose listener alone needs it
 }
 
 

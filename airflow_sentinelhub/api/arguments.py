@@ -20,6 +20,9 @@ from airflow_sentinelhub.api.rings import number_of, shown, told
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 
+ON_OVER_BUDGET = ("fail", "skip", "stop")
+ON_PARTIAL = ("fail", "skip", "accept")
+RESUMES = ("never", "if_accepted", "when_accepted")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _CLOCK = re.compile(r"(?ia)(?:(\d+)\s+days?\s*,\s*)?(\d+):([0-5]?\d):([0-5]?\d(?:\.\d+)?)")
 _ISO = re.compile(
@@ -177,6 +180,14 @@ _FLAG = Kind(truth, "is True or False", needed=True)
 _LIMIT = Kind(_within(number, lambda found: found >= 0), "must be a number from 0")
 _COUNT = Kind(_within(whole, lambda found: found >= 0), "must be a number from 0 and a whole number")
 _WORD = Kind(text, "must be a word", literal=_literal_text)
+
+
+def _one_of(words: Sequence[str]) -> Kind:
+    """One of these words."""
+    fits = _within(text, lambda found: found in words)
+    return Kind(fits, f"must be one of {', '.join(words)}")
+
+
 _PART = Kind(_any, "", empties=True)
 """A part of the payload; what is in it is read by `members`."""
 
@@ -208,14 +219,14 @@ KINDS: dict[str, Kind] = {
     # limits; `decide.policy` checks one against the other
     "max_processing_units": _LIMIT,
     "max_processing_units_per_month": _LIMIT,
-    "on_over_budget": _WORD,
+    "on_over_budget": _one_of(ON_OVER_BUDGET),
     "require_estimate": _FLAG,
     "max_restarts": _COUNT,
     "max_failed": _COUNT,
     "max_failed_tiles": _COUNT,
     "max_failed_features": _COUNT,
     "min_success_ratio": _LIMIT,
-    "on_partial": _WORD,
+    "on_partial": _one_of(ON_PARTIAL),
     # tiles and features
     "status": _WORD,
     "chunk_size": Kind(_within(whole, lambda found: found >= 1), "is a number of tiles from 1"),
@@ -236,7 +247,7 @@ KINDS: dict[str, Kind] = {
     "check_tiles": _FLAG,
     "check_features": _FLAG,
     "check_results": _FLAG,
-    "resume_stopped": _WORD,
+    "resume_stopped": _one_of(RESUMES),
     "wait_for_completion": _FLAG,
     "wait_for_start": _FLAG,
     "cancel_on_kill": _FLAG,
@@ -304,6 +315,17 @@ def check_literal(name: str, value: Any) -> None:
         (kind.literal or kind.read)(value)
     except (ValueError, TypeError, OverflowError):
         raise _refusal(name, kind, value) from None
+
+
+def check_word(name: str, value: Any, words: Sequence[str | None]) -> None:
+    """Check an argument that is one of some words. What is known only in the run is let through.
+
+    :param words: None among them means all.
+    :raises InvalidInputError: it is another word.
+    """
+    if not is_late(value) and value not in words:
+        told = ", ".join(word for word in words if word is not None) + (", or be None for all" if None in words else "")
+        raise InvalidInputError(f"{name} is {shown(value)}; it must be one of {told}.")
 
 
 def taken(name: str, value: Any, template: Any = None) -> Any:
@@ -410,7 +432,7 @@ def _refusal(name: str, kind: Kind, value: Any, template: Any = None) -> Invalid
 # Members of a payload
 
 
-def _one_of(*words: str) -> Kind:
+def _written_so(*words: str) -> Kind:
     """A member that the service takes as one of these words, written so."""
 
     def read(value: Any) -> str:
@@ -423,10 +445,10 @@ def _one_of(*words: str) -> Kind:
 
 
 _WORDS: dict[str, Kind] = {
-    "mosaickingOrder": _one_of("mostRecent", "leastRecent", "leastCC"),
-    **dict.fromkeys(("upsampling", "downsampling"), _one_of("NEAREST", "BILINEAR", "BICUBIC")),
-    "orbitDirection": _one_of("ASCENDING", "DESCENDING"),
-    "backCoeff": _one_of("BETA0", "SIGMA0_ELLIPSOID", "GAMMA0_ELLIPSOID", "GAMMA0_TERRAIN"),
+    "mosaickingOrder": _written_so("mostRecent", "leastRecent", "leastCC"),
+    **dict.fromkeys(("upsampling", "downsampling"), _written_so("NEAREST", "BILINEAR", "BICUBIC")),
+    "orbitDirection": _written_so("ASCENDING", "DESCENDING"),
+    "backCoeff": _written_so("BETA0", "SIGMA0_ELLIPSOID", "GAMMA0_ELLIPSOID", "GAMMA0_TERRAIN"),
 }
 """Members whose words are the same for all collections that have them."""
 _MEMBERS: dict[str, Kind] = {

@@ -106,3 +106,8 @@ class BatchTileStatus(_Word):
     @property
     def is_active(self) -> bool:
         return self.value in ("SCHEDULED", "QUEUED", "PROCESSING")
+
+
+REQUEST_STATUSES = tuple(str(status) for status in BatchRequestStatus.__members__.values())
+TILE_STATUSES = tuple(str(status) for status in BatchTileStatus.__members__.values())
+"""The words that we know, for what a user may ask for."""

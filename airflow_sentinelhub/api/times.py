@@ -71,7 +71,7 @@ def last(*, days: float | str = 0, weeks: float | str = 0, hours: float | str = 
     """
     given = {"weeks": weeks, "days": days, "hours": hours}
     marker = {"last": {name: value for name, value in given.items() if value != 0}}
-    if not any(map(is_template, given.values())):
+    if not any(map(is_late, given.values())):
         _span(marker["last"], "time_range")
     return marker
 
@@ -88,7 +88,7 @@ def checked_range(given: Any, *, name: str = "time_range", divided: bool = False
     if given is None or _is_known_later(given) or _is_data_interval(given):
         return given
     if _is_last(given):
-        if not any(map(is_template, given["last"].values())):
+        if not any(map(is_late, given["last"].values())):
             _span(given["last"], name)
         return given
     begin, end = _ends(given, name)

@@ -543,8 +543,22 @@ class SentinelHubHook(BaseHook):
             grids = self.run(exchange(list_grids(None), Patience(backoff=(1,), rate_limited=10)))
         except SentinelHubError as err:
             return False, str(err)
-        where, api = self.settings.base_url, self.settings.batch_api
-        return True, f"Connected to {where}; batch {api} offers {len(grids.items)} tiling grids."
+        return True, (
+            f"Connected to {self._where()}; batch {self.settings.batch_api} offers {len(grids.items)} tiling grids. "
+            f"Access tokens come from {self.settings.token_url} and are valid for {_lifetime(self.driver.lifetime)}."
+        )
+
+    def _where(self) -> str:
+        """The deployment of the connection, as messages name it."""
+        name, base_url = self.settings.deployment, self.settings.base_url
+        return f"deployment {name} ({base_url})" if name else f"a deployment of your own ({base_url})"
+
+
+def _lifetime(seconds: float | None) -> str:
+    """How long an access token is valid, in words."""
+    if seconds is None:
+        return "an unknown time"
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
 
 
 _UNANSWERED = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -62,15 +62,6 @@ def approves(value: Any) -> bool:
     :raises InvalidInputError: it is neither True nor False.
     """
     return bool(taken("approve", value))
-
-
-def check_status(value: Any, statuses: Sequence[str]) -> None:
-    """Check the status by which a list is filtered. None, set in the DAG itself and not by a template, means all.
-
-    :raises InvalidInputError: there is no such status.
-    """
-    if value is not None and not is_late(value) and value not in statuses:
-        raise InvalidInputError(f"status is {value!r}; it must be one of {', '.join(statuses)}, or be None for all.")
 
 
 _BOTH_NAMES = "Give destination; output is its old name, and both are given."

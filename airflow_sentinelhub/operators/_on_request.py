@@ -10,7 +10,7 @@ from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import SentinelHubTask
 from airflow_sentinelhub.api.service.generations import OLD_REQUEST_404, Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.links import LINKS
 
 
 class StepResult(TypedDict):
@@ -34,7 +34,7 @@ class OnRequest(SentinelHubTask, BaseOperator):
     """Base of operators on an existing request. Each of them declares its own arguments."""
 
     template_fields: Sequence[str] = ("request_id", "sentinelhub_conn_id", "batch_api", "max_unknown_time")
-    operator_extra_links = (SentinelHubRequestLink(),)
+    operator_extra_links = LINKS
     ui_color = "#dbeef4"
 
     @property

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._identity import PER_MONTH, month_by_default, tried
+from airflow_sentinelhub._identity import PER_MONTH, month_by_default, run_of, tried
 from airflow_sentinelhub._task import airflow_errors, checked_id
 from airflow_sentinelhub.api.arguments import all_taken, truth
 from airflow_sentinelhub.api.call import Flow
@@ -21,17 +21,22 @@ from airflow_sentinelhub.api.decide.policy import (
 from airflow_sentinelhub.api.decide.price import Price, price_of
 from airflow_sentinelhub.api.decide.results import Results
 from airflow_sentinelhub.api.decide.verdict import Waited
+from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.flows.price import price_request
 from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, Woken, answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own
 from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
 from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.api.times import is_late
+from airflow_sentinelhub.api.times import is_late, resolved, resolved_range
+from airflow_sentinelhub.assets import event_extra, tell_outlets
 from airflow_sentinelhub.exceptions import InvalidInputError
+from airflow_sentinelhub.lineage import FACTS, Lineage, Source, as_openlineage, sources_of
+from airflow_sentinelhub.links import push_results_link
 from airflow_sentinelhub.operators._costs import cost_reader, of_dag, push_price
 from airflow_sentinelhub.operators._own_request import OwnsRequest
 from airflow_sentinelhub.operators._waiting import WaitingTask
+from airflow_sentinelhub.results.root import delivery_root
 from airflow_sentinelhub.triggers.events import read_event, resume_state_of
 
 if TYPE_CHECKING:
@@ -47,6 +52,9 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
     resume_stopped: str
     reads_by: str
     outlets: Any
+    read: Callable[[str], Any]
+    _result: Mapping[str, Any] | None = None
+    _sources: tuple[Source, ...] = ()
 
     def check_job(self) -> None:
         """Check the arguments while Airflow parses the DAG, except templates.
@@ -130,6 +138,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         :param may_start: False: never start the request that the argument `request_id` names.
         """
         request_id = None if self.request_id is None else checked_id(self.request_id)
+        self._sources = self._find_sources(context)
         deadline = {"deadline": woken.state["deadline"]} if woken is not None else {}
         wait_plan = self.plan(context, **deadline)
         search = request_id is None and woken is None
@@ -182,6 +191,38 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         except InvalidInputError:
             return None
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """What the listener of the OpenLineage provider tells about this task; None if it has no request."""
+        lineage = self.lineage()
+        return None if lineage is None else as_openlineage(lineage)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """The same after a failure: what the request was and has cost by the last reading."""
+        return self.get_openlineage_facets_on_complete(task_instance)
+
+    def lineage(self) -> Lineage | None:
+        """What the job has read and written, and what it has cost, by what this task knows; None without a request."""
+        job, result = self.known, self._result or {}
+        request_id = job.request_id if job is not None else self.about
+        if request_id is None:
+            return None
+        facts: dict[str, Any] = {name: result.get(name) for name in FACTS} | {"request_id": request_id}
+        if job is not None and not result:
+            facts |= {"batch_api": job.generation, "status": str(job.status), "processing_units": job.cost}
+        folder = delivery_root(job.output_url, request_id) if job is not None and job.output_url else None
+        return Lineage(self.hook.settings.base_url, self._sources, folder, facts)
+
+    def _find_sources(self, context: Any) -> tuple[Source, ...]:
+        """The collections and times of this run; none where they cannot be told, which the job itself reports."""
+        try:
+            run = run_of(context)
+            if getattr(self, "process_request", None) is not None:
+                return sources_of(resolved(member(self.read("process_request"), "input", "data"), run))
+            times = member(self.read("aggregation"), "timeRange")
+            return sources_of(resolved(self.read("data"), run), times and resolved_range(times, run, divided=True))
+        except (InvalidInputError, AttributeError):
+            return ()
+
     def _stopped(self) -> Stopped:
         return Stopped(self.limit(), resume=self.resume_stopped != "never")
 
@@ -205,12 +246,18 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         request_id = own.settled.job.request_id
         if self.request_id is None or request_id != checked_id(self.request_id):
             self.settle_on(context, own)
+        self._show_place(context, own.settled.job)
         self.responsible_for(request_id, context)
 
     def _read(self, job: Any) -> None:
         self.known = job
         if self.progress is not None:
             self.progress.last(job)
+
+    def _show_place(self, context: Any, job: Any) -> None:
+        """Have the task link to the folder in which the results of the request will be."""
+        if job.output_url:
+            push_results_link(context, self.hook.settings.base_url, delivery_root(job.output_url, job.request_id))
 
     def _reported(self, context: Any, results: Results) -> None:
         """Push the cost and the failed part to XCom, and write the result into the events of the asset outlets."""
@@ -220,16 +267,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
             context["ti"].xcom_push(key=name, value=result[name])
         if self.progress is not None:
             self.progress.last(results.job, result["processed"], result["failed"], self.limit())
-        events = context.get("outlet_events")
-        for outlet in self.outlets or ():
-            if events is not None and hasattr(outlet, "uri"):
-                names = (
-                    "request_id",
-                    "status",
-                    "expected_pu",
-                    "estimated_by",
-                    "processing_units",
-                    "processed",
-                    "failed",
-                )
-                events[outlet].extra = {name: result[name] for name in names}
+        self._result, self.known = result, results.job
+        job = results.job
+        folder = delivery_root(job.output_url, job.request_id) if job.output_url else None
+        tell_outlets(context, self.outlets, event_extra(result, folder))

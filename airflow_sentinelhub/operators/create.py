@@ -14,7 +14,7 @@ from airflow_sentinelhub.api.decide.adoption import ended_by_hand
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Waited, judge
 from airflow_sentinelhub.api.flows.task_request import find_own
-from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.links import LINKS
 from airflow_sentinelhub.operators._arguments import check_payload, one_destination
 from airflow_sentinelhub.operators._batch_payload import DescribesBatchJob
 from airflow_sentinelhub.operators._on_request import StepResult, step_result
@@ -73,7 +73,7 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
         "batch_api",
         "max_unknown_time",
     )
-    operator_extra_links = (SentinelHubRequestLink(),)
+    operator_extra_links = LINKS
     ui_color = "#dbeef4"
 
     def __init__(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import naming_task
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.links import LINKS
 from airflow_sentinelhub.operators._arguments import check_payload, one_destination
 from airflow_sentinelhub.operators._batch_payload import DescribesBatchJob
 from airflow_sentinelhub.operators._times import check_dates
@@ -153,7 +153,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         "timeout",
         "max_unknown_time",
     )
-    operator_extra_links = (SentinelHubRequestLink(),)
+    operator_extra_links = LINKS
     ui_color = "#dbeef4"
     limits = _LIMITS
     reads_by = "check_tiles"

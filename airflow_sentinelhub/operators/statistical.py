@@ -19,8 +19,8 @@ from airflow_sentinelhub.api.service.statistical_specification import Statistica
 from airflow_sentinelhub.api.tile_references import Items
 from airflow_sentinelhub.api.times import resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._arguments import check_payload, check_status, one_destination
+from airflow_sentinelhub.links import LINKS
+from airflow_sentinelhub.operators._arguments import check_payload, one_destination
 from airflow_sentinelhub.operators._batch_payload import CreatesRequest
 from airflow_sentinelhub.operators._times import check_dates, names_both_ends
 from airflow_sentinelhub.operators._whole_job import RunsWholeJob
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SentinelHubBatchStatisticalOperator", "SentinelHubListStatisticsOperator"]
 
-_STATUSES = ("OK", "FAILED")
+_STATUSES = ("OK", "FAILED", None)
 _LIMITS = (
     "max_processing_units",
     "max_processing_units_per_month",
@@ -166,7 +166,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         "evalscript": "js",
         "payload_extra": "json",
     }
-    operator_extra_links = (SentinelHubRequestLink(),)
+    operator_extra_links = LINKS
     ui_color = "#dbeef4"
     batch_api = "statistical"
     limits = _LIMITS
@@ -313,7 +313,8 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
         "sentinelhub_conn_id",
         "max_unknown_time",
     )
-    operator_extra_links = (SentinelHubRequestLink(),)
+    words = {"status": _STATUSES}
+    operator_extra_links = LINKS
     ui_color = "#dbeef4"
     batch_api = "statistical"
 
@@ -335,8 +336,7 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
         self.aws_conn_id = aws_conn_id
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.max_unknown_time = max_unknown_time
-        with self.literals():
-            check_status(status, _STATUSES)
+        self.check_arguments()
 
     def execute(self, context: Context) -> list[list[dict[str, Any]]]:
         from airflow_sentinelhub.hooks.job_results import read_features
@@ -345,7 +345,6 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
         with airflow_errors(self):
             self.take_arguments()
             request_id = checked_id(self.request_id)
-            check_status(self.status, _STATUSES)
             self.announce(context, request_id)
             request = self.patiently(lambda: exchange(get_body(request_id)), request_id)
             reader = partial(reader_now, self.sentinelhub_conn_id, self.aws_conn_id)

@@ -10,15 +10,12 @@ from airflow_sentinelhub._compat import BaseOperator, conf
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.flows.reread import until_read
-from airflow_sentinelhub.api.statuses import BatchTileStatus
+from airflow_sentinelhub.api.statuses import TILE_STATUSES
 from airflow_sentinelhub.api.tile_references import Item, Items, Listed, References
-from airflow_sentinelhub.links import SentinelHubRequestLink
-from airflow_sentinelhub.operators._arguments import check_status
+from airflow_sentinelhub.links import LINKS
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
-
-_STATUSES = [str(status) for status in BatchTileStatus.__members__.values()]
 
 
 class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
@@ -63,7 +60,8 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         "as_references",
         "max_unknown_time",
     )
-    operator_extra_links = (SentinelHubRequestLink(),)
+    words = {"status": (*TILE_STATUSES, None)}
+    operator_extra_links = LINKS
     ui_color = "#dbeef4"
 
     def __init__(
@@ -90,15 +88,12 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
-        with self.literals():
-            check_status(status, _STATUSES)
+        self.check_arguments()
 
     def execute(self, context: Context) -> list[list[Item]] | list[Item]:
-
         with airflow_errors(self):
             self.take_arguments()
             request_id = checked_id(self.request_id)
-            check_status(self.status, _STATUSES)
             self.announce(context, request_id)
             found = self.hook.run(until_read(lambda: self._listed(request_id, self.status), self.max_unknown_time))
             chunks = found.chunks(self.chunk_size, conf.getint("core", "max_map_length", fallback=1024))

@@ -12,7 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from airflow_sentinelhub.api.arguments import check_word
 from airflow_sentinelhub.api.decide.due import Due
+from airflow_sentinelhub.api.statuses import TILE_STATUSES
 from airflow_sentinelhub.exceptions import ResultsError, SentinelHubError
 from airflow_sentinelhub.results import execution, manifest
 from airflow_sentinelhub.results._sqlite import Source
@@ -203,7 +205,15 @@ class BatchResults:
         )
 
     def tiles(self, status: str | None = None, *, with_paths: bool = False) -> Iterator[dict[str, Any]]:
-        """Tiles as small items, see `Feature.as_tile`; with `status` only those in it (v1's words)."""
+        """Tiles as small items, see `Feature.as_tile`.
+
+        :param status: list only tiles in this status (v1's words); None lists all.
+        :raises InvalidInputError: there is no such status.
+        """
+        check_word("status", status, (*TILE_STATUSES, None))
+        return self._tiles(status, with_paths=with_paths)
+
+    def _tiles(self, status: str | None, *, with_paths: bool) -> Iterator[dict[str, Any]]:
         for feature in self.features(with_paths=with_paths):
             if status is None or feature.tile_status == status:
                 yield feature.as_tile()

@@ -31,17 +31,16 @@ from airflow_sentinelhub.api.flows.counting import TileMemory
 from airflow_sentinelhub.api.flows.tiles import look_at_tiles
 from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, look, until_answered, until_certain
 from airflow_sentinelhub.api.service.generations import NEW_REQUEST_404, OLD_REQUEST_404
-from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchTileStatus
+from airflow_sentinelhub.api.statuses import REQUEST_STATUSES, TILE_STATUSES
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import (
     DeadlineError,
-    InvalidInputError,
     JobError,
     SentinelHubError,
     UnknownStateError,
 )
 from airflow_sentinelhub.hooks.storage import FilesSeen, read_tiles_by
-from airflow_sentinelhub.links import SentinelHubRequestLink
+from airflow_sentinelhub.links import LINKS
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTileTrigger, SentinelHubBatchTrigger
 from airflow_sentinelhub.triggers.events import read_event
 
@@ -64,7 +63,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         "poke_interval",
         "timeout",
     )
-    operator_extra_links = (SentinelHubRequestLink(),)
+    operator_extra_links = LINKS
     ui_color = "#dbeef4"
     poke_interval: Any
     timeout: Any
@@ -284,6 +283,7 @@ class SentinelHubBatchSensor(_BatchSensor):
     """
 
     template_fields: Sequence[str] = (*_BatchSensor.template_fields, "target_status")
+    words = {"target_status": REQUEST_STATUSES}
 
     def __init__(
         self,
@@ -311,16 +311,9 @@ class SentinelHubBatchSensor(_BatchSensor):
             **kwargs,
         )
         self.target_status = target_status
-        with self.literals():
-            if not is_late(target_status):
-                self._target()
+        self.check_arguments()
 
     def _target(self) -> str:
-        statuses = [str(status) for status in BatchRequestStatus.__members__.values()]
-        if self.target_status not in statuses:
-            raise InvalidInputError(
-                f"target_status is {self.target_status!r}; it must be one of {', '.join(statuses)}."
-            )
         return str(self.target_status)
 
     def _look(self, request_id: str) -> Flow[Waited]:
@@ -383,6 +376,7 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         "share",
         "aws_conn_id",
     )
+    words = {"tile_status": TILE_STATUSES}
 
     def __init__(
         self,
@@ -428,9 +422,6 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         return all_taken({name: getattr(self, name) for name in names}, self._in_dag)
 
     def _target(self) -> str:
-        statuses = [str(status) for status in BatchTileStatus.__members__.values()]
-        if self.tile_status not in statuses:
-            raise InvalidInputError(f"tile_status is {self.tile_status!r}; it must be one of {', '.join(statuses)}.")
         return str(TileGoal(self.tile_status, **self._goal()))
 
     def _forget(self) -> None:

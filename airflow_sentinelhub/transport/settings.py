@@ -32,6 +32,7 @@ LEAST_INTERVAL = 5.0
 _SERVICE_DOMAINS = (".sentinel-hub.com", ".dataspace.copernicus.eu")
 BATCH_APIS = ("v1", "v2")
 PATH_FORMS = {"version-first": "/api/v2/batch", "service-first": "/batch/v2"}
+_USUAL_PORTS = {"https": 443, "http": 80}
 _NEW_FORMS = (("/api/v2/batch", "/batch/v2"), ("/api/v1/statistics/batch", "/statistics/batch/v1"))
 
 
@@ -68,6 +69,12 @@ class Settings:
     proxy: str | None = field(default=None, repr=False)
     max_calls_per_minute: float = CALLS_PER_MINUTE
     warnings: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def deployment(self) -> str | None:
+        """The short name of the deployment, None for a host of its own."""
+        names = (name for name, (base_url, _) in DEPLOYMENTS.items() if base_url == self.base_url)
+        return next(names, None)
 
     @property
     def key(self) -> Key:
@@ -158,8 +165,8 @@ def settings_from(
     elif "." in name or ":" in name or name == "localhost" or port:
         base_url = name if "://" in name else f"{schema or 'https'}://{name}"
         check_url(where, "host", base_url)
-        if port and urlsplit(base_url).port is None:
-            parts = urlsplit(base_url)
+        parts = urlsplit(base_url)
+        if port and parts.port is None and port != _USUAL_PORTS.get(parts.scheme):
             base_url = f"{parts.scheme}://{parts.netloc}:{port}{parts.path}"
         token_url = _token_url_of(base_url)
     else:
@@ -170,6 +177,13 @@ def settings_from(
     given_urls = (text_of(where, label, extra.get(label)).strip() for label in ("auth_url", "token_url"))
     token_url = next(filter(None, given_urls), token_url)
     check_url(where, "host", base_url)
+    if not token_url:
+        plain = urlsplit(base_url).scheme == "http"
+        raise SettingsError(
+            f"{where}: host {base_url} is no deployment that is known here, and there is no auth_url. Enter in "
+            "auth_url the OAuth endpoint of that host; none is assumed, so that the client secret goes to nobody else."
+            + (" As the host is plain http, it must be an endpoint on this machine, too." if plain else "")
+        )
     check_url(where, "auth_url", token_url)
     if urlsplit(base_url).scheme != urlsplit(token_url).scheme and not (_loops(base_url) and _loops(token_url)):
         raise SettingsError(
@@ -306,8 +320,8 @@ def _is_url(text: str) -> bool:
 
 
 def _token_url_of(base_url: str) -> str:
-    """The token URL for a base URL given in full: that of the deployment it belongs to, the main one otherwise."""
+    """The token URL for a base URL given in full: that of the deployment it belongs to; empty for any other host."""
     for known, token_url in DEPLOYMENTS.values():
         if urlsplit(known).hostname == urlsplit(base_url).hostname:
             return token_url
-    return MAIN_TOKEN_URL
+    return ""

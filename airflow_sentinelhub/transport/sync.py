@@ -74,6 +74,12 @@ class SyncDriver:
             result: R = end.value
             return result
 
+    @property
+    def lifetime(self) -> float | None:
+        """Seconds for which the access token was issued that these settings use now; None if there is none."""
+        token = self._tokens.current(time.time())
+        return token.lifetime if token else None
+
     def interrupt(self) -> None:
         """End the flow that runs in another thread, or below this signal handler, at its next sleep or call.
 

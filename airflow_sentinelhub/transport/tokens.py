@@ -44,10 +44,11 @@ _TOKEN = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True)
 class Token:
-    """An access token; `renew_at` is in seconds since 1970."""
+    """An access token; `renew_at` is in seconds since 1970, `lifetime` the seconds for which it was issued."""
 
     value: str
     renew_at: float
+    lifetime: float
 
     def __repr__(self) -> str:
         return f"Token(***, renew_at={self.renew_at})"
@@ -151,7 +152,7 @@ class Tokens:
                 code=err.code,
                 about="access token",
             ) from None
-        token = Token(value, asked + max(life - MARGIN, life / 2))
+        token = Token(value, asked + max(life - MARGIN, life / 2), life)
         yield Mask(token.value)
         self._token = token
         return token

@@ -45,6 +45,9 @@ def one_sentence(message: str) -> None:
     [
         ({}, "https://services.sentinel-hub.com", MAIN),
         ({"host": "aws-eu"}, "https://services.sentinel-hub.com", MAIN),
+        ({"host": "aws-eu", "port": 443}, "https://services.sentinel-hub.com", MAIN),
+        ({"host": "https://services.sentinel-hub.com", "port": 443}, "https://services.sentinel-hub.com", MAIN),
+        ({"host": "cdse", "port": 0}, "https://sh.dataspace.copernicus.eu", CDSE),
         ({"host": "AWS-US-WEST-2"}, "https://services-uswest2.sentinel-hub.com", MAIN),
         ({"host": "cdse"}, "https://sh.dataspace.copernicus.eu", CDSE),
         ({"host": "creodias"}, "https://creodias.sentinel-hub.com", MAIN),
@@ -118,6 +121,12 @@ BAD = [
     ({"extra": {"token_url": "id.example.org/token"}}, "auth_url"),
     ({"extra": {"auth_url": "id.example.org/token"}}, "auth_url"),
     ({"host": "http://127.0.0.1:8765"}, "plain http"),
+    ({"host": "https://127.0.0.1:8765"}, "no auth_url"),
+    ({"host": "maps.example.org"}, "no auth_url"),
+    ({"host": "maps.example.org", "extra": {"auth_url": " ", "token_url": None}}, "no auth_url"),
+    ({"host": "services.sentinel-hub.com.example.org"}, "no auth_url"),
+    ({"host": "localhost", "port": 8765, "schema": "http"}, "no auth_url"),
+    ({"host": "services.sentinel-hub.comm"}, "the client secret goes to nobody else"),
     ({"extra": {"verify": "/no/such/ca.pem"}}, "CA file"),
     ({"host": "https://me:hush@sh.example.org"}, "user name or a password"),
     ({"host": "http://sh.example.org", "extra": {"auth_url": "https://id.example.org/t"}}, "plain http"),
@@ -220,9 +229,10 @@ def test_a_good_connection_says_where_it_leads(bench: Any) -> None:
     good, said = bench.hook.test_connection()
     assert good is True
     one_sentence(said)
-    assert bench.sim.url in said
+    assert f"a deployment of your own ({bench.sim.url})" in said
     assert f"batch {bench.api}" in said
     assert "6 tiling grids" in said
+    assert f"Access tokens come from {bench.sim.token_url} and are valid for 60 minutes" in said
 
 
 @once
@@ -279,6 +289,25 @@ def test_an_account_that_may_not_use_batch(bench: Any) -> None:
     assert good is False
     assert "403" in said
     assert "entitled" in said
+
+
+@once
+@pytest.mark.parametrize(
+    ("host", "named"), [(None, "deployment aws-eu (https://"), ("cdse", "deployment cdse (https://")]
+)
+def test_a_deployment_is_named(bench: Any, host: str | None, named: str) -> None:
+    bench.connection("sh", **GOOD, host=host)
+    assert named in SentinelHubHook("sh")._where()
+
+
+@once
+@pytest.mark.parametrize(("lifetime", "told"), [(90, "90 seconds"), (7200, "120 minutes")])
+def test_the_button_tells_how_long_tokens_are_valid(bench: Any, lifetime: float, told: str) -> None:
+    bench.sim.settings(token_lifetime=lifetime)
+    PROCESS.tokens.clear()
+    good, said = bench.hook.test_connection()
+    assert good is True
+    assert f"are valid for {told}." in said
 
 
 @once

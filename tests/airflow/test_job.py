@@ -15,6 +15,7 @@ from airflow_sentinelhub import _identity
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.exceptions import DeadlineError, InvalidInputError, JobCancelledError, UnknownStateError
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
+from airflow_sentinelhub.results.root import delivery_root
 from tests.airflow.job import CLEARED, RETRY, Killed, creating, job, kill, modes, thorough_but, v2
 
 
@@ -50,10 +51,12 @@ def test_the_events_of_assets_tell_what_it_has_cost(bench: Any) -> None:
     context["outlet_events"] = events
     result = bench.run(job(bench, outlets=[asset]), context)
 
-    assert events[asset].extra == {
-        name: result[name]
-        for name in ("request_id", "status", "expected_pu", "estimated_by", "processing_units", "processed", "failed")
-    }
+    told = (
+        *("request_id", "batch_api", "status", "expected_pu", "estimated_by"),
+        *("processing_units", "processed", "failed"),
+    )
+    extra = {name: result[name] for name in told}
+    assert events[asset].extra == {**extra, "paths": [delivery_root(result["output_url"], result["request_id"])]}
     assert context["ti"].xcoms["processing_units"] == result["processing_units"] > 0
 
 

@@ -287,6 +287,15 @@ def test_a_status_that_no_tile_has_is_refused(bench: Any) -> None:
         bench.run(rendered)
 
 
+@v2
+def test_a_status_that_no_tile_has_is_refused_by_the_hook(bench: Any) -> None:
+    request_id = bench.ended()
+    with bench.hook.results(request_id) as results:
+        assert len(list(results.tiles("PROCESSED"))) == 24
+        with pytest.raises(InvalidInputError, match=r"status is 'PROCESED'; .*, or be None for all"):
+            results.tiles("PROCESED")
+
+
 # The list
 
 

@@ -6,14 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_sentinelhub.api.arguments import truth
+from airflow_sentinelhub.api.arguments import ON_OVER_BUDGET, ON_PARTIAL, RESUMES, truth
 from airflow_sentinelhub.api.rings import shown
-from airflow_sentinelhub.api.times import is_template
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
-
-ON_OVER_BUDGET = ("fail", "skip", "stop")
-ON_PARTIAL = ("fail", "skip", "accept")
-RESUMES = ("never", "if_accepted", "when_accepted")
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ def policy_from(**given: Any) -> Policy:
 
 def check_resume(word: str) -> None:
     """:raises InvalidInputError: `word` is not a value of `resume_stopped`."""
-    if not is_template(word) and word not in RESUMES:
+    if not is_late(word) and word not in RESUMES:
         raise InvalidInputError(f"resume_stopped must be one of {', '.join(RESUMES)}, not {shown(word)}.")
 
 
@@ -115,7 +111,7 @@ def check_looks(flag: str, looks: Any, limits: Mapping[str, Any]) -> None:
     if not isinstance(looks, bool):
         raise InvalidInputError(f"{flag} is True or False, not {shown(looks)}; it is no template.")
     for name, value in limits.items():
-        if not looks and isinstance(value, (int, float, str)) and not is_template(value):
+        if not looks and isinstance(value, (int, float, str)) and not is_late(value):
             raise InvalidInputError(
                 f"{flag}=False looks at nothing that the job has brought, so {name} has no effect; drop one of them."
             )
@@ -123,7 +119,7 @@ def check_looks(flag: str, looks: Any, limits: Mapping[str, Any]) -> None:
 
 def check_literals(**given: Any) -> None:
     """Run the checks of `policy_from` while the DAG is parsed, on the values that are not templates."""
-    literal = {name: value for name, value in given.items() if not is_template(value) and _plain(value)}
+    literal = {name: value for name, value in given.items() if not is_late(value) and _plain(value)}
     late = "max_processing_units" not in literal or "max_processing_units_per_month" in set(given) - set(literal)
     if literal.get("on_over_budget", "fail") != "fail" and late:
         literal.pop("on_over_budget", None)

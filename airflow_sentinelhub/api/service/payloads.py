@@ -166,8 +166,8 @@ def process_request(
 ) -> Json:
     """The Process API part of a job without writing its JSON.
 
-    :param data: a data source such as `sentinel-2-l2a` or `byoc-<id>`, or the service's `data` objects for several
-        sources, each with its `dataFilter.timeRange` in any of the forms of `time_range`.
+    :param data: a data source such as `sentinel-2-l2a` or `byoc-<id>`, also from another task, or the service's `data`
+        objects for several sources, each with its `dataFilter.timeRange` in any of the forms of `time_range`.
     :param time_range: which images are taken. Sources that need none (a DEM) go without.
 
         - `"data_interval"`: the data interval of the run, [start, end). The service takes both ends of a range as
@@ -192,7 +192,7 @@ def process_request(
     :raises InvalidInputError: a literal value cannot be right.
     """
     cloud_coverage = member_taken("maxCloudCoverage", max_cloud_coverage, "max_cloud_coverage")
-    if isinstance(data, str):
+    if isinstance(data, str) or is_late(data):  # the output of another task is the name of a source
         chosen = without_none(
             {
                 "timeRange": checked_range(time_range),

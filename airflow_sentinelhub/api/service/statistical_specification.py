@@ -20,7 +20,7 @@ from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import as_sent
 from airflow_sentinelhub.api.service.payloads import Json, process_request, without_none
 from airflow_sentinelhub.api.service.specification import Access
-from airflow_sentinelhub.api.times import Run, checked_range, is_template, resolved, resolved_range
+from airflow_sentinelhub.api.times import Run, checked_range, is_late, resolved, resolved_range
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 PLACEHOLDERS = ("<REQUEST_ID>", "<ID>", "<IDENTIFIER>")
@@ -83,7 +83,7 @@ def aggregation(
     :param kwargs: further members of the aggregation.
     :raises InvalidInputError: a literal value is invalid.
     """
-    if last_interval not in (None, *LAST_INTERVAL) and not is_template(last_interval):
+    if last_interval not in (None, *LAST_INTERVAL) and not is_late(last_interval):
         raise InvalidInputError(f"last_interval is one of {', '.join(LAST_INTERVAL)}, not {shown(last_interval)}.")
     x, y = _pair(resolution, "resolution") if isinstance(resolution, (tuple, list)) else (resolution, resolution)
     width, height = (None, None) if size is None else _pair(size, "size")
@@ -237,14 +237,14 @@ def _complaint(job_aggregation: Mapping[str, Any]) -> str | None:
     for name in (*size, *resolution):
         value, maximum = job_aggregation[name], _LONGEST_SIDE if name in size else float("inf")
         found = number_of(value)
-        if not isinstance(value, str) and (found is None or not 0 < found <= maximum):
+        if not isinstance(value, str) and not is_late(value) and (found is None or not 0 < found <= maximum):
             return f"{name} is a number above 0{' and at most 2500' if name in size else ''}, not {shown(value)}."
     given = job_aggregation.get("aggregationInterval")
-    interval = as_object(None if is_template(given) else given, "aggregation.aggregationInterval").get("of")
-    if is_template(given):
+    interval = as_object(None if is_late(given) else given, "aggregation.aggregationInterval").get("of")
+    if is_late(given):
         return None
     if not interval:
         return "aggregation names no interval (aggregationInterval.of), such as P10D."
-    if not is_template(interval) and not re.fullmatch(r"P(?=.)(\d+[YMWD])*(T(\d+[HMS])+)?", str(interval)):
+    if not is_late(interval) and not re.fullmatch(r"P(?=.)(\d+[YMWD])*(T(\d+[HMS])+)?", str(interval)):
         return f"An interval is a duration by ISO 8601, such as P10D, not {shown(interval)}."
     return None

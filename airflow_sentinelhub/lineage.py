@@ -1,0 +1,88 @@
+"""Lineage of a job for OpenLineage, as values; `as_openlineage` makes its objects of them, where its provider is there.
+
+Nothing here needs the provider: only its listener asks for lineage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_sentinelhub._compat import operator_lineage
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data collection that a job reads.
+
+    :param name: its id, such as `sentinel-2-l2a`; :param begin, end: the time range as it is sent, None for none.
+    """
+
+    name: str
+    begin: str | None = None
+    end: str | None = None
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What a job has read and written, and what it has cost.
+
+    :param place: base URL of the deployment; :param folder: URL of the folder of the results, None if not known.
+    :param facts: plain JSON about the run: request, status, cost and counts; None for what is not known.
+    """
+
+    place: str
+    sources: tuple[Source, ...] = ()
+    folder: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+FACTS = ("request_id", "batch_api", "status", "processed", "failed", "processing_units", "estimated_pu", "restarts")
+
+
+def sources_of(data: Any, times: Any = None) -> tuple[Source, ...]:
+    """The collections of the `data` objects of a payload; what is none is left out.
+
+    :param times: the time range of those that have none of their own.
+    """
+    found = []
+    for item in data if isinstance(data, (list, tuple)) else ():
+        name = item.get("type") if isinstance(item, Mapping) else None
+        chosen = item.get("dataFilter") if isinstance(item, Mapping) else None
+        given = chosen.get("timeRange") if isinstance(chosen, Mapping) else None
+        given = given or times
+        ends = (given.get("from"), given.get("to")) if isinstance(given, Mapping) else (None, None)
+        if isinstance(name, str):
+            found.append(Source(name, *(None if end is None else str(end) for end in ends)))
+    return tuple(found)
+
+
+def as_openlineage(lineage: Lineage) -> Any:
+    """The `OperatorLineage` of the OpenLineage provider, whose listener asks for it.
+
+    Inputs are named by the deployment and the collection, with the time range as a facet; outputs by bucket and path.
+    """
+    import attrs
+
+    base, dataset = import_module("openlineage.client.generated.base"), import_module("openlineage.client.event_v2")
+    times_facet = attrs.make_class(
+        "SentinelHubTimeRangeDatasetFacet",
+        {"begin": attrs.field(default=None), "end": attrs.field(default=None)},
+        bases=(base.DatasetFacet,),
+    )
+    job_facet = attrs.make_class("SentinelHubJobRunFacet", {"facts": attrs.field(factory=dict)}, bases=(base.RunFacet,))
+    inputs = []
+    for source in lineage.sources:
+        ranged = source.begin is not None or source.end is not None
+        facets = {"sentinelhub_timeRange": times_facet(begin=source.begin, end=source.end)} if ranged else {}
+        inputs.append(dataset.InputDataset(namespace=lineage.place, name=source.name, facets=facets))
+    outputs = []
+    if lineage.folder:
+        parts = urlsplit(lineage.folder)
+        place = f"{parts.scheme}://{parts.netloc}"
+        outputs.append(dataset.OutputDataset(namespace=place, name=parts.path.strip("/") or "/"))
+    run_facets = {"sentinelhub_job": job_facet(facts=dict(lineage.facts))}
+    return operator_lineage()(inputs=inputs, outputs=outputs, run_facets=run_facets)

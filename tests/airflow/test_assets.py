@@ -1,0 +1,143 @@
+"""Events of a job's outlets in Airflow's own tables: of an asset, and of an alias for the folder of the results."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from airflow_sentinelhub import assets
+from airflow_sentinelhub._compat import asset_of, is_alias, is_asset
+from airflow_sentinelhub.assets import event_extra, sanitize_uri, tell_outlets
+from airflow_sentinelhub.simulator import Simulator
+from tests.airflow.home import ROOT, environment, put_tables
+
+DAGS = """
+import pendulum
+from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias
+from airflow.providers.common.compat.sdk import BaseOperator
+from airflow_sentinelhub import process_request, tiling_grid
+from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
+
+START = pendulum.datetime(2024, 1, 1, tz="UTC")
+MAPS, NEW = Asset("s3://my-bucket/ndvi"), AssetAlias("new-maps")
+
+class Empty(BaseOperator):
+    def execute(self, context):
+        return None
+
+with DAG("reader", schedule=[MAPS], start_date=START) as reader:
+    Empty(task_id="read")
+
+with DAG("maker", schedule=None, start_date=START) as maker:
+    SentinelHubBatchOperator(
+        task_id="job",
+        process_request=process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30")),
+        evalscript="//VERSION=3\\nfunction setup() { return {input: ['B04'], output: {bands: 1}}; }\\n"
+        "function evaluatePixel(s) { return [s.B04]; }",
+        area=[8.9, 41.9, 9.0, 42.0], tiling_grid=tiling_grid(1, 10), destination="s3://my-bucket/ndvi",
+        aws_conn_id="aws", poll_interval=1, analysis_poll_interval=1, outlets=[MAPS, NEW],
+    )
+"""
+RUN = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import asset_runs
+try:
+    from airflow.models.asset import AssetEvent, AssetModel
+except ImportError:
+    from airflow.models.dataset import DatasetEvent as AssetEvent, DatasetModel as AssetModel
+from airflow.utils.session import create_session
+def activate():
+    from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+    if AIRFLOW_V_3_0_PLUS:  # as the DAG processor does for the assets of a DAG that is scheduled by them
+        from airflow.models.asset import AssetActive
+        with create_session() as session:
+            session.add(AssetModel(name="s3://my-bucket/ndvi", uri="s3://my-bucket/ndvi", group="asset", extra={}))
+            session.flush()
+            session.add(AssetActive(name="s3://my-bucket/ndvi", uri="s3://my-bucket/ndvi"))
+activate()
+run = asset_runs.maker.test()
+with create_session() as session:
+    found = []
+    for event in session.query(AssetEvent).all():
+        column = getattr(event, "asset_id", None) or event.dataset_id
+        uri = session.query(AssetModel).filter_by(id=column).one().uri
+        found.append({"uri": uri, "extra": event.extra})
+    print("RESULT " + json.dumps({"state": str(getattr(run.state, "value", run.state)), "events": found}))
+"""
+
+
+@pytest.mark.dag_test
+@pytest.mark.timeout(600)
+def test_a_run_leaves_events_of_its_asset_and_of_its_alias(tmp_path: Any) -> None:
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "asset_runs.py").write_text(DAGS)
+    with Simulator(speed=300, bucket_dir=tmp_path / "buckets") as simulator:
+        uri = f"{simulator.airflow_connection_uri}&bucket_mount={tmp_path / 'buckets'}"
+        keys = {"AIRFLOW_CONN_SENTINELHUB_DEFAULT": uri, "AIRFLOW_CONN_AWS": "aws://key:secret@"}
+        env = environment(tmp_path, tmp_path / "dags") | keys
+        put_tables(tmp_path)
+        command = [sys.executable, "-c", RUN, str(tmp_path / "dags")]
+        ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=500, check=False)
+        said = [json.loads(line[7:]) for line in ran.stdout.splitlines() if line.startswith("RESULT ")]
+        assert said, ran.stdout[-6000:] + ran.stderr[-3000:]
+        (request,) = simulator.requests()
+    assert said[0]["state"] == "success"
+    folder = f"s3://my-bucket/ndvi/{request['id']}"
+    events = {event["uri"]: event["extra"] for event in said[0]["events"]}
+    assert set(events) == {"s3://my-bucket/ndvi", folder}
+    for extra in events.values():
+        assert extra["request_id"] == request["id"]
+        assert (extra["status"], extra["failed"]) == ("DONE", 0)
+        assert extra["processed"] > 0
+        assert extra["processing_units"] == pytest.approx(request["cost"])
+        assert extra["paths"] == [folder]
+
+
+class Events(dict[Any, Any]):
+    """The accessors of a task's outlets; an alias refuses every asset, if it is told to."""
+
+    def add(self, asset: Any, extra: Any) -> None:
+        raise ValueError("no such URI")
+
+
+def test_a_path_that_is_no_asset_does_not_fail_a_job_that_is_paid(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assets, "is_alias", lambda outlet: True)
+    extra = event_extra({"request_id": "7"}, "s3://b/p")
+    tell_outlets({"outlet_events": {"alias": Events()}}, ["alias"], extra)
+    assert "s3://b/p" in caplog.text
+
+
+def test_outlets_of_other_kinds_are_left_alone() -> None:
+    tell_outlets({}, [asset_of("s3://b/p")], {})
+    tell_outlets({"outlet_events": {}}, ["text", 5, None], {"paths": []})
+    tell_outlets({"outlet_events": {}}, None, {"paths": []})
+    assert is_asset(asset_of("s3://b/p"))
+    assert not is_alias(asset_of("s3://b/p"))
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("sentinelhub://sentinel-2-l2a", "sentinelhub://sentinel-2-l2a"),
+        ("sentinelhub://Sentinel-2-L2A/", "sentinelhub://sentinel-2-l2a"),
+        ("sentinelhub://byoc-5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10?a=b", None),
+    ],
+)
+def test_a_collection_has_one_uri(given: str, wanted: str | None) -> None:
+    found = sanitize_uri(urlsplit(given)).geturl()
+    assert found == (wanted or given.partition("?")[0])
+
+
+@pytest.mark.parametrize("given", [f"sentinelhub://{rest}" for rest in ("", "/x", "me:hush@x", "a b")])
+def test_what_names_no_collection_is_no_uri(given: str) -> None:
+    with pytest.raises(ValueError, match="must contain the id of a data collection") as caught:
+        sanitize_uri(urlsplit(given))
+    assert "hush" not in str(caught.value)

@@ -1,0 +1,75 @@
+"""The links of a task lead to pages that a browser can show."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub import links
+from airflow_sentinelhub.links import LINKS, job_page, results_page
+from airflow_sentinelhub.results.root import delivery_root
+from tests.airflow.test_job import job
+
+once = pytest.mark.parametrize("generation", ["v2"], indirect=True)
+EU, CDSE = "https://services.sentinel-hub.com", "https://sh.dataspace.copernicus.eu"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "output", "page"),
+    [
+        (EU, "s3://maps", "https://console.aws.amazon.com/s3/buckets/maps?prefix=7/"),
+        (EU, "s3://maps/a b/", "https://console.aws.amazon.com/s3/buckets/maps?prefix=a%20b/7/"),
+        (EU, "s3://maps/p/<tileName>/<outputId>.tif", "https://console.aws.amazon.com/s3/buckets/maps?prefix=p/"),
+        (EU, "s3://maps/<tileName>.tif", "https://console.aws.amazon.com/s3/buckets/maps"),
+        (EU, "s3://maps/<requestId>/<tileName>.tif", "https://console.aws.amazon.com/s3/buckets/maps?prefix=7/"),
+        (EU, "gs://maps/p", ""),
+        (CDSE, "s3://maps/p", ""),
+        ("http://127.0.0.1:8765", "s3://maps/p", ""),
+    ],
+)
+def test_the_results_are_shown_by_the_console_of_the_bucket(base_url: str, output: str, page: str) -> None:
+    assert results_page(base_url, delivery_root(output, "7")) == page
+
+
+@pytest.mark.parametrize(
+    ("map_index", "page"),
+    [(-1, "dags/a%2Fb/runs/r%2B1/tasks/g.t/plugin"), (3, "dags/a%2Fb/runs/r%2B1/tasks/g.t/mapped/3/plugin")],
+)
+def test_the_page_of_the_job_is_the_tab_of_the_task(map_index: int, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ti = SimpleNamespace(dag_id="a/b", run_id="r+1", task_id="g.t", map_index=map_index)
+    monkeypatch.setattr(links, "shows_pages", lambda: True)
+    monkeypatch.setattr(links, "airflow_url", lambda: "https://airflow.example.org/af/")
+    assert job_page(ti) == f"https://airflow.example.org/af/{page}/sentinelhub"
+    monkeypatch.setattr(links, "airflow_url", lambda: None)
+    assert job_page(ti) == f"/{page}/sentinelhub"
+    monkeypatch.setattr(links, "shows_pages", lambda: False)
+    assert job_page(ti) == ""
+
+
+def test_a_job_pushes_its_links_early_and_none_leads_to_the_api(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "shows_pages", lambda: True)
+    monkeypatch.setattr(links, "ON_AWS", ("127.0.0.1",))
+    context = bench.context()
+    bench.run(job(bench), context)
+    kept = context["ti"].xcoms
+    shown = {key: url for key, url in kept.items() if key.startswith("_link_")}
+    assert set(shown) == {"_link_SentinelHubRequestLink", "_link_SentinelHubResultsLink"}
+    assert not any(bench.sim.url in url for url in shown.values())
+    assert kept["request_url"].startswith(bench.sim.url), "for programs"
+    monkeypatch.setattr(links, "XCom", SimpleNamespace(get_value=lambda key, ti_key: kept.get(key)))
+    found = {link.name: link.get_link(None, ti_key=None) for link in LINKS}
+    assert found["Sentinel Hub job"] == shown["_link_SentinelHubRequestLink"]
+    assert found["Results in the bucket"] == shown["_link_SentinelHubResultsLink"]
+    assert found["Sentinel Hub docs"] == links.DOCS[bench.api]
+
+
+@once
+def test_no_link_is_shown_that_has_no_page(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "shows_pages", lambda: False)
+    context = bench.context()
+    bench.run(job(bench), context)
+    assert not [key for key in context["ti"].xcoms if key.startswith("_link_")]
+    monkeypatch.setattr(links, "XCom", SimpleNamespace(get_value=lambda key, ti_key: None))
+    assert [link.get_link(None, ti_key=None) for link in LINKS] == ["", "", links.OTHER_DOCS]
