@@ -13,10 +13,12 @@ from airflow_sentinelhub.api.decide.marker import (
     Mark,
     Relation,
     cleared_since,
+    dag_word,
     identity,
     mark_of,
     relation,
     short_digest,
+    task_word,
 )
 from airflow_sentinelhub.api.times import Run
 
@@ -24,6 +26,14 @@ from airflow_sentinelhub.api.times import Run
 def deployment_name() -> str:
     """The unique name of this Airflow, the same on its machines: `[sentinelhub] deployment`; empty if not set."""
     return str(conf.get("sentinelhub", "deployment", fallback=None) or "")
+
+
+PER_MONTH = "max_processing_units_per_month"
+
+
+def month_by_default() -> str | None:
+    """The budget of a month for each DAG (PU), by `[sentinelhub] max_processing_units_per_month`; None: no limit."""
+    return str(conf.get("sentinelhub", PER_MONTH, fallback=None) or "") or None
 
 
 def airflow_word() -> str | None:
@@ -70,6 +80,8 @@ def mark_for(context: Any, job: str = "", limit: float | None = None) -> Mark:
         born=round(start.timestamp() * 1_000_000) if start else None,
         airflow=airflow_word(),
         limit=limit,
+        dag=dag_word(deployment_name(), ti.dag_id),
+        task=task_word(deployment_name(), ti.dag_id, ti.task_id),
     )
     return replace(mark, fresh=_is_over(context, mark))
 

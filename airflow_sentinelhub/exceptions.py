@@ -49,6 +49,10 @@ class SettingsError(SentinelHubError):
     retry_helps = False
 
 
+class EstimateError(SentinelHubError):
+    """The cost of a job cannot be estimated before its start; the text says why, as a sentence."""
+
+
 class MovedError(SettingsError):
     """The connection was edited and cannot reach the deployment any more at which the task's request is."""
 

@@ -40,15 +40,18 @@ _PULL = "ti.xcom_pull(task_ids='%s', map_indexes=ti.map_index)"
 _QUESTION = "Start the Sentinel Hub batch job {{ (%s or {}).get('request_id') }}?"
 _COST = (
     "{%% set analysis = %s or {} %%}{{ analysis.get('tile_count') or 'an unknown number of' }} tiles, "
-    "{%% if analysis.get('expected_pu') is none %%}cost not estimated{%% else %%}about "
-    "{{ '{:,.0f}'.format(analysis['expected_pu']) }} processing units{%% endif %%}."
+    "{%% set low, high = analysis.get('expected_pu_low'), analysis.get('expected_pu_high') %%}"
+    "{%% if low is none or high is none %%}cost not estimated{%% else %%}about {{ '{:,.0f}'.format(low) }}"
+    "{%% if high > low %%} to {{ '{:,.0f}'.format(high) }}{%% endif %%} processing units, estimated by "
+    "{{ 'the service' if analysis.get('estimated_by') == 'service' else 'us' }}{%% endif %%}."
 )
 
 
 def sentinelhub_batch(group_id: str, *, approve: bool = False, **arguments: Any) -> Any:
     """A TaskGroup `create` -> `analyse` -> `budget` -> `approve` -> `start` -> `finish`.
 
-    The group contains `budget` only with `max_processing_units`, and `approve` only with `approve=True`. `approve` is
+    The group contains `budget` only with `max_processing_units` or `require_estimate`, and `approve` only with
+    `approve=True`. `approve` is
     Airflow's human-in-the-loop operator (Airflow 3.1 and later): it shows the number of tiles and the expected cost,
     succeeds if a user approves, and is skipped with all steps after it if the user refuses. `finish` waits for the end,
     restarts what failed, judges, and returns the result of `SentinelHubBatchOperator`:
@@ -101,8 +104,8 @@ def sentinelhub_batch(group_id: str, *, approve: bool = False, **arguments: Any)
             SentinelHubAnalyseBatchOperator, "analyse", step_arguments, **on_request, poll_interval=interval
         )
         steps: list[Any] = [create, analyse]
-        if finish.max_processing_units is not None:
-            limits = {name: getattr(finish, name) for name in ("max_processing_units", "on_over_budget")}
+        if finish.max_processing_units is not None or finish.require_estimate is not False:
+            limits = {name: getattr(finish, name) for name in BudgetStep.limits}
             steps.append(_step(BudgetStep, "budget", step_arguments, **on_request, **limits))
         if approval is not None:
             texts = {"subject": _QUESTION % (_PULL % create.task_id), "body": _COST % (_PULL % analyse.task_id)}

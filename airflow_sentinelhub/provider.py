@@ -85,6 +85,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["airflow_sentinelhub.triggers.batch"],
             },
         ],
+        "cli": ["airflow_sentinelhub.cli.airflow.get_cli_commands"],
         "extra-links": ["airflow_sentinelhub.links.SentinelHubRequestLink"],
         "config": {
             "sentinelhub": {
@@ -102,6 +103,17 @@ def get_provider_info() -> dict[str, Any]:
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "production",
+                        "default": None,
+                    },
+                    "max_processing_units_per_month": {
+                        "description": (
+                            "Processing units that the jobs of one DAG may cost in a calendar month (UTC), for tasks "
+                            "that do not set max_processing_units_per_month themselves. A job that would exceed it is "
+                            "not started. Not set: no limit."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "50000",
                         "default": None,
                     },
                 },

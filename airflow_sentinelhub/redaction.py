@@ -143,3 +143,19 @@ def secrets_in(payload: Any) -> Iterator[str]:
                     waiting.append(item)
         elif isinstance(value, (list, tuple)):
             waiting.extend(value)
+
+
+def hidden(value: Any) -> Any:
+    """A copy of a payload with `***` for each credential, by the names of its members, and redacted texts."""
+    if isinstance(value, Mapping):
+        return {
+            name: "***" if isinstance(name, str) and item is not None and _is_secret(name, item) else hidden(item)
+            for name, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [hidden(item) for item in value]
+    return redacted(value) if isinstance(value, str) else value
+
+
+def _is_secret(name: str, item: Any) -> bool:
+    return _SECRET_NAME.fullmatch(name) is not None and not isinstance(item, (Mapping, list, tuple, bool))

@@ -45,14 +45,18 @@ with DAG(
     )
 
     analyse = SentinelHubAnalyseBatchOperator(
-        task_id="analyse", request_id=create.output, poll_interval=EVERY / 6, deferrable=DEFERRABLE
+        task_id="analyse",
+        request_id=create.output,
+        aws_conn_id="sentinelhub_bucket",
+        poll_interval=EVERY / 6,
+        deferrable=DEFERRABLE,
     )
 
     @task
     def cost(analysis: dict) -> float | None:
         """Look at the expected cost before anything is billed."""
         if analysis["expected_pu"] is None:
-            print("This generation does not estimate; the cost is known when it has arisen.")
+            print("The cost could not be estimated; the log of `analyse` says why.")
             return None
         print(f"{analysis['tile_count']} tiles, about {analysis['expected_pu']:,.0f} processing units")
         if analysis["expected_pu"] > 5_000:

@@ -36,3 +36,14 @@ def unpaced() -> Iterator[None]:
     Gate.paced = False
     yield
     Gate.paced = True
+
+
+@pytest.fixture
+def unpriced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No evalscript can be read for an estimate: the cost of v2 and statistical jobs is not known before the start."""
+    from airflow_sentinelhub.exceptions import EstimateError
+
+    def unread(script: str) -> None:
+        raise EstimateError("There is neither pen nor paper.")
+
+    monkeypatch.setattr("airflow_sentinelhub.hooks.prices.read_setup", unread)

@@ -19,7 +19,9 @@ OURS = "airflow_sentinelhub"
 LAYERS: dict[str, set[str]] = {
     # The reading of the user's evalscript, for the simulator's price and for the provider's: knows no service.
     "evalscripts": set(),
-    "simulator": {"evalscripts"},
+    # The tiling grids as facts, for the simulator and for the preview of a job: knows no other code of ours.
+    "grids": set(),
+    "simulator": {"evalscripts", "grids"},
     "redaction": set(),
     "exceptions": {"redaction"},
     "provider": {"_version"},
@@ -30,20 +32,36 @@ LAYERS: dict[str, set[str]] = {
         "redaction",
         "shapes",
     },  # shapes: only in functions that run with a task, and loads its libraries there
-    "api.decide": {"exceptions", "api"},
+    "api.decide": {"exceptions", "api", "api.estimate"},
     "api.service": {"exceptions", "api"},
-    "api.flows": {"exceptions", "api", "api.decide", "api.service"},
     "_version": set(),
+    "api.estimate": {"exceptions", "api", "api.service"},
+    "api.flows": {"exceptions", "api", "api.decide", "api.service", "api.estimate"},
     "shapes": {"exceptions"},
+    "maps": set(),
+    "preview": {"exceptions", "redaction", "api", "evalscripts", "grids", "maps", "results", "shapes"},
     "results": {"exceptions", "api"},
     "transport": {"exceptions", "api", "_version"},
-    "hooks": {"exceptions", "redaction", "api", "transport", "results", "provider", "_compat", "_identity"},
+    "hooks": {
+        "preview",
+        "exceptions",
+        "redaction",
+        "api",
+        "transport",
+        "results",
+        "provider",
+        "_compat",
+        "_identity",
+        "evalscripts",
+    },
     "links": {"_compat"},
     "cancel": {"exceptions", "api", "transport", "hooks", "_compat"},
     "_identity": {"api", "_compat"},
     "_task": {"exceptions", "api", "hooks", "links", "_compat", "_identity"},
     "triggers": {"exceptions", "api", "hooks", "results", "_compat", "cancel"},
     "operators": {
+        "preview",
+        "redaction",
         "exceptions",
         "api",
         "hooks",
@@ -57,17 +75,34 @@ LAYERS: dict[str, set[str]] = {
     },
     "sensors": {"exceptions", "api", "hooks", "results", "links", "triggers", "_compat", "_task", "_identity"},
     "groups": {"exceptions", "operators", "_compat"},
+    "cli": {
+        "",
+        "exceptions",
+        "redaction",
+        "api",
+        "hooks",
+        "operators",
+        "preview",
+        "results",
+        "simulator",
+        "grids",
+        "_compat",
+        "_identity",
+    },
+    "__main__": {"cli"},
     "": {"_version", "api", "exceptions", "hooks", "groups"},
 }
 # Libraries beside the standard one and the package itself.
 LIBRARIES: dict[str, set[str]] = {
+    "grids": {"pyproj", "shapely", "numpy"},  # of the extras `areas` and `simulator`
     "simulator": {"starlette", "uvicorn", "pyproj", "shapely", "numpy", "boto3", "botocore", "pytest"},
     "evalscripts": {"quickjs"},  # of the extra `simulator`: an installation may lack it
     "transport": {"oauthlib", "httpx", "certifi"},
     "shapes": {"shapely", "pyogrio", "pyarrow"},  # of the extra `areas`: an installation may lack them
+    "preview": {"pyproj", "shapely"},  # of the extra `preview`; loaded when it runs
     "results": {"boto3", "botocore", "fsspec"},
     "hooks": {"dataclasses_json", "flask_appbuilder", "wtforms"},
-    "_compat": {"airflow", "asgiref"},
+    "_compat": {"airflow", "asgiref", "pendulum"},
 }
 
 

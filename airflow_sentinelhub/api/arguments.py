@@ -189,7 +189,9 @@ KINDS: dict[str, Kind] = {
     "name": _NAME,
     # limits; `decide.policy` checks one against the other
     "max_processing_units": _LIMIT,
+    "max_processing_units_per_month": _LIMIT,
     "on_over_budget": _WORD,
+    "require_estimate": _FLAG,
     "max_restarts": _COUNT,
     "max_failed": _COUNT,
     "max_failed_tiles": _COUNT,

@@ -158,6 +158,15 @@ def _each(data: Any, change: Callable[[Any, str], Any]) -> Any:
     return found
 
 
+def moment(value: Any, name: str) -> datetime:
+    """A moment in UTC from a datetime, a date (its beginning) or text in the forms of a time range.
+
+    :param name: of the argument, for the error.
+    :raises InvalidInputError: it is none.
+    """
+    return _start_of(_moment(value, name))
+
+
 def written(moment: datetime) -> str:
     """A moment as the service writes it: UTC, `2024-06-01T00:00:00Z`, with milliseconds only where there are some."""
     plain = _utc(moment).replace(tzinfo=None)
@@ -224,8 +233,11 @@ def _check_order(start: datetime, stop: datetime, name: str) -> None:
 
 
 def _start(value: Any, name: str) -> datetime:
-    begin = _moment(value, f"{name} from")
-    return begin if isinstance(begin, datetime) else datetime.combine(begin, time(), timezone.utc)
+    return _start_of(_moment(value, f"{name} from"))
+
+
+def _start_of(day: date) -> datetime:
+    return day if isinstance(day, datetime) else datetime.combine(day, time(), timezone.utc)
 
 
 def _stop(value: Any, name: str, divided: bool) -> datetime:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_sentinelhub._compat import (
@@ -23,13 +25,28 @@ from airflow_sentinelhub._compat import (
     mask_secret,
     metrics,
 )
-from airflow_sentinelhub._identity import Kept, earliest, mark_by_name, mark_for, remember, remembered, tried
+from airflow_sentinelhub._identity import (
+    Kept,
+    deployment_name,
+    earliest,
+    mark_by_name,
+    mark_for,
+    month_by_default,
+    remember,
+    remembered,
+    tried,
+)
 from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.call import Flow, Patience, exchange
 from airflow_sentinelhub.api.decide.adoption import Stopped
 from airflow_sentinelhub.api.decide.advice import reword_for_script
+from airflow_sentinelhub.api.decide.costs import Costs, month_of
+from airflow_sentinelhub.api.decide.marker import dag_word, task_word
 from airflow_sentinelhub.api.decide.policy import check_looks, check_resume, policy_from
+from airflow_sentinelhub.api.decide.price import Price, price_of
 from airflow_sentinelhub.api.decide.verdict import Waited
+from airflow_sentinelhub.api.flows.costs import OfDag, costs_of_dag
+from airflow_sentinelhub.api.flows.price import price_request
 from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own, Wanted, check_grid
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, wait
@@ -38,10 +55,13 @@ from airflow_sentinelhub.api.service import statistical, v2
 from airflow_sentinelhub.api.service.generations import Generation, generation, others
 from airflow_sentinelhub.api.service.specification import BatchSpecification
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.times import moment
 from airflow_sentinelhub.exceptions import InvalidInputError, JobError, SentinelHubError, SettingsError
 from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.hooks._masking import mask_forms, mask_passwords
 from airflow_sentinelhub.hooks.job_results import ResultsReader
+from airflow_sentinelhub.hooks.prices import CostReader, region_of
 from airflow_sentinelhub.hooks.storage import access_from, bucket_reader, check_geopackage, results_of
 from airflow_sentinelhub.provider import CONN_FIELDS, FIELD_BEHAVIOUR
 from airflow_sentinelhub.results.bucket import BucketReader
@@ -55,6 +75,7 @@ if TYPE_CHECKING:
     from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
     from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
     from airflow_sentinelhub.hooks.v2 import BatchProcessClient
+    from airflow_sentinelhub.preview.report import Preview
     from airflow_sentinelhub.transport.sync import SyncDriver
 
 R = TypeVar("R")
@@ -210,7 +231,9 @@ class SentinelHubHook(BaseHook):
         aws_conn_id: str | None = None,
         iam_role_arn: str | None = None,
         max_processing_units: float | str | None = None,
+        max_processing_units_per_month: float | str | None = None,
         on_over_budget: str = "fail",
+        require_estimate: bool | str = False,
         max_restarts: int | str = 0,
         max_failed: int | str | None = None,
         min_success_ratio: float | str | None = None,
@@ -238,7 +261,8 @@ class SentinelHubHook(BaseHook):
             for the one job of a task; several need names.
         :param batch_api: `v1` or `v2`; the connection's if left out.
         :param aws_conn_id, iam_role_arn: the right to write to the bucket, and to read from it (`aws_conn_id`).
-        :param max_processing_units: PU that the job may cost. The other limits, intervals and policies mean
+        :param max_processing_units: PU that the job may cost. :param max_processing_units_per_month: PU that all jobs
+            of the DAG may cost in a calendar month; it needs `context`. The other limits, intervals and policies mean
             what they mean in `SentinelHubBatchOperator`; `max_failed` counts tiles, or features.
         :returns: what the operator returns.
         :raises InvalidInputError: neither name nor context is given, limits make no sense, or the GeoPackage breaks a
@@ -261,10 +285,20 @@ class SentinelHubHook(BaseHook):
         features = isinstance(specification, StatisticalSpecification)
         if features and max_restarts:
             raise InvalidInputError("Batch statistical has no restart of failed features; leave max_restarts out.")
+        by_month = max_processing_units_per_month
+        if by_month is not None and context is None:
+            raise InvalidInputError(
+                "max_processing_units_per_month is a budget of a DAG: give the context of the task; a job by a name "
+                "belongs to no DAG."
+            )
+        if by_month is None and context is not None:
+            by_month = month_by_default()
         failed = "max_failed_features" if features else "max_failed_tiles"
         policy = policy_from(
             max_processing_units=max_processing_units,
+            max_processing_units_per_month=by_month,
             on_over_budget=on_over_budget,
+            require_estimate=require_estimate,
             max_restarts=max_restarts,
             min_success_ratio=min_success_ratio,
             on_partial=on_partial,
@@ -307,10 +341,18 @@ class SentinelHubHook(BaseHook):
             stopped=Stopped(limit, resume=resume_stopped != "never"),
             patience=patience,
         )
+
+        def price(api: Generation, job: Snapshot) -> Flow[Price]:
+            if not check_results and limit is None and policy.max_per_month is None and not policy.require_estimate:
+                return price_of(job)
+            return (yield from price_request(api, job, CostReader(reader, hook.settings.base_url).prepared))
+
         results = ResultsReader(reader, check_results, "check_results", patience)
         plan = JobPlan(
             policy=lambda: policy,
             read_results=results.read,
+            price=price,
+            dag=None if context is None else OfDag(mark.dag or "", hook.generations(api)),
             resume_stopped=resume_stopped,
             wait=WaitPlan(
                 poll_interval=read["poll_interval"],
@@ -337,9 +379,74 @@ class SentinelHubHook(BaseHook):
         assert not isinstance(ended, Await)  # each wait was answered
         return ended
 
+    def preview(
+        self,
+        specification: BatchSpecification | StatisticalSpecification,
+        *,
+        batch_api: str | None = None,
+        aws_conn_id: str | None = None,
+        iam_role_arn: str | None = None,
+        max_processing_units: float | str | None = None,
+        geopackage: str | os.PathLike[str] | None = None,
+    ) -> Preview:
+        """Look at a job before anything is sent: payload, tiles, area, estimate, and what would be refused.
+
+        Nothing is sent to the service, and no bucket is read. It needs the extra `preview`.
+
+        :param specification: of the job, as `run_job` takes it; the other arguments mean what they mean there.
+        :param geopackage: path of a local copy of the GeoPackage, where the job has one.
+        :raises InvalidInputError: the job cannot be rendered to a payload.
+        """
+        from airflow_sentinelhub.preview.make import preview_of
+
+        if specification.evalscript is not None:
+            specification = replace(specification, evalscript=script_text(specification.evalscript))
+        features = isinstance(specification, StatisticalSpecification)
+        api = self.generation("statistical" if features else batch_api)
+        payload = api.payload(specification, access_from(aws_conn_id, iam_role_arn) if api.needs_access else None)
+        return preview_of(
+            payload,
+            api.name,
+            policy=policy_from(max_processing_units=max_processing_units),
+            geopackage=None if geopackage is None else Path(geopackage),
+            region=region_of(self.settings.base_url),
+        )
+
     def generation(self, batch_api: str | None = None) -> Generation:
         """The generation asked for, else the connection's."""
         return generation(batch_api or self.settings.batch_api)
+
+    def generations(self, first: Generation | None = None) -> tuple[Generation, ...]:
+        """The generations in which this connection has requests: this one, the connection's, and batch statistical."""
+        named = [first or self.generation(), self.generation(), generation("statistical")]
+        return tuple({api.name: api for api in named}.values())
+
+    def costs(
+        self,
+        dag_id: str,
+        since: datetime | date | str | None = None,
+        *,
+        task_ids: Iterable[str] = (),
+        tiles: bool = True,
+    ) -> Costs:
+        """What a DAG has cost: the sum over the requests on this account that carry its marker.
+
+        The lists of batch v2 (or v1, by the connection) and batch statistical are read from the newest request back to
+        `since`.
+
+        :param dag_id: id of the DAG, of this Airflow (`[sentinelhub] deployment`).
+        :param since: requests that were created before do not count: a datetime, a date, or text such as `2026-06-01`;
+            without a zone it is UTC. Default: the start of this calendar month in UTC.
+        :param task_ids: ids of its tasks, so that `by_task()` names them; a task that is not named here is a digest.
+        :param tiles: True: read the tiles of v1 requests, whose sum is the real cost. False: a third of the service's
+            estimate is taken for them, without further calls.
+        :raises SentinelHubError: a list cannot be read to its end.
+        """
+        deployment = deployment_name()
+        start = month_of(time.time()) if since is None else moment(since, "since")
+        words = {task_word(deployment, dag_id, task_id): task_id for task_id in task_ids}
+        dag = OfDag(dag_word(deployment, dag_id), self.generations())
+        return self.run(costs_of_dag(dag, dag_id, start, words, tiles=tiles))
 
     def get_conn(self) -> SyncDriver:
         return self.driver

@@ -21,10 +21,11 @@ from airflow_sentinelhub.exceptions import InvalidInputError, SettingsError
 from airflow_sentinelhub.operators._arguments import renamed
 from airflow_sentinelhub.operators._files import ReadsFiles, beside
 from airflow_sentinelhub.operators._own_request import OwnsRequest
+from airflow_sentinelhub.operators._preview import Previewed
 from airflow_sentinelhub.operators._times import names_both_ends
 
 
-class CreatesRequest(ReadsFiles, OwnsRequest):
+class CreatesRequest(Previewed, ReadsFiles, OwnsRequest):
     """Mixed into operators that create a request of any kind: template files, credentials, GeoPackage checks."""
 
     aws_conn_id: str | None
@@ -59,6 +60,8 @@ class CreatesRequest(ReadsFiles, OwnsRequest):
         """The credentials for the bucket, which the payload contains."""
         from airflow_sentinelhub.hooks.storage import access_from
 
+        if self.stand_in is not None:
+            return self.stand_in
         return access_from(self.aws_conn_id, self.iam_role_arn)
 
     def geopackage_check(self, payload: Mapping[str, Any], *, statistical: bool = False) -> Flow[None]:

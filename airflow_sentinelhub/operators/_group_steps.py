@@ -12,6 +12,7 @@ from airflow_sentinelhub.api.decide.verdict import fate
 from airflow_sentinelhub.api.flows.run_job import Woken
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import JobNotStartedError
+from airflow_sentinelhub.operators._on_request import StepResult
 from airflow_sentinelhub.operators.job import SentinelHubBatchOperator
 from airflow_sentinelhub.operators.steps import (
     BudgetResult,
@@ -66,9 +67,19 @@ def approve_step() -> Any:
 
 
 class StartStep(SentinelHubStartBatchOperator):
-    """`start`: resumes only requests that the service has stopped by itself, never those that a user has stopped."""
+    """`start`: resumes only requests that the service has stopped by itself, never those that a user has stopped.
+
+    It treats `on_over_budget="stop"` as `skip`, as `budget` does.
+    """
 
     custom_operator_name = SentinelHubStartBatchOperator.__name__
+
+    def __init__(self, *, on_over_budget: str = "fail", **kwargs: Any) -> None:
+        super().__init__(on_over_budget=_skip_for_stop(on_over_budget), **kwargs)
+
+    def execute(self, context: Context) -> StepResult:
+        self.on_over_budget = _skip_for_stop(self.on_over_budget)
+        return super().execute(context)
 
     def _may_resume(self, job: Snapshot) -> bool:
         return super()._may_resume(job) and stopped_by_service(job)

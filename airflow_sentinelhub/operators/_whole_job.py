@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._identity import tried
+from airflow_sentinelhub._identity import PER_MONTH, month_by_default, tried
 from airflow_sentinelhub._task import airflow_errors, checked_id
 from airflow_sentinelhub.api.arguments import all_taken, is_late, truth
 from airflow_sentinelhub.api.call import Flow
@@ -18,13 +18,17 @@ from airflow_sentinelhub.api.decide.policy import (
     check_resume,
     policy_from,
 )
+from airflow_sentinelhub.api.decide.price import Price, price_of
 from airflow_sentinelhub.api.decide.results import Results
 from airflow_sentinelhub.api.decide.verdict import Waited
+from airflow_sentinelhub.api.flows.price import price_request
 from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, Woken, answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own
 from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
 from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
+from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError
+from airflow_sentinelhub.operators._costs import cost_reader, of_dag, push_price
 from airflow_sentinelhub.operators._own_request import OwnsRequest
 from airflow_sentinelhub.operators._waiting import WaitingTask
 from airflow_sentinelhub.triggers.events import read_event, resume_state_of
@@ -48,7 +52,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
 
         :raises InvalidInputError: an argument is invalid, or contradicts another one.
         """
-        check_literals(**self._limits())
+        check_literals(**self._limits_by_default())
         if not is_late(self._reads_results):
             looks = truth(self._reads_results)
             check_looks(self.reads_by, looks, self._limits_of_results(self.batch_api))
@@ -61,7 +65,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         """
         if not self._reads_results:
             check_looks(self.reads_by, False, self._limits_of_results(self.api.name))
-        return policy_from(**all_taken(self._limits(), self._in_dag))
+        return policy_from(**all_taken(self._limits_by_default(), self._in_dag))
 
     @property
     def _reads_results(self) -> Any:
@@ -69,6 +73,13 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
 
     def _limits(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.limits}
+
+    def _limits_by_default(self) -> dict[str, Any]:
+        """The limits, with the budget of a month from Airflow's configuration if the task has none."""
+        limits = self._limits()
+        if self._in_dag.get(PER_MONTH, limits[PER_MONTH]) is None:
+            limits[PER_MONTH] = month_by_default()
+        return limits
 
     def _limits_of_results(self, batch_api: str | None) -> dict[str, Any]:
         """The limits that apply only if the tiles or features are read.
@@ -131,6 +142,8 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         plan = JobPlan(
             policy=self.policy,
             read_results=self._read_results,
+            price=self._price,
+            dag=of_dag(self, context),
             request_id=request_id,
             old_request=request_id is not None and woken is None and self._old,
             may_start=may_start,
@@ -140,6 +153,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
             listener=Listener(
                 settled=partial(self._settled, context),
                 read=self._read,
+                priced=partial(push_price, context),
                 reported=partial(self._reported, context),
                 spent=lambda cost: context["ti"].xcom_push(key="processing_units", value=cost),
             ),
@@ -177,6 +191,14 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
     def _read_results(self, api: Generation, job: Any, must: bool) -> Flow[Results]:
         return self.results_reader().read(api, job, must)
 
+    def _price(self, api: Generation, job: Snapshot) -> Flow[Price]:
+        """The expected cost of a request. Nobody looks into the bucket for it if neither results nor limits need it."""
+        policy = self.policy()
+        budgets = (policy.max_processing_units, policy.max_per_month)
+        if not self._reads_results and not policy.require_estimate and budgets == (None, None):
+            return price_of(job)
+        return (yield from price_request(api, job, cost_reader(self).prepared))
+
     def _settled(self, context: Any, own: Own) -> None:
         request_id = own.settled.job.request_id
         if self.request_id is None or request_id != checked_id(self.request_id):
@@ -189,10 +211,19 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
     def _reported(self, context: Any, results: Results) -> None:
         """Push the cost and the failed part to XCom, and write the result into the events of the asset outlets."""
         result: Mapping[str, Any] = results.as_result()
+        push_price(context, results.price)
         for name in ("processing_units", f"failed_{results.things}"):
             context["ti"].xcom_push(key=name, value=result[name])
         events = context.get("outlet_events")
         for outlet in self.outlets or ():
             if events is not None and hasattr(outlet, "uri"):
-                names = ("request_id", "status", "processing_units", "processed", "failed")
+                names = (
+                    "request_id",
+                    "status",
+                    "expected_pu",
+                    "estimated_by",
+                    "processing_units",
+                    "processed",
+                    "failed",
+                )
                 events[outlet].extra = {name: result[name] for name in names}

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 _LIMITS = (
     "max_processing_units",
+    "max_processing_units_per_month",
     "on_over_budget",
+    "require_estimate",
     "max_restarts",
     "max_failed_tiles",
     "min_success_ratio",
@@ -34,8 +36,9 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
 
     - **Calls** what the operators of the single steps call, in their order; **start exactly once**.
     - **Returns** `{"request_id", "batch_api", "status", "tile_count", "processed", "failed", "failed_tiles",
-      "estimated_pu", "expected_pu", "processing_units", "restarts", "output_url", "checked"}`. `failed_tiles` are at
-      most a hundred names; `checked` tells whether the tiles were read.
+      "estimated_pu", "expected_pu", "expected_pu_low", "expected_pu_high", "estimated_by", "processing_units",
+      "restarts", "output_url", "checked"}`. `failed_tiles` are at most a hundred names; `checked` tells whether the
+      tiles were read; `estimated_by` is `service` (v1), `us` (v2) or None; `processing_units` is the real cost.
     - **On kill** the state of the task in Airflow decides. If a user has marked the task failed or success, or the run
       failed, the job is cancelled (v2: stopped), if `cancel_on_kill`. After a clear, a restart of Airflow or a takeover
       by another triggerer, the job is left running for the next try. A worker has only some seconds to cancel;
@@ -74,15 +77,24 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
 
     :param request_id: id of an existing request to continue with, instead of finding or creating one. The arguments
         that describe the job are not needed then.
-    :param max_processing_units: PU that the job may cost. On v1 the expected cost, a third of the service's estimate,
-        is compared before the start. v2 gives no estimate: the cost of all requests of the job is compared at each
-        poll while it runs. A job that exceeds the limit is stopped; tiles already being processed are still billed. If
-        the job was done before a poll showed its cost, the task succeeds with a warning. None, set in the DAG itself:
-        no limit. A limit whose template renders to nothing is an error, as for all limits.
+    :param max_processing_units: PU that the job may cost. Before the start the expected cost is compared: on v1 a third
+        of the service's estimate; on v2, where the service gives none, the low value of our own, from the feature
+        manifest in the bucket. If only the high value exceeds the limit, the job is started with a warning. While it
+        runs (v2), the cost of all requests of the job is compared at each poll. A job that exceeds the limit is
+        stopped; tiles already being processed are still billed. If the job was done before a poll showed its cost, the
+        task succeeds with a warning. None, set in the DAG itself: no limit. A limit whose template renders to nothing
+        is an error, as for all limits.
+    :param max_processing_units_per_month: PU that all jobs of the DAG may cost in a calendar month (UTC); default: that
+        of `[sentinelhub] max_processing_units_per_month`, else no limit. Before the start, what the marker finds for
+        the DAG on this account is summed: the cost of jobs that were created this month, of running ones what they will
+        probably cost. A job that would exceed the limit is not started; `on_over_budget` says what happens then. See
+        docs/cost.md for what it cannot see.
     :param on_over_budget: what happens if the cost exceeds the limit: `fail` the task, `skip` it, or `stop` the job and
         succeed with the tiles that are done. A running job is stopped in each case. After a clear with a higher limit
         only the missing part is processed (v2), and the cost so far counts; with the same limit nothing more is paid;
         if the job has changed, a new one begins.
+    :param require_estimate: True: a job whose cost cannot be estimated before the start, as when the bucket cannot be
+        read, is not started, and the task fails. False: it is started with a warning.
     :param max_restarts: maximal number of restarts of the failed part. On v1 a PARTIAL request is restarted; on v2,
         which has no restart, a new request over the same output skips the tiles that are there.
     :param max_failed_tiles: number of failed tiles that is accepted.
@@ -162,7 +174,9 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         batch_api: str | None = None,
         request_id: str | None = None,
         max_processing_units: float | str | None = None,
+        max_processing_units_per_month: float | str | None = None,
         on_over_budget: str = "fail",
+        require_estimate: bool | str = False,
         max_restarts: int | str = 0,
         max_failed_tiles: int | str | None = None,
         min_success_ratio: float | str | None = None,
@@ -198,7 +212,9 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         self.batch_api = batch_api
         self.request_id = request_id
         self.max_processing_units = max_processing_units
+        self.max_processing_units_per_month = max_processing_units_per_month
         self.on_over_budget = on_over_budget
+        self.require_estimate = require_estimate
         self.max_restarts = max_restarts
         self.max_failed_tiles = max_failed_tiles
         self.min_success_ratio = min_success_ratio

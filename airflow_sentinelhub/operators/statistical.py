@@ -30,7 +30,15 @@ if TYPE_CHECKING:
 __all__ = ["SentinelHubBatchStatisticalOperator", "SentinelHubListStatisticsOperator"]
 
 _STATUSES = ("OK", "FAILED")
-_LIMITS = ("max_processing_units", "on_over_budget", "max_failed_features", "min_success_ratio", "on_partial")
+_LIMITS = (
+    "max_processing_units",
+    "max_processing_units_per_month",
+    "on_over_budget",
+    "require_estimate",
+    "max_failed_features",
+    "min_success_ratio",
+    "on_partial",
+)
 _INSTEAD = {
     "process_request": "say what to compute with data, evalscript, aggregation and calculations",
     "tiling_grid": "the features of geopackage are computed one by one, and aggregation says at which resolution",
@@ -52,8 +60,9 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
     - **Calls** the list of requests (to find the task's own), create, analyse, **start exactly once**, and the request
       at each poll. When the job is done, it reads the result of every feature from the bucket.
     - **Returns** `{"request_id", "batch_api", "status", "feature_count", "processed", "failed", "failed_features",
-      "processing_units", "output_url", "checked"}`. `failed_features` are at most a hundred identifiers; `checked`
-      tells whether the results were read.
+      "expected_pu", "expected_pu_low", "expected_pu_high", "estimated_by", "processing_units", "output_url",
+      "checked"}`. `failed_features` are at most a hundred identifiers; `checked` tells whether the results were read;
+      `estimated_by` is `us`, or None if the cost could not be estimated; `processing_units` is the real cost.
     - **On kill** the state of the task in Airflow decides. If a user has marked the task failed or success, or the run
       failed, the job is stopped, if `cancel_on_kill`. After a clear, a restart of Airflow or a takeover by another
       triggerer, the job is left running for the next try. A worker has only some seconds to stop the job;
@@ -86,14 +95,22 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param request_id: id of an existing request to continue with, instead of finding or creating one. The arguments
         that describe the job are not needed then.
-    :param max_processing_units: PU that the job may cost. The service gives no estimate: the cost is compared at each
-        poll while the job runs. A job that exceeds the limit is stopped; features already being processed are still
-        billed. None, set in the DAG itself: no limit. A limit whose template renders to nothing is an error, as for all
-        limits.
+    :param max_processing_units: PU that the job may cost. The service gives no estimate: before the start the low value
+        of our own is compared, from the features of the GeoPackage; while the job runs, its cost at each poll. If only
+        the high value of the estimate exceeds the limit, the job is started with a warning. A job that exceeds the
+        limit is stopped; features already being processed are still billed. None, set in the DAG itself: no limit. A
+        limit whose template renders to nothing is an error, as for all limits.
+    :param max_processing_units_per_month: PU that all jobs of the DAG may cost in a calendar month (UTC); default: that
+        of `[sentinelhub] max_processing_units_per_month`, else no limit. Before the start, what the marker finds for
+        the DAG on this account is summed: the cost of jobs that were created this month, of running ones what they will
+        probably cost. A job that would exceed the limit is not started; `on_over_budget` says what happens then. See
+        docs/cost.md for what it cannot see.
     :param on_over_budget: what happens if the cost exceeds the limit: `fail` the task, `skip` it, or `stop`: succeed
         with the features that are done. The job is stopped in each case. After a clear with a higher limit the same
         request is started again and processes the missing part; the service refuses that for 30 minutes after the stop,
         and the task waits in its worker.
+    :param require_estimate: True: a job whose cost cannot be estimated before the start, as when the bucket cannot be
+        read, is not started, and the task fails. False: it is started with a warning.
     :param max_failed_features: number of failed features that is accepted.
     :param min_success_ratio: share (0 to 1) of the features that must be done.
     :param on_partial: what happens if more features have failed: `fail` the task, `skip` it, or `accept` any number.
@@ -167,7 +184,9 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         sentinelhub_conn_id: str = "sentinelhub_default",
         request_id: str | None = None,
         max_processing_units: float | str | None = None,
+        max_processing_units_per_month: float | str | None = None,
         on_over_budget: str = "fail",
+        require_estimate: bool | str = False,
         max_failed_features: int | str | None = None,
         min_success_ratio: float | str | None = None,
         on_partial: str = "fail",
@@ -200,7 +219,9 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.request_id = request_id
         self.max_processing_units = max_processing_units
+        self.max_processing_units_per_month = max_processing_units_per_month
         self.on_over_budget = on_over_budget
+        self.require_estimate = require_estimate
         self.max_failed_features = max_failed_features
         self.min_success_ratio = min_success_ratio
         self.on_partial = on_partial

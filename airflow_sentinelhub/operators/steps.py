@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._identity import mark_for
+from airflow_sentinelhub._identity import PER_MONTH, mark_for, month_by_default
 from airflow_sentinelhub._task import airflow_errors, checked_id
-from airflow_sentinelhub.api.arguments import all_taken
+from airflow_sentinelhub.api.arguments import all_taken, is_late
 from airflow_sentinelhub.api.decide.errors import (
     conclude,
     not_estimated_error,
@@ -20,16 +20,21 @@ from airflow_sentinelhub.api.decide.errors import (
 )
 from airflow_sentinelhub.api.decide.marker import restart_word
 from airflow_sentinelhub.api.decide.policy import (
+    Policy,
     check_literals,
     check_resume,
     policy_from,
 )
+from airflow_sentinelhub.api.decide.price import Expected, may_exceed, number_of
 from airflow_sentinelhub.api.decide.verdict import Waited, is_lost, is_stopped, judge, progress_line
 from airflow_sentinelhub.api.flows.actions import analyse_once, end, resume, start_once
+from airflow_sentinelhub.api.flows.costs import check_month
+from airflow_sentinelhub.api.flows.price import price_request
 from airflow_sentinelhub.api.flows.read import read_patiently
 from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL, restart_once
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError
+from airflow_sentinelhub.operators._costs import cost_reader, of_dag, push_price
 from airflow_sentinelhub.operators._on_request import OnRequest, StepResult, step_result
 from airflow_sentinelhub.operators._waiting import WaitingTask
 
@@ -37,40 +42,40 @@ if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
 
 
-class AnalysisResult(StepResult):
-    """The result of an analysis.
+class AnalysisResult(StepResult, Expected):
+    """The result of an analysis, with the expected cost.
 
-    :param tile_count: number of tiles; None on v2, which does not report it.
+    :param tile_count: number of tiles; on v2 by the feature manifest in the bucket. None if it is not known.
     :param estimated_pu: the service's estimate (PU), which lacks the batch factor; None on v2, which gives none.
-    :param expected_pu: a third of the estimate, which is what the job will probably cost (PU); None on v2.
     """
 
     tile_count: int | None
     estimated_pu: float | None
-    expected_pu: float | None
 
 
-class BudgetResult(StepResult):
+class BudgetResult(StepResult, Expected):
     """The expected and the allowed cost of a job.
 
-    :param estimated_pu, expected_pu: see `AnalysisResult`. :param max_processing_units: PU that the job may cost.
+    :param estimated_pu: see `AnalysisResult`. :param max_processing_units: PU that the job may cost.
     """
 
     estimated_pu: float | None
-    expected_pu: float | None
     max_processing_units: float | None
 
 
 class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
     """Have a request analysed, and wait for the end of the analysis. Free of charge; it finds errors in the evalscript.
 
-    - **Calls** the request, analyse (unless the analysis was requested before), then the request at each poll.
+    - **Calls** the request, analyse (unless the analysis was requested before), then the request at each poll. At the
+      end it estimates the cost, for which it reads the request once more and, on v2, the feature manifest.
     - **Returns** an `AnalysisResult`.
     - **On kill** the analysis continues at the service and costs nothing.
     - **On timeout** the task fails; the request is left as it is and costs nothing.
     - **On retry** it reads the request first, and continues to wait if the analysis was requested.
 
     :param request_id: id of the request, or the result of another step (such as `create.output`).
+    :param aws_conn_id: id of an Airflow connection of type `aws` that may read the bucket, for the estimate on v2. If
+        the bucket cannot be read, the expected cost is None, and the log says why.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
     :param timeout: maximal time to wait: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`, which all
@@ -81,12 +86,19 @@ class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
     :param batch_api: `v1` or `v2`; default: that of the connection.
     """
 
-    template_fields: Sequence[str] = (*OnRequest.template_fields, "deferrable", "poll_interval", "timeout")
+    template_fields: Sequence[str] = (
+        *OnRequest.template_fields,
+        "aws_conn_id",
+        "deferrable",
+        "poll_interval",
+        "timeout",
+    )
 
     def __init__(
         self,
         *,
         request_id: str,
+        aws_conn_id: str | None = None,
         deferrable: bool | str | None = None,
         poll_interval: float | timedelta | str = 10.0,
         timeout: float | timedelta | str | None = None,
@@ -97,6 +109,7 @@ class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
     ) -> None:
         super().__init__(**kwargs)
         self.request_id = request_id
+        self.aws_conn_id = aws_conn_id
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
@@ -111,30 +124,34 @@ class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
             self.reach(analyse_once(self.api, request_id, patience=self.max_unknown_time))
-            return self._result(self.wait_for(context, request_id, "ANALYSIS_DONE"))
+            return self._result(context, self.wait_for(context, request_id, "ANALYSIS_DONE"))
 
     def execute_complete(self, context: Context, event: Any = None) -> AnalysisResult:
         """Airflow calls this after the trigger's event."""
         with airflow_errors(self):
             self.take_arguments()
-            return self._result(self.waited(event, checked_id(self.request_id), "ANALYSIS_DONE"))
+            return self._result(context, self.waited(event, checked_id(self.request_id), "ANALYSIS_DONE"))
 
-    def _result(self, job: Snapshot) -> AnalysisResult:
+    def _result(self, context: Context, job: Snapshot) -> AnalysisResult:
         self.log.info("Analysis: %s", progress_line(job))
+        price = self.hook.run(price_request(self.api, job, cost_reader(self).prepared))
+        push_price(context, price)
         return {
             **step_result(job),
-            "tile_count": job.tile_count,
+            "tile_count": job.tile_count or number_of(price),
             "estimated_pu": job.estimate,
-            "expected_pu": job.expected_cost,
+            **price.as_result(),
         }
 
 
 class SentinelHubBatchBudgetOperator(OnRequest):
     """Compare the expected cost of an analysed request with the limit. Nothing is started or billed.
 
-    - **Calls** the request.
-    - **Returns** a `BudgetResult`. It compares the expected cost, which is a third of the service's estimate. v2 gives
-      no estimate, so the step succeeds there. On v1 a request without an estimate is an error.
+    - **Calls** the request, and reads the feature manifest of a v2 request.
+    - **Returns** a `BudgetResult`. On v1 it compares a third of the service's estimate; a request without one is an
+      error. On v2, which gives none, it compares the low value of our own, and warns if only the high value exceeds the
+      limit. If that cannot be made, because the bucket cannot be read, the step succeeds with a warning, or fails with
+      `require_estimate`.
     - **On kill** and **on timeout** (`execution_timeout`) the request is left as it is: the operator only reads.
     - **On retry** it reads again.
 
@@ -143,13 +160,21 @@ class SentinelHubBatchBudgetOperator(OnRequest):
         renders to nothing is an error.
     :param on_over_budget: what happens if the expected cost exceeds the limit: `fail` the task, or `skip` it, which
         also skips the tasks downstream.
+    :param require_estimate: True: fail if the cost cannot be estimated.
+    :param aws_conn_id: id of an Airflow connection of type `aws` that may read the bucket, for the estimate on v2.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param batch_api: `v1` or `v2`; default: that of the connection.
     :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 
-    template_fields: Sequence[str] = (*OnRequest.template_fields, "max_processing_units", "on_over_budget")
-    limits = ("max_processing_units", "on_over_budget")
+    template_fields: Sequence[str] = (
+        *OnRequest.template_fields,
+        "max_processing_units",
+        "on_over_budget",
+        "require_estimate",
+        "aws_conn_id",
+    )
+    limits = ("max_processing_units", "on_over_budget", "require_estimate")
 
     def __init__(
         self,
@@ -157,6 +182,8 @@ class SentinelHubBatchBudgetOperator(OnRequest):
         request_id: str,
         max_processing_units: float | str | None,
         on_over_budget: str = "fail",
+        require_estimate: bool | str = False,
+        aws_conn_id: str | None = None,
         sentinelhub_conn_id: str = "sentinelhub_default",
         batch_api: str | None = None,
         max_unknown_time: float | timedelta | str = 1800.0,
@@ -166,6 +193,8 @@ class SentinelHubBatchBudgetOperator(OnRequest):
         self.request_id = request_id
         self.max_processing_units = max_processing_units
         self.on_over_budget = on_over_budget
+        self.require_estimate = require_estimate
+        self.aws_conn_id = aws_conn_id
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
@@ -183,14 +212,19 @@ class SentinelHubBatchBudgetOperator(OnRequest):
             limit = policy.max_processing_units
             if limit is not None and self.api.estimates and job.estimate is None:
                 raise not_estimated_error(job, limit)
-            if not policy.allows(job.expected_cost):
-                raise skipped_if(policy.on_over_budget == "skip", over_budget_error(job, limit or 0))
-            expected = "not estimated" if job.expected_cost is None else f"about {job.expected_cost:,.0f} PU"
-            self.log.info("Batch request %s: %s, %s PU allowed", request_id, expected, limit)
+            price = self.hook.run(price_request(self.api, job, cost_reader(self).prepared))
+            push_price(context, price)
+            if not price.known and policy.require_estimate:
+                raise not_estimated_error(job, limit or 0, price.why)
+            if not policy.allows(price.low):
+                raise skipped_if(policy.on_over_budget == "skip", over_budget_error(job, limit or 0, price=price))
+            self.log.info("Batch request %s: %s, %s PU allowed", request_id, price, limit)
+            if may_exceed(price, limit):
+                self.log.warning("Batch request %s may cost more than allowed; it is stopped then", request_id)
             return {
                 **step_result(job),
                 "estimated_pu": job.estimate,
-                "expected_pu": job.expected_cost,
+                **price.as_result(),
                 "max_processing_units": limit,
             }
 
@@ -251,6 +285,12 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
     :param resume_stopped: what happens if the request is STOPPED (v2). `never`: the task fails. `if_accepted`: start it
         again; fail if the service refuses. `when_accepted`: start it again; wait in the worker while the service
         refuses.
+    :param max_processing_units_per_month: PU that all jobs of the DAG may cost in a calendar month (UTC), see
+        `SentinelHubBatchOperator`. It is looked at before the start.
+    :param on_over_budget: what happens if the job would exceed it: `fail` the task, or `skip` it, which also skips the
+        tasks downstream.
+    :param aws_conn_id: id of an Airflow connection of type `aws` that may read the bucket, for the estimate on v2 under
+        such a budget.
     :param wait_for_completion: wait until the request is DONE. `cancel_on_kill` and `cancel_on_timeout` apply only with
         it.
     :param cancel_on_kill: cancel (v2: stop) the request if a user marks the task failed or success.
@@ -265,13 +305,24 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
     :param batch_api: `v1` or `v2`; default: that of the connection.
     """
 
-    template_fields: Sequence[str] = (*OnRequest.template_fields, "resume_stopped", *_FIELDS_OF_A_WAIT)
+    template_fields: Sequence[str] = (
+        *OnRequest.template_fields,
+        "resume_stopped",
+        "max_processing_units_per_month",
+        "on_over_budget",
+        "aws_conn_id",
+        *_FIELDS_OF_A_WAIT,
+    )
+    limits = ("max_processing_units_per_month", "on_over_budget")
 
     def __init__(
         self,
         *,
         request_id: str,
         resume_stopped: str = "never",
+        max_processing_units_per_month: float | str | None = None,
+        on_over_budget: str = "fail",
+        aws_conn_id: str | None = None,
         wait_for_completion: bool | str = False,
         cancel_on_kill: bool | str = True,
         cancel_on_timeout: bool | str = True,
@@ -286,6 +337,9 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
         super().__init__(**kwargs)
         self.request_id = request_id
         self.resume_stopped = resume_stopped
+        self.max_processing_units_per_month = max_processing_units_per_month
+        self.on_over_budget = on_over_budget
+        self.aws_conn_id = aws_conn_id
         self.wait_for_completion: Any = wait_for_completion
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
@@ -297,6 +351,9 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
         self.max_unknown_time = max_unknown_time
         with self.literals():
             check_resume(resume_stopped)
+            if not is_late(on_over_budget):
+                _checked_policy(on_over_budget)
+            check_literals(max_processing_units_per_month=max_processing_units_per_month)
 
     def execute(self, context: Context) -> StepResult:
         with airflow_errors(self):
@@ -304,6 +361,10 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
             check_resume(self.resume_stopped)
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
+            policy = self._policy()
+            if policy.max_per_month is not None:
+                dag, prepare = of_dag(self, context), cost_reader(self).prepared
+                self.reach(check_month(dag, self.api, request_id, policy, prepare, self.max_unknown_time))
             if self.wait_for_completion:
                 self.responsible_for(request_id, context)
             job = self.reach(start_once(self.api, request_id, patience=self.max_unknown_time))
@@ -315,6 +376,15 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
             if self.wait_for_completion:
                 return self._done(self.wait_for(context, request_id, "DONE"))
             return step_result(job)
+
+    def _policy(self) -> Policy:
+        """The budget of the month, as it is rendered now, or by Airflow's configuration."""
+        limits = {name: getattr(self, name) for name in self.limits}
+        if self._in_dag.get(PER_MONTH, limits[PER_MONTH]) is None:
+            limits[PER_MONTH] = month_by_default()
+        limits = all_taken(limits, self._in_dag)
+        policy = _checked_policy(limits["on_over_budget"])
+        return policy_from(**{**limits, "on_over_budget": "fail" if limits[PER_MONTH] is None else policy})
 
     def _may_resume(self, job: Snapshot) -> bool:
         """Whether `resume_stopped` applies to this request."""

@@ -64,6 +64,25 @@ def count_features(file: Source) -> int:
         return next(int(count) for (count,) in rows)
 
 
+def pixel_sizes(file: Source) -> list[tuple[int, int, int]]:
+    """How many features there are of each size: width and height in pixels, with buffers, and the number.
+
+    A row without a size is that of an output without pixels (`userdata`), if its feature has others.
+
+    :raises ResultsError: the file cannot be read, or a feature has no size.
+    """
+    total = count_features(file)
+    with opened(file) as database:
+        parts = (f"SELECT identifier, width, height FROM {quoted(name)}" for name in _tables(file, database))
+        each = f"SELECT DISTINCT identifier COLLATE BINARY, width, height FROM ({' UNION ALL '.join(parts)})"
+        rows = list(database.rows(f"SELECT width, height, count(*) FROM ({each}) GROUP BY 1, 2"))
+    sizes = [(_whole(width), _whole(height), int(count)) for width, height, count in rows]
+    found = [(width, height, count) for width, height, count in sizes if width and height and min(width, height) > 0]
+    if sum(count for _, _, count in found) < total:
+        raise file.error("it has a feature without width and height in pixels.")
+    return found
+
+
 def has_feature(file: Source, name: str) -> bool:
     """Whether there is a feature with this name, by one look-up in each table."""
     with opened(file) as database:

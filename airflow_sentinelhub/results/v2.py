@@ -159,6 +159,19 @@ class BatchResults:
         self._require_manifest()
         return 0
 
+    def pixel_sizes(self) -> list[tuple[int, int, int]]:
+        """How many features there are of each size: width and height in pixels, and the number; by the manifest.
+
+        :raises ResultsError: it cannot be read, or is not there.
+        """
+        file = self._manifest()
+        if file is None:
+            raise ResultsError(
+                f"Batch request {self.request_id}: there is no feature manifest at "
+                f"{manifest_url(self.url, self.request_id)}."
+            )
+        return manifest.pixel_sizes(file)
+
     def failed(self, limit: int | None = None) -> list[str]:
         """Names of the features that failed for good, in order, at most so many.
 

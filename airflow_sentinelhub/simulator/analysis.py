@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Protocol
 
+from airflow_sentinelhub.grids.tiling import estimated_count
+
 from . import evalscript
 from .area import parse_area
 from .bodies import Json, output_size, raster_url, responses_of, storage_url, tiling_of
 from .cost import Rates, batch_factor, tile_estimate
 from .jobs import Analysis, Generation, Job
 from .paths import output_urls
-from .tiling import estimated_count
 from .units import Features, Units
 
 # contract: whether outputs exist is checked only for fewer files than this.

@@ -12,12 +12,13 @@ from functools import lru_cache
 from typing import Any
 
 import shapely
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-WGS84 = 4326
+from airflow_sentinelhub.grids.projection import WGS84, reproject
+
 # Beyond all coordinates of all CRSs on Earth (those in millimetres left aside).
 FARTHEST = 1e9
 _URI = re.compile(r"^https?://www\.opengis\.net/def/crs/(?:EPSG/0/([0-9]{1,9})|OGC/1\.3/(CRS84))$")
@@ -30,12 +31,6 @@ class AreaError(ValueError):
     def __init__(self, where: str, text: str) -> None:
         super().__init__(text)
         self.where = where
-
-
-@lru_cache(maxsize=256)
-def transformer(source: int, target: int) -> Transformer:
-    """From EPSG code to EPSG code, x before y on both sides. Making one takes milliseconds, so each is made once."""
-    return Transformer.from_crs(source, target, always_xy=True)
 
 
 @lru_cache(maxsize=256)
@@ -158,20 +153,3 @@ def _to_wgs84(area: BaseGeometry, code: int) -> BaseGeometry:
     if not (-180.0001 <= west <= east <= 180.0001 and -90.0001 <= south <= north <= 90.0001):
         raise AreaError("bbox", "The area lies outside the world in its CRS.")
     return area
-
-
-def reproject(area: BaseGeometry, source: int, target: int) -> BaseGeometry:
-    """The shape in another CRS. Long edges get points in between, since a straight edge is not straight elsewhere."""
-    if source == target:
-        return area
-    west, south, east, north = area.bounds
-    step = max(east - west, north - south) / 64
-    dense = shapely.segmentize(area, step) if step > 0 else area
-    project = transformer(source, target)
-
-    def convert(points: Any) -> Any:
-        x, y = project.transform(points[:, 0], points[:, 1])
-        points[:, 0], points[:, 1] = x, y
-        return points
-
-    return shapely.transform(dense, lambda points: convert(points.copy()))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .grids import GRIDS, Grid
+from airflow_sentinelhub.grids.known import GRIDS, Grid
+
 from .jobs import Generation
 
 Json = dict[str, Any]

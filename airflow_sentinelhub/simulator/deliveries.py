@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from airflow_sentinelhub.grids.tiling import TileSet
+
 from . import statistical_work
 from .area import parse_area
 from .bodies import Json, raster_url, responses_of, storage_url
@@ -31,7 +33,6 @@ from .manifest import feature_manifest
 from .paths import file_url, fixed_part, output_urls
 from .settings import Settings
 from .store import Store
-from .tiling import TileSet
 from .units import Features, Units
 
 _log = logging.getLogger(__name__)

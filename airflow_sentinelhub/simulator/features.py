@@ -24,7 +24,9 @@ from pyproj.exceptions import ProjError
 from shapely import GeometryType
 from shapely.geometry.base import BaseGeometry
 
-from .area import FARTHEST, WGS84, epsg_code, reproject
+from airflow_sentinelhub.grids.projection import WGS84, reproject
+
+from .area import FARTHEST, epsg_code
 from .bodies import Json
 from .gpkg import wkb_of
 from .units import Features

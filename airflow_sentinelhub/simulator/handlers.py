@@ -10,10 +10,11 @@ from email.parser import BytesParser
 from itertools import islice
 from typing import Any
 
+from airflow_sentinelhub.grids.known import GRIDS
+
 from . import delivery, lifecycle
 from .bodies import delivery_url
 from .faults import Fault
-from .grids import GRIDS
 from .jobs import Generation, Job
 from .reading import read_json, whole_number
 from .replies import Call, Json, Refusal, Reply, error, violations

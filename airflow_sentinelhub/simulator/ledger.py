@@ -135,12 +135,12 @@ def timetable(run: Run, size: int, seed: str, skipped: tuple[int, ...] = ()) -> 
 
 
 def ledger(job: Job, seed: int) -> Ledger:
-    """The ledger of an analysed job. A tile costs its estimate, give or take a tenth."""
+    """The ledger of an analysed job. A tile costs its estimate, give or take a tenth; all of them, the sum of them."""
     analysis = job.analysis
     size = analysis.tiles if analysis else 0
     own = f"{seed}/{job.id}"
     spread = generator(own, "cost").uniform(0.9, 1.1, size)
-    costs = spread * (analysis.tile_estimate if analysis else 0.0)
+    costs = spread / (spread.mean() if size else 1.0) * (analysis.tile_estimate if analysis else 0.0)
     skipped = analysis.existing if analysis else ()
     costs[list(skipped)] = 0.0
     return Ledger(size, costs, tuple(timetable(run, size, own, skipped) for run in job.runs))

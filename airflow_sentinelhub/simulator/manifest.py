@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import shapely
 
+from airflow_sentinelhub.grids.tiling import Ints
+
 from .bodies import responses_of
 from .gpkg import Layer, geometry, geopackage
 from .jobs import Job
 from .paths import output_url
-from .tiling import Ints
 from .units import Units, shapes, sizes
 
 _COLUMNS = (

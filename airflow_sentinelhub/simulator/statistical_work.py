@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
+from airflow_sentinelhub.grids.tiling import Ints
+
 from . import evalscript as scripts
 from .cost import Rates, batch_factor, parse_time, statistical_estimate
 from .delivery import ANY_ID, fill_in, is_object_url
@@ -24,7 +26,6 @@ from .jobs import Analysis, Job
 from .ledger import FAILED, Codes, generator
 from .payload import Json
 from .statistical_payload import LARGEST_SIDE, seconds_of
-from .tiling import Ints
 from .units import Features, Floats
 
 if TYPE_CHECKING:
@@ -85,11 +86,23 @@ def analyse(job: Job, units: Features | None, script: str | None, forced_error: 
         statistical_estimate(int(width), int(height), script, data, rates)
         for width, height in zip(units.widths.tolist(), units.heights.tolist(), strict=True)
     ]
-    before = sum(each) * len(intervals(job.body))
-    after = sum(cost * batch_factor(int(size)) for cost, size in zip(each, pixels.tolist(), strict=True)) * len(
-        intervals(job.body)
-    )
+    many = _observed(job.body, script, rates)
+    before = sum(each) * many
+    after = sum(cost * batch_factor(int(size)) for cost, size in zip(each, pixels.tolist(), strict=True)) * many
     return Analysis(error, len(units), before / len(units), after / before if before else 1.0)
+
+
+def _observed(body: Json, script: str, rates: Rates) -> float:
+    """How many times the price of one image the intervals cost: each has its own observations (ORBIT, TILE)."""
+    data = [item for item in body["input"]["data"] if isinstance(item, dict)]
+
+    def within(begin: datetime, end: datetime) -> list[Any]:
+        times = {"from": begin.isoformat(), "to": end.isoformat()}
+        return [{**item, "dataFilter": {**(item.get("dataFilter") or {}), "timeRange": times}} for item in data]
+
+    one = statistical_estimate(512, 512, script, body["input"]["data"], rates)
+    each = [statistical_estimate(512, 512, script, within(*times), rates) for times in intervals(body)]
+    return sum(each) / one
 
 
 def intervals(body: Json) -> list[tuple[datetime, datetime]]:

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from airflow_sentinelhub.grids.tiling import Ints, TileSet
+
 from .bodies import Json, output_size
 from .jobs import Generation
-from .tiling import Ints, TileSet
 
 Shapes = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

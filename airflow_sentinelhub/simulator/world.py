@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from airflow_sentinelhub.grids.tiling import TileSet, tiles_of
+
 from . import faults, statistical_work
 from .analysis import analyse, estimated_tiles
 from .area import parse_area
@@ -27,7 +29,6 @@ from .lifecycle import Mishaps, Terms
 from .oauth import Client
 from .settings import Settings
 from .store import Change, Store
-from .tiling import TileSet, tiles_of
 from .units import Units
 
 Json = dict[str, Any]

@@ -1,15 +1,16 @@
-"""What a job may cost: compared before the start where the service estimates (v1), watched where it does not (v2)."""
+"""What a job may cost: compared before the start, by the service's estimate (v1) or ours (v2), and watched (v2)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException
 from airflow_sentinelhub.exceptions import InvalidInputError, JobError
-from airflow_sentinelhub.operators.batch import SentinelHubBatchBudgetOperator
+from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubBatchBudgetOperator
 from tests.airflow.job import CLEARED, RETRY, Killed, job, modes, v1, v2
 
 ENDS = {"fail": AirflowFailException, "skip": AirflowSkipException}
@@ -78,9 +79,88 @@ def test_a_step_of_its_own_compares_the_same(bench: Any, policy: str) -> None:
 
 
 @v2
-def test_a_step_of_its_own_lets_pass_what_nobody_estimates(bench: Any) -> None:
-    result = bench.run(compare(bench, analysed(bench), max_processing_units=10))
-    assert (result["estimated_pu"], result["expected_pu"]) == (None, None)
+@modes
+@pytest.mark.parametrize("policy", ["fail", "skip", "stop"])
+def test_v2_refuses_by_our_own_estimate(bench: Any, deferrable: bool, policy: str) -> None:
+    make = job(bench, max_processing_units=99, on_over_budget=policy, deferrable=deferrable)
+    context = bench.context()
+    if policy == "stop":
+        result = bench.run(make, context)
+        assert (result["processed"], result["processing_units"]) == (0, 0)
+    else:
+        with pytest.raises(ENDS[policy]) as caught:
+            bench.run(make, context)
+        said = str(caught.value)
+        assert "would cost about 100 PU (our estimate: area x 91.6, batch x 0.333, input bands x 0.667" in said
+        assert "more than the 99 PU of max_processing_units. It has not been started and bills nothing." in said
+    assert "billed_start" not in bench.effects()
+    assert (context["ti"].xcoms["expected_pu"], context["ti"].xcoms["estimated_by"]) == (100, "us")
+
+
+@v2
+@modes
+def test_what_only_may_cost_too_much_is_started_with_a_warning_and_watched(
+    bench: Any, deferrable: bool, logged: Callable[[], str]
+) -> None:
+    """The number of observations is not known before the start: six to fifteen of them in a month."""
+    bench.sim.settings(concurrency=2, billing_period=5.0)
+    orbit = bench.ndvi.replace("output:", 'mosaicking: "ORBIT", output:')
+    with pytest.raises(AirflowFailException, match=r"has cost .* more than the 250 PU of max_processing_units"):
+        bench.run(job(bench, evalscript=orbit, max_processing_units=250, deferrable=deferrable, poll_interval=5.0))
+    assert "it may cost more than the 250 PU of max_processing_units (about 244 to 610 PU (our estimate))" in logged()
+    assert bench.effects().count("billed_start") == 1
+
+
+@v2
+@pytest.mark.usefixtures("unpriced")
+def test_what_cannot_be_estimated_is_started_unless_an_estimate_is_required(
+    bench: Any, logged: Callable[[], str]
+) -> None:
+    with pytest.raises(JobError, match=r"require_estimate .*not been started and bills nothing") as caught:
+        bench.run(job(bench, require_estimate=True))
+    assert "There is neither pen nor paper." in str(caught.value)
+    assert bench.effects().count("billed_start") == 0
+    result = bench.run(job(bench, max_processing_units=5000), bench.context(**RETRY))
+    assert (result["expected_pu"], result["estimated_by"]) == (None, None)
+    assert "its expected cost is not known: There is neither pen nor paper." in logged()
+    assert bench.effects().count("billed_start") == 1
+
+
+@v2
+def test_a_bucket_that_cannot_be_read_makes_the_cost_unknown(bench: Any, logged: Callable[[], str]) -> None:
+    request_id = analysed(bench)
+    (manifest,) = Path(bench.sim.bucket_dir).rglob(f"featureManifest-{request_id}*")
+    manifest.unlink()
+    result = bench.run(compare(bench, request_id, max_processing_units=10))
+    assert (result["expected_pu"], result["estimated_by"]) == (None, None)
+    assert "there is no feature manifest at s3://" in logged()
+    with pytest.raises(JobError, match="there is no feature manifest"):
+        bench.run(compare(bench, request_id, max_processing_units=10, require_estimate=True))
+
+
+@v2
+@pytest.mark.parametrize("policy", ["fail", "skip"])
+def test_a_step_of_its_own_compares_our_estimate_on_v2(bench: Any, policy: str) -> None:
+    request_id = analysed(bench)
+    with pytest.raises(ENDS[policy], match=r"would cost about 100 PU .* It has not been started and bills nothing"):
+        bench.run(compare(bench, request_id, max_processing_units=10, on_over_budget=policy))
+    result = bench.run(compare(bench, request_id, max_processing_units=100, on_over_budget=policy))
+    assert (result["estimated_pu"], result["expected_pu"], result["estimated_by"]) == (None, 100, "us")
+
+
+@v2
+def test_the_analysis_tells_tiles_and_cost(bench: Any) -> None:
+    request_id = bench.create()
+    result = bench.run(lambda: SentinelHubAnalyseBatchOperator(task_id="analyse", request_id=request_id))
+    assert (result["tile_count"], result["expected_pu"], result["estimated_by"]) == (24, 100, "us")
+
+
+@v1
+def test_the_services_number_counts_and_ours_is_shown_if_it_is_far_off(bench: Any, logged: Callable[[], str]) -> None:
+    result = bench.run(job(bench))
+    assert result["estimated_by"] == "service"
+    assert result["expected_pu"] == pytest.approx(result["estimated_pu"] / 3)
+    assert "our own estimate differs by more than a third: 100 PU" in logged()  # of the minimum it says nothing
 
 
 def test_a_step_of_its_own_refuses_what_makes_no_sense() -> None:
@@ -101,6 +181,7 @@ def test_a_step_of_its_own_refuses_what_makes_no_sense() -> None:
 
 @v2
 @modes
+@pytest.mark.usefixtures("unpriced")
 @pytest.mark.parametrize("policy", ["fail", "skip", "stop"])
 def test_what_has_cost_too_much_is_stopped(bench: Any, deferrable: bool, policy: str) -> None:
     bench.sim.settings(concurrency=2, billing_period=5.0)
@@ -120,6 +201,7 @@ def test_what_has_cost_too_much_is_stopped(bench: Any, deferrable: bool, policy:
 
 
 @v2
+@pytest.mark.usefixtures("unpriced")
 def test_a_trigger_that_sees_the_budget_passed_ends_the_job_itself(bench: Any) -> None:
     """A worker may not come for hours: the DAG is paused, the pool is full."""
     bench.sim.settings(concurrency=2, billing_period=5.0)
@@ -140,6 +222,7 @@ def test_a_trigger_that_sees_the_budget_passed_ends_the_job_itself(bench: Any) -
 
 
 @v2
+@pytest.mark.usefixtures("unpriced")
 @pytest.mark.parametrize("policy", ["fail", "skip", "stop"])
 def test_a_crash_between_the_stop_and_the_end_of_the_task_pays_for_nothing_more(bench: Any, policy: str) -> None:
     """A STOPPED request is otherwise made anew: this one was stopped because it was enough."""
@@ -173,6 +256,7 @@ def test_a_crash_between_the_stop_and_the_end_of_the_task_pays_for_nothing_more(
 
 @v2
 @modes
+@pytest.mark.usefixtures("unpriced")
 def test_what_was_done_before_it_was_seen_is_a_success_with_a_warning(
     bench: Any, deferrable: bool, logged: Callable[[], str]
 ) -> None:
@@ -195,6 +279,7 @@ def test_all_requests_of_a_job_count(bench: Any) -> None:
 
 
 @v2
+@pytest.mark.usefixtures("unpriced")
 @pytest.mark.parametrize("limit", [99, 100])
 def test_a_failed_part_is_not_restarted_beyond_the_budget(bench: Any, logged: Callable[[], str], limit: int) -> None:
     bench.sim.fault(kind="fail_tiles", share=0.3, times=1)

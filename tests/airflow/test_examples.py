@@ -44,11 +44,13 @@ V1: dict[str, list[dict[str, Any]]] = {
     "sentinelhub_one_tile": [],
     "sentinelhub_in_python": [],
     "sentinelhub_batch_group": FAILING,
+    "sentinelhub_what_will_it_cost": [],
 }
 V2: dict[str, list[dict[str, Any]]] = {
     "sentinelhub_geopackage": [],
     "sentinelhub_one_tile": [],
     "sentinelhub_batch_group": FAILING,
+    "sentinelhub_what_will_it_cost": [],
 }
 ELSEWHERE = {"sentinelhub_ndvi_corsica", "sentinelhub_statistics_fields"}
 """Examples with tests of their own: on a real cluster, and with batch statistical."""
@@ -176,6 +178,13 @@ def test_the_steps_as_a_group(generation: str, request: pytest.FixtureRequest) -
     assert set(result["tasks"]) == {f"ndvi.{step}" for step in ("create", "analyse", "budget", "start", "finish")}
     assert set(result["tasks"].values()) == {"success"}
     assert result["effects"].count("billed_start") + result["effects"].count("restarted") == 2
+
+
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_the_price_before_the_start(generation: str, request: pytest.FixtureRequest) -> None:
+    result = request.getfixturevalue(generation)["sentinelhub_what_will_it_cost"]
+    assert result["tasks"] == dict.fromkeys(("create", "analyse", "budget", "start", "bill"), "success")
+    assert result["effects"].count("billed_start") == 1
 
 
 def test_parcels_of_a_geopackage(v2: Results) -> None:

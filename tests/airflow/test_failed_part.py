@@ -61,6 +61,7 @@ def test_it_is_not_restarted_more_often_than_allowed(bench: Any) -> None:
     assert effects(bench).count("billed_start") + effects(bench).count("restarted") == 3
 
 
+@pytest.mark.usefixtures("unpriced")
 @pytest.mark.parametrize("resume", ["never", "if_accepted", "when_accepted"])
 @pytest.mark.parametrize("generation", ["v2"])
 def test_a_stopped_request_is_started_again_by_choice_only(bench: Any, resume: str, generation: str) -> None:

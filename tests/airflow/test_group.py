@@ -52,7 +52,10 @@ def steps(dag: DAG) -> dict[str, Any]:
 
 def test_the_steps_follow_each_other() -> None:
     assert list(steps(group())) == ["create", "analyse", "start", "finish"]
-    assert list(steps(group(max_processing_units=100))) == ["create", "analyse", "budget", "start", "finish"]
+    with_budget = ["create", "analyse", "budget", "start", "finish"]
+    assert list(steps(group(max_processing_units=100))) == with_budget
+    assert list(steps(group(require_estimate=True))) == with_budget
+    assert list(steps(group(max_processing_units_per_month=100))) == ["create", "analyse", "start", "finish"]
 
 
 @needs_approval
@@ -135,6 +138,8 @@ OURS: dict[str, Any] = {
     "cancel_on_timeout": False,
     "resume_stopped": "if_accepted",
     "on_over_budget": "skip",
+    "max_processing_units_per_month": 50_000,
+    "require_estimate": True,
     "max_restarts": 2,
     "max_failed_tiles": 3,
     "min_success_ratio": 0.5,
@@ -366,12 +371,16 @@ def test_start_goes_on_with_what_the_service_has_stopped_alone(bench: Any, reaso
 # The person
 
 
+def price(low: float | None, high: float | None, by: str | None) -> dict[str, Any]:
+    return {"expected_pu_low": low, "expected_pu_high": high, "estimated_by": by}
+
+
 @needs_approval
 def test_a_person_reads_what_it_will_cost() -> None:
     approve = steps(whole())["approve"]
     pulled: dict[str, Any] = {
         "ndvi.create": {"request_id": "5f2a"},
-        "ndvi.analyse": {"tile_count": 20, "expected_pu": 1234.5},
+        "ndvi.analyse": {"tile_count": 20, **price(1234.5, 1234.5, "service")},
     }
 
     def xcom_pull(*, task_ids: str, map_indexes: int) -> Any:
@@ -380,8 +389,15 @@ def test_a_person_reads_what_it_will_cost() -> None:
 
     seen = {"ti": type("TI", (), {"xcom_pull": staticmethod(xcom_pull), "map_index": 3})}
     assert approve.render_template(approve.subject, seen) == "Start the Sentinel Hub batch job 5f2a?"
-    assert approve.render_template(approve.body, seen) == "20 tiles, about 1,234 processing units."
-    for nothing in ({"tile_count": None, "expected_pu": None}, None):
+    assert (
+        approve.render_template(approve.body, seen)
+        == "20 tiles, about 1,234 processing units, estimated by the service."
+    )
+    pulled["ndvi.analyse"] = {"tile_count": 20, **price(900.0, 2400.0, "us")}
+    assert (
+        approve.render_template(approve.body, seen) == "20 tiles, about 900 to 2,400 processing units, estimated by us."
+    )
+    for nothing in ({"tile_count": None, **price(None, None, None)}, {"tile_count": None, "expected_pu": None}, None):
         pulled["ndvi.analyse"] = nothing
         assert approve.render_template(approve.body, seen) == "an unknown number of tiles, cost not estimated."
 

@@ -51,7 +51,8 @@ def test_the_events_of_assets_tell_what_it_has_cost(bench: Any) -> None:
     result = bench.run(job(bench, outlets=[asset]), context)
 
     assert events[asset].extra == {
-        name: result[name] for name in ("request_id", "status", "processing_units", "processed", "failed")
+        name: result[name]
+        for name in ("request_id", "status", "expected_pu", "estimated_by", "processing_units", "processed", "failed")
     }
     assert context["ti"].xcoms["processing_units"] == result["processing_units"] > 0
 

@@ -448,6 +448,7 @@ def test_no_look_contradicts_limits_that_need_one(bench: Any) -> None:
 
 
 @v2
+@pytest.mark.usefixtures("unpriced")
 @pytest.mark.parametrize("policy", ["fail", "skip", "stop"])
 def test_a_job_over_budget_whose_files_cannot_be_read(bench: Any, policy: str) -> None:
     """What would succeed with what is there has to read it; what fails anyway does not wait for it."""

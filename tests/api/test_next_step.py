@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from airflow_sentinelhub.api.decide.costs import Month
 from airflow_sentinelhub.api.decide.next_step import Known, Step, next_step
 from airflow_sentinelhub.api.decide.policy import Policy
+from airflow_sentinelhub.api.decide.price import UNKNOWN, Price
 from airflow_sentinelhub.api.decide.results import FeatureResults, TileResults
 from airflow_sentinelhub.api.decide.verdict import Outcome
 from airflow_sentinelhub.api.snapshot import Snapshot
@@ -207,3 +209,37 @@ def test_a_failed_part_leaves_what_the_request_before_has_brought(status: str) -
     assert next_step(failed) is (Step.READ_RESULTS if status == "DONE" else Step.GIVE_UP)
     judged = replace(failed, results=tiles(8, 1, restarts=1))
     assert next_step(judged) is (Step.SUCCEED if status == "DONE" else Step.GIVE_UP)
+
+
+# The price before the start
+
+PRICE = Price(100.0, 200.0, "us")
+
+
+@pytest.mark.parametrize(
+    ("policy", "facts", "step"),
+    [
+        (Policy(), {"prices": True}, Step.ESTIMATE),
+        (Policy(), {"prices": True, "price": UNKNOWN}, Step.START),
+        (Policy(require_estimate=True), {"prices": True, "price": UNKNOWN}, Step.NOT_ESTIMATED),
+        (Policy(require_estimate=True), {"prices": True, "price": PRICE}, Step.START),
+        (Policy(max_processing_units=99), {"prices": True}, Step.ESTIMATE),
+        (Policy(max_processing_units=99), {"prices": True, "price": PRICE}, Step.OVER_BUDGET),
+        (Policy(max_processing_units=100), {"prices": True, "price": PRICE}, Step.START),
+        (Policy(max_processing_units=99), {"prices": True, "price": UNKNOWN}, Step.START),
+        (Policy(max_processing_units=99), {"prices": True, "late": True}, Step.GIVE_UP),
+        (Policy(max_processing_units=130), {"price": PRICE, "earlier": (job("DONE", cost=31.0),)}, Step.OVER_BUDGET),
+        (Policy(max_processing_units=131), {"price": PRICE, "earlier": (job("DONE", cost=31.0),)}, Step.START),
+        (Policy(max_per_month=500), {"price": PRICE}, Step.START),  # nobody can count
+        (Policy(max_per_month=500), {"price": PRICE, "counts": True}, Step.COUNT_MONTH),
+        (Policy(max_per_month=500), {"prices": True, "counts": True}, Step.ESTIMATE),
+        (Policy(max_per_month=500), {"price": PRICE, "counts": True, "month": Month(400)}, Step.START),
+        (Policy(max_per_month=500), {"price": PRICE, "counts": True, "month": Month(401)}, Step.OVER_MONTH),
+        (Policy(max_per_month=500), {"price": UNKNOWN, "counts": True, "month": Month(499)}, Step.START),
+        (Policy(max_per_month=500), {"price": UNKNOWN, "counts": True, "month": Month(500)}, Step.OVER_MONTH),
+        (Policy(99, 500), {"price": PRICE, "counts": True}, Step.OVER_BUDGET),  # its own budget first, without a look
+    ],
+)
+def test_what_an_analysed_job_may_cost(policy: Policy, facts: dict[str, Any], step: Step) -> None:
+    assert next_step(known("ANALYSIS_DONE", "ANALYSE", policy=policy, **facts)) is step
+    assert next_step(known("PROCESSING", policy=policy, **facts)) is Step.AWAIT_END, "what runs is not looked at again"

@@ -109,3 +109,29 @@ def test_broken_ones(sqlite_file: MakeFile, tmp_path: Path, read: Callable[[mani
     assert "half of it" in said(tmp_path / "half")
     (tmp_path / "text").write_text("not found")
     assert "not an SQLite file" in said(tmp_path / "text")
+
+
+def sized(code: int, output: str, name: str, size: str) -> str:
+    return (
+        f"INSERT INTO feature_{code} (outputId, identifier, path, width, height, geometry) "
+        f"VALUES ('{output}', '{name}', 's3://b/{name}/{output}.tif', {size}, x'4750')"
+    )
+
+
+def test_features_are_counted_by_their_pixels(sqlite_file: MakeFile) -> None:
+    path = sqlite_file(
+        table(32631),
+        table(32632),
+        *(row(32631, output, name) for output in ("ndvi", "mask") for name in ("a", "b", "c")),
+        row(32632, "ndvi", "d"),
+        sized(32632, "ndvi", "e", "7, 8"),
+        sized(32632, "userdata", "e", "NULL, NULL"),
+    )
+    assert sorted(manifest.pixel_sizes(manifest.source(path, "req-1"))) == [(7, 8, 1), (100, 90, 4)]
+
+
+@pytest.mark.parametrize("size", ["NULL, NULL", "NULL, 5", "0, 5", "-1, 5", "'wide', 5", "1.5, 5"])
+def test_a_feature_without_pixels_has_no_price(sqlite_file: MakeFile, size: str) -> None:
+    path = sqlite_file(table(32631), row(32631, "ndvi", "a"), sized(32631, "ndvi", "b", size))
+    with pytest.raises(ResultsError, match="a feature without width and height in pixels"):
+        manifest.pixel_sizes(manifest.source(path, "req-1"))

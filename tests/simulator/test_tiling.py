@@ -8,10 +8,10 @@ import pytest
 import shapely
 from pyproj import Transformer
 
+from airflow_sentinelhub.grids.known import GRIDS
+from airflow_sentinelhub.grids.mgrs import band_letter, square_letters, square_name, zone_strips
+from airflow_sentinelhub.grids.tiling import TileSet, estimated_count, tiles_of
 from airflow_sentinelhub.simulator.area import AreaError, crs_urn, epsg_code, parse_area
-from airflow_sentinelhub.simulator.grids import GRIDS
-from airflow_sentinelhub.simulator.mgrs import band_letter, square_letters, square_name, zone_strips
-from airflow_sentinelhub.simulator.tiling import TileSet, estimated_count, tiles_of
 
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 

@@ -41,6 +41,10 @@ def test_it_runs_the_whole_job(bench: StatisticalBench, deferrable: bool) -> Non
         "processed": 6,
         "failed": 0,
         "failed_features": [],
+        "expected_pu": pytest.approx(state["cost"]),
+        "expected_pu_low": pytest.approx(state["cost"]),
+        "expected_pu_high": pytest.approx(state["cost"]),
+        "estimated_by": "us",
         "processing_units": pytest.approx(state["cost"]),
         "output_url": "s3://farm/statistics",
         "checked": True,
@@ -237,6 +241,7 @@ def test_too_little_to_begin_with_is_a_clear_refusal(bench: StatisticalBench) ->
 
 
 @modes
+@pytest.mark.usefixtures("unpriced")
 def test_a_job_that_costs_too_much_is_stopped(bench: StatisticalBench, deferrable: bool) -> None:
     put_fields(bench.sim.bucket_dir, parcels(40))
     with pytest.raises(AirflowFailException, match=r"has cost .* more than"):
@@ -245,6 +250,7 @@ def test_a_job_that_costs_too_much_is_stopped(bench: StatisticalBench, deferrabl
     assert (state["status"], state["stopped_reason"]) == ("STOPPED", "USER_ACTION")
 
 
+@pytest.mark.usefixtures("unpriced")
 def test_a_budget_can_mean_what_is_there(bench: StatisticalBench) -> None:
     put_fields(bench.sim.bucket_dir, parcels(40))
     result = bench.run(bench.whole(aggregation=FINE, max_processing_units=3, on_over_budget="stop", poll_interval=15))
@@ -254,6 +260,7 @@ def test_a_budget_can_mean_what_is_there(bench: StatisticalBench) -> None:
 
 
 @modes
+@pytest.mark.usefixtures("unpriced")
 def test_after_a_raised_budget_a_clear_starts_the_same_request_again(bench: StatisticalBench, deferrable: bool) -> None:
     """Its outputs cannot be continued by another request, as those of a raster job can."""
     put_fields(bench.sim.bucket_dir, parcels(40))
@@ -402,6 +409,7 @@ def test_every_argument_of_other_jobs_is_taken_or_refused() -> None:
             "payload_extra",
         },
         *{"sentinelhub_conn_id", "request_id", "max_processing_units", "on_over_budget", "min_success_ratio"},
+        *{"max_processing_units_per_month", "require_estimate"},
         *{"on_partial", "resume_stopped", "cancel_on_kill", "cancel_on_timeout", "deferrable", "poll_interval"},
         *{"analysis_poll_interval", "timeout", "max_unknown_time"},
     }

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from airflow_sentinelhub.api.decide.adoption import ended_by_hand, stopped_by_service
+from airflow_sentinelhub.api.decide.costs import Month
+from airflow_sentinelhub.api.decide.price import Price
 from airflow_sentinelhub.api.decide.results import Results
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited, fate, nothing_to_do
+from airflow_sentinelhub.api.estimate import span
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from airflow_sentinelhub.api.statuses import StoppedStatusReason
@@ -137,15 +140,21 @@ def unfinished_error(job: Snapshot, tiles: str, seconds: float) -> JobPartialErr
     )
 
 
-def over_budget_error(job: Snapshot, allowed: float, before: float = 0.0, *, things: str = "tiles") -> OverBudgetError:
+def over_budget_error(
+    job: Snapshot, allowed: float, before: float = 0.0, *, things: str = "tiles", price: Price | None = None
+) -> OverBudgetError:
     """The error for a job that would cost, or has cost, more than allowed. The message names the compared number.
 
     :param allowed: the budget (PU); :param before: PU that the requests continued by this one have cost.
     :param things: what the job is divided into: `tiles` or `features`.
+    :param price: the expected cost, for a job that has not been started.
     """
     if job.cost is not None and (job.started or job.cost > 0):
         cost = f"has cost {before + job.cost:,.0f} PU"
         cost += f" with the requests that it continues ({before:,.0f} PU)" if before else ""
+    elif job.expected_cost is None and price is not None and price.low is not None and price.high is not None:
+        cost = f"would cost about {span(price.low, price.high)} PU ({_whence(price)})"
+        cost += f", after the {before:,.0f} PU of the requests that it continues" if before else ""
     else:
         estimate = f"a third of the service's estimate of {job.estimate or 0:,.0f}"
         cost = f"would cost about {job.expected_cost or 0:,.0f} PU ({estimate})"
@@ -153,6 +162,33 @@ def over_budget_error(job: Snapshot, allowed: float, before: float = 0.0, *, thi
         f"Batch request {job.request_id} {cost}, more than the {allowed:,.0f} PU of max_processing_units. {fate(job)} "
         f"{_after_over_budget(before + (job.cost or 0.0), things)}",
         **_about(job),
+    )
+
+
+def over_month_error(job: Snapshot, allowed: float, month: Month, price: Price | None) -> OverBudgetError:
+    """The error for a job that would exceed the budget of the month.
+
+    :param allowed: PU that the jobs of the DAG may cost in the month; :param month: what the others count in it.
+    """
+    expected = str(price) if price is not None and price.known else "an unknown number of PU"
+    unknown = f" (of {len(month.unknown)} the full cost is not known)" if month.unknown else ""
+    return OverBudgetError(
+        f"Batch request {job.request_id} would exceed the {allowed:,.0f} PU of max_processing_units_per_month: "
+        f"{month.others()} {month.counted:,.0f} PU in this calendar month (UTC){unknown}, and "
+        f"this one would cost {expected}. {fate(job)} Nothing was paid for it. Raise the budget, or clear the task "
+        "next month; cleared as it is, it is counted anew, and pays nothing while the budget is used up.",
+        **_about(job),
+    )
+
+
+def _whence(price: Price) -> str:
+    """How our estimate comes about, in a few words."""
+    if price.own is None:
+        return "our estimate"
+    return "our estimate: " + ", ".join(
+        f"{factor.name} {factor.how} {span(factor.value, factor.most)}"
+        for factor in price.own.factors
+        if (factor.value, factor.most) != (1.0, 1.0)
     )
 
 
@@ -172,8 +208,18 @@ def _after_over_budget(paid: float, things: str) -> str:
     )
 
 
-def not_estimated_error(job: Snapshot, allowed: float) -> JobError:
-    """The error for a job that has a budget (`allowed`, PU) but no estimate to compare it with."""
+def not_estimated_error(job: Snapshot, allowed: float, why: str | None = None) -> JobError:
+    """The error for a job that has a budget (`allowed`, PU) but no estimate to compare it with.
+
+    :param why: why there is no estimate of ours, for a task that requires one; None: the service gives none.
+    """
+    if why is not None:
+        return JobError(
+            f"Batch request {job.request_id} is {job.status}, but its cost could not be estimated, which "
+            f"require_estimate asks for. {why or 'The service gives no estimate.'} {fate(job)} A retry of this task "
+            "looks again; with require_estimate=False it starts without an estimate.",
+            **_about(job),
+        )
     return JobError(
         f"Batch request {job.request_id} is {job.status}, but the service gives no estimate of its cost that could be "
         f"compared with the {allowed:,.0f} PU of max_processing_units. {fate(job)} A retry of this task looks again; "

@@ -13,6 +13,10 @@ Others follow where they are known, in this order:
   `b<14 hex>`, the start of the run in microseconds since 1970; `d<8 hex>`, a digest of the Airflow's base URL.
 - `x<number>`, how often the failed part has been restarted; `m<number>`, the PU that the job might cost.
 - `c<id>`, the request that this one continues (v2, which restarts by a new request over the same output).
+- `g<12 hex>`, a digest of the Airflow deployment and the DAG, and `k<8 hex>`, one of the task too: for the costs of a
+  DAG.
+- `e<number>`, the PU that the job will probably cost, and `u<8 hex>`, the time (seconds since 1970) at which the task
+  was about to start it: for the budget of a month.
 - `a<id>` makes the request a *note*: it is never started and only records that this round continues with request <id>.
 """
 
@@ -31,7 +35,9 @@ _MARK = re.compile(
     r"\b(?P<identity>afx[0-9a-f]{16}) r(?P<round>\d+) j(?P<job>[0-9a-f]{8})"
     r"(?: t(?P<tried>\d+))?(?: n(?P<clears>\d+))?(?: b(?P<born>[0-9a-f]{14}))?(?: d(?P<airflow>[0-9a-f]{8}))?"
     r"(?: x(?P<restarts>\d+))?(?: m(?P<limit>\d+(?:\.\d+)?))?"
-    r"(?: c(?P<continues>[0-9a-f-]{36}))?(?: a(?P<adopts>[0-9a-f-]{36}))?(?!\S)"
+    r"(?: c(?P<continues>[0-9a-f-]{36}))?(?: a(?P<adopts>[0-9a-f-]{36}))?"
+    r"(?: g(?P<dag>[0-9a-f]{12}))?(?: k(?P<task>[0-9a-f]{8}))?"
+    r"(?: e(?P<expected>\d+(?:\.\d+)?))?(?: u(?P<reserved>[0-9a-f]{8}))?(?!\S)"
 )
 UNKNOWN_JOB = "0" * 8
 """The digest in a marker that is written where the job is not known."""
@@ -48,6 +54,8 @@ class Mark:
         microseconds since 1970; :param airflow: digest of the Airflow's base URL. None where it is not known.
     :param restarts: number of restarts of the failed part; :param limit: PU that the job may cost, None for no limit.
     :param continues: request that this one continues; :param adopts: request that a note names.
+    :param dag, task: digests of the DAG and of the task (`dag_word`, `task_word`).
+    :param expected: PU that the job will probably cost; :param reserved: when its task was about to start it.
     :param fresh: the task is known to have ended since a request got the number `round`, so this try comes after a
         clear. Not written.
     """
@@ -63,6 +71,10 @@ class Mark:
     limit: float | None = None
     continues: str | None = None
     adopts: str | None = None
+    dag: str | None = None
+    task: str | None = None
+    expected: float | None = None
+    reserved: int | None = None
     fresh: bool = False
 
     def __str__(self) -> str:
@@ -71,9 +83,17 @@ class Mark:
         words += [f"b{self.born:014x}"] if self.born is not None else []
         words += [f"d{self.airflow}"] if self.airflow else []
         words += [f"x{self.restarts}"] if self.restarts else []
-        words += [f"m{Decimal(repr(self.limit)):f}"] if self.limit is not None and self.limit < float("inf") else []
+        words += _amount("m", self.limit)
         words += [f"{letter}{value}" for letter, value in (("c", self.continues), ("a", self.adopts)) if value]
+        words += [f"{letter}{value}" for letter, value in (("g", self.dag), ("k", self.task)) if value]
+        words += _amount("e", self.expected)
+        words += [f"u{self.reserved:08x}"] if self.reserved is not None else []
         return " ".join(words)
+
+
+def _amount(letter: str, value: float | None) -> list[str]:
+    """The word for a number of PU; none for what is no limit."""
+    return [f"{letter}{Decimal(repr(value)):f}"] if value is not None and value < float("inf") else []
 
 
 class Relation(str, Enum):
@@ -151,6 +171,16 @@ def identity(deployment: str, dag_id: str, run_id: str, task_id: str, map_index:
     return "afx" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def dag_word(deployment: str, dag_id: str) -> str:
+    """The digest of a DAG in the markers of its tasks."""
+    return hashlib.sha256(json.dumps([deployment, dag_id]).encode()).hexdigest()[:12]
+
+
+def task_word(deployment: str, dag_id: str, task_id: str) -> str:
+    """The digest of a task in its markers."""
+    return short_digest(json.dumps([deployment, dag_id, task_id]))
+
+
 def short_digest(text: str) -> str:
     """The first eight hexadecimal digits of the text's SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -192,6 +222,7 @@ def mark_of(description: str | None) -> Mark | None:
         return None
     words = match.groupdict()
     tried, clears, born, limit = words["tried"], words["clears"], words["born"], words["limit"]
+    expected, reserved = words["expected"], words["reserved"]
     return Mark(
         words["identity"],
         int(words["round"]),
@@ -204,4 +235,8 @@ def mark_of(description: str | None) -> Mark | None:
         limit=None if limit is None else float(limit),
         continues=words["continues"],
         adopts=words["adopts"],
+        dag=words["dag"],
+        task=words["task"],
+        expected=None if expected is None else float(expected),
+        reserved=None if reserved is None else int(reserved, 16),
     )

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from airflow_sentinelhub.api.decide.adoption import stopped_by_service
+from airflow_sentinelhub.api.decide.costs import Month
 from airflow_sentinelhub.api.decide.policy import Policy
+from airflow_sentinelhub.api.decide.price import Price
 from airflow_sentinelhub.api.decide.results import Results, accepted
 from airflow_sentinelhub.api.decide.verdict import Outcome, over
 from airflow_sentinelhub.api.snapshot import Snapshot
@@ -14,11 +16,15 @@ from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 
 
 class Step(str, Enum):
-    """The next step of a whole job. The last six end the task."""
+    """The next step of a whole job. The last seven end the task."""
 
     ANALYSE = "analyse"
     """Ask for the analysis, and wait for it."""
     AWAIT_ANALYSIS = "await_analysis"
+    ESTIMATE = "estimate"
+    """Find out what the request will cost."""
+    COUNT_MONTH = "count_month"
+    """Find out what the other jobs of the DAG cost in this month."""
     START = "start"
     """Start the request, which bills, and wait for its end."""
     AWAIT_END = "await_end"
@@ -35,6 +41,8 @@ class Step(str, Enum):
     SUCCEED = "succeed"
     TOO_MANY_FAILED = "too_many_failed"
     STILL_UNFINISHED = "still_unfinished"
+    OVER_MONTH = "over_month"
+    """The job would exceed the budget of the month: do not start it; then fail, skip or accept (`on_over_budget`)."""
     OVER_BUDGET = "over_budget"
     """The job would cost, or has cost, more than its budget: end it, then fail, skip or accept (`on_over_budget`)."""
     NOT_ESTIMATED = "not_estimated"
@@ -56,6 +64,9 @@ class Known:
     :param may_start: the task may start the request; else another task has to.
     :param late: the deadline has passed.
     :param resumes: the task restarts requests that the service has stopped.
+    :param price: the expected cost, None before it was asked for; :param prices: it can be asked for.
+    :param month: what the other jobs of the DAG count in this month, None before it was asked for;
+    :param counts: it can be asked for.
     :param restarts_parts, estimates: what the service can do (see `Generation`).
     :param continues: a new request can do the failed part.
     """
@@ -71,6 +82,10 @@ class Known:
     may_start: bool = True
     late: bool = False
     resumes: bool = False
+    price: Price | None = None
+    prices: bool = False
+    month: Month | None = None
+    counts: bool = False
     restarts_parts: bool = False
     continues: bool = False
     estimates: bool = False
@@ -105,7 +120,9 @@ def next_step(known: Known) -> Step:
     | DONE, PARTIAL, or a failed part of a DONE one | read the results, then judge them (`_judged`) |
     | running | await the end |
     | not started, and the task must not start it | await the end |
-    | analysed | start, unless the budget or the time forbids it |
+    | analysed, its cost not asked for yet | estimate |
+    | analysed, under a budget of the month that was not looked at | count the month |
+    | analysed | start, unless a budget or the time forbids it |
     | new | analyse |
     """
     job = known.job
@@ -143,7 +160,18 @@ def _start(known: Known, job: Snapshot) -> Step:
         return Step.GIVE_UP
     if known.policy.max_processing_units is not None and known.estimates and job.estimate is None:
         return Step.NOT_ESTIMATED
-    return Step.START if known.policy.allows(job.expected_cost) else Step.OVER_BUDGET
+    if known.prices and known.price is None:
+        return Step.ESTIMATE
+    low = job.expected_cost if known.price is None else known.price.low
+    if low is None and known.policy.require_estimate:
+        return Step.NOT_ESTIMATED
+    if not known.policy.allows(low, known.spent_before):
+        return Step.OVER_BUDGET
+    if known.policy.max_per_month is None or not known.counts:
+        return Step.START
+    if known.month is None:
+        return Step.COUNT_MONTH
+    return Step.START if known.policy.allows_in_month(low, known.month.counted) else Step.OVER_MONTH
 
 
 def _judged(known: Known) -> Step:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_sentinelhub.api.arguments import truth
 from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -19,7 +20,9 @@ class Policy:
     """The user's limits. Build it with `policy_from`, which checks them.
 
     :param max_processing_units: PU that the job may cost, None for no limit.
+    :param max_per_month: PU that all jobs of the DAG may cost in a calendar month, None for no limit.
     :param on_over_budget: `fail` the task, `skip` it, or `stop` the job and succeed with what is there.
+    :param require_estimate: a job whose cost is not known before the start is not started.
     :param max_restarts: how often the failed part is restarted.
     :param max_failed: failed tiles or features that are accepted; :param min_success_ratio: or the share (0 to 1) of
         them that must be done. Both must hold where both are given; none given: no failed tile is accepted.
@@ -27,7 +30,9 @@ class Policy:
     """
 
     max_processing_units: float | None = None
+    max_per_month: float | None = None
     on_over_budget: str = "fail"
+    require_estimate: bool = False
     max_restarts: int = 0
     max_failed: int | None = None
     min_success_ratio: float | None = None
@@ -43,9 +48,23 @@ class Policy:
         most = self.min_success_ratio is None or (total > 0 and (total - failed) / total >= self.min_success_ratio)
         return few and most
 
-    def allows(self, expected: float | None) -> bool:
-        """Whether a job with this expected cost (PU, None if not estimated) may start."""
-        return self.max_processing_units is None or expected is None or expected <= self.max_processing_units
+    def allows(self, expected: float | None, spent: float = 0.0) -> bool:
+        """Whether a job with this expected cost (PU, None if not estimated) may start.
+
+        :param spent: PU that the requests which it continues have cost.
+        """
+        limit = self.max_processing_units
+        return limit is None or expected is None or spent + expected <= limit
+
+    def allows_in_month(self, expected: float | None, month: float) -> bool:
+        """Whether a job with this expected cost (PU, None if not estimated) may start in this calendar month.
+
+        :param month: PU that the other jobs of the DAG have cost in it, or will cost.
+        """
+        limit = self.max_per_month
+        if limit is None:
+            return True
+        return month < limit if expected is None else month + expected <= limit
 
 
 def policy_from(**given: Any) -> Policy:
@@ -56,7 +75,9 @@ def policy_from(**given: Any) -> Policy:
     failed = "max_failed_features" if "max_failed_features" in given else "max_failed_tiles"
     policy = Policy(
         max_processing_units=_number("max_processing_units", given.get("max_processing_units")),
+        max_per_month=_number("max_processing_units_per_month", given.get("max_processing_units_per_month")),
         on_over_budget=_word("on_over_budget", given.get("on_over_budget", "fail"), ON_OVER_BUDGET),
+        require_estimate=_flag("require_estimate", given.get("require_estimate", False)),
         max_restarts=_whole("max_restarts", given.get("max_restarts", 0)) or 0,
         max_failed=_whole(failed, given.get(failed)),
         min_success_ratio=_number("min_success_ratio", given.get("min_success_ratio")),
@@ -64,6 +85,8 @@ def policy_from(**given: Any) -> Policy:
     )
     if policy.max_processing_units is not None and policy.max_processing_units <= 0:
         raise InvalidInputError("max_processing_units must be above 0: a job that may cost nothing cannot run.")
+    if policy.max_per_month is not None and policy.max_per_month <= 0:
+        raise InvalidInputError("max_processing_units_per_month must be above 0: with nothing no job can run.")
     if policy.min_success_ratio is not None and not 0 <= policy.min_success_ratio <= 1:
         raise InvalidInputError(f"min_success_ratio is a share from 0 to 1, not {policy.min_success_ratio:g}.")
     if policy.on_partial == "accept" and (policy.max_failed is not None or policy.min_success_ratio is not None):
@@ -71,7 +94,7 @@ def policy_from(**given: Any) -> Policy:
             f"on_partial='accept' accepts any number of {failed[4:].replace('_', ' ')}, so {failed} and "
             "min_success_ratio have no effect; drop them, or use on_partial='fail' or 'skip'."
         )
-    if policy.on_over_budget != "fail" and policy.max_processing_units is None:
+    if policy.on_over_budget != "fail" and policy.max_processing_units is None and policy.max_per_month is None:
         raise InvalidInputError(f"on_over_budget={policy.on_over_budget!r} needs max_processing_units.")
     return policy
 
@@ -115,7 +138,8 @@ def refuse_nothing(given: frozenset[str], **limits: Any) -> None:
 def check_literals(**given: Any) -> None:
     """Run the checks of `policy_from` while the DAG is parsed, on the values that are not templates."""
     literal = {name: value for name, value in given.items() if not is_template(value) and _plain(value)}
-    if literal.get("on_over_budget", "fail") != "fail" and "max_processing_units" not in literal:
+    late = "max_processing_units" not in literal or "max_processing_units_per_month" in set(given) - set(literal)
+    if literal.get("on_over_budget", "fail") != "fail" and late:
         literal.pop("on_over_budget", None)
     policy_from(**literal)
 
@@ -148,6 +172,13 @@ def _whole(name: str, value: Any) -> int | None:
     if number == float("inf") or number != int(number):
         raise InvalidInputError(f"{name} must be a whole number, not {value!r}.")
     return int(number)
+
+
+def _flag(name: str, value: Any) -> bool:
+    try:
+        return truth(value)
+    except ValueError:
+        raise InvalidInputError(f"{name} must be True or False, not {value!r}.") from None
 
 
 def _word(name: str, value: Any, words: tuple[str, ...]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from airflow_sentinelhub.api.decide.policy import Policy
+from airflow_sentinelhub.api.decide.price import Expected, Price, comparison, price_of
 from airflow_sentinelhub.api.snapshot import Snapshot
 
 NAMED = 100
@@ -20,12 +21,15 @@ class Results(Protocol):
     :param unfinished: things that are neither done nor failed; 0 if they were not read.
     :param processing_units: PU that the job has cost, with the requests that it continues; None if not reported.
     :param restarts: number of restarts of the failed part so far.
+    :param price: the expected cost of the job before its start; None: only what the last reading says.
     """
 
     things: str
 
     @property
     def job(self) -> Snapshot: ...
+    @property
+    def price(self) -> Price | None: ...
     @property
     def total(self) -> int | None: ...
     @property
@@ -40,6 +44,7 @@ class Results(Protocol):
     def processing_units(self) -> float | None: ...
     @property
     def checked(self) -> bool: ...
+    def expecting(self, price: Price | None) -> Results: ...
     def names(self) -> str: ...
     def unfinished_names(self) -> str: ...
     def as_result(self) -> dict[str, Any]: ...
@@ -63,12 +68,17 @@ class TileResults:
     checked: bool
     restarts: int
     unfinished_tiles: tuple[tuple[str, str], ...] = ()
+    price: Price | None = None
 
     things = "tiles"
 
     @property
     def unfinished(self) -> int:
         return (self.total or 0) - (self.processed or 0) - (self.failed or 0)
+
+    def expecting(self, price: Price | None) -> TileResults:
+        """The same with the cost that was expected before the start."""
+        return replace(self, price=price)
 
     def names(self) -> str:
         return names_of(self.failed_tiles)
@@ -89,7 +99,7 @@ class TileResults:
             "failed": self.failed,
             "failed_tiles": list(self.failed_tiles[:NAMED]) if self.checked else None,
             "estimated_pu": job.estimate,
-            "expected_pu": job.expected_cost,
+            **expected(self),
             "processing_units": self.processing_units,
             "restarts": self.restarts,
             "output_url": job.output_url,
@@ -110,6 +120,7 @@ class FeatureResults:
     failed: int | None
     failures: tuple[tuple[str, str], ...]
     checked: bool
+    price: Price | None = None
 
     things = "features"
     unfinished = 0
@@ -122,6 +133,10 @@ class FeatureResults:
     @property
     def processing_units(self) -> float | None:
         return self.job.cost
+
+    def expecting(self, price: Price | None) -> FeatureResults:
+        """The same with the cost that was expected before the start."""
+        return replace(self, price=price)
 
     def names(self) -> str:
         """The first few failed features with their errors, and how many more there are."""
@@ -141,10 +156,16 @@ class FeatureResults:
             "processed": self.processed,
             "failed": self.failed,
             "failed_features": [name for name, _ in self.failures] if self.checked else None,
+            **expected(self),
             "processing_units": job.cost,
             "output_url": job.output_url,
             "checked": self.checked,
         }
+
+
+def expected(results: Results) -> Expected:
+    """The members of a result that tell the expected cost."""
+    return (results.price or price_of(results.job)).as_result()
 
 
 def accepted(results: Results, policy: Policy) -> bool:
@@ -161,7 +182,8 @@ def results_line(results: Results) -> str:
     things = results.things
     done = f"{results.processed} of {results.total} {things} done" if results.checked else f"{things} not looked at"
     failed = f", {results.failed} failed" if results.failed else ""
-    cost = "" if results.processing_units is None else f", {results.processing_units:,.1f} PU"
+    compared = comparison(results.price or price_of(results.job), results.processing_units)
+    cost = "" if results.processing_units is None else f", {compared or f'{results.processing_units:,.1f} PU'}"
     return f"Batch request {results.job.request_id} is {results.job.status}: {done}{failed}{cost}"
 
 

@@ -172,7 +172,7 @@ def take_over_stopped(api: Generation, job: Snapshot, payload: dict[str, Any], m
     job = yield from resume(api, job.request_id, patient=True)
     if request_mark.limit != mark.limit:
         words = marked(job.description, _renewed(request_mark, mark))
-        if not (yield from _describe(api, job.request_id, words)):
+        if not (yield from describe(api, job.request_id, words)):
             yield from _noted(api, job, payload, replace(mark, job=mark.job or request_mark.job))
     return job
 
@@ -217,13 +217,15 @@ def _recall(api: Generation, request_id: str, mark: Mark, not_found: Exception |
     words = marked(job.description, _renewed(request_mark, mark) if request_mark is not None and ours else mark)
     if not ours:
         yield Note(f"The description of batch request {request_id} has lost this task's marker; writing it anew")
-        yield from _describe(api, request_id, words)
+        yield from describe(api, request_id, words)
     return replace(job, description=words)
 
 
 def _renewed(request_mark: Mark, mark: Mark) -> Mark:
     """A request's marker after the round of `mark` has adopted it; its members about the job stay."""
-    fields = {name: getattr(mark, name) for name in ("round", "tried", "clears", "born", "airflow", "limit")}
+    fields = {
+        name: getattr(mark, name) for name in ("round", "tried", "clears", "born", "airflow", "limit", "dag", "task")
+    }
     return replace(request_mark, **fields)
 
 
@@ -281,7 +283,7 @@ def claimed_by(
     if any(note is not None and relation(note, mark) in (Relation.SAME, Relation.LATER) for note in notes):
         return None
     claimed = _renewed(request_mark, mark)
-    if (yield from _describe(api, job.request_id, marked(job.description, claimed))):
+    if (yield from describe(api, job.request_id, marked(job.description, claimed))):
         return _Written(job.request_id, str(claimed))
     return (yield from _noted(api, job, payload, replace(mark, job=mark.job or request_mark.job)))
 
@@ -304,7 +306,7 @@ def _noted(api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark) 
     return _Written(note_request.request_id)
 
 
-def _describe(api: Generation, request_id: str, words: str) -> Flow[bool]:
+def describe(api: Generation, request_id: str, words: str) -> Flow[bool]:
     """Change the description; False where the service refuses that, or knows no such call."""
     if api.update is None:
         return False

@@ -233,9 +233,15 @@ def find(api: Generation, identity: str, since: datetime | None) -> Flow[list[Sn
     v1 is searched; v2 has no search, so its list is walked from the newest back to `since`. A list that cannot be read
     to its end is an error, never a shorter list.
     """
+    jobs = yield from find_marked(api, identity, since)
+    return [job for job in jobs if (mark := mark_of(job.description)) and mark.identity == identity]
+
+
+def find_marked(api: Generation, search: str, since: datetime | None) -> Flow[list[Snapshot]]:
+    """The requests that carry a marker, newest first, each once; where the service can search, those with this word."""
 
     def page(token: str | None) -> Call[Page[Snapshot]]:
-        query = {"search": identity} if api.search else {}
+        query = {"search": search} if api.search else {}
         return api.list(sort="created:desc", viewtoken=token, **query)
 
     def too_old(jobs: Sequence[Snapshot]) -> bool:
@@ -247,7 +253,7 @@ def find(api: Generation, identity: str, since: datetime | None) -> Flow[list[Sn
 
     requests: dict[str, Snapshot] = {}
     for job in (yield from walk(page, too_old)):
-        if (mark := mark_of(job.description)) and mark.identity == identity:
+        if mark_of(job.description):
             requests.setdefault(job.request_id.lower(), job)
     return list(requests.values())
 

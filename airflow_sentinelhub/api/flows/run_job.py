@@ -13,13 +13,16 @@ from typing import Any, TypeVar
 
 from airflow_sentinelhub.api.call import Flow, Note, Now, Step, Work
 from airflow_sentinelhub.api.decide import errors
+from airflow_sentinelhub.api.decide.costs import Month
 from airflow_sentinelhub.api.decide.marker import job_digest, mark_of
 from airflow_sentinelhub.api.decide.next_step import LEFT, Known, next_step, spent_up
 from airflow_sentinelhub.api.decide.next_step import Step as Next
 from airflow_sentinelhub.api.decide.policy import Policy
+from airflow_sentinelhub.api.decide.price import Price, may_exceed, price_from
 from airflow_sentinelhub.api.decide.results import Results, results_line
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited, judge
 from airflow_sentinelhub.api.flows.actions import analyse_once, end, resume, start_once
+from airflow_sentinelhub.api.flows.costs import OfDag, count_month, release
 from airflow_sentinelhub.api.flows.find_or_create import Settled, take_over_stopped
 from airflow_sentinelhub.api.flows.read import continued_by, outlast, read_patiently
 from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL, restart_counted
@@ -28,6 +31,7 @@ from airflow_sentinelhub.api.flows.wait import Await, WaitPlan
 from airflow_sentinelhub.api.service.generations import OLD_REQUEST_404, Generation
 from airflow_sentinelhub.api.service.specification import can_be_continued
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.exceptions import SentinelHubError
 
 R = TypeVar("R")
 
@@ -38,12 +42,14 @@ class Listener:
 
     :param settled: called with the request that processes the job from now on.
     :param read: called with every reading that the flow uses.
+    :param priced: called with the expected cost, before the start.
     :param reported: called with the results of the job, before they are judged.
     :param spent: called with the PU that the request has cost, if the job ends with an error instead of results.
     """
 
     settled: Callable[[Own], None] = lambda own: None
     read: Callable[[Snapshot], None] = lambda job: None
+    priced: Callable[[Price], None] = lambda price: None
     reported: Callable[[Results], None] = lambda results: None
     spent: Callable[[float], None] = lambda cost: None
 
@@ -67,6 +73,8 @@ class JobPlan:
         running request.
     :param read_results: reads the results of a request; the flag says whether they are required, or are left out with
         a warning if they cannot be read.
+    :param price: finds out the expected cost of an analysed request; None: only the service's own number counts.
+    :param dag: the requests of the DAG, for its budget of a month; None: there is no such budget.
     :param request_id: continue with this request instead of finding or creating one.
     :param old_request: `request_id` cannot be new, so a 404 means within seconds that there is no such request.
     :param may_start: False: never start the request that `request_id` names.
@@ -78,6 +86,8 @@ class JobPlan:
 
     policy: Callable[[], Policy]
     read_results: Callable[[Generation, Snapshot, bool], Flow[Results]]
+    price: Callable[[Generation, Snapshot], Flow[Price]] | None = None
+    dag: OfDag | None = None
     request_id: str | None = None
     old_request: bool = False
     may_start: bool = True
@@ -165,6 +175,9 @@ class _Life:
         self.request_id, self.target = plan.request_id or "", "DONE"
         self.restarts, self.settled, self.rest_awaited = 0, False, False
         self.results: Results | None = None
+        self.price: Price | None = None  # of the request that is analysed
+        self.month: Month | None = None
+        self.expected: Price | None = None  # of the job: of the first of its requests
         self.chain: tuple[str, tuple[Snapshot, ...]] = ("", ())
 
     def wake(self, woken: Woken) -> Snapshot | None:
@@ -172,6 +185,7 @@ class _Life:
         state = woken.state
         self.restarts, self.rest_awaited = int(state["restarts"]), bool(state["rest_awaited"])
         self.request_id, self.target = str(state["request_id"]), str(state["target"])
+        self.expected = price_from(state.get("price"))
         self._ended(woken.waited, settled=bool(state["settled"]))
         return woken.waited.job
 
@@ -203,6 +217,10 @@ class _Life:
             may_start=self.plan.may_start or job is None or job.request_id != self.plan.request_id,
             late=deadline is not None and (yield Now()) >= deadline,
             resumes=self.plan.resume_stopped != "never",
+            price=self.price,
+            prices=self.plan.price is not None,
+            month=self.month,
+            counts=self.plan.dag is not None,
             restarts_parts=self.api.restart is not None,
             continues=self.results is not None and bool(self.results.failed) and self._continues(),
             estimates=self.api.estimates,
@@ -238,6 +256,7 @@ class _Life:
             "restarts": self.restarts,
             "rest_awaited": self.rest_awaited,
             "settled": stale_partial > 0,
+            "price": self.expected.as_result() if self.expected else None,
         }
         waited = yield Await(
             job.request_id,
@@ -272,9 +291,25 @@ class _Life:
 
     def continued(self, job: Snapshot, *, restart: bool) -> Flow[Snapshot]:
         """Find or create the request that processes the missing part of this one, and continue with it."""
+        self.price = self.month = None
         own = yield from continue_with(self.api, self.wanted, job, restart=restart)
         yield Work(lambda: self.plan.listener.settled(own))
         return self.looked(own.settled.job)
+
+    def ask_price(self, job: Snapshot) -> Flow[None]:
+        """Find out the expected cost of this request, and of the job if it is the first one."""
+        if self.plan.price is None:
+            return
+        self.price = yield from self.plan.price(self.api, job)
+        if self.expected is None:
+            expected = self.expected = self.price
+            yield Work(lambda: self.plan.listener.priced(expected))
+
+    def with_price(self, job: Snapshot, results: Results) -> Flow[Results]:
+        """The results with the cost that was expected, asked for now if an earlier try has started the job."""
+        if self.expected is None:
+            yield from self.ask_price(self.chain[1][-1] if self.chain[1] else job)
+        return results.expecting(self.expected)
 
     def read_results(self, job: Snapshot, *, must: bool = True) -> Flow[Results]:
         return self.plan.read_results(self.api, job, must)
@@ -297,7 +332,27 @@ def _await_analysis(life: _Life, known: Known) -> Doing:
     return (yield from life.wait(known, "ANALYSIS_DONE"))
 
 
+def _estimate(life: _Life, known: Known) -> Doing:
+    yield from life.ask_price(_job(known))
+    return _job(known)
+
+
+def _count_month(life: _Life, known: Known) -> Doing:
+    assert life.plan.dag is not None
+    job, patience = _job(known), life.wanted.patience
+    life.month = yield from count_month(life.plan.dag, life.api, job, known.price, patience)
+    return job
+
+
 def _start(life: _Life, known: Known) -> Doing:
+    monthly = known.policy.max_per_month
+    if monthly is not None and known.month is not None and may_exceed(known.price, monthly, known.month.counted):
+        why = f"the budget of the month, {monthly:,.0f} PU, may be exceeded ({known.price})"
+        yield Note(f"Batch request {_job(known).request_id} is started, but {why}", warning=True)
+    limit = known.policy.max_processing_units
+    if limit is not None and may_exceed(known.price, limit, known.spent_before):
+        why = f"it may cost more than the {limit:,.0f} PU of max_processing_units ({known.price})"
+        yield Note(f"Batch request {_job(known).request_id} is started, but {why}; it is stopped then", warning=True)
     job = yield from start_once(life.api, _job(known).request_id, patience=life.wanted.patience)
     yield Work(lambda: life.plan.listener.read(job))
     yield Note(f"Batch request {job.request_id} is started")
@@ -360,6 +415,8 @@ def _continue(life: _Life, known: Known) -> Doing:
 _STEPS: dict[Next, Callable[[_Life, Known], Doing]] = {
     Next.ANALYSE: _analyse,
     Next.AWAIT_ANALYSIS: _await_analysis,
+    Next.ESTIMATE: _estimate,
+    Next.COUNT_MONTH: _count_month,
     Next.START: _start,
     Next.AWAIT_END: _await_end,
     Next.RESUME: _resume,
@@ -384,6 +441,7 @@ def _too_many_failed(life: _Life, known: Known) -> Ending:
 def _reported(life: _Life, known: Known) -> Flow[Results]:
     results, job, limit = known.results, _job(known), known.policy.max_processing_units
     assert results is not None
+    results = yield from life.with_price(job, results)
     restarts_left = known.continues and results.restarts < known.policy.max_restarts
     if results.failed and known.continued is None and restarts_left and spent_up(known, results):
         cost = f"it has cost {results.processing_units:.0f} of {limit:.0f} PU already"
@@ -410,18 +468,42 @@ def _still_unfinished(life: _Life, known: Known) -> Ending:
     yield  # a generator like the others
 
 
+def _over_month(life: _Life, known: Known) -> Ending:
+    """The job would exceed the budget of the month: it is not started."""
+    limit = known.policy.max_per_month or 0
+    yield from release(life.api, _job(known), life.wanted.patience)
+
+    def error(job: Snapshot) -> SentinelHubError:
+        return errors.over_month_error(job, limit, known.month or Month(), known.price)
+
+    return (yield from _not_paid_for(life, known, error))
+
+
 def _over_budget(life: _Life, known: Known) -> Ending:
     """The job may cost, or has cost, more than allowed: end it, then fail, skip or take what is there."""
+    limit, things = known.policy.max_processing_units or 0, life.api.pricing.things
+
+    def error(job: Snapshot) -> SentinelHubError:
+        return errors.over_budget_error(job, limit, known.spent_before, things=things, price=known.price)
+
+    return (yield from _not_paid_for(life, known, error))
+
+
+def _not_paid_for(life: _Life, known: Known, error_of: Callable[[Snapshot], SentinelHubError]) -> Ending:
+    """End the request if it runs or has to end; then fail, skip or take what is there.
+
+    :param error_of: makes the error from the last reading.
+    """
     job, policy = _job(known), known.policy
     request_id = job.request_id
     ran, must = job.started or job.ending or job.status.is_final, policy.on_over_budget == "stop"
     if ran or must:
         job = yield from outlast(lambda: end(life.api, request_id), life.wanted.patience, request_id, refused=True)
-    before, things = known.spent_before if ran else 0.0, "features" if life.api.results == "features" else "tiles"
-    error = errors.over_budget_error(job, policy.max_processing_units or 0, before, things=things)
+    error = error_of(job)
     if not ran and not must:
         raise errors.skipped_if(policy.on_over_budget == "skip", error)
     results = yield from life.read_results(job, must=must)  # else the error below is raised anyway
+    results = yield from life.with_price(job, results)
     yield from _report(life, results)
     if not must:
         raise errors.skipped_if(policy.on_over_budget == "skip", error)
@@ -430,7 +512,8 @@ def _over_budget(life: _Life, known: Known) -> Ending:
 
 
 def _not_estimated(life: _Life, known: Known) -> Ending:
-    raise errors.not_estimated_error(_job(known), known.policy.max_processing_units or 0)
+    why = known.price.why if known.price is not None and known.policy.require_estimate else None
+    raise errors.not_estimated_error(_job(known), known.policy.max_processing_units or 0, why)
     yield  # a generator like the others
 
 
@@ -451,6 +534,7 @@ _ENDS: dict[Next, Callable[[_Life, Known], Ending]] = {
     Next.SUCCEED: _succeed,
     Next.TOO_MANY_FAILED: _too_many_failed,
     Next.STILL_UNFINISHED: _still_unfinished,
+    Next.OVER_MONTH: _over_month,
     Next.OVER_BUDGET: _over_budget,
     Next.NOT_ESTIMATED: _not_estimated,
     Next.GIVE_UP: _give_up,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_sentinelhub.api.call import Call
+from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.paging import Page
 from airflow_sentinelhub.api.service import specification, statistical, statistical_specification, v1, v2
 from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import InvalidInputError
 
+Json = dict[str, Any]
 NEW_REQUEST_404 = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds between readings of a request that is answered with 404: read and write databases of the service are out of
 sync for up to minutes after a create (seen in production)."""
@@ -21,10 +23,27 @@ OLD_REQUEST_404 = (1.0, 2.0)
 
 
 @dataclass(frozen=True)
+class Pricing:
+    """What a generation adds to the price of its pixels, in processing units (PU).
+
+    :param things: what a job is divided into: `tiles` or `features`.
+    :param minimum: PU that a request costs at least, by the service's text; 0: none. (One below it was seen.)
+    :param balance: PU that the account must have to create a request.
+    :param statistics: the job delivers statistics of time intervals, not images.
+    """
+
+    things: str = "tiles"
+    minimum: float = 100.0
+    balance: float = 0.0
+    statistics: bool = False
+
+
+@dataclass(frozen=True)
 class Generation:
     """The endpoints and properties of one generation. The replies of its calls are read as snapshots.
 
     :param name: `v1`, `v2` or `statistical`, as in `batch_api`.
+    :param body: read a request as JSON.
     :param create, get, list: create a request, read one, read a page of the list of requests.
     :param analyse, start: have a request analysed, start its processing (which bills).
     :param end: cancel (v1, final) or stop (v2) a request; :param end_word: the service's verb for it.
@@ -37,6 +56,7 @@ class Generation:
     :param continues: whether a new request over the same output can process the failed part of an earlier one.
     :param collections: whether requests can write to batch collections.
     :param estimates: whether an analysed request has an estimate of its cost.
+    :param pricing: what it adds to the price of its pixels.
     :param update, delete, restart: the calls; None if the service has no such call.
     :param despite_404: seconds between readings of a request that is answered with 404: `OLD_REQUEST_404` for one that
         cannot be new.
@@ -45,6 +65,7 @@ class Generation:
     name: str
     create: Callable[[dict[str, Any]], Call[Snapshot]]
     get: Callable[[str], Call[Snapshot]]
+    body: Callable[[str], Call[Json]]
     list: Callable[..., Call[Page[Snapshot]]]
     analyse: Callable[[str], Call[None]]
     start: Callable[[str], Call[None]]
@@ -58,16 +79,25 @@ class Generation:
     continues: bool = False
     collections: bool = False
     estimates: bool = False
+    pricing: Pricing = Pricing()
     update: Callable[[str, dict[str, Any]], Call[Any]] | None = None
     delete: Callable[[str], Call[None]] | None = None
     restart: Callable[[str], Call[None]] | None = None
     despite_404: tuple[float, ...] = NEW_REQUEST_404
+
+    def payload_of(self, request_id: str) -> Call[Json]:
+        """The call that reads what was asked for: the payload, with what the service adds to it (v1: number and size of
+        the tiles)."""
+        call = self.body(request_id)
+        parse = call.parse
+        return replace(call, parse=lambda body: member(parse(body), "request") or parse(body))
 
 
 V1 = Generation(
     name="v1",
     create=v1.create,
     get=v1.get_request,
+    body=v1.get_body,
     list=v1.list_requests,
     analyse=v1.analyse,
     start=v1.start,
@@ -88,6 +118,7 @@ V2 = Generation(
     name="v2",
     create=v2.create,
     get=v2.get_request,
+    body=v2.get_body,
     list=v2.list_requests,
     analyse=v2.analyse,
     start=v2.start,
@@ -98,12 +129,14 @@ V2 = Generation(
     payload=lambda job, access: specification.render(job, "v2", access),
     grids=lambda token: v1.list_tiling_grids(root=v2.ROOT, viewtoken=token),
     continues=True,
+    pricing=Pricing(balance=1000.0),
     update=v2.update_request,
 )
 STATISTICAL = Generation(
     name="statistical",
     create=statistical.create_described,
     get=statistical.get_request,
+    body=statistical.get_body,
     list=statistical.list_requests,
     analyse=statistical.analyse,
     start=statistical.start,
@@ -112,6 +145,8 @@ STATISTICAL = Generation(
     search=False,
     results="features",
     payload=statistical_specification.render_statistical,
+    # One was seen to cost 6 PU, so the minimum of the text does not hold.
+    pricing=Pricing(things="features", minimum=0.0, balance=1000.0, statistics=True),
 )
 _BY_NAME = {"v1": V1, "v2": V2, "statistical": STATISTICAL}
 NAMES = tuple(_BY_NAME)

@@ -11,7 +11,7 @@ from typing import Any
 from airflow_sentinelhub.api.call import Call, path_part
 from airflow_sentinelhub.api.decoding import member, text, words_at
 from airflow_sentinelhub.api.paging import Page, page_of
-from airflow_sentinelhub.api.snapshot import Snapshot, common, only, spent
+from airflow_sentinelhub.api.snapshot import Snapshot, common, only, readable, spent
 
 Json = dict[str, Any]
 ROOT = "/api/v2/batch"
@@ -45,6 +45,12 @@ def create(payload: Json) -> Call[Snapshot]:
 
 def get_request(request_id: str) -> Call[Snapshot]:
     parse = only(request_id, read_request)
+    return Call("GET", _request_path(request_id), parse, repeatable=True, about=f"batch request {request_id}")
+
+
+def get_body(request_id: str) -> Call[Json]:
+    """Read the task as JSON, for members that a `Snapshot` lacks. The reply must have an id and a status."""
+    parse = readable(only(request_id, read_request))
     return Call("GET", _request_path(request_id), parse, repeatable=True, about=f"batch request {request_id}")
 
 

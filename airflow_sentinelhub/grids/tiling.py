@@ -18,9 +18,9 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from .area import WGS84, reproject, transformer
-from .grids import Grid
-from .mgrs import SQUARE, square_name, zone_strips
+from airflow_sentinelhub.grids.known import Grid
+from airflow_sentinelhub.grids.mgrs import SQUARE, square_name, zone_strips
+from airflow_sentinelhub.grids.projection import WGS84, reproject, transformer
 
 LAEA = 3035
 # The UTM grids cover about 81 degrees north and south (seen); 80 is where UTM itself ends in the south.
@@ -80,6 +80,23 @@ class TileSet:
             x, y = zip(*ring, strict=True)
             ring = list(zip(*transformer(int(self.crs[index]), WGS84).transform(x, y), strict=True))
         return {"type": "Polygon", "crs": _crs_member(WGS84), "coordinates": [[[x, y] for x, y in ring]]}
+
+    def outlines(self) -> npt.NDArray[np.float64]:
+        """The outlines of all tiles in longitude and latitude, as an array of (tile, corner, coordinate); closed."""
+        west, north = self.column * self.grid.spacing, (self.row + 1) * self.grid.spacing
+        east, south = west + self.grid.size, north - self.grid.size
+        corners = [(west, south), (west, north), (east, north), (east, south), (west, south)]
+        found = np.array([[x, y] for x, y in corners], dtype=np.float64).transpose(2, 0, 1)
+        for code in np.unique(self.crs).tolist():
+            if code != WGS84:
+                own = self.crs == code
+                x, y = transformer(code, WGS84).transform(found[own, :, 0], found[own, :, 1])
+                found[own] = np.stack((x, y), axis=-1)
+        return found
+
+    def names(self) -> list[str]:
+        """The names of all tiles, in the order of their ids."""
+        return [self.name(index) for index in range(len(self))]
 
     def origin(self, index: int) -> dict[str, Any]:
         """The upper left corner in the tile's own CRS."""

@@ -1,0 +1,220 @@
+"""What the requests of a DAG have cost, and what its running ones will: sums over what carries the DAG's marker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow_sentinelhub.api.decide.marker import Mark
+from airflow_sentinelhub.api.snapshot import Snapshot
+
+RESERVED_FOR = 3600.0
+"""Seconds for which a job that its task was about to start counts in the budget of a month without being started."""
+
+
+@dataclass(frozen=True)
+class RequestCost:
+    """What one request has cost.
+
+    :param task: name of its task, where the caller has named it, else a digest of it; None in markers of old versions.
+    :param cost: processing units (PU) billed so far; None if the service does not tell. On v1 the sum of its tiles, or
+        a third of the service's estimate where the tiles were not read (`by_estimate`).
+    :param expected: PU that it will cost in all while it runs, None if that is not known.
+    :param started: somebody has started it; :param running: it runs on and bills.
+    """
+
+    request_id: str
+    batch_api: str
+    status: str
+    created: datetime | None
+    task: str | None = None
+    cost: float | None = None
+    expected: float | None = None
+    started: bool = False
+    running: bool = False
+    by_estimate: bool = False
+
+    def __str__(self) -> str:
+        created = f"{self.created:%Y-%m-%d %H:%M}" if self.created else "at an unknown time"
+        cost = "unknown" if self.cost is None else f"{self.cost:,.1f} PU{' (estimated)' if self.by_estimate else ''}"
+        more = f", about {self.expected:,.1f} PU in all" if self.running and self.expected is not None else ""
+        return f"{created}  {self.request_id}  {self.batch_api}  {self.status}  {self.task or 'unknown'}  {cost}{more}"
+
+    @property
+    def counted(self) -> float:
+        """PU that count in a budget: the cost, of a running request at least what it will probably cost."""
+        cost = self.cost or 0.0
+        return max(cost, self.expected or 0.0) if self.running else cost
+
+    @property
+    def known(self) -> bool:
+        """Whether `counted` is all that it costs. A running request may bill more than what is known."""
+        return self.cost is not None and (not self.running or self.expected is not None)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a DAG has cost since a time, by what the service lists for the account.
+
+    :param requests: newest first; :param unread: sentences about what could not be read, so that it is not in here.
+    """
+
+    dag_id: str
+    since: datetime
+    requests: tuple[RequestCost, ...] = ()
+    unread: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> float:
+        """PU billed so far."""
+        return sum(request.cost or 0.0 for request in self.requests)
+
+    @property
+    def expected(self) -> float:
+        """PU billed, with what the running requests will probably still cost."""
+        return sum(request.counted for request in self.requests)
+
+    @property
+    def running(self) -> int:
+        """Number of requests that run on and bill."""
+        return sum(request.running for request in self.requests)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Requests whose cost is not known in full."""
+        return tuple(request.request_id for request in self.requests if not request.known)
+
+    def by_task(self) -> dict[str, float]:
+        """PU billed so far by task, the dearest first."""
+        sums: dict[str, float] = {}
+        for request in self.requests:
+            name = request.task or "unknown"
+            sums[name] = sums.get(name, 0.0) + (request.cost or 0.0)
+        return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
+
+    def lines(self) -> list[str]:
+        """The sums as lines of text: in all, by task, by request, and what is not in them."""
+        found = [f"{self.dag_id} since {self.since:%Y-%m-%d %H:%M} UTC: {self.total:,.1f} PU"]
+        if self.running:
+            found.append(f"Running: {self.running}; in all about {self.expected:,.1f} PU when that is done")
+        found += [f"  {cost:>12,.1f} PU  {task}" for task, cost in self.by_task().items()]
+        found += [str(request) for request in self.requests]
+        return [*found, *self.warnings()]
+
+    def warnings(self) -> list[str]:
+        """Sentences about what is not in the sums."""
+        unknown = f"What these cost in all is not known: {', '.join(self.unknown[:3])}"
+        unknown += f" and {len(self.unknown) - 3} more." if len(self.unknown) > 3 else "."
+        estimated = sum(request.by_estimate for request in self.requests)
+        by_estimate = f"Requests of v1 for which the service's estimate stands: {estimated}."
+        found = [unknown] if self.unknown else []
+        return [*found, *([by_estimate] if estimated else []), *self.unread]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for programs: plain JSON."""
+        return {
+            "dag_id": self.dag_id,
+            "since": self.since.isoformat(),
+            "total": self.total,
+            "expected": self.expected,
+            "running": self.running,
+            "by_task": self.by_task(),
+            "requests": [
+                {**asdict(each), "created": each.created.isoformat() if each.created else None}
+                for each in self.requests
+            ],
+            "unknown": list(self.unknown),
+            "unread": list(self.unread),
+        }
+
+
+@dataclass(frozen=True)
+class Month:
+    """What the other jobs of a DAG have cost in this calendar month, or will cost.
+
+    :param counted: PU: billed, of running and just starting jobs what they will probably cost.
+    :param jobs: number of requests that count; :param unknown: of them, those whose cost is not known in full.
+    """
+
+    counted: float = 0.0
+    jobs: int = 0
+    unknown: tuple[str, ...] = field(default=())
+
+    def others(self) -> str:
+        """The beginning of a sentence that goes on with the number of PU."""
+        return "one other job of this DAG counts" if self.jobs == 1 else f"{self.jobs} other jobs of this DAG count"
+
+
+def cost_of(job: Snapshot, mark: Mark, tasks: Mapping[str, str], tiles: float | None = None) -> RequestCost:
+    """What this request has cost.
+
+    :param tasks: names of tasks by their digests; :param tiles: PU of its tiles (v1), None if they were not read.
+    """
+    running = not job.status.is_final and (job.started or job.ending)
+    cost, by_estimate = (job.cost if tiles is None else tiles), False
+    if cost is None:
+        cost = None if running or job.started else 0.0
+        if job.started and not running and job.expected_cost is not None:
+            cost, by_estimate = job.expected_cost, True
+    return RequestCost(
+        job.request_id,
+        job.generation,
+        str(job.status),
+        job.created,
+        None if mark.task is None else tasks.get(mark.task, mark.task),
+        cost,
+        _expected(job, mark) if running else None,
+        job.started,
+        running,
+        by_estimate,
+    )
+
+
+def _expected(job: Snapshot, mark: Mark) -> float | None:
+    """PU that a running request will cost in all: by the service, by our estimate, by its pace, else by its budget."""
+    if job.expected_cost is not None:
+        return job.expected_cost
+    if mark.expected is not None:
+        return mark.expected
+    if job.cost and job.share_done:
+        return job.cost / job.share_done
+    return mark.limit
+
+
+def month_of(now: float) -> datetime:
+    """The start of the calendar month (UTC) that this time is in."""
+    moment = datetime.fromtimestamp(now, tz=timezone.utc)
+    return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def month_total(jobs: Iterable[tuple[Snapshot, Mark]], own: Snapshot, now: float) -> Month:
+    """What the other jobs of the DAG count in the budget of the month.
+
+    A job that is not started counts if its task was about to start it before this one: by the marker, and for
+    `RESERVED_FOR` seconds. So of jobs that begin at once the older ones go first.
+    """
+    counted, number, unknown = 0.0, 0, []
+    for job, mark in jobs:
+        if job.request_id == own.request_id:
+            continue
+        cost = cost_of(job, mark, {})
+        if cost.started:
+            amount = cost.counted
+            unknown += [] if cost.known or (cost.running and cost.expected is not None) else [job.request_id]
+        elif _is_before(job, mark, own, now):
+            amount = mark.expected or 0.0
+        else:
+            continue
+        counted, number = counted + amount, number + 1
+    return Month(counted, number, tuple(unknown))
+
+
+def _is_before(job: Snapshot, mark: Mark, own: Snapshot, now: float) -> bool:
+    """Whether the task of a request that is not started is about to start it, and comes before this one."""
+    if mark.reserved is None or now - mark.reserved > RESERVED_FOR or job.status.is_final:
+        return False
+    if job.created is None or own.created is None:
+        return True
+    return (job.created, job.request_id) < (own.created, own.request_id)

@@ -1,0 +1,163 @@
+"""Read what the requests of a DAG have cost from the lists of the account, and reserve the cost of a job in a month."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from functools import partial
+
+from airflow_sentinelhub.api.call import Flow, Note, Now
+from airflow_sentinelhub.api.decide import errors
+from airflow_sentinelhub.api.decide.costs import Costs, Month, RequestCost, cost_of, month_of, month_total
+from airflow_sentinelhub.api.decide.marker import Mark, mark_of, marked
+from airflow_sentinelhub.api.decide.policy import Policy
+from airflow_sentinelhub.api.decide.price import Price, may_exceed
+from airflow_sentinelhub.api.decide.verdict import spent
+from airflow_sentinelhub.api.flows.find_or_create import describe
+from airflow_sentinelhub.api.flows.price import Estimating, price_request
+from airflow_sentinelhub.api.flows.read import find_marked, outlast, read_patiently
+from airflow_sentinelhub.api.flows.reread import every, most_pages
+from airflow_sentinelhub.api.service import v1
+from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.exceptions import ApiError, BadRequestError, ForbiddenError, NotFoundError
+
+_HAS_NO_SUCH_API = (NotFoundError, ForbiddenError, BadRequestError)
+
+
+@dataclass(frozen=True)
+class OfDag:
+    """The requests of one DAG.
+
+    :param word: digest of the DAG in markers; :param apis: the generations to look in, the own one first.
+    """
+
+    word: str
+    apis: Sequence[Generation]
+
+
+def costs_of_dag(
+    dag: OfDag, dag_id: str, since: datetime, tasks: Mapping[str, str], *, tiles: bool, patience: float = 0.0
+) -> Flow[Costs]:
+    """What the DAG has cost since a time.
+
+    :param tasks: names of tasks by their digests.
+    :param tiles: read the tiles of v1 requests, which tell the real cost: a page for each hundred of them.
+    :raises ApiError: a list cannot be read to its end; what was read of it is not returned as if it were all.
+    """
+    costs: list[RequestCost] = []
+    unread: list[str] = []
+    for api in dag.apis:
+        found = yield from _found(api, dag, since, patience, unread)
+        for job, mark in found:
+            cost = yield from _tiles_cost(api, job) if tiles else _nothing()
+            costs.append(cost_of(job, mark, tasks, cost))
+    epoch = datetime.fromtimestamp(0, tz=timezone.utc)
+    costs.sort(key=lambda cost: (cost.created or epoch, cost.request_id), reverse=True)
+    return Costs(dag_id, since, tuple(costs), tuple(unread))
+
+
+def _nothing() -> Flow[float | None]:
+    return None
+    yield
+
+
+def _tiles_cost(api: Generation, job: Snapshot) -> Flow[float | None]:
+    """PU that the tiles of a started v1 request have cost; None for other generations."""
+    if api.results != "listed" or not job.started:
+        return None
+    sums = [0.0]
+
+    def add(tile: Mapping[str, object]) -> None:
+        sums[0] += spent([tile])
+
+    page = partial(outlast, seconds=0.0, request_id=job.request_id)
+    yield from every(
+        lambda token: v1.list_tiles(job.request_id, viewtoken=token), add, page, most_pages(job.tile_count)
+    )
+    return sums[0]
+
+
+def _found(
+    api: Generation, dag: OfDag, since: datetime, patience: float, unread: list[str]
+) -> Flow[list[tuple[Snapshot, Mark]]]:
+    """The requests of the DAG in one generation. One that the deployment does not have has no requests either."""
+    try:
+        jobs = yield from outlast(partial(find_marked, api, dag.word, since), patience)
+    except _HAS_NO_SUCH_API as err:
+        if api is dag.apis[0]:
+            raise
+        unread.append(f"Batch {api.name} does not answer on this account ({err.status}), so its jobs are not counted.")
+        return []
+    marks = ((job, mark_of(job.description)) for job in jobs)
+    return [
+        (job, mark)
+        for job, mark in marks
+        if mark is not None and mark.dag == dag.word and not mark.adopts and not (job.created and job.created < since)
+    ]
+
+
+def count_month(dag: OfDag, api: Generation, job: Snapshot, price: Price | None, patience: float) -> Flow[Month]:
+    """What the other jobs of the DAG count in this calendar month, after this job was noted as about to start.
+
+    The note, in the job's description, lets others that look at the same moment count it. Batch statistical has no
+    description that can be changed: there only started jobs count.
+    """
+    now = yield Now()
+    mark = mark_of(job.description)
+    if mark is not None:
+        expected = round(price.expected or 0.0, 3) if price is not None else None
+        yield from _noted(api, job, replace(mark, expected=expected, reserved=int(now)), patience)
+    since, unread = month_of(now), list[str]()
+    found: list[tuple[Snapshot, Mark]] = []
+    for each in dag.apis:
+        found += yield from _found(each, dag, since, patience, unread)
+    for line in unread:
+        yield Note(line)
+    month = month_total(found, job, (yield Now()))
+    told = f"{month.others()} {month.counted:,.0f} PU in this calendar month"
+    if month.unknown:
+        told += f"; what {len(month.unknown)} will cost in all is not known: {', '.join(month.unknown[:3])}"
+    yield Note(told, warning=bool(month.unknown))
+    return month
+
+
+def check_month(
+    dag: OfDag, api: Generation, request_id: str, policy: Policy, prepare: Callable[[], Estimating], patience: float
+) -> Flow[None]:
+    """Refuse a request that would exceed the budget of the month, before its start by a step of its own.
+
+    :param policy: with `max_per_month`; :param prepare: see `price_request`.
+    :raises OverBudgetError: it would; `skip` is set where the policy says so.
+    """
+    job = yield from outlast(partial(read_patiently, api, request_id), patience, request_id)
+    if policy.max_per_month is None or job.started or job.status.is_final:
+        return
+    price = yield from price_request(api, job, prepare)
+    month = yield from count_month(dag, api, job, price, patience)
+    if not policy.allows_in_month(price.low, month.counted):
+        yield from release(api, job, patience)
+        error = errors.over_month_error(job, policy.max_per_month, month, price)
+        raise errors.skipped_if(policy.on_over_budget == "skip", error)
+    if may_exceed(price, policy.max_per_month, month.counted):
+        yield Note(f"Batch request {request_id}: the budget of the month may be exceeded ({price})", warning=True)
+
+
+def release(api: Generation, job: Snapshot, patience: float) -> Flow[None]:
+    """Take the note that this job is about to start out of its description: it is not started."""
+    mark = mark_of(job.description)
+    if mark is not None:
+        yield from _noted(api, job, replace(mark, expected=None, reserved=None), patience)
+
+
+def _noted(api: Generation, job: Snapshot, mark: Mark, patience: float) -> Flow[None]:
+    """Write the marker; where that is refused, others count this job only once it is started."""
+    words = marked(job.description, mark)
+    try:
+        done = yield from outlast(lambda: describe(api, job.request_id, words), patience, job.request_id)
+    except ApiError as err:
+        done = False
+        yield Note(f"The description of batch request {job.request_id} could not be changed: {err}", warning=True)
+    if not done and api.update is not None:
+        yield Note(f"Batch request {job.request_id} counts in the budget of the month once it is started")

@@ -1,0 +1,40 @@
+"""Estimate the cost of an analysed request before it is started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from airflow_sentinelhub.api.call import Flow, Note, Work, exchange
+from airflow_sentinelhub.api.decide.price import Price, price_lines, price_of
+from airflow_sentinelhub.api.estimate import Estimate
+from airflow_sentinelhub.api.flows.reread import READ_WITHIN
+from airflow_sentinelhub.api.service.generations import Generation, Json
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.exceptions import ApiError, EstimateError, ResultsError, SettingsError, UnreachableError
+
+Estimating = Callable[[Generation, Snapshot, Json], Estimate]
+"""Estimates a request from its reading and its payload as the service has it; it may block and read the bucket."""
+_UNREAD = (EstimateError, ResultsError, SettingsError, ApiError, UnreachableError)
+
+
+def price_request(api: Generation, job: Snapshot, prepare: Callable[[], Estimating] | None) -> Flow[Price]:
+    """The expected cost of a request, and lines about it in the log.
+
+    What cannot be read makes the cost unknown, never an error: the caller decides whether the job may start without it.
+
+    :param prepare: looks up what the estimate needs (connections), and returns the function that estimates; None:
+        only the service's own number counts.
+    """
+    own, why = None, ""
+    if prepare is not None:
+        try:
+            estimating = prepare()
+            payload = yield from exchange(api.payload_of(job.request_id))
+            own = yield Work(partial(estimating, api, job, payload), READ_WITHIN)
+        except _UNREAD as err:
+            why = str(err)
+    price = price_of(job, own, why)
+    for line, warning in price_lines(job, price):
+        yield Note(line, warning=warning)
+    return price

@@ -1,0 +1,54 @@
+"""`cancel`: end a batch request."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from airflow_sentinelhub.api.decide.verdict import fate
+from airflow_sentinelhub.api.flows.actions import end
+from airflow_sentinelhub.cli.command import BATCH_API, CONN_ID, OUTPUT, REQUEST_ID, Command, argument
+from airflow_sentinelhub.cli.output import said, show
+from airflow_sentinelhub.cli.reading import find, hook_of, members_of
+from airflow_sentinelhub.exceptions import InvalidInputError
+
+
+def run(args: Any) -> int:
+    """Cancel (v1) or stop (v2, statistical) a request, wait until that has taken effect, and say what was reached.
+
+    The exit code is 0 if the request does not run any more.
+    """
+    hook = hook_of(args)
+    api, job = find(hook, args)
+    word = api.end_word
+    if job.status.is_final:
+        print(f"Batch request {job.request_id} is {job.status.value} already; nothing was sent.", file=sys.stderr)
+    else:
+        if not args.yes and not _agreed(f"{word.capitalize()} batch request {job.request_id}? {_about(job)}"):
+            print(f"Nothing was sent; {job.request_id} was left as it is.", file=sys.stderr)
+            return 1
+        job = hook.run(end(api, job.request_id))
+        print(f"Batch request {job.request_id} is {job.status.value}. {fate(job)}", file=sys.stderr)
+    if args.output == "json":
+        show({**members_of(job), "state": fate(job)}, args.output)
+    return 0 if job.status.is_final or not job.started else 1
+
+
+def _about(job: Any) -> str:
+    words = said(job.description)[:100]
+    return f"It is {job.status.value}{f' ({words})' if words else ''}. {fate(job)}"
+
+
+def _agreed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise InvalidInputError("There is nobody to ask here; give --yes to cancel without a question.")
+    print(f"{question} Tiles that are done or at work are billed. [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+COMMAND = Command(
+    "cancel",
+    "cancel (v1) or stop (v2, statistical) a batch request; asks before",
+    (REQUEST_ID, CONN_ID, BATCH_API, argument("--yes", "-y", action="store_true", help="do not ask"), OUTPUT),
+    run,
+)

@@ -1,0 +1,17 @@
+"""All commands."""
+
+from __future__ import annotations
+
+from airflow_sentinelhub.cli import cancel, costs, grids, preview, requests, show, simulator, tiles
+from airflow_sentinelhub.cli.command import Command
+
+COMMANDS: tuple[Command, ...] = (
+    requests.COMMAND,
+    show.COMMAND,
+    tiles.COMMAND,
+    grids.COMMAND,
+    costs.COMMAND,
+    cancel.COMMAND,
+    preview.COMMAND,
+    simulator.COMMAND,
+)

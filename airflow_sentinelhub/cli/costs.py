@@ -1,0 +1,62 @@
+"""`costs`: what a DAG has cost, by the marker of its requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_sentinelhub.cli.command import CONN_ID, OUTPUT, Command, argument
+from airflow_sentinelhub.cli.output import print_json, print_table, said
+from airflow_sentinelhub.cli.reading import hook_of
+
+_TASKS = ("task", "pu")
+_REQUESTS = ("created", "id", "batch_api", "status", "task", "pu", "expected_pu")
+
+
+def run(args: Any) -> int:
+    """Sum what the account's lists show of the DAG, and print it in all, by task and by request."""
+    costs = hook_of(args).costs(args.dag_id, args.since, task_ids=args.task_id or (), tiles=not args.quick)
+    if args.output == "json":
+        print_json(costs.as_dict())
+        return 0
+    print(said(f"{costs.dag_id}: {costs.total:,.1f} PU since {costs.since:%Y-%m-%d %H:%M} UTC"))
+    if costs.running:
+        print(f"Running: {costs.running}; in all about {costs.expected:,.1f} PU when that is done.")
+    if costs.requests:
+        print()
+        print_table([{"task": task, "pu": cost} for task, cost in costs.by_task().items()], _TASKS)
+        print()
+        print_table(
+            [
+                {
+                    "created": each.created,
+                    "id": each.request_id,
+                    "batch_api": each.batch_api,
+                    "status": each.status,
+                    "task": each.task,
+                    "pu": each.cost,
+                    "expected_pu": each.expected,
+                }
+                for each in costs.requests
+            ],
+            _REQUESTS,
+        )
+    for line in costs.warnings():
+        print(said(line))
+    return 0
+
+
+COMMAND = Command(
+    "costs",
+    "what a DAG has cost this month, by task and by request",
+    (
+        argument("dag_id", metavar="DAG", help="id of the DAG"),
+        CONN_ID,
+        argument(
+            "--since", metavar="DATE", help="only requests created since, such as 2026-06-01 (default: this month)"
+        ),
+        argument("--task-id", action="append", metavar="TASK", help="id of a task, to name it in the sums; repeatable"),
+        argument("--quick", action="store_true", help="v1: take the service's estimate, do not read the tiles"),
+        OUTPUT,
+    ),
+    run,
+)

@@ -1,0 +1,77 @@
+"""Run a command: its errors are one sentence and exit code 1, Ctrl-C and a closed pipe are quiet."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import warnings
+from typing import Any
+
+from airflow_sentinelhub import __version__
+from airflow_sentinelhub.cli.command import Command
+from airflow_sentinelhub.cli.commands import COMMANDS
+from airflow_sentinelhub.cli.output import said
+from airflow_sentinelhub.exceptions import SentinelHubError
+
+INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line of `python -m airflow_sentinelhub`. Returns the exit code; 2 for wrong arguments."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    for command in COMMANDS:
+        if command.rest and given[:1] == [command.name]:
+            return carry_out(command, argparse.Namespace(rest=given[1:]))
+    arguments = _parser().parse_args(given)
+    return carry_out(arguments.command, arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_sentinelhub",
+        description="Sentinel Hub batch requests, by an Airflow connection of type sentinelhub.",
+    )
+    parser.add_argument("--version", action="version", version=f"airflow-sentinelhub {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        own = commands.add_parser(command.name, help=command.help, description=command.help)
+        for argument in command.arguments:
+            own.add_argument(*argument.flags, **argument.options)
+        own.set_defaults(command=command)
+    return parser
+
+
+def carry_out(command: Command, arguments: Any) -> int:
+    """Run a command and turn what may happen into an exit code."""
+    logging.disable(logging.ERROR)  # a command says itself what went wrong, in one sentence
+    try:
+        with warnings.catch_warnings():
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")  # those of Airflow about itself
+            code = command.run(arguments)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes at its end once more; there is nobody to read that, nor the error about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except SentinelHubError as err:
+        print(said(str(err)), file=sys.stderr)
+    except Exception as err:
+        if not _of_airflow(err):
+            raise
+        print(said(str(err)), file=sys.stderr)
+    finally:
+        logging.disable(logging.NOTSET)
+    return 1
+
+
+def _of_airflow(err: Exception) -> bool:
+    """Whether Airflow itself raised it, such as for a connection that does not exist."""
+    from airflow_sentinelhub._compat import AirflowException
+
+    return isinstance(err, AirflowException)

@@ -1,0 +1,72 @@
+"""What commands print: tables for people, JSON for programs. Secrets are blanked in both."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from airflow_sentinelhub.redaction import hidden, redacted
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_WIDEST = 60
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    print(json.dumps(hidden(value), indent=2, default=_plain))
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Print rows with these columns; a cell is one line, and shortened. No rows: a line that says so."""
+    if not rows:
+        print("None found.")
+        return
+    cells = [[_cell(row.get(name)) for name in columns] for row in rows]
+    widths = [max(len(name), *(len(line[at]) for line in cells)) for at, name in enumerate(columns)]
+    for line in [list(columns), ["-" * width for width in widths], *cells]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def print_members(members: Mapping[str, Any]) -> None:
+    """Print names and values, a line each."""
+    width = max(map(len, members), default=0)
+    for name, value in members.items():
+        print(f"{name.ljust(width)}  {_cell(value, widest=500)}".rstrip())
+
+
+def show(value: Any, output: str, columns: Sequence[str] | None = None) -> None:
+    """Print rows or members in the form that is asked for. :param columns: of a table; None: `value` is one thing."""
+    if output == "json":
+        print_json(value)
+    elif columns is None:
+        print_members(value)
+    else:
+        print_table(value, columns)
+
+
+def shown(line: str) -> str:
+    """A line without what would steer a terminal."""
+    return _CONTROL.sub(" ", line)
+
+
+def said(text: str) -> str:
+    """A text of the service or an error as one line that a terminal can show."""
+    return shown(redacted(text)).strip()
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _cell(value: Any, widest: int = _WIDEST) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.2f}".rstrip("0").rstrip(".")
+    if isinstance(value, date):
+        return value.isoformat(timespec="seconds") if hasattr(value, "hour") else value.isoformat()  # type: ignore[call-arg]
+    text = said(str(value))
+    return text if len(text) <= widest else f"{text[: widest - 3]}..."

@@ -1,0 +1,91 @@
+"""`preview`: a task of a DAG file as a run would render it, with its tiles and its price. Nothing is sent."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from airflow_sentinelhub.cli.command import OUTPUT, Command, argument
+from airflow_sentinelhub.cli.output import print_json, shown
+from airflow_sentinelhub.exceptions import InvalidInputError
+
+
+def run(args: Any) -> int:
+    """Print the preview; exit code 1 if the job would be refused."""
+    from airflow_sentinelhub.cli.dag_file import previews_of
+
+    found = previews_of(
+        Path(args.dag_file),
+        args.task_id,
+        dag_id=args.dag_id,
+        date=_date(args.date),
+        run_conf=_conf(args.run_conf),
+        map_index=args.map_index,
+        geopackage=args.geopackage,
+    )
+    if args.map:
+        if len(found) != 1:
+            raise InvalidInputError(f"--map draws one job, and there are {len(found)}; choose one with --map-index.")
+        try:
+            Path(args.map).write_text(found[0].svg(), encoding="utf-8")
+        except OSError as err:
+            raise InvalidInputError(f"The map cannot be written to {args.map}: {err.strerror or err}.") from None
+    if args.output == "json":
+        print_json([preview.as_dict() for preview in found])
+    else:
+        for preview in found:
+            print("\n".join(shown(line) for line in preview.lines(map_block=_block())))
+            print()
+        if args.map:
+            print(f"Map written to {args.map}")
+    return 1 if any(preview.refused for preview in found) else 0
+
+
+def _block() -> str | None:
+    """The character of a tile on the map in a terminal; None where the output goes to a file or a pipe."""
+    if not sys.stdout.isatty():
+        return None
+    return "\N{FULL BLOCK}" if "utf" in (sys.stdout.encoding or "").lower() else "#"
+
+
+def _date(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    except ValueError:
+        raise InvalidInputError(f"--date is a date such as 2026-06-01, not {text!r}.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def _conf(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        found = json.loads(text)
+    except ValueError as err:
+        raise InvalidInputError(f"--run-conf is not JSON: {err}.") from None
+    if not isinstance(found, dict):
+        raise InvalidInputError('--run-conf is a JSON object such as {"year": 2026}.')
+    return found
+
+
+COMMAND = Command(
+    "preview",
+    "show a task's payload, tiles, area and price, and what would be refused; nothing is sent",
+    (
+        argument("dag_file", metavar="DAG_FILE", help="path of the DAG's file"),
+        argument("task_id", metavar="TASK_ID", help="id of the task, or of a group made by sentinelhub_batch()"),
+        argument("--dag-id", metavar="DAG", help="which DAG, where the file has several with this task"),
+        argument("--date", metavar="DATE", help="a date in the run's data interval (default: the newest that is over)"),
+        argument("--run-conf", metavar="JSON", help="the conf of the run, whose members are also its params"),
+        argument("--map-index", type=int, metavar="N", help="of a mapped task; default: all"),
+        argument("--geopackage", metavar="FILE", help="local copy of the GeoPackage that the job names"),
+        argument("--map", metavar="FILE", help="write a map of the tiles to this SVG file"),
+        OUTPUT,
+    ),
+    run,
+)

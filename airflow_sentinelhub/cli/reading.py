@@ -1,0 +1,82 @@
+"""What commands read from the service, by the hook. A command does not wait long: it is repeated by its user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from airflow_sentinelhub.api.call import Patience, exchange
+from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.exceptions import BadRequestError, ForbiddenError, InvalidInputError, NotFoundError
+
+PATIENCE = Patience(backoff=(1, 2), rate_limited=30)
+NOT_OFFERED = (NotFoundError, ForbiddenError, BadRequestError)
+"""Replies of a deployment or account that has no such API."""
+
+
+class Found(NamedTuple):
+    """A request and the generation it is of."""
+
+    api: Generation
+    job: Snapshot
+
+
+def hook_of(args: Any) -> Any:
+    """The hook of the connection that the arguments name."""
+    from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
+
+    return SentinelHubHook(args.conn_id)
+
+
+def generations_of(hook: Any, args: Any) -> tuple[Generation, ...]:
+    """The generation that the arguments name, else those of the connection."""
+    if args.batch_api:
+        return (hook.generation(args.batch_api),)
+    found: tuple[Generation, ...] = hook.generations()
+    return found
+
+
+def find(hook: Any, args: Any) -> Found:
+    """The request with the id in the arguments, in the first generation that has it.
+
+    :raises InvalidInputError: it is no id; :raises NotFoundError: no generation has it.
+    """
+    from uuid import UUID
+
+    try:
+        request_id = str(UUID(args.request_id.strip()))
+    except ValueError:
+        raise InvalidInputError(f"{args.request_id!r} is no id of a batch request, which is a UUID.") from None
+    last: Exception | None = None
+    apis = generations_of(hook, args)
+    for api in apis if args.batch_api else [*apis, *_others(hook, apis)]:
+        try:
+            return Found(api, hook.run(exchange(api.get(request_id), PATIENCE)))
+        except NOT_OFFERED as err:
+            last = last or err
+    assert last is not None
+    raise last
+
+
+def _others(hook: Any, apis: tuple[Generation, ...]) -> Iterator[Generation]:
+    names = {api.name for api in apis}
+    yield from (hook.generation(name) for name in ("v2", "v1", "statistical") if name not in names)
+
+
+def members_of(job: Snapshot) -> dict[str, Any]:
+    """A request for people and programs."""
+    return {
+        "id": job.request_id,
+        "batch_api": job.generation,
+        "status": job.status.value,
+        "user_action": job.user_action.value,
+        "created": job.created,
+        "description": job.description,
+        "tiles": job.tile_count,
+        "expected_pu": job.expected_cost,
+        "cost_pu": job.cost,
+        "percent_done": None if job.share_done is None else round(100 * job.share_done, 1),
+        "error": job.error,
+        "output": job.output_url,
+    }

@@ -1,0 +1,102 @@
+"""`requests`: the batch requests of the account."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow_sentinelhub.api.call import exchange
+from airflow_sentinelhub.api.decide.marker import dag_word, mark_of, unmarked
+from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.cli.command import BATCH_API, CONN_ID, OUTPUT, Command, argument
+from airflow_sentinelhub.cli.output import said, show
+from airflow_sentinelhub.cli.reading import NOT_OFFERED, PATIENCE, generations_of, hook_of, members_of
+from airflow_sentinelhub.exceptions import InvalidInputError
+
+_COLUMNS = ("id", "batch_api", "status", "created", "percent_done", "tiles", "expected_pu", "cost_pu", "description")
+_MOST_PAGES = 1000
+
+
+def run(args: Any) -> int:
+    """Read the lists of the account, newest first, and print what matches."""
+    from airflow_sentinelhub._identity import deployment_name
+
+    if args.limit < 1:
+        raise InvalidInputError(f"--limit is a number above 0, not {args.limit}.")
+    hook, since = hook_of(args), _time(args.since)
+    word = dag_word(deployment_name(), args.dag_id) if args.dag_id else None
+    statuses = {status.upper() for status in args.status or ()}
+    apis, found, refused = generations_of(hook, args), list[Snapshot](), list[Exception]()
+    for api in apis:
+        matching = list[Snapshot]()
+        try:
+            for job in _listed(hook, api, since):
+                mark = mark_of(job.description)
+                of_dag = word is None or (mark is not None and mark.dag == word)
+                if of_dag and (not statuses or job.status.value in statuses) and not (mark and mark.adopts):
+                    matching.append(job)
+                if len(matching) >= args.limit:
+                    break
+        except NOT_OFFERED as err:
+            refused.append(err)
+            print(f"Batch {api.name} could not be listed: {said(str(err))}", file=sys.stderr)
+        found += matching
+    if len(refused) == len(apis):
+        raise refused[0]
+    earliest = datetime.min.replace(tzinfo=timezone.utc)
+    found.sort(key=lambda job: job.created or earliest, reverse=True)
+    if len(found) > args.limit:
+        del found[args.limit :]
+    if len(found) == args.limit:
+        print(f"The {args.limit} newest; there may be more (--limit).", file=sys.stderr)
+    rows = [members_of(job) for job in found]
+    if args.output == "table":
+        rows = [{**row, "description": unmarked(row["description"])} for row in rows]
+    show(rows, args.output, _COLUMNS)
+    return 0
+
+
+def _listed(hook: Any, api: Generation, since: datetime | None) -> Iterator[Snapshot]:
+    """The requests from the newest back to a time. A page that is not sorted does not end the list."""
+    token = None
+    for _ in range(_MOST_PAGES):
+        page = hook.run(exchange(api.list(sort="created:desc", viewtoken=token), PATIENCE))
+        if page.left_out:
+            print(f"{page.left_out} requests of batch {api.name} could not be read.", file=sys.stderr)
+        created = [job.created for job in page.items]
+        yield from (job for job in page.items if since is None or job.created is None or job.created >= since)
+        times = [time for time in created if time is not None]
+        over = since is not None and len(times) == len(created) and all(time < since for time in times[-1:])
+        if page.next_token is None or (over and times == sorted(times, reverse=True)):
+            return
+        token = page.next_token
+    print(f"The list of batch {api.name} was read to page {_MOST_PAGES} only.", file=sys.stderr)
+
+
+def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    except ValueError:
+        raise InvalidInputError(f"--since is a date such as 2026-06-01 or 2026-06-01T12:00, not {text!r}.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+COMMAND = Command(
+    "requests",
+    "list the batch requests of the account, newest first",
+    (
+        CONN_ID,
+        BATCH_API,
+        argument("--status", action="append", metavar="STATUS", help="only with this status; repeatable"),
+        argument("--dag-id", metavar="DAG", help="only those of this DAG, by the marker in their description"),
+        argument("--since", metavar="DATE", help="only those created since, such as 2026-06-01 (UTC)"),
+        argument("--limit", type=int, default=50, metavar="N", help="at most so many (default: 50)"),
+        OUTPUT,
+    ),
+    run,
+)

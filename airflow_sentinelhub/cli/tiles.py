@@ -1,0 +1,76 @@
+"""`tiles`: the tiles or features of a batch request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_sentinelhub.api.call import exchange
+from airflow_sentinelhub.api.service import v1
+from airflow_sentinelhub.api.tiles import output_paths, tile_item
+from airflow_sentinelhub.cli.command import AWS_CONN_ID, BATCH_API, CONN_ID, OUTPUT, REQUEST_ID, Command, argument
+from airflow_sentinelhub.cli.output import show
+from airflow_sentinelhub.cli.reading import PATIENCE, Found, find, hook_of
+
+
+def run(args: Any) -> int:
+    """Print name and status of each tile: from the service (v1), or from the files in the bucket."""
+    hook = hook_of(args)
+    found = find(hook, args)
+    rows = _READERS[found.api.results](hook, found, args)
+    if args.status:
+        rows = [row for row in rows if row["status"] == args.status.upper()]
+    columns = [name for name in ("name", "status", "error") if any(name in row for row in rows)]
+    if args.output == "table" and args.paths:
+        rows = [{**row, "paths": " ".join((row.get("paths") or {}).values())} for row in rows]
+        columns.append("paths")
+    show(rows, args.output, columns)
+    return 0
+
+
+def _from_service(hook: Any, found: Found, args: Any) -> list[dict[str, Any]]:
+    request_id, token, rows = found.job.request_id, None, list[dict[str, Any]]()
+    paths = output_paths(hook.run(exchange(v1.get_body(request_id), PATIENCE))) if args.paths else None
+    while True:
+        page = hook.run(exchange(v1.list_tiles(request_id, viewtoken=token), PATIENCE))
+        rows += [tile_item(tile, paths) for tile in page.items]
+        if page.next_token is None:
+            return rows
+        token = page.next_token
+
+
+def _from_bucket(hook: Any, found: Found, args: Any) -> list[dict[str, Any]]:
+    with hook.results(found.job.request_id, args.aws_conn_id) as results:
+        names = ("name", "status", "error", "paths")
+        return [
+            {name: tile[name] for name in names if tile.get(name) is not None}
+            for tile in results.tiles(with_paths=args.paths)
+        ]
+
+
+def _of_features(hook: Any, found: Found, args: Any) -> list[dict[str, Any]]:
+    results = hook.statistical_results(found.job.request_id, args.aws_conn_id)
+    rows = []
+    for feature in results.features():
+        item = feature.as_item()
+        row = {"name": item["identifier"], "status": item["status"]}
+        row |= {"error": item["error"]} if item.get("error") else {}
+        rows.append({**row, "paths": {"default": item["path"]}} if args.paths else row)
+    return rows
+
+
+_READERS = {"listed": _from_service, "bucket": _from_bucket, "features": _of_features}
+
+COMMAND = Command(
+    "tiles",
+    "list the tiles or features of a batch request with their status",
+    (
+        REQUEST_ID,
+        CONN_ID,
+        BATCH_API,
+        AWS_CONN_ID,
+        argument("--status", metavar="STATUS", help="only with this status, such as FAILED"),
+        argument("--paths", action="store_true", help="the files of each tile, too"),
+        OUTPUT,
+    ),
+    run,
+)

@@ -1,0 +1,36 @@
+"""What operators need to estimate a job: the reader of its tiles or features, and the places where the price goes."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_sentinelhub._identity import deployment_name
+from airflow_sentinelhub.api.decide.marker import dag_word
+from airflow_sentinelhub.api.decide.price import Price
+from airflow_sentinelhub.api.flows.costs import OfDag
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub.hooks.prices import CostReader
+
+
+def of_dag(task: Any, context: Any) -> OfDag:
+    """The requests of the task's DAG, wherever its connection has some."""
+    word = dag_word(deployment_name(), context["ti"].dag_id)
+    return OfDag(word, task.hook.generations(task.api))
+
+
+def cost_reader(task: Any) -> CostReader:
+    """The reader that estimates the requests of a task, with its connections as they are now."""
+    from airflow_sentinelhub.hooks.prices import CostReader
+    from airflow_sentinelhub.hooks.sentinelhub import reader_now
+
+    bucket = partial(reader_now, task.sentinelhub_conn_id, task.aws_conn_id)
+    return CostReader(bucket, task.hook.settings.base_url)
+
+
+def push_price(context: Any, price: Price | None) -> None:
+    """Push the expected cost to XCom: `expected_pu` and `estimated_by`, None where it is not known."""
+    if price is not None:
+        context["ti"].xcom_push(key="expected_pu", value=price.expected)
+        context["ti"].xcom_push(key="estimated_by", value=price.by)

@@ -1,0 +1,210 @@
+"""`python -m airflow_sentinelhub`: what each command prints, sends, and returns."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub.cli import cancel
+from airflow_sentinelhub.cli.commands import COMMANDS
+from airflow_sentinelhub.cli.main import INTERRUPTED, main
+from airflow_sentinelhub.grids.known import GRIDS
+from tests.airflow.job import creating
+
+ROOT = Path(__file__).resolve().parents[2]
+NOWHERE = "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"
+
+
+def run(capsys: Any, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, output and errors of a command."""
+    capsys.readouterr()
+    code = main(list(arguments))
+    found = capsys.readouterr()
+    return code, found.out, found.err
+
+
+def read(capsys: Any, *arguments: str) -> Any:
+    """What a command prints as JSON."""
+    code, out, err = run(capsys, *arguments, "--output", "json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_requests_are_listed_and_chosen(bench: Any, capsys: Any) -> None:
+    mine = bench.made(creating(bench, description="of a task"))
+    other = bench.create(description="by hand")
+    bench.act(other, "analyse")
+    bench.clock.sleep(600)
+    assert {row["id"] for row in read(capsys, "requests")} == {mine, other}
+    dag_id = bench.context()["ti"].dag_id
+    assert [row["id"] for row in read(capsys, "requests", "--dag-id", dag_id)] == [mine]
+    assert read(capsys, "requests", "--dag-id", "another") == []
+    assert [row["id"] for row in read(capsys, "requests", "--status", "analysis_done")] == [other]
+    assert read(capsys, "requests", "--since", "2199-01-01") == []
+    assert len(read(capsys, "requests", "--since", "2000-01-01", "--batch-api", bench.api)) == 2
+    assert len(read(capsys, "requests", "--limit", "1")) == 1
+    code, out, _ = run(capsys, "requests")
+    assert code == 0
+    assert mine in out
+    assert "of a task" in out
+    assert "afx" not in out  # the marker is for programs
+    assert out.splitlines()[1].startswith("---")
+
+
+def test_more_than_a_page_of_requests(bench: Any, capsys: Any) -> None:
+    made = {bench.create(description=f"number {number}") for number in range(103)}
+    assert {row["id"] for row in read(capsys, "requests", "--limit", "500")} == made
+    code, out, err = run(capsys, "requests", "--limit", "20")
+    assert code == 0
+    assert len(out.splitlines()) == 22
+    assert "there may be more" in err
+
+
+def test_a_request_is_shown_without_secrets(bench: Any, capsys: Any) -> None:
+    request_id = bench.create(description="look at me")
+    shown = read(capsys, "show", request_id)
+    assert shown["status"] == "CREATED"
+    assert shown["batch_api"] == bench.api
+    assert "bills nothing" in shown["state"]
+    assert "processRequest" in json.dumps(shown["request"])
+    code, out, _ = run(capsys, "show", request_id.upper())
+    assert code == 0
+    assert "look at me" in out
+    assert "hush" not in out + json.dumps(shown)
+
+
+def test_tiles_with_status_and_paths(bench: Any, capsys: Any) -> None:
+    bench.sim.fault(kind="fail_tiles", names=["32TNM_1_3"])
+    request_id = bench.ended()
+    rows = read(capsys, "tiles", request_id)
+    assert {row["name"]: row["status"] for row in rows} == bench.tile_statuses(request_id)
+    failed = read(capsys, "tiles", request_id, "--status", "failed")
+    assert {row["name"] for row in failed} <= {"32TNM_1_3"}
+    paths = read(capsys, "tiles", request_id, "--paths")
+    assert any(path.endswith(".tif") for row in paths for path in (row.get("paths") or {}).values())
+    code, out, _ = run(capsys, "tiles", request_id, "--paths")
+    assert code == 0
+    assert "s3://maps/ndvi" in out
+
+
+def test_grids_of_the_service_are_those_that_the_package_knows(bench: Any, capsys: Any) -> None:
+    offered = read(capsys, "grids")
+    assert {grid["id"] for grid in offered} == set(GRIDS)
+    before = len(bench.sim.journal())
+    assert read(capsys, "grids", "--offline") == offered
+    assert len(bench.sim.journal()) == before
+    assert "LAEA 20km grid" in run(capsys, "grids")[1]
+
+
+def test_cancel_asks_and_says_what_was_reached(bench: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    request_id = bench.started()
+    code, _, err = run(capsys, "cancel", request_id)
+    assert code == 1
+    assert "--yes" in err
+    monkeypatch.setattr(cancel, "_agreed", lambda question: False)
+    code, _, err = run(capsys, "cancel", request_id)
+    assert (code, "Nothing was sent" in err) == (1, True)
+    assert not {"cancelled", "stopped"} & set(bench.effects())
+    code, _, err = run(capsys, "cancel", request_id, "--yes")
+    assert code == 0
+    assert bench.status(request_id) in err
+    assert "does not run any more" in err
+    assert len({"cancelled", "stopped"} & set(bench.effects())) == 1
+    code, _, err = run(capsys, "cancel", request_id, "--yes")
+    assert (code, "already" in err) == (0, True)
+
+
+def test_the_question_names_the_request(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(cancel, "_agreed", lambda question: asked.append(question) or False)
+    request_id = bench.started(description="mine")
+    assert main(["cancel", request_id]) == 1
+    assert request_id in asked[0]
+    assert "mine" in asked[0]
+    assert "bills" in asked[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["show", NOWHERE], NOWHERE),
+        (["tiles", NOWHERE], NOWHERE),
+        (["cancel", NOWHERE, "--yes"], NOWHERE),
+        (["show", "five"], "UUID"),
+        (["requests", "--since", "yesterday"], "--since"),
+        (["requests", "--limit", "0"], "--limit"),
+        (["requests", "--conn-id", "no_such_one"], "no_such_one"),
+    ],
+)
+def test_errors_are_one_line(bench: Any, capsys: Any, arguments: list[str], why: str) -> None:
+    code, out, err = run(capsys, *arguments)
+    assert code == 1
+    assert out == ""
+    assert why in err
+    assert err.count("\n") == 1
+    assert bench.sim.client_secret not in err
+
+
+def test_a_wrong_secret_is_one_line_without_it(bench: Any, capsys: Any) -> None:
+    bench.connection(
+        "wrong",
+        conn_type="sentinelhub",
+        login=bench.sim.client_id,
+        password="not-the-secret",
+        host=bench.sim.url,
+        extra={"token_url": bench.sim.token_url},
+    )
+    code, _, err = run(capsys, "requests", "--conn-id", "wrong")
+    assert code == 1
+    assert "not-the-secret" not in err
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_is_quiet(bench: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("airflow_sentinelhub.cli.reading.find", interrupted)
+    monkeypatch.setattr("airflow_sentinelhub.cli.show.find", interrupted)
+    assert run(capsys, "show", NOWHERE) == (INTERRUPTED, "", "")
+
+
+def test_each_command_has_help(capsys: Any) -> None:
+    for command in COMMANDS:
+        with pytest.raises(SystemExit) as ended:
+            main([command.name, "--help"])
+        assert ended.value.code == 0
+        assert "usage:" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert all(command.name in out for command in COMMANDS)
+
+
+def test_airflow_gets_the_same_commands() -> None:
+    from airflow_sentinelhub.cli.airflow import get_cli_commands
+
+    (group,) = get_cli_commands()
+    assert group.name == "sentinelhub"
+    assert [each.name for each in group.subcommands] == [command.name for command in COMMANDS]
+
+
+def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
+    """As a process of its own, whose reader is gone before anything is written."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-W", "ignore", "-m", "airflow_sentinelhub", "grids", "--offline"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "AIRFLOW_HOME": str(tmp_path)}
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=environment, timeout=100, text=True)
+    os.close(writer)
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    assert done.returncode in (0, 1, -signal.SIGPIPE)

@@ -1,0 +1,187 @@
+"""Sums of costs and prices, purely: what counts, what is unknown, who goes first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub.api.decide.costs import (
+    RESERVED_FOR,
+    Costs,
+    RequestCost,
+    cost_of,
+    month_of,
+    month_total,
+)
+from airflow_sentinelhub.api.decide.marker import Mark, dag_word, mark_of, marked, task_word
+from airflow_sentinelhub.api.decide.policy import Policy, policy_from
+from airflow_sentinelhub.api.decide.price import (
+    Price,
+    comparison,
+    differs,
+    may_exceed,
+    price_from,
+    price_lines,
+    price_of,
+)
+from airflow_sentinelhub.api.estimate import Estimate
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
+from airflow_sentinelhub.exceptions import InvalidInputError
+
+NOW = datetime(2026, 6, 15, 12, tzinfo=timezone.utc)
+MARK = Mark("afx" + "0" * 16, 1, "0" * 8, dag="d" * 12, task="a" * 8)
+
+
+def job(status: str, action: str = "START", generation: str = "v2", id_: str = "a", **members: Any) -> Snapshot:
+    members.setdefault("created", NOW)
+    return Snapshot(id_, generation, BatchRequestStatus(status), BatchUserAction(action), **members)
+
+
+@pytest.mark.parametrize(
+    ("reading", "mark", "cost", "counted", "known"),
+    [
+        (job("DONE", cost=120.0), {}, 120, 120, True),
+        (job("FAILED", cost=0.0), {}, 0, 0, True),
+        (job("ANALYSIS_DONE", "ANALYSE", cost=0.0), {}, 0, 0, True),
+        (job("PROCESSING", cost=50.0), {"expected": 200.0}, 50, 200, True),
+        (job("PROCESSING", cost=250.0), {"expected": 200.0}, 250, 250, True),
+        (job("PROCESSING", cost=50.0, share_done=0.25), {}, 50, 200, True),
+        (job("PROCESSING", cost=0.0, share_done=0.0), {"limit": 300.0}, 0, 300, True),
+        (job("PROCESSING", cost=50.0), {}, 50, 50, False),
+        (job("ANALYSIS_DONE", "START", cost=0.0), {"expected": 200.0}, 0, 200, True),
+        (job("PROCESSING", "STOP", cost=50.0), {"expected": 200.0}, 50, 200, True),
+        (job("DONE", generation="v1", estimate=300.0), {}, 100, 100, True),
+        (job("PROCESSING", generation="v1", estimate=300.0), {}, None, 100, False),
+        (job("CREATED", "NONE", "v1"), {}, 0, 0, True),
+        (job("DONE", generation="v1"), {}, None, 0, False),
+    ],
+)
+def test_what_a_request_counts(
+    reading: Snapshot, mark: dict[str, Any], cost: float | None, counted: float, known: bool
+) -> None:
+    found = cost_of(reading, replace(MARK, **mark), {})
+    assert (found.cost, found.counted, found.known) == (cost, counted, known)
+
+
+def test_sums_are_by_task_and_the_dearest_is_first() -> None:
+    requests = (
+        RequestCost("a", "v2", "DONE", NOW, "cheap", 10.0),
+        RequestCost("b", "v2", "DONE", NOW, "dear", 40.0),
+        RequestCost("c", "v2", "DONE", None, None, 20.0),
+        RequestCost("d", "v1", "PROCESSING", NOW, "cheap", None, 100.0, True, True),
+    )
+    costs = Costs("maps", NOW, requests, ("x",))
+    assert list(costs.by_task().items()) == [("dear", 40.0), ("unknown", 20.0), ("cheap", 10.0)]
+    assert (costs.total, costs.expected, costs.running, costs.unknown) == (70, 170, 1, ("d",))
+    assert costs.as_dict()["requests"][2]["created"] is None
+    text = "\n".join(costs.lines())
+    assert "maps since 2026-06-15 12:00 UTC: 70.0 PU" in text
+    assert "Running: 1; in all about 170.0 PU when that is done" in text
+    assert "2026-06-15 12:00  d  v1  PROCESSING  cheap  unknown, about 100.0 PU in all" in text
+    assert text.endswith("x")
+
+
+def about_to_start(id_: str, created: datetime, ago: float = 0.0) -> tuple[Snapshot, Mark]:
+    reserved = int(NOW.timestamp() - ago)
+    return job("ANALYSIS_DONE", "ANALYSE", id_=id_, created=created), replace(MARK, expected=100.0, reserved=reserved)
+
+
+def test_of_jobs_that_are_about_to_start_each_counts_those_before_it() -> None:
+    """So no two of them leave each other room that only one can have."""
+    jobs = [about_to_start(id_, NOW + timedelta(seconds=at)) for id_, at in (("c", 0), ("a", 1), ("b", 1), ("d", 2))]
+    counted = {own.request_id: month_total(jobs, own, NOW.timestamp()).counted for own, _ in jobs}
+    assert counted == {"c": 0, "a": 100, "b": 200, "d": 300}
+
+
+@pytest.mark.parametrize(("ago", "counted"), [(0, 100), (RESERVED_FOR, 100), (RESERVED_FOR + 1, 0)])
+def test_who_does_not_come_to_start_is_not_waited_for(ago: float, counted: float) -> None:
+    own = job("ANALYSIS_DONE", "ANALYSE", id_="z")
+    assert month_total([about_to_start("a", NOW, ago)], own, NOW.timestamp()).counted == counted
+
+
+def test_a_month_is_that_of_the_calendar_in_utc() -> None:
+    assert month_of(NOW.timestamp()) == datetime(2026, 6, 1, tzinfo=timezone.utc)
+    assert month_of(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()) == datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected", "month", "allowed"),
+    [(None, 1e9, 1e9, True), (100, 60, 40, True), (100, 61, 40, False), (100, None, 99, True), (100, None, 100, False)],
+)
+def test_the_budget_of_a_month(limit: float | None, expected: float | None, month: float, allowed: bool) -> None:
+    assert Policy(max_per_month=limit).allows_in_month(expected, month) is allowed
+
+
+@pytest.mark.parametrize("value", [0, -1, "x", ""])
+def test_a_budget_that_is_none_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidInputError, match="max_processing_units_per_month"):
+        policy_from(max_processing_units_per_month=value)
+
+
+def test_a_policy_may_stand_on_the_budget_of_a_month_alone() -> None:
+    assert policy_from(max_processing_units_per_month="100", on_over_budget="skip").max_per_month == 100
+
+
+def test_the_marker_carries_dag_task_and_what_is_expected() -> None:
+    mark = replace(
+        MARK, dag=dag_word("", "maps"), task=task_word("", "maps", "ndvi"), expected=123.456, reserved=1_780_000_000
+    )
+    assert mark_of(marked("Maps of June", mark)) == mark
+    assert dag_word("production", "maps") != dag_word("", "maps") != dag_word("", "map")
+    assert task_word("", "maps", "ndvi") != task_word("", "ndvi", "maps")
+
+
+# Prices
+
+OWN = Estimate(100.0, 200.0, (), ("the weather",))
+
+
+@pytest.mark.parametrize(
+    ("service", "far"), [(None, False), (67.0, False), (66.0, True), (150.0, False), (266.0, False), (267.0, True)]
+)
+def test_ours_is_shown_beside_the_services_if_it_differs_by_more_than_a_third(service: float | None, far: bool) -> None:
+    reading = job("ANALYSIS_DONE", "ANALYSE", "v1", estimate=None if service is None else service * 3)
+    price = price_of(reading, OWN)
+    assert price.by == ("us" if service is None else "service")
+    assert differs(price) is far
+    assert any("differs by more than a third" in line for line, _ in price_lines(reading, price)) is far
+
+
+def test_an_unknown_price_says_why() -> None:
+    reading = job("ANALYSIS_DONE", "ANALYSE")
+    price = price_of(reading, None, "The bucket is locked.")
+    assert (price.known, price.expected, str(price)) == (False, None, "cost not estimated")
+    assert price_lines(reading, price) == [
+        ("Batch request a: its expected cost is not known: The bucket is locked.", True)
+    ]
+    assert price.as_result() == {
+        "expected_pu": None,
+        "expected_pu_low": None,
+        "expected_pu_high": None,
+        "estimated_by": None,
+    }
+    assert price_from(price.as_result()) is None
+    assert price_from(Price(1.0, 2.0, "us").as_result()) == Price(1.0, 2.0, "us")
+
+
+@pytest.mark.parametrize(
+    ("limit", "spent", "may"), [(None, 0, False), (99, 0, False), (100, 0, True), (200, 0, False), (200, 1, True)]
+)
+def test_what_may_exceed_a_limit(limit: float | None, spent: float, may: bool) -> None:
+    assert may_exceed(price_of(job("ANALYSIS_DONE"), OWN), limit, spent) is may
+
+
+@pytest.mark.parametrize(
+    ("cost", "said"),
+    [
+        (None, ""),
+        (150.0, "150.0 PU, inside of the 100 to 200 PU estimated by us"),
+        (250.0, "250.0 PU, outside of the 100 to 200 PU estimated by us"),
+    ],
+)
+def test_estimate_and_cost_side_by_side(cost: float | None, said: str) -> None:
+    assert comparison(price_of(job("DONE"), OWN), cost) == said
