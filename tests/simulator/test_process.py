@@ -35,7 +35,11 @@ def command(*arguments: str) -> list[str]:
 @contextmanager
 def running(*arguments: str, expect: int = 0) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     process = subprocess.Popen(
-        command("--output", "json", *arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("--port", "0", "--output", "json", *arguments),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     try:
@@ -86,7 +90,7 @@ def test_it_says_where_it_is_and_ends_cleanly(number: int) -> None:
 
 
 def test_text_is_for_people() -> None:
-    process = subprocess.Popen(command("--speed", "600"), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command("--port", "0", "--speed", "600"), cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(11)]
     process.terminate()
