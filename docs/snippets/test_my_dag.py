@@ -17,7 +17,7 @@ def test_my_job(sentinelhub_simulator, monkeypatch):
         area=[8.6, 41.8, 8.9, 42.0],
         evalscript=SCRIPT,
         tiling_grid=tiling_grid(1, 10),
-        destination="s3://my-bucket/red",
+        output="s3://my-bucket/red",
     )
     result = SentinelHubHook().run_job(job, name="red", batch_api="v1", poll_interval=1, analysis_poll_interval=1)
 
