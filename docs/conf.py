@@ -22,7 +22,7 @@ myst_enable_extensions = ["colon_fence"]
 
 html_theme = "furo"
 html_title = f"{project} {version}"
-html_logo = "logo.svg"
-html_favicon = "logo.svg"
+html_logo = "integration-logos/sentinelhub.svg"
+html_favicon = "integration-logos/sentinelhub.svg"
 # All that a page needs lies beside it: a site that is read without a network looks the same.
 html_show_sourcelink = False

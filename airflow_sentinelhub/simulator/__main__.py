@@ -114,7 +114,7 @@ export AIRFLOW_CONN_SENTINELHUB_DEFAULT='{simulator.airflow_connection_uri}'
 export AIRFLOW_CONN_MY_BUCKET='aws://key:secret@'
 
 A first DAG for them:
-  python -m airflow_sentinelhub example > dags/first.py
+mkdir -p dags && python -m airflow_sentinelhub example > dags/first.py
 """
 
 
