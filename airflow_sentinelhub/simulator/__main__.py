@@ -111,7 +111,7 @@ def _text(simulator: Simulator) -> str:
 
 Airflow connections, of the service and of the bucket my-bucket (any keys will do):
 export AIRFLOW_CONN_SENTINELHUB_DEFAULT='{simulator.airflow_connection_uri}'
-export AIRFLOW_CONN_MY_BUCKET='aws://key:secret@'
+export AIRFLOW_CONN_MY_BUCKET='aws://any-key-id:any-secret-key@'
 
 A first DAG for them:
 mkdir -p dags && python -m airflow_sentinelhub example > dags/first.py
