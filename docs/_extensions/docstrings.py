@@ -15,6 +15,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+_PAGE = re.compile(r"`?\bdocs/([\w-]+)\.md`?")
 _PARAM = re.compile(r":param ([^:]+):")
 
 
@@ -25,6 +26,7 @@ def as_markdown(text: str) -> str:
     'Wait.\\n\\n- `a`: one\\n- `b`: two.'
     """
     written: list[str] = []
+    text = _PAGE.sub(r"[\1.md](\1.md)", text)
     for block in re.split(r"\n\n(?=\S)", text.strip()):
         before, *fields = _PARAM.split(block)
         if before.strip():
