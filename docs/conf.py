@@ -25,4 +25,6 @@ html_title = f"{project} {version}"
 html_logo = "integration-logos/sentinelhub.svg"
 html_favicon = "integration-logos/sentinelhub.svg"
 # All that a page needs lies beside it: a site that is read without a network looks the same.
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False

@@ -22,6 +22,7 @@ with DAG(
     schedule=CronDataIntervalTimetable("0 0 1 * *", timezone="UTC"),  # each run has the month before it
     start_date=pendulum.datetime(2024, 1, 1, tz="UTC"),
     catchup=False,
+    default_args={"retries": 2},  # a retry goes on with its job: nothing is paid twice
 ) as dag:
     ndvi = SentinelHubBatchOperator(
         task_id="ndvi",
