@@ -30,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo demo-ui test test-fast test-2.11 test-3.0 test-matrix e2e test-chaos matrix bench docs dist lint types format hooks constraints clean
+.PHONY: help demo demo-ui ui test-browser test test-fast test-2.11 test-3.0 test-matrix e2e test-chaos matrix bench docs dist lint types format hooks constraints clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,13 @@ demo:  ## watch a batch job go through its life on a real Airflow, against the s
 demo-ui:  ## the same in Airflow's own web page, until Ctrl-C
 	@$(ENV) 3.3
 	@.venv/bin/python -m dev.demo --ui --batch-api $(BATCH_API) --port $(PORT)
+
+ui:  ## build the frontend of the pages (ui/) into the package; needs node and npm
+	@cd ui && npm ci --silent && npm run --silent types && npm run --silent build
+
+test-browser:  ## the pages in a real browser, in a real Airflow; needs a Chromium (apt-get install chromium)
+	@$(ENV) 3.3
+	@.venv/bin/python -m pytest -m browser tests/browser $(ARGS)
 
 test:  ## all tests, on the newest Airflow (3.3)
 	@$(ENV) 3.3

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -108,6 +109,7 @@ request; ours says whether that runs on, and cancels it at the deadline.
 
 __all__ = [
     "DEFERRAL_FAILED",
+    "HAS_PAGES",
     "AirflowException",
     "AirflowFailException",
     "AirflowSensorTimeout",
@@ -120,6 +122,7 @@ __all__ = [
     "BaseTrigger",
     "TaskDeferralError",
     "TaskDeferralTimeout",
+    "TaskFacts",
     "TaskState",
     "TriggerEvent",
     "XCom",
@@ -129,17 +132,25 @@ __all__ = [
     "cli_group",
     "conf",
     "dags_in",
+    "dags_to_read",
     "deferral_error",
     "first_rescheduled",
     "get_async_connection",
     "link_key",
+    "mapped_over",
     "mask_secret",
+    "may_read_xcoms",
     "metrics",
+    "plugin_base",
     "start_of_run",
     "state_in_triggerer",
     "state_in_worker",
+    "task_facts",
     "task_group",
+    "tasks_with",
     "template_context",
+    "user_of_request",
+    "xcom_in_triggerer",
 ]
 
 
@@ -149,6 +160,28 @@ def deferral_error(next_kwargs: dict[str, Any] | None) -> str:
     Private, on all versions: "Trigger failure" or "Trigger timeout" (2.11: "Trigger/execution timeout").
     """
     return str((next_kwargs or {}).get("error") or "Trigger failure")
+
+
+def mapped_over(task: Any) -> dict[str, Any]:
+    """Argument of a mapped task -> the output of another task that the DAG maps it over; empty for other tasks.
+
+    Airflow makes a mapped task anew in the run, from values: only here it is seen that a None was no None of the DAG.
+    Private, on all versions: the arguments that a task was made of. With `expand_kwargs` these alone tell the names.
+    """
+    dag = task.dag if getattr(task, "has_dag", lambda: False)() else None
+    mapped = getattr(dag, "task_dict", {}).get(task.task_id)
+    value = getattr(getattr(mapped, "expand_input", None), "value", None)
+    if isinstance(value, dict):
+        return {name: one for name, one in value.items() if _is_output(one)}
+    source = next(filter(_is_output, value if isinstance(value, (list, tuple)) else (value,)), None)
+    if source is None or mapped is None or dag is None:
+        return {}
+    in_dag = {*mapped.partial_kwargs, *(dag.default_args or {}), *(mapped.partial_kwargs.get("default_args") or {})}
+    return {name: source for name in getattr(task, "_BaseOperator__init_kwargs", {}) if name not in in_dag}
+
+
+def _is_output(value: Any) -> bool:
+    return hasattr(value, "iter_references") and hasattr(value, "resolve")
 
 
 def link_key(link: type[BaseOperatorLink]) -> str:
@@ -443,7 +476,9 @@ def template_context(
         accessors, macros = import_module("airflow.utils.context"), import_module("airflow.macros")
         check = import_module("airflow.models.param")
         params = check.process_params(dag, task, run, suppress_exception=False)
-    variables = {name: accessors.VariableAccessor(deserialize_json=name == "json") for name in ("json", "value")}
+    variables = {
+        name: _Variables(accessors.VariableAccessor(deserialize_json=name == "json")) for name in ("json", "value")
+    }
     ds, ts = logical.strftime("%Y-%m-%d"), logical.isoformat()
     return {
         "dag": dag,
@@ -473,6 +508,31 @@ def template_context(
         "prev_end_date_success": None,
         "test_mode": True,
     }
+
+
+class _Variables:
+    """Airflow's variables, as far as they can be looked up outside a run; else an error that says so.
+
+    Where a variable is not in the environment or a secrets backend, each version fails in its own words (3.0 by an
+    ImportError of its supervisor).
+    """
+
+    def __init__(self, accessor: Any) -> None:
+        self._accessor = accessor
+
+    def __getattr__(self, key: str) -> Any:
+        try:
+            return getattr(self._accessor, key)
+        except Exception as err:
+            raise LookupError(f"Variable {key} is not known here; set AIRFLOW_VAR_{key.upper()}") from err
+
+    def get(self, key: str, *default: Any, **named: Any) -> Any:
+        try:
+            return self.__getattr__(key)
+        except LookupError:
+            for value in (*default, *named.values()):
+                return value
+            raise
 
 
 def _data_interval(dag: Any, date: datetime | None) -> Any:
@@ -524,3 +584,165 @@ def cli_group(name: str, about: str, commands: list[tuple[Any, Callable[[Any], N
             for command, run in commands
         ],
     )
+
+
+HAS_PAGES = tuple(int(part) for part in airflow_version.split(".")[:2]) >= (3, 1)
+"""Whether this Airflow shows pages of plugins on its task instances."""
+
+
+async def xcom_in_triggerer(ti: Any, key: str, value: Any = None) -> Any:
+    """Write an XCom of a trigger's own task, or read it if there is no value; None where nobody answers.
+
+    Private, Airflow 3.1 and later: a trigger has no public way. Its supervisor takes the messages that a task's takes.
+    """
+    from airflow.sdk.execution_time import comms, task_runner
+
+    channel = getattr(task_runner, "SUPERVISOR_COMMS", None) or getattr(comms, "SUPERVISOR_COMMS", None)
+    if channel is None:
+        return None
+    where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
+    if value is None:
+        return getattr(await channel.asend(comms.GetXCom(key=key, **where)), "value", None)
+    # Never cancelled: that would leave the next one who asks with the wrong reply.
+    return await asyncio.shield(channel.asend(comms.SetXCom(key=key, value=value, **where)))
+
+
+def plugin_base() -> Any:
+    """The base class of Airflow's plugins: newer than the oldest common-compat provider that we take."""
+    from importlib import import_module
+
+    try:
+        return import_module("airflow.providers.common.compat.sdk").AirflowPlugin
+    except (ImportError, AttributeError):
+        return import_module("airflow.plugins_manager").AirflowPlugin
+
+
+def may_read_xcoms() -> Any:
+    """A dependency of FastAPI that lets only those pass who may read the XComs of the DAG in the path (`dag_id`)."""
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+    from airflow.api_fastapi.core_api.security import requires_access_dag
+
+    return requires_access_dag("GET", DagAccessEntity.XCOM)
+
+
+def user_of_request() -> Any:
+    """A dependency of FastAPI: the user of a request. Without a login it answers 401."""
+    from airflow.api_fastapi.core_api.security import get_user
+
+    return get_user
+
+
+def dags_to_read(user: Any, dag_ids: Iterable[str]) -> set[str]:
+    """Those of the DAGs whose XComs a user may read."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+    from airflow.models.dag import DagModel
+
+    manager = get_auth_manager()
+    team_of = getattr(DagModel, "get_team_name", None)  # from 3.2
+
+    def may_read(dag_id: str) -> bool:
+        team = {} if team_of is None else {"team_name": team_of(dag_id)}
+        details = DagDetails(id=dag_id, **team)
+        return bool(
+            manager.is_authorized_dag(method="GET", access_entity=DagAccessEntity.XCOM, details=details, user=user)
+        )
+
+    return {dag_id for dag_id in dag_ids if may_read(dag_id)}
+
+
+class TaskFacts(NamedTuple):
+    """What Airflow's tables say about a task instance. Times are in seconds since 1970.
+
+    :param xcoms: values of the XComs that were asked for, by key; :param shared: values of the one XCom that was asked
+        for of all tasks of the run.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    state: str | None
+    try_number: int
+    operator: str
+    started: float | None
+    ended: float | None
+    xcoms: dict[str, Any]
+    shared: tuple[Any, ...] = ()
+
+
+MOST_SHARED = 200
+"""XComs of other tasks that are read at the most."""
+
+
+def task_facts(
+    dag_id: str, run_id: str, task_id: str, map_index: int, keys: tuple[str, ...], shared: str
+) -> TaskFacts | None:
+    """A task instance and some of its XComs, read in the api-server; None if there is no such task instance.
+
+    :param keys: of its own XComs; :param shared: key of the XCom that is read of all tasks of the run.
+    """
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    where = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
+    with create_session() as session:
+        row = session.query(TaskInstance).filter_by(**where).one_or_none()
+        if row is None:
+            return None
+        found = session.query(XComModel).filter_by(**where).filter(XComModel.key.in_(keys)).all()
+        others = session.query(XComModel).filter_by(dag_id=dag_id, run_id=run_id, key=shared).limit(MOST_SHARED).all()
+        return _facts(row, found)._replace(shared=tuple(XComModel.deserialize_value(xcom) for xcom in others))
+
+
+def _facts(row: Any, xcoms: Iterable[Any]) -> TaskFacts:
+    """A row of the task instances, and rows of its XComs."""
+    from airflow.models.xcom import XComModel
+
+    return TaskFacts(
+        dag_id=row.dag_id,
+        run_id=row.run_id,
+        task_id=row.task_id,
+        map_index=row.map_index,
+        state=row.state and str(getattr(row.state, "value", row.state)),
+        try_number=row.try_number,
+        operator=str(row.operator or ""),
+        started=row.start_date.timestamp() if row.start_date else None,
+        ended=row.end_date.timestamp() if row.end_date else None,
+        xcoms={xcom.key: XComModel.deserialize_value(xcom) for xcom in xcoms},
+    )
+
+
+def tasks_with(
+    key: str, keys: tuple[str, ...], most: int, dag_ids: Callable[[Iterable[str]], set[str]]
+) -> list[TaskFacts]:
+    """The newest task instances that have an XCom with this key, newest first, read in the api-server.
+
+    :param keys: XComs that are read of them; :param most: how many at the most.
+    :param dag_ids: chooses the DAGs that may be read of those that have such tasks.
+    """
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        found = dag_ids([dag_id for (dag_id,) in session.query(XComModel.dag_id).filter_by(key=key).distinct()])
+        if not found:
+            return []
+        newest = (
+            session.query(XComModel)
+            .filter(XComModel.key == key, XComModel.dag_id.in_(found))
+            .order_by(XComModel.timestamp.desc())
+            .limit(most)
+            .all()
+        )
+        tasks = []
+        for xcom in newest:
+            names = ("dag_id", "run_id", "task_id", "map_index")
+            where = {name: getattr(xcom, name) for name in names}
+            row = session.query(TaskInstance).filter_by(**where).one_or_none()
+            if row is not None:
+                xcoms = session.query(XComModel).filter_by(**where).filter(XComModel.key.in_(keys)).all()
+                tasks.append(_facts(row, xcoms))
+        return tasks

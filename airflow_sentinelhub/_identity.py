@@ -101,19 +101,63 @@ SKEW = timedelta(hours=1)
 def earliest(context: Any, mark: Mark) -> datetime | None:
     """The time before which no request of this task was created; None if it is not known.
 
-    A run that was never cleared has no request from before its start, however old its date is. A clear changes all
-    times of the run except `run_after` (Airflow 3), which is as old as the date of a catch-up run. On 2.11 every time
-    changes: after a clear only the number of pages bounds the search.
+    - The first try of a task, also in a run that was cleared before it came to this task, has no request from before
+      it began, nor from before the run was started, however old the date of the run is.
+    - For a later try of a catch-up run the first one has stored that time where Airflow has a store (3.3), see
+      `note_begin`. That outlasts clears, and that a user sets the run to queued; so does `run_after` in other runs.
+    - Without a store a run that was never cleared has no request from before its start. A clear changes all times of
+      the run except `run_after` (Airflow 3), which is as old as the date of a catch-up run. On 2.11 every time changes:
+      after a clear only the number of pages bounds the search.
     """
     run = context.get("dag_run")
+    if (begun := _first_begin(context) or _begin(context)) is not None:
+        return begun - SKEW
     lasting, start = getattr(run, "run_after", None), getattr(run, "start_date", None)
-    if mark.clears == 0 and isinstance(start, datetime):
+    if mark.clears == 0 and isinstance(start, datetime) and context.get("task_state_store") is None:
         return start - SKEW
     if mark.clears and not isinstance(lasting, datetime):
         return None
     times: list[Any] = [lasting, start, getattr(run, "queued_at", None)]
     known = [time for time in times if isinstance(time, datetime)]
     return min(known) - SKEW if known else None
+
+
+def _begin(context: Any) -> datetime | None:
+    """When the first try of a task began, for that try itself; None for a later one, or if that is not known."""
+    ti = context["ti"]
+    times = [getattr(ti, "start_date", None), getattr(context.get("dag_run"), "start_date", None)]
+    known = [time for time in times if isinstance(time, datetime)]
+    return min(known) if getattr(ti, "try_number", None) == 1 and len(known) == len(times) else None
+
+
+_BEGIN_KEY = "sentinelhub_begin"
+LONG_BEFORE = timedelta(days=1)
+"""How much older than its start the date of a run may be for its use as a bound of the search."""
+
+
+def note_begin(context: Any) -> None:
+    """Store when the first try of a task began (Airflow 3.3), before it creates anything. See `earliest`.
+
+    Only for a run whose `run_after`, which outlasts a clear too, is much older: a catch-up run. What is stored already
+    stays: a copy of the first try that runs later must not hide what the first has created.
+    """
+    store, begun = context.get("task_state_store"), _begin(context)
+    lasting = getattr(context.get("dag_run"), "run_after", None)
+    if store is None or begun is None or (isinstance(lasting, datetime) and begun - lasting < LONG_BEFORE):
+        return
+    if _first_begin(context) is None:
+        store.set(_BEGIN_KEY, begun.isoformat())
+
+
+def _first_begin(context: Any) -> datetime | None:
+    """What `note_begin` has stored; None without a store, or for what is no time with its zone."""
+    store = context.get("task_state_store")
+    kept: Any = store.get(_BEGIN_KEY) if store is not None else None
+    try:
+        begun = datetime.fromisoformat(kept)
+    except (TypeError, ValueError):
+        return None
+    return begun if begun.tzinfo is not None else None
 
 
 def run_of(context: Any) -> Run:

@@ -17,17 +17,21 @@ from airflow_sentinelhub._compat import (
     AirflowSkipException,
     conf,
     deferral_error,
+    mapped_over,
 )
 from airflow_sentinelhub._identity import tried
-from airflow_sentinelhub.api.arguments import KINDS, check_literal, taken
+from airflow_sentinelhub.api.arguments import KINDS, check_literal, request_id, taken
 from airflow_sentinelhub.api.call import Call, Flow
 from airflow_sentinelhub.api.decide.verdict import ended_by_itself, fate, is_paid
 from airflow_sentinelhub.api.flows.actions import end
+from airflow_sentinelhub.api.flows.progress import Progress
 from airflow_sentinelhub.api.flows.read import if_answered, left_alone, outlast
 from airflow_sentinelhub.api.flows.reread import every
 from airflow_sentinelhub.api.paging import Page
-from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.rings import shown
+from airflow_sentinelhub.api.service.generations import Generation, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import (
     ApiError,
     AuthenticationError,
@@ -37,6 +41,7 @@ from airflow_sentinelhub.exceptions import (
     SentinelHubError,
     StillRunningError,
 )
+from airflow_sentinelhub.kept_progress import KeptInWorker
 from airflow_sentinelhub.links import push_link
 
 if TYPE_CHECKING:
@@ -49,6 +54,9 @@ _LEFT_ALONE = (
 )
 BACKSTOP = 300.0
 """Seconds after our own deadline at which Airflow's deferral timeout ends a wait without a running trigger."""
+
+_UNDEFINED = ("jinja2.runtime", "Undefined")
+"""Module and name of the class of what Jinja has not found; each use of such an object fails."""
 
 REQUEST_ID_KEY = "request_id"
 """XCom key under which the id of the request is pushed the moment it is known."""
@@ -154,6 +162,8 @@ class SentinelHubTask:
     """Id of the task's request, as soon as it is known."""
     known: Snapshot | None = None
     """The last reading of the request that this task is responsible for."""
+    progress: KeptInWorker | None = None
+    """What this task has read of its request, for the page of the job; None until the request is known."""
     _may_have_started = False
     _tried = 1
     _old = _resumed = False
@@ -193,6 +203,7 @@ class SentinelHubTask:
         with naming_task(kwargs.get("task_id")):
             for name, value in kwargs.items():
                 check_literal(name, value)
+            _check_generation(kwargs.get("batch_api"))
         return super().partial(**kwargs)  # type: ignore[misc]
 
     @contextmanager
@@ -208,17 +219,27 @@ class SentinelHubTask:
         with naming_task(getattr(self, "task_id", None)):
             for name, value in given.items():
                 check_literal(name, value)
+            _check_generation(given.get("batch_api"))
             yield
 
     def _given(self) -> dict[str, Any]:
         """The arguments and their values. `request_id` is a property, which not every task has."""
-        values = vars(self) | ({"request_id": self.request_id} if self._rendered_id is not None else {})
+        named = self._rendered_id is not None or "request_id" in self._in_dag
+        values = vars(self) | ({"request_id": self._rendered_id} if named else {})
         return {name: value for name, value in values.items() if name in KINDS}
 
     def check_arguments(self) -> None:
         """`literals` for an operator that has no further checks."""
         with self.literals():
             pass
+
+    def render_template(
+        self, content: Any, context: Any, jinja_env: Any = None, seen_oids: set[int] | None = None
+    ) -> Any:
+        """Like Airflow's, but what is undefined is None: out of a native rendering it would fail at any use."""
+        rendered = super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]
+        undefined = any((kind.__module__, kind.__name__) == _UNDEFINED for kind in type(rendered).__mro__)
+        return None if undefined else rendered
 
     def take_arguments(self) -> None:
         """Replace what templates have rendered to by what the arguments want, such as text by a number.
@@ -227,11 +248,13 @@ class SentinelHubTask:
 
         :raises InvalidInputError: a template has rendered to what the argument cannot be.
         """
+        self._in_dag = {**self._in_dag, **{name: it for name, it in mapped_over(self).items() if name in KINDS}}
         for name, value in self._given().items():
             if name not in self.limits:
                 read = taken(name, value, self._in_dag.get(name))
                 if read is not value:
                     setattr(self, name, read)
+        _check_generation(self.batch_api)
         if getattr(self, "deferrable", True) is None:
             self.deferrable = default_deferrable()
 
@@ -358,13 +381,31 @@ class SentinelHubTask:
         error.retry_helps = not job.status.is_final
         raise error
 
+    def keep_progress(self, context: Any, request_id: str) -> None:
+        """Show what this task reads of the request from now on to whoever opens its page in Airflow."""
+        record = Progress(request_id, self.api.name, tried(context))
+        self.progress = KeptInWorker(context, record, resumed=self._resumed)
+
     def announce(self, context: Any, request_id: str) -> None:
         """Push the request's id and address to XCom, once they are known, so that a failed task shows them."""
         self.about, self._tried, self._old = request_id, tried(context), self.is_old(context)
         context["ti"].xcom_push(key=REQUEST_ID_KEY, value=request_id)
-        origin = {"request_id": request_id, "batch_api": self.api.name, "place": self.hook.settings.place()}
+        origin = {
+            "request_id": request_id,
+            "batch_api": self.api.name,
+            "place": self.hook.settings.place(),
+            "sentinelhub_conn_id": self.sentinelhub_conn_id,
+            "aws_conn_id": getattr(self, "aws_conn_id", None),
+        }
         context["ti"].xcom_push(key=ORIGIN_KEY, value=origin)
+        self.keep_progress(context, request_id)
         push_link(context, self.hook.settings.url(self.api.get(request_id).path))
+
+
+def _check_generation(name: Any) -> None:
+    """:raises InvalidInputError: there is no such generation. None is that of the connection; templates pass."""
+    if name is not None and not is_late(name):
+        generation(name)
 
 
 def checked_id(value: Any) -> str:
@@ -372,14 +413,11 @@ def checked_id(value: Any) -> str:
 
     :raises InvalidInputError: it is not a UUID, which all ids of the service are.
     """
-    from uuid import UUID
-
-    text = value.get("request_id") if isinstance(value, dict) else value
     try:
-        return str(UUID(str(text).strip()))
+        return request_id(value)
     except ValueError:
         raise InvalidInputError(
-            f"request_id is {value!r}, which is no id of a batch request (a UUID such as "
+            f"request_id is {shown(value)}, which is no id of a batch request (a UUID such as "
             "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10). Does the task it comes from push it?"
         ) from None
 

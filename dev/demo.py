@@ -29,6 +29,9 @@ ROOT = Path(__file__).resolve().parent.parent
 DAG = "sentinelhub_ndvi_corsica"
 # Shown as they happen; the others (scheduled, queued) pass too quickly to tell anything.
 SHOWN = ("running", "deferred", "success", "failed", "up_for_retry", "upstream_failed", "skipped", "removed")
+TAB_OF = "create"
+"""First task of the example DAG with the job: its tab shows it from the start to the end."""
+MAP = ROOT / "build" / "demo-map.html"
 UUID = re.compile(r"\b([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 AIRFLOW = importlib.metadata.version("apache-airflow")
 
@@ -102,9 +105,26 @@ def demo(options: argparse.Namespace) -> int:
                 print(f"  {name:<14} {value}")
             print(f"  {'deferrals':<14} {story.deferrals}\n  {'took':<14} {clock.seconds:.0f} s", flush=True)
             problem = verdict(requests, tasks)
+            if not problem:
+                cluster.python(map_code(requests[-1]["id"], options.batch_api, MAP))
+                print(f"  {'map':<14} {MAP}", flush=True)
             if problem:
                 print(f"\n{cluster.report(options.dag_id, run_id)}\n\n{problem}", file=sys.stderr)
     return 1 if problem else 0
+
+
+def map_code(request_id: str, batch_api: str, path: Path) -> str:
+    """A program that writes the map of a request, for the environment of the demo's Airflow."""
+    return (
+        "from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook\n"
+        f"made = SentinelHubHook().map({request_id!r}, batch_api={batch_api!r}, aws_conn_id='sentinelhub_bucket')\n"
+        f"import pathlib; pathlib.Path({str(path.parent)!r}).mkdir(exist_ok=True); made.save({str(path)!r})"
+    )
+
+
+def tab(url: str, dag_id: str, run_id: str) -> str:
+    """The address of the job's page, in Airflow's own."""
+    return f"{url}/dags/{dag_id}/runs/{run_id}/tasks/{TAB_OF}/plugin/sentinelhub"
 
 
 def estimate(xcoms: list[Any]) -> float | None:
@@ -193,6 +213,10 @@ def demo_ui(options: argparse.Namespace) -> int:
                 raise RuntimeError(f"airflow standalone did not come up:\n{airflow.tail()}")
             clock.say(f"DAG {options.dag_id} with batch API {options.batch_api}, run {run_id}")
             print(f"\n  {url}/dags/{options.dag_id}/runs/{run_id}")
+            if options.dag_id == DAG:
+                print(
+                    f"  {tab(url, options.dag_id, run_id)}\n            the job on a map, once its request is created"
+                )
             print(
                 f"  user      {login['username']}\n  password  {login['password']}\n\nCtrl-C ends it all.", flush=True
             )

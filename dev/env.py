@@ -47,6 +47,9 @@ class Flavour(NamedTuple):
         return "{}.{} to {}.{}".format(*self.oldest, *self.newest)
 
 
+# The engine that the simulator runs scripts in is younger than some Airflows.
+ENGINE = "--exclude-newer-package=quickjs-ng=2026-11-01"
+
 FLAVOURS: Dict[str, Flavour] = {
     "3.3": Flavour("3.3.2", ".venv", "dev", (3, 10), (3, 14)),
     # With newer dependencies than those of its time, Airflow 3.0 starts no task at all (fastapi, PyJWT).
@@ -60,14 +63,15 @@ FLAVOURS: Dict[str, Flavour] = {
         (
             "--exclude-newer=2025-09-15",
             "--exclude-newer-package=apache-airflow-providers-common-compat=2026-11-01",
+            ENGINE,
         ),
         # Without this, a Python that 3.0 does not even know would hold all others back.
         "apache-airflow-providers-common-compat>=1.20; python_version < '3.13'",
     ),
     # As its users have it: with what was there when it was released.
-    "3.1": Flavour("3.1.8", ".venv-3.1", "test", (3, 10), (3, 13), ("--exclude-newer=2026-03-31",)),
+    "3.1": Flavour("3.1.8", ".venv-3.1", "test", (3, 10), (3, 13), ("--exclude-newer=2026-03-31", ENGINE)),
     # The same; with pydantic 2.14 and the fastapi that came later, Airflow 3.2.2 starts no task.
-    "3.2": Flavour("3.2.2", ".venv-3.2", "test", (3, 10), (3, 14), ("--exclude-newer=2026-06-15",)),
+    "3.2": Flavour("3.2.2", ".venv-3.2", "test", (3, 10), (3, 14), ("--exclude-newer=2026-06-15", ENGINE)),
     "2.11": Flavour("2.11.2", ".venv-2.11", "test", (3, 10), (3, 12)),
     # The lower bounds of pyproject.toml, on the oldest Airflow 3, whose official constraints have an old common-compat.
     "oldest": Flavour(
@@ -76,7 +80,7 @@ FLAVOURS: Dict[str, Flavour] = {
         "test",
         (3, 10),
         (3, 12),
-        ("--exclude-newer=2025-09-15", "--resolution=lowest-direct"),
+        ("--exclude-newer=2025-09-15", ENGINE, "--resolution=lowest-direct"),
     ),
 }
 

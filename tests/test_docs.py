@@ -105,3 +105,16 @@ def test_the_sensor_in_the_docs_is_a_dag() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.dag.task_dict["fields"].upstream_task_ids == {"done"}
+
+
+PICTURES = [
+    (page.name, text, path)
+    for page in sorted(DOCS.glob("*.md"))
+    for text, path in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", page.read_text())
+]
+
+
+@pytest.mark.parametrize(("page", "text", "path"), PICTURES)
+def test_pictures_are_there_and_have_a_text(page: str, text: str, path: str) -> None:
+    assert text, page
+    assert 0 < (DOCS / path).stat().st_size < 300_000

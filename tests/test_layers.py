@@ -34,11 +34,10 @@ LAYERS: dict[str, set[str]] = {
     },  # shapes: only in functions that run with a task, and loads its libraries there
     "api.decide": {"exceptions", "api", "api.estimate"},
     "api.service": {"exceptions", "api"},
-    "_version": set(),
     "api.estimate": {"exceptions", "api", "api.service"},
     "api.flows": {"exceptions", "api", "api.decide", "api.service", "api.estimate"},
+    "_version": set(),
     "shapes": {"exceptions"},
-    "maps": set(),
     "preview": {"exceptions", "redaction", "api", "evalscripts", "grids", "maps", "results", "shapes"},
     "results": {"exceptions", "api"},
     "transport": {"exceptions", "api", "_version"},
@@ -50,15 +49,18 @@ LAYERS: dict[str, set[str]] = {
         "transport",
         "results",
         "provider",
+        "maps",
         "_compat",
         "_identity",
         "evalscripts",
     },
+    "maps": {"exceptions", "api"},
     "links": {"_compat"},
     "cancel": {"exceptions", "api", "transport", "hooks", "_compat"},
     "_identity": {"api", "_compat"},
-    "_task": {"exceptions", "api", "hooks", "links", "_compat", "_identity"},
-    "triggers": {"exceptions", "api", "hooks", "results", "_compat", "cancel"},
+    "kept_progress": {"api", "_compat"},
+    "_task": {"exceptions", "api", "hooks", "links", "_compat", "_identity", "kept_progress"},
+    "triggers": {"exceptions", "api", "hooks", "results", "_compat", "cancel", "kept_progress"},
     "operators": {
         "preview",
         "redaction",
@@ -76,7 +78,7 @@ LAYERS: dict[str, set[str]] = {
     "sensors": {"exceptions", "api", "hooks", "results", "links", "triggers", "_compat", "_task", "_identity"},
     "groups": {"exceptions", "operators", "_compat"},
     "cli": {
-        "",
+        "_version",
         "exceptions",
         "redaction",
         "api",
@@ -90,6 +92,18 @@ LAYERS: dict[str, set[str]] = {
         "_identity",
     },
     "__main__": {"cli"},
+    "web": {
+        "exceptions",
+        "redaction",
+        "api",
+        "hooks",
+        "results",
+        "transport",
+        "_compat",
+        "_task",
+        "_version",
+        "kept_progress",
+    },
     "": {"_version", "api", "exceptions", "hooks", "groups"},
 }
 # Libraries beside the standard one and the package itself.
@@ -103,6 +117,7 @@ LIBRARIES: dict[str, set[str]] = {
     "results": {"boto3", "botocore", "fsspec"},
     "hooks": {"dataclasses_json", "flask_appbuilder", "wtforms"},
     "_compat": {"airflow", "asgiref", "pendulum"},
+    "web": {"fastapi", "starlette"},
 }
 
 

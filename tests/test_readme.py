@@ -58,5 +58,5 @@ def test_every_file_it_names_exists(name: str) -> None:
 
 
 def test_no_link_leads_to_a_file_beside_it() -> None:
-    """The package index shows the README alone: there such a link leads nowhere."""
+    """The package index shows the README alone: there such a link or picture leads nowhere."""
     assert re.findall(r"\]\((?!https?://|#)[^)]+\)", README) == []

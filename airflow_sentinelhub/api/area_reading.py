@@ -21,11 +21,11 @@ from airflow_sentinelhub.api.rings import (
     boxes_in_world,
     check_degrees,
     check_world,
+    coordinate,
     count,
     in_world,
     is_list,
     looks_like_degrees,
-    number_of,
     plainly_valid,
     polygons_in,
     shown,
@@ -43,6 +43,9 @@ _WKT = re.compile(
     r"CURVEPOLYGON|COMPOUNDCURVE|CIRCULARSTRING|LINEARRING|POLYHEDRALSURFACE|TIN|TRIANGLE)\s*(?:Z|M|ZM)?\s*"
     r"(?:\(.*|EMPTY))"
 )
+_WKB = re.compile(r"(?:\\x|0x)?(0[01](?:[0-9A-Fa-f]{2}){8,})")
+_LAYER = re.compile(r"(?s)(.+?\.\w+)\|(\s*\w+\s*=.*)")
+_COMMENT = re.compile(r"//|/\*|#|<!--")
 _NUMBERS = re.compile(r"[(]?\s*([-+\d.eE]+(?:(?:\s*[,;]\s*|\s+)[-+\d.eE]+)+)\s*[)]?")
 _FORMS = "give one of these, a pathlib path, a shape of shapely or geopandas, or a BBox or Geometry of this package"
 
@@ -59,6 +62,7 @@ class Reading:
 
     def __init__(self, early: bool = False) -> None:
         self._early = early
+        self.crs_of_box = CRS84
         self._polygons: list[Polygon] = []
         self._crs: str | None = None
         self._without = 0
@@ -75,17 +79,58 @@ class Reading:
             return self._file(Path(area))
         if isinstance(area, str):
             return self._text(area)
+        if isinstance(area, (bytes, bytearray, memoryview)):
+            return self._bytes(bytes(area))
+        if isinstance(area, Mapping) and "type" not in area and ("bbox" in area or "geometry" in area):
+            return self._bounds_of_payload(area)
         geojson, crs = (area, None) if isinstance(area, Mapping) else self._interface(area)
         if geojson is not None:
             self.shapes(geojson, crs)
             return None
         listed = area.tolist() if hasattr(area, "tolist") else area
         if is_list(listed):
+            if any(isinstance(item, Mapping) or hasattr(item, "__geo_interface__") for item in listed):
+                for item in listed:
+                    self._one_of_several(item)
+                return None
             return _four_numbers(listed)
         raise InvalidInputError(
             f"The area must be GeoJSON or [west, south, east, north], not {type(area).__name__} ({shown(area, 60)}); "
             f"WKT and the name of a file are taken, too: {_FORMS}."
         )
+
+    def _one_of_several(self, item: Any) -> None:
+        geojson, crs = (item, None) if item is None or isinstance(item, Mapping) else self._interface(item)
+        if geojson is None and item is not None:
+            raise InvalidInputError(f"The area is a list of geometries with one that is none: {shown(item)}.")
+        refuse_circles(geojson, "area")
+        self._shape(geojson, None if crs is None else taken_url(crs))
+
+    def _bounds_of_payload(self, bounds: Mapping[str, Any]) -> list[float] | None:
+        """Read the `bounds` of a process request, as other tools of the vendor write them."""
+        properties = bounds.get("properties")
+        crs = properties.get("crs") if isinstance(properties, Mapping) else None
+        if bounds.get("geometry") is not None:
+            self.shapes({"type": "Feature", "geometry": bounds["geometry"]}, crs)
+            return None
+        self.crs_of_box = CRS84 if crs is None else taken_url(crs)
+        return _four_numbers(_listed(bounds.get("bbox")))
+
+    def _bytes(self, given: bytes) -> list[float] | None:
+        """Read well-known binary, as databases give it, or text in UTF-8."""
+        if given[:1] in (b"\x00", b"\x01"):
+            self._needs_more()
+            from airflow_sentinelhub.shapes.polygons import from_wkb_with_srid
+
+            geojson, srid = from_wkb_with_srid(given)
+            self._shape(geojson, taken_url(srid) if srid else None)
+            return None
+        try:
+            return self._text(given.decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            raise InvalidInputError(
+                f"The area {shown(given, 60)} is neither text in UTF-8 nor WKB (well-known binary)."
+            ) from None
 
     def shapes(self, geojson: Mapping[str, Any], crs: Any = None) -> None:
         """Read GeoJSON.
@@ -122,6 +167,8 @@ class Reading:
 
             self.shapes(from_wkt(wkt[2]), wkt[1])
             return None
+        if wkb := _WKB.fullmatch(text):
+            return self._bytes(bytes.fromhex(wkb[1]))
         if len(text) < 1000 and (numbers := _NUMBERS.fullmatch(text)):
             return _four_numbers(re.split(r"[,;\s]+", numbers[1]))
         if is_name_of_file(text):
@@ -132,14 +179,18 @@ class Reading:
             value = None
         if isinstance(value, (bool, int, float)):
             return self.take(value)
+        comment = " It begins with a comment, which JSON does not have." if _COMMENT.match(text) else ""
         raise InvalidInputError(
             f"The area {shown(given)} is neither GeoJSON nor four numbers, and no WKT or name of a file; {_FORMS}."
+            + comment
         )
 
     def _file(self, path: Path) -> list[float] | None:
         self._needs_more()
         from airflow_sentinelhub.shapes.files import NAMES, read
 
+        name, layer = file_and_layer(str(path))
+        path = Path(name)
         if not path.name.lower().endswith(NAMES):
             kinds = ", ".join(NAMES)
             raise InvalidInputError(
@@ -150,7 +201,7 @@ class Reading:
             raise InvalidInputError(
                 f"The area {shown(str(path))} is neither GeoJSON nor four numbers, and there is no such file{where}."
             )
-        found, crs = read(path)
+        found, crs = read(path, layer)
         if isinstance(found, str):
             if is_name_of_file(found.strip()):
                 raise InvalidInputError(f"The area's file {path.name} holds the name of a file, and no area.")
@@ -320,19 +371,24 @@ def is_name_of_file(text: str) -> bool:
     """Whether text looks like the name of a file in which an area can be."""
     from airflow_sentinelhub.shapes.files import NAMES
 
+    text = file_and_layer(text)[0]
     return len(text) < 1000 and "\n" not in text and "://" not in text and text.lower().endswith(NAMES)
 
 
+def file_and_layer(name: str) -> tuple[str, str]:
+    """The name of a file, and which layer of it is meant: `fields.gpkg|layername=west`, as QGIS writes it."""
+    found = _LAYER.fullmatch(name)
+    return (found[1], found[2].strip()) if found else (name, "")
+
+
+def _listed(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 def _four_numbers(box: Sequence[Any]) -> list[float]:
-    read = [_number_in_text(item) for item in box] if all(isinstance(item, str) for item in box) else box
-    numbers = [number for number in map(number_of, read) if number is not None]
-    if len(read) != 4 or len(numbers) != 4:
+    if not is_list(box):
+        raise InvalidInputError(f"A bounding box is four numbers [west, south, east, north], not {shown(box)}.")
+    numbers = [number for number in map(coordinate, box) if number is not None]
+    if len(box) != 4 or len(numbers) != 4:
         raise InvalidInputError(f"A bounding box is four numbers [west, south, east, north], not {shown(box)}.")
     return numbers
-
-
-def _number_in_text(text: str) -> float | None:
-    try:
-        return json.loads(text) if re.fullmatch(r"\s*-?\d+\s*", text) else float(text)
-    except ValueError:
-        return None

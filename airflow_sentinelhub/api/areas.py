@@ -16,7 +16,7 @@ from airflow_sentinelhub.api.area_reading import LaterError, Reading
 from airflow_sentinelhub.api.crs import CRS84, Crs, crs_url, known_by
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.rings import number_of, shown
-from airflow_sentinelhub.api.times import is_template
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 __all__ = [
@@ -192,10 +192,11 @@ def area_bounds(area: Any, simplify: Any = None) -> dict[str, Any]:
     Polygons that touch or overlap become one geometry; heights, repeated points and features without a geometry are
     left out. Without a CRS coordinates are longitude, latitude, in degrees; in whichever CRS, x comes before y.
 
-    :param area: a GeoJSON geometry, Feature or FeatureCollection (dict or JSON text); WKT, with `SRID=3857;` or not;
-        a list, tuple or text of four numbers `[west, south, east, north]`; a `BBox` or a `Geometry`; anything with
-        `__geo_interface__` (shapely, geopandas); a path, or the name of a file: GeoJSON, WKT, GeoPackage, Shapefile,
-        FlatGeobuf, GeoParquet.
+    :param area: a GeoJSON geometry, Feature or FeatureCollection (dict or JSON text), or a list of these; WKT, with
+        `SRID=3857;` or not; WKB (bytes, or hexadecimal text); a list, tuple or text of four numbers `[west, south,
+        east, north]`; a `BBox` or a `Geometry`; `bounds` of a process request; anything with `__geo_interface__`
+        (shapely, geopandas); a path, or the name of a file: GeoJSON, WKT, GeoPackage, Shapefile, FlatGeobuf,
+        GeoParquet, with `|layername=fields` behind it where it has several layers.
     :param simplify: metres by which the border may move, to have fewer points. None: it is left as it is.
     :raises InvalidInputError: what was given is none of these, is no valid area, or has too many points.
     :raises SettingsError: what it takes to read it is not installed.
@@ -209,7 +210,7 @@ def early_bounds(area: Any, simplify: Any = None) -> dict[str, Any]:
     :raises InvalidInputError: as far as can be told by now, it is no area.
     """
     try:
-        if not _comes_later(area) and not is_template(simplify):
+        if not _comes_later(area) and not is_late(simplify):
             return _bounds(area, tolerance(simplify), Reading(early=True))
     except LaterError:
         pass
@@ -246,12 +247,14 @@ def _bounds(area: Any, simplify: float | None, reading: Reading) -> dict[str, An
     else:
         box = reading.take(area)
         if box is not None:
-            return reading.box(box, CRS84)
+            return reading.box(box, reading.crs_of_box)
     return reading.bounds(simplify)
 
 
 def _comes_later(area: Any) -> bool:
-    """Whether it is the output of another task, or a template or a list with one."""
+    """Whether it is the output of another task, or a template, or a list or an object with one in it."""
+    if isinstance(area, Mapping):
+        return any(map(_comes_later, area.values()))
     if isinstance(area, (list, tuple)):
         return any(map(_comes_later, area))
-    return is_template(area) or (hasattr(area, "resolve") and hasattr(area, "iter_references"))
+    return is_late(area)

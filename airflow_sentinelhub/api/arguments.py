@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-from airflow_sentinelhub.api.rings import number_of, shown
-from airflow_sentinelhub.api.times import is_template
+from airflow_sentinelhub.api.rings import number_of, shown, told
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -26,6 +27,7 @@ _ISO = re.compile(
     r"(?:T(?=.)(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?"
 )
 _SPANS = "give seconds, a timedelta, or text such as '90', '1:30:00' or 'PT5M'"
+_AN_ID = "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"
 _LONGEST = 100 * 365 * 86400.0
 """Seconds. What is longer cannot be added to a date."""
 
@@ -121,6 +123,14 @@ def _any(value: Any) -> Any:
     return value
 
 
+def request_id(value: Any) -> str:
+    """The id of a request, also out of the result of a task that has it as `request_id`.
+
+    :raises ValueError: it is no UUID, which all ids of the service are.
+    """
+    return str(UUID(str(value.get("request_id") if isinstance(value, Mapping) else value).strip()))
+
+
 def _within(read: Callable[[Any], Any], fits: Callable[[Any], bool]) -> Callable[[Any], Any]:
     """The same reading, of which only some values are let through."""
 
@@ -168,7 +178,7 @@ KINDS: dict[str, Kind] = {
     "batch_api": _TEXT,
     "aws_conn_id": _TEXT,
     "iam_role_arn": _TEXT,
-    "request_id": Kind(_any, ""),
+    "request_id": Kind(_any, f"is the id of a batch request, a UUID such as {_AN_ID}", literal=request_id),
     "collection_id": _NAME,
     # the job
     "process_request": _PART,
@@ -244,14 +254,21 @@ def check_part(name: str, value: Any) -> None:
     raise InvalidInputError(f"{name} must be {what}, not {shown(value)}.")
 
 
+def as_object(value: Any, name: str) -> dict[str, Any]:
+    """A part of a payload that is an object; empty for None.
+
+    :raises InvalidInputError: it is something else.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(f"{name} must be an object of the payload, not {told(value)}.")
+    return dict(value)
+
+
 def nothing(value: Any) -> bool:
     """Whether a template that has come out as this has come out as nothing."""
     return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
-
-
-def is_late(value: Any) -> bool:
-    """Whether a value is known only when the task runs: a template, or the output of another task."""
-    return is_template(value) or (hasattr(value, "iter_references") and hasattr(value, "resolve"))
 
 
 def origin(template: Any) -> str:
@@ -404,7 +421,7 @@ def member_taken(member: str, value: Any, name: str) -> Any:
 
 
 def _member(value: Any, path: str, template: Any, kind: Kind | None, *, checked: bool = False) -> Any:
-    if kind is None or isinstance(value, (Mapping, list)) or is_late(value):
+    if is_late(value) or kind is None or (isinstance(value, (Mapping, list)) and not checked):
         return members(value, path, template)
     if kind.read is not text and is_late(template) and nothing(value):
         raise came_out_empty(path, value, template)

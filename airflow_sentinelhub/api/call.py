@@ -10,6 +10,7 @@ How the service behaves is taken from recordings of the live service and from it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -413,6 +414,8 @@ def error_of(call: Call[Any], reply: Reply) -> ApiError:
         )
     said = f"{reply.status}" + (f" {code}" if code else "") + f": {reason}"
     kind, advice = _KINDS.get(reply.status, (ServerError if reply.status >= 500 else BadRequestError, ""))
+    if reply.status == 404 and _SERVICES.search(call.path):
+        advice = _NO_SERVICE
     return kind(
         f"{_what(call)} was answered with {said}" + ("" if said.endswith((".", "!", "?")) else ".") + advice,
         status=reply.status,
@@ -424,12 +427,22 @@ def error_of(call: Call[Any], reply: Reply) -> ApiError:
     )
 
 
+# Paths of a service as a whole: no id in them can be wrong.
+_SERVICES = re.compile(r"/(?:process|collections|tilinggrids|statistics/batch(?:/v1)?)/?$")
+_NO_SERVICE = (
+    " The deployment does not offer this service at this address: batch statistical is not offered in US-West-2, and "
+    "batch v1 may have been removed (batch_api='v2'). Check the connection's host."
+)
 _KINDS: dict[int, tuple[type[ApiError], str]] = {
     401: (
         AuthenticationError,
         " Check the connection's client id and secret, and that they belong to this deployment.",
     ),
-    403: (ForbiddenError, " Batch processing needs an account that is entitled to it; ask Sentinel Hub's support."),
+    403: (
+        ForbiddenError,
+        " Batch processing needs an account that is entitled to it, with processing units left (at least 1,000 to "
+        "create a request of v2 or batch statistical); ask Sentinel Hub's support.",
+    ),
     404: (
         NotFoundError,
         " Either the id is wrong, or it belongs to another account or another deployment than the connection does, or "

@@ -21,32 +21,34 @@ TAKEN = frozenset(
 )
 """EPSG codes that the service takes, by its documents (CRS support of the Process API)."""
 
-_EPSG = re.compile(r"(?i)\bepsg(?:\.xml)?[:/#]+(?:[\d.]*[:/]+)?(\d+)/?(?:(?:proj4|ogcwkt|esriwkt)/?)?$")
+_EPSG = re.compile(r"(?i)\bepsg(?:\.xml)?[:/#\s]+(?:[\d.]*[:/]+)?(\d+)/?(?:(?:proj4|ogcwkt|esriwkt)/?)?$")
 _EPSG_IO = re.compile(r"(?i)\bepsg\.io/(\d+)/?$")
 _CRS84 = re.compile(r"(?i)\bCRS:?84h?\b")
+_CODE = re.compile(r"(?a)(\d{1,9})(?:\.0*)?")
 _NAMED_IN_WKT = re.compile(r'(?:ID|AUTHORITY)\["(EPSG|OGC)",\s*"?(\w+)"?\]\s*\]\s*$')
 
 
-def crs_url(crs: str | int) -> str:
+def crs_url(crs: Any) -> str:
     """The URL by which the service knows a CRS.
 
-    :param crs: `4326`, `"EPSG:3035"`, URN, URL, a link to a catalogue of EPSG codes, or WKT that ends with its code.
+    :param crs: `4326`, `"EPSG:3035"`, URN, URL, a link to a catalogue of EPSG codes, WKT that ends with its
+        code, or an object of pyproj or of the vendor's library.
     :raises InvalidInputError: it names no EPSG code, and is not CRS84.
     """
-    text = str(crs).strip()
+    text = name_of(crs).strip()
     if in_wkt := _NAMED_IN_WKT.search(text):
         text = f"{in_wkt[1]}:{in_wkt[2]}"
     if _CRS84.search(text):
         return CRS84
-    found = _EPSG.search(text) or _EPSG_IO.search(text)
-    if not found and not (text.isascii() and text.isdigit()):
+    found = _EPSG.search(text) or _EPSG_IO.search(text) or _CODE.fullmatch(text)
+    if not found:
         raise InvalidInputError(
             f"CRS {one_line(text, 100)!r} is not known; give an EPSG code such as 4326 or 'EPSG:32632'."
         )
-    return f"{_EPSG_URL}{int(found[1] if found else text)}"
+    return f"{_EPSG_URL}{int(found[1])}"
 
 
-def taken_url(crs: str | int) -> str:
+def taken_url(crs: Any) -> str:
     """The same for the CRS of an area.
 
     :raises InvalidInputError: it is none that the service takes.
@@ -73,10 +75,17 @@ def same(one: str, two: str) -> bool:
 def name_in_geojson(crs: Any) -> str | None:
     """The name in GeoJSON's old `crs` member, which the service writes and GIS tools still do; None for none.
 
+    Taken are the name itself or its code, too, and the member of PROJJSON.
+
     :raises InvalidInputError: it names nothing.
     """
-    if crs in (None, {}, ""):
+    if crs is None or crs == {} or crs == "":
         return None
+    if isinstance(crs, (str, int)) and not isinstance(crs, bool):
+        return str(crs)
+    known = crs.get("id") if isinstance(crs, Mapping) else None
+    if isinstance(known, Mapping) and known.get("code"):
+        return f"{known.get('authority')}:{known['code']}"
     properties = crs.get("properties") if isinstance(crs, Mapping) else None
     if isinstance(properties, Mapping):
         for name in ("name", "href"):

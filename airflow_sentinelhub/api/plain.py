@@ -35,6 +35,24 @@ def plain(value: Any, name: str = "payload") -> Any:
     return _Reading(name).read(value, "", ())
 
 
+_NULLABLE = ("fill_value",)
+"""Members that may be null: of the metadata of a Zarr array, where null is a value."""
+
+
+def refuse_nulls(payload: Any, path: str = "") -> None:
+    """Refuse what has come out as None somewhere in a payload that is made of what JSON has.
+
+    :raises InvalidInputError: a member is None. The service refuses it, too, in words that do not name the cure.
+    """
+    parts: Any = payload.items() if isinstance(payload, dict) else enumerate(payload)
+    for key, item in parts:
+        where = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}".removeprefix(".")
+        if item is None and key not in _NULLABLE:
+            raise InvalidInputError(f"{where} is None, which the service refuses; give a value, or leave it out.")
+        if isinstance(item, (dict, list)):
+            refuse_nulls(item, where)
+
+
 def refuse_circles(value: Any, name: str) -> None:
     """Look for what Airflow itself would walk for ever while it reads a DAG.
 

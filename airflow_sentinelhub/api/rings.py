@@ -6,6 +6,8 @@ A polygon is a list of rings, the outer one first; a ring is a list of points [x
 from __future__ import annotations
 
 import math
+import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
@@ -31,6 +33,13 @@ def shown(value: Any, limit: int = 100) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
+def told(value: Any) -> str:
+    """A value in a message about what may hold keys: text and numbers as `shown`, of anything else its type."""
+    if value is None or isinstance(value, (str, int, float)):
+        return shown(value)
+    return f"a {type(value).__name__}"
+
+
 def is_list(value: Any) -> bool:
     return isinstance(value, (list, tuple))
 
@@ -41,9 +50,23 @@ def number_of(value: Any) -> float | None:
         value = value.item()
     if isinstance(value, Decimal):
         value = float(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value if type(value) in (int, float) else float(value)
+    if isinstance(value, int):
+        return None if abs(value) > sys.float_info.max else value if type(value) is int else int(value)
+    if not math.isfinite(value):
+        return None
+    return value if type(value) is float else float(value)
+
+
+def coordinate(value: Any) -> float | None:
+    """A number as `number_of` reads it, also from text, as templates within lists and objects give it."""
+    if not isinstance(value, str):
+        return number_of(value)
+    try:
+        return number_of(int(value) if re.fullmatch(r"(?a)\s*-?\d{1,9}\s*", value) else float(value))
+    except ValueError:
+        return None
 
 
 def polygons_in(shape: Mapping[str, Any]) -> list[Polygon]:

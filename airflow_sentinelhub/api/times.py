@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
 
+from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 DATA_INTERVAL = "data_interval"
@@ -53,6 +54,11 @@ def is_template(value: Any) -> bool:
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
+def is_late(value: Any) -> bool:
+    """Whether a value is known only when the task runs: a template, or the output of another task."""
+    return is_template(value) or (hasattr(value, "iter_references") and hasattr(value, "resolve"))
+
+
 def last(*, days: float | str = 0, weeks: float | str = 0, hours: float | str = 0) -> dict[str, Any]:
     """The time range of this length that ends at the moment of the run: `time_range=last(days=30)`.
 
@@ -79,15 +85,15 @@ def checked_range(given: Any, *, name: str = "time_range", divided: bool = False
     :param name: what messages call it; :param divided: it is divided into intervals (see the module).
     :raises InvalidInputError: a literal cannot be right.
     """
-    if given is None or given == DATA_INTERVAL or is_template(given) or not _is_literal(given):
+    if given is None or _is_known_later(given) or _is_data_interval(given):
         return given
     if _is_last(given):
         if not any(map(is_template, given["last"].values())):
             _span(given["last"], name)
         return given
     begin, end = _ends(given, name)
-    start = _start(begin, name) if _is_literal(begin) and not is_template(begin) else None
-    stop = _stop(end, name, divided) if _is_literal(end) and not is_template(end) else None
+    start = None if _is_known_later(begin) else _start(begin, name)
+    stop = None if _is_known_later(end) else _stop(end, name, divided)
     if start is not None and stop is not None:
         _check_order(start, stop, name)
     ends = {"from": begin if start is None else written(start), "to": end if stop is None else written(stop)}
@@ -103,7 +109,7 @@ def resolved_range(
         refused, and not taken for that day, since that is how a run without an interval looks.
     :raises InvalidInputError: not a range; reversed, empty or in the future; the run has no such interval or moment.
     """
-    if given == DATA_INTERVAL:
+    if _is_data_interval(given):
         start, stop = _data_interval(run, name)
         start, stop = _floor(start), _floor(stop) if divided else _floor(stop) - _MILLISECOND
     elif _is_last(given):
@@ -173,9 +179,14 @@ def written(moment: datetime) -> str:
     return plain.isoformat(timespec="milliseconds" if plain.microsecond >= 1000 else "seconds") + "Z"
 
 
-def _is_literal(value: Any) -> bool:
-    """Whether a value is known while the DAG is parsed; another task's output is not."""
-    return value is None or isinstance(value, (str, date, int, float, Mapping, Sequence))
+def _is_known_later(value: Any) -> bool:
+    """Whether a value is known only in the run; what is of no type that a literal has is taken for another output."""
+    literal = value is None or isinstance(value, (str, date, int, float, Mapping, Sequence, set, slice, timedelta))
+    return is_late(value) or not (literal or _of_numpy(value))
+
+
+def _is_data_interval(given: Any) -> bool:
+    return isinstance(given, str) and given.strip() == DATA_INTERVAL
 
 
 def _is_last(given: Any) -> bool:
@@ -217,9 +228,14 @@ def _data_interval(run: Run, name: str) -> tuple[datetime, datetime]:
 def _ends(given: Any, name: str) -> tuple[Any, Any]:
     if isinstance(given, Mapping) and not _is_last(given):
         return given.get("from"), given.get("to")
-    if isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2:
+    if isinstance(given, str) and len(ends := given.split("/")) == 2 and not any(map(_is_open, ends)):
+        return ends[0], ends[1]
+    listed = given.tolist() if _of_numpy(given) and getattr(given, "ndim", 0) == 1 else given
+    if isinstance(listed, (list, tuple)) and len(listed) == 2:
         return given[0], given[1]
-    raise InvalidInputError(f"{name} is a pair (from, to), 'data_interval' or last(days=30), not {given!r}.")
+    raise InvalidInputError(
+        f"{name} is a pair (from, to), 'data_interval' or last(days=30), not {shown(given)}. Both ends are needed."
+    )
 
 
 def _check_order(start: datetime, stop: datetime, name: str) -> None:
@@ -257,6 +273,8 @@ def _moment(value: Any, name: str) -> date:
     :raises InvalidInputError: it is neither in any form.
     """
     try:
+        if _of_numpy(value) and not isinstance(value, (str, datetime)):
+            value = _out_of_numpy(value)
         if isinstance(value, datetime):
             return _floor(_utc(value))
         if isinstance(value, date):
@@ -265,7 +283,23 @@ def _moment(value: Any, name: str) -> date:
             return _read(value)
     except (ValueError, OverflowError):
         pass
-    raise InvalidInputError(f"{name}={value!r} is no moment; give {_FORMS}.")
+    raise InvalidInputError(f"{name}={shown(value)} is no moment; give {_FORMS}.")
+
+
+def _is_open(end: str) -> bool:
+    """Whether an end of an interval in ISO 8601 is none, or a length: which moment it means then depends on the run."""
+    return end.strip() in ("", "..") or end.strip()[:1] in ("P", "p", "R")
+
+
+def _of_numpy(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "numpy"
+
+
+def _out_of_numpy(value: Any) -> Any:
+    """A datetime64 as a date, if that is all that it holds, or as a datetime; a number as it is."""
+    plain = value.item()
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    return value.astype("datetime64[us]").item() if kind == "M" and isinstance(plain, int) else plain
 
 
 def _read(text: str) -> date:

@@ -6,10 +6,9 @@ import argparse
 import logging
 import os
 import sys
-import warnings
 from typing import Any
 
-from airflow_sentinelhub import __version__
+from airflow_sentinelhub._version import __version__
 from airflow_sentinelhub.cli.command import Command
 from airflow_sentinelhub.cli.commands import COMMANDS
 from airflow_sentinelhub.cli.output import said
@@ -47,10 +46,7 @@ def carry_out(command: Command, arguments: Any) -> int:
     """Run a command and turn what may happen into an exit code."""
     logging.disable(logging.ERROR)  # a command says itself what went wrong, in one sentence
     try:
-        with warnings.catch_warnings():
-            if not sys.warnoptions:
-                warnings.simplefilter("ignore")  # those of Airflow about itself
-            code = command.run(arguments)
+        code = command.run(arguments)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:

@@ -106,10 +106,14 @@ class FeatureIterator(Generic[T]):
 
 
 class Client:
-    """Base of the clients, which also work in a plain PythonOperator. :param run: `SentinelHubHook.run`."""
+    """Base of the clients, which also work in a plain PythonOperator.
 
-    def __init__(self, run: Runner) -> None:
+    :param run: `SentinelHubHook.run`; :param interval: `SentinelHubHook.interval`, default: any interval will do.
+    """
+
+    def __init__(self, run: Runner, interval: Callable[[float, str], float] = lambda seconds, name: seconds) -> None:
         self._run = run
+        self._interval = interval
 
     def _ask(self, call: Call[T]) -> T:
         return self._run(exchange(call))
@@ -127,13 +131,16 @@ class Client:
         """
         yield from self._again(page_at)
 
+    def _plan(self, sleep_time: float) -> WaitPlan:
+        return WaitPlan(poll_interval=self._interval(sleep_time, "sleep_time"))
+
     def _reached(self, api: Generation, request_id: str, target: str, poll_interval: float) -> None:
         """Wait until the request is `target` or later. Each change is logged.
 
         :param poll_interval: seconds between polls.
         :raises JobError: it cannot become that any more, or nobody has asked for it.
         """
-        waited = self._run(wait(api, request_id, target, WaitPlan(poll_interval=poll_interval)))
+        waited = self._run(wait(api, request_id, target, self._plan(poll_interval)))
         conclude(waited, request_id, target)
 
 

@@ -32,6 +32,7 @@ from airflow_sentinelhub._identity import (
     mark_by_name,
     mark_for,
     month_by_default,
+    note_begin,
     remember,
     remembered,
     tried,
@@ -45,6 +46,7 @@ from airflow_sentinelhub.api.decide.marker import dag_word, task_word
 from airflow_sentinelhub.api.decide.policy import check_looks, check_resume, policy_from
 from airflow_sentinelhub.api.decide.price import Price, price_of
 from airflow_sentinelhub.api.decide.verdict import Waited
+from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.flows.costs import OfDag, costs_of_dag
 from airflow_sentinelhub.api.flows.price import price_request
 from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, answered, run_job
@@ -52,8 +54,9 @@ from airflow_sentinelhub.api.flows.task_request import Own, Wanted, check_grid
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, wait
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service import statistical, v2
+from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation, generation, others
-from airflow_sentinelhub.api.service.specification import BatchSpecification
+from airflow_sentinelhub.api.service.specification import BatchSpecification, refuse_statistical
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.times import moment
@@ -72,6 +75,7 @@ from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings, settings_from
 
 if TYPE_CHECKING:
+    from airflow_sentinelhub.hooks.job_map import JobMap
     from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
     from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
     from airflow_sentinelhub.hooks.v2 import BatchProcessClient
@@ -136,6 +140,23 @@ class SentinelHubHook(BaseHook):
             connection = self.get_connection(self.sentinelhub_conn_id)
             self._settings = _settings(self.sentinelhub_conn_id, connection).at(self._place)
         return self._settings
+
+    def interval(self, seconds: float, name: str = "poll_interval") -> float:
+        """The seconds between polls at this connection: the given ones, or the least that its service advises.
+
+        A process logs one warning for each interval that is raised.
+
+        :param name: the argument, for the warning.
+        """
+        least = self.settings.least_interval
+        if seconds >= least:
+            return seconds
+        message = (
+            f"{name} is {seconds:g} s, less than the {least:g} s that polls of {self.settings.base_url} keep apart at "
+            f"least; it is raised to {least:g} s."
+        )
+        PROCESS.warn_once(_log, logging.WARNING, message)
+        return least
 
     @property
     def driver(self) -> SyncDriver:
@@ -276,13 +297,15 @@ class SentinelHubHook(BaseHook):
         check_resume(resume_stopped)
         given = {"poll_interval": poll_interval, "analysis_poll_interval": analysis_poll_interval, "timeout": timeout}
         given |= {"max_unknown_time": max_unknown_time, "max_restarts": max_restarts, "check_results": check_results}
-        given |= {"cancel_on_timeout": cancel_on_timeout}
+        given |= {"cancel_on_timeout": cancel_on_timeout, "batch_api": batch_api}
         read = all_taken(given)
         allowed, patience, check_results = read["timeout"], read["max_unknown_time"], read["check_results"]
-        max_restarts = read["max_restarts"] or 0
+        max_restarts, batch_api = read["max_restarts"] or 0, read["batch_api"]
         if specification.evalscript is not None:
             specification = replace(specification, evalscript=script_text(specification.evalscript))
         features = isinstance(specification, StatisticalSpecification)
+        if not features:
+            refuse_statistical(batch_api)
         if features and max_restarts:
             raise InvalidInputError("Batch statistical has no restart of failed features; leave max_restarts out.")
         by_month = max_processing_units_per_month
@@ -307,6 +330,8 @@ class SentinelHubHook(BaseHook):
         limit = policy.max_processing_units
         mark = mark_by_name(name, limit) if name is not None else mark_for(context, limit=limit)
         known = remembered(context, mark) if context is not None else None
+        if context is not None:
+            note_begin(context)
         hook = self if known is None else SentinelHubHook(self.sentinelhub_conn_id, place=known.place)
         api = self.generation("statistical" if features else known.batch_api if known else batch_api)
         by_look = {"max_failed": max_failed, "min_success_ratio": min_success_ratio}
@@ -319,6 +344,9 @@ class SentinelHubHook(BaseHook):
         reader = partial(reader_now, self.sentinelhub_conn_id, aws_conn_id)
 
         def render(api: Generation) -> dict[str, Any]:
+            process = getattr(specification, "process_request", None)
+            data = getattr(specification, "data", member(process, "input", "data"))
+            check_offered(data, hook.settings.base_url)
             return api.payload(specification, access_from(aws_conn_id, iam_role_arn) if api.needs_access else None)
 
         def checks(api: Generation, payload: dict[str, Any]) -> Flow[None]:
@@ -334,6 +362,7 @@ class SentinelHubHook(BaseHook):
             checks=checks,
             mark=mark,
             again=True,
+            unanswered=_UNANSWERED if context is None or tried(context) <= 1 else None,
             since=earliest(context, mark) if context is not None else None,
             remembered=known.request_id if known else None,
             not_found=hook.settings.not_found(known.place, known.request_id) if known else None,
@@ -355,13 +384,13 @@ class SentinelHubHook(BaseHook):
             dag=None if context is None else OfDag(mark.dag or "", hook.generations(api)),
             resume_stopped=resume_stopped,
             wait=WaitPlan(
-                poll_interval=read["poll_interval"],
+                poll_interval=hook.interval(read["poll_interval"]),
                 deadline=None if allowed is None else time.time() + allowed,
                 max_unknown_time=patience,
                 end_at_deadline=read["cancel_on_timeout"],
                 known=True,
             ),
-            analysis_poll_interval=read["analysis_poll_interval"],
+            analysis_poll_interval=hook.interval(read["analysis_poll_interval"], "analysis_poll_interval"),
             listener=Listener(settled=keep),
         )
         try:
@@ -456,21 +485,21 @@ class SentinelHubHook(BaseHook):
         """Batch v1, with the method names of the vendor's `SentinelHubBatch`."""
         from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
 
-        return SentinelHubBatch(self.run)
+        return SentinelHubBatch(self.run, self.interval)
 
     @property
     def batch_v2(self) -> BatchProcessClient:
         """Batch v2, with the method names of the vendor's `BatchProcessClient`."""
         from airflow_sentinelhub.hooks.v2 import BatchProcessClient
 
-        return BatchProcessClient(self.run)
+        return BatchProcessClient(self.run, self.interval)
 
     @property
     def statistical(self) -> SentinelHubBatchStatistical:
         """Batch statistical, with the method names of the vendor's `SentinelHubBatchStatistical`."""
         from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
 
-        return SentinelHubBatchStatistical(self.run)
+        return SentinelHubBatchStatistical(self.run, self.interval)
 
     def statistical_results(self, request_id: str, aws_conn_id: str | None = None) -> StatisticalResults:
         """What a statistical request has left in its bucket: one JSON file for each feature.
@@ -488,6 +517,22 @@ class SentinelHubHook(BaseHook):
         reader = bucket_reader(aws_conn_id, self.settings)
         return results_of(self.run(exchange(v2.get_request(id_of(request_id)))), reader)
 
+    def map(self, request_id: str, *, batch_api: str | None = None, aws_conn_id: str | None = None) -> JobMap:
+        """The request and its tiles as a map: `hook.map(request_id).save("map.html")`.
+
+        The file shows what the tab "Sentinel Hub" of a task instance shows, and needs neither a network nor Airflow.
+
+        :param request_id: id of the request.
+        :param batch_api: `v1`, `v2` or `statistical`; the connection's if left out.
+        :param aws_conn_id: connection of type `aws` that may read the bucket (v2 and statistical), unless this one has
+            a `bucket_mount`.
+        :raises SentinelHubError: the request or its tiles cannot be read.
+        """
+        from airflow_sentinelhub.hooks.job_map import Source, map_of
+
+        api = self.generation(batch_api)
+        return map_of(self, Source(id_of(request_id), api.name, self.sentinelhub_conn_id, aws_conn_id))
+
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and list the tiling grids: (True, ...) if both work, else (False, what is wrong)."""
         try:
@@ -498,6 +543,14 @@ class SentinelHubHook(BaseHook):
             return False, str(err)
         where, api = self.settings.base_url, self.settings.batch_api
         return True, f"Connected to {where}; batch {api} offers {len(grids.items)} tiling grids."
+
+
+_UNANSWERED = (
+    "Nothing was started by this run. If an earlier run of this job has started a batch request, that runs on and "
+    "bills.",
+    "Another run of this job tries again, and attaches to its request if there is one.",
+)
+"""What it means for `run_job` that nothing answers, see `Wanted`."""
 
 
 def reader_now(sentinelhub_conn_id: str, aws_conn_id: str | None) -> BucketReader:

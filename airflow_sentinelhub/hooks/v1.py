@@ -13,7 +13,6 @@ from airflow_sentinelhub.api.decoding import an_object
 from airflow_sentinelhub.api.flows.actions import start_once
 from airflow_sentinelhub.api.flows.restart import restart_or_refusal
 from airflow_sentinelhub.api.flows.tiles import monitor
-from airflow_sentinelhub.api.flows.wait import WaitPlan
 from airflow_sentinelhub.api.paging import Page, page_of
 from airflow_sentinelhub.api.service import payloads
 from airflow_sentinelhub.api.service import v1 as endpoints
@@ -253,7 +252,7 @@ class SentinelHubBatch(Client):
         """
         request_id = id_of(batch_request)
         self._reached(V1, request_id, "ANALYSIS_DONE", analysis_sleep_time)
-        waited = self._run(monitor(V1, request_id, "DONE", WaitPlan(poll_interval=sleep_time)))
+        waited = self._run(monitor(V1, request_id, "DONE", self._plan(sleep_time)))
         if waited.outcome is not Outcome.PARTIAL:
             conclude(waited, request_id, "DONE")
         tiles: defaultdict[BatchTileStatus, list[Json]] = defaultdict(list, {status: [] for status in BatchTileStatus})

@@ -1,1 +1,1 @@
-"""Maps of tiles, as text: SVG for files and pages, characters for a terminal. Pure: nothing is read or sent."""
+"""Maps of a job: SVG and characters (pure: nothing is read or sent), and pages as files."""

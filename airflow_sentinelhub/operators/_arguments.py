@@ -8,11 +8,15 @@ from functools import cache
 from typing import Any
 
 from airflow_sentinelhub._compat import BaseOperator
-from airflow_sentinelhub.api.arguments import PARTS, check_part, is_late, members, seconds
+from airflow_sentinelhub.api.areas import early_bounds
+from airflow_sentinelhub.api.arguments import PARTS, check_part, members, seconds, text
 from airflow_sentinelhub.api.decoding import member
+from airflow_sentinelhub.api.places import bucket, check_geopackage_literal, check_output
 from airflow_sentinelhub.api.plain import refuse_circles
 from airflow_sentinelhub.api.service.data_sources import check_sources
 from airflow_sentinelhub.api.service.payloads import check_grid_literal
+from airflow_sentinelhub.api.service.specification import refuse_statistical
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 
@@ -20,8 +24,10 @@ def check_payload(task: Any) -> None:
     """What becomes a payload, as far as it can be told to be wrong by now.
 
     :raises InvalidInputError: an argument contains itself; a data collection is not known; a number or a boolean of the
-        payload cannot be right.
+        payload cannot be right; the area is none; a place is none.
     """
+    if "process_request" in task.template_fields:
+        refuse_statistical(getattr(task, "batch_api", None))
     for name in task.template_fields:
         value = getattr(task, name)
         refuse_circles(value, name)
@@ -29,6 +35,13 @@ def check_payload(task: Any) -> None:
             check_part(name, value)
             members(value, name, grid=name == "tiling_grid")
     check_grid_literal(getattr(task, "tiling_grid", None))
+    check_output(getattr(task, "destination", None), early=True)
+    if (name := getattr(task, "bucket_name", None)) is not None and not is_late(name):
+        bucket(text(name))
+    check_geopackage_literal(getattr(task, "geopackage", None))
+    area, simplify = getattr(task, "area", None), getattr(task, "simplify", None)
+    if area is not None:
+        early_bounds(area, simplify)
     check_sources(member(getattr(task, "process_request", None), "input", "data"))
     check_sources(getattr(task, "data", None))
 

@@ -13,10 +13,12 @@ from airflow_sentinelhub._task import naming_task
 from airflow_sentinelhub.api.areas import kept_area
 from airflow_sentinelhub.api.arguments import empty_ones, members
 from airflow_sentinelhub.api.call import Flow, Work
+from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.flows.task_request import check_grid
+from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.payloads import dated
-from airflow_sentinelhub.api.service.specification import Access, BatchSpecification
+from airflow_sentinelhub.api.service.specification import Access, BatchSpecification, refuse_statistical
 from airflow_sentinelhub.exceptions import InvalidInputError, SettingsError
 from airflow_sentinelhub.operators._arguments import renamed
 from airflow_sentinelhub.operators._files import ReadsFiles, beside
@@ -129,7 +131,9 @@ class DescribesBatchJob(CreatesRequest):
             return self._payload(context, api)
 
     def _payload(self, context: Any, api: Generation) -> dict[str, Any]:
+        refuse_statistical(api.name)
         process = self.read("process_request")
+        check_offered(member(process, "input", "data"), self.hook.settings.base_url)
         kept, tolerance = kept_area(process)
         job = BatchSpecification(
             process_request=dated(process, run_of(context), from_interval=names_both_ends(self, "process_request")),

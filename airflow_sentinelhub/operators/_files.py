@@ -112,12 +112,14 @@ def _part(name: str, given: Any, folders: list[str], render: Render) -> Any:
 
 def beside(task: Any, area: Any) -> Any:
     """The path of an area that is named like a file and lies beside the DAG, or in its search path; else the area."""
-    from airflow_sentinelhub.api.area_reading import is_name_of_file
+    from airflow_sentinelhub.api.area_reading import file_and_layer, is_name_of_file
 
     if not isinstance(area, os.PathLike) and not (isinstance(area, str) and is_name_of_file(area)):
         return area
-    paths = [Path(folder, os.fspath(area)) for folder in folders_of(task)]
-    return next((path for path in paths if os.path.isfile(path)), area)
+    name, layer = file_and_layer(os.fspath(area).strip())
+    paths = [Path(folder, name) for folder in folders_of(task)]
+    found = next((path for path in paths if os.path.isfile(path)), None)
+    return area if found is None else Path(f"{found}|{layer}") if layer else found
 
 
 def as_json(value: Any, name: str, folders: list[str] | None = None) -> Any:

@@ -13,6 +13,7 @@ from airflow_sentinelhub._identity import (
     earliest,
     kept_before,
     mark_for,
+    note_begin,
     remember,
     remembered,
     tried,
@@ -53,6 +54,8 @@ class OwnsRequest(SentinelHubTask):
         """
         mark, again = mark_for(context, limit=self.limit()), tried(context) > 1
         stored = remembered(context, mark) if look else None
+        if look:
+            note_begin(context)
         if stored is not None:
             self.pin(stored.batch_api, stored.place)
 

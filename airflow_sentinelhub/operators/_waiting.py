@@ -46,7 +46,7 @@ class WaitingTask(SentinelHubTask):
     def plan(self, context: Any, **changes: Any) -> WaitPlan:
         """The `WaitPlan` made from the task's arguments. :param changes: members of the plan to replace."""
         plan = WaitPlan(
-            poll_interval=self.poll_interval,
+            poll_interval=self.hook.interval(self.poll_interval),
             deadline=deadline_from(context, self.timeout, self.execution_timeout, deferring=self.deferrable),
             max_unknown_time=self.max_unknown_time,
             end_at_deadline=self.cancel_on_timeout,
@@ -78,11 +78,11 @@ class WaitingTask(SentinelHubTask):
         """
         waited: Waited | None
         if self.deferrable:
-            waited = self.hook.run(look_before_deferring(self.api, request_id, target, plan))
+            waited = self.hook.run(look_before_deferring(self.api, request_id, target, plan, told=self.progress))
             if waited is None:
                 self.defer_for(Await(request_id, target, plan), method_name=method_name, resume_state=resume_state)
         else:
-            waited = self.hook.run(wait_here(self.api, request_id, target, plan))
+            waited = self.hook.run(wait_here(self.api, request_id, target, plan, told=self.progress))
         self.known = waited.job or self.known
         return waited
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._identity import PER_MONTH, month_by_default, tried
 from airflow_sentinelhub._task import airflow_errors, checked_id
-from airflow_sentinelhub.api.arguments import all_taken, is_late, truth
+from airflow_sentinelhub.api.arguments import all_taken, truth
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.adoption import Stopped
 from airflow_sentinelhub.api.decide.policy import (
@@ -27,6 +27,7 @@ from airflow_sentinelhub.api.flows.task_request import Own
 from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
 from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators._costs import cost_reader, of_dag, push_price
 from airflow_sentinelhub.operators._own_request import OwnsRequest
@@ -117,6 +118,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
             state = resume_state_of(event)
             self.pin(state["batch_api"], state["place"])
             self.responsible_for(state["request_id"], context)
+            self.keep_progress(context, state["request_id"])
             waited = read_event(event, state["request_id"])
             self.known = waited.job
             return self._run_job(context, Woken(waited, state))
@@ -149,7 +151,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
             may_start=may_start,
             resume_stopped=self.resume_stopped,
             wait=wait_plan,
-            analysis_poll_interval=self.analysis_poll_interval,
+            analysis_poll_interval=self.hook.interval(self.analysis_poll_interval, "analysis_poll_interval"),
             listener=Listener(
                 settled=partial(self._settled, context),
                 read=self._read,
@@ -171,7 +173,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
     def _answer(self, awaited: Await) -> Flow[Waited | None]:
         """Wait in this worker; a deferrable task reads the request once and returns None if it has to defer."""
         flow = look_before_deferring if self.deferrable else wait
-        return flow(self.api, awaited.request_id, awaited.target, awaited.plan)
+        return flow(self.api, awaited.request_id, awaited.target, awaited.plan, told=self.progress)
 
     def limit(self) -> float | None:
         """PU that the job may cost, None for no limit; also None if a limit is invalid, which `checks` reports."""
@@ -207,6 +209,8 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
 
     def _read(self, job: Any) -> None:
         self.known = job
+        if self.progress is not None:
+            self.progress.last(job)
 
     def _reported(self, context: Any, results: Results) -> None:
         """Push the cost and the failed part to XCom, and write the result into the events of the asset outlets."""
@@ -214,6 +218,8 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         push_price(context, results.price)
         for name in ("processing_units", f"failed_{results.things}"):
             context["ti"].xcom_push(key=name, value=result[name])
+        if self.progress is not None:
+            self.progress.last(results.job, result["processed"], result["failed"], self.limit())
         events = context.get("outlet_events")
         for outlet in self.outlets or ():
             if events is not None and hasattr(outlet, "uri"):

@@ -12,6 +12,7 @@ from airflow_sentinelhub._compat import BaseOperator, conf
 from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id, naming_task
 from airflow_sentinelhub.api.call import Flow, Work, exchange
+from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.statistical import get_body, read_request
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification, dated
@@ -259,10 +260,11 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
             return self._payload(context, api)
 
     def _payload(self, context: Any, api: Generation) -> dict[str, Any]:
-        run, aggregation = run_of(context), self.read("aggregation")
+        run, aggregation, data = run_of(context), self.read("aggregation"), self.read("data")
+        check_offered(data, self.hook.settings.base_url)
         job = StatisticalSpecification(
             geopackage=self.read("geopackage"),
-            data=resolved(self.read("data"), run),
+            data=resolved(data, run),
             aggregation=dated(aggregation, run, from_interval=names_both_ends(self, "aggregation")),
             output=self.read("destination"),
             evalscript=self.script(),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._identity import PER_MONTH, mark_for, month_by_default
 from airflow_sentinelhub._task import airflow_errors, checked_id
-from airflow_sentinelhub.api.arguments import all_taken, is_late
+from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.decide.errors import (
     conclude,
     not_estimated_error,
@@ -33,6 +33,7 @@ from airflow_sentinelhub.api.flows.price import price_request
 from airflow_sentinelhub.api.flows.read import read_patiently
 from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL, restart_once
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators._costs import cost_reader, of_dag, push_price
 from airflow_sentinelhub.operators._on_request import OnRequest, StepResult, step_result
@@ -515,6 +516,7 @@ class SentinelHubCancelBatchOperator(OnRequest):
             self.take_arguments()
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
-            job = self.patiently(lambda: end(self.api, request_id, poll_interval=self.poll_interval), request_id)
+            interval = self.hook.interval(self.poll_interval)
+            job = self.patiently(lambda: end(self.api, request_id, poll_interval=interval), request_id)
             self.log.info("Batch request %s is %s", request_id, job.status)
             return step_result(job)

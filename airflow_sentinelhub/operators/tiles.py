@@ -12,7 +12,7 @@ from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_i
 from airflow_sentinelhub.api.call import Flow, exchange
 from airflow_sentinelhub.api.decide.due import behind
 from airflow_sentinelhub.api.flows.read import outlast, read_patiently
-from airflow_sentinelhub.api.flows.reread import every, reading, until_read
+from airflow_sentinelhub.api.flows.reread import every, most_pages, reading, until_read
 from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.api.statuses import BatchTileStatus
 from airflow_sentinelhub.api.tiles import output_paths, tile_item
@@ -140,7 +140,12 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
             unfinished += not BatchTileStatus(str(tile.get("status") or None)).is_final
             items.append(tile_item(tile, paths))
 
-        yield from every(lambda token: v1.list_tiles(request_id, status=status, viewtoken=token), visit, patiently)
+        yield from every(
+            lambda token: v1.list_tiles(request_id, status=status, viewtoken=token),
+            visit,
+            patiently,
+            most_pages(job.tile_count),
+        )
         # If the request is DONE, all its tiles are processed; if it is PARTIAL, the number of tiles with a status is
         # unknown, so a filtered list cannot be checked.
         checkable = status is None or (BatchTileStatus(status).is_successful and job.status.is_successful)

@@ -81,6 +81,44 @@ def geometry_of(blob: bytes) -> Geometry:
     return Geometry(kind, empty=False, size=(east - west, north - south))
 
 
+def outer_rings(blob: object) -> list[list[tuple[float, float]]]:
+    """The outer rings of a polygon or multipolygon, as pairs of coordinates; none for anything else."""
+    if not isinstance(blob, bytes) or len(blob) < 8 or blob[:2] != b"GP":
+        return []
+    length = _ENVELOPES.get(blob[3] >> 1 & 0b111)
+    if length is None or blob[3] & (_EMPTY | _EXTENDED):
+        return []
+    rings: list[list[tuple[float, float]]] = []
+    try:
+        _collect(blob, 8 + length, rings)
+    except (GeometryError, struct.error):
+        return []
+    return rings
+
+
+def _collect(blob: bytes, at: int, rings: list[list[tuple[float, float]]]) -> int:
+    """Add the outer rings of the polygons at this place; returns their end."""
+    little, kind, dimensions, pieces = _part(blob, at)
+    if kind not in POLYGONS:
+        raise GeometryError(f"is a {kind}")
+    at += 9
+    for piece in range(pieces):
+        if kind == "MULTIPOLYGON":
+            if _part(blob, at).kind != "POLYGON":
+                raise GeometryError(_UNREADABLE)
+            at = _collect(blob, at, rings)
+            continue
+        (points,) = _UINT[little].unpack_from(blob, at)
+        end = at + 4 + 8 * dimensions * points
+        if points < _FEWEST_POINTS or end > len(blob):
+            raise GeometryError(_UNREADABLE)
+        if piece == 0:
+            numbers = struct.unpack_from(f"{_ORDERS[little]}{points * dimensions}d", blob, at + 4)
+            rings.append(list(zip(numbers[::dimensions], numbers[1::dimensions], strict=True)))
+        at = end
+    return at
+
+
 def _is_box(west: float, east: float, south: float, north: float) -> bool:
     return math.isfinite(east - west) and math.isfinite(north - south) and west <= east and south <= north
 

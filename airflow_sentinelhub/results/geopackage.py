@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_sentinelhub.exceptions import ResultsError
-from airflow_sentinelhub.results._geometry import POLYGONS, GeometryError, geometry_of
+from airflow_sentinelhub.results._geometry import POLYGONS, GeometryError, geometry_of, outer_rings
 from airflow_sentinelhub.results._sqlite import ANY_BUT_BINARY, TEXT, Database, Source, opened, quoted, shown
 
 MOST_FEATURES = 700_000
@@ -29,6 +29,19 @@ _SIZES = ("width", "height", "resolution")
 _CONTENTS = {"table_name": TEXT, "data_type": TEXT}
 _GEOMETRIES = {"table_name": TEXT, "column_name": TEXT, "geometry_type_name": TEXT, "srs_id": ANY_BUT_BINARY}
 _SYSTEMS = {"srs_id": ANY_BUT_BINARY, "organization": ANY_BUT_BINARY, "organization_coordsys_id": ANY_BUT_BINARY}
+
+
+def read_outlines(file: Source) -> Iterator[tuple[str, int, list[list[tuple[float, float]]]]]:
+    """Identifier, EPSG code and outer rings of each feature, in no order; tables that cannot be taken are left out.
+
+    :raises ResultsError: the file cannot be read.
+    """
+    with opened(file) as database:
+        for table in _Check(database, {}, statistical=True)._tables():
+            if not isinstance(table, str):
+                rows = database.rows(f"SELECT identifier, {quoted(table.geometry)} FROM {quoted(table.name)}")
+                for name, blob in rows:
+                    yield str(name), table.crs, outer_rings(blob)
 
 
 def complaint_about(path: Path, defaults: Mapping[str, Any] | None = None, *, statistical: bool = False) -> str | None:

@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from airflow_sentinelhub.results._geometry import outer_rings
 from airflow_sentinelhub.results._sqlite import TEXT, Database, Source, opened, quoted
 
 _ANYTHING = frozenset({"null", "integer", "real", "text", "blob"})
@@ -54,6 +55,22 @@ def read_manifest(file: Source) -> Iterator[ManifestFeature]:
         rows = database.rows(" UNION ALL ".join(parts) + " ORDER BY 1 COLLATE BINARY")
         for name, group in groupby(rows, key=lambda row: str(row[0])):
             yield _feature(name, group)
+
+
+def read_outlines(file: Source) -> Iterator[tuple[str, int, list[list[tuple[float, float]]]]]:
+    """Name, EPSG code and outer rings of each feature, once, in no order.
+
+    The rings are empty where the geometry is missing or is no polygon.
+
+    :raises ResultsError: the file cannot be read.
+    """
+    with opened(file) as database:
+        for table, crs in _tables(file, database).items():
+            if "geometry" not in {name.lower() for name in database.columns_of(table)}:
+                continue
+            rows = database.rows(f"SELECT identifier, geometry FROM {quoted(table)} GROUP BY identifier")
+            for name, blob in rows:
+                yield str(name), crs, outer_rings(blob)
 
 
 def count_features(file: Source) -> int:

@@ -25,6 +25,7 @@ from airflow_sentinelhub.exceptions import ResultsError, SentinelHubError
 from airflow_sentinelhub.results._sqlite import TEXT, Source, opened, quoted
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.folders import temporary_folder
+from airflow_sentinelhub.results.geopackage import read_outlines
 
 AT_ONCE = 8
 """Files that are fetched at the same time."""
@@ -136,6 +137,24 @@ class StatisticalResults:
         for url, _ in self._found():
             yield url
 
+    def outlines(self) -> dict[str, tuple[int, list[list[tuple[float, float]]]]]:
+        """EPSG code and outer rings of each feature of the GeoPackage by its identifier; empty without one.
+
+        :raises ResultsError: the GeoPackage cannot be read.
+        """
+        if self._geopackage is None:
+            return {}
+        with temporary_folder() as folder:
+            path = self._reader.fetch(self._geopackage, folder)
+            if path is None:
+                return {}
+            file = Source(path, "GeoPackage", self.request_id, self._geopackage)
+            return {name: (crs, rings) for name, crs, rings in read_outlines(file)}
+
+    def url_of(self, number: int, identifier: str) -> str:
+        """The file of the feature with this id and identifier."""
+        return self.template.replace("<ID>", str(number)).replace("<IDENTIFIER>", identifier)
+
     def features(self, known: Mapping[str, str] | None = None) -> Iterator[StatisticalFeature]:
         """All results, in order of their files, then the features of the GeoPackage that have none (`MISSING`).
 
@@ -151,7 +170,7 @@ class StatisticalResults:
             yield feature
         for number, identifier in (expected or {}).items():
             if identifier not in seen:
-                url = self.template.replace("<ID>", str(number)).replace("<IDENTIFIER>", identifier)
+                url = self.url_of(number, identifier)
                 yield StatisticalFeature(number, identifier, url, error=MISSING)
 
     def read(self, urls: Iterable[str]) -> Iterator[StatisticalFeature]:

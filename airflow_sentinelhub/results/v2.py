@@ -208,6 +208,17 @@ class BatchResults:
             if status is None or feature.tile_status == status:
                 yield feature.as_tile()
 
+    def outlines(self) -> dict[str, tuple[int, list[list[tuple[float, float]]]]]:
+        """EPSG code and outer rings of each feature by its name; empty before analysis.
+
+        :raises ResultsError: the manifest cannot be read, or not yet.
+        """
+        listed = self._manifest()
+        if listed is None:
+            self._require_manifest()
+            return {}
+        return {name: (crs, rings) for name, crs, rings in manifest.read_outlines(listed)}
+
     def _check(self) -> None:
         database = self._states()
         if database is not None:

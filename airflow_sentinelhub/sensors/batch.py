@@ -23,7 +23,7 @@ from airflow_sentinelhub._task import (
     checked_id,
     deadline_from,
 )
-from airflow_sentinelhub.api.arguments import all_taken, is_late
+from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Outcome, TileGoal, Waited
@@ -32,6 +32,7 @@ from airflow_sentinelhub.api.flows.tiles import look_at_tiles
 from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, look, until_answered, until_certain
 from airflow_sentinelhub.api.service.generations import NEW_REQUEST_404, OLD_REQUEST_404
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchTileStatus
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import (
     DeadlineError,
     InvalidInputError,
@@ -147,6 +148,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         deadline = deadline_from(context, self.timeout, execution_timeout, deferring=True)
         if first is not None and deadline is not None:
             deadline += first.timestamp() - time.time()
+        self.poke_interval = self.hook.interval(self.poke_interval, "poke_interval")  # Airflow sleeps for it
         return WaitPlan(
             poll_interval=self.poke_interval,
             deadline=deadline,
@@ -165,6 +167,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
                 time.time(),
                 not_found_after=sum(OLD_REQUEST_404 if self.is_old(context) else NEW_REQUEST_404),
                 first=not plan.known and tried(context) <= 1,
+                told=self.progress,
             )
         return self._watch
 

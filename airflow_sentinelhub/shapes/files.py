@@ -18,17 +18,21 @@ NAMES = (*TEXTS, *PARQUET, *OF_GIS)
 """How the names of files end in which an area can be."""
 
 
-def read(path: Path) -> tuple[str | list[Mapping[str, Any] | None], str | None]:
+def read(path: Path, layer: str = "") -> tuple[str | list[Mapping[str, Any] | None], str | None]:
     """What is in a file: its text, or the GeoJSON of its geometries (None for a feature without one) and its CRS.
 
-    :raises InvalidInputError: it cannot be read, or has several layers; :raises SettingsError: a library is missing.
+    :param layer: which layer, as QGIS writes it behind the name of the file: `layername=fields` or `layerid=0`.
+    :raises InvalidInputError: it cannot be read, or has several layers and none is chosen.
+    :raises SettingsError: a library is missing.
     """
     kind = path.suffix.lower()
     try:
+        if kind in OF_GIS:
+            return _of_gis(path, layer)
+        if layer:
+            raise InvalidInputError(f"The area's file {path.name} has no layers to choose from; leave |{layer} out.")
         if kind in PARQUET:
             return _parquet(path)
-        if kind in OF_GIS:
-            return _of_gis(path)
         return path.read_text("utf-8-sig"), None
     except OSError as err:
         raise InvalidInputError(f"The area's file {path} cannot be read: {err.strerror or err}.") from None
@@ -36,17 +40,16 @@ def read(path: Path) -> tuple[str | list[Mapping[str, Any] | None], str | None]:
         raise InvalidInputError(f"The area's file {path} is no text in UTF-8.") from None
 
 
-def _of_gis(path: Path) -> tuple[list[Mapping[str, Any] | None], str | None]:
+def _of_gis(path: Path, layer: str = "") -> tuple[list[Mapping[str, Any] | None], str | None]:
     what = f"The area's file {path.name}"
+    wanted = _wanted(what, layer)
     with needed_for(what):
         import pyogrio
     path.open("rb").close()  # says why it cannot be read
     try:
-        layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
-        if len(layers) != 1:
-            told = f"{len(layers)} layers with geometries ({', '.join(layers)[:100]})" if layers else "no geometries"
-            raise InvalidInputError(f"{what} has {told}; give a file with one layer.")
-        meta, _, geometries, _ = pyogrio.raw.read(path, layer=layers[0], columns=[], force_2d=True)
+        layers = {str(name): kind is not None for name, kind in pyogrio.list_layers(path)}
+        chosen = _chosen(what, path.name, layers, wanted)
+        meta, _, geometries, _ = pyogrio.raw.read(path, layer=chosen, columns=[], force_2d=True)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as err:
         raise InvalidInputError(f"{what} cannot be read: {_said(err)}.") from None
     return [from_wkb(binary, path.name) for binary in geometries], meta.get("crs") or None
@@ -76,6 +79,50 @@ def _parquet(path: Path) -> tuple[list[Mapping[str, Any] | None], str | None]:
             raise
         raise InvalidInputError(f"{what} cannot be read: {_said(err)}.") from None
     return [from_wkb(binary, path.name) for binary in rows], _crs_of_parquet(column, what)
+
+
+def _wanted(what: str, layer: str) -> tuple[str, str] | None:
+    """Option and value of a choice of a layer, None for none.
+
+    :raises InvalidInputError: it is no choice of a layer, or a filter of rows, which is not read.
+    """
+    options = dict(option.partition("=")[::2] for option in layer.split("|") if option)
+    options.pop("geometrytype", None)  # what is not of the type is refused anyway
+    if not options:
+        return None
+    ((name, value),) = list(options.items())[:1]
+    if len(options) > 1 or name not in ("layername", "layerid"):
+        raise InvalidInputError(
+            f"{what} is followed by |{layer[:60]}; a layer is chosen by |layername=NAME and nothing else: save "
+            "what a filter selects as a layer of its own."
+        )
+    return name, value
+
+
+def _chosen(what: str, file: str, layers: Mapping[str, bool], wanted: tuple[str, str] | None) -> str:
+    """The layer to read: the one that is wanted, or the only one with geometries.
+
+    :param layers: names of all layers, and whether they have geometries.
+    :raises InvalidInputError: there is no such layer, or it takes a choice.
+    """
+    full = [name for name, has_shapes in layers.items() if has_shapes]
+    told = f"{', '.join(full[:10])}{', ...' if len(full) > 10 else ''}"
+    if wanted is not None:
+        option, value = wanted
+        names = list(layers)
+        at = int(value) if option == "layerid" and value.isascii() and value.isdigit() else len(names)
+        name = value if option == "layername" else names[at] if at < len(names) else None
+        if name in full:
+            return str(name)
+        why = "has no geometries" if name in layers else "is not there"
+        raise InvalidInputError(f"{what}: the layer {option}={value[:60]!r} {why}; with geometries there are: {told}.")
+    if not full:
+        raise InvalidInputError(f"{what} has no geometries; give a file with a layer of polygons.")
+    if len(full) > 1:
+        raise InvalidInputError(
+            f"{what} has {len(full)} layers with geometries ({told}); choose one, such as {file}|layername={full[0]}."
+        )
+    return full[0]
 
 
 def _said(err: Exception) -> str:

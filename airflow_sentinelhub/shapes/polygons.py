@@ -110,6 +110,17 @@ def from_wkb(binary: Any, where: str) -> Mapping[str, Any] | None:
         raise InvalidInputError(f"The area in {where} has a geometry that cannot be read: {_said(err)}.") from None
 
 
+def from_wkb_with_srid(binary: bytes) -> tuple[Mapping[str, Any] | None, int]:
+    """The GeoJSON of a geometry in well-known binary and the EPSG code that it carries, 0 for none.
+
+    :raises InvalidInputError: it cannot be read.
+    """
+    found = from_wkb(binary, "WKB")
+    import shapely
+
+    return found, int(shapely.get_srid(shapely.from_wkb(binary)))
+
+
 def _geojson(geometry: Any) -> Mapping[str, Any]:
     import shapely
 

@@ -13,6 +13,7 @@ from typing import Any
 from ..evalscripts import runs_scripts
 from .remote import SimulatorError
 from .server import Simulator
+from .settings import CHOICES, REALISTIC
 
 _PROGRAM = "python -m airflow_sentinelhub.simulator"
 PORT = 8765
@@ -55,6 +56,14 @@ def _parser() -> argparse.ArgumentParser:
         "--token-lifetime", type=float, metavar="SECONDS", help="of access tokens, real time (default: 3600)"
     )
     parser.add_argument(
+        "--deployment", choices=CHOICES["deployment"], help="which deployment of the service it is (default: aws-eu)"
+    )
+    parser.add_argument(
+        "--realistic",
+        action="store_true",
+        help="with what the service does by itself: rate limits, late reads, odd answers, failed and stuck tiles",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -66,15 +75,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = dict(REALISTIC) if arguments.realistic else {}
     for item in arguments.set:
         name, separator, value = item.partition("=")
         try:
-            settings[name] = json.loads(value)
+            settings[name] = value if name in CHOICES else json.loads(value)
         except ValueError:
             separator = ""
         if not separator:
             raise SimulatorError(f"--set takes NAME=VALUE with a number, true, false or null, not {item!r}.")
+    if arguments.deployment is not None:
+        settings["deployment"] = arguments.deployment
     if arguments.token_lifetime is not None:
         settings["token_lifetime"] = arguments.token_lifetime
     return settings

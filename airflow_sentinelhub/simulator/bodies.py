@@ -9,6 +9,9 @@ from airflow_sentinelhub.grids.known import GRIDS, Grid
 from .jobs import Generation
 
 Json = dict[str, Any]
+# Members that name an object storage, each with a ``url`` below it. The third one is a destination that the vendor
+# keeps with its keys; it is in no contract, but a tool of the vendor reads it (client).
+STORAGES = ("s3", "gs", "pl:destinations")
 
 
 def tiling_of(body: Json, generation: Generation) -> tuple[Grid, Json] | None:
@@ -54,5 +57,12 @@ def raster_url(body: Json, generation: Generation) -> str | None:
     return None if zarr else delivery_url(body, generation)
 
 
+def zarr_url(body: Json, generation: Generation) -> str | None:
+    """The folder of a zarr output, as the user wrote it; None for other outputs."""
+    is_zarr = generation != "statistical" and raster_url(body, generation) is None
+    return delivery_url(body, generation) if is_zarr else None
+
+
 def storage_url(place: Json) -> str:
-    return str(place["s3" if "s3" in place else "gs"]["url"])
+    """Address of an object storage of a checked body."""
+    return str(next(place[name]["url"] for name in STORAGES if name in place))

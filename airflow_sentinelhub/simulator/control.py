@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import faults, lifecycle
+from . import byoc_listing, faults, lifecycle
 from .clock import iso_microseconds
 from .reading import read_json, whole_number
 from .remote import PREFIX
@@ -131,6 +131,16 @@ def _settings(world: World, call: Call) -> Json:
     return {**world.settings.as_dict(), "balance_left": world.pu_left}
 
 
+def _collections(world: World, call: Call) -> Json:
+    """The collections of own data (BYOC) that tasks of v2 deliver into: the service tells no task's."""
+    return {"collections": byoc_listing.collections(world)}
+
+
+def _limits(world: World, call: Call) -> Json:
+    """The rate limits that are on, and what is left of each. The service itself does not tell any more."""
+    return {"limits": world.limits.told(world.settings, world.moment, world.now, world.pu_used)}
+
+
 def _change_settings(world: World, call: Call) -> Json:
     world.change_settings(_body(call))
     return _settings(world, call)
@@ -152,5 +162,7 @@ ROUTES: dict[tuple[str, str], Callable[[World, Call], Json]] = {
     ("DELETE", "/faults"): _clear_faults,
     ("GET", "/settings"): _settings,
     ("POST", "/settings"): _change_settings,
+    ("GET", "/limits"): _limits,
+    ("GET", "/collections"): _collections,
     ("POST", "/reset"): _reset,
 }

@@ -8,6 +8,7 @@ stays away.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -21,7 +22,7 @@ from airflow_sentinelhub.grids.tiling import TileSet
 
 from . import statistical_work
 from .area import parse_area
-from .bodies import Json, raster_url, responses_of, storage_url
+from .bodies import Json, raster_url, responses_of, storage_url, zarr_url
 from .delivery import Bucket, bad_outputs
 from .execution import execution_database, last_upload, other_schema
 from .faults import share_of
@@ -36,6 +37,8 @@ from .store import Store
 from .units import Features, Units
 
 _log = logging.getLogger(__name__)
+# The files that the service leaves about a request.
+_ABOUT = re.compile(r"(?:request|featureManifest|execution)-[0-9a-f-]{36}\.(?:json|gpkg|sqlite)")
 
 
 @dataclass(frozen=True)
@@ -273,6 +276,20 @@ class Deliveries:
 
     def exists(self, url: str) -> bool:
         return self._bucket.exists(url)
+
+    def there_at(self, url: str, at: Moment) -> str | None:
+        """What lies in the folder of a zarr output already, apart from files about requests.
+
+        Arrays are not really written: a request that has begun counts as long as its ``request-<id>.json`` is there.
+        """
+        for found in self._bucket.below(url):
+            if not _ABOUT.fullmatch(found.rpartition("/")[2]):
+                return found
+        for job in at.jobs.values():
+            here = zarr_url(job.body, job.generation) == url and job.runs and job.runs[0].begin <= at.now
+            if here and self.exists(file_url(job, f"request-{job.id}.json")):
+                return f"{url.rstrip('/')}/.zgroup"
+        return None
 
 
 class Outputs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +15,8 @@ PLACEHOLDERS = {"<requestId>", "<tileName>", "<tileId>", "<outputId>", "<format>
 # Real files end in .tif although the contract says "e.g. tiff", user data in userdata.json (seen).
 EXTENSIONS = {"image/tiff": "tif", "application/json": "json", "zarr/array": "zarr"}
 _URL = re.compile(r"(s3|gs)://([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])(/[^\x00-\x1f\x7f\ud800-\udfff]*)?")
+# What the name of an object begins with while it is being written.
+_PART = ".part-"
 # Bytes: of a key in S3, and of one part of it, which is the name of a file where buckets are folders.
 _LONGEST_KEY, _LONGEST_PART = 1024, 255
 
@@ -30,6 +32,9 @@ class Bucket(Protocol):
 
     def exists(self, url: str) -> bool:
         """Whether there is such an object."""
+
+    def below(self, url: str) -> Iterator[str]:
+        """Addresses of the objects in a folder, also those further below."""
 
 
 class LocalBucket:
@@ -52,7 +57,7 @@ class LocalBucket:
         path = self.path(url)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Written beside and renamed, so that nobody reads half an object.
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=_PART)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
@@ -67,6 +72,12 @@ class LocalBucket:
 
     def exists(self, url: str) -> bool:
         return self.path(url).is_file()
+
+    def below(self, url: str) -> Iterator[str]:
+        folder = self.path(url)
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.name.startswith(_PART):
+                yield f"{url.rstrip('/')}/{path.relative_to(folder).as_posix()}"
 
 
 def is_object_url(url: Any) -> bool:

@@ -13,11 +13,12 @@ from typing import Any
 from airflow_sentinelhub.grids.known import GRIDS
 
 from . import delivery, lifecycle
-from .bodies import delivery_url
+from .bodies import delivery_url, zarr_url
 from .faults import Fault
 from .jobs import Generation, Job
 from .reading import read_json, whole_number
 from .replies import Call, Json, Refusal, Reply, error, violations
+from .retention import is_forgotten
 from .world import World
 
 
@@ -86,18 +87,30 @@ def _form(call: Call) -> dict[str, bytes]:
 
 
 def find(context: Context, generation: Generation) -> Job:
-    """The request of the path as the answering replica knows it; 404 otherwise."""
+    """The request of the path as the answering replica knows it; 404 otherwise, also for one that was forgotten."""
     number = context.parts["id"]
     job = context.world.jobs.get(number)
-    known = job is not None and job.generation == generation and job.exists(context.call.seen)
-    if job is None or not known or not job.exists(context.call.now):
+    known = job is not None and job.generation == generation and job.exists(context.call.now)
+    if job is None or not known or not listed(context, job):
         raise Refusal(error(404, request_id=number))
     return job
+
+
+def check_account(context: Context) -> None:
+    """403 for an account whose type may not use batch (seen at a create)."""
+    if not context.world.settings.batch_account:
+        raise Refusal(error(403))
+
+
+def listed(context: Context, job: Job) -> bool:
+    """Whether the answering replica knows the request and it is not forgotten."""
+    return job.exists(context.call.seen) and not is_forgotten(job, context.call.now, context.world.settings)
 
 
 def create(context: Context, generation: Generation, body: Json) -> Job:
     """A new request of a checked body, with its JSON in the bucket, where missing rights would show (doc)."""
     world = context.world
+    _check_empty(context, generation, body)
     job = world.new_job(generation, body)
     url = delivery.root(delivery_url(body, generation), job.id) + f"/request-{job.id}.json"
     try:
@@ -105,6 +118,20 @@ def create(context: Context, generation: Generation, body: Json) -> Job:
     except (OSError, ValueError) as problem:
         raise Refusal(violations([("output", f"Cannot write to {url}: {problem}")])) from problem
     return job
+
+
+def _check_empty(context: Context, generation: Generation, body: Json) -> None:
+    """A zarr output needs an empty path (doc), which one with the request's id in it always is."""
+    url = zarr_url(body, generation)
+    if url is None or "<requestId>" in url:
+        return
+    try:
+        there = context.world.there_at(url)
+    except (OSError, ValueError) as problem:
+        raise Refusal(violations([("output", f"Cannot list {url}: {problem}")])) from problem
+    if there is not None:
+        where = "zarrOutput->path" if generation == "v1" else "output->delivery"
+        raise Refusal(violations([(where, f"The path of a zarr output must be empty: {there} exists.")]))
 
 
 def act(context: Context, generation: Generation, transition: Transition) -> Reply:
@@ -131,8 +158,8 @@ def page_of_jobs(
     """
     seen = context.call.seen
     begin, count = _extent(context)
-    listed = (job for job in _sorted(context, generation) if job.exists(seen) and wanted(job))
-    found = list(islice(listed, begin + count + 1))
+    shown = (job for job in _sorted(context, generation) if listed(context, job) and wanted(job))
+    found = list(islice(shown, begin + count + 1))
     return page(context, path, len(found), lambda index: view(found[index], context.world, seen))
 
 

@@ -208,7 +208,7 @@ def _with_run(job: Job, begin: float, tiles: tuple[int, ...] | None, terms: Term
     settings = terms.settings
     found = job.analysis
     assert found is not None
-    mishaps = terms.mishaps(found.tiles, tiles)
+    mishaps = terms.mishaps(found.tiles, _worked_on(found, tiles))
     run = Run(
         number=len(job.runs) + 1,
         begin=begin,
@@ -236,6 +236,14 @@ def _with_run(job: Job, begin: float, tiles: tuple[int, ...] | None, terms: Term
         healed = replace(job.runs[-1], heals=finish + heals)
         job = job.changed(runs=(*job.runs[:-1], healed), plan=(*job.plan, Step(finish + heals, "DONE")))
     return job
+
+
+def _worked_on(found: Analysis, tiles: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """The tiles of a run without those that are skipped, since nothing is done about these and nothing goes wrong."""
+    if not found.existing:
+        return tiles
+    skipped = set(found.existing)
+    return tuple(index for index in (range(found.tiles) if tiles is None else tiles) if index not in skipped)
 
 
 def _last_step(job: Job, book: Ledger, finish: float) -> Step:

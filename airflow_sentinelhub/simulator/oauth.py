@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl
 
 from .replies import Reply
 
-TOKEN_PATHS = ("/auth/realms/main/protocol/openid-connect/token", "/oauth/token")
+# Type of an account as the vendor's pages read it from the token: this one and those above it may use batch (client).
+_ENTERPRISE, _TRIAL = 14000, 11000
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Client:
     account: str
 
 
-def token_reply(client: Client, body: bytes, number: int, lifetime: float, real: float) -> Reply:
+def token_reply(
+    client: Client, body: bytes, number: int, lifetime: float, real: float, is_enterprise: bool = True
+) -> Reply:
     """The answer to a token request. ``number`` is the token's, ``real`` the time by the clients' clocks.
 
     Credentials are read from the body alone, never from a Basic header (doc). What a wrong one gets: 400 or 401 and the
@@ -45,6 +48,7 @@ def token_reply(client: Client, body: bytes, number: int, lifetime: float, real:
         "jti": number,
         "sub": client.user,
         "account": client.account,
+        "d": {"1": {"t": _ENTERPRISE if is_enterprise else _TRIAL}},
         "azp": client.id,
     }
     return Reply(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
-from .delivery import is_object_url, template_problems
+from .delivery import template_problems
+from .deployments import Deployment
 from .payload import (
     Findings,
     Json,
@@ -19,13 +19,12 @@ from .payload import (
     null_paths,
 )
 from .payload_v1 import is_uuid
+from .storage import check_storage, masked
 
-MASK = "*****"
-_SECRETS = {"accessKey", "secretAccessKey", "credentials"}
 _FEATURE_SIZES = range(1, 3501)
 
 
-def check(body: Json, max_vertices: int) -> Findings:
+def check(body: Json, max_vertices: int, place: Deployment) -> Findings:
     """What is wrong with the body. Nulls are refused (seen): a member that is not set must be left out."""
     findings = Findings()
     for path in null_paths(body):
@@ -42,19 +41,20 @@ def check(body: Json, max_vertices: int) -> Findings:
     if kind == "tiling-grid":
         grid = check_grid(given, "input", findings)
     elif kind == "geopackage":
-        _check_geopackage(given, findings)
+        _check_geopackage(given, place, findings)
     elif kind is not None:
         findings.add("input->type", f"Unknown input type {kind}.")
     output = findings.child(body, "", "output", dict)
     if output is not None:
-        _check_output(output, grid, given.get("resolution") if isinstance(given, dict) else None, responses, findings)
+        resolution = given.get("resolution") if isinstance(given, dict) else None
+        _check_output(output, place, grid, resolution, responses, findings)
     return findings
 
 
-def _check_geopackage(given: Json, findings: Findings) -> None:
+def _check_geopackage(given: Json, place: Deployment, findings: Findings) -> None:
     features = findings.child(given, "input", "features", dict)
     if features is not None:
-        _check_storage(features, "input->features", findings)
+        check_storage(features, "input->features", findings, place, kept=False)
     defaults = findings.child(given, "input", "defaults", dict, required=False)
     if defaults is None:
         return
@@ -71,10 +71,12 @@ def _check_geopackage(given: Json, findings: Findings) -> None:
         findings.add(f"{where}->resolution", "resolution must be a number above 0.")
 
 
-def _check_output(output: Json, grid: Any, resolution: Any, responses: list[Json], findings: Findings) -> None:
+def _check_output(
+    output: Json, place: Deployment, grid: Any, resolution: Any, responses: list[Json], findings: Findings
+) -> None:
     kind = findings.child(output, "output", "type", str)
     delivery = findings.child(output, "output", "delivery", dict)
-    url = _check_storage(delivery, "output->delivery", findings) if delivery is not None else None
+    url = check_storage(delivery, "output->delivery", findings, place) if delivery is not None else None
     if kind == "raster":
         check_raster_output(output, "output", responses, findings)
         if output.get("collectionId") is not None and not is_uuid(output["collectionId"]):
@@ -93,31 +95,6 @@ def _check_output(output: Json, grid: Any, resolution: Any, responses: list[Json
         check_identifiers([url] if kind == "raster" else [], responses, findings)
 
 
-def _check_storage(place: Json, where: str, findings: Findings) -> str | None:
-    """An object storage with its access: the URL, if one can be read. Any keys that are not empty are accepted."""
-    given = [name for name in ("s3", "gs") if name in place]
-    if len(given) != 1:
-        findings.add(where, "Exactly one of s3 and gs must be given.")
-        return None
-    name = given[0]
-    storage = findings.child(place, where, name, dict)
-    if storage is None:
-        return None
-    where = f"{where}->{name}"
-    url = findings.child(storage, where, "url", str)
-    if url is not None and not (is_object_url(url) and url.startswith(f"{name}://")):
-        findings.add(f"{where}->url", f"{url} is not a valid path: expected {name}://<bucket>/<path>.")
-        url = None
-    if name == "gs":
-        ways = [bool(storage.get("credentials"))]
-    else:
-        ways = [bool(storage.get("iamRoleARN")), bool(storage.get("accessKey") and storage.get("secretAccessKey"))]
-    if sum(ways) != 1:
-        access = "credentials" if name == "gs" else "either accessKey and secretAccessKey or iamRoleARN"
-        findings.add(where, f"Access to the bucket needs {access}.")
-    return url if isinstance(url, str) else None
-
-
 def echo(body: Json) -> Json:
     """The request as the service shows it: with the defaults that were seen in echoes, and without secrets."""
     echoed: Json = {"instanceType": body.get("instanceType", "normal"), **masked(body)}
@@ -134,12 +111,3 @@ def echo(body: Json) -> Json:
         for name in ("overwrite", "skipExisting", "cogOutput", "createCollection"):
             echoed["output"].setdefault(name, False)
     return echoed
-
-
-def masked(value: Any) -> Any:
-    """A copy in which keys and credentials are ``*****`` (seen in echoed tasks)."""
-    if isinstance(value, dict):
-        return {key: MASK if key in _SECRETS else masked(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [masked(item) for item in value]
-    return copy.copy(value)

@@ -65,6 +65,16 @@ class ControlPlane:
         """Changes settings, if any are given, and returns them all."""
         return self._control("POST", "/settings", changes) if changes else self._control("GET", "/settings")
 
+    def collections(self) -> list[dict[str, Any]]:
+        """The collections of own data (BYOC) that tasks of v2 have delivered into: ``id``, ``bands``, ``tiles``."""
+        collections: list[dict[str, Any]] = self._control("GET", "/collections")["collections"]
+        return collections
+
+    def limits(self) -> list[dict[str, Any]]:
+        """The rate limits that are on, each with what is ``left`` of it."""
+        limits: list[dict[str, Any]] = self._control("GET", "/limits")["limits"]
+        return limits
+
     def reset(self) -> None:
         """An empty service with the settings and the speed it was started with."""
         self._control("POST", "/reset")

@@ -7,6 +7,7 @@ which a moto server accepts.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 from .delivery import is_object_url
@@ -47,6 +48,17 @@ class S3Bucket:
     def exists(self, url: str) -> bool:
         bucket, key = _parts(url)
         return self._do("head_object", Bucket=bucket, Key=key) is not None
+
+    def below(self, url: str) -> Iterator[str]:
+        bucket, key = _parts(url)
+        token: dict[str, str] = {}
+        while True:
+            page = self._do("list_objects_v2", Bucket=bucket, Prefix=f"{key.rstrip('/')}/".lstrip("/"), **token)
+            for item in (page or {}).get("Contents", []):
+                yield f"s3://{bucket}/{item['Key']}"
+            if not (page or {}).get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
 
     def _make(self, bucket: str) -> None:
         if bucket in self._made:

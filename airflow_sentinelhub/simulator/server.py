@@ -187,7 +187,9 @@ class Simulator(ControlPlane):
 
     @property
     def token_url(self) -> str:
-        return f"{self.url}/auth/realms/main/protocol/openid-connect/token"
+        """URL for tokens, at the path of the deployment."""
+        assert self._world is not None, "The simulator has not been started."
+        return f"{self.url}{self._world.settings.place.token_path}"
 
     @property
     def client_id(self) -> str:

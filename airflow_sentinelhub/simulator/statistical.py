@@ -7,7 +7,7 @@ from typing import Any
 
 from . import lifecycle, statistical_payload, v2
 from .features import FeaturesError
-from .handlers import Context, Handler, act, find, page_of_jobs, read_create_body
+from .handlers import Context, Handler, act, check_account, find, page_of_jobs, read_create_body
 from .jobs import Job
 from .lifecycle import Terms
 from .replies import Json, Refusal, Reply, error, violations
@@ -28,10 +28,8 @@ _STATUS_PART = (
 
 
 def view(job: Job, world: World, at: float) -> Json:
-    """The request as it was at a time: as a task of v2, spelling included (costPU, seen), without its project."""
-    shown = v2.view(job, world, at)
-    del shown["projectId"]
-    return shown
+    """The request as it was at a time: as a task of v2, spelling included (costPU, seen)."""
+    return v2.view(job, world, at)
 
 
 def status_view(job: Job, world: World, at: float) -> Json:
@@ -41,8 +39,9 @@ def status_view(job: Job, world: World, at: float) -> Json:
 
 def post_request(context: Context) -> Reply:
     world = context.world
+    check_account(context)
     body = read_create_body(context.call)
-    findings = statistical_payload.check(body)
+    findings = statistical_payload.check(body, world.settings.place)
     if findings.found:
         return violations(findings.found)
     _check_balance(world, "create", None)

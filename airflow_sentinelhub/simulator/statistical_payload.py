@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 from .cost import parse_time
-from .delivery import is_object_url
+from .deployments import Deployment
 from .payload import Findings, Json, _check_data, is_number, null_paths
-from .payload_v2 import masked
+from .storage import check_storage, masked
 
 # contract: an evalscript is smaller than this; longer sides are refused.
 EVALSCRIPT_BYTES, LARGEST_SIDE = 32 * 1024, 2500
@@ -26,7 +26,7 @@ _DURATION = re.compile(
 _SECONDS = (365 * 86400, 30 * 86400, 7 * 86400, 86400, 3600, 60, 1)
 
 
-def check(body: Json) -> Findings:
+def check(body: Json, place: Deployment) -> Findings:
     """What is wrong with the body. Nulls are refused, as v2 was seen to do."""
     findings = Findings()
     for path in null_paths(body):
@@ -35,16 +35,16 @@ def check(body: Json) -> Findings:
         return findings
     given = findings.child(body, "", "input", dict)
     if given is not None:
-        url = check_storage(findings.child(given, "input", "features", dict), "input->features", findings)
+        url = _check_bucket(findings.child(given, "input", "features", dict), "input->features", findings, place)
         if url is not None and not url.endswith(".gpkg"):
             findings.add("input->features->s3->url", "The features must be a GeoPackage (.gpkg).")
         _check_data(given, "input", findings)
     divided = findings.child(body, "", "aggregation", dict)
     if divided is not None:
-        _check_aggregation(divided, findings)
+        _check_aggregation(divided, findings, place)
     _check_calculations(findings.child(body, "", "calculations", dict, required=False), findings)
     output = findings.child(body, "", "output", dict)
-    url = check_storage(output, "output", findings) if output is not None else None
+    url = _check_bucket(output, "output", findings, place)
     used = set(re.findall(r"<[^<>/]*>", url or ""))
     for name in sorted(used - PLACEHOLDERS):
         findings.add("output->s3->url", f"Unknown placeholder {name}.")
@@ -53,7 +53,7 @@ def check(body: Json) -> Findings:
     return findings
 
 
-def _check_aggregation(divided: Json, findings: Findings) -> None:
+def _check_aggregation(divided: Json, findings: Findings, place: Deployment) -> None:
     where = "aggregation"
     begin = end = None
     span = findings.child(divided, where, "timeRange", dict)
@@ -82,7 +82,7 @@ def _check_aggregation(divided: Json, findings: Findings) -> None:
         whole = is_number(size) and size == int(size) and size <= LARGEST_SIDE
         if not is_number(size) or size <= 0 or (name in sized and not whole):
             findings.add(f"{where}->{name}", f"{name} is out of range.")
-    _check_script(divided, findings)
+    _check_script(divided, findings, place)
 
 
 def _check_calculations(asked: Any, findings: Findings) -> None:
@@ -103,7 +103,7 @@ def _check_calculations(asked: Any, findings: Findings) -> None:
                 findings.add(f"{below}->percentiles->k", f"{below}->percentiles->k must be numbers from 0 to 1.")
 
 
-def _check_script(divided: Json, findings: Findings) -> None:
+def _check_script(divided: Json, findings: Findings, place: Deployment) -> None:
     if ("evalscript" in divided) == ("evalscriptReference" in divided):
         findings.add("aggregation->evalscript", "Exactly one of evalscript and evalscriptReference must be given.")
     elif "evalscript" in divided:
@@ -114,22 +114,11 @@ def _check_script(divided: Json, findings: Findings) -> None:
             findings.add("aggregation->evalscript", "The evalscript must be smaller than 32 KB.")
     else:
         reference = findings.child(divided, "aggregation", "evalscriptReference", dict)
-        check_storage(reference, "aggregation->evalscriptReference", findings)
+        _check_bucket(reference, "aggregation->evalscriptReference", findings, place)
 
 
-def check_storage(place: Any, where: str, findings: Findings) -> str | None:
-    """An object storage with its access: the URL, if one can be read. Any keys that are not empty are accepted."""
-    storage = findings.child(place, where, "s3", dict) if place is not None else None
-    if storage is None:
-        return None
-    url = findings.child(storage, f"{where}->s3", "url", str)
-    if url is not None and not (is_object_url(url) and url.startswith("s3://")):
-        findings.add(f"{where}->s3->url", f"{url} is not a valid path: expected s3://<bucket>/<path>.")
-        url = None
-    ways = [bool(storage.get("iamRoleARN")), bool(storage.get("accessKey") and storage.get("secretAccessKey"))]
-    if sum(ways) != 1:
-        findings.add(f"{where}->s3", "Access needs either accessKey and secretAccessKey or iamRoleARN.")
-    return url if isinstance(url, str) else None
+def _check_bucket(given: Any, where: str, findings: Findings, place: Deployment) -> str | None:
+    return None if given is None else check_storage(given, where, findings, place, gs=False, kept=False)
 
 
 def echo(body: Json) -> Json:

@@ -18,6 +18,7 @@ import shapely
 
 from airflow_sentinelhub.grids.tiling import Ints
 
+from . import data_sources
 from . import evalscript as scripts
 from .cost import Rates, batch_factor, parse_time, statistical_estimate
 from .delivery import ANY_ID, fill_in, is_object_url
@@ -79,7 +80,7 @@ def analyse(job: Job, units: Features | None, script: str | None, forced_error: 
         return Analysis(forced_error or f"The GeoPackage {url} cannot be read.", 0, 0.0, 1.0)
     if script is None:
         return Analysis(forced_error or "The evalscript cannot be read.", len(units), 0.0, 1.0)
-    error = forced_error or scripts.problem(script, ())
+    error = forced_error or scripts.problem(script, ()) or data_sources.problem(job.body["input"]["data"], script)
     pixels = units.widths * units.heights
     data = job.body["input"]["data"]
     each = [

@@ -13,6 +13,7 @@ from .handlers import (
     Context,
     Handler,
     act,
+    check_account,
     create,
     find,
     get_grid,
@@ -28,7 +29,7 @@ from .ledger import PROCESSED, STATUSES
 from .reading import whole_number
 from .replies import Json, Refusal, Reply, error, violations
 from .v1_collections import COLLECTION_ROUTES, initialise, new_collection
-from .v1_rules import collection_id, may_delete, may_update, retired
+from .v1_rules import collection_id, may_delete, may_update
 from .world import World
 
 BASE = "/api/v1/batch"
@@ -61,15 +62,10 @@ def view(job: Job, world: World, at: float) -> Json:
     return shown
 
 
-def find_v1(context: Context) -> Job:
-    job = find(context, "v1")
-    if retired(job, context.call.now, context.world.settings.retention_days):
-        raise Refusal(error(404, request_id=job.id))
-    return job
-
-
 def post_request(context: Context) -> Reply:
     world = context.world
+    check_account(context)
+    _check_used_up(context)
     body = read_create_body(context.call)
     findings = payload_v1.check(body, world.collections, world.settings.max_vertices)
     if findings.found:
@@ -93,7 +89,6 @@ def list_requests(context: Context) -> Reply:
     def wanted(job: Job) -> bool:
         return (
             user in (None, world.client.user)
-            and not retired(job, call.seen, world.settings.retention_days)
             and collection in (None, collection_id(job, call.seen))
             and matches(search, job.body_at(call.seen).get("description", ""))
         )
@@ -102,13 +97,13 @@ def list_requests(context: Context) -> Reply:
 
 
 def get_request(context: Context) -> Reply:
-    job = find_v1(context)
+    job = find(context, "v1")
     return Reply(200, view(job, context.world, context.call.seen), request_id=job.id)
 
 
 def put_request(context: Context) -> Reply:
     """``output`` without collectionId unlinks the collection; no ``output`` changes nothing of it (contract)."""
-    job, world, now = find_v1(context), context.world, context.call.now
+    job, world, now = find(context, "v1"), context.world, context.call.now
     body = read_object(context.call)
     refusal = may_update(job, now)
     if refusal is not None:
@@ -133,7 +128,7 @@ def put_request(context: Context) -> Reply:
 
 
 def delete_request(context: Context) -> Reply:
-    job, world, now = find_v1(context), context.world, context.call.now
+    job, world, now = find(context, "v1"), context.world, context.call.now
     refusal = may_delete(job, world.ledger(job), now)
     if refusal is not None:
         return error(409, refusal, request_id=job.id)
@@ -143,15 +138,27 @@ def delete_request(context: Context) -> Reply:
 
 def action(transition: Any) -> Handler:
     def handler(context: Context) -> Reply:
-        find_v1(context)
+        if transition is not lifecycle.end:
+            _check_used_up(context)
         return act(context, "v1", transition)
 
     return handler
 
 
+def _check_used_up(context: Context) -> None:
+    """403 for an account that has used up its processing units (a third party's word); the wording is ours.
+
+    v2 and batch statistical ask for a least balance instead, and stop what is at work.
+    """
+    world = context.world
+    # What was used is no more than what is planned, and that is quick to tell.
+    if world.pu_left <= 0 and world.pu_used >= world.settings.balance:
+        raise Refusal(error(403, "The processing units of this month are used up."))
+
+
 def list_tiles(context: Context) -> Reply:
     """Nothing before analysis: ``data`` is missing, or null (which of them is not recorded)."""
-    job, world, at = find_v1(context), context.world, context.call.seen
+    job, world, at = find(context, "v1"), context.world, context.call.seen
     path = f"{BASE}/process/{job.id}/tiles"
     wanted = context.call.parameter("status")
     if wanted is not None and wanted not in (*STATUSES, "QUEUED"):
@@ -172,7 +179,7 @@ def list_tiles(context: Context) -> Reply:
 
 
 def get_tile(context: Context) -> Reply:
-    job, number = find_v1(context), whole_number(context.parts["tile"])
+    job, number = find(context, "v1"), whole_number(context.parts["tile"])
     tiles = context.world.tiles(job) if job.is_analysed(context.call.seen) else None
     index = tiles.index_of(number) if tiles is not None and number is not None else None
     if index is None:

@@ -1,11 +1,9 @@
-"""Who may change or delete a v1 request, and when the service forgets it. Pure."""
+"""Who may change or delete a v1 request. Pure."""
 
 from __future__ import annotations
 
 from .jobs import Job
 from .ledger import PROCESSED, Ledger
-
-_DAY = 86400.0
 
 
 def collection_id(job: Job, at: float) -> str | None:
@@ -14,7 +12,7 @@ def collection_id(job: Job, at: float) -> str | None:
     return None if number is None else str(number)
 
 
-def _is_started(job: Job, at: float) -> bool:
+def is_started(job: Job, at: float) -> bool:
     """Confirmed for processing, or being processed."""
     status = job.status(at)
     waits = status in ("CREATED", "ANALYSING", "ANALYSIS_DONE") and job.action(at).name == "START"
@@ -23,26 +21,17 @@ def _is_started(job: Job, at: float) -> bool:
 
 def may_update(job: Job, at: float) -> str | None:
     """Why not, or None. Refused while it is processed or waits to be (contract); the wording is ours."""
-    return "The request is being processed or waits to be processed." if _is_started(job, at) else None
+    return "The request is being processed or waits to be processed." if is_started(job, at) else None
 
 
 def may_delete(job: Job, book: Ledger, at: float) -> str | None:
     """Why not, or None (contract): not while processed, analysed or confirmed, never with processed tiles."""
     status = job.status(at)
-    if _is_started(job, at) or status == "ANALYSING" or (status == "CREATED" and job.action(at).name == "ANALYSE"):
+    if is_started(job, at) or status == "ANALYSING" or (status == "CREATED" and job.action(at).name == "ANALYSE"):
         return "The request must be cancelled before it is deleted."
     if job.runs and book.count(PROCESSED, at):
         return "A request with processed tiles cannot be deleted."
     return None
-
-
-def retired(job: Job, at: float, days: float) -> bool:
-    """Forgotten by the service: failed or never started, or finished without feeding a collection (doc)."""
-    if job.status(at) not in ("FAILED", "CREATED", "ANALYSIS_DONE", "DONE", "PARTIAL") or _is_started(job, at):
-        return False
-    if job.status(at) in ("DONE", "PARTIAL") and collection_id(job, at) is not None:
-        return False
-    return at - max(job.step(at).at, job.action(at).at) > days * _DAY
 
 
 def uses_collection(job: Job, number: str, at: float) -> bool:

@@ -11,10 +11,12 @@ from .handlers import (
     Context,
     Handler,
     act,
+    check_account,
     create,
     find,
     get_grid,
     list_grids,
+    matches,
     page_of_jobs,
     read_create_body,
     read_object,
@@ -34,8 +36,9 @@ def view(job: Job, world: World, at: float) -> Json:
     shown: Json = {
         "id": job.id,
         "request": job.body_at(at),
-        "domainAccountId": world.client.account,
+        **({"domainAccountId": world.client.account} if world.settings.domain_account_id else {}),
         "projectId": world.uuid("project"),
+        "workspaceId": world.uuid("workspace"),
         "status": step.status,
         "userAction": action.name,
     }
@@ -73,8 +76,9 @@ def _progress(job: Job, world: World, at: float) -> tuple[float, float]:
 
 def post_task(context: Context) -> Reply:
     world = context.world
+    check_account(context)
     body = read_create_body(context.call)
-    findings = payload_v2.check(body, world.settings.max_vertices)
+    findings = payload_v2.check(body, world.settings.max_vertices, world.settings.place)
     if findings.found:
         return violations(findings.found)
     if world.pu_left < world.settings.minimum_balance:
@@ -95,8 +99,14 @@ def post_task(context: Context) -> Reply:
 
 
 def list_tasks(context: Context) -> Reply:
-    """``search`` is ignored: it is gone from the newer contract."""
-    return Reply(200, page_of_jobs(context, f"{BASE}/process", "v2", view))
+    """``search`` is ignored, since it is gone from the newer contract; a setting brings it back."""
+    call = context.call
+    search = call.parameter("search") if context.world.settings.search_tasks else None
+
+    def wanted(job: Job) -> bool:
+        return matches(search, job.body_at(call.seen).get("description", ""))
+
+    return Reply(200, page_of_jobs(context, f"{BASE}/process", "v2", view, wanted))
 
 
 def get_task(context: Context) -> Reply:

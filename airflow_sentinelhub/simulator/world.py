@@ -25,7 +25,9 @@ from .delivery import Bucket
 from .jobs import FINAL, Generation, Job, Step, job_from_json
 from .journal import Journal
 from .ledger import Ledger, generator, ledger
-from .lifecycle import Mishaps, Terms
+from .lifecycle import Terms, spent
+from .limits import Limits
+from .mishaps import mishaps
 from .oauth import Client
 from .settings import Settings
 from .store import Change, Store
@@ -62,6 +64,7 @@ class World:
         self.collections: dict[str, Json] = {}
         self.faults: dict[str, faults.Fault] = {}
         self.journal = Journal()
+        self.limits = Limits()
         # Numbers: tokens given out, tokens refused up to, requests, collections and faults made, resets.
         self.counters = {"tokens": 0, "revoked": 0, "requests": 0, "collections": 0, "faults": 0, "resets": 0}
         self._tiles: dict[str, TileSet] = {}
@@ -182,6 +185,7 @@ class World:
         self.collections.clear()
         self.faults.clear()
         self.journal.clear()
+        self.limits.clear()
         self._tiles.clear()
         self._ledgers.clear()
         self.counters.update(requests=0, collections=0, faults=0, resets=resets)
@@ -283,9 +287,16 @@ class World:
             seed=self.seed,
             pu_left=self.settings.balance - others - job.planned_pu,
             analyse=lambda: analyse(
-                job, self.units(job), self.deliveries.outputs(job, self._present()), _forced_error(hits), rates
+                job,
+                self.units(job),
+                self.deliveries.outputs(job, self._present()),
+                _forced_error(hits),
+                rates,
+                self.settings.place,
             ),
-            mishaps=lambda size, chosen: self._mishaps(job, size, chosen, hits),
+            mishaps=lambda size, chosen: mishaps(
+                job, size, chosen, hits, self.settings, self.seed, lambda: self.units(job)
+            ),
         )
         if job.generation != "statistical":
             return terms
@@ -296,22 +307,14 @@ class World:
     def pu_left(self) -> float:
         return self.settings.balance - sum(job.planned_pu for job in self.jobs.values())
 
-    def _mishaps(self, job: Job, size: int, chosen: tuple[int, ...] | None, hits: dict[str, faults.Fault]) -> Mishaps:
-        candidates = list(range(size)) if chosen is None else list(chosen)
-        picked: dict[str, tuple[int, ...]] = {"fail_tiles": (), "stuck_tiles": ()}
-        for kind in picked:
-            fault = hits.get(kind)
-            if fault is None:
-                continue
-            if fault.options["names"] is None:
-                seed = f"{self.seed}/{job.id}/{kind}/{len(job.runs)}"
-                picked[kind] = faults.share_of(fault.options["share"], candidates, seed)
-            else:
-                units, names = self.units(job), set(fault.options["names"])
-                named = set(units.indices_of(names)) if units is not None else set()
-                picked[kind] = tuple(index for index in candidates if index in named)
-        rounds = hits["stuck_tiles"].options["rounds"] if "stuck_tiles" in hits else 0
-        return Mishaps(picked["fail_tiles"], tuple((index, rounds) for index in picked["stuck_tiles"]))
+    def there_at(self, url: str) -> str | None:
+        """What lies in the folder of a zarr output already."""
+        return self.deliveries.there_at(url, self._present())
+
+    @property
+    def pu_used(self) -> float:
+        """What all requests have really been charged by now."""
+        return sum(spent(job, self.ledger(job), self.now, self.settings) for job in self.jobs.values() if job.runs)
 
 
 def _make_room(kept: dict[str, Any], size: Callable[[Any], int]) -> None:

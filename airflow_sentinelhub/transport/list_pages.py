@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from airflow_sentinelhub.exceptions import UnreadableReplyError
 
 SLICE = 128 << 10
 """Bytes of a page above which it is decoded entry by entry."""
+TURN = 0.004
+"""Seconds for which entries are decoded before other coroutines get their turn; at the latest they do after ten."""
 _START = re.compile(r'\s*\{\s*"data"\s*:\s*\[')
 _BETWEEN = re.compile(r"\s*,?\s*")
 _UP_TO_PAYLOAD = re.compile(
@@ -101,7 +104,7 @@ def entries_of(body: bytes, payloads: dict[str, Payload] | None = None) -> tuple
             for item in page["data"] if isinstance(page.get("data"), list) else ():
                 yield item
             return
-        decoder, at, count = json.JSONDecoder(), start.end(), 0
+        decoder, at, count, began = json.JSONDecoder(), start.end(), 0, time.perf_counter()
         while True:
             gap = _BETWEEN.match(text, at)
             at = gap.end() if gap else at
@@ -110,8 +113,9 @@ def entries_of(body: bytes, payloads: dict[str, Payload] | None = None) -> tuple
             item, at = _entry(decoder, text, at, kept)
             count += 1
             yield item
-            if count % 10 == 0:
+            if count % 10 == 0 or time.perf_counter() - began > TURN:
                 await asyncio.sleep(0)
+                began = time.perf_counter()
         page.update(json.loads('{"data": [' + ("{}" if count else "") + text[at:]))
 
     async def guarded() -> AsyncIterator[Any]:

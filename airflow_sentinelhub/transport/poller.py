@@ -89,6 +89,8 @@ class Poller:
         self._work: asyncio.Task[None] | None = None
         self._down = False
         self._list_again = 0.0
+        self._per_page = 0.0
+        """Seconds that a page of the list takes, as a mean in which the last ones count most."""
         self._reported = asyncio.get_running_loop().time()
         self._wakes_at = float("inf")
         """When the next reading is due: a wait that wants one earlier wakes the poller."""
@@ -129,7 +131,7 @@ class Poller:
                 await self._until(None if first is None else first - now)
                 continue
             self._report(now)
-            wanted = self._waits.readable(now)
+            wanted = self._waits.readable(now, self._per_page)
             try:
                 await self._read(wanted)
             except Exception as err:
@@ -199,7 +201,7 @@ class Poller:
                     return
                 self._list_again = loop.time() + LIST_AGAIN
         for name, known in left.items():
-            if known.waits and not known.being_read:
+            if not known.being_read and known.may_be_read(loop.time()):
                 self._begin_single(name, known)
 
     async def _read_list(self, left: dict[str, Known]) -> None:
@@ -232,6 +234,7 @@ class Poller:
                 else:
                     self._take(known, item, asked)
             found_on.append(found)
+            self._per_page += (loop.time() - asked - self._per_page) / min(len(found_on), 5)
             try:
                 walked.turn(call, page_of(lambda item: item)(rest()))
             except ValueError as err:
@@ -243,7 +246,7 @@ class Poller:
 
     def _take(self, known: Known, item: Any, asked: float) -> bool:
         """Hand out what a list says about a request; False if that is to be confirmed."""
-        waits = [wait for wait in known.waits if wait.since <= asked and wait.early <= asked]
+        waits = [wait for wait in known.waits if wait.since <= asked and wait.on_page <= asked]
         if not waits:
             return True
         try:

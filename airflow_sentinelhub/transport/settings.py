@@ -27,6 +27,9 @@ DEPLOYMENTS: dict[str, tuple[str, str]] = {
 
 CALLS_PER_MINUTE = 540.0
 """Calls of one process a minute. The smallest account that may run batch jobs has 600, for all its processes."""
+LEAST_INTERVAL = 5.0
+"""Seconds between two polls below which no known client of the service goes; the vendor's own waits 5 s at least."""
+_SERVICE_DOMAINS = (".sentinel-hub.com", ".dataspace.copernicus.eu")
 BATCH_APIS = ("v1", "v2")
 PATH_FORMS = {"version-first": "/api/v2/batch", "service-first": "/batch/v2"}
 _NEW_FORMS = (("/api/v2/batch", "/batch/v2"), ("/api/v1/statistics/batch", "/statistics/batch/v1"))
@@ -70,6 +73,13 @@ class Settings:
     def key(self) -> Key:
         """Identifies settings that share a token and a limit. The secret may change, so it is left out."""
         return self.base_url, self.token_url, self.client_id
+
+    @property
+    def least_interval(self) -> float:
+        """Seconds that polls keep apart at least; 0 at a host that is not the service's, such as the simulator."""
+        host = urlsplit(self.base_url).hostname or ""
+        known = any(host == urlsplit(url).hostname for url, _ in DEPLOYMENTS.values())
+        return LEAST_INTERVAL if known or host.endswith(_SERVICE_DOMAINS) else 0.0
 
     def place(self) -> dict[str, str]:
         """The deployment and the account, to be stored with the id of a request. Contains no secret."""

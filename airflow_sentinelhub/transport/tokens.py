@@ -18,7 +18,13 @@ from oauthlib.oauth2.rfc6749.tokens import prepare_bearer_headers
 
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Mask, Now, Reply, exchange
 from airflow_sentinelhub.api.decoding import an_object, number
-from airflow_sentinelhub.exceptions import AuthenticationError, BadRequestError
+from airflow_sentinelhub.exceptions import (
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+)
 from airflow_sentinelhub.transport.settings import Settings
 
 MARGIN = 120.0
@@ -31,6 +37,7 @@ REREAD_AFTER = 30.0
 """Seconds after which a connection whose credentials were refused is read again, once for all tasks of a process."""
 
 
+_REFUSALS = (AuthenticationError, BadRequestError, ConflictError, ForbiddenError, NotFoundError)
 _TOKEN = re.compile(r"[!-~]+")
 """What a header can carry as a token: visible letters of ASCII."""
 
@@ -131,11 +138,14 @@ class Tokens:
         asked = yield Now()
         try:
             value, life = yield from exchange(call, signed=False)
-        except (BadRequestError, AuthenticationError) as err:
+        except _REFUSALS as err:
+            # Whatever the status, it is about the token: a 404 must not be taken for one of a request.
+            refused, check = "Sentinel Hub refused the credentials", "client id and secret, and that the token URL"
+            if isinstance(err, NotFoundError):
+                refused, check = "There is no token endpoint for the credentials", "that the token URL (token_url)"
             raise AuthenticationError(
-                f"Sentinel Hub refused the credentials of connection {self._settings.conn_id!r} at "
-                f"{self._settings.token_url}: {err.reason}. Check client id and secret, and that the token URL belongs "
-                "to the deployment.",
+                f"{refused} of connection {self._settings.conn_id!r} at {self._settings.token_url}: {err.reason}. "
+                f"Check {check} belongs to the deployment.",
                 status=err.status,
                 reason=err.reason,
                 code=err.code,

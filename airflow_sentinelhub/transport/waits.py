@@ -10,11 +10,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_sentinelhub.api.decide.pages import NOT_LISTED
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import SentinelHubError
 
-EARLY = 0.25
-"""Share of its interval by which a reading may come early, to be read with others."""
+EARLY, EARLY_ON_PAGE = 0.25, 0.6
+"""Shares of its interval by which a reading may come early: so that a call is made for it with others, and from a page
+that is read for others. Above one half: of two groups on the same pages one joins the other, whatever lies between."""
+SPREAD = 0.05
+"""Share of its interval by which a reading is due before the end, at random: single calls drift apart."""
+GATHER = 0.05
+"""Seconds that a reading waits at least for others: the triggers of a new triggerer register one after the other."""
 FORGOTTEN = 1.0
 """Seconds after which a request is forgotten that nobody waits for."""
 
@@ -24,13 +30,14 @@ class Wait:
     """Somebody waits for a reading.
 
     :param since: when the wait began; :param due: when the request is to be read at the latest; :param early: from when
-        on it may be read.
+        on a call may be made for it; :param on_page: from when on it takes a reading from a page read for others.
     """
 
     request_id: str
     since: float
     due: float
     early: float
+    on_page: float
     future: asyncio.Future[Snapshot]
 
 
@@ -49,6 +56,15 @@ class Known:
     looked: float = 0.0
     being_read: bool = False
     parse: Callable[[Any], Snapshot] | None = None
+
+    @property
+    def depth(self) -> int:
+        """How many pages of the list are read before that of the request; 0 where it is not in the list."""
+        return 0 if self.page in (None, NOT_LISTED) else self.page or 0
+
+    def may_be_read(self, at: float) -> bool:
+        """Whether somebody may have a reading at that time."""
+        return any(wait.early <= at for wait in self.waits)
 
     def hand_out(self, waits: Iterable[Wait], job: Snapshot) -> int:
         """Give these waits the reading, and end them; return how many still wanted it."""
@@ -95,9 +111,9 @@ class Waits:
         """Register a wait for a request whose next reading is wanted within so many seconds."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        # Before the end of the interval, at slightly different times: many waits that begin together drift apart.
-        due = now + within * (1 - 0.1 * random.random())
-        wait = Wait(request_id, now, due, due - EARLY * within, loop.create_future())
+        due = now + within * (1 - SPREAD * random.random())
+        early, on_page = due - EARLY * within, due - EARLY_ON_PAGE * within
+        wait = Wait(request_id, now, max(due, now + GATHER), early, on_page, loop.create_future())
         self._known.setdefault(_name(request_id), Known()).waits.append(wait)
         return wait
 
@@ -130,12 +146,15 @@ class Waits:
         free = (known for known in self._known.values() if not known.being_read)
         return min((wait.due for known in free for wait in known.waits), default=None)
 
-    def readable(self, now: float) -> dict[str, Known]:
-        """The requests that may be read now, and are not being read."""
+    def readable(self, now: float, per_page: float = 0.0) -> dict[str, Known]:
+        """The requests that may be read, and are not being read.
+
+        :param per_page: seconds that a page of the list takes: a request may be read that may be so once its page is.
+        """
         return {
             name: known
             for name, known in self._known.items()
-            if not known.being_read and any(wait.early <= now for wait in known.waits)
+            if not known.being_read and known.may_be_read(now + per_page * known.depth)
         }
 
     def on_pages(self) -> Counter[int]:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseTrigger, TriggerEvent, conf
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.verdict import TileGoal, Waited
+from airflow_sentinelhub.api.flows.progress import Progress
 from airflow_sentinelhub.api.flows.tiles import wait_for_tiles
 from airflow_sentinelhub.api.flows.wait import WaitPlan, wait
 from airflow_sentinelhub.api.service.generations import Generation, generation
 from airflow_sentinelhub.cancel import end_in_triggerer, warm_up
 from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.hooks.storage import bucket_reader_in_triggerer, read_tiles_by
+from airflow_sentinelhub.kept_progress import KeptInTriggerer
 from airflow_sentinelhub.triggers.events import Event, broken_off, error_event, event_of
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ class _WaitTrigger(BaseTrigger):
         self.place = place
         self.resume_state = resume_state
         self._ended = False
+        self._kept: KeptInTriggerer | None = None
 
     def _kwargs(self) -> dict[str, Any]:
         return {
@@ -80,9 +84,11 @@ class _WaitTrigger(BaseTrigger):
         """Wait, then yield exactly one event, even after an unexpected error."""
         event: Event
         try:
-            warm_up(getattr(self, "task_instance", None))
+            warm_up(ti := getattr(self, "task_instance", None))
+            self._kept = KeptInTriggerer(ti, Progress(self.request_id, self.batch_api))
             hook = await asyncio.to_thread(self._hook)  # its modules load HTTP libraries, once in each process
             driver = await hook.async_driver()
+            self.plan = replace(self.plan, poll_interval=hook.interval(self.plan.poll_interval))
             waited = await driver.run(await self._flow(self._api()))
             event = event_of(waited, self.request_id, self.resume_state)
         except SentinelHubError as err:
@@ -91,6 +97,8 @@ class _WaitTrigger(BaseTrigger):
             self.log.exception("The wait for batch request %s broke off", self.request_id)
             event = error_event(broken_off(err, self.request_id), self.request_id, self.resume_state)
         self._ended = True
+        if self._kept is not None:
+            await self._kept.flush()
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
@@ -139,7 +147,7 @@ class SentinelHubBatchTrigger(_WaitTrigger):
         return {**super()._kwargs(), "target_status": self.target_status}
 
     async def _flow(self, api: Generation) -> Flow[Waited]:
-        return wait(api, self.request_id, self.target_status, self.plan, first_poll=_first_poll())
+        return wait(api, self.request_id, self.target_status, self.plan, first_poll=_first_poll(), told=self._kept)
 
 
 class SentinelHubBatchStatisticalTrigger(SentinelHubBatchTrigger):
@@ -182,4 +190,6 @@ class SentinelHubBatchTileTrigger(_WaitTrigger):
         settings = await self._hook().async_settings()
         reader = await bucket_reader_in_triggerer(self.aws_conn_id, settings)
         read_tiles = read_tiles_by(reader)
-        return wait_for_tiles(api, self.request_id, goal, self.plan, read_tiles, first_poll=_first_poll())
+        return wait_for_tiles(
+            api, self.request_id, goal, self.plan, read_tiles, first_poll=_first_poll(), told=self._kept
+        )

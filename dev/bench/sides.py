@@ -91,6 +91,7 @@ async def ours(given: dict[str, Any], readings: Readings) -> Any:
     """The waits of this package: the flow and the driver that its triggers run."""
     from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, wait
     from airflow_sentinelhub.api.service.generations import V2
+    from airflow_sentinelhub.transport import client, tokens  # noqa: F401 - a trigger loads them in a thread
     from airflow_sentinelhub.transport.aio import AsyncDriver
     from airflow_sentinelhub.transport.settings import Settings
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_sentinelhub import process_request
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from tests.airflow.job import RETRY, job, v2
 
@@ -52,6 +53,29 @@ def test_tiles_are_counted_in_the_first_request_though_the_last_one_knows_only_i
     again = bench.run(job(bench, max_restarts=1), bench.context(**RETRY))
     assert again == first
     assert again["tile_count"] == again["processed"] > len(failed)
+
+
+@v2
+def test_a_failed_tile_of_which_one_output_is_there_is_done_again(bench: Any) -> None:
+    """The service fails a request that finds one of two outputs, unless it may overwrite."""
+    bench.sim.fault(kind="fail_tiles", names=["32TNM_1_2"], times=1)
+    two = ("default", "mask")
+    script = bench.ndvi.replace("output: {bands: 1", 'output: [{id: "default", bands: 1}, {id: "mask", bands: 1')
+    script = script.replace('sampleType: "FLOAT32"}', 'sampleType: "FLOAT32"}]')
+    asked = process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30"), responses=two)
+
+    def half_done() -> None:
+        (first,) = bench.sim.requests()
+        folder = Path(bench.sim.bucket_dir) / "maps/ndvi" / first["id"] / "32TNM_1_2"
+        folder.mkdir(parents=True)
+        (folder / "mask.tif").write_bytes(b"half of it")
+
+    bench.clock.at(60, half_done)
+    result = bench.run(job(bench, max_restarts=1, process_request=asked, evalscript=script))
+    assert (result["status"], result["failed"], result["restarts"]) == ("DONE", 0, 1)
+    _, second = bench.sim.requests()
+    # The one tile, and not all of them again.
+    assert 0 < second["planned_cost"] <= 100
 
 
 def test_it_is_not_restarted_more_often_than_allowed(bench: Any) -> None:

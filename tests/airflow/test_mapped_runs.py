@@ -67,6 +67,21 @@ with dag("groups") as groups:
         sentinelhub_batch("ndvi", area=area, max_processing_units="{{{{ 50000 }}}}", **FIXED)
 
     maps.expand(area=AREAS)
+
+with dag("limits") as limits:
+    @task
+    def limit():
+        return [50000, None]
+
+    @task
+    def both():
+        return [dict(area=AREAS[0], max_restarts=None), dict(area=AREAS[1], max_failed_tiles=None)]
+
+    SentinelHubBatchOperator.partial(task_id="lists", area=AREAS[0], **FIXED).expand(max_processing_units=limit())
+    SentinelHubBatchOperator.partial(task_id="dicts", **FIXED).expand_kwargs(both())
+    SentinelHubBatchOperator.partial(task_id="literals", **FIXED).expand_kwargs(
+        [dict(area=AREAS[1], max_processing_units=None)]
+    )
 """
 RUN = """
 import json, sys
@@ -94,6 +109,7 @@ for name in plan["dags"]:
     ))
 """
 NAMES = ["expand", "kwargs", "groups"]
+ALL = [*NAMES, "limits"]
 STEPS = ("create", "analyse", "budget", "start", "finish")
 pytestmark = [pytest.mark.dag_test, pytest.mark.timeout(600)]
 
@@ -111,11 +127,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
         connection = {"AIRFLOW_CONN_SENTINELHUB_DEFAULT": f"{simulator.airflow_connection_uri}&batch_api=v1"}
         env = environment(folder, folder / "dags") | connection
         put_tables(folder)
-        plan = json.dumps({"simulator": simulator.url, "dags": NAMES, "folder": str(folder / "dags")})
+        plan = json.dumps({"simulator": simulator.url, "dags": ALL, "folder": str(folder / "dags")})
         command = [sys.executable, "-c", RUN, plan]
         ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=500, check=False)
     said = [json.loads(line[7:]) for line in ran.stdout.splitlines() if line.startswith("RESULT ")]
-    assert len(said) == len(NAMES), ran.stdout[-6000:] + ran.stderr[-3000:]
+    assert len(said) == len(ALL), ran.stdout[-6000:] + ran.stderr[-3000:]
     return {result["dag"]: result for result in said}
 
 
@@ -151,3 +167,12 @@ def test_expand_kwargs(results: Results) -> None:
 
 def test_mapped_groups(results: Results) -> None:
     assert set(results["groups"]["tasks"]) == {f"maps.ndvi.{step}[{index}]" for step in STEPS for index in (0, 1)}
+
+
+def test_a_limit_that_another_task_gave_as_none_is_refused_before_anything_is_created(results: Results) -> None:
+    """None in the DAG itself means no limit."""
+    result = results["limits"]
+    states = {task: state for task, state in result["tasks"].items() if "[" in task}
+    failed = ("lists[1]", "dicts[0]", "dicts[1]")
+    assert states == {"lists[0]": "success", "literals[0]": "success", **dict.fromkeys(failed, "failed")}
+    assert len(result["requests"]) == 2

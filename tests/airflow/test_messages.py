@@ -311,10 +311,7 @@ def given_up(bench: Any, way: str, **members: Any) -> tuple[float, str, BaseExce
     return bench.clock.now - began, str(caught.value), caught.value
 
 
-SOON = [way for way in WAYS if way != "job with an id"]  # that job may be running
-
-
-@pytest.mark.parametrize("way", SOON)
+@every_way
 @pytest.mark.parametrize("wrong", ["host", "token URL"])
 def test_a_wrong_host_is_said_in_the_first_minute(bench: Any, nobody: str, way: str, wrong: str) -> None:
     if wrong == "host":
@@ -341,11 +338,44 @@ def test_a_retry_waits_for_a_host_as_ever(bench: Any, nobody: str, way: str) -> 
     assert "connection refused" in message
 
 
-def test_a_job_with_an_id_waits_for_a_host_as_ever(bench: Any, nobody: str) -> None:
+@pytest.mark.parametrize("wrong", ["host", "token URL"])
+@pytest.mark.parametrize("named", [True, False])
+def test_the_hook_says_a_wrong_host_in_the_first_minute(bench: Any, nobody: str, wrong: str, named: bool) -> None:
+    wrong_host(bench, *((nobody,) if wrong == "host" else (bench.sim.url, f"{nobody}/auth/token")))
+    began = bench.clock.now
+    with pytest.raises(UnknownStateError, match=f"^Nothing answers at {nobody}: connection refused") as caught:
+        run_job(bench, **({"name": "maps"} if named else {"context": bench.context()}))
+    assert bench.clock.now - began < 60
+    for part in ("Nothing was started by this run.", "that runs on and bills", "attaches to its request"):
+        assert part in str(caught.value)
+
+
+def test_the_last_step_of_a_group_waits_for_a_host(bench: Any, nobody: str) -> None:
+    """A job that the steps before it have started is running, most likely, and those have just reached the service."""
+    from airflow_sentinelhub.operators._group_steps import FinishStep
+
     wrong_host(bench, nobody)
-    seconds, message, _ = given_up(bench, "job with an id")
-    assert seconds >= 1800
-    assert f"Batch request {REQUEST}" in message
+    began = bench.clock.now
+    with pytest.raises(UnknownStateError, match="runs on and bills"):
+        bench.run(lambda: FinishStep(task_id="finish", request_id=REQUEST))
+    assert bench.clock.now - began >= 1800
+
+
+def test_the_hook_waits_for_a_host_in_a_retry_of_its_task(bench: Any, nobody: str) -> None:
+    wrong_host(bench, nobody)
+    began = bench.clock.now
+    with pytest.raises(UnknownStateError, match="runs on and bills"):
+        run_job(bench, context=bench.context(try_number=2))
+    assert bench.clock.now - began >= 1800
+
+
+def run_job(bench: Any, **how: Any) -> Any:
+    from airflow_sentinelhub import BatchSpecification
+
+    given = job(bench)
+    names = ("process_request", "tiling_grid", "area", "evalscript")
+    described = BatchSpecification(**{name: given[name] for name in names}, output=given["destination"])
+    return bench.hook.run_job(described, aws_conn_id="my_bucket", **how)
 
 
 @pytest.mark.parametrize("way", ["create", "deferred job", "sensor", "rescheduled sensor"])

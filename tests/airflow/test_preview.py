@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import shapely
 from airflow_sentinelhub import tiling_grid
 from airflow_sentinelhub.cli.dag_file import previews_of
 from airflow_sentinelhub.cli.main import main
-from airflow_sentinelhub.exceptions import InvalidInputError
+from airflow_sentinelhub.exceptions import InvalidInputError, SettingsError
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
 from airflow_sentinelhub.preview.make import preview_of
 from airflow_sentinelhub.simulator.gpkg import Layer, geometry, geopackage
@@ -163,16 +165,15 @@ CREATING = {
     "sentinelhub_restart_partial": "create",
     "sentinelhub_statistics_fields": "statistics",
     "sentinelhub_update_and_delete": "create",
+    "sentinelhub_what_will_it_cost": "create",
 }
 WITHOUT = {"sentinelhub_collections", "sentinelhub_in_python"}
 """Examples whose tasks create no batch request by an operator."""
 
 
 def test_every_example_is_previewed() -> None:
-    there = {path.stem for path in EXAMPLES.glob("*.py")}
-    assert there >= CREATING.keys() | WITHOUT
-    untried = there - CREATING.keys() - WITHOUT
-    assert not [name for name in untried if "CreateBatchOperator(" in (EXAMPLES / f"{name}.py").read_text()]
+    """A new example stands in one of the two lists above."""
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == CREATING.keys() | WITHOUT
 
 
 @v1
@@ -316,3 +317,101 @@ def test_the_hook_previews_a_specification(bench: Any, no_network: list[Any]) ->
     preview = bench.hook.preview(specification, aws_conn_id="my_bucket", max_processing_units=1)
     assert preview.names
     assert "max_processing_units is 1" in " ".join(preview.refused)
+
+
+@v2
+def test_features_of_a_statistical_job(bench: Any, tmp_path: Path) -> None:
+    from airflow_sentinelhub import aggregation
+    from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
+
+    squares = [shapely.box(500_000 + 1000 * at, 4_649_000, 500_500 + 1000 * at, 4_649_500) for at in range(3)]
+    columns = [("geometry", "POLYGON"), ("id", "INTEGER"), ("identifier", "TEXT")]
+    rows = [(geometry(shape.wkb, 32632, shape.bounds), at, f"field-{at}") for at, shape in enumerate(squares)]
+    file = tmp_path / "fields.gpkg"
+    bounds = (500_000, 4_649_000, 502_500, 4_649_500)
+    file.write_bytes(geopackage([Layer("fields", 32632, columns, rows, bounds, geometry_type="POLYGON")]))
+    task = SentinelHubBatchStatisticalOperator(
+        task_id="job",
+        geopackage="s3://maps/fields.gpkg",
+        data="sentinel-2-l2a",
+        aggregation=aggregation(("2024-06-01", "2024-06-30"), interval="P10D", resolution=10),
+        evalscript=bench.ndvi,
+        destination="s3://maps/statistics",
+        aws_conn_id="my_bucket",
+        max_processing_units=10_000,
+    )
+    preview = task.preview(bench.context(), geopackage=file)
+    assert preview.refused == []
+    assert preview.names == ["field-0", "field-1", "field-2"]
+    assert preview.area_km2 == pytest.approx(0.75, rel=0.01)
+    assert preview.estimate is not None
+    assert preview.estimate.number == 3
+    file.write_bytes(b"no GeoPackage")
+    assert "GeoPackage s3://maps/fields.gpkg" in " ".join(task.preview(bench.context(), geopackage=file).refused)
+
+
+@v2
+def test_a_geopackage_in_a_mounted_bucket_is_found(bench: Any) -> None:
+    shape = shapely.box(9, 42, 9.05, 42.05)
+    columns = [("geometry", "POLYGON"), ("id", "INTEGER"), ("identifier", "TEXT"), ("resolution", "REAL")]
+    rows = [(geometry(shape.wkb, 4326, shape.bounds), 1, "field", 0.0005)]
+    file = bench.sim.bucket_dir / "maps" / "mounted.gpkg"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(geopackage([Layer("fields", 4326, columns, rows, shape.bounds, geometry_type="POLYGON")]))
+    preview = job(bench, tiling_grid=None, area=None, geopackage="s3://maps/mounted.gpkg")().preview(bench.context())
+    assert preview.names == ["field"]
+
+
+@v1
+def test_a_missing_library_is_one_sentence_that_names_the_extra(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("airflow_sentinelhub.grids.tiling", "airflow_sentinelhub.grids.projection"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "pyproj", None)
+    with pytest.raises(SettingsError, match=r"A preview needs pyproj.*airflow-sentinelhub\[preview\]"):
+        preview_of(bench.payload(), "v1")
+
+
+@v1
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("area", "least", "seconds"),
+    [([5.9, 47.3, 15.0, 55.0], 5_000, 2), ([-12, 35, 32, 62], 90_000, 10)],
+    ids=["country", "continent"],
+)
+def test_a_preview_is_quick(bench: Any, area: list[float], least: int, seconds: float) -> None:
+    """In CPU time of this process: the machine may have other work."""
+    payload = bench.payload(area=area)
+    began = time.process_time()
+    preview = preview_of(payload, "v1")
+    assert "nothing was sent" in preview.lines()[0]
+    assert json.dumps(preview.as_dict())
+    assert preview.svg()
+    assert len(preview.names or ()) > least
+    assert time.process_time() - began < seconds
+
+
+@pytest.mark.parametrize("bad", [[[0, 0], [1, 1]], "x", None, {"type": "Polygon"}, [1, 2, 3]])
+def test_an_odd_area_of_a_raw_payload_is_refused(bad: Any) -> None:
+    payload = {"processRequest": {"input": {"bounds": {"geometry": bad, "bbox": bad}}}, "tilingGrid": {"id": 1}}
+    preview = preview_of(payload, "v1")
+    assert preview.refused
+    assert preview.names is None
+
+
+def test_variables_of_airflow_are_looked_up(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_SET", "found")
+    file = written(
+        tmp_path,
+        """
+        with DAG("one", schedule=None, start_date=pendulum.datetime(2024, 1, 1)):
+            there = "{{ var.value.set }} {{ var.value.get('no_such', 'instead') }}"
+            SentinelHubBatchOperator(task_id="there", area=[9.0, 42.0, 9.1, 42.1], description=there, **WHAT)
+            missing = "{{ var.value.no_such }}"
+            SentinelHubBatchOperator(task_id="missing", area=[9.0, 42.0, 9.1, 42.1], description=missing, **WHAT)
+        """,
+    )
+    (there,) = previews_of(file, "there")
+    assert there.payload is not None
+    assert there.payload["description"] == "found instead"
+    (missing,) = previews_of(file, "missing")
+    assert "Variable no_such is not known here" in " ".join(missing.refused)

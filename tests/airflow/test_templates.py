@@ -263,7 +263,7 @@ def test_payloads_may_come_from_templates_whole(bench: Any, native: bool) -> Non
 @once
 @pytest.mark.parametrize("name", ["userdata.json", "<tileName>.json", "ndvi.js"])
 def test_an_address_that_ends_like_a_file_is_no_file(bench: Any, beside: Path, name: str) -> None:
-    for address in (f"s3://maps/{name}", f"Made by {name}"):
+    for address in (f"s3://maps/{name}", f"s3://maps/Made by {name}"):
         for value in (address, {"responses": [{"identifier": "userdata", "tilePath": address}]}):
             operator = render(
                 lambda value=value: SentinelHubCreateBatchOperator(task_id="t", process_request={}, destination=value),

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,9 +16,12 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException
+from airflow_sentinelhub.api.flows.reread import SPARE_PAGES
+from airflow_sentinelhub.api.service import v1 as service_v1
 from airflow_sentinelhub.exceptions import (
     InvalidInputError,
     JobPartialError,
+    ListTooLongError,
     OverBudgetError,
     ResultsError,
     UnreadResultsError,
@@ -662,3 +666,19 @@ def test_a_cost_that_cannot_be_read_is_unknown(bench: Any) -> None:
     shown = {name: value for name, value in bench.shown(first["id"]).items() if name != "costPU"}
     bench.sim.fault("status", f"/{first['id']}$", method="GET", status=200, body=shown, times=None)
     assert bench.run(job(bench, request_id=second["id"]))["processing_units"] is None
+
+
+@v1
+def test_a_list_that_never_ends_is_given_up_by_the_number_of_tiles(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of its pages names another one; the request has 24 tiles."""
+    request_id, real, pages = bench.ended(), service_v1.list_tiles, list[Any]()
+
+    def endless(request_id: str, **how: Any) -> Any:
+        pages.append(how)
+        call = real(request_id, **{**how, "viewtoken": None})
+        return replace(call, parse=lambda body: replace(call.parse(body), next_token=str(len(pages))))
+
+    monkeypatch.setattr(service_v1, "list_tiles", endless)
+    with pytest.raises(ListTooLongError, match="pages were read and there are more"):
+        bench.run(listing(request_id, max_unknown_time=0))
+    assert len(pages) <= 24 + SPARE_PAGES + 1

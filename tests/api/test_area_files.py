@@ -11,7 +11,7 @@ import pytest
 import shapely
 from shapely.geometry import box, mapping, shape
 
-from airflow_sentinelhub.api.areas import CRS84, area_bounds
+from airflow_sentinelhub.api.areas import CRS84, area_bounds, early_bounds
 from airflow_sentinelhub.exceptions import InvalidInputError, SettingsError
 
 EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
@@ -79,8 +79,52 @@ def test_a_file_without_a_crs_is_in_degrees(tmp_path: Path) -> None:
 def test_a_file_with_several_layers(tmp_path: Path) -> None:
     path = written(tmp_path / "area.gpkg", [WEST], layer="fields")
     written(path, [EAST], layer="forests", append=True)
-    with pytest.raises(InvalidInputError, match=r"2 layers with geometries \(fields, forests\); give a file with one"):
+    with pytest.raises(InvalidInputError, match=r"2 layers with geometries \(fields, forests\); choose one") as refused:
         area_bounds(path)
+    assert str(refused.value).endswith("such as area.gpkg|layername=fields.")
+
+
+@pytest.mark.parametrize("by", [str, Path])
+def test_a_layer_is_chosen_as_qgis_writes_it(tmp_path: Path, by: Any) -> None:
+    path = written(tmp_path / "the area.gpkg", [WEST], layer="fields west")
+    written(path, [EAST], layer="Wälder", append=True)
+    for layer, wanted in (
+        ("layername=Wälder", EAST),
+        ("layername=fields west", WEST),
+        ("layerid=0", WEST),
+        ("layerid=1", EAST),
+        ("layerid=1|geometrytype=Polygon", EAST),
+        (" layername=Wälder ", EAST),
+    ):
+        area = by(f"{path}|{layer}")
+        assert shape(area_bounds(area)["geometry"]).equals(wanted), layer
+        assert early_bounds(area) == {"area": area}
+
+
+@pytest.mark.parametrize(
+    ("layer", "says"),
+    [
+        ("layername=forest", "layer layername='forest' is not there; with geometries there are: fields, forests"),
+        ("layerid=7", "layer layerid='7' is not there"),
+        ("layerid=one", "layer layerid='one' is not there"),
+        ("layername=", "layer layername='' is not there"),
+        ('layername=fields|subset="id" = 1', "a layer is chosen by .layername=NAME and nothing else"),
+        ("option:X=1", "neither GeoJSON"),
+    ],
+)
+def test_a_layer_that_cannot_be_read(tmp_path: Path, layer: str, says: str) -> None:
+    path = written(tmp_path / "area.gpkg", [WEST], layer="fields")
+    written(path, [EAST], layer="forests", append=True)
+    with pytest.raises(InvalidInputError, match=says):
+        area_bounds(f"{path}|{layer}")
+
+
+def test_files_without_layers_have_none_to_choose(tmp_path: Path) -> None:
+    (tmp_path / "area.geojson").write_text(json.dumps(mapping(WEST)))
+    for name in ("area.geojson", "area.parquet"):
+        (tmp_path / name).touch()
+        with pytest.raises(InvalidInputError, match=r"has no layers to choose from; leave \|layername=x out"):
+            area_bounds(tmp_path / f"{name}|layername=x")
 
 
 def parquet(path: Path, shapes: list[Any], **column: Any) -> Path:

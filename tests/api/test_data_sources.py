@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub import input_data, process_request
-from airflow_sentinelhub.api.service.data_sources import CDSE, COLLECTIONS, CUSTOM, FORMER, PLANET
+from airflow_sentinelhub.api.service.data_sources import CDSE, COLLECTIONS, CUSTOM, FORMER, PLANET, check_offered
 from airflow_sentinelhub.api.service.generations import NAMES, generation
 from airflow_sentinelhub.api.service.payloads import with_area
 from airflow_sentinelhub.api.service.specification import Access, BatchSpecification
@@ -151,3 +151,36 @@ def test_deployments_differ() -> None:
     assert COLLECTIONS["sentinel-2-l2a"] == (PLANET, CDSE)
     assert COLLECTIONS["hls"] == (PLANET,)
     assert COLLECTIONS["sentinel-3-slstr-l2"] == (CDSE,)
+
+
+HERE = {
+    PLANET: ("https://services.sentinel-hub.com", "https://SERVICES-USWEST2.sentinel-hub.com:443"),
+    CDSE: ("https://sh.dataspace.copernicus.eu", "https://sh.dataspace.copernicus.eu/"),
+}
+
+
+@pytest.mark.parametrize("name", [*COLLECTIONS, *FORMER])
+def test_a_collection_of_another_deployment_is_refused(name: str) -> None:
+    places = COLLECTIONS[FORMER.get(name, name)]
+    for here, urls in HERE.items():
+        for url in urls:
+            for sources in (name, {"type": name}, [{"type": name}]):
+                if here in places:
+                    check_offered(sources, url)
+                    continue
+                with pytest.raises(
+                    InvalidInputError, match=rf"^data is '{name}', which .* does not offer, and "
+                ) as said:
+                    check_offered(sources, url)
+                assert places[0] in str(said.value)
+                assert url in str(said.value)
+
+
+def test_what_a_deployment_offers_is_not_always_known() -> None:
+    for url in ("http://127.0.0.1:8080", "https://creodias.sentinel-hub.com", "https://example.org"):
+        check_offered("sentinel-5p-l2", url)
+    for sources in (*OWN, *CUSTOM, "{{ params.x }}", None, 5, [5], [{"type": None}], [{}]):
+        check_offered(sources, HERE[CDSE][0])
+    check_offered(process_request("modis", check_collection=False)["input"]["data"], HERE[CDSE][0])
+    with pytest.raises(InvalidInputError, match=r"^data\[1\]\.type is 'hls', which Copernicus Data Space"):
+        check_offered([{"type": "dem"}, {"type": "hls"}], HERE[CDSE][0])

@@ -9,9 +9,7 @@ import pytest
 from airflow_sentinelhub.api.decide.policy import (
     Policy,
     check_literals,
-    limits_given,
     policy_from,
-    refuse_nothing,
 )
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -66,13 +64,6 @@ LIMITS = (
 def test_a_limit_that_renders_to_nothing_is_not_taken_for_no_limit(name: str, nothing: str) -> None:
     with pytest.raises(InvalidInputError, match=name):
         policy_from(**{name: nothing})
-
-
-@pytest.mark.parametrize("name", LIMITS)
-def test_only_none_that_stands_in_the_dag_means_no_limit(name: str) -> None:
-    refuse_nothing(limits_given(**{name: None}), **{name: None})
-    with pytest.raises(InvalidInputError, match=f"{name} has become None"):
-        refuse_nothing(limits_given(**{name: "{{ params.limit }}"}), **{name: None})
 
 
 WRONG = [

@@ -186,10 +186,10 @@ KNOWN = (
         _ABSENT,
     ),
     Known(
-        rf"(GET|POST) {V2}/process.*",
+        rf"(GET|POST) ({V2}/process|{STATISTICAL}).*",
         "reply",
-        r"body (data/\*/)?projectId",
-        "Tasks name their project; new in the contract of 2026.",
+        r"body (data/\*/)?(projectId|workspaceId)",
+        "Tasks and statistical requests name their project and workspace; new in the contract of 2026.",
         _ABSENT,
     ),
 )

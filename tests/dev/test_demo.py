@@ -112,3 +112,12 @@ def test_states_are_told_and_deferrals_counted(tmp_path: Path) -> None:
         ["again[3]", "running", "(try", "2)"],
     ]
     assert story.deferrals == 1
+
+
+def test_the_map_is_written_by_a_program_that_can_be_run(tmp_path: Path) -> None:
+    compile(demo.map_code("5f2a4c1e", "v2", tmp_path / "map.html"), "map", "exec")
+
+
+def test_the_tab_is_that_of_a_task_of_the_example() -> None:
+    assert demo.tab("http://x", "d", "r") == f"http://x/dags/d/runs/r/tasks/{demo.TAB_OF}/plugin/sentinelhub"
+    assert f'task_id="{demo.TAB_OF}"' in (demo.ROOT / "example_dags" / f"{demo.DAG}.py").read_text()

@@ -275,7 +275,7 @@ assert not heavy, heavy
 with airflow_sentinelhub.simulator.Simulator() as simulator:
     simulator.requests()
 ours = {name for name in sys.modules if name.startswith('airflow_sentinelhub.')}
-allowed = tuple(f'airflow_sentinelhub.{name}' for name in ('simulator', 'evalscripts', 'grids', '_version'))
+allowed = tuple('airflow_sentinelhub.' + name for name in ('_version', 'simulator', 'evalscripts', 'grids'))
 others = {name for name in ours if not name.startswith(allowed)}
 assert not others, others
 assert 'airflow' not in sys.modules

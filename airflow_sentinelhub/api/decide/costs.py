@@ -136,11 +136,14 @@ class Month:
 
     :param counted: PU: billed, of running and just starting jobs what they will probably cost.
     :param jobs: number of requests that count; :param unknown: of them, those whose cost is not known in full.
+    :param behind: PU of jobs that are about to start too, and come behind this one. They may have looked before this
+        one could be seen: then they start. Else they count this one.
     """
 
     counted: float = 0.0
     jobs: int = 0
     unknown: tuple[str, ...] = field(default=())
+    behind: float = 0.0
 
     def others(self) -> str:
         """The beginning of a sentence that goes on with the number of PU."""
@@ -195,7 +198,7 @@ def month_total(jobs: Iterable[tuple[Snapshot, Mark]], own: Snapshot, now: float
     A job that is not started counts if its task was about to start it before this one: by the marker, and for
     `RESERVED_FOR` seconds. So of jobs that begin at once the older ones go first.
     """
-    counted, number, unknown = 0.0, 0, []
+    counted, behind, number, unknown = 0.0, 0.0, 0, []
     for job, mark in jobs:
         if job.request_id == own.request_id:
             continue
@@ -203,18 +206,24 @@ def month_total(jobs: Iterable[tuple[Snapshot, Mark]], own: Snapshot, now: float
         if cost.started:
             amount = cost.counted
             unknown += [] if cost.known or (cost.running and cost.expected is not None) else [job.request_id]
-        elif _is_before(job, mark, own, now):
-            amount = mark.expected or 0.0
-        else:
+        elif not _about_to_start(job, mark, now):
             continue
+        elif not _is_before(job, own):
+            behind += mark.expected or 0.0
+            continue
+        else:
+            amount = mark.expected or 0.0
         counted, number = counted + amount, number + 1
-    return Month(counted, number, tuple(unknown))
+    return Month(counted, number, tuple(unknown), behind)
 
 
-def _is_before(job: Snapshot, mark: Mark, own: Snapshot, now: float) -> bool:
-    """Whether the task of a request that is not started is about to start it, and comes before this one."""
-    if mark.reserved is None or now - mark.reserved > RESERVED_FOR or job.status.is_final:
-        return False
+def _about_to_start(job: Snapshot, mark: Mark, now: float) -> bool:
+    """Whether the task of a request that is not started is about to start it."""
+    return mark.reserved is not None and now - mark.reserved <= RESERVED_FOR and not job.status.is_final
+
+
+def _is_before(job: Snapshot, own: Snapshot) -> bool:
+    """Whether a request comes before this one, by the time of its creation."""
     if job.created is None or own.created is None:
         return True
     return (job.created, job.request_id) < (own.created, own.request_id)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_sentinelhub.api.arguments import truth
+from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.api.times import is_template
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -102,7 +103,7 @@ def policy_from(**given: Any) -> Policy:
 def check_resume(word: str) -> None:
     """:raises InvalidInputError: `word` is not a value of `resume_stopped`."""
     if not is_template(word) and word not in RESUMES:
-        raise InvalidInputError(f"resume_stopped must be one of {', '.join(RESUMES)}, not {word!r}.")
+        raise InvalidInputError(f"resume_stopped must be one of {', '.join(RESUMES)}, not {shown(word)}.")
 
 
 def check_looks(flag: str, looks: Any, limits: Mapping[str, Any]) -> None:
@@ -112,26 +113,11 @@ def check_looks(flag: str, looks: Any, limits: Mapping[str, Any]) -> None:
     :raises InvalidInputError: nobody looks, and there is a limit.
     """
     if not isinstance(looks, bool):
-        raise InvalidInputError(f"{flag} is True or False, not {looks!r}; it is no template.")
+        raise InvalidInputError(f"{flag} is True or False, not {shown(looks)}; it is no template.")
     for name, value in limits.items():
         if not looks and isinstance(value, (int, float, str)) and not is_template(value):
             raise InvalidInputError(
                 f"{flag}=False looks at nothing that the job has brought, so {name} has no effect; drop one of them."
-            )
-
-
-def limits_given(**limits: Any) -> frozenset[str]:
-    """Names of the limits that are set in the DAG. Only a literal None there means no limit."""
-    return frozenset(name for name, value in limits.items() if value is not None)
-
-
-def refuse_nothing(given: frozenset[str], **limits: Any) -> None:
-    """:raises InvalidInputError: a limit that is set in the DAG has become None by its template or another task."""
-    for name in sorted(given):
-        if limits.get(name) is None:
-            raise InvalidInputError(
-                f"{name} has become None by its template, or by the task that it comes from, which does not mean no "
-                "limit. Give a value, or leave it out of the DAG."
             )
 
 
@@ -154,14 +140,15 @@ def _number(name: str, value: Any) -> float | None:
         return None
     if str(value).strip() in ("", "None"):
         raise InvalidInputError(
-            f"{name} is {value!r}: its template has rendered to nothing, which does not mean no limit. Give a number."
+            f"{name} is {shown(value)}: its template has rendered to nothing, which does not mean no limit. "
+            "Give a number."
         )
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise InvalidInputError(f"{name} must be a number, not {value!r}.") from None
+        raise InvalidInputError(f"{name} must be a number, not {shown(value)}.") from None
     if number != number or number < 0 or isinstance(value, bool):
-        raise InvalidInputError(f"{name} must be a number from 0, not {value!r}.")
+        raise InvalidInputError(f"{name} must be a number from 0, not {shown(value)}.")
     return number
 
 
@@ -170,7 +157,7 @@ def _whole(name: str, value: Any) -> int | None:
     if number is None:
         return None
     if number == float("inf") or number != int(number):
-        raise InvalidInputError(f"{name} must be a whole number, not {value!r}.")
+        raise InvalidInputError(f"{name} must be a whole number, not {shown(value)}.")
     return int(number)
 
 
@@ -183,5 +170,5 @@ def _flag(name: str, value: Any) -> bool:
 
 def _word(name: str, value: Any, words: tuple[str, ...]) -> str:
     if value not in words:
-        raise InvalidInputError(f"{name} must be one of {', '.join(words)}, not {value!r}.")
+        raise InvalidInputError(f"{name} must be one of {', '.join(words)}, not {shown(value)}.")
     return str(value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 
-from airflow_sentinelhub.api.call import Flow, Note, Now
+from airflow_sentinelhub.api.call import Flow, Note, Now, Sleep
 from airflow_sentinelhub.api.decide import errors
 from airflow_sentinelhub.api.decide.costs import Costs, Month, RequestCost, cost_of, month_of, month_total
 from airflow_sentinelhub.api.decide.marker import Mark, mark_of, marked
@@ -23,6 +23,8 @@ from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import ApiError, BadRequestError, ForbiddenError, NotFoundError
 
+SETTLING = (2.0, 3.0, 5.0, 10.0, 20.0, 20.0)
+"""Seconds between looks at jobs that are about to start at the same moment, until they have started or were refused."""
 _HAS_NO_SUCH_API = (NotFoundError, ForbiddenError, BadRequestError)
 
 
@@ -98,24 +100,39 @@ def _found(
     ]
 
 
-def count_month(dag: OfDag, api: Generation, job: Snapshot, price: Price | None, patience: float) -> Flow[Month]:
+def count_month(
+    dag: OfDag, api: Generation, job: Snapshot, price: Price | None, policy: Policy, patience: float
+) -> Flow[Month]:
     """What the other jobs of the DAG count in this calendar month, after this job was noted as about to start.
 
-    The note, in the job's description, lets others that look at the same moment count it. Batch statistical has no
-    description that can be changed: there only started jobs count.
+    The note, in the job's description, lets others that look at the same moment count it. Of two that see each other,
+    the older one goes first; but if both do not fit, it first waits for the younger one, which may have looked before
+    the note was there: then it starts, and counts. Batch statistical has no description that can be changed: there only
+    started jobs count.
+
+    :param policy: with `max_per_month`.
     """
     now = yield Now()
     mark = mark_of(job.description)
     if mark is not None:
         expected = round(price.expected or 0.0, 3) if price is not None else None
         yield from _noted(api, job, replace(mark, expected=expected, reserved=int(now)), patience)
-    since, unread = month_of(now), list[str]()
-    found: list[tuple[Snapshot, Mark]] = []
-    for each in dag.apis:
-        found += yield from _found(each, dag, since, patience, unread)
-    for line in unread:
-        yield Note(line)
-    month = month_total(found, job, (yield Now()))
+    low, noted = None if price is None else price.low, False
+    for pause in SETTLING:
+        unread: list[str] = []
+        found: list[tuple[Snapshot, Mark]] = []
+        for each in dag.apis:
+            found += yield from _found(each, dag, month_of(now), patience, unread)
+        for line in () if noted else unread:
+            yield Note(line)
+        noted = True
+        month = month_total(found, job, (yield Now()))
+        fits = policy.allows_in_month(low, month.counted)
+        if not fits or policy.allows_in_month(low, month.counted + month.behind):
+            break
+        yield Sleep(pause)
+    else:  # they may still start
+        month = replace(month, counted=month.counted + month.behind)
     told = f"{month.others()} {month.counted:,.0f} PU in this calendar month"
     if month.unknown:
         told += f"; what {len(month.unknown)} will cost in all is not known: {', '.join(month.unknown[:3])}"
@@ -135,7 +152,7 @@ def check_month(
     if policy.max_per_month is None or job.started or job.status.is_final:
         return
     price = yield from price_request(api, job, prepare)
-    month = yield from count_month(dag, api, job, price, patience)
+    month = yield from count_month(dag, api, job, price, policy, patience)
     if not policy.allows_in_month(price.low, month.counted):
         yield from release(api, job, patience)
         error = errors.over_month_error(job, policy.max_per_month, month, price)

@@ -70,14 +70,18 @@ SILENCE = 30.0
 call is repeated some times before that is looked at: it is said within the first minute."""
 
 
-def nothing_answers(nowhere: str, seconds: float, job: str) -> UnknownStateError:
+RETRIED = "A retry of this task tries again, and longer."
+
+
+def nothing_answers(nowhere: str, seconds: float, job: str, again: str = RETRIED) -> UnknownStateError:
     """The error for a task whose calls have never been answered.
 
     :param nowhere: where, and why (see `Lost`); :param job: a sentence on what that means for the task's job.
+    :param again: a sentence on the next try.
     """
     return UnknownStateError(
         f"{nowhere} No call of this task was answered in {seconds:.0f} s. {job} Check the host and the token URL of "
-        "the Sentinel Hub connection, and the way there (network, proxy). A retry of this task tries again, and longer."
+        f"the Sentinel Hub connection, and the way there (network, proxy). {again}"
     )
 
 
@@ -89,12 +93,12 @@ def left_alone(request_id: str) -> str:
     return f"Batch request {request_id} was not touched: if it was started before, it runs on and bills."
 
 
-def if_answered(flow: Flow[T], job: str) -> Flow[T]:
+def if_answered(flow: Flow[T], job: str, again: str = RETRIED) -> Flow[T]:
     """Run a flow, and give it up soon if none of its calls is ever answered because nothing answers at the address.
 
-    Only for a first try, none of whose jobs can be running: otherwise an outage is waited out.
+    Only for a first try, which cannot have left a job behind: a retry waits an outage out.
 
-    :param job: see `nothing_answers`.
+    :param job, again: see `nothing_answers`.
     :raises UnknownStateError: nothing answers.
     """
     received: Any = None
@@ -118,7 +122,7 @@ def if_answered(flow: Flow[T], job: str) -> Flow[T]:
             answered = not nowhere
             if nowhere and (seconds := (yield Now()) - began) >= SILENCE:
                 flow.close()
-                raise nothing_answers(nowhere, seconds, job)
+                raise nothing_answers(nowhere, seconds, job, again)
     except StopIteration as end:
         result: T = end.value
         return result

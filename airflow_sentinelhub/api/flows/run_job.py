@@ -24,7 +24,7 @@ from airflow_sentinelhub.api.decide.verdict import Outcome, Waited, judge
 from airflow_sentinelhub.api.flows.actions import analyse_once, end, resume, start_once
 from airflow_sentinelhub.api.flows.costs import OfDag, count_month, release
 from airflow_sentinelhub.api.flows.find_or_create import Settled, take_over_stopped
-from airflow_sentinelhub.api.flows.read import continued_by, outlast, read_patiently
+from airflow_sentinelhub.api.flows.read import continued_by, if_answered, left_alone, outlast, read_patiently
 from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL, restart_counted
 from airflow_sentinelhub.api.flows.task_request import Own, Wanted, continue_with, find_own
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan
@@ -155,7 +155,9 @@ def _first(api: Generation, wanted: Wanted, plan: JobPlan) -> Flow[Own]:
     if plan.request_id is not None:
         request_id = plan.request_id
         looked_up = replace(api, despite_404=OLD_REQUEST_404) if plan.old_request else api
-        job = yield from outlast(lambda: read_patiently(looked_up, request_id), wanted.patience, request_id)
+        reading = outlast(lambda: read_patiently(looked_up, request_id), wanted.patience, request_id)
+        patient = wanted.again or not plan.may_start  # a step before this one has just reached the service
+        job = yield from (reading if patient else if_answered(reading, left_alone(request_id)))
         own = Own(api, Settled(job, True), wanted.mark)
     else:
         if not wanted.again:
@@ -340,7 +342,7 @@ def _estimate(life: _Life, known: Known) -> Doing:
 def _count_month(life: _Life, known: Known) -> Doing:
     assert life.plan.dag is not None
     job, patience = _job(known), life.wanted.patience
-    life.month = yield from count_month(life.plan.dag, life.api, job, known.price, patience)
+    life.month = yield from count_month(life.plan.dag, life.api, job, known.price, known.policy, patience)
     return job
 
 

@@ -13,7 +13,7 @@ from airflow_sentinelhub.api.decide.adoption import NONE_STOPPED, Stopped
 from airflow_sentinelhub.api.decide.marker import Mark, job_digest, mark_of
 from airflow_sentinelhub.api.flows.actions import end
 from airflow_sentinelhub.api.flows.find_or_create import Settled, find_or_create, own_requests
-from airflow_sentinelhub.api.flows.read import NOTHING_STARTED, continued_by, if_answered, outlast, walk
+from airflow_sentinelhub.api.flows.read import NOTHING_STARTED, RETRIED, continued_by, if_answered, outlast, walk
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.payloads import grid_complaint
 from airflow_sentinelhub.api.service.specification import continuation
@@ -32,6 +32,8 @@ class Wanted:
     :param checks: flow that checks a payload before anything is created, and raises an error if it is wrong.
     :param mark: of this try, without the digest of the job, which only a payload has.
     :param again: an earlier try may have created a request.
+    :param unanswered: what it means for the job and for the next try if nothing answers at the service's address, in
+        two sentences: then that is said within a minute. None: it is waited out, as an outage.
     :param since: no request of this task is older.
     :param remembered: id that an earlier try of this round has stored; :param not_found: see `find_or_create`.
     :param elsewhere: further generations in which an earlier try may have created a request.
@@ -45,6 +47,7 @@ class Wanted:
     checks: Callable[[Generation, Payload], Flow[None]]
     mark: Mark
     again: bool = False
+    unanswered: tuple[str, str] | None = None
     since: datetime | None = None
     remembered: str | None = None
     not_found: Exception | None = None
@@ -72,6 +75,12 @@ def find_own(api: Generation, wanted: Wanted) -> Flow[Own]:
     :param api: the generation that the task asks for now.
     :raises Exception: the error of `wanted.render`, after it is known that no request is running.
     """
+    finding = _find_own(api, wanted)
+    told = wanted.unanswered or (None if wanted.again else (NOTHING_STARTED, RETRIED))
+    return (yield from (finding if told is None else if_answered(finding, *told)))
+
+
+def _find_own(api: Generation, wanted: Wanted) -> Flow[Own]:
     if wanted.elsewhere:
         here = api = yield from _look_elsewhere(api, wanted)
         yield Work(lambda: wanted.went(here))
@@ -85,7 +94,7 @@ def find_own(api: Generation, wanted: Wanted) -> Flow[Own]:
             raise render_error
         yield from wanted.checks(api, payload or {})
 
-    finding = outlast(
+    settled: Settled = yield from outlast(
         lambda: find_or_create(
             api,
             payload or {},
@@ -100,7 +109,6 @@ def find_own(api: Generation, wanted: Wanted) -> Flow[Own]:
         wanted.patience,
         started=wanted.again,
     )
-    settled = yield from finding if wanted.again else if_answered(finding, NOTHING_STARTED)
     if render_error is not None:
         why = f"The job as the task describes it now cannot be rendered: {render_error}"
         yield Note(f"{why} The task goes on with its existing request.", warning=True)

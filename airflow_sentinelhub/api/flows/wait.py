@@ -104,6 +104,7 @@ class Watch:
         few for one that cannot be new.
     :param first: nothing was read before, and whoever runs this wait gives it up soon if nothing answers at the
         service's address (see `if_answered`).
+    :param told: is told of each poll, once it is judged.
 
     `last`: the last reading. `pause`: seconds until the next poll. `unknown_since`: time of the first of the failed
     polls in a row. `not_started_since`: time of the first of the readings in a row that show an unstarted request.
@@ -119,8 +120,9 @@ class Watch:
         *,
         not_found_after: float = sum(NEW_REQUEST_404),
         first: bool = False,
+        told: Told | None = None,
     ) -> None:
-        self.request_id, self.plan, self.began = request_id, plan, began
+        self.request_id, self.plan, self.began, self.told = request_id, plan, began, told
         self.last = Waited(Outcome.WAITING)
         self.pause = plan.poll_interval
         self.uncertain = self.soon = False
@@ -135,6 +137,11 @@ class Watch:
     def line(self, waited: Waited, now: float) -> str | None:
         """The line to log about this reading, None if there is nothing new to say."""
         return self._log.line(waited, now)
+
+    @property
+    def cause(self) -> str:
+        """Why the last polls failed, empty if the last one did not."""
+        return self._cause
 
     def until(self, now: float, within: float) -> float | None:
         """When a poll that begins now is given up: at the deadline, or when the state was unreadable for too long.
@@ -219,6 +226,9 @@ class Watch:
         return None
 
 
+Told = Callable[[Watch, float], None]
+"""Is told of each poll of a wait, and its time: to show what is known. It must not raise, and decides nothing."""
+
 OneLook = Callable[[float], Flow[Waited]]
 """Makes a flow that reads the state once, within so many seconds, such as `look` with its arguments."""
 
@@ -231,7 +241,10 @@ def poll(watch: Watch, one_look: OneLook, within: float = 0.0) -> Flow[Waited | 
     except Interrupted:
         raise
     except SentinelHubError as err:
-        ended = watch.failed(err, (yield Now()))
+        now = yield Now()
+        ended = watch.failed(err, now)
+        if watch.told is not None:
+            watch.told(watch, now)
         if ended is None and not known_failure:
             message = f"The state of batch request {watch.request_id} cannot be read: {err} Trying again."
             yield Note(message, warning=True)
@@ -239,7 +252,10 @@ def poll(watch: Watch, one_look: OneLook, within: float = 0.0) -> Flow[Waited | 
     now = yield Now()
     if line := watch.line(waited, now):
         yield Note(line)
-    return watch.read(waited, now)
+    judged = watch.read(waited, now)
+    if watch.told is not None:
+        watch.told(watch, now)
+    return judged
 
 
 def until_certain(watch: Watch, one_look: OneLook) -> Flow[Waited | None]:
@@ -270,21 +286,35 @@ def look(api: Generation, request_id: str, target: str, within: float = 0.0) -> 
     return Waited(judge(job, target), job)
 
 
-def wait(api: Generation, request_id: str, target: str, plan: WaitPlan, *, first_poll: float = 0.0) -> Flow[Waited]:
+def wait(
+    api: Generation,
+    request_id: str,
+    target: str,
+    plan: WaitPlan,
+    *,
+    first_poll: float = 0.0,
+    told: Told | None = None,
+) -> Flow[Waited]:
     """Wait until the request is `target` or cannot become it any more. Ends it at the deadline, and over the budget.
 
-    :param first_poll: seconds before the first poll.
+    :param first_poll: seconds before the first poll; :param told: is told of each poll.
     """
-    waited = yield from until_ended(lambda within: look(api, request_id, target, within), request_id, plan, first_poll)
+
+    def one_look(within: float) -> Flow[Waited]:
+        return look(api, request_id, target, within)
+
+    waited = yield from until_ended(one_look, request_id, plan, first_poll, told)
     return (yield from _ended_for_us(api, request_id, target, plan, waited))
 
 
-def look_before_deferring(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[Waited | None]:
+def look_before_deferring(
+    api: Generation, request_id: str, target: str, plan: WaitPlan, *, told: Told | None = None
+) -> Flow[Waited | None]:
     """Poll once before a task defers: how the wait has ended, or None to defer.
 
     Over the budget, and at the deadline, it ends the request as `wait` does.
     """
-    watch = Watch(request_id, plan, (yield Now()))
+    watch = Watch(request_id, plan, (yield Now()), told=told)
     waited = yield from poll(watch, lambda within: look(api, request_id, target))
     return None if waited is None else (yield from _ended_for_us(api, request_id, target, plan, waited))
 
@@ -308,9 +338,11 @@ def _ended_for_us(api: Generation, request_id: str, target: str, plan: WaitPlan,
     return replace(waited, job=job, outcome=Outcome.REACHED if reached else waited.outcome)
 
 
-def until_ended(one_look: OneLook, request_id: str, plan: WaitPlan, first_poll: float = 0.0) -> Flow[Waited]:
-    """Poll until the wait has ended. :param first_poll: seconds before the first poll."""
-    watch = Watch(request_id, plan, (yield Now()))
+def until_ended(
+    one_look: OneLook, request_id: str, plan: WaitPlan, first_poll: float = 0.0, told: Told | None = None
+) -> Flow[Waited]:
+    """Poll until the wait has ended. :param first_poll: seconds before the first poll; :param told: of each poll."""
+    watch = Watch(request_id, plan, (yield Now()), told=told)
     yield Sleep(first_poll)
     pause = 0.0
     while (ended := (yield from poll(watch, one_look, pause))) is None:

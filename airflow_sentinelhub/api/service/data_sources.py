@@ -6,9 +6,10 @@ where the user says so: `check_collection=False` of `process_request()`, or the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.api.times import is_template
@@ -32,6 +33,13 @@ COLLECTIONS: dict[str, tuple[str, ...]] = {
     **{name: (place,) for place, names in _BY_DEPLOYMENT.items() for name in names},
 }
 """Name of each collection, and the deployments whose documents name it."""
+
+_HOSTS = {
+    "services.sentinel-hub.com": PLANET,
+    "services-uswest2.sentinel-hub.com": PLANET,
+    "sh.dataspace.copernicus.eu": CDSE,
+}
+"""Which deployment a host is of. What others offer is not known."""
 
 FORMER: dict[str, str] = {
     "S1GRD": "sentinel-1-grd",
@@ -84,15 +92,37 @@ def check_sources(sources: Any, name: str = "data") -> None:
     """
     if isinstance(sources, str) and sources.lstrip()[:1] in ("[", "{"):
         return  # objects as JSON, which are checked once they are read
+    for where, source in _to_check(sources, name):
+        if why := complaint(source.get("type")):
+            raise InvalidInputError(f"{where} is {why}")
+
+
+def _to_check(sources: Any, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What messages call each object that is to be checked, and the object."""
     if isinstance(sources, (str, Mapping)):
         sources = [{"type": sources} if isinstance(sources, str) else sources]
     if not isinstance(sources, Sequence):
         return
     for index, source in enumerate(sources):
-        if not isinstance(source, Mapping) or source.get(UNCHECKED) is False:
-            continue
-        if why := complaint(source.get("type")):
-            raise InvalidInputError(f"{name if len(sources) == 1 else f'{name}[{index}].type'} is {why}")
+        if isinstance(source, Mapping) and source.get(UNCHECKED) is not False:
+            yield name if len(sources) == 1 else f"{name}[{index}].type", source
+
+
+def check_offered(sources: Any, base_url: str, name: str = "data") -> None:
+    """Refuse collections that the deployment does not offer, unless a `data` object says not to check.
+
+    :param sources: as in `check_sources`; :param base_url: of the deployment. One that is not known offers everything.
+    :raises InvalidInputError: by its documents it does not offer one of them.
+    """
+    here = _HOSTS.get((urlsplit(base_url).hostname or "").lower())
+    for where, source in _to_check(sources, name) if here else ():
+        given = source.get("type")
+        places = COLLECTIONS.get(FORMER.get(given, given)) if isinstance(given, str) else None
+        if places is not None and here not in places:
+            raise InvalidInputError(
+                f"{where} is {given!r}, which {here} ({base_url}) does not offer, and {' and '.join(places)} does. "
+                f"Nothing was sent. If it does by now, give {UNCHECKED}=False to process_request() or input_data()."
+            )
 
 
 def as_sent(sources: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from airflow_sentinelhub.api.call import Call
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.paging import Page
+from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.api.service import specification, statistical, statistical_specification, v1, v2
 from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.api.snapshot import Snapshot
@@ -159,8 +160,8 @@ def generation(name: str) -> Generation:
     """
     try:
         return _BY_NAME[name]
-    except KeyError:
-        raise InvalidInputError(f"batch_api must be one of {', '.join(_BY_NAME)}, not {name!r}.") from None
+    except (KeyError, TypeError):
+        raise InvalidInputError(f"batch_api must be one of {', '.join(_BY_NAME)}, not {shown(name)}.") from None
 
 
 def others(name: str) -> tuple[str, ...]:

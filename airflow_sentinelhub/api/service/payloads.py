@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_sentinelhub.api.areas import area_bounds, early_bounds, kept_area
-from airflow_sentinelhub.api.arguments import is_late, member_taken, members
+from airflow_sentinelhub.api.arguments import as_object, member_taken, members
 from airflow_sentinelhub.api.decoding import member, number
 from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import UNCHECKED, as_sent, check_sources
-from airflow_sentinelhub.api.times import Run, checked, checked_range, resolved
+from airflow_sentinelhub.api.times import Run, checked, checked_range, is_late, resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 Json = dict[str, Any]
@@ -51,7 +51,9 @@ def tiling_grid(grid_id: int, resolution: float, buffer: tuple[int, int] | None 
     payload: Json = {"id": grid_id, "resolution": resolution, **kwargs}
     if buffer is not None:
         if not isinstance(buffer, Sequence) or len(buffer) != 2:
-            raise InvalidInputError(f"The buffer of a tiling grid is two numbers of pixels (x, y), not {buffer!r}.")
+            raise InvalidInputError(
+                f"The buffer of a tiling grid is two numbers of pixels (x, y), not {shown(buffer)}."
+            )
         payload |= {"bufferX": buffer[0], "bufferY": buffer[1]}
     return payload
 
@@ -182,23 +184,27 @@ def process_request(
                 "timeRange": checked_range(time_range),
                 "maxCloudCoverage": cloud_coverage,
                 "mosaickingOrder": mosaicking_order,
-                **(data_filter or {}),
+                **as_object(data_filter, "data_filter"),
             }
         )
         source: Json = {"type": data, "dataFilter": chosen}
-        if processing:
-            source["processing"] = dict(processing)
+        if processing := as_object(processing, "processing"):
+            source["processing"] = processing
         sources: list[Any] = [source]
     elif time_range is not None:
         raise InvalidInputError("time_range goes with a data source by name; `data` objects have dataFilter.timeRange.")
-    else:
+    elif isinstance(data, (Mapping, list, tuple)):
         sources = [data] if isinstance(data, Mapping) else list(data)
+    else:
+        raise InvalidInputError(
+            f"data is the name of a collection, or the service's `data` objects, not {shown(data)}."
+        )
     if not check_collection:
         sources = [{**item, UNCHECKED: False} if isinstance(item, Mapping) else item for item in sources]
     check_sources(sources)
     request: Json = {
         "input": {"data": checked(sources)},
-        "output": {"responses": [_response(item) for item in responses]},
+        "output": {"responses": _responses(responses)},
     }
     if area is not None:
         request["input"]["bounds"] = early_bounds(area, simplify)
@@ -207,8 +213,18 @@ def process_request(
     return request
 
 
-def _response(item: str | Mapping[str, Any]) -> Json:
-    return {"identifier": item, "format": {"type": "image/tiff"}} if isinstance(item, str) else dict(item)
+def _responses(given: Any) -> list[Json]:
+    items = [given] if isinstance(given, str) else given
+    if not isinstance(items, (list, tuple)):
+        raise InvalidInputError(
+            f"responses is a list of identifiers, or of objects of the payload, not {shown(given)}."
+        )
+    return [
+        {"identifier": item, "format": {"type": "image/tiff"}}
+        if isinstance(item, str)
+        else as_object(item, f"responses[{index}]")
+        for index, item in enumerate(items)
+    ]
 
 
 def dated(process: Any, run: Run, *, from_interval: bool = False) -> Any:

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from airflow_sentinelhub.api.arguments import all_taken, members
-from airflow_sentinelhub.api.plain import plain
+from airflow_sentinelhub.api.arguments import as_object, members, taken
+from airflow_sentinelhub.api.places import bucket, check_output, place
+from airflow_sentinelhub.api.plain import plain, refuse_nulls
+from airflow_sentinelhub.api.rings import told
 from airflow_sentinelhub.api.service.payloads import Json, finished, without_none
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -65,6 +67,8 @@ def render(job: BatchSpecification, batch_api: str, access: Access | None = None
     :raises InvalidInputError: the job cannot be said in this generation, is incomplete, or holds what JSON does not
         have.
     """
+    _check_forms(job)
+    job = replace(job, extra=job.extra or {})
     if (job.tiling_grid is None) == (job.geopackage is None):
         raise InvalidInputError("Give either tiling_grid or geopackage (v2).")
     if job.output is None and job.bucket_name is None and not job.extra.get("zarrOutput"):
@@ -76,6 +80,7 @@ def render(job: BatchSpecification, batch_api: str, access: Access | None = None
     if "bounds" not in process["input"] and job.geopackage is None:
         raise InvalidInputError("There is no area: give area= (GeoJSON or four numbers) or bounds in process_request.")
     payload: Json = plain(_v1(job, process) if batch_api == "v1" else _v2(job, process, access))
+    refuse_nulls(payload)
     return payload
 
 
@@ -88,8 +93,27 @@ def _with_numbers(job: BatchSpecification) -> BatchSpecification:
         geopackage=members(job.geopackage, "geopackage"),
         output=members(job.output, "output"),
         extra=members(job.extra, "payload_extra"),
-        **all_taken({"bucket_name": job.bucket_name, "description": job.description}),
+        bucket_name=None if job.bucket_name is None else bucket(taken("bucket_name", job.bucket_name)),
+        description=taken("description", job.description),
     )
+
+
+def refuse_statistical(batch_api: Any) -> None:
+    """:raises InvalidInputError: a job that is described for batch processing is asked for as a statistical one."""
+    if batch_api == "statistical":
+        raise InvalidInputError(
+            "batch_api must be v1 or v2 for a batch job, not 'statistical'; SentinelHubBatchStatisticalOperator and "
+            "StatisticalSpecification make statistical jobs."
+        )
+
+
+def _check_forms(job: BatchSpecification) -> None:
+    """:raises InvalidInputError: a part of the job is not of the form that the service wants."""
+    check_output(job.output, "output")
+    as_object(job.tiling_grid, "tiling_grid")
+    as_object(as_object(job.extra, "payload_extra").get("zarrOutput"), "payload_extra.zarrOutput")
+    if job.geopackage is not None and not isinstance(job.geopackage, (str, os.PathLike, Mapping)):
+        raise InvalidInputError(f"geopackage is s3://bucket/file.gpkg, or an object, not {told(job.geopackage)}.")
 
 
 def _v1(job: BatchSpecification, process: Json) -> Json:
@@ -113,11 +137,11 @@ def _v1(job: BatchSpecification, process: Json) -> Json:
 def _output_v1(given: str | Mapping[str, Any] | None) -> Json:
     if given is None:
         return {}
-    if isinstance(given, str):
-        return {"output": {"defaultTilePath": _s3(given, v2=False)}}
+    if isinstance(given, (str, os.PathLike)):
+        return {"output": {"defaultTilePath": place(given)}}
     if "delivery" not in given:
         return {"output": dict(given)}
-    url = ((given.get("delivery") or {}).get("s3") or {}).get("url")
+    url = (given["delivery"].get("s3") or {}).get("url")
     if not url:
         raise InvalidInputError("Batch v1 delivers to S3 only; output.delivery has no s3 url. Use batch_api='v2'.")
     rest = {key: value for key, value in given.items() if key not in ("type", "delivery")}
@@ -142,7 +166,7 @@ def _input_v2(job: BatchSpecification, access: Access | None) -> Json:
     if isinstance(job.geopackage, Mapping):
         return dict(job.geopackage)
     if job.geopackage is not None:
-        return {"type": "geopackage", "features": {"s3": _place(_s3(job.geopackage), access)}}
+        return {"type": "geopackage", "features": {"s3": _place(place(job.geopackage, "geopackage"), access)}}
     grid = dict(job.tiling_grid or {})
     if "id" not in grid:
         raise InvalidInputError("tiling_grid has no id; build it with tiling_grid(grid_id, resolution).")
@@ -156,7 +180,7 @@ def _output_v2(job: BatchSpecification, access: Access | None) -> Json:
         return {"type": "zarr", "delivery": {"s3": _place(_s3(zarr.get("path")), access)}, **rest}
     if job.bucket_name is not None:
         return {"type": "raster", "delivery": {"s3": _place(f"s3://{job.bucket_name}", access)}}
-    if isinstance(job.output, str):
+    if isinstance(job.output, (str, os.PathLike)):
         return {"type": "raster", "delivery": {"s3": _place(_s3(job.output), access)}}
     output = dict(job.output or {})
     if "delivery" in output:
@@ -176,9 +200,9 @@ def _output_v2(job: BatchSpecification, access: Access | None) -> Json:
 
 def _delivered(delivery: Mapping[str, Any], access: Access | None) -> Json:
     """A delivery as the user wrote it; keys are put in where it names none."""
-    place = dict(delivery.get("s3") or {})
-    if place and not {"accessKey", "iamRoleARN"} & set(place) and access:
-        return {**delivery, "s3": {**place, **access.members()}}
+    storage = dict(delivery.get("s3") or {})
+    if storage and not {"accessKey", "iamRoleARN"} & set(storage) and access:
+        return {**delivery, "s3": {**storage, **access.members()}}
     return dict(delivery)
 
 
@@ -191,11 +215,9 @@ def _place(url: str, access: Access | None) -> Json:
     return {"url": url, **access.members()}
 
 
-def _s3(url: Any, *, v2: bool = True) -> str:
-    text = str(url or "")
-    if not text.startswith("s3://") or len(text) <= 5:
-        raise InvalidInputError(f"The place of an output is s3://bucket/path, not {text!r}.")
-    if v2 and "<tileId>" in text:
+def _s3(url: Any) -> str:
+    text = place(url)
+    if "<tileId>" in text:
         raise InvalidInputError(f"{text}: use <tileName>; <tileId> is not known to batch v2.")
     return text
 
@@ -210,14 +232,18 @@ def continuation(payload: Json, first_id: str) -> Json:
     """The payload of a v2 request that does what is missing of an earlier one: the same files, existing ones skipped.
 
     A path with the id of the request (also the one that the service puts in by itself) gets that of the first request.
+    With several outputs, a tile of which only some are there is done again and overwritten: the service would fail the
+    request otherwise. All that is there is of the earlier request, which would have failed had it found anything.
 
     :raises InvalidInputError: a Zarr cannot be continued: it must be empty at the start.
     """
     output = payload["output"]
     if output.get("type") == "zarr":
         raise InvalidInputError(f"The failed part of {first_id} cannot be restarted: a Zarr output must be empty.")
-    delivery = {name: {**place, "url": _pinned(place["url"], first_id)} for name, place in output["delivery"].items()}
-    return {**payload, "output": {**output, "delivery": delivery, "skipExisting": True}}
+    delivery = {name: {**to, "url": _pinned(to["url"], first_id)} for name, to in output["delivery"].items()}
+    responses = ((payload.get("processRequest") or {}).get("output") or {}).get("responses") or ()
+    overwrite = {"overwrite": True} if len(responses) > 1 else {}
+    return {**payload, "output": {**output, "delivery": delivery, "skipExisting": True, **overwrite}}
 
 
 def _pinned(url: str, request_id: str) -> str:

@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_sentinelhub.api.arguments import members, taken
-from airflow_sentinelhub.api.plain import plain
+from airflow_sentinelhub.api.arguments import as_object, members, taken
+from airflow_sentinelhub.api.places import place
+from airflow_sentinelhub.api.plain import plain, refuse_nulls
+from airflow_sentinelhub.api.rings import number_of, shown
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import as_sent
 from airflow_sentinelhub.api.service.payloads import Json, process_request, without_none
@@ -82,9 +84,9 @@ def aggregation(
     :raises InvalidInputError: a literal value is invalid.
     """
     if last_interval not in (None, *LAST_INTERVAL) and not is_template(last_interval):
-        raise InvalidInputError(f"last_interval is one of {', '.join(LAST_INTERVAL)}, not {last_interval!r}.")
-    x, y = resolution if isinstance(resolution, (tuple, list)) else (resolution, resolution)
-    width, height = size if size is not None else (None, None)
+        raise InvalidInputError(f"last_interval is one of {', '.join(LAST_INTERVAL)}, not {shown(last_interval)}.")
+    x, y = _pair(resolution, "resolution") if isinstance(resolution, (tuple, list)) else (resolution, resolution)
+    width, height = (None, None) if size is None else _pair(size, "size")
     payload = without_none(
         {
             "timeRange": checked_range(time_range, divided=True),
@@ -100,6 +102,12 @@ def aggregation(
     if complaint := _complaint(payload):
         raise InvalidInputError(complaint)
     return payload
+
+
+def _pair(value: Any, name: str) -> tuple[Any, Any]:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise InvalidInputError(f"{name} is two numbers (x, y), not {shown(value)}.")
+    return value[0], value[1]
 
 
 @dataclass(frozen=True)
@@ -148,13 +156,15 @@ def render_statistical(job: StatisticalSpecification, access: Access | None = No
         {
             "input": {"features": _features(job.geopackage, access), "data": data},
             "aggregation": job_aggregation,
-            "calculations": dict(members(job.calculations, "calculations")) if job.calculations else None,
+            "calculations": as_object(members(job.calculations, "calculations"), "calculations") or None,
             "output": _output(job.output, access),
             "description": taken("description", job.description),
-            **members(job.extra, "payload_extra"),
+            **as_object(members(job.extra, "payload_extra"), "payload_extra"),
         }
     )
-    return dict(plain(payload))
+    payload = dict(plain(payload))
+    refuse_nulls(payload)
+    return payload
 
 
 def dated(aggregation: Any, run: Run, *, from_interval: bool = False) -> Any:
@@ -169,18 +179,18 @@ def dated(aggregation: Any, run: Run, *, from_interval: bool = False) -> Any:
 
 
 def _features(geopackage: str | Mapping[str, Any], access: Access | None) -> Json:
-    place = _place(geopackage, access, "geopackage")
-    url = str(place["s3"]["url"])
+    found = _place(geopackage, access, "geopackage")
+    url = str(found["s3"]["url"])
     if not url.lower().endswith(".gpkg"):
-        raise InvalidInputError(f"geopackage is the place of a file that ends in .gpkg, not {url!r}.")
-    return place
+        raise InvalidInputError(f"geopackage is the place of a file that ends in .gpkg, not {shown(url)}.")
+    return found
 
 
 def _output(output: str | Mapping[str, Any], access: Access | None) -> Json:
-    place = _place(output, access, "output")
-    if complaint := template_complaint(str(place["s3"]["url"])):
+    found = _place(output, access, "output")
+    if complaint := template_complaint(str(found["s3"]["url"])):
         raise InvalidInputError(complaint)
-    return place
+    return found
 
 
 def _place(value: str | Mapping[str, Any], access: Access | None, name: str) -> Json:
@@ -188,11 +198,14 @@ def _place(value: str | Mapping[str, Any], access: Access | None, name: str) -> 
 
     :param value: a URL, or the member of the payload in full; :param name: of the argument, for errors.
     """
-    place = {"s3": {"url": value}} if isinstance(value, str) else dict(value or {})
-    storage = dict(place.get("s3") or {})
-    url = str(storage.get("url") or "")
+    if isinstance(value, (str, os.PathLike)) or not value:
+        value = {"s3": {"url": value}}
+    given = as_object(value, name)
+    storage = as_object(given.get("s3"), f"{name}.s3")
+    url = place(storage.get("url"), name)
     if not re.match(r"s3://[^/]+/.", url):
-        raise InvalidInputError(f"{name} is s3://bucket/path, not {url or value!r}.")
+        raise InvalidInputError(f"{name} is s3://bucket/path, not {shown(url)}.")
+    storage["url"] = url
     if not {"accessKey", "iamRoleARN"} & set(storage):
         if access is None:
             raise InvalidInputError(
@@ -200,7 +213,7 @@ def _place(value: str | Mapping[str, Any], access: Access | None, name: str) -> 
                 "of type aws) or iam_role_arn."
             )
         storage |= access.members()
-    return {**place, "s3": storage}
+    return {**given, "s3": storage}
 
 
 def template_complaint(url: str) -> str | None:
@@ -223,11 +236,15 @@ def _complaint(job_aggregation: Mapping[str, Any]) -> str | None:
         return f"{(size or resolution)[0]} needs its other half: width and height, or resx and resy."
     for name in (*size, *resolution):
         value, maximum = job_aggregation[name], _LONGEST_SIDE if name in size else float("inf")
-        if not isinstance(value, str) and not 0 < value <= maximum:
-            return f"{name} is a number above 0{' and at most 2500' if name in size else ''}, not {value!r}."
-    interval = (job_aggregation.get("aggregationInterval") or {}).get("of")
+        found = number_of(value)
+        if not isinstance(value, str) and (found is None or not 0 < found <= maximum):
+            return f"{name} is a number above 0{' and at most 2500' if name in size else ''}, not {shown(value)}."
+    given = job_aggregation.get("aggregationInterval")
+    interval = as_object(None if is_template(given) else given, "aggregation.aggregationInterval").get("of")
+    if is_template(given):
+        return None
     if not interval:
         return "aggregation names no interval (aggregationInterval.of), such as P10D."
     if not is_template(interval) and not re.fullmatch(r"P(?=.)(\d+[YMWD])*(T(\d+[HMS])+)?", str(interval)):
-        return f"An interval is a duration by ISO 8601, such as P10D, not {interval!r}."
+        return f"An interval is a duration by ISO 8601, such as P10D, not {shown(interval)}."
     return None

@@ -1,0 +1,95 @@
+"""What a waiting task has read: small, bounded, and it survives being handed on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
+from airflow_sentinelhub.api.flows.progress import MOST_POINTS, MOST_STATES, Progress, progress_from
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
+
+ID = "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"
+
+
+def waited(status: str = "PROCESSING", action: str = "START", **members: Any) -> Waited:
+    job = Snapshot(ID, "v2", BatchRequestStatus(status), BatchUserAction(action), **members)
+    return Waited(Outcome.WAITING, job)
+
+
+def test_a_changed_state_is_urgent_and_a_changed_share_is_not() -> None:
+    record = Progress(ID, "v2")
+    assert record.read(waited("ANALYSIS_DONE"), 0.0, 1.0)
+    assert record.read(waited(), 0.1, 2.0)
+    assert not record.read(waited(), 0.2, 3.0)
+    assert record.states == [(1.0, "ANALYSIS_DONE", "START"), (2.0, "PROCESSING", "START")]
+
+
+def test_since_when_it_cannot_be_read() -> None:
+    record = Progress(ID, "v2")
+    record.read(waited(), 0.5, 1.0)
+    assert record.failed("503", 2.0)
+    assert not record.failed("503", 2.0)
+    assert (record.unknown_since, record.why, record.job["share"]) == (2.0, "503", 0.5)
+    assert record.read(waited(), 0.5, 3.0), "that it can be read again is to be known at once"
+    assert (record.unknown_since, record.why) == (None, "")
+
+
+@pytest.mark.parametrize("moving", [True, False])
+def test_the_record_stays_small_however_long_the_wait(moving: bool) -> None:
+    record = Progress(ID, "v2")
+    for minute in range(20_000):
+        status = "PROCESSING" if minute % 2 and moving else "ANALYSIS_DONE"
+        job = waited(status, error="x" * 100_000, description="y" * 100_000, cost=minute if moving else None)
+        record.read(job, minute / 20_000 if moving else 0.5, 1e9 + 60 * minute)
+    assert len(record.course) <= MOST_POINTS
+    assert len(record.states) <= MOST_STATES
+    assert record.course[0][0] == 1e9
+    assert record.course[-1][0] == 1e9 + 60 * 19_999
+    assert len(json.dumps(record.as_json())) < 16_000
+
+
+def test_another_process_goes_on_with_it() -> None:
+    first = Progress(ID, "v2")
+    first.read(waited("ANALYSIS_DONE"), 0.0, 1.0)
+    first.read(waited(), 0.1, 2.0)
+    first.budget = 500.0
+    kept = progress_from(json.loads(json.dumps(first.as_json())), ID.upper())
+    assert kept is not None
+    second = Progress(ID, "v2")
+    second.read(waited(), 0.2, 3.0)
+    second.go_on_from(kept)
+    assert [state[1] for state in second.states] == ["ANALYSIS_DONE", "PROCESSING"]
+    assert [point[0] for point in second.course] == [1.0, 2.0, 3.0]
+    assert second.budget == 500.0
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [None, "x", [], {}, {"version": 2, "request_id": ID}, {"version": 1}, {"version": 1, "request_id": "other"}],
+)
+def test_what_is_no_record_of_this_request_is_none(kept: Any) -> None:
+    assert progress_from(kept, ID) is None
+
+
+@pytest.mark.parametrize(
+    "odd", [None, "x", 7, [], {}, [[1]], [[None, 1, 2]], [["a", "b", "c"]], {"a": "b"}, float("nan")]
+)
+@pytest.mark.parametrize(
+    "member", ["try_number", "read_at", "unknown_since", "why", "job", "counts", "states", "course", "budget", "every"]
+)
+def test_an_odd_member_counts_as_not_said(member: str, odd: Any) -> None:
+    record = progress_from({"version": 1, "request_id": ID, member: odd}, ID)
+    assert record is not None
+    json.dumps(record.as_json(), allow_nan=False)
+
+
+def test_an_odd_reading_in_it_counts_as_not_said() -> None:
+    odd = {"status": 7, "cost": "x", "share": float("nan"), "tile_count": [], "more": {"a": 1}, "error": None}
+    record = progress_from({"version": 1, "request_id": ID, "job": odd}, ID)
+    assert record is not None
+    assert set(record.job.values()) == {None}
+    assert "more" not in record.job

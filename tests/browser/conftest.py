@@ -1,0 +1,136 @@
+"""A real Airflow with jobs in several states, and a real browser that looks at their pages."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub._compat import HAS_PAGES
+from dev.cluster import Cluster
+from dev.processes import wait_for
+from dev.simulator import Simulator
+
+HERE = Path(__file__).resolve().parent
+SHOTS = os.environ.get("SENTINELHUB_SCREENSHOTS")
+"""A folder for screenshots, to look at them; nothing is kept without it."""
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+PLUGIN = "airflow_sentinelhub.web.plugin:SentinelHubPlugin"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.timeout(600))
+            if not HAS_PAGES:
+                item.add_marker(pytest.mark.skip(reason="this Airflow shows no pages of plugins on a task instance"))
+            elif CHROMIUM is None:
+                item.add_marker(pytest.mark.skip(reason="there is no Chromium: apt-get install chromium"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@dataclass
+class Stage:
+    """An Airflow whose run `run_id` of the DAG `pages` has jobs."""
+
+    cluster: Cluster
+    simulator: Simulator
+    run_id: str
+
+    @property
+    def url(self) -> str:
+        return str(self.cluster.door.url)  # type: ignore[attr-defined]
+
+    def job(self, task_id: str, map_index: int | str = -1) -> str:
+        return f"{self.url}/sentinelhub/job/pages/{self.run_id}/{task_id}/{map_index}"
+
+    def tab(self, task_id: str, map_index: int = -1) -> str:
+        mapped = f"/mapped/{map_index}" if map_index >= 0 else ""
+        return f"{self.url}/dags/pages/runs/{self.run_id}/tasks/{task_id}{mapped}/plugin/sentinelhub"
+
+    def wait(self, task_id: str, *states: str, map_index: int = -1) -> None:
+        def there() -> bool:
+            found = self.cluster.task_instance("pages", self.run_id, task_id, map_index)
+            return found is not None and found.state in states
+
+        assert wait_for(there, timeout=240), self.cluster.report("pages", self.run_id)
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    path = [str(HERE.parents[1])]
+    plugins = {entry.value for entry in importlib.metadata.entry_points(group="airflow.plugins")}
+    if PLUGIN not in plugins:  # an environment that was made before the plugin was: as if it were installed anew
+        info = tmp_path_factory.mktemp("site") / "airflow_sentinelhub_pages-0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: airflow-sentinelhub-pages\nVersion: 0\n")
+        (info / "entry_points.txt").write_text(f"[airflow.plugins]\nsentinelhub = {PLUGIN}\n")
+        path.append(str(info.parent))
+    with Simulator(speed=30) as simulator:
+        simulator.control("POST", "faults", {"kind": "fail_tiles", "share": 0.1, "times": None})
+        environment = {**simulator.connections("v2"), "PYTHONPATH": os.pathsep.join(path)}
+        settings = {"core.parallelism": 8}
+        with Cluster(HERE / "dags", env=environment, settings=settings) as cluster:
+            yield Stage(cluster, simulator, cluster.trigger("pages"))
+
+
+Look = Callable[..., Any]
+
+
+@pytest.fixture
+def look(browser: Any, stage: Stage) -> Iterator[Look]:
+    """Opens an address as a user who is logged in; errors of the page and calls to other hosts fail the test."""
+    contexts, wrong = [], list[str]()
+
+    def opened(url: str, *, scheme: str = "light", width: int = 1280, name: str = "") -> Any:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(f"{url}: {error}"))
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.on("request", lambda asked: None if _own(asked.url, stage.url) else wrong.append(asked.url))
+        page.on("dialog", lambda dialog: wrong.append(f"a script ran: {dialog.message}"))
+        page.request.get(f"{stage.url}/auth/token/login")
+        page.goto(url)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+def _own(url: str, airflow: str) -> bool:
+    return url.startswith((airflow, "data:", "blob:", "file:"))
+
+
+@pytest.fixture
+def shot() -> Callable[..., None]:
+    """Keeps a screenshot, if `SENTINELHUB_SCREENSHOTS` names a folder."""
+
+    def keep(page: Any, name: str, *, full: bool = True) -> None:
+        if SHOTS:
+            Path(SHOTS).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=full)
+
+    return keep

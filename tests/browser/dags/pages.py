@@ -1,0 +1,72 @@
+"""Jobs whose pages are looked at: running, done, failed; mapped and not; and tasks without a job."""
+
+from __future__ import annotations
+
+import pendulum
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_sentinelhub import process_request, tiling_grid
+from airflow_sentinelhub.operators.batch import (
+    SentinelHubAnalyseBatchOperator,
+    SentinelHubBatchOperator,
+    SentinelHubCreateBatchOperator,
+)
+from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
+
+EVIL = '</script><script>alert("owned")</script><img src=x onerror=alert(1)>'
+JOB = {
+    "process_request": process_request(data="sentinel-2-l2a", time_range=("2026-05-01", "2026-06-01")),
+    "evalscript": "//VERSION=3\nfunction setup() { return {input: ['B04'], output: {bands: 1}} }\n"
+    "function evaluatePixel(s) { return [s.B04] }",
+    "destination": "s3://my-bucket/pages",
+    "aws_conn_id": "sentinelhub_bucket",
+    "description": EVIL,
+    "retries": 0,
+}
+WAITS = {"poll_interval": 2, "analysis_poll_interval": 1, "deferrable": True}
+SMALL, OTHER, CORSICA = (8.6, 41.5, 8.9, 41.8), (9.0, 42.0, 9.3, 42.4), (8.5, 41.3, 9.6, 43.1)
+BALKANS = (19.0, 40.0, 24.0, 45.0)
+
+with DAG("pages", schedule=None, start_date=pendulum.datetime(2024, 1, 1, tz="UTC"), catchup=False):
+    for api in ("v1", "v2"):
+        # Ends well, since failed tiles are accepted.
+        SentinelHubBatchOperator(
+            task_id=f"{api}_done",
+            batch_api=api,
+            area=CORSICA,
+            tiling_grid=tiling_grid(1, 10),
+            max_processing_units=50_000,
+            max_failed_tiles=1_000,
+            **JOB,
+            **WAITS,
+        )
+        SentinelHubBatchOperator(
+            task_id=f"{api}_failed", batch_api=api, area=CORSICA, tiling_grid=tiling_grid(1, 10), **JOB, **WAITS
+        )
+    # Large enough to be running for as long as the tests look.
+    SentinelHubBatchOperator(
+        task_id="running", batch_api="v2", area=BALKANS, tiling_grid=tiling_grid(0, 10), **JOB, **WAITS
+    )
+    SentinelHubBatchOperator.partial(
+        task_id="mapped", batch_api="v2", tiling_grid=tiling_grid(1, 10), max_failed_tiles=100, **JOB, **WAITS
+    ).expand(area=[SMALL, OTHER])
+    create = SentinelHubCreateBatchOperator(
+        task_id="create", batch_api="v2", area=SMALL, tiling_grid=tiling_grid(1, 10), **JOB
+    )
+    analyse = SentinelHubAnalyseBatchOperator(
+        task_id="analyse", batch_api="v2", request_id=create.output, poll_interval=2, deferrable=True
+    )
+    SentinelHubBatchSensor(
+        task_id="analysed",
+        batch_api="v2",
+        request_id=analyse.output,
+        target_status="ANALYSIS_DONE",
+        poke_interval=2,
+        deferrable=False,
+    )
+
+    @task
+    def no_job() -> None:
+        """Nothing of ours."""
+
+    no_job()

@@ -1,0 +1,120 @@
+"""How many calls thousands of waits take, and how old their readings get, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub.transport.poller import Poller
+from tests.transport import virtual
+from tests.transport.test_poller import Account
+
+INTERVAL = 10.0
+
+
+class Large(Account):
+    """A service that takes its time for each reply. A page has a hundred requests."""
+
+    PER_PAGE = 100
+
+    def __init__(self, count: int, latency: float) -> None:
+        super().__init__(count)
+        self.latency = latency
+
+    async def _reply(self, call: Any) -> Any:
+        await asyncio.sleep(self.latency)
+        return await super()._reply(call)
+
+
+class Ages:
+    """How long each request was not read."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, float] = {}
+        self.first: dict[str, float] = {}
+        self.oldest = 0.0
+
+    def saw(self, name: str, now: float) -> None:
+        self.oldest = max(self.oldest, now - self.last.get(name, now))
+        self.first.setdefault(name, now)
+        self.last[name] = now
+
+
+async def waits(
+    account: Account, ages: Ages, minutes: float, begins: Callable[[int], float], counts: dict[str, float]
+) -> None:
+    """All requests of the account are waited for, each from its begin on; measured is behind the first 90 seconds."""
+    loop = asyncio.get_running_loop()
+
+    def count(name: str, by: float) -> None:
+        counts[name] = counts.get(name, 0) + by
+
+    poller = Poller(account, account.api, count)
+
+    async def one(name: str, begin: float) -> None:
+        await asyncio.sleep(begin)
+        within = 0.0
+        while True:
+            await poller.reading(name, within, None)
+            ages.saw(name, loop.time())
+            within = INTERVAL
+
+    tasks = [asyncio.ensure_future(one(name, begins(number))) for number, name in enumerate(account.jobs)]
+    await asyncio.sleep(90)
+    account.asked.clear()
+    ages.oldest = 0.0
+    await asyncio.sleep(60 * minutes)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+BEGINS: dict[str, Callable[[int], float]] = {
+    "at once": lambda number: 0.0,
+    "one after the other": lambda number: number / 1000,
+    "over a minute": lambda number: (number * 7919 % 5000) / 5000 * 60,
+}
+
+
+@pytest.fixture(autouse=True)
+def pages_of_a_hundred(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_sentinelhub.api.decide.pages.PAGE_SIZE", 100)
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "latency", "begins"),
+    [
+        (1000, 65, 0.02, "at once"),
+        (1000, 70, 0.1, "over a minute"),
+        pytest.param(5000, 350, 0.02, "at once", marks=pytest.mark.thorough),
+        pytest.param(5000, 350, 0.1, "one after the other", marks=pytest.mark.thorough),
+    ],
+)
+def test_calls_a_minute_and_the_age_of_readings(count: int, most: float, latency: float, begins: str) -> None:
+    """Waits that began at different times join, so that a page is read once an interval for all who are on it."""
+    account, ages = Large(count, latency), Ages()
+    virtual.run(waits(account, ages, 2, BEGINS[begins], {}))
+    assert len(account.asked) / 2 <= most
+    assert account.singles == []
+    assert len(ages.last) == count
+    assert ages.oldest <= 1.2 * INTERVAL
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(1000, 2.0), pytest.param(5000, 6.0, marks=pytest.mark.thorough)])
+def test_after_a_restart_all_are_read_soon(count: int, seconds: float) -> None:
+    account, ages = Large(count, 0.05), Ages()
+    asked = list[str]()
+
+    async def begin() -> None:
+        working = asyncio.ensure_future(waits(account, ages, 0, lambda number: number / 10_000, {}))
+        await asyncio.sleep(seconds)
+        asked.extend(account.asked)
+        await working
+
+    virtual.run(begin())
+    assert len(ages.first) == count
+    assert max(ages.first.values()) <= seconds
+    assert len(asked) <= 2.5 * count / 100, "those that register while pages are read are few"

@@ -1,0 +1,93 @@
+// The page of all jobs of this Airflow.
+
+import { h } from "./dom";
+import { isFinal, setColours, stateBadge } from "./states";
+import { followTheme } from "./theme";
+import { clock, count, percent, units } from "./words";
+
+interface Row {
+  dag_id: string; run_id: string; task_id: string; map_index: number; state: string | null; live: boolean;
+  started: number | null; request_id: string; batch_api: string; status: string | null; share: number | null; failed: number;
+  cost: number | null; read_at: number | null; unknown_since: number | null;
+}
+interface Jobs { now: number; month: string; jobs: Row[]; costs: Record<string, number>; more: boolean }
+
+const EVERY = 15_000;
+const page = document.getElementById("page")!;
+const here = location.pathname.replace(/\/$/, "");
+const root = here.replace(/\/sentinelhub\/jobs$/, "");
+const wanted = h("input", { type: "search", placeholder: "Find a DAG, task or request", "aria-label": "Find a DAG, task or request" }) as HTMLInputElement;
+const body = h("tbody");
+const numbers = h("dl", { class: "numbers" });
+const costs = h("section", { class: "card" });
+const note = h("p", { class: "sub" });
+let last: Jobs | null = null;
+let shown = "";
+
+type Kind = "running" | "waiting" | "failed" | "ended";
+
+function kind(row: Row): Kind {
+  const status = row.status ?? "";
+  if (status === "FAILED" || status === "PARTIAL" || row.state === "failed") return "failed";
+  if (isFinal(status) || !row.live) return "ended";
+  return status === "PROCESSING" ? "running" : "waiting";
+}
+
+function link(row: Row): string {
+  const parts = ["dags", row.dag_id, "runs", row.run_id, "tasks", row.task_id, ...(row.map_index >= 0 ? ["mapped", String(row.map_index)] : [])];
+  return `${root}/${parts.map(encodeURIComponent).join("/")}/plugin/sentinelhub`;
+}
+
+function render(): void {
+  const jobs = last;
+  if (!jobs) return;
+  const text = wanted.value.trim().toLowerCase();
+  const rows = jobs.jobs.filter((row) => !text || `${row.dag_id} ${row.task_id} ${row.run_id} ${row.request_id}`.toLowerCase().includes(text));
+  const key = JSON.stringify([rows, jobs.costs]);
+  if (key === shown) return;
+  shown = key;
+  const many = (which: Kind) => count(jobs.jobs.filter((row) => kind(row) === which).length);
+  const total = Object.values(jobs.costs).reduce((sum, cost) => sum + cost, 0);
+  const cell = (label: string, value: string, sub?: string) => h("div", {}, h("dt", {}, label), h("dd", {}, value), sub ? h("dd", { class: "sub" }, sub) : null);
+  numbers.replaceChildren(cell("Running", many("running")), cell("Waiting", many("waiting")), cell("Failed", many("failed")), cell(`Cost in ${jobs.month}`, `${units(total)} PU`));
+  body.replaceChildren(...rows.map((row) => h("tr", {},
+    h("td", {}, stateBadge(row.status, row.failed), row.unknown_since && row.live ? h("small", { class: "error" }, " cannot be read") : null),
+    h("td", {}, h("a", { href: link(row), target: "_top" }, `${row.dag_id} · ${row.task_id}${row.map_index >= 0 ? ` [${row.map_index}]` : ""}`), h("small", {}, row.run_id)),
+    h("td", {}, h("code", {}, row.request_id)),
+    h("td", { class: "number" }, percent(row.status === "DONE" && !row.failed ? 1 : row.share)),
+    h("td", { class: "number" }, row.cost === null ? "unknown" : `${units(row.cost)} PU`),
+    h("td", { class: "number" }, row.started ? clock(row.started) : "not started"))));
+  const dearest = Math.max(...Object.values(jobs.costs), 1e-9);
+  costs.hidden = !Object.keys(jobs.costs).length;
+  costs.replaceChildren(h("h2", {}, `Cost in ${jobs.month} by DAG`), h("dl", { class: "costs" }, ...Object.entries(jobs.costs).flatMap(([dag, cost]) => [
+    h("dt", {}, dag), h("dd", {}, h("progress", { max: "1", value: String(cost / dearest), "aria-hidden": "true" }), `${units(cost)} PU`)])));
+  note.textContent = jobs.jobs.length === 0 ? "No task of a DAG that you may read has had a Sentinel Hub job." : jobs.more ? "These are the newest jobs; older ones are not listed." : "";
+}
+
+async function look(): Promise<number> {
+  const reply = await fetch(`${here}/facts`);
+  if (!reply.ok) {
+    page.replaceChildren(h("p", { class: "notice" }, reply.status === 401 ? "You are not logged in to Airflow any more." : `Airflow answered with ${reply.status}.`));
+    return 0;
+  }
+  if (!last) {
+    const titles = ["Status", "Task", "Request", "Done", "Cost", "Started"];
+    page.replaceChildren(
+      h("header", { class: "top" }, h("h1", {}, "Sentinel Hub jobs"), wanted), numbers, costs,
+      h("section", { class: "card wide" }, h("table", {}, h("thead", {}, h("tr", {}, ...titles.map((title, at) => h("th", { scope: "col", class: at > 2 ? "number" : "" }, title)))), body)), note);
+  }
+  last = (await reply.json()) as Jobs;
+  render();
+  document.body.dataset["ready"] = "true";
+  return EVERY;
+}
+
+function repeat(): void {
+  if (document.hidden) return void document.addEventListener("visibilitychange", repeat, { once: true });
+  look().catch(() => EVERY).then((pause) => pause && setTimeout(repeat, pause));
+}
+
+wanted.addEventListener("input", render);
+setColours();
+followTheme(() => undefined);
+repeat();
