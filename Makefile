@@ -31,7 +31,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo demo-ui ui test-browser test test-fast test-2.11 test-3.0 test-matrix e2e test-chaos matrix bench lint types format hooks constraints clean
+.PHONY: help demo demo-ui ui test-browser test test-fast test-2.11 test-3.0 test-matrix e2e test-chaos matrix bench docs dist lint types format hooks constraints clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -78,13 +78,24 @@ test-chaos:  ## kill every process at every step of a job's life, and more; AIRF
 	@$(ENV) $(AIRFLOW)
 	@$(FOLDER_$(AIRFLOW))/bin/python -m pytest tests/chaos -m "chaos or e2e" --keep-matrix $(ARGS)
 
-matrix:  ## write what came of test-chaos into the README
+matrix:  ## write what came of test-chaos into docs/what-happens-when.md
 	@$(ENV) 3.3
 	@.venv/bin/python -m tests.chaos.matrix
 
 bench:  ## measure what waiting costs beside other ways to wait, and write docs/at-scale.md; takes minutes
 	@$(ENV) 3.3
 	@.venv/bin/python -m dev.bench $(ARGS)
+
+docs:  ## build the site of docs/ in build/docs; a warning is an error
+	@$(ENV) 3.3
+	@.venv/bin/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs build/docs
+	@echo build/docs/index.html
+
+dist:  ## build wheel and sdist in dist/, and check what the package index will show of them
+	@$(ENV) 3.3
+	@rm -rf dist
+	@.venv-uv/bin/uv build --out-dir dist
+	@.venv/bin/twine check --strict dist/*
 
 lint:  ## ruff: lint and format
 	@$(ENV) 3.3

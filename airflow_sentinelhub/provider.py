@@ -64,6 +64,16 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
 }
 
 
+INTEGRATION = "Sentinel Hub"
+
+
+def _modules(*names: str) -> list[dict[str, Any]]:
+    """The modules of one kind, by their names within this package."""
+    return [
+        {"integration-name": INTEGRATION, "python-modules": [f"airflow_sentinelhub.{name}" for name in names]},
+    ]
+
+
 def get_provider_info() -> dict[str, Any]:
     """The metadata of the provider; Airflow calls this through the entry point `apache_airflow_provider`."""
     from airflow_sentinelhub._version import __version__
@@ -83,12 +93,20 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": FIELD_BEHAVIOUR,
             }
         ],
-        "triggers": [
+        # Paths of guides and logo are those of the source, as in the metadata of Airflow's own providers.
+        "integrations": [
             {
-                "integration-name": "Sentinel Hub",
-                "python-modules": ["airflow_sentinelhub.triggers.batch"],
-            },
+                "integration-name": INTEGRATION,
+                "external-doc-url": "https://docs.sentinel-hub.com/api/latest/api/batch/",
+                "how-to-guide": ["/docs/operators.md", "/docs/sensors.md"],
+                "logo": "/docs/integration-logos/sentinelhub.svg",
+                "tags": ["service"],
+            }
         ],
+        "operators": _modules("operators.batch", "operators.statistical"),
+        "sensors": _modules("sensors.batch", "sensors.statistical"),
+        "hooks": _modules("hooks.sentinelhub"),
+        "triggers": _modules("triggers.batch"),
         "cli": ["airflow_sentinelhub.cli.airflow.get_cli_commands"],
         "extra-links": [
             "airflow_sentinelhub.links.SentinelHubRequestLink",

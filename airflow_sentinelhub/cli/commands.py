@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_sentinelhub.cli import cancel, costs, grids, preview, requests, show, simulator, tiles
+from airflow_sentinelhub.cli import cancel, costs, example, grids, preview, requests, show, simulator, tiles
 from airflow_sentinelhub.cli.command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -13,5 +13,6 @@ COMMANDS: tuple[Command, ...] = (
     costs.COMMAND,
     cancel.COMMAND,
     preview.COMMAND,
+    example.COMMAND,
     simulator.COMMAND,
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from ..evalscripts import runs_scripts
@@ -13,10 +15,16 @@ from .remote import SimulatorError
 from .server import Simulator
 from .settings import CHOICES, REALISTIC
 
+_PROGRAM = "python -m airflow_sentinelhub.simulator"
+PORT = 8765
+"""Always the same, so that a connection to a simulator is still right after its restart."""
+SPEED = 10.0
+"""Simulated seconds in a real one: a first job of some tiles is done in less than a minute, one of 130 in a minute."""
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m airflow_sentinelhub.simulator",
+        prog=_PROGRAM,
         description="A Sentinel Hub that runs on your machine.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
@@ -27,13 +35,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="a name by which the control plane may be called, besides loopback and --host; repeatable",
     )
-    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0, the default, takes a free one")
     parser.add_argument(
-        "--speed", type=float, default=1.0, help="simulated seconds in a real one; 0 freezes (default: 1)"
+        "--port", type=int, default=PORT, help="port to listen on; 0 takes a free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--speed",
+        type=float,
+        default=SPEED,
+        help="simulated seconds in a real one; 1 is the pace of the service, 0 freezes (default: 10)",
     )
     parser.add_argument("--seed", type=int, default=0, help="decides ids, credentials and all that varies (default: 0)")
     parser.add_argument("--state", metavar="DIR", help="keep everything in this folder and go on with what is there")
-    parser.add_argument("--bucket-dir", metavar="DIR", help="folder for the buckets (default: a temporary one)")
+    parser.add_argument(
+        "--bucket-dir",
+        metavar="DIR",
+        help="folder for the buckets (default: in your cache folder, one for each port; with --state, in that)",
+    )
     parser.add_argument("--s3-endpoint", metavar="URL", help="an S3 service that holds the buckets; needs boto3")
     parser.add_argument(
         "--token-lifetime", type=float, metavar="SECONDS", help="of access tokens, real time (default: 3600)"
@@ -78,6 +95,20 @@ def _pace(speed: float) -> str:
     return "real time" if speed == 1 else "frozen" if speed == 0 else f"{speed:g} times as fast as real time"
 
 
+def _bucket_dir(arguments: argparse.Namespace) -> Path | None:
+    """The folder for the buckets: the same at each start, since the connection names it. None: a temporary one."""
+    if arguments.bucket_dir is not None:
+        return Path(arguments.bucket_dir)
+    if arguments.s3_endpoint is not None:
+        return None
+    if arguments.state is not None:
+        return Path(arguments.state) / "buckets"
+    if arguments.port == 0:
+        return None
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(cache) / "airflow-sentinelhub" / f"simulator-{arguments.port}"
+
+
 def _text(simulator: Simulator) -> str:
     return f"""Sentinel Hub simulator, serving until Ctrl+C
 
@@ -86,10 +117,15 @@ def _text(simulator: Simulator) -> str:
   client id      {simulator.client_id}
   client secret  {simulator.client_secret}
   buckets        {simulator.as_dict().get("s3_endpoint") or simulator.bucket_dir}
-  clock          {_pace(simulator.started_speed)}
+  journal        {simulator.url}/_simulator/journal
+  clock          {_pace(simulator.started_speed)}; another pace: {_PROGRAM} --speed 60
 
-Airflow connection:
-  export AIRFLOW_CONN_SENTINELHUB_DEFAULT='{simulator.airflow_connection_uri}'
+Airflow connections, of the service and of the bucket my-bucket (any keys will do):
+export AIRFLOW_CONN_SENTINELHUB_DEFAULT='{simulator.airflow_connection_uri}'
+export AIRFLOW_CONN_MY_BUCKET='aws://any-key-id:any-secret-key@'
+
+A first DAG for them:
+mkdir -p dags && python -m airflow_sentinelhub example > dags/first.py
 """
 
 
@@ -103,7 +139,7 @@ def main(argv: list[str] | None = None) -> int:
             speed=arguments.speed,
             seed=arguments.seed,
             state=arguments.state,
-            bucket_dir=arguments.bucket_dir,
+            bucket_dir=_bucket_dir(arguments),
             s3_endpoint=arguments.s3_endpoint,
             allow_hosts=arguments.allow_host,
             **_settings(arguments),

@@ -268,6 +268,6 @@ def _bind(host: str, port: int) -> socket.socket:
         bound.close()
         why = getattr(problem, "strerror", None) or problem
         raise SimulatorError(
-            f"The simulator cannot listen on {host} port {port}: {why}; take another, or 0 for a free one."
+            f"The simulator cannot listen on {host} port {port}: {why}; take another port, or 0 for a free one."
         ) from None
     return bound

@@ -24,6 +24,7 @@ try:
 except ImportError:  # 2.11, 3.0
     from airflow.utils.module_loading import import_string
 
+ROOT = Path(__file__).resolve().parents[2]
 EXTRAS = {"auth_url", "batch_api", "path_form", "timeout", "verify", "max_calls_per_minute", "proxy", "bucket_mount"}
 
 
@@ -64,6 +65,38 @@ def test_what_it_names_can_be_imported(info: dict[str, Any]) -> None:
         for name in group["python-modules"]:
             classes = [item for item in vars(import_module(name)).values() if inspect.isclass(item)]
             assert any(issubclass(item, BaseTrigger) and item.__module__ == name for item in classes)
+
+
+@pytest.mark.parametrize("kind", ["operators", "sensors", "hooks", "triggers"])
+def test_the_modules_of_each_kind_are_named(info: dict[str, Any], kind: str) -> None:
+    """All public modules from which users take a class of the kind, and no others."""
+    names = {"operators": "Operator", "sensors": "Sensor", "hooks": "Hook", "triggers": "Trigger"}
+    files = (ROOT / "airflow_sentinelhub" / kind).glob("[a-z]*.py")
+    modules = [f"airflow_sentinelhub.{kind}.{file.stem}" for file in files]
+    public = {name for name in modules if classes_of(name, names[kind])}
+    (group,) = info[kind]
+    (integration,) = info["integrations"]
+    named = set(group["python-modules"])
+    assert group["integration-name"] == integration["integration-name"]
+    assert named <= public
+    # The others hold parts, which a named module exports.
+    classes = {item for name in public for item in classes_of(name, names[kind])}
+    assert classes == {item for name in named for item in classes_of(name, names[kind])}
+
+
+def classes_of(module: str, ending: str) -> set[type]:
+    return {
+        item
+        for name, item in vars(import_module(module)).items()
+        if inspect.isclass(item) and name.startswith("SentinelHub") and name.endswith(ending)
+    }
+
+
+def test_guides_and_logo_are_files_of_the_source(info: dict[str, Any]) -> None:
+    (integration,) = info["integrations"]
+    for path in [*integration["how-to-guide"], integration["logo"]]:
+        assert path.startswith("/docs/")
+        assert (ROOT / path.lstrip("/")).is_file()
 
 
 def test_every_link_and_trigger_of_the_package_is_named(info: dict[str, Any], operator_classes: list[type]) -> None:

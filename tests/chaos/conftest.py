@@ -17,7 +17,7 @@ Record = Callable[[str, Cell, str], None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--keep-matrix", action="store_true", help="keep what came of kills and cancels for the README")
+    parser.addoption("--keep-matrix", action="store_true", help="keep what came of kills and cancels for the docs")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,6 @@
-"""What came of the kills and cancels: kept in a file by whoever runs them with `--keep-matrix`, shown in the README.
+"""What came of the kills and cancels: kept in a file by whoever runs them with `--keep-matrix`, shown in the docs.
 
-python -m tests.chaos.matrix      write the README's tables anew from what is kept
+python -m tests.chaos.matrix      write the tables of docs/what-happens-when.md anew from what is kept
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 FILE = Path(__file__).with_name("matrix.json")
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "what-happens-when.md"
 VERSIONS = ("2.11", "3.0", "3.3")
 MODES = ("plain", "deferrable")
 GENERATIONS = ("v1", "v2")
@@ -56,7 +56,7 @@ def _cell(row: Row, version: str, mode: str) -> str:
 
 
 def written(text: str, rows: Mapping[str, Row]) -> str:
-    """The README with its tables written anew."""
+    """The page with its tables written anew."""
     for table in TABLES:
         mine = {name: row for name, row in rows.items() if f"{table}.py" in row["test"]}
         cells = [cell for row in mine.values() for cell in row]
@@ -64,10 +64,10 @@ def written(text: str, rows: Mapping[str, Row]) -> str:
         body = "\n".join(lines(mine, versions))
         before, opening, rest = text.partition(f"<!-- {table} -->\n")
         _, closing, after = rest.partition("<!-- end -->")
-        assert closing, f"the README has no place for {table}"
+        assert closing, f"the page has no place for {table}"
         text = f"{before}{opening}\n{body}\n\n{closing}{after}"
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(written(README.read_text(), read()))
+    PAGE.write_text(written(PAGE.read_text(), read()))

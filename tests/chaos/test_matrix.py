@@ -1,4 +1,4 @@
-"""The README's tables are what is kept of the runs, and each of their rows has a test behind it."""
+"""The tables of the docs are what is kept of the runs, and each of their rows has a test behind it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ FUNCTIONS = {
 }
 
 
-def test_the_readme_shows_what_is_kept() -> None:
-    text = matrix.README.read_text()
+def test_the_page_shows_what_is_kept() -> None:
+    text = matrix.PAGE.read_text()
     assert matrix.written(text, matrix.read()) == text, "run `make matrix`"
 
 

@@ -217,9 +217,9 @@ class TestWarning:
         assert capfd.readouterr().err == ""
 
     def test_on_the_command_line(self) -> None:
-        command = [sys.executable, "-m", "airflow_sentinelhub.simulator", "--output", "json", "--host", "0.0.0.0"]
+        command = [sys.executable, "-m", "airflow_sentinelhub.simulator", "--port", "0", "--output", "json"]
         process = subprocess.Popen(
-            [*command, "--allow-host", "simulator", "--allow-host", "host.docker.internal"],
+            [*command, "--host", "0.0.0.0", "--allow-host", "simulator", "--allow-host", "host.docker.internal"],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

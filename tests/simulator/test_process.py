@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from airflow_sentinelhub.simulator import ControlPlane, Simulator, SimulatorError
-from airflow_sentinelhub.simulator.__main__ import main
+from airflow_sentinelhub.simulator.__main__ import PORT, _parser, main
 from airflow_sentinelhub.simulator.store import Store
 
 pytestmark = pytest.mark.thorough
@@ -35,7 +35,11 @@ def command(*arguments: str) -> list[str]:
 @contextmanager
 def running(*arguments: str, expect: int = 0) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     process = subprocess.Popen(
-        command("--output", "json", *arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("--port", "0", "--output", "json", *arguments),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     try:
@@ -86,9 +90,9 @@ def test_it_says_where_it_is_and_ends_cleanly(number: int) -> None:
 
 
 def test_text_is_for_people() -> None:
-    process = subprocess.Popen(command("--speed", "600"), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command("--port", "0", "--speed", "600"), cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(11)]
+    lines = list(iter(process.stdout.readline, "A first DAG for them:\n"))
     process.terminate()
     try:
         assert process.wait(timeout=20) == 0
@@ -97,7 +101,30 @@ def test_text_is_for_people() -> None:
     text = "".join(lines)
     assert text.startswith("Sentinel Hub simulator")
     assert "600 times as fast" in text
-    assert "export AIRFLOW_CONN_SENTINELHUB_DEFAULT='sentinelhub://" in text
+    assert "--speed 60" in text
+    assert "/_simulator/journal\n" in text
+    assert "\nexport AIRFLOW_CONN_SENTINELHUB_DEFAULT='sentinelhub://" in text
+    assert "\nexport AIRFLOW_CONN_MY_BUCKET='aws://" in text
+
+
+def test_a_connection_survives_the_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a simulator that was told nothing: port, client and folder of the buckets are the same at each start."""
+    assert _parser().parse_args([]).port == PORT
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        port = str(other.getsockname()[1])
+    found = []
+    for _ in range(2):
+        with running("--port", port) as (_, info):
+            found.append(info)
+    assert found[0] == found[1]
+    assert Path(found[0]["bucket_dir"]).is_relative_to(tmp_path)
+
+
+def test_a_state_holds_its_buckets(tmp_path: Path) -> None:
+    with running("--state", str(tmp_path / "state")) as (_, info):
+        assert Path(info["bucket_dir"]) == tmp_path / "state" / "buckets"
 
 
 @pytest.mark.parametrize(
@@ -133,7 +160,7 @@ def test_a_taken_port() -> None:
     assert result.returncode == 2
     assert result.stderr == (
         f"The simulator cannot listen on 127.0.0.1 port {port}: Address already in use;"
-        " take another, or 0 for a free one.\n"
+        " take another port, or 0 for a free one.\n"
     )
 
 

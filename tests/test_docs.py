@@ -1,0 +1,120 @@
+"""The docs say what is: they name every error, command, operator and example, and their snippets run."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airflow_sentinelhub import exceptions
+from airflow_sentinelhub.cli.commands import COMMANDS
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+MESSAGES = " ".join((DOCS / "troubleshooting.md").read_text().split())
+ERRORS = sorted(
+    name
+    for name, found in vars(exceptions).items()
+    if isinstance(found, type) and issubclass(found, exceptions.SentinelHubError) and name != "SentinelHubError"
+)
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_each_error_has_its_heading(name: str) -> None:
+    assert f"\n### {name}\n" in (DOCS / "troubleshooting.md").read_text()
+
+
+def fixed_parts(call: ast.Call) -> list[str]:
+    """The words of a message that are the same in all of its forms."""
+    parts = [each.value for each in ast.walk(call) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    return [part.strip(" .,:;()") for part in parts if len(part.strip(" .,:;()").split()) > 1]
+
+
+def messages() -> dict[str, list[str]]:
+    """What `decide/errors.py` raises and returns, by the first words of its message."""
+    tree = ast.parse((ROOT / "airflow_sentinelhub/api/decide/errors.py").read_text())
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and (node.func.id.endswith("Error") or node.func.id == "kind")
+    ]
+    return {f"{call.func.id} {parts[0][:40]}": parts for call in calls if (parts := fixed_parts(call))}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", sorted(messages()))
+def test_each_message_is_on_the_page(name: str) -> None:
+    """Four words in a row of one of its fixed parts, or a shorter part in full."""
+    for part in messages()[name]:
+        words = part.split()
+        if any(" ".join(words[at : at + 4]) in MESSAGES for at in range(max(1, len(words) - 3))):
+            return
+    pytest.fail(f"docs/troubleshooting.md does not show {messages()[name]}")
+
+
+def test_each_command_is_described() -> None:
+    rows = set(re.findall(r"^\| `([a-z]+)` \|", (DOCS / "command-line.md").read_text(), re.MULTILINE))
+    assert rows == {command.name for command in COMMANDS}
+
+
+def test_each_operator_and_sensor_has_its_section() -> None:
+    shown = re.findall(
+        r"\{docstring\} ([\w.]+)", "".join((DOCS / f"{n}.md").read_text() for n in ("operators", "sensors"))
+    )
+    there = {
+        name
+        for module in ("operators.batch", "operators.statistical", "sensors.batch", "sensors.statistical")
+        for name in vars(importlib.import_module(f"airflow_sentinelhub.{module}"))
+        if re.fullmatch(r"SentinelHub\w+(Operator|Sensor)", name)
+    }
+    assert there == {name.rpartition(".")[2] for name in shown} - {"sentinelhub_batch"}
+
+
+def test_each_example_is_shown() -> None:
+    pages = "".join(page.read_text() for page in DOCS.glob("*.md"))
+    assert set(re.findall(r"example_dags/(\w+)\.py", pages)) >= {
+        file.stem for file in (ROOT / "example_dags").glob("*.py")
+    }
+
+
+def test_no_page_holds_python_that_no_test_runs() -> None:
+    """Whole DAGs and tests are files that are included; a page itself has only fragments without imports of Airflow."""
+    for page in DOCS.glob("*.md"):
+        for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+            assert "with DAG(" not in block or "..." in block, page
+
+
+def test_the_test_in_the_docs_passes(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(DOCS / "snippets" / "test_my_dag.py")],
+        cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout[-2000:]
+
+
+def test_the_sensor_in_the_docs_is_a_dag() -> None:
+    spec = importlib.util.spec_from_file_location("snippet", DOCS / "snippets" / "statistical_sensor.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.dag.task_dict["fields"].upstream_task_ids == {"done"}
+
+
+PICTURES = [
+    (page.name, text, path)
+    for page in sorted(DOCS.glob("*.md"))
+    for text, path in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", page.read_text())
+]
+
+
+@pytest.mark.parametrize(("page", "text", "path"), PICTURES)
+def test_pictures_are_there_and_have_a_text(page: str, text: str, path: str) -> None:
+    assert text, page
+    assert 0 < (DOCS / path).stat().st_size < 300_000
