@@ -42,9 +42,7 @@ def previews_of(
     each: Any
     for index, each in _unmapped(task, task_id, map_index):
         if job_id is not None:
-            each = each.prepare_for_execution()
-            each.request_id = None
-            each._id_in_dag = each._rendered_id = None
+            each = each.without_request()
         if not isinstance(each, Previewed):
             raise InvalidInputError(
                 f"Task {task_id} is a {type(each).__name__}, which creates "
