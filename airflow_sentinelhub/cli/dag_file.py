@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,8 @@ from typing import Any
 from airflow_sentinelhub._compat import dags_in, template_context
 from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError
 from airflow_sentinelhub.operators._preview import NotThereYet, Previewed
-from airflow_sentinelhub.preview.report import Preview
+from airflow_sentinelhub.preview.report import Finding, Preview
+from airflow_sentinelhub.redaction import redacted
 
 _MOST = 50
 """Mapped tasks that are previewed together."""
@@ -40,7 +42,15 @@ def previews_of(
     dag, task, job_id = _task_in(path, task_id, dag_id)
     previews = []
     each: Any
-    for index, each in _unmapped(task, task_id, map_index):
+    for index, make in _unmapped(task, task_id, map_index):
+        try:
+            each = make()
+        except InvalidInputError as err:
+            if index is None:
+                raise
+            refused = Preview("v2", findings=(Finding("refused", redacted(str(err))),))
+            previews.append(refused.of_task(dag.dag_id, job_id or task.task_id, index))
+            continue
         if job_id is not None:
             each = each.without_request()
         if not isinstance(each, Previewed):
@@ -118,13 +128,13 @@ def _match(dag: Any, task_id: str) -> tuple[Any, str | None] | None:
     return (dag.task_dict[task_id], None) if task_id in dag.task_dict else None
 
 
-def _unmapped(task: Any, task_id: str, map_index: int | None) -> list[tuple[int | None, Any]]:
-    """The task itself; of a mapped one, a task for each index, or for the one that is asked for."""
+def _unmapped(task: Any, task_id: str, map_index: int | None) -> list[tuple[int | None, Callable[[], Any]]]:
+    """What makes the task; of a mapped one, a task for each index, or for the one that is asked for."""
     given = getattr(task, "expand_input", None)
     if given is None or not hasattr(task, "unmap"):
         if map_index is not None:
             raise InvalidInputError(f"Task {task_id} is not mapped, so it has no map index.")
-        return [(None, task)]
+        return [(None, lambda: task)]
     value = getattr(given, "value", None)
     if isinstance(value, Mapping) and all(isinstance(items, (list, tuple, dict)) for items in value.values()):
         lists = [list(items.items()) if isinstance(items, dict) else list(items) for items in value.values()]
@@ -136,9 +146,11 @@ def _unmapped(task: Any, task_id: str, map_index: int | None) -> list[tuple[int 
             f"Task {task_id} is mapped over the result of another task, which has not run; preview shows tasks that "
             "are mapped over values in the DAG file."
         )
+    if not rows:
+        raise InvalidInputError(f"Task {task_id} is mapped over no values, so a run skips it.")
     if map_index is not None and not 0 <= map_index < len(rows):
         raise InvalidInputError(f"Task {task_id} has the map indexes 0 to {len(rows) - 1}, not {map_index}.")
     chosen = range(len(rows)) if map_index is None else [map_index]
     if len(chosen) > _MOST:
         raise InvalidInputError(f"Task {task_id} is mapped to {len(rows)} tasks; choose one with --map-index.")
-    return [(index, task.unmap(rows[index])) for index in chosen]
+    return [(index, partial(task.unmap, rows[index])) for index in chosen]

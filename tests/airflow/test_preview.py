@@ -264,6 +264,57 @@ def test_mapped_tasks_are_previewed_by_their_index(bench: Any, tmp_path: Path) -
     assert "which has not run" in " ".join(after.refused)
 
 
+def test_one_wrong_value_of_a_mapped_task_does_not_hide_the_others(bench: Any, tmp_path: Path, capsys: Any) -> None:
+    file = written(
+        tmp_path,
+        """
+        with DAG("one", schedule=None, start_date=pendulum.datetime(2024, 1, 1)):
+            SentinelHubBatchOperator.partial(task_id="job", **WHAT).expand(
+                area=[[9.0, 42.0, 9.1, 42.1], [500, 1, 501, 2], "nowhere.geojson"])
+            SentinelHubBatchOperator.partial(task_id="rows", **WHAT).expand_kwargs(
+                [{"area": [9.0, 42.0, 9.1, 42.1]}, {"area": [10.0, 43.0, 10.1, 43.1], "batch_api": "v3"}])
+            SentinelHubBatchOperator.partial(task_id="none", **WHAT).expand(area=[])
+        """,
+    )
+    previews = previews_of(file, "job")
+    assert [bool(preview.refused) for preview in previews] == [False, True, True]
+    assert [preview.title for preview in previews] == ["one.job[0]", "one.job[1]", "one.job[2]"]
+    assert "500 to 501" in " ".join(previews[1].refused)
+    assert [bool(preview.refused) for preview in previews_of(file, "rows")] == [False, True]
+    assert main(["preview", str(file), "job"]) == 1
+    assert "one.job[1]" in capsys.readouterr().out
+    with pytest.raises(InvalidInputError, match="mapped over no values"):
+        previews_of(file, "none")
+
+
+def test_secrets_that_a_template_takes_from_elsewhere_are_not_shown(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", "aws://someone:open-sesame@/?session_token=mellon-friend")
+    monkeypatch.setenv("AIRFLOW_VAR_API_PASSWORD", "swordfish-7")
+    file = written(
+        tmp_path,
+        """
+        with DAG("one", schedule=None, start_date=pendulum.datetime(2024, 1, 1)):
+            more = "{{ conn.other.password }} {{ conn.other.extra_dejson.session_token }} {{ var.value.api_password }}"
+            SentinelHubBatchOperator(task_id="text", area=[9.0, 42.0, 9.1, 42.1], **WHAT, description=more)
+            SentinelHubBatchOperator(task_id="area", area=more, **WHAT)
+            SentinelHubBatchOperator(
+                task_id="limit", area=[9.0, 42.0, 9.1, 42.1], max_processing_units=more, **WHAT)
+            SentinelHubBatchOperator(
+                task_id="error", area=[9.0, 42.0, 9.1, 42.1], **WHAT,
+                description="{{ macros.datetime.fromisoformat(conn.other.password) }}")
+        """,
+    )
+    for task in ("text", "area", "limit", "error"):
+        for output in ("table", "json"):
+            main(["preview", str(file), task, "--output", output])
+            found = capsys.readouterr()
+            assert "one" in found.out
+            for secret in ("open-sesame", "mellon-friend", "swordfish-7"):
+                assert secret not in found.out + found.err
+
+
 @pytest.mark.parametrize("step", ["ndvi", "ndvi.create", "ndvi.analyse", "ndvi.start", "ndvi.finish"])
 def test_each_step_of_a_group_stands_for_its_job(bench: Any, step: str) -> None:
     (preview,) = previews_of(EXAMPLES / "sentinelhub_batch_group.py", step)
