@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from airflow_sentinelhub.exceptions import InvalidInputError
 
 def run(args: Any) -> int:
     """Print the preview; exit code 1 if the job would be refused."""
+    image = _image(args.map)
     from airflow_sentinelhub.cli.dag_file import previews_of
 
     found = previews_of(
@@ -30,7 +32,7 @@ def run(args: Any) -> int:
         if len(found) != 1:
             raise InvalidInputError(f"--map draws one job, and there are {len(found)}; choose one with --map-index.")
         try:
-            Path(args.map).write_text(found[0].svg(), encoding="utf-8")
+            Path(args.map).write_bytes(image(found[0].svg()))
         except OSError as err:
             raise InvalidInputError(f"The map cannot be written to {args.map}: {err.strerror or err}.") from None
     if args.output == "json":
@@ -42,6 +44,22 @@ def run(args: Any) -> int:
         if args.map:
             print(f"Map written to {args.map}")
     return 1 if any(preview.refused for preview in found) else 0
+
+
+def _image(path: str | None) -> Callable[[str], bytes]:
+    """What makes the file of a map out of its SVG, by the ending of the file's name.
+
+    :raises InvalidInputError: it is another one than .svg and .png, or the library for .png is not installed.
+    """
+    ending = ".svg" if path is None else Path(path).suffix.lower()
+    if ending == ".svg":
+        return str.encode
+    if ending != ".png":
+        raise InvalidInputError(f"--map writes a file whose name ends in .svg or .png, not {path!r}.")
+    from airflow_sentinelhub.maps.png import png_of, require_png
+
+    require_png()
+    return png_of
 
 
 def _block() -> str | None:
@@ -84,7 +102,7 @@ COMMAND = Command(
         argument("--run-conf", metavar="JSON", help="the conf of the run, whose members are also its params"),
         argument("--map-index", type=int, metavar="N", help="of a mapped task; default: all"),
         argument("--geopackage", metavar="FILE", help="local copy of the GeoPackage that the job names"),
-        argument("--map", metavar="FILE", help="write a map of the tiles to this SVG file"),
+        argument("--map", metavar="FILE", help="write a map of the tiles to this file, .svg or .png"),
         OUTPUT,
     ),
     run,

@@ -355,6 +355,31 @@ def test_a_map_is_written(bench: Any, tmp_path: Path, capsys: Any) -> None:
     assert all(f"<title>{name}</title>" in text for name in shown["names"])
 
 
+def test_a_map_is_written_as_png(bench: Any, tmp_path: Path) -> None:
+    pytest.importorskip("resvg_py")
+    file = tmp_path / "map.PNG"
+    assert main(["preview", str(EXAMPLES / "sentinelhub_batch_group.py"), "ndvi", "--map", str(file)]) == 0
+    data = file.read_bytes()
+    assert data.startswith(b"\x89PNG\r\n")
+    width = int.from_bytes(data[16:20], "big")
+    assert width >= 800
+
+
+@pytest.mark.parametrize("name", ["map", "map.jpg", "map.svg.gz", "folder/"])
+def test_a_map_of_another_kind_is_refused(tmp_path: Path, capsys: Any, name: str) -> None:
+    file = f"{tmp_path}/{name}"
+    assert main(["preview", str(EXAMPLES / "sentinelhub_batch_group.py"), "ndvi", "--map", file]) == 1
+    assert "ends in .svg or .png" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_its_library_a_png_is_refused(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    group = str(EXAMPLES / "sentinelhub_batch_group.py")
+    assert main(["preview", group, "ndvi", "--map", str(tmp_path / "map.png")]) == 1
+    assert "airflow-sentinelhub[png]" in capsys.readouterr().err
+
+
 def test_the_hook_previews_a_specification(bench: Any, no_network: list[Any]) -> None:
     from airflow_sentinelhub import BatchSpecification, process_request
 
