@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,9 @@ from airflow_sentinelhub.exceptions import InvalidInputError
 
 def run(args: Any) -> int:
     """Print the preview; exit code 1 if the job would be refused."""
-    image = _image(args.map)
+    from airflow_sentinelhub.preview.image import renderer
+
+    image = None if args.map is None else renderer(args.map)
     from airflow_sentinelhub.cli.dag_file import previews_of
 
     found = previews_of(
@@ -28,7 +29,7 @@ def run(args: Any) -> int:
         map_index=args.map_index,
         geopackage=args.geopackage,
     )
-    if args.map:
+    if image is not None:
         if len(found) != 1:
             raise InvalidInputError(f"--map draws one job, and there are {len(found)}; choose one with --map-index.")
         try:
@@ -44,22 +45,6 @@ def run(args: Any) -> int:
         if args.map:
             print(f"Map written to {args.map}")
     return 1 if any(preview.refused for preview in found) else 0
-
-
-def _image(path: str | None) -> Callable[[str], bytes]:
-    """What makes the file of a map out of its SVG, by the ending of the file's name.
-
-    :raises InvalidInputError: it is another one than .svg and .png, or the library for .png is not installed.
-    """
-    ending = ".svg" if path is None else Path(path).suffix.lower()
-    if ending == ".svg":
-        return str.encode
-    if ending != ".png":
-        raise InvalidInputError(f"--map writes a file whose name ends in .svg or .png, not {path!r}.")
-    from airflow_sentinelhub.maps.png import png_of, require_png
-
-    require_png()
-    return png_of
 
 
 def _block() -> str | None:
