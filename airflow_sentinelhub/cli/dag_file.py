@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from datetime import datetime
 from functools import partial
 from itertools import product
 from pathlib import Path
+from traceback import extract_tb
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,6 +42,19 @@ def previews_of(
         preview --help`.
     :raises InvalidInputError: there is no such file, DAG, task or index, or the task is none of ours.
     """
+    with redirect_stdout(sys.stderr):  # the DAG's file and its macros may print
+        return _previews(path, task_id, dag_id, date, run_conf, map_index, geopackage)
+
+
+def _previews(
+    path: Path,
+    task_id: str,
+    dag_id: str | None,
+    date: datetime | None,
+    run_conf: dict[str, Any] | None,
+    map_index: int | None,
+    geopackage: str | None,
+) -> list[Preview]:
     dag, task, job_id = _task_in(path, task_id, dag_id)
     previews = []
     each: Any
@@ -99,8 +115,10 @@ def _task_in(path: Path, task_id: str, dag_id: str | None) -> tuple[Any, Any, st
         dags = dags_in(path.absolute())
     except SentinelHubError:
         raise
-    except Exception as err:  # the code of the file's author
-        raise InvalidInputError(f"{path.name} cannot be read: {type(err).__name__}: {err}") from err
+    except (Exception, SystemExit) as err:  # the code of the file's author
+        lines = [frame.lineno for frame in extract_tb(err.__traceback__) if Path(frame.filename) == path.absolute()]
+        where = f", line {lines[-1]}," if lines else ""
+        raise InvalidInputError(f"{path.name}{where} cannot be read: {type(err).__name__}: {err}") from err
     if not dags:
         raise InvalidInputError(f"{path.name} defines no DAG.")
     if dag_id is not None:

@@ -148,10 +148,20 @@ class _Look:
             text = f"The job may cost up to {price.high:,.0f} PU, and max_processing_units is {limit:,g}."
             self.findings.append(Finding("warning", text))
         if policy.max_per_month is not None:
-            text = (
-                f"What counts against max_processing_units_per_month ({policy.max_per_month:,g}) is read at the start."
+            self.look_at_month(price, policy.max_per_month)
+
+    def look_at_month(self, price: Estimate | None, limit: float) -> None:
+        """Hold this job alone against the budget of the month; what others have used of it is not known here."""
+        text = f"What counts against max_processing_units_per_month ({limit:,g}) is read at the start."
+        if price is not None and price.low > limit:
+            self.refuse(
+                f"The job is expected to cost {span(price.low, price.high)} PU and max_processing_units_per_month is "
+                f"{limit:,g}: it is not started, whatever other jobs have used."
             )
-            self.findings.append(Finding("unknown", text))
+            return
+        if price is not None and price.high > limit:
+            text += f" This job alone may cost up to {price.high:,.0f} PU."
+        self.findings.append(Finding("unknown", text))
 
 
 def preview_of(

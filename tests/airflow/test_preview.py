@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import sys
 import textwrap
 import time
@@ -117,10 +118,11 @@ def test_nothing_is_sent_and_no_secret_is_shown(bench: Any, no_network: list[Any
     [
         ({"tiling_grid": {"id": 1, "resolution": "{{ 5 }}"}}, "does not offer resolution 5"),
         ({"tiling_grid": {"id": 4, "resolution": 10}}, "grid 4 does not exist"),
-        ({"area": [9, 95, 10, 96]}, "area"),
+        ({"area": "{{ '[9, 95, 10, 96]' }}"}, "latitudes beyond 90"),
         ({"area": "nowhere.geojson"}, "nowhere.geojson"),
         ({"evalscript": "//VERSION=3\nfunction setup( {"}, "evalscript"),
         ({"max_processing_units": 10}, "max_processing_units is 10: it is not started, the task fails"),
+        ({"max_processing_units_per_month": 10}, "max_processing_units_per_month is 10: it is not started"),
         ({"max_processing_units": 10, "on_over_budget": "skip"}, "the task is skipped"),
         ({"max_processing_units": "{{ nothing }}"}, "max_processing_units"),
         ({"description": "{{ 1 / 0 }}"}, "ZeroDivisionError"),
@@ -324,13 +326,16 @@ def test_each_step_of_a_group_stands_for_its_job(bench: Any, step: str) -> None:
 
 def test_what_is_wrong_with_a_file_is_one_sentence(bench: Any, tmp_path: Path, capsys: Any) -> None:
     broken = tmp_path / "broken.py"
-    broken.write_text("raise RuntimeError('oh')")
+    broken.write_text("x = 1\nraise RuntimeError('oh')")
+    leaving = tmp_path / "leaving.py"
+    leaving.write_text("import sys\nsys.exit('bye')")
     empty = tmp_path / "empty.py"
     empty.write_text("")
     group = str(EXAMPLES / "sentinelhub_batch_group.py")
     for arguments, why in (
         ([str(tmp_path / "no.py"), "x"], "There is no file"),
-        ([str(broken), "x"], "RuntimeError: oh"),
+        ([str(broken), "x"], "broken.py, line 2, cannot be read: RuntimeError: oh"),
+        ([str(leaving), "x"], "SystemExit: bye"),
         ([str(empty), "x"], "defines no DAG"),
         ([group, "x"], "has no task x"),
         ([group, "ndvi", "--dag-id", "other"], "has no DAG other"),
@@ -343,6 +348,33 @@ def test_what_is_wrong_with_a_file_is_one_sentence(bench: Any, tmp_path: Path, c
         said = capsys.readouterr().err
         assert why in said
         assert said.count("\n") == 1
+
+
+@v2
+def test_the_output_is_the_preview_alone_whatever_the_file_prints_or_logs(bench: Any, tmp_path: Path) -> None:
+    """As a process of its own: Airflow 3 logs to the standard output that it finds when it is loaded."""
+    file = written(
+        tmp_path,
+        """
+        import logging, os, sys
+        print("printed by the file")
+        os.system("echo echoed by a process")
+        sys.__stdout__.write("written by the file")
+        def loud(text):
+            print("printed by a macro")
+            return text
+        with DAG("one", schedule=None, user_defined_macros={"loud": loud}):
+            task = SentinelHubBatchOperator(
+                task_id="job", area=[9.0, 42.0, 9.1, 42.1], **WHAT, description="{{ loud('ab') }}")
+            task.log.error("logged by the file")
+        """,
+    )
+    command = [sys.executable, "-m", "airflow_sentinelhub", "preview", str(file), "job", "--output", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (shown,) = json.loads(done.stdout)
+    assert shown["payload"]["description"] == "ab"
+    assert "printed by the file" in done.stderr
 
 
 def test_a_map_is_written(bench: Any, tmp_path: Path, capsys: Any) -> None:
