@@ -124,6 +124,8 @@ class _Look:
         setup = read_setup(without_note(script))
         if setup.problem:
             self.refuse(f"The evalscript: {setup.problem}")
+        else:
+            self.look_at_outputs([output.id for output in setup.outputs], setup.exact)
         if not self.sizes:
             return None
         try:
@@ -132,6 +134,19 @@ class _Look:
             if not setup.problem:
                 self.findings.append(Finding("unknown", f"The price cannot be estimated: {err}"))
             return None
+
+    def look_at_outputs(self, there: list[str], exact: bool) -> None:
+        """Whether the evalscript has the outputs that the request asks for (`userdata` is the service's own)."""
+        responses = member(self.payload, "processRequest", "output", "responses")
+        asked = [str(member(each, "identifier") or "default") for each in responses or () if isinstance(each, Mapping)]
+        missing = [name for name in asked if name not in there and name != "userdata"]
+        if not missing or not there or (missing == ["default"] and len(there) == 1):
+            return  # the only output is the default one, whatever its name
+        text = (
+            f"The request asks for the output {' and '.join(missing)}, which setup() of the evalscript does not have; "
+            f"it has {', '.join(there)}."
+        )
+        self.findings.append(Finding("refused" if exact and missing != ["default"] else "warning", text))
 
     def look_at_budget(self, price: Estimate | None, policy: Policy) -> None:
         limit = policy.max_processing_units

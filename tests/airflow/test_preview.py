@@ -135,6 +135,25 @@ def test_what_would_be_refused_is_said(bench: Any, more: dict[str, Any], why: st
     assert not any("Nothing that would be refused" in line for line in preview.lines())
 
 
+@pytest.mark.parametrize(
+    ("asked", "kind"), [("index", ""), ("userdata", ""), ("nothing", "refused"), (None, "warning")]
+)
+def test_an_output_that_the_evalscript_does_not_have_is_said(bench: Any, asked: str | None, kind: str) -> None:
+    script = """//VERSION=3
+        function setup() {
+            return { input: ["B04"], output: [{ id: "index", bands: 1, sampleType: "FLOAT32" }, { id: "x", bands: 1 }] }
+        }
+        function evaluatePixel(sample) { return { index: [1], x: [1] } }"""
+    payload = bench.payload(evalscript=script)
+    payload["processRequest"].setdefault("output", {})["responses"] = [
+        {**({"identifier": asked} if asked else {}), "format": {"type": "image/tiff"}}
+    ]
+    preview = preview_of(payload, bench.api)
+    said = kinds(preview, "refused") + kinds(preview, "warning")
+    assert ("which setup() of the evalscript does not have; it has index, x" in said) is bool(kind)
+    assert bool(preview.refused) is (kind == "refused")
+
+
 def test_the_task_itself_is_left_as_it_was(bench: Any) -> None:
     task = job(bench, description="{{ run_id }}")()
     first = task.preview(bench.context())
