@@ -142,6 +142,7 @@ __all__ = [
     "link_key",
     "mapped_over",
     "mask_secret",
+    "masked",
     "may_read_xcoms",
     "metrics",
     "operator_lineage",
@@ -270,26 +271,35 @@ _test_runs: dict[tuple[Any, ...], datetime] = {}
 _MASKERS = (
     "airflow.providers.common.compat.sdk",  # from 1.22 on, which Python 3.10 does not get
     "airflow.sdk.log",
+    "airflow.sdk.execution_time.secrets_masker",  # 3.0 and 3.1
     "airflow.utils.log.secrets_masker",
 )
 
 
 def mask_secret(secret: str) -> None:
     """Have Airflow blank this value in all logs from now on, in its percent-encoded form too."""
-    from importlib import import_module
     from urllib.parse import quote
 
-    mask: Any = None
-    for home in _MASKERS:
-        try:
-            mask = import_module(home).mask_secret
-            break
-        except (ImportError, AttributeError):
-            continue
-    if mask is None:
-        raise ImportError(f"This Airflow has no mask_secret in any of {', '.join(_MASKERS)}.")
+    mask = _of_masker("mask_secret")
     for form in {secret, quote(secret, safe="")}:
         mask(form)
+
+
+def masked(text: str) -> str:
+    """The text as Airflow writes it into a log: `***` for passwords of connections and secret variables in use."""
+    return str(_of_masker("redact")(text))
+
+
+def _of_masker(name: str) -> Any:
+    """A function of Airflow's masker, which each version has elsewhere."""
+    from importlib import import_module
+
+    for home in _MASKERS:
+        try:
+            return getattr(import_module(home), name)
+        except (ImportError, AttributeError):
+            continue
+    raise ImportError(f"This Airflow has no {name} in any of {', '.join(_MASKERS)}.")
 
 
 async def aside(ask: Callable[[], T]) -> T:

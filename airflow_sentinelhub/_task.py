@@ -186,6 +186,13 @@ class SentinelHubTask:
             self._id_in_dag = value
         self._rendered_id = value
 
+    def without_request(self) -> Any:
+        """A copy of the task, as if the DAG had given it no `request_id`: its job is then one of its own."""
+        task: Any = self.prepare_for_execution()  # type: ignore[attr-defined]
+        task._id_in_dag = task._rendered_id = None
+        task._in_dag = {name: value for name, value in task._in_dag.items() if name != "request_id"}
+        return task
+
     def is_old(self, context: Any) -> bool:
         """Whether the given request was there before this run, so that no 404 comes from a reading that lags.
 

@@ -255,7 +255,11 @@ class _Job:
             return
         found = [self._format(kind, output) for kind, output in self._outputs()]
         value, why = max(found, default=(1.0, "8 or 16 bit"))
-        yield Factor("format", value, why)
+        unknown = [kind for kind, output in self._outputs() if output is None]
+        most = max([value, *(self._format(kind, each)[0] for kind in unknown for each in self.setup.outputs)])
+        if most > value:
+            why += "; more if the output that is asked for, which setup() does not have, is one of its others"
+        yield Factor("format", value, why, most)
 
     def _format(self, kind: str, output: ScriptOutput | None) -> tuple[float, str]:
         floats = output is not None and output.sample_type == "FLOAT32"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from datetime import datetime
+from functools import partial
 from itertools import product
 from pathlib import Path
+from traceback import extract_tb
 from types import SimpleNamespace
 from typing import Any
 
 from airflow_sentinelhub._compat import dags_in, template_context
 from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError
 from airflow_sentinelhub.operators._preview import NotThereYet, Previewed
-from airflow_sentinelhub.preview.report import Preview
+from airflow_sentinelhub.preview.report import Finding, Preview
+from airflow_sentinelhub.redaction import redacted
 
 _MOST = 50
 """Mapped tasks that are previewed together."""
@@ -37,14 +42,33 @@ def previews_of(
         preview --help`.
     :raises InvalidInputError: there is no such file, DAG, task or index, or the task is none of ours.
     """
+    with redirect_stdout(sys.stderr):  # the DAG's file and its macros may print
+        return _previews(path, task_id, dag_id, date, run_conf, map_index, geopackage)
+
+
+def _previews(
+    path: Path,
+    task_id: str,
+    dag_id: str | None,
+    date: datetime | None,
+    run_conf: dict[str, Any] | None,
+    map_index: int | None,
+    geopackage: str | None,
+) -> list[Preview]:
     dag, task, job_id = _task_in(path, task_id, dag_id)
     previews = []
     each: Any
-    for index, each in _unmapped(task, task_id, map_index):
+    for index, make in _unmapped(task, task_id, map_index):
+        try:
+            each = make()
+        except InvalidInputError as err:
+            if index is None:
+                raise
+            refused = Preview("v2", findings=(Finding("refused", redacted(str(err))),))
+            previews.append(refused.of_task(dag.dag_id, job_id or task.task_id, index))
+            continue
         if job_id is not None:
-            each = each.prepare_for_execution()
-            each.request_id = None
-            each._id_in_dag = each._rendered_id = None
+            each = each.without_request()
         if not isinstance(each, Previewed):
             raise InvalidInputError(
                 f"Task {task_id} is a {type(each).__name__}, which creates "
@@ -91,8 +115,10 @@ def _task_in(path: Path, task_id: str, dag_id: str | None) -> tuple[Any, Any, st
         dags = dags_in(path.absolute())
     except SentinelHubError:
         raise
-    except Exception as err:  # the code of the file's author
-        raise InvalidInputError(f"{path.name} cannot be read: {type(err).__name__}: {err}") from err
+    except (Exception, SystemExit) as err:  # the code of the file's author
+        lines = [frame.lineno for frame in extract_tb(err.__traceback__) if Path(frame.filename) == path.absolute()]
+        where = f", line {lines[-1]}," if lines else ""
+        raise InvalidInputError(f"{path.name}{where} cannot be read: {type(err).__name__}: {err}") from err
     if not dags:
         raise InvalidInputError(f"{path.name} defines no DAG.")
     if dag_id is not None:
@@ -120,13 +146,13 @@ def _match(dag: Any, task_id: str) -> tuple[Any, str | None] | None:
     return (dag.task_dict[task_id], None) if task_id in dag.task_dict else None
 
 
-def _unmapped(task: Any, task_id: str, map_index: int | None) -> list[tuple[int | None, Any]]:
-    """The task itself; of a mapped one, a task for each index, or for the one that is asked for."""
+def _unmapped(task: Any, task_id: str, map_index: int | None) -> list[tuple[int | None, Callable[[], Any]]]:
+    """What makes the task; of a mapped one, a task for each index, or for the one that is asked for."""
     given = getattr(task, "expand_input", None)
     if given is None or not hasattr(task, "unmap"):
         if map_index is not None:
             raise InvalidInputError(f"Task {task_id} is not mapped, so it has no map index.")
-        return [(None, task)]
+        return [(None, lambda: task)]
     value = getattr(given, "value", None)
     if isinstance(value, Mapping) and all(isinstance(items, (list, tuple, dict)) for items in value.values()):
         lists = [list(items.items()) if isinstance(items, dict) else list(items) for items in value.values()]
@@ -138,9 +164,11 @@ def _unmapped(task: Any, task_id: str, map_index: int | None) -> list[tuple[int 
             f"Task {task_id} is mapped over the result of another task, which has not run; preview shows tasks that "
             "are mapped over values in the DAG file."
         )
+    if not rows:
+        raise InvalidInputError(f"Task {task_id} is mapped over no values, so a run skips it.")
     if map_index is not None and not 0 <= map_index < len(rows):
         raise InvalidInputError(f"Task {task_id} has the map indexes 0 to {len(rows) - 1}, not {map_index}.")
     chosen = range(len(rows)) if map_index is None else [map_index]
     if len(chosen) > _MOST:
         raise InvalidInputError(f"Task {task_id} is mapped to {len(rows)} tasks; choose one with --map-index.")
-    return [(index, task.unmap(rows[index])) for index in chosen]
+    return [(index, partial(task.unmap, rows[index])) for index in chosen]

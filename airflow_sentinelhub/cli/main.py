@@ -11,7 +11,7 @@ from typing import Any
 from airflow_sentinelhub._version import __version__
 from airflow_sentinelhub.cli.command import Command
 from airflow_sentinelhub.cli.commands import COMMANDS
-from airflow_sentinelhub.cli.output import said
+from airflow_sentinelhub.cli.output import own_stdout, said
 from airflow_sentinelhub.exceptions import SentinelHubError
 
 INTERRUPTED = 130
@@ -46,7 +46,8 @@ def carry_out(command: Command, arguments: Any) -> int:
     """Run a command and turn what may happen into an exit code."""
     logging.disable(logging.ERROR)  # a command says itself what went wrong, in one sentence
     try:
-        code = command.run(arguments)
+        with own_stdout():
+            code = command.run(arguments)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:

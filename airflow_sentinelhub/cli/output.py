@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -12,6 +15,38 @@ from airflow_sentinelhub.redaction import hidden, redacted
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _WIDEST = 60
+
+
+@contextmanager
+def own_stdout() -> Iterator[None]:
+    """Standard output for what the command prints, and nothing else.
+
+    What Airflow 3 logs to it, and what other processes of the command write to it, goes to standard error meanwhile:
+    the output may be JSON for a program.
+    """
+    first = sys.__stdout__
+    if first is None or sys.stdout is not first or sys.stderr is None:
+        yield  # somebody else collects the output, such as a test
+        return
+    first.flush()
+    number = first.fileno()
+    kept = os.dup(number)
+    own = open(  # noqa: SIM115, it is closed below, when the numbers are back
+        kept, "w", buffering=1, encoding=first.encoding, errors=first.errors, closefd=False
+    )
+    os.dup2(sys.stderr.fileno(), number)
+    sys.stdout = own
+    try:
+        yield
+        own.flush()
+    finally:
+        sys.stdout = first
+        first.flush()
+        os.dup2(kept, number)
+        try:
+            own.close()
+        finally:
+            os.close(kept)
 
 
 def print_json(value: Any) -> None:

@@ -15,6 +15,9 @@ from airflow_sentinelhub.exceptions import InvalidInputError
 
 def run(args: Any) -> int:
     """Print the preview; exit code 1 if the job would be refused."""
+    from airflow_sentinelhub.preview.image import renderer
+
+    image = None if args.map is None else renderer(args.map)
     from airflow_sentinelhub.cli.dag_file import previews_of
 
     found = previews_of(
@@ -26,11 +29,11 @@ def run(args: Any) -> int:
         map_index=args.map_index,
         geopackage=args.geopackage,
     )
-    if args.map:
+    if image is not None:
         if len(found) != 1:
             raise InvalidInputError(f"--map draws one job, and there are {len(found)}; choose one with --map-index.")
         try:
-            Path(args.map).write_text(found[0].svg(), encoding="utf-8")
+            Path(args.map).write_bytes(image(found[0].svg()))
         except OSError as err:
             raise InvalidInputError(f"The map cannot be written to {args.map}: {err.strerror or err}.") from None
     if args.output == "json":
@@ -84,7 +87,7 @@ COMMAND = Command(
         argument("--run-conf", metavar="JSON", help="the conf of the run, whose members are also its params"),
         argument("--map-index", type=int, metavar="N", help="of a mapped task; default: all"),
         argument("--geopackage", metavar="FILE", help="local copy of the GeoPackage that the job names"),
-        argument("--map", metavar="FILE", help="write a map of the tiles to this SVG file"),
+        argument("--map", metavar="FILE", help="write a map of the tiles to this file, .svg or .png"),
         OUTPUT,
     ),
     run,

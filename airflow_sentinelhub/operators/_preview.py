@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow_sentinelhub._compat import AirflowException
+from airflow_sentinelhub._compat import AirflowException, masked
 from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.service.generations import Generation, generation
@@ -57,7 +58,7 @@ class _Preview:
     def add(self, kind: str, text: str) -> None:
         from airflow_sentinelhub.preview.report import Finding
 
-        self.findings.append(Finding(kind, redacted(text)))
+        self.findings.append(Finding(kind, masked(redacted(text))))
 
     def made(self) -> Preview:
         from airflow_sentinelhub.preview.make import preview_of
@@ -79,7 +80,12 @@ class _Preview:
             region=self.region(),
             findings=tuple(self.findings),
         )
-        return found.of_task(*self.names)
+        shown = replace(
+            found,
+            payload=_masked(found.payload),
+            findings=tuple(replace(each, text=masked(each.text)) for each in found.findings),
+        )
+        return shown.of_task(*self.names)
 
     def rendered(self) -> None:
         """Render the templates of the task, as Airflow does before `execute`.
@@ -155,6 +161,15 @@ class _Preview:
         parts = urlsplit(url)
         path = Path(mount, parts.netloc, parts.path.lstrip("/"))
         return path if path.is_file() else None
+
+
+def _masked(value: Any) -> Any:
+    """A payload with `***` for what Airflow masks, wherever a template has put it."""
+    if isinstance(value, dict):
+        return {name: _masked(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    return masked(value) if isinstance(value, str) else value
 
 
 def _sentence(err: Exception) -> str:

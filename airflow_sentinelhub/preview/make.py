@@ -124,6 +124,8 @@ class _Look:
         setup = read_setup(without_note(script))
         if setup.problem:
             self.refuse(f"The evalscript: {setup.problem}")
+        else:
+            self.look_at_outputs([output.id for output in setup.outputs], setup.exact)
         if not self.sizes:
             return None
         try:
@@ -132,6 +134,19 @@ class _Look:
             if not setup.problem:
                 self.findings.append(Finding("unknown", f"The price cannot be estimated: {err}"))
             return None
+
+    def look_at_outputs(self, there: list[str], exact: bool) -> None:
+        """Whether the evalscript has the outputs that the request asks for (`userdata` is the service's own)."""
+        responses = member(self.payload, "processRequest", "output", "responses")
+        asked = [str(member(each, "identifier") or "default") for each in responses or () if isinstance(each, Mapping)]
+        missing = [name for name in asked if name not in there and name != "userdata"]
+        if not missing or not there or (missing == ["default"] and len(there) == 1):
+            return  # the only output is the default one, whatever its name
+        text = (
+            f"The request asks for the output {' and '.join(missing)}, which setup() of the evalscript does not have; "
+            f"it has {', '.join(there)}."
+        )
+        self.findings.append(Finding("refused" if exact and missing != ["default"] else "warning", text))
 
     def look_at_budget(self, price: Estimate | None, policy: Policy) -> None:
         limit = policy.max_processing_units
@@ -148,10 +163,20 @@ class _Look:
             text = f"The job may cost up to {price.high:,.0f} PU, and max_processing_units is {limit:,g}."
             self.findings.append(Finding("warning", text))
         if policy.max_per_month is not None:
-            text = (
-                f"What counts against max_processing_units_per_month ({policy.max_per_month:,g}) is read at the start."
+            self.look_at_month(price, policy.max_per_month)
+
+    def look_at_month(self, price: Estimate | None, limit: float) -> None:
+        """Hold this job alone against the budget of the month; what others have used of it is not known here."""
+        text = f"What counts against max_processing_units_per_month ({limit:,g}) is read at the start."
+        if price is not None and price.low > limit:
+            self.refuse(
+                f"The job is expected to cost {span(price.low, price.high)} PU and max_processing_units_per_month is "
+                f"{limit:,g}: it is not started, whatever other jobs have used."
             )
-            self.findings.append(Finding("unknown", text))
+            return
+        if price is not None and price.high > limit:
+            text += f" This job alone may cost up to {price.high:,.0f} PU."
+        self.findings.append(Finding("unknown", text))
 
 
 def preview_of(

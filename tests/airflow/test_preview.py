@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import sys
 import textwrap
 import time
@@ -117,10 +118,11 @@ def test_nothing_is_sent_and_no_secret_is_shown(bench: Any, no_network: list[Any
     [
         ({"tiling_grid": {"id": 1, "resolution": "{{ 5 }}"}}, "does not offer resolution 5"),
         ({"tiling_grid": {"id": 4, "resolution": 10}}, "grid 4 does not exist"),
-        ({"area": [9, 95, 10, 96]}, "area"),
+        ({"area": "{{ '[9, 95, 10, 96]' }}"}, "latitudes beyond 90"),
         ({"area": "nowhere.geojson"}, "nowhere.geojson"),
         ({"evalscript": "//VERSION=3\nfunction setup( {"}, "evalscript"),
         ({"max_processing_units": 10}, "max_processing_units is 10: it is not started, the task fails"),
+        ({"max_processing_units_per_month": 10}, "max_processing_units_per_month is 10: it is not started"),
         ({"max_processing_units": 10, "on_over_budget": "skip"}, "the task is skipped"),
         ({"max_processing_units": "{{ nothing }}"}, "max_processing_units"),
         ({"description": "{{ 1 / 0 }}"}, "ZeroDivisionError"),
@@ -131,6 +133,25 @@ def test_what_would_be_refused_is_said(bench: Any, more: dict[str, Any], why: st
     preview = job(bench, **more)().preview(bench.context())
     assert why in " ".join(preview.refused)
     assert not any("Nothing that would be refused" in line for line in preview.lines())
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind"), [("index", ""), ("userdata", ""), ("nothing", "refused"), (None, "warning")]
+)
+def test_an_output_that_the_evalscript_does_not_have_is_said(bench: Any, asked: str | None, kind: str) -> None:
+    script = """//VERSION=3
+        function setup() {
+            return { input: ["B04"], output: [{ id: "index", bands: 1, sampleType: "FLOAT32" }, { id: "x", bands: 1 }] }
+        }
+        function evaluatePixel(sample) { return { index: [1], x: [1] } }"""
+    payload = bench.payload(evalscript=script)
+    payload["processRequest"].setdefault("output", {})["responses"] = [
+        {**({"identifier": asked} if asked else {}), "format": {"type": "image/tiff"}}
+    ]
+    preview = preview_of(payload, bench.api)
+    said = kinds(preview, "refused") + kinds(preview, "warning")
+    assert ("which setup() of the evalscript does not have; it has index, x" in said) is bool(kind)
+    assert bool(preview.refused) is (kind == "refused")
 
 
 def test_the_task_itself_is_left_as_it_was(bench: Any) -> None:
@@ -264,6 +285,57 @@ def test_mapped_tasks_are_previewed_by_their_index(bench: Any, tmp_path: Path) -
     assert "which has not run" in " ".join(after.refused)
 
 
+def test_one_wrong_value_of_a_mapped_task_does_not_hide_the_others(bench: Any, tmp_path: Path, capsys: Any) -> None:
+    file = written(
+        tmp_path,
+        """
+        with DAG("one", schedule=None, start_date=pendulum.datetime(2024, 1, 1)):
+            SentinelHubBatchOperator.partial(task_id="job", **WHAT).expand(
+                area=[[9.0, 42.0, 9.1, 42.1], [500, 1, 501, 2], "nowhere.geojson"])
+            SentinelHubBatchOperator.partial(task_id="rows", **WHAT).expand_kwargs(
+                [{"area": [9.0, 42.0, 9.1, 42.1]}, {"area": [10.0, 43.0, 10.1, 43.1], "batch_api": "v3"}])
+            SentinelHubBatchOperator.partial(task_id="none", **WHAT).expand(area=[])
+        """,
+    )
+    previews = previews_of(file, "job")
+    assert [bool(preview.refused) for preview in previews] == [False, True, True]
+    assert [preview.title for preview in previews] == ["one.job[0]", "one.job[1]", "one.job[2]"]
+    assert "500 to 501" in " ".join(previews[1].refused)
+    assert [bool(preview.refused) for preview in previews_of(file, "rows")] == [False, True]
+    assert main(["preview", str(file), "job"]) == 1
+    assert "one.job[1]" in capsys.readouterr().out
+    with pytest.raises(InvalidInputError, match="mapped over no values"):
+        previews_of(file, "none")
+
+
+def test_secrets_that_a_template_takes_from_elsewhere_are_not_shown(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", "aws://someone:open-sesame@/?session_token=mellon-friend")
+    monkeypatch.setenv("AIRFLOW_VAR_API_PASSWORD", "swordfish-7")
+    file = written(
+        tmp_path,
+        """
+        with DAG("one", schedule=None, start_date=pendulum.datetime(2024, 1, 1)):
+            more = "{{ conn.other.password }} {{ conn.other.extra_dejson.session_token }} {{ var.value.api_password }}"
+            SentinelHubBatchOperator(task_id="text", area=[9.0, 42.0, 9.1, 42.1], **WHAT, description=more)
+            SentinelHubBatchOperator(task_id="area", area=more, **WHAT)
+            SentinelHubBatchOperator(
+                task_id="limit", area=[9.0, 42.0, 9.1, 42.1], max_processing_units=more, **WHAT)
+            SentinelHubBatchOperator(
+                task_id="error", area=[9.0, 42.0, 9.1, 42.1], **WHAT,
+                description="{{ macros.datetime.fromisoformat(conn.other.password) }}")
+        """,
+    )
+    for task in ("text", "area", "limit", "error"):
+        for output in ("table", "json"):
+            main(["preview", str(file), task, "--output", output])
+            found = capsys.readouterr()
+            assert "one" in found.out
+            for secret in ("open-sesame", "mellon-friend", "swordfish-7"):
+                assert secret not in found.out + found.err
+
+
 @pytest.mark.parametrize("step", ["ndvi", "ndvi.create", "ndvi.analyse", "ndvi.start", "ndvi.finish"])
 def test_each_step_of_a_group_stands_for_its_job(bench: Any, step: str) -> None:
     (preview,) = previews_of(EXAMPLES / "sentinelhub_batch_group.py", step)
@@ -273,13 +345,16 @@ def test_each_step_of_a_group_stands_for_its_job(bench: Any, step: str) -> None:
 
 def test_what_is_wrong_with_a_file_is_one_sentence(bench: Any, tmp_path: Path, capsys: Any) -> None:
     broken = tmp_path / "broken.py"
-    broken.write_text("raise RuntimeError('oh')")
+    broken.write_text("x = 1\nraise RuntimeError('oh')")
+    leaving = tmp_path / "leaving.py"
+    leaving.write_text("import sys\nsys.exit('bye')")
     empty = tmp_path / "empty.py"
     empty.write_text("")
     group = str(EXAMPLES / "sentinelhub_batch_group.py")
     for arguments, why in (
         ([str(tmp_path / "no.py"), "x"], "There is no file"),
-        ([str(broken), "x"], "RuntimeError: oh"),
+        ([str(broken), "x"], "broken.py, line 2, cannot be read: RuntimeError: oh"),
+        ([str(leaving), "x"], "SystemExit: bye"),
         ([str(empty), "x"], "defines no DAG"),
         ([group, "x"], "has no task x"),
         ([group, "ndvi", "--dag-id", "other"], "has no DAG other"),
@@ -294,6 +369,33 @@ def test_what_is_wrong_with_a_file_is_one_sentence(bench: Any, tmp_path: Path, c
         assert said.count("\n") == 1
 
 
+@v2
+def test_the_output_is_the_preview_alone_whatever_the_file_prints_or_logs(bench: Any, tmp_path: Path) -> None:
+    """As a process of its own: Airflow 3 logs to the standard output that it finds when it is loaded."""
+    file = written(
+        tmp_path,
+        """
+        import logging, os, sys
+        print("printed by the file")
+        os.system("echo echoed by a process")
+        sys.__stdout__.write("written by the file")
+        def loud(text):
+            print("printed by a macro")
+            return text
+        with DAG("one", schedule=None, user_defined_macros={"loud": loud}):
+            task = SentinelHubBatchOperator(
+                task_id="job", area=[9.0, 42.0, 9.1, 42.1], **WHAT, description="{{ loud('ab') }}")
+            task.log.error("logged by the file")
+        """,
+    )
+    command = [sys.executable, "-m", "airflow_sentinelhub", "preview", str(file), "job", "--output", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (shown,) = json.loads(done.stdout)
+    assert shown["payload"]["description"] == "ab"
+    assert "printed by the file" in done.stderr
+
+
 def test_a_map_is_written(bench: Any, tmp_path: Path, capsys: Any) -> None:
     file = tmp_path / "map.svg"
     group = str(EXAMPLES / "sentinelhub_batch_group.py")
@@ -302,6 +404,31 @@ def test_a_map_is_written(bench: Any, tmp_path: Path, capsys: Any) -> None:
     text = file.read_text()
     assert text.startswith("<svg")
     assert all(f"<title>{name}</title>" in text for name in shown["names"])
+
+
+def test_a_map_is_written_as_png(bench: Any, tmp_path: Path) -> None:
+    pytest.importorskip("resvg_py")
+    file = tmp_path / "map.PNG"
+    assert main(["preview", str(EXAMPLES / "sentinelhub_batch_group.py"), "ndvi", "--map", str(file)]) == 0
+    data = file.read_bytes()
+    assert data.startswith(b"\x89PNG\r\n")
+    width = int.from_bytes(data[16:20], "big")
+    assert width >= 800
+
+
+@pytest.mark.parametrize("name", ["map", "map.jpg", "map.svg.gz", "folder/"])
+def test_a_map_of_another_kind_is_refused(tmp_path: Path, capsys: Any, name: str) -> None:
+    file = f"{tmp_path}/{name}"
+    assert main(["preview", str(EXAMPLES / "sentinelhub_batch_group.py"), "ndvi", "--map", file]) == 1
+    assert "ends in .svg or .png" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_its_library_a_png_is_refused(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    group = str(EXAMPLES / "sentinelhub_batch_group.py")
+    assert main(["preview", group, "ndvi", "--map", str(tmp_path / "map.png")]) == 1
+    assert "airflow-sentinelhub[png]" in capsys.readouterr().err
 
 
 def test_the_hook_previews_a_specification(bench: Any, no_network: list[Any]) -> None:

@@ -124,6 +124,16 @@ def test_output_format(outputs: tuple[Output, ...], responses: Any, value: float
     assert priced(job(responses=responses), setup=Setup(outputs=outputs)).low == pytest.approx(300 * value)
 
 
+@pytest.mark.parametrize(("asked", "high"), [("a", 300), ("b", 600), ("c", 600), (None, 600), ("userdata", 300)])
+def test_the_price_of_an_output_that_setup_does_not_have_is_a_range(asked: str | None, high: float) -> None:
+    outputs = (Output("a"), Output("b", sample_type="FLOAT32"))
+    kind = "application/json" if asked == "userdata" else "image/tiff"
+    responses = [{**({"identifier": asked} if asked else {}), "format": {"type": kind}}]
+    found = priced(job(responses=responses), setup=Setup(outputs=outputs))
+    assert (found.low, found.high) == (600 if asked == "b" else 300, high)
+    assert found.exact is (asked in ("a", "b", "userdata"))
+
+
 def test_zarr_of_floats_counts_like_tiff_and_says_that_this_is_assumed() -> None:
     found = priced(job(output={"type": "zarr"}), setup=Setup(outputs=(Output(sample_type="FLOAT32"),)))
     assert found.low == pytest.approx(600)
