@@ -67,6 +67,17 @@ def test_the_tiles_of_earlier_runs_are_paid_out_of_the_same_units() -> None:
     assert lifecycle._runs_dry(book, 1.0, sum(costs[:2]) + 0.01) == 110
 
 
+def test_a_restart_takes_the_place_of_the_healing_to_come() -> None:
+    plan = (Step(0, "CREATED"), Step(0, "PROCESSING"), Step(40, "PARTIAL"), Step(5000, "DONE"))
+    first = Run(1, 0, 10, 0, 1, 0, 5, failing=(1, 3), heals=5000)
+    partial = job(*plan, analysis=Analysis(None, 4, 1.0, 1.0), analysed=0.0, runs=(first,))
+    taken = lifecycle.restart_partial(partial, terms(100))
+    assert isinstance(taken, lifecycle.Accepted)
+    assert [one.heals for one in taken.job.runs] == [None, None]
+    assert taken.job.runs[1].tiles == (1, 3)
+    assert Step(5000, "DONE") not in taken.job.plan
+
+
 @pytest.mark.parametrize("status", ["DONE", "PARTIAL"])
 @pytest.mark.parametrize("feeds", [True, False])
 def test_what_feeds_a_collection_of_v1_is_kept(status: str, feeds: bool) -> None:
