@@ -63,10 +63,15 @@ class _Shape(ABC):
         return str(self.geometry.wkt)
 
     def get_geojson(self, with_crs: bool = True) -> dict[str, Any]:
-        """The area as GeoJSON. :param with_crs: with the member `crs`."""
-        code = known_by(self.crs).rpartition("/")[2]
-        crs = {"crs": {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{code}"}}}
-        return {**(crs if with_crs else {}), **self.__geo_interface__}
+        """The area as GeoJSON.
+
+        :param with_crs: with the member `crs`.
+        :raises InvalidInputError: with it, for a CRS that is not known.
+        """
+        if not with_crs:
+            return self.__geo_interface__
+        crs = {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{Crs(self.crs).value}"}}
+        return {"crs": crs, **self.__geo_interface__}
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +91,10 @@ class BBox(_Shape):
 
     def __iter__(self) -> Any:
         return iter((self.min_x, self.min_y, self.max_x, self.max_y))
+
+    def __str__(self) -> str:
+        """The four edges with commas between them, as the vendor's class writes them and WFS and CSW take them."""
+        return ",".join(map(str, self))
 
     def __eq__(self, other: object) -> bool:
         """Whether it is the same box in the same CRS, as a `BBox` of ours or of the vendor's library."""
@@ -134,7 +143,7 @@ class Geometry(_Shape):
     def __eq__(self, other: object) -> bool:
         """Whether it is the same geometry in the same CRS, as a `Geometry` of ours or of the vendor's library."""
         if isinstance(other, Geometry):
-            return self.geojson == other.geojson and known_by(self.crs) == known_by(other.crs)
+            return self.__geo_interface__ == other.__geo_interface__ and known_by(self.crs) == known_by(other.crs)
         theirs: Any = other
         if not hasattr(getattr(theirs, "geometry", None), "geom_type") or hasattr(theirs, "min_x"):
             return NotImplemented
@@ -163,20 +172,27 @@ def bounds_of(process_request: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def bbox_of(process_request: Mapping[str, Any]) -> BBox | None:
-    """The bounding box of a process request, None where it has none."""
+    """The bounding box of a process request, whichever corners it is given by; None where it has none."""
     bounds = bounds_of(process_request)
     try:
         min_x, min_y, max_x, max_y = map(float, bounds.get("bbox") or ())
     except (TypeError, ValueError):
         return None
-    return BBox(min_x, min_y, max_x, max_y, crs=_crs_of(bounds))
+    west, east, south, north = *sorted((min_x, max_x)), *sorted((min_y, max_y))
+    return BBox(west, south, east, north, crs=_crs_of(bounds))
 
 
 def geometry_of(process_request: Mapping[str, Any]) -> Geometry | None:
-    """The geometry of a process request, None where it has none."""
+    """The geometry of a process request, None where it has none. Its GeoJSON names its CRS, as the vendor's does."""
     bounds = bounds_of(process_request)
     shape = bounds.get("geometry")
-    return Geometry(shape, crs=_crs_of(bounds)) if shape and isinstance(shape, Mapping) else None
+    if not shape or not isinstance(shape, Mapping):
+        return None
+    found = Geometry(shape, crs=_crs_of(bounds))
+    try:
+        return Geometry(found.get_geojson(), crs=found.crs)
+    except InvalidInputError:  # a CRS that nobody knows: whoever needs it is told so
+        return found
 
 
 def _crs_of(bounds: Mapping[str, Any]) -> str:

@@ -29,6 +29,17 @@ class _Word(str, Enum):
     def __str__(self) -> str:
         return str(self.value)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same word, as a text or as a member of our enumeration or of the vendor's."""
+        if isinstance(other, Enum) and not isinstance(other, str):
+            return type(other).__name__ == type(self).__name__ and other.value == self._value_
+        return str.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__  # members of the vendor's have the same one: that of their name, which is the word
+
     def __reduce_ex__(self, proto: Any) -> Any:
         return type(self), (self._value_,)
 

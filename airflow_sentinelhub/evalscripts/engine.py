@@ -18,7 +18,8 @@ from typing import Any
 _SECONDS, _MEMORY, _STACK = 0.5, 64 * 1024 * 1024, 256 * 1024
 _LONGEST = 300  # characters of a message
 # What the service puts beside the language: constants for setup(), and its library for colours and values, of which
-# anything can be called or read when the script is loaded.
+# anything can be called or read when the script is loaded; and what its engine, V8, has in each context and QuickJS
+# has not.
 _PRELUDE = """
 (() => {
   const words = (...names) => Object.freeze(Object.fromEntries(names.map((name) => [name, name])));
@@ -32,7 +33,7 @@ _PRELUDE = """
   });
   for (const name of ["ColorGradientVisualizer", "ColorMapVisualizer", "ColorRampVisualizer",
     "HighlightCompressVisualizer", "HighlightCompressVisualizerSingle", "Identity", "colorBlend", "combine", "index",
-    "inverse", "valueInterpolate", "valueMap"]) globalThis[name] = anything;
+    "inverse", "valueInterpolate", "valueMap", "console", "Intl", "WebAssembly"]) globalThis[name] = anything;
 })()
 """
 _KINDS = "(() => [typeof setup, typeof evaluatePixel].join())"

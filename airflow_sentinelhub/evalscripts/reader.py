@@ -25,6 +25,7 @@ def read_setup(script: str) -> Setup:
     It never raises for the content of a script: what is wrong with it is ``problem``. A script costs at most a second
     and a half of computing time and 64 MB; the last readings are kept.
     """
+    script = script.replace("\r\n", "\n").replace("\r", "\n")  # which are the same in JavaScript
     if not re.match(r"//\s*VERSION=3", script.lstrip(_BOM).lstrip()):
         # The blank: let through until the service is seen to refuse it.
         return replace(text.guess(script), problem="The evalscript must start with //VERSION=3.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
+
+from .evalscript import bands_read_of
 
 # contract.
 _DEM_INSTANCES = {"MAPZEN", "COPERNICUS", "COPERNICUS_30", "COPERNICUS_90"}
@@ -16,7 +17,7 @@ _POLARIZATIONS = {
     "DV": {"VV", "VH"},
     **{name: {name} for name in ("HH", "HV", "VV", "VH")},
 }
-_RADAR_BAND = re.compile(r"""["'](HH|HV|VV|VH)["']""")
+_RADAR_BANDS = {"HH", "HV", "VV", "VH"}
 
 
 def problem(data: Iterable[Any], evalscript: str) -> str | None:
@@ -30,7 +31,7 @@ def problem(data: Iterable[Any], evalscript: str) -> str | None:
                 return f"Invalid DEM instance: {instance}"
         offered = _POLARIZATIONS.get(str(wanted.get("polarization")))
         if source.get("type") in ("sentinel-1-grd", "S1GRD") and offered is not None:
-            for band in _RADAR_BAND.findall(evalscript):
-                if band not in offered:
+            for band in bands_read_of(evalscript, source.get("id")):
+                if band in _RADAR_BANDS - offered:
                     return f"Requested band '{band}' is not present in Sentinel 1 tile"
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from ..evalscripts import Output, read_setup
 
@@ -26,6 +27,11 @@ def problem(evalscript: str, identifiers: Iterable[str]) -> str | None:
         if identifier not in ("default", "userdata") and identifier not in named:
             return f"Output {identifier} requested but missing from the evalscript's setup()."
     return None
+
+
+def bands_read_of(evalscript: str, source: Any) -> list[str]:
+    """The bands it reads of the data source with this identifier, and of those that it does not name."""
+    return [band for item in read_setup(evalscript).inputs if item.datasource in (None, source) for band in item.bands]
 
 
 def bands_of_sources(evalscript: str) -> dict[str | None, int]:

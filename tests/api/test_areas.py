@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api.areas import CRS84, BBox, Geometry, area_bounds, crs_url
+from airflow_sentinelhub.api.areas import CRS84, BBox, Geometry, area_bounds, bbox_of, crs_url, geometry_of
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 RING = [[8.9, 41.9], [9.3, 41.9], [9.3, 42.3], [8.9, 41.9]]
@@ -184,3 +184,34 @@ def test_a_geometry_of_a_request_as_shapely_reads_it() -> None:
     for broken in ({}, {"type": "Polygon"}, {"type": "Polygon", "coordinates": 7}, {"type": "Cube", "coordinates": []}):
         with pytest.raises(InvalidInputError):
             _ = Geometry(broken).geometry
+
+
+def test_a_box_of_a_request_by_any_two_corners() -> None:
+    for corners in ([1, 2, 3, 4], [3, 4, 1, 2], [3, 2, 1, 4], [1, 4, 3, 2]):
+        read = bbox_of({"input": {"bounds": {"bbox": corners}}})
+        assert list(read or ()) == [1, 2, 3, 4]
+        assert str(read) == "1.0,2.0,3.0,4.0"
+
+
+@pytest.mark.parametrize("own", [None, "urn:ogc:def:crs:EPSG::32632", "urn:ogc:def:crs:OGC::CRS84"])
+@pytest.mark.parametrize(("crs", "named"), [(UTM, "32632"), (CRS84, "4326"), (None, "4326")])
+def test_geojson_of_a_request_names_the_crs_of_its_coordinates(own: str | None, crs: str | None, named: str) -> None:
+    """Written to a file it stays where it is: readers take GeoJSON without the member for degrees."""
+    shape = {"type": "Polygon", "coordinates": [[[0, 0], [2, 0], [2, 2], [0, 0]]]}
+    given = {**shape, "crs": {"type": "name", "properties": {"name": own}}} if own else shape
+    bounds = {"geometry": given, "properties": {"crs": crs} if crs else {}}
+    read = geometry_of({"input": {"bounds": bounds}})
+    assert read is not None
+    assert read.geojson == {**shape, "crs": {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{named}"}}}
+    assert read == Geometry(shape, crs=crs or CRS84)
+    assert area_bounds(read)["geometry"]["coordinates"] == shape["coordinates"]
+
+
+def test_geojson_of_a_request_in_a_crs_that_nobody_knows() -> None:
+    shape = {"type": "Polygon", "coordinates": [[[0, 0], [2, 0], [2, 2], [0, 0]]]}
+    read = geometry_of({"input": {"bounds": {"geometry": shape, "properties": {"crs": "Mars 2000"}}}})
+    assert read is not None
+    assert (read.geojson, read.crs) == (shape, "Mars 2000")
+    with pytest.raises(InvalidInputError, match="Mars 2000"):
+        read.get_geojson()
+    assert read.get_geojson(with_crs=False) == shape

@@ -298,6 +298,27 @@ def test_raise_for_a_status_of_the_vendors_or_of_the_service() -> None:
         limbo.raise_for_status("LIMBO")
 
 
+@pytest.mark.parametrize("ours", [BatchRequestStatus, BatchTileStatus, BatchUserAction, StoppedStatusReason])
+def test_a_word_equals_the_member_of_the_vendors_enumeration(ours: Any) -> None:
+    """Code that imports the vendor's enumerations compares, and looks up, without a hint that it gets ours."""
+    vendors: Any = Enum(ours.__name__, {one.value: one.value for one in ours})  # type: ignore[misc]
+    other: Any = Enum("OtherKind", {one.value: one.value for one in ours})  # type: ignore[misc]
+    for word in ours:
+        theirs = vendors(word.value)
+        assert word == theirs
+        assert theirs == word
+        assert (word != theirs) is False
+        assert (theirs != word) is False
+        assert {word: 1}[theirs] == {theirs: 1}[word] == 1
+        assert theirs in {word}
+        assert word in (theirs,)
+        assert [one for one in vendors if one != word] == [one for one in vendors if one is not theirs]
+        assert word != other(word.value)
+        assert word == word.value
+        assert word != 7
+        assert word is pickle.loads(pickle.dumps(word))
+
+
 @pytest.mark.parametrize(
     ("kind", "body"), [(BatchRequest, v1()), (BatchProcessRequest, v2()), (BatchStatisticalRequest, statistical())]
 )

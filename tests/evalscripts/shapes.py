@@ -537,4 +537,45 @@ SHAPES = [
         {None: 0},
         _one(1, "UINT8"),
     ),
+    Shape(
+        "notes to the console, which V8 has",
+        HEAD + "console.log('loaded', new Date().getFullYear());\n"
+        "function setup() { console.warn('setup'); return { input: ['B04', 'B08'], output: { bands: 1 } }; }" + PIXEL,
+        {None: 2},
+        _one(1),
+    ),
+    Shape(
+        "what else V8 has beside the language",
+        HEAD + "const format = new Intl.NumberFormat('en');\nconst fast = typeof WebAssembly === 'undefined' ? 0 : 1;\n"
+        "function setup() { return { input: ['B04'], output: { bands: 1 } }; }" + PIXEL,
+        {None: 1},
+        _one(1),
+    ),
+    Shape(
+        "an own object called console",
+        HEAD + "const console = { log: () => 3 };\n"
+        "function setup() { return { input: ['B04'], output: { bands: console.log() } }; }" + PIXEL,
+        {None: 1},
+        _one(3),
+        guessed=False,
+    ),
+    Shape(
+        "lines that end as on an old Mac",
+        (
+            HEAD + "// mosaicking: 'TILE'\nfunction setup() { // all of it\n"
+            "  return { input: ['B04'], output: { bands: 1 } }; }" + PIXEL
+        ).replace("\n", "\r"),
+        {None: 1},
+        _one(1),
+    ),
+    Shape(
+        "members of a prototype and of a class",
+        HEAD
+        + "class Told { get input() { return ['B04', 'B08', 'dataMask']; } get output() { return { bands: 3 }; } }\n"
+        "Told.prototype.mosaicking = 'ORBIT';\nfunction setup() { return new Told(); }" + PIXEL,
+        {None: 2},
+        _one(3),
+        "ORBIT",
+        guessed=False,
+    ),
 ]

@@ -48,3 +48,10 @@ def test_names_are_told_as_the_script_gives_them() -> None:
         ("dem", ("DEM", "dataMask")),
         ("grd", ("dataMask", "VV")),
     ]
+
+
+def test_each_name_is_told_once() -> None:
+    for given in ("['B04', 'B08', 'B04']", "[{bands: ['B04', 'B08', 'B04']}]"):
+        script = f"//VERSION=3\nfunction setup() {{ return {{input: {given}, output: {{bands: 1}}}}; }}\n"
+        setup = read_setup(script + "function evaluatePixel(sample) { return [1]; }")
+        assert [item.bands for item in setup.inputs] == [("B04", "B08")]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.simulator import Simulator
+from airflow_sentinelhub.simulator import Simulator, data_sources
 from tests.statistical.fields import body, put_fields
 
 from .conftest import PROCESS_REQUEST, Api
@@ -50,6 +50,37 @@ def test_a_source_that_cannot_be_read_fails_at_analysis_and_not_before(
     sim.step(60)
     found = api.get(path).json()
     assert (found["status"], found.get("error")) == ("FAILED" if error else "ANALYSIS_DONE", error)
+
+
+SETUPS: dict[str, tuple[str, bool]] = {
+    "in a comment": ("// 'HH' is not here\nfunction setup() { return {input: ['VV'], output: {bands: 1}}; }", True),
+    "in another text": (
+        "const NAMES = {'HH': 1};\nfunction setup() { return {input: ['VV'], output: {bands: 1}}; }",
+        True,
+    ),
+    "an output of this name": ("function setup() { return {input: ['VV'], output: {id: 'HH', bands: 1}}; }", True),
+    "of another source": (
+        "function setup() { return {input: [{datasource: 's1', bands: ['VV']}, {datasource: 'other', bands: ['HH']}], "
+        "output: {bands: 1}}; }",
+        True,
+    ),
+    "of this source": (
+        "function setup() { return {input: [{datasource: 's1', bands: ['HH']}, {datasource: 'other', bands: ['VV']}], "
+        "output: {bands: 1}}; }",
+        False,
+    ),
+    "computed": ("function setup() { return {input: ['H', 'V'].map((x) => x + x), output: {bands: 1}}; }", False),
+    "in a template": ("function setup() { return {input: [`HH`], output: {bands: 1}}; }", False),
+    "the mask beside it": ("function setup() { return {input: ['VV', 'dataMask'], output: {bands: 1}}; }", True),
+}
+
+
+@pytest.mark.parametrize("name", SETUPS)
+def test_only_bands_that_the_script_reads_of_the_source_must_be_there(name: str) -> None:
+    setup, good = SETUPS[name]
+    script = f"//VERSION=3\n{setup}\nfunction evaluatePixel(sample) {{ return [1]; }}"
+    found = data_sources.problem([{**sentinel_1("DV"), "id": "s1"}], script)
+    assert found == (None if good else "Requested band 'HH' is not present in Sentinel 1 tile")
 
 
 def test_the_same_for_statistics(api: Api, sim: Simulator) -> None:

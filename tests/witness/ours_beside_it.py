@@ -14,7 +14,7 @@ from sentinelhub.api.batch.process import BatchTileStatus as TheirTiles
 
 from airflow_sentinelhub.api.call import Send
 from airflow_sentinelhub.api.crs import CRS84
-from airflow_sentinelhub.hooks.models import BatchCollection, BatchRequest
+from airflow_sentinelhub.hooks.models import BatchCollection, BatchRequest, BatchTileStatus
 from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
 from airflow_sentinelhub.hooks.v2 import BatchProcessClient
 from tests.witness.vendor import a_request, begin, end
@@ -84,7 +84,11 @@ def statuses(v1: SentinelHubBatch) -> list:
     try:
         failed.raise_for_status([Theirs.DONE, Theirs.FAILED])
     except RuntimeError as error:
-        return [asked(lambda: next(v1.iter_tiles("a", status=TheirTiles.FAILED))), str(error)]
+        looked_up = {BatchTileStatus.FAILED: "found"}.get(TheirTiles.FAILED)
+        theirs: Any = Theirs.FAILED
+        equal = [failed.status == theirs, theirs == failed.status, failed.status in {theirs}]
+        equal += [failed.status != Theirs.FAILED, failed.status == TheirTiles.FAILED]
+        return [asked(lambda: next(v1.iter_tiles("a", status=TheirTiles.FAILED))), str(error), looked_up, equal]
     return []
 
 

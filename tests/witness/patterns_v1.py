@@ -380,7 +380,7 @@ def _(w: World) -> Any:
     box = done(w).bbox
     edges = [*box, box.min_x, box.max_y, *box.lower_left, *box.upper_right, *box.middle]
     shape = [box.geometry.wkt, box.wkt, box.geojson, box.get_geojson(with_crs=False), box.get_polygon()]
-    return [edges, shape, done(w).geometry, box == done(w).bbox, box == 7]
+    return [edges, shape, str(box), done(w).geometry, box == done(w).bbox, box == 7]
 
 
 @pattern("BatchRequest.geometry")
@@ -391,7 +391,15 @@ def _(w: World) -> Any:
     request = type(done(w)).from_dict({**body, "processRequest": {**body["processRequest"], **area}})
     shape = request.geometry
     read = [shape.geometry.area, shape.geometry.geom_type, shape.wkt, list(shape.bbox), shape.bbox.crs.value]
-    return [read, request.bbox, shape == request.geometry, shape == 7]
+    return [read, shape.geojson, request.bbox, shape == request.geometry, shape == 7]
+
+
+@pattern("BatchRequest.bbox by any two corners")
+def _(w: World) -> Any:
+    body = done(w).to_dict()
+    bounds = {"bbox": [3, 4, 1, 2], "properties": {"crs": "http://www.opengis.net/def/crs/EPSG/0/32633"}}
+    area = {"input": {**body["processRequest"]["input"], "bounds": bounds}}
+    return list(type(done(w)).from_dict({**body, "processRequest": {**body["processRequest"], **area}}).bbox)
 
 
 @pattern("BatchRequest.bbox.crs")
@@ -452,6 +460,12 @@ def _(w: World) -> Any:
     n = w.names
     members = [[one.value for one in n.BatchTileStatus], n.BatchRequestStatus("DONE") is n.BatchRequestStatus.DONE]
     return [*members, n.BatchUserAction.START.value, done(w).status is n.BatchRequestStatus.DONE]
+
+
+@pattern("BatchRequestStatus as a text")
+def _(w: World) -> Any:
+    status = done(w).status
+    return [str(status), f"{status}", status == "DONE", status.value, status.name]
 
 
 @pattern("BatchRequestStatus of a word that nobody knows")

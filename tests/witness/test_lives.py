@@ -231,7 +231,9 @@ def test_our_create_takes_the_vendors_request(tmp_path: Path) -> None:
     assert areas.pop("crs") == [True, True, False, True]
     assert areas.pop("crs not equal") == [False, True]
     assert areas == {name: name not in no for name in areas}
-    sent, told = said["statuses"]
+    sent, told, looked_up, equal = said["statuses"]
     assert sent == {"status": "FAILED"}
     assert told == "Batch request a is FAILED."
+    assert looked_up == "found"
+    assert equal == [True, True, True, False, False]
     assert said["collection"] == [True, "7c3d1a9e-2f4b-4b0e-8c1d-5e6f7a8b9c44", ["B1", "B2"]]

@@ -58,6 +58,10 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("v1", "BatchRequestStatus of a word that nobody knows"): (
         "A member of its own (`known` is False): a waiting task must survive it; the vendor's raises ValueError."
     ),
+    ("v1", "BatchRequestStatus as a text"): (
+        "`DONE`, and it is equal to this text; the vendor's is `BatchRequestStatus.DONE`, and is not. `.value` and "
+        "`.name` are the same."
+    ),
     ("v1", "BatchRequest without tileCount"): "Read, `tile_count` is None; the vendor's raises KeyError.",
     ("v1", "BatchRequest.bbox without a CRS"): "Taken as WGS84, as the service does; the vendor's raises KeyError.",
     ("v2", "monitor_batch_process_job of a task stopped at work"): _STOPPED_AT_WORK,
