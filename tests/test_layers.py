@@ -115,6 +115,7 @@ LIBRARIES: dict[str, set[str]] = {
     "shapes": {"shapely", "pyogrio", "pyarrow"},  # of the extra `areas`: an installation may lack them
     "preview": {"pyproj", "shapely"},  # of the extra `preview`; loaded when it runs
     "results": {"boto3", "botocore", "fsspec"},
+    "maps": {"resvg_py"},  # of the extra `png`: an installation may lack it
     "hooks": {"dataclasses_json", "flask_appbuilder", "wtforms"},
     "_compat": {"airflow", "asgiref", "pendulum"},
     "web": {"fastapi", "starlette"},
