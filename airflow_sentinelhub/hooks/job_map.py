@@ -12,7 +12,7 @@ from airflow_sentinelhub.api.decide.verdict import spent
 from airflow_sentinelhub.api.flows.progress import Point, Progress, members_of
 from airflow_sentinelhub.api.paging import Walk
 from airflow_sentinelhub.api.service import v1
-from airflow_sentinelhub.api.service.generations import generation
+from airflow_sentinelhub.api.service.generations import NAMES, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.tile_table import Placer, Ring, TileTable, area_rings
 from airflow_sentinelhub.api.tiles import output_paths
@@ -206,6 +206,7 @@ def request_view(source: Source, known: Known, kept: Progress | None = None) -> 
     return {
         "id": source.request_id,
         "batch_api": source.batch_api,
+        "things": things_of(source.batch_api),
         "conn_id": source.conn_id,
         "job": job,
         "read_at": read_at,
@@ -230,6 +231,11 @@ def request_view(source: Source, known: Known, kept: Progress | None = None) -> 
             "error": known.tiles_error,
         },
     }
+
+
+def things_of(batch_api: str) -> str:
+    """What a job of this generation is divided into: `tiles` or `features`. A page shows unknown generations, too."""
+    return generation(batch_api).pricing.things if batch_api in NAMES else "tiles"
 
 
 def _course(kept: Progress | None, known: Known) -> list[Point]:

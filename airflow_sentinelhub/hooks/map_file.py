@@ -9,10 +9,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from airflow_sentinelhub.api.service.generations import generation
 from airflow_sentinelhub.api.tile_table import TileTable
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.hooks.job_map import Known, Reads, Source, read_request, request_view, tiles_of
+from airflow_sentinelhub.hooks.job_map import Known, Reads, Source, read_request, request_view, things_of, tiles_of
 from airflow_sentinelhub.maps.html import html_page
 from airflow_sentinelhub.maps.places import Tile
 from airflow_sentinelhub.maps.png import png_of, require_png
@@ -57,7 +56,7 @@ class JobMap:
         table, job = self.known.table, self.known.job
         status = "" if job is None else f", {job.status.value}"
         counts = {} if table is None else table.counts()
-        things = generation(self.source.batch_api).pricing.things
+        things = things_of(self.source.batch_api)
         numbers = ", ".join(f"{number:,} {word}" for word, number in counts.items())
         said = f": {sum(counts.values()):,} {things} ({numbers})" if counts else ""
         return f"Batch request {self.source.request_id}{status}{said}"
