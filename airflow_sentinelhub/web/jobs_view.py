@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_sentinelhub._compat import TaskFacts
 from airflow_sentinelhub._task import ORIGIN_KEY
 from airflow_sentinelhub.api.decide.costs import month_of
 from airflow_sentinelhub.api.flows.progress import progress_from
+from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.hooks.account import dags_by_word, tasks_by_word
 from airflow_sentinelhub.hooks.job_map import things_of
 from airflow_sentinelhub.kept_progress import KEY
@@ -91,13 +92,21 @@ def _row(facts: TaskFacts) -> dict[str, Any] | None:
         "batch_api": source.batch_api,
         "things": things_of(source.batch_api),
         "status": job.get("status"),
-        "share": job.get("share"),
+        "share": _share(job, (kept.counts or {}) if kept is not None else {}),
         "failed": (kept.counts or {}).get("FAILED", 0) if kept is not None else 0,
         "cost": cost if cost is not None else number_in(job.get("cost")),
         "read_at": kept.read_at if kept is not None else None,
         "unknown_since": kept.unknown_since if kept is not None else None,
         "earlier": False,
     }
+
+
+def _share(job: Mapping[str, Any], counts: Mapping[str, int]) -> Any:
+    """The share that is done. The service's own counts failed tiles too, so of a job that has ended it is counted."""
+    done, failed = counts.get("PROCESSED"), counts.get("FAILED", 0)
+    status = job.get("status")
+    over = isinstance(status, str) and BatchRequestStatus(status).is_final
+    return done / (done + failed) if over and done is not None and done + failed else job.get("share")
 
 
 def _take_in(listed: Listed, rows: dict[str, dict[str, Any]], tasks: list[TaskFacts]) -> None:

@@ -6,6 +6,8 @@ import json
 from datetime import datetime, timezone
 from typing import Any
 
+import pytest
+
 from airflow_sentinelhub._compat import TaskFacts
 from airflow_sentinelhub.api.decide.costs import RequestCost, month_of
 from airflow_sentinelhub.api.decide.marker import dag_word, task_word
@@ -56,6 +58,14 @@ def test_what_is_not_known_costs_nothing_and_is_said_as_not_known() -> None:
 
 def test_a_task_without_a_readable_origin_is_left_out() -> None:
     assert jobs_view([task(1)._replace(xcoms={"sentinelhub_request": "x"})], NOW)["jobs"] == []
+
+
+def test_failed_tiles_are_not_done_although_the_service_counts_them() -> None:
+    done = task(1, 10.0, share_done=1.0)
+    done.xcoms["sentinelhub_progress"]["counts"] = {"PROCESSED": 16, "FAILED": 2}
+    (row,) = jobs_view([done], NOW)["jobs"]
+    assert row["share"] == pytest.approx(16 / 18)
+    assert row["failed"] == 2
 
 
 def listed(*requests: tuple[str, RequestCost], **members: Any) -> Listed:
