@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,12 +15,12 @@ from airflow_sentinelhub.api.decide.costs import month_of
 from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.hooks.account import Account, account_of
 from airflow_sentinelhub.hooks.job_map import Source
-from airflow_sentinelhub.web.reading import SHARE, hook_of, plain
+from airflow_sentinelhub.web.reading import MOST_KEPT, SHARE, hook_of, plain
 
 AGAIN = 300.0
 """Seconds between two readings of the same account, whoever looks; after a failure, too."""
 MOST_ACCOUNTS = 8
-"""Connections whose lists are read; those of the newest jobs."""
+"""Connections whose lists a viewer is shown; those of the newest jobs. Viewers may read different DAGs."""
 _log = logging.getLogger(__name__)
 
 
@@ -43,24 +44,27 @@ class Accounts:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._known: dict[Source, Listed] = {}
+        self._known: OrderedDict[Source, Listed] = OrderedDict()
         self._again: dict[Source, float] = {}
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="sentinelhub-accounts")
 
     def of(self, sources: Iterable[Source]) -> list[Listed]:
         """What is known now of the accounts that these requests are on. Lists are read again, beside this, if due."""
-        wanted = list(dict.fromkeys(replace(source, request_id="", aws_conn_id=None) for source in sources))
-        wanted = list({(each.conn_id, each.place): each for each in wanted}.values())[:MOST_ACCOUNTS]
+        wanted = list(dict.fromkeys(Source("", "", source.conn_id, None, source.place) for source in sources))
+        del wanted[MOST_ACCOUNTS:]
         due = []
         with self._lock:
-            self._known = {source: known for source, known in self._known.items() if source in wanted}
             for source in wanted:
                 known = self._known.get(source, Listed(source.conn_id))
                 if not known.reading and self._clock() >= self._again.get(source, 0.0):
                     known = replace(known, reading=True)
                     due.append(source)
                 self._known[source] = known
+                self._known.move_to_end(source)
+            while len(self._known) > MOST_KEPT:
+                forgotten, _ = self._known.popitem(last=False)
+                self._again.pop(forgotten, None)
         for source in due:
             self._threads.submit(self._read, source)
         with self._lock:

@@ -123,9 +123,8 @@ def hook_of(source: Source) -> SentinelHubHook:
     hook = SentinelHubHook(source.conn_id)
     there, here = dict(source.place).get("base_url"), hook.settings.base_url
     if there is not None and there != here:
-        raise SettingsError(
-            f"Batch request {source.request_id} is at {there}, and connection {source.conn_id} names {here} by now."
-        )
+        about = f"Batch request {source.request_id}" if source.request_id else "This account"
+        raise SettingsError(f"{about} is at {there}, and connection {source.conn_id} names {here} by now.")
     return hook
 
 

@@ -258,6 +258,18 @@ def test_an_account_is_read_once_for_all_viewers_and_jobs(bench: Any, accounts: 
     assert calls(bench) - before == 2 * once or calls(bench) - before == 2 * once - 1  # the token may be kept
 
 
+def test_viewers_of_other_dags_take_nothing_from_each_other(bench: Any, accounts: Accounts) -> None:
+    mine = source(bench, ID)
+    (before,) = accounts.of([mine])
+    accounts.of([])
+    accounts.of([Source(ID, bench.api, "another", None, mine.place)])
+    accounts.of([Source(ID, "statistical", mine.conn_id, "my_bucket", mine.place)])
+    assert accounts.of([mine]) == [before]
+    for number in range(3 * MOST_KEPT):
+        accounts.of([Source(ID, bench.api, f"another_{number}", None, mine.place)])
+    assert len(accounts._known) == len(accounts._again) == MOST_KEPT
+
+
 def test_what_was_listed_stays_while_the_service_is_out_of_reach(bench: Any, accounts: Accounts, clock: Any) -> None:
     request_id = bench.run(job(bench), bench.context())["request_id"]
     (before,) = accounts.of([source(bench, request_id)])
