@@ -4,6 +4,7 @@
 # The service's generation:   make demo BATCH_API=v2     (v1 by default: it shows its tiles)
 # A port for the web page:    make demo-ui PORT=8080     (a free one by default)
 # Another Airflow to kill:    make test-chaos AIRFLOW=2.11
+# Pages of another Airflow:   make test-browser AIRFLOW=3.1
 # Cells of the matrix:        make test-matrix CELLS="3.1 3.2:examples" PYTHONS="python3.10 python3.12"
 # All tests but some:         make test-2.11 WITHOUT=tests/chaos THOROUGH=no
 
@@ -18,6 +19,7 @@ PYTHONS ?=
 UPGRADE ?=
 AIRFLOW ?= 3.3
 FOLDER_3.3 := .venv
+FOLDER_3.1 := .venv-3.1
 FOLDER_3.0 := .venv-3.0
 FOLDER_2.11 := .venv-2.11
 
@@ -47,9 +49,9 @@ demo-ui:  ## the same in Airflow's own web page, until Ctrl-C
 ui:  ## build the frontend of the pages (ui/) into the package; needs node and npm
 	@cd ui && npm ci --silent && npm run --silent types && npm run --silent build
 
-test-browser:  ## the pages in a real browser, in a real Airflow; needs a Chromium (apt-get install chromium)
-	@$(ENV) 3.3
-	@.venv/bin/python -m pytest -m browser tests/browser $(ARGS)
+test-browser:  ## the pages in a real browser, in a real Airflow (AIRFLOW=3.1: that one); needs a Chromium
+	@$(ENV) $(AIRFLOW)
+	@$(FOLDER_$(AIRFLOW))/bin/python -m pytest -m browser tests/browser $(ARGS)
 
 test:  ## all tests, on the newest Airflow (3.3)
 	@$(ENV) 3.3

@@ -32,7 +32,10 @@ COMPILE = "import compileall, sysconfig; compileall.compile_dir(sysconfig.get_pa
 
 
 class Flavour(NamedTuple):
-    """One Airflow to work with, and the Pythons that it allows."""
+    """One Airflow to work with, and the Pythons that it allows.
+
+    `extra`: of the package, several with a comma between them.
+    """
 
     airflow: str
     folder: str
@@ -69,7 +72,7 @@ FLAVOURS: Dict[str, Flavour] = {
         "apache-airflow-providers-common-compat>=1.20; python_version < '3.13'",
     ),
     # As its users have it: with what was there when it was released.
-    "3.1": Flavour("3.1.8", ".venv-3.1", "test", (3, 10), (3, 13), ("--exclude-newer=2026-03-31", ENGINE)),
+    "3.1": Flavour("3.1.8", ".venv-3.1", "browser,test", (3, 10), (3, 13), ("--exclude-newer=2026-03-31", ENGINE)),
     # The same; with pydantic 2.14 and the fastapi that came later, Airflow 3.2.2 starts no task.
     "3.2": Flavour("3.2.2", ".venv-3.2", "test", (3, 10), (3, 14), ("--exclude-newer=2026-06-15", ENGINE)),
     "2.11": Flavour("2.11.2", ".venv-2.11", "test", (3, 10), (3, 12)),
@@ -255,7 +258,7 @@ def write_constraints(names: List[str], upgrade: bool) -> None:
                 "--no-header",
                 "--no-annotate",
                 "--no-emit-package=airflow-sentinelhub",
-                f"--extra={flavour.extra}",
+                *(f"--extra={extra}" for extra in flavour.extra.split(",")),
                 f"--output-file={file}",
                 *(("--upgrade",) if upgrade else ()),
                 *flavour.compile_options,

@@ -66,7 +66,8 @@ def delivery(output: Mapping[str, Any], name: str, *, early: bool = False) -> Ma
     places = output["delivery"]
     example = '{"s3": {"url": "s3://bucket/path"}}'
     if not isinstance(places, Mapping) or not places:
-        raise InvalidInputError(f"{name}.delivery is an object such as {example}, not {_told(places)}.")
+        given = "an empty one" if isinstance(places, Mapping) else _told(places)
+        raise InvalidInputError(f"{name}.delivery is an object such as {example}, not {given}.")
     for kind, given in places.items():
         if early and is_late(given):
             continue

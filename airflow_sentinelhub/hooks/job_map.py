@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from os import PathLike
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from airflow_sentinelhub.api.call import Call, Flow, Patience, exchange
@@ -16,13 +12,12 @@ from airflow_sentinelhub.api.decide.verdict import spent
 from airflow_sentinelhub.api.flows.progress import Point, Progress, members_of
 from airflow_sentinelhub.api.paging import Walk
 from airflow_sentinelhub.api.service import v1
-from airflow_sentinelhub.api.service.generations import generation
+from airflow_sentinelhub.api.service.generations import NAMES, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.tile_table import Placer, Ring, TileTable, area_rings
 from airflow_sentinelhub.api.tiles import output_paths
-from airflow_sentinelhub.exceptions import InvalidInputError, ResultsError
+from airflow_sentinelhub.exceptions import ResultsError
 from airflow_sentinelhub.hooks.storage import bucket_reader, results_of
-from airflow_sentinelhub.maps.html import html_page
 from airflow_sentinelhub.redaction import hidden
 from airflow_sentinelhub.results.statistical import results_of_request
 from airflow_sentinelhub.transport.settings import Settings
@@ -196,59 +191,6 @@ _TILES: dict[str, Callable[[Reads, Source, Known], Iterator[TileTable]]] = {
 """How tiles are read, by the value of `Generation.results`."""
 
 
-MOST_PATHS = 5_000
-"""Tiles up to which a file holds the URLs of their outputs."""
-
-
-@dataclass(frozen=True)
-class JobMap:
-    """A request and its tiles, as they were when they were read: a map to be saved.
-
-    :param source: where it was read; :param known: what was read; :param at: when, in seconds since 1970.
-    """
-
-    source: Source
-    known: Known
-    at: float
-
-    def html(self) -> str:
-        """One HTML file with the map, which needs neither a network nor Airflow."""
-        table = self.known.table
-        view = {"found": True, "now": self.at, "live": False, "request": request_view(self.source, self.known)}
-        tiles: dict[str, Any] = {"revision": 1, "area": self.known.area, "table": table and table.as_json()}
-        if table is not None and len(table.names) <= MOST_PATHS:
-            tiles["paths"] = [dict(paths) for paths in table.paths]
-        return html_page(view, tiles)
-
-    def geojson(self) -> dict[str, Any]:
-        """The tiles as GeoJSON, with name, status, cost and error of each."""
-        return (self.known.table or TileTable()).as_geojson()
-
-    def save(self, path: str | PathLike[str]) -> Path:
-        """Write the map to a file: a page (`.html`), or the tiles alone (`.geojson`, `.json`).
-
-        :raises InvalidInputError: the file's name has another ending.
-        """
-        target = Path(path)
-        if target.suffix not in (".html", ".geojson", ".json"):
-            raise InvalidInputError(f"A map is saved as .html or .geojson, not as {target.name!r}.")
-        text = self.html() if target.suffix == ".html" else json.dumps(self.geojson())
-        target.write_text(text, encoding="utf-8")
-        return target
-
-
-def map_of(hook: Reads, source: Source) -> JobMap:
-    """The map of a request, read now.
-
-    :raises SentinelHubError: the request or its tiles cannot be read.
-    """
-    known, now = Known(), time.time()
-    read_request(hook, source, known, now)
-    for table in tiles_of(hook, source, known):
-        known.table, known.tiles_at = table, now
-    return JobMap(source, known, now)
-
-
 def request_view(source: Source, known: Known, kept: Progress | None = None) -> dict[str, Any]:
     """What is shown of a request, as plain JSON without a secret.
 
@@ -264,6 +206,7 @@ def request_view(source: Source, known: Known, kept: Progress | None = None) -> 
     return {
         "id": source.request_id,
         "batch_api": source.batch_api,
+        "things": things_of(source.batch_api),
         "conn_id": source.conn_id,
         "job": job,
         "read_at": read_at,
@@ -288,6 +231,11 @@ def request_view(source: Source, known: Known, kept: Progress | None = None) -> 
             "error": known.tiles_error,
         },
     }
+
+
+def things_of(batch_api: str) -> str:
+    """What a job of this generation is divided into: `tiles` or `features`. A page shows unknown generations, too."""
+    return generation(batch_api).pricing.things if batch_api in NAMES else "tiles"
 
 
 def _course(kept: Progress | None, known: Known) -> list[Point]:

@@ -75,7 +75,7 @@ from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings, settings_from
 
 if TYPE_CHECKING:
-    from airflow_sentinelhub.hooks.job_map import JobMap
+    from airflow_sentinelhub.hooks.map_file import JobMap
     from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
     from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
     from airflow_sentinelhub.hooks.v2 import BatchProcessClient
@@ -530,7 +530,8 @@ class SentinelHubHook(BaseHook):
             a `bucket_mount`.
         :raises SentinelHubError: the request or its tiles cannot be read.
         """
-        from airflow_sentinelhub.hooks.job_map import Source, map_of
+        from airflow_sentinelhub.hooks.job_map import Source
+        from airflow_sentinelhub.hooks.map_file import map_of
 
         api = self.generation(batch_api)
         return map_of(self, Source(id_of(request_id), api.name, self.sentinelhub_conn_id, aws_conn_id))

@@ -119,7 +119,7 @@ class DescribesBatchJob(CreatesRequest):
         """The payload of the create call. It may contain storage keys, so it is neither stored nor logged."""
         refuse_statistical(api.name)
         process = self.read("process_request")
-        check_offered(member(process, "input", "data"), self.hook.settings.base_url)
+        check_offered(member(process, "input", "data"), self.service_url)
         kept, tolerance = kept_area(process)
         job = BatchSpecification(
             process_request=dated(process, run_of(context), from_interval=names_both_ends(self, "process_request")),

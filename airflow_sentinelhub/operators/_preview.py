@@ -29,6 +29,14 @@ class Previewed:
 
     stand_in: Access | None = None
     """Takes the place of the credentials for the bucket in a preview that cannot look them up."""
+    stand_in_url: str | None = None
+    """Takes the place of the service's address in a preview: empty where the connection cannot be looked up."""
+
+    @property
+    def service_url(self) -> str:
+        """Base URL of the service, by which it is known what the deployment offers."""
+        task: Any = self
+        return str(task.hook.settings.base_url) if self.stand_in_url is None else self.stand_in_url
 
     def preview(self, context: Any, *, geopackage: str | os.PathLike[str] | None = None) -> Preview:
         """Look at the job before anything is sent: payload, tiles, area, estimate, and what would be refused.
@@ -126,6 +134,8 @@ class _Preview:
         except (AirflowException, SentinelHubError) as err:
             self.add("unknown", f"The bucket's connection cannot be used here: {_sentence(err)}")
             task.stand_in = Access(access_key="***", secret_access_key="***")
+        settings = self.settings()
+        task.stand_in_url = "" if settings is None else settings.base_url
         payload: dict[str, Any] = task.payload(self.context, api)
         return payload
 

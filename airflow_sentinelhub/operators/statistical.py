@@ -262,7 +262,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
     def payload(self, context: Any, api: Generation) -> dict[str, Any]:
         """The payload of the create call. It may contain storage keys, so it is neither stored nor logged."""
         run, aggregation, data = run_of(context), self.read("aggregation"), self.read("data")
-        check_offered(data, self.hook.settings.base_url)
+        check_offered(data, self.service_url)
         job = StatisticalSpecification(
             geopackage=self.read("geopackage"),
             data=resolved(data, run),

@@ -23,6 +23,7 @@ from starlette.staticfiles import StaticFiles
 from airflow_sentinelhub._compat import TaskFacts, dags_to_read, may_read_xcoms, task_facts, tasks_with, user_of_request
 from airflow_sentinelhub._task import ORIGIN_KEY
 from airflow_sentinelhub.hooks.job_map import Known, Source
+from airflow_sentinelhub.web.accounts import Accounts
 from airflow_sentinelhub.web.job_view import KEYS, job_view, source_of
 from airflow_sentinelhub.web.jobs_view import KEYS as JOBS_KEYS
 from airflow_sentinelhub.web.jobs_view import jobs_view
@@ -46,7 +47,7 @@ def make_app() -> FastAPI:
     app = FastAPI(title="Sentinel Hub", docs_url=None, redoc_url=None, openapi_url=None)
     readings = Readings()
     app.include_router(_pages(readings), dependencies=[Depends(may_read_xcoms())])
-    app.include_router(_jobs())
+    app.include_router(_jobs(Accounts()))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(GZipMiddleware, minimum_size=2_000, compresslevel=5)
     return app
@@ -94,7 +95,7 @@ MOST_JOBS = 500
 """Tasks with a job that the page of all jobs looks at: the newest ones."""
 
 
-def _jobs() -> APIRouter:
+def _jobs(accounts: Accounts) -> APIRouter:
     """The page of all jobs: whoever is logged in sees those of the DAGs whose XComs they may read."""
     router = APIRouter()
     user = user_of_request()
@@ -106,7 +107,8 @@ def _jobs() -> APIRouter:
     @router.get("/jobs/facts")
     def jobs_facts(who: Any = Depends(user)) -> Response:  # noqa: B008, this is how FastAPI is told
         tasks = tasks_with(ORIGIN_KEY, JOBS_KEYS, MOST_JOBS, lambda dag_ids: dags_to_read(who, dag_ids))
-        return _json(jobs_view(tasks, time.time(), more=len(tasks) >= MOST_JOBS))
+        listed = accounts.of(source for task in tasks if (source := source_of(task)) is not None)
+        return _json(jobs_view(tasks, time.time(), listed, more=len(tasks) >= MOST_JOBS))
 
     return router
 

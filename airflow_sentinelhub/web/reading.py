@@ -81,10 +81,10 @@ class Readings:
 
     def _read_all(self, source: Source, known: Known) -> None:
         try:
-            hook = _hook(source)
+            hook = hook_of(source)
             read_request(hook, source, known, self._clock())
         except (SentinelHubError, AirflowException) as err:
-            known.error = _plain(err)
+            known.error = plain(err)
             return
         except Exception as err:
             _log.exception("Reading batch request %s for its page broke off", source.request_id)
@@ -109,13 +109,13 @@ class Readings:
             if known.table is not None and known.job is not None and known.job.share_done is None:
                 known.course = course_with(known.course, point_of(known.table, self._clock()))
         except (SentinelHubError, AirflowException) as err:
-            known.tiles_error = _plain(err)
+            known.tiles_error = plain(err)
         except Exception as err:
             _log.exception("Reading the tiles of batch request %s for its page broke off", source.request_id)
             known.tiles_error = f"Reading the tiles broke off ({type(err).__name__})."
 
 
-def _hook(source: Source) -> SentinelHubHook:
+def hook_of(source: Source) -> SentinelHubHook:
     """The connection as it is now. What a task has written down never sends its credentials to another address.
 
     :raises SettingsError: the connection names another deployment by now.
@@ -123,11 +123,11 @@ def _hook(source: Source) -> SentinelHubHook:
     hook = SentinelHubHook(source.conn_id)
     there, here = dict(source.place).get("base_url"), hook.settings.base_url
     if there is not None and there != here:
-        raise SettingsError(
-            f"Batch request {source.request_id} is at {there}, and connection {source.conn_id} names {here} by now."
-        )
+        about = f"Batch request {source.request_id}" if source.request_id else "This account"
+        raise SettingsError(f"{about} is at {there}, and connection {source.conn_id} names {here} by now.")
     return hook
 
 
-def _plain(err: Exception) -> str:
+def plain(err: Exception) -> str:
+    """An error as one line without secrets."""
     return redacted(one_line(str(err), 1_000))

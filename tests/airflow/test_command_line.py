@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,49 @@ def test_tiles_with_status_and_paths(bench: Any, capsys: Any) -> None:
     assert "s3://maps/ndvi" in out
 
 
+def test_a_map_in_each_form(bench: Any, capsys: Any, tmp_path: Path) -> None:
+    bench.sim.fault(kind="fail_tiles", names=["32TNM_1_3"])
+    request_id = bench.ended()
+    names = bench.tile_statuses(request_id)
+
+    def made(name: str) -> bytes:
+        code, out, err = run(capsys, "map", request_id, "-o", str(tmp_path / name))
+        assert code == 0, err
+        assert request_id in out
+        assert f"{len(names)} tiles" in out
+        assert str(tmp_path / name) in out
+        return (tmp_path / name).read_bytes()
+
+    page = made("map.html").decode()
+    assert "hush" not in page
+    assert all(name in page for name in names)
+    image = ET.fromstring(made("map.SVG").decode())
+    drawn = {title.text for title in image.iter("{http://www.w3.org/2000/svg}title")}
+    assert {f"{name} {status}" for name, status in names.items()} <= drawn
+    features = json.loads(made("map.geojson"))["features"]
+    assert {each["properties"]["name"]: each["properties"]["status"] for each in features} == names
+    pytest.importorskip("resvg_py")
+    assert made("map.png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [("map.doc", "not as .doc"), ("map", "no ending"), ("no/such/map.svg", "no folder"), ("map.png", "[png]")],
+)
+def test_a_map_that_cannot_be_written_is_refused_before_anything_is_read(
+    bench: Any, capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, why: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    request_id = bench.create()
+    before = len(bench.sim.journal())
+    code, out, err = run(capsys, "map", request_id, "-o", str(tmp_path / file))
+    assert (code, out) == (1, "")
+    assert why in err
+    assert err.count("\n") == 1
+    assert len(bench.sim.journal()) == before
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_grids_of_the_service_are_those_that_the_package_knows(bench: Any, capsys: Any) -> None:
     offered = read(capsys, "grids")
     assert {grid["id"] for grid in offered} == set(GRIDS)
@@ -137,6 +181,7 @@ def test_the_question_names_the_request(bench: Any, monkeypatch: pytest.MonkeyPa
         (["show", NOWHERE], NOWHERE),
         (["tiles", NOWHERE], NOWHERE),
         (["cancel", NOWHERE, "--yes"], NOWHERE),
+        (["map", NOWHERE, "-o", "/tmp/map.svg"], NOWHERE),
         (["show", "five"], "UUID"),
         (["requests", "--since", "yesterday"], "--since"),
         (["requests", "--limit", "0"], "--limit"),

@@ -19,9 +19,12 @@ from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.exceptions import InvalidInputError, ResultsError
 from airflow_sentinelhub.hooks import job_map
+from airflow_sentinelhub.hooks.account import dags_by_word
 from airflow_sentinelhub.hooks.job_map import Source
 from airflow_sentinelhub.kept_progress import KEY, KeptInTriggerer
 from airflow_sentinelhub.web import reading
+from airflow_sentinelhub.web.accounts import AGAIN as ACCOUNT_AGAIN
+from airflow_sentinelhub.web.accounts import Accounts
 from airflow_sentinelhub.web.reading import AGAIN, FORGOTTEN, LASTING, MOST_KEPT, Readings
 from tests.airflow.conftest import AWS
 from tests.airflow.job import job, modes
@@ -213,6 +216,76 @@ def test_a_map_is_one_file_that_loads_nothing(bench: Any, tmp_path: Any) -> None
     assert {item["properties"]["name"] for item in features} == set(bench.tile_names(request_id))
     with pytest.raises(InvalidInputError, match="is saved as"):
         made.save(tmp_path / "map.doc")
+
+
+# The lists of accounts
+
+
+@pytest.fixture
+def accounts(clock: Any, monkeypatch: pytest.MonkeyPatch) -> Accounts:
+    """Lists that are read at once, in this thread."""
+    made = Accounts(clock.time)
+    monkeypatch.setattr(made._threads, "submit", lambda function, *arguments: function(*arguments))
+    return made
+
+
+def calls(bench: Any) -> int:
+    return len(bench.sim.journal())
+
+
+def test_the_account_lists_the_jobs_of_all_dags_and_of_cleared_tries(bench: Any, accounts: Accounts) -> None:
+    context = bench.context()
+    first = bench.run(job(bench), context)["request_id"]
+    bench.create(description="somebody else's")
+    (found,) = accounts.of([source(bench, first)])
+    assert found.account is not None
+    assert [cost.request_id for _, cost in found.account.requests] == [first]
+    assert dags_by_word([context["ti"].dag_id]) == {found.account.requests[0][0]: context["ti"].dag_id}
+    assert (found.error, found.reading) == ("", False)
+
+
+def test_an_account_is_read_once_for_all_viewers_and_jobs(bench: Any, accounts: Accounts, clock: Any) -> None:
+    where = [source(bench, f"{ID[:-2]}{number:02}") for number in range(5)]
+    before = calls(bench)
+    assert len(accounts.of(where)) == 1
+    once = calls(bench) - before
+    assert once > 0
+    for _ in range(10):
+        accounts.of(where[::-1])
+    assert calls(bench) - before == once
+    clock.sleep(ACCOUNT_AGAIN)
+    accounts.of(where)
+    assert calls(bench) - before == 2 * once or calls(bench) - before == 2 * once - 1  # the token may be kept
+
+
+def test_viewers_of_other_dags_take_nothing_from_each_other(bench: Any, accounts: Accounts) -> None:
+    mine = source(bench, ID)
+    (before,) = accounts.of([mine])
+    accounts.of([])
+    accounts.of([Source(ID, bench.api, "another", None, mine.place)])
+    accounts.of([Source(ID, "statistical", mine.conn_id, "my_bucket", mine.place)])
+    assert accounts.of([mine]) == [before]
+    for number in range(3 * MOST_KEPT):
+        accounts.of([Source(ID, bench.api, f"another_{number}", None, mine.place)])
+    assert len(accounts._known) == len(accounts._again) == MOST_KEPT
+
+
+def test_what_was_listed_stays_while_the_service_is_out_of_reach(bench: Any, accounts: Accounts, clock: Any) -> None:
+    request_id = bench.run(job(bench), bench.context())["request_id"]
+    (before,) = accounts.of([source(bench, request_id)])
+    clock.sleep(ACCOUNT_AGAIN)
+    bench.sim.fault(kind="status", status=503, times=None)
+    (after,) = accounts.of([source(bench, request_id)])
+    assert after.error
+    assert (after.account, after.read_at) == (before.account, before.read_at)
+
+
+def test_an_accounts_secret_is_sent_to_no_other_deployment(bench: Any, accounts: Accounts) -> None:
+    elsewhere = Source(ID, bench.api, "sentinelhub_default", None, (("base_url", "https://elsewhere.example"),))
+    before = calls(bench)
+    (found,) = accounts.of([elsewhere])
+    assert "elsewhere.example" in found.error
+    assert calls(bench) == before
 
 
 # In the triggerer

@@ -196,7 +196,7 @@ def test_further_members_of_the_payload() -> None:
         ({"tiling_grid": {}}, "tiling_grid has no id"),
         ({"tiling_grid": {"resolution": 10}}, "tiling_grid has no id"),
         ({"output": None}, "where the results go"),
-        ({"bucket_name": "b"}, "either output or bucket_name"),
+        ({"bucket_name": "b"}, "either destination or bucket_name"),
         ({"area": None}, "There is no area"),
         ({"area": "corsica"}, "neither GeoJSON nor four numbers"),
         ({"evalscript": None}, "no evalscript"),
@@ -212,7 +212,7 @@ def test_incomplete_jobs(api: str, how: dict[str, Any], says: str) -> None:
     [
         ({"tiling_grid": None, "geopackage": "s3://b/f.gpkg"}, "v1 has no GeoPackage input.*batch_api='v2'"),
         ({"output": {"delivery": {"gs": {"url": "gs://b"}}}}, "S3 only.*batch_api='v2'"),
-        ({"output": {"delivery": {}}}, "S3 only"),
+        ({"output": {"delivery": {}}}, "delivery is an object such as .*, not an empty one"),
         ({"output": "gs://b/p"}, "s3://bucket/path, not 'gs://b/p'"),
         ({"output": "s3://"}, "s3://bucket/path, not 's3://'"),
     ],

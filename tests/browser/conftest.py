@@ -16,6 +16,7 @@ from airflow_sentinelhub._compat import HAS_PAGES
 from dev.cluster import Cluster
 from dev.processes import wait_for
 from dev.simulator import Simulator
+from tests.statistical.fields import parcels, put_fields
 
 HERE = Path(__file__).resolve().parent
 SHOTS = os.environ.get("SENTINELHUB_SCREENSHOTS")
@@ -87,9 +88,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         (info / "entry_points.txt").write_text(f"[airflow.plugins]\nsentinelhub = {PLUGIN}\n")
         path.append(str(info.parent))
     with Simulator(speed=30) as simulator:
+        one_field = {"kind": "fail_tiles", "names": ["field-03"], "path": r"statistic.*/start$", "times": None}
+        simulator.control("POST", "faults", one_field)
         simulator.control("POST", "faults", {"kind": "fail_tiles", "share": 0.1, "times": None})
+        put_fields(Path(simulator.ready["bucket_dir"]), parcels(12), url="s3://my-bucket/fields.gpkg")
         environment = {**simulator.connections("v2"), "PYTHONPATH": os.pathsep.join(path)}
-        settings = {"core.parallelism": 8}
+        settings = {"core.parallelism": 4}
         with Cluster(HERE / "dags", env=environment, settings=settings) as cluster:
             yield Stage(cluster, simulator, cluster.trigger("pages"))
 

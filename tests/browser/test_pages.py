@@ -11,7 +11,7 @@ from tests.browser.conftest import Look, Stage
 
 Shot = Callable[..., None]
 READY = "body[data-ready=true]"
-ENDED = ("success", "failed")
+ENDED = ("success", "failed", "upstream_failed")
 
 
 def text(page: Any) -> str:
@@ -107,6 +107,48 @@ def test_single_steps_and_sensors_have_the_page_too(stage: Stage, look: Look) ->
         page.locator("h1", has_text="analysed").wait_for()
 
 
+@pytest.mark.parametrize("map_index", [0, 1])
+def test_each_step_of_a_mapped_group_shows_the_job_of_its_index(
+    stage: Stage, look: Look, shot: Shot, map_index: int
+) -> None:
+    stage.wait("areas.job.finish", *ENDED, map_index=map_index)
+    request_id = stage.cluster.xcom("pages", stage.run_id, "areas.job.create", map_index, "request_id")
+    for step in ("create", "analyse", "budget", "start", "finish"):
+        page = look(stage.job(f"areas.job.{step}", map_index))
+        page.wait_for_selector(READY)
+        page.locator("h1", has_text="done").wait_for()
+        said = text(page)
+        assert request_id in said
+        assert f"areas.job.{step} [{map_index}]" in said
+        page.wait_for_function("document.querySelectorAll('.legend label').length > 0")
+    page = look(stage.tab("areas.job.finish", map_index))
+    frame = page.frame_locator("iframe")
+    frame.locator(READY).wait_for(timeout=60_000)
+    assert request_id in frame.locator("main").inner_text()
+    page.wait_for_timeout(800)
+    shot(page, f"tab-group-{map_index}", full=False)
+
+
+def test_a_statistical_job_shows_its_features(stage: Stage, look: Look, shot: Shot) -> None:
+    stage.wait("statistics", *ENDED)
+    page = look(stage.job("statistics"))
+    page.wait_for_selector(READY)
+    page.wait_for_function("document.querySelectorAll('.failed li').length > 0")
+    said = text(page)
+    assert "11 of 12" in said
+    assert "1 feature failed" in page.inner_text("h1")
+    assert "1 failed feature" in said
+    assert "field-03" in page.inner_text(".failed")
+    assert "tile" not in said.lower().replace("tiling", ""), "features are not called tiles"
+    page.fill("input[type=search]", "field-05")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".detail:not([hidden])")
+    assert "Feature field-05" in page.inner_text(".detail h2")
+    page.locator(".detail code", has_text="s3://my-bucket/statistics").first.wait_for()
+    page.wait_for_timeout(800)
+    shot(page, "statistics")
+
+
 def test_a_task_without_a_job_says_so(stage: Stage, look: Look) -> None:
     stage.wait("no_job", *ENDED)
     assert "no Sentinel Hub job" in text(look(stage.job("no_job", "{MAP_INDEX}")).locator("main").page)
@@ -143,6 +185,7 @@ def test_the_page_of_all_jobs(stage: Stage, look: Look, shot: Shot, scheme: str)
     page.wait_for_selector(READY)
     rows = page.locator("tbody tr")
     assert rows.count() >= 6
+    page.locator(".costs ~ p", has_text="by the account's list of requests").wait_for(timeout=60_000)
     assert "mapped [1]" in text(page)
     assert page.inner_text(".costs dt") == "pages"
     page.fill("input[type=search]", "mapped")

@@ -15,6 +15,7 @@ from airflow_sentinelhub.maps.html import html_page
 REQUEST = {
     "id": "x",
     "batch_api": "v2",
+    "things": "tiles",
     "conn_id": "c",
     "job": {"status": "PROCESSING"},
     "read_at": 1.0,

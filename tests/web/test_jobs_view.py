@@ -6,11 +6,17 @@ import json
 from datetime import datetime, timezone
 from typing import Any
 
+import pytest
+
 from airflow_sentinelhub._compat import TaskFacts
+from airflow_sentinelhub.api.decide.costs import RequestCost, month_of
+from airflow_sentinelhub.api.decide.marker import dag_word, task_word
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.flows.progress import Progress
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus
+from airflow_sentinelhub.hooks.account import Account
+from airflow_sentinelhub.web.accounts import Listed
 from airflow_sentinelhub.web.jobs_view import jobs_view
 
 NOW = datetime(2026, 3, 31, 23, 0, tzinfo=timezone.utc).timestamp()
@@ -52,3 +58,63 @@ def test_what_is_not_known_costs_nothing_and_is_said_as_not_known() -> None:
 
 def test_a_task_without_a_readable_origin_is_left_out() -> None:
     assert jobs_view([task(1)._replace(xcoms={"sentinelhub_request": "x"})], NOW)["jobs"] == []
+
+
+def test_failed_tiles_are_not_done_although_the_service_counts_them() -> None:
+    done = task(1, 10.0, share_done=1.0)
+    done.xcoms["sentinelhub_progress"]["counts"] = {"PROCESSED": 16, "FAILED": 2}
+    (row,) = jobs_view([done], NOW)["jobs"]
+    assert row["share"] == pytest.approx(16 / 18)
+    assert row["failed"] == 2
+
+
+def listed(*requests: tuple[str, RequestCost], **members: Any) -> Listed:
+    account = Account(month_of(NOW), tuple((dag_word("", dag_id), cost) for dag_id, cost in requests))
+    return Listed("c", **{"account": account, "read_at": NOW - 60, **members})
+
+
+def cost(number: int, **members: Any) -> RequestCost:
+    request_id = f"5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b{number:02}"
+    created = datetime.fromtimestamp(NOW - 3 * DAY, tz=timezone.utc)
+    return RequestCost(request_id, "v2", members.pop("status", "DONE"), created, started=True, **members)
+
+
+def test_a_cleared_try_that_only_the_account_lists_is_counted_and_shown() -> None:
+    task_of = task_word("", "dag1", "t")
+    view = jobs_view(
+        [task(1, 10.0)], NOW, [listed(("dag1", cost(1, cost=10.0)), ("dag1", cost(9, cost=7.0, task=task_of)))]
+    )
+    assert view["costs"] == {"dag1": 17.0}
+    rows = {row["request_id"][-2:]: row for row in view["jobs"]}
+    assert (rows["01"]["earlier"], rows["09"]["earlier"]) == (False, True)
+    assert (rows["09"]["task_id"], rows["09"]["run_id"]) == ("t", None)
+    (account,) = view["accounts"]
+    assert (account["conn_id"], account["read_at"]) == ("c", NOW - 60)
+
+
+def test_jobs_of_dags_that_may_not_be_read_are_left_out() -> None:
+    view = jobs_view([task(1, 10.0)], NOW, [listed(("secret", cost(9, cost=7.0)))])
+    assert view["costs"] == {"dag1": 10.0}
+    assert len(view["jobs"]) == 1
+    assert "secret" not in json.dumps(view)
+
+
+def test_the_newer_reading_of_a_job_is_shown() -> None:
+    running = task(1, None, ago=2 * DAY, status="PROCESSING", cost=3.0)
+    (row,) = jobs_view([running], NOW, [listed(("dag1", cost(1, cost=8.0)))])["jobs"]
+    assert (row["status"], row["cost"]) == ("DONE", 8.0)
+    (row,) = jobs_view([running], NOW, [listed(("dag1", cost(1, cost=8.0)), read_at=NOW - 3 * DAY)])["jobs"]
+    assert row["status"] == "PROCESSING"
+
+
+def test_an_estimate_never_takes_the_place_of_what_a_task_has_counted() -> None:
+    (row,) = jobs_view([task(1, 4.0)], NOW, [listed(("dag1", cost(1, cost=9.0, by_estimate=True)))])["jobs"]
+    assert row["cost"] == 4.0
+
+
+def test_an_account_that_cannot_be_read_is_said() -> None:
+    view = jobs_view([task(1, 4.0)], NOW, [Listed("c", error="no network")])
+    assert view["costs"] == {"dag1": 4.0}
+    assert view["accounts"] == [
+        {"conn_id": "c", "read_at": None, "error": "no network", "reading": False, "unread": []}
+    ]

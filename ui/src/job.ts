@@ -32,20 +32,22 @@ let tag = "";
 let chosen = -1;
 /** When the tiles that are shown were read, in seconds since 1970. */
 let readAt: number | null = null;
+/** What a job is divided into, as the request says it: `tile` or `feature`. */
+let thing = "tile";
 
 class Page {
   readonly top = h("header", { class: "top" });
   readonly notes = h("div", { class: "notes", role: "status", "aria-live": "polite" });
   readonly numbers = h("dl", { class: "numbers" });
-  readonly legend = h("div", { class: "legend", role: "group", "aria-label": "Tiles by status" });
-  readonly mapPlace = h("div", { class: "map", tabindex: "0", role: "application", "aria-label": "Map of the tiles. Arrow keys move it, plus and minus zoom." });
+  readonly legend = h("div", { class: "legend", role: "group", "aria-label": `${named(thing)}s by status` });
+  readonly mapPlace = h("div", { class: "map", tabindex: "0", role: "application", "aria-label": `Map of the ${thing}s. Arrow keys move it, plus and minus zoom.` });
   readonly tip = h("div", { class: "tip", hidden: true });
   readonly detail = h("section", { class: "card detail", "aria-live": "polite", hidden: true });
   readonly course = h("section", { class: "card" });
   readonly states = h("section", { class: "card" });
   readonly failed = h("section", { class: "card" });
   readonly about = h("section", { class: "card about" });
-  readonly find = h("input", { type: "search", placeholder: "Find a tile by name", "aria-label": "Find a tile by name" }) as HTMLInputElement;
+  readonly find = h("input", { type: "search", placeholder: `Find a ${thing} by name`, "aria-label": `Find a ${thing} by name` }) as HTMLInputElement;
   readonly map: JobMap;
   private said = new Map<HTMLElement, string>();
 
@@ -92,9 +94,9 @@ class Page {
     const error = tiles.table.errors[String(tile)];
     const paths = h("dd", {}, "…");
     this.detail.replaceChildren(
-      h("h2", {}, "Tile ", h("code", {}, tiles.names[tile]!), " ", badge(tiles.word(tile))),
+      h("h2", {}, `${named(thing)} `, h("code", {}, tiles.names[tile]!), " ", badge(tiles.word(tile))),
       h("dl", { class: "pairs" },
-        h("dt", {}, "Cost"), h("dd", {}, cost == null ? "not said for this tile" : `${units(cost)} PU`),
+        h("dt", {}, "Cost"), h("dd", {}, cost == null ? `not said for this ${thing}` : `${units(cost)} PU`),
         error && h("dt", {}, "Error"), error && h("dd", { class: "error" }, error),
         h("dt", {}, "Files"), paths),
       h("div", { class: "tools" }, copyButton("Copy name", () => tiles.names[tile]!), h("button", { type: "button", class: "quiet", click: () => this.choose(-1, false) }, "Close")),
@@ -113,7 +115,7 @@ class Page {
   private search(): void {
     const wanted = this.find.value.trim();
     const tile = wanted ? (this.map.tiles?.names.indexOf(wanted) ?? -1) : -1;
-    this.find.setCustomValidity(wanted && tile < 0 ? "There is no tile with this name." : "");
+    this.find.setCustomValidity(wanted && tile < 0 ? `There is no ${thing} with this name.` : "");
     this.find.reportValidity();
     if (tile >= 0) this.choose(tile, true);
   }
@@ -138,6 +140,7 @@ function render(view: View): void {
     page.replaceChildren(h("p", { class: "notice", role: "status" }, view.notice ?? "There is nothing to show."));
     return;
   }
+  thing = request.things.replace(/s$/, "");
   built ??= new Page();
   const { task } = view;
   const { job } = request;
@@ -152,7 +155,7 @@ function render(view: View): void {
     request.unknown_since && view.live ? `The request cannot be read since ${clock(request.unknown_since)}: ${request.why} What is shown was read before. If it was started, it runs on and bills.` : "",
     job.error ? `The service says: ${job.error}` : "",
     request.error ? `Reading the request for this page failed: ${request.error}` : "",
-    request.tiles.error ? `The tiles cannot be read: ${request.tiles.error}` : "",
+    request.tiles.error ? `The ${thing}s cannot be read: ${request.tiles.error}` : "",
   ].filter(Boolean);
   p.part(p.notes, notes, () => notes.map((note) => h("p", { class: "note" }, note)));
 
@@ -162,7 +165,7 @@ function render(view: View): void {
   const listed = Object.values(counts).reduce((sum, number) => sum + number, 0);
   const total = request.tiles.partly || !listed ? (job.tile_count ?? (listed || null)) : listed;
   p.part(p.top, [status, failed, job.user_action, request.id, task?.try_number, task?.state], () => [
-    h("h1", {}, stateBadge(status, failed),
+    h("h1", {}, stateBadge(status, failed, thing),
       job.user_action === "CANCEL" || job.user_action === "STOP" ? h("small", {}, ending ? " is being ended" : " ended by request") : null),
     h("p", { class: "who" }, "Batch request ", h("code", {}, request.id), " ", copyButton("Copy id", () => request.id)),
   ]);
@@ -174,9 +177,9 @@ function render(view: View): void {
   const cost = request.final_cost ?? job.cost ?? null;
   p.part(p.numbers, [share, done, failed, total, cost, job.expected_cost, request.budget, left && Math.round(left / 10), pace, request.read_at], () => [
     number("Done", percent(share), share === null ? null : meter(share, "share done")),
-    number("Tiles", total === null ? "unknown" : `${done === undefined ? "?" : count(done)} of ${count(total)}`, failed ? h("span", { class: "error" }, `${count(failed)} failed`) : failed === 0 ? "none failed" : null),
+    number(`${named(thing)}s`, total === null ? "unknown" : `${done === undefined ? "?" : count(done)} of ${count(total)}`, failed ? h("span", { class: "error" }, `${count(failed)} failed`) : failed === 0 ? "none failed" : null),
     number("Cost", cost === null ? (job.expected_cost == null ? "unknown" : `about ${units(job.expected_cost)} PU`) : `${units(cost)} PU`, costNote(cost, job.expected_cost ?? null, request.budget)),
-    number("Time left", left === null ? (ending ? "unknown" : "none") : duration(left), pace && total && ending ? `${units(pace * 60 * total)} tiles a minute` : null),
+    number("Time left", left === null ? (ending ? "unknown" : "none") : duration(left), pace && total && ending ? `${units(pace * 60 * total)} ${thing}s a minute` : null),
     number("Read", age === null ? "not yet" : h("time", { "data-at": String(request.read_at) }, `${duration(age)} ago`), request.by_task ? (view.live ? "by the waiting task" : "by the task") : "by this page"),
   ]);
   p.numbers.classList.toggle("old", Boolean(old));
@@ -191,6 +194,11 @@ function render(view: View): void {
     h("ol", { class: "states" }, ...request.states.map(([at, name, action]) => h("li", {}, h("time", {}, clock(at)), h("span", {}, happened(name, action))))),
   ] : []);
   p.part(p.about, [task, request.payload, request.marker, job.output_url, request.conn_id, job.description], () => about(view, request));
+}
+
+/** With a capital letter, for the beginning of a label. */
+function named(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
 }
 
 function tileCounts(tiles: Tiles): Record<string, number> {
@@ -273,10 +281,10 @@ function legend(p: Page, tiles: Tiles): void {
 function failedList(p: Page, tiles: Tiles): void {
   const failed = [...tiles.names.keys()].filter((tile) => tiles.word(tile) === "FAILED");
   p.part(p.failed, [failed.length, failed.slice(0, MOST_LISTED).map((tile) => tiles.names[tile])], () => failed.length ? [
-    h("h2", {}, `${count(failed.length)} failed ${failed.length === 1 ? "tile" : "tiles"}`),
+    h("h2", {}, `${count(failed.length)} failed ${thing}${failed.length === 1 ? "" : "s"}`),
     h("div", { class: "tools" },
       copyButton("Copy names", () => failed.map((tile) => tiles.names[tile]).join("\n")),
-      h("button", { type: "button", class: "quiet", click: () => download("failed-tiles.geojson", "application/geo+json", tiles.geojson("FAILED")) }, "Download GeoJSON")),
+      h("button", { type: "button", class: "quiet", click: () => download(`failed-${thing}s.geojson`, "application/geo+json", tiles.geojson("FAILED")) }, "Download GeoJSON")),
     h("ul", { class: "failed" }, ...failed.slice(0, MOST_LISTED).map((tile) => h("li", {},
       h("button", { type: "button", class: "link", click: () => p.choose(tile, true) }, tiles.names[tile]!),
       tiles.table.errors[String(tile)] ? h("span", {}, tiles.table.errors[String(tile)]!) : null))),

@@ -6,11 +6,12 @@ import { followTheme } from "./theme";
 import { clock, count, percent, units } from "./words";
 
 interface Row {
-  dag_id: string; run_id: string; task_id: string; map_index: number; state: string | null; live: boolean;
-  started: number | null; request_id: string; batch_api: string; status: string | null; share: number | null; failed: number;
-  cost: number | null; read_at: number | null; unknown_since: number | null;
+  dag_id: string; run_id: string | null; task_id: string | null; map_index: number; state: string | null; live: boolean;
+  started: number | null; request_id: string; batch_api: string; things: string; status: string | null; share: number | null; failed: number;
+  cost: number | null; read_at: number | null; unknown_since: number | null; earlier: boolean;
 }
-interface Jobs { now: number; month: string; jobs: Row[]; costs: Record<string, number>; more: boolean }
+interface Account { conn_id: string; read_at: number | null; error: string; reading: boolean; unread: string[] }
+interface Jobs { now: number; month: string; jobs: Row[]; costs: Record<string, number>; more: boolean; accounts: Account[] }
 
 const EVERY = 15_000;
 const page = document.getElementById("page")!;
@@ -34,7 +35,7 @@ function kind(row: Row): Kind {
 }
 
 function link(row: Row): string {
-  const parts = ["dags", row.dag_id, "runs", row.run_id, "tasks", row.task_id, ...(row.map_index >= 0 ? ["mapped", String(row.map_index)] : [])];
+  const parts = ["dags", row.dag_id, "runs", row.run_id ?? "", "tasks", row.task_id ?? "", ...(row.map_index >= 0 ? ["mapped", String(row.map_index)] : [])];
   return `${root}/${parts.map(encodeURIComponent).join("/")}/plugin/sentinelhub`;
 }
 
@@ -42,8 +43,8 @@ function render(): void {
   const jobs = last;
   if (!jobs) return;
   const text = wanted.value.trim().toLowerCase();
-  const rows = jobs.jobs.filter((row) => !text || `${row.dag_id} ${row.task_id} ${row.run_id} ${row.request_id}`.toLowerCase().includes(text));
-  const key = JSON.stringify([rows, jobs.costs]);
+  const rows = jobs.jobs.filter((row) => !text || `${row.dag_id} ${row.task_id ?? ""} ${row.run_id ?? ""} ${row.request_id}`.toLowerCase().includes(text));
+  const key = JSON.stringify([rows, jobs.costs, sources(jobs)]);
   if (key === shown) return;
   shown = key;
   const many = (which: Kind) => count(jobs.jobs.filter((row) => kind(row) === which).length);
@@ -51,8 +52,8 @@ function render(): void {
   const cell = (label: string, value: string, sub?: string) => h("div", {}, h("dt", {}, label), h("dd", {}, value), sub ? h("dd", { class: "sub" }, sub) : null);
   numbers.replaceChildren(cell("Running", many("running")), cell("Waiting", many("waiting")), cell("Failed", many("failed")), cell(`Cost in ${jobs.month}`, `${units(total)} PU`));
   body.replaceChildren(...rows.map((row) => h("tr", {},
-    h("td", {}, stateBadge(row.status, row.failed), row.unknown_since && row.live ? h("small", { class: "error" }, " cannot be read") : null),
-    h("td", {}, h("a", { href: link(row), target: "_top" }, `${row.dag_id} · ${row.task_id}${row.map_index >= 0 ? ` [${row.map_index}]` : ""}`), h("small", {}, row.run_id)),
+    h("td", {}, stateBadge(row.status, row.failed, row.things.replace(/s$/, "")), row.unknown_since && row.live ? h("small", { class: "error" }, " cannot be read") : null),
+    h("td", {}, ...task(row)),
     h("td", {}, h("code", {}, row.request_id)),
     h("td", { class: "number" }, percent(row.status === "DONE" && !row.failed ? 1 : row.share)),
     h("td", { class: "number" }, row.cost === null ? "unknown" : `${units(row.cost)} PU`),
@@ -60,8 +61,29 @@ function render(): void {
   const dearest = Math.max(...Object.values(jobs.costs), 1e-9);
   costs.hidden = !Object.keys(jobs.costs).length;
   costs.replaceChildren(h("h2", {}, `Cost in ${jobs.month} by DAG`), h("dl", { class: "costs" }, ...Object.entries(jobs.costs).flatMap(([dag, cost]) => [
-    h("dt", {}, dag), h("dd", {}, h("progress", { max: "1", value: String(cost / dearest), "aria-hidden": "true" }), `${units(cost)} PU`)])));
+    h("dt", {}, dag), h("dd", {}, h("progress", { max: "1", value: String(cost / dearest), "aria-hidden": "true" }), `${units(cost)} PU`)])),
+    ...sources(jobs).map((line) => h("p", { class: "sub" }, line)));
   note.textContent = jobs.jobs.length === 0 ? "No task of a DAG that you may read has had a Sentinel Hub job." : jobs.more ? "These are the newest jobs; older ones are not listed." : "";
+}
+
+/** The task of a job, with a link to its tab; a job of an earlier try has none in Airflow any more. */
+function task(row: Row): Node[] {
+  const name = `${row.dag_id}${row.task_id ? ` · ${row.task_id}` : ""}${row.map_index >= 0 ? ` [${row.map_index}]` : ""}`;
+  if (!row.earlier) return [h("a", { href: link(row), target: "_top" }, name), h("small", {}, row.run_id ?? "")];
+  return [h("span", {}, name), h("small", {}, "of an earlier try that was cleared, or of a deleted run")];
+}
+
+/** Where the costs come from, in sentences. */
+function sources(jobs: Jobs): string[] {
+  const read = jobs.accounts.filter((account) => account.read_at !== null);
+  const lines = read.map((account) => `Costs by the account's list of requests (connection ${account.conn_id}), cleared tries included, as of ${clock(account.read_at!)}.`);
+  for (const account of jobs.accounts) {
+    if (account.error) lines.push(`The account's list (connection ${account.conn_id}) cannot be read: ${account.error}`);
+    else if (account.reading && account.read_at === null) lines.push(`The account's list (connection ${account.conn_id}) is being read.`);
+    if (account.read_at === null) lines.push("Until it is read, costs are those that the tasks have noted; jobs of cleared tries are missing.");
+    lines.push(...account.unread);
+  }
+  return lines;
 }
 
 async function look(): Promise<number> {

@@ -130,7 +130,7 @@ export class JobMap {
   }
 
   private fit(extent: Extent): void {
-    this.map.getView().fit(extent, { padding: [28, 28, 28, 28], maxZoom: 12 });
+    this.map.getView().fit(extent, { padding: [28, 28, 28, 28], maxZoom: 15 });
   }
 
   private landStyle(): Style {

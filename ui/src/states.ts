@@ -26,8 +26,8 @@ export function badge(name: string, label = look(name).label): HTMLElement {
 }
 
 /** The same for a request's status. The service calls a request done also when tiles of it failed. */
-export function stateBadge(status: string | null | undefined, failed = 0): HTMLElement {
-  if (status === "DONE" && failed > 0) return badge("FAILED", `done, ${count(failed)} ${failed === 1 ? "tile" : "tiles"} failed`);
+export function stateBadge(status: string | null | undefined, failed = 0, thing = "tile"): HTMLElement {
+  if (status === "DONE" && failed > 0) return badge("FAILED", `done, ${count(failed)} ${thing}${failed === 1 ? "" : "s"} failed`);
   return badge(AS_TILES[status ?? ""] ?? "QUEUED", status ? word(status) : "not read yet");
 }
 

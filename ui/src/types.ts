@@ -18,6 +18,7 @@ export interface Job {
 export interface RequestView {
   id: string;
   batch_api: string;
+  things: string;
   conn_id: string;
   job: Job;
   read_at: number | null;

@@ -12,6 +12,10 @@ _SCRIPT_WORDS = (
         "read the results of this one, give its request_id.",
         "Run it again with the same name to read them again; that starts and bills nothing.",
     ),
+    (
+        "or clear the task next month; cleared as it is, it is",
+        "or run it again with the same name next month; run as it is, it is",
+    ),
     ("clear the task to run the job anew", "give the job another name to run it anew"),
     ("and clear the task. Cleared as it is, it", "and run it again with the same name. Run as it is, it"),
     ("and clear the task: it then does", "and run it again with the same name: it then does"),

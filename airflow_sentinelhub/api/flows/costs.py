@@ -32,10 +32,11 @@ _HAS_NO_SUCH_API = (NotFoundError, ForbiddenError, BadRequestError)
 class OfDag:
     """The requests of one DAG.
 
-    :param word: digest of the DAG in markers; :param apis: the generations to look in, the own one first.
+    :param word: digest of the DAG in markers, None for the requests of all DAGs.
+    :param apis: the generations to look in, the own one first.
     """
 
-    word: str
+    word: str | None
     apis: Sequence[Generation]
 
 
@@ -58,6 +59,24 @@ def costs_of_dag(
     epoch = datetime.fromtimestamp(0, tz=timezone.utc)
     costs.sort(key=lambda cost: (cost.created or epoch, cost.request_id), reverse=True)
     return Costs(dag_id, since, tuple(costs), tuple(unread))
+
+
+def costs_of_account(
+    apis: Sequence[Generation], since: datetime
+) -> Flow[tuple[list[tuple[str, RequestCost]], list[str]]]:
+    """What each request of any DAG has cost since a time, with the digest of its DAG, newest first; and what is unread.
+
+    The lists alone are read: of v1, which tells no cost, a third of the service's estimate is taken.
+
+    :raises ApiError: a list cannot be read to its end.
+    """
+    costs: list[tuple[str, RequestCost]] = []
+    unread: list[str] = []
+    dag = OfDag(None, apis)
+    for api in apis:
+        found = yield from _found(api, dag, since, 0.0, unread)
+        costs += [(mark.dag or "", cost_of(job, mark, {})) for job, mark in found]
+    return costs, unread
 
 
 def _nothing() -> Flow[float | None]:
@@ -96,7 +115,11 @@ def _found(
     return [
         (job, mark)
         for job, mark in marks
-        if mark is not None and mark.dag == dag.word and not mark.adopts and not (job.created and job.created < since)
+        if mark is not None
+        and mark.dag is not None
+        and dag.word in (None, mark.dag)
+        and not mark.adopts
+        and not (job.created and job.created < since)
     ]
 
 

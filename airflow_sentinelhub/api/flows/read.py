@@ -241,17 +241,22 @@ def find(api: Generation, identity: str, since: datetime | None) -> Flow[list[Sn
     return [job for job in jobs if (mark := mark_of(job.description)) and mark.identity == identity]
 
 
-def find_marked(api: Generation, search: str, since: datetime | None) -> Flow[list[Snapshot]]:
-    """The requests that carry a marker, newest first, each once; where the service can search, those with this word."""
+def find_marked(api: Generation, search: str | None, since: datetime | None) -> Flow[list[Snapshot]]:
+    """The requests that carry a marker, newest first, each once.
+
+    :param search: where the service can search, only those with this word; None: all of them.
+    :param since: the list is not read further back, unless it is searched.
+    """
+    searched = api.search and search is not None
 
     def page(token: str | None) -> Call[Page[Snapshot]]:
-        query = {"search": search} if api.search else {}
+        query = {"search": search} if searched else {}
         return api.list(sort="created:desc", viewtoken=token, **query)
 
     def too_old(jobs: Sequence[Snapshot]) -> bool:
         """Whether the next pages are older than `since`; known only if this page is sorted."""
         times = [job.created for job in jobs if job.created is not None]
-        if api.search or since is None or not times:
+        if searched or since is None or not times:
             return False
         return times[-1] < since and all(earlier <= later for later, earlier in pairwise(times))
 

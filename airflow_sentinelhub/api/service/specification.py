@@ -74,9 +74,9 @@ def render(job: BatchSpecification, batch_api: str, access: Access | None = None
     if (job.tiling_grid is None) == (job.geopackage is None):
         raise InvalidInputError("Give either tiling_grid or geopackage (v2).")
     if job.output is None and job.bucket_name is None and not job.extra.get("zarrOutput"):
-        raise InvalidInputError("Say where the results go: output='s3://bucket/path' or bucket_name='bucket'.")
+        raise InvalidInputError("Say where the results go: destination='s3://bucket/path' or bucket_name='bucket'.")
     if job.output is not None and job.bucket_name is not None:
-        raise InvalidInputError("Give either output or bucket_name, not both.")
+        raise InvalidInputError("Give either destination or bucket_name, not both.")
     job = _with_numbers(job)
     process = finished(job.process_request, area=job.area, evalscript=job.evalscript, simplify=job.simplify)
     if "bounds" not in process["input"] and job.geopackage is None:
