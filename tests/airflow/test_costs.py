@@ -80,7 +80,7 @@ def test_a_list_that_cannot_be_read_is_an_error_not_a_smaller_sum(bench: Any) ->
     context = bench.context()
     bench.run(job(bench), context)
     bench.sim.fault("status", "/process", method="GET", status=200, body={"data": "?"}, times=None)
-    with pytest.raises(Exception, match="its member data is not a list|it has no list of data"):
+    with pytest.raises(Exception, match=r"its member data is not a list|it has no list of data"):
         bench.hook.costs(dag_of(context))
 
 
