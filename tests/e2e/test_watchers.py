@@ -20,8 +20,10 @@ job = BatchSpecification(
     process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30"), area=[8.9, 41.9, 9.0, 42.0], evalscript=(
         "//VERSION=3\\nfunction setup() {{ return {{input: ['B04'], output: {{bands: 1}}}}; }}\\n"
         "function evaluatePixel(s) {{ return [s.B04]; }}")),
-    tiling_grid=tiling_grid(1, 10), output="s3://watched/{name}", description={name!r})
-print("ENDED", SentinelHubHook().run_job(job, name={name!r}, aws_conn_id="sentinelhub_bucket", poll_interval=2)["request_id"])
+    tiling_grid=tiling_grid(1, 10), output="s3://watched/maps", description={name!r})
+hook = SentinelHubHook()
+ended = hook.run_job(job, name={name!r}, aws_conn_id="sentinelhub_bucket", poll_interval=2)
+print("ENDED", ended["request_id"])
 """
 
 
