@@ -60,7 +60,17 @@ LAYERS: dict[str, set[str]] = {
     "_identity": {"api", "_compat"},
     "kept_progress": {"api", "_compat"},
     "_task": {"exceptions", "api", "hooks", "links", "_compat", "_identity", "kept_progress"},
-    "triggers": {"exceptions", "api", "hooks", "results", "_compat", "cancel", "kept_progress"},
+    "triggers": {
+        "exceptions",
+        "api",
+        "hooks",
+        "results",
+        "_compat",
+        "_identity",
+        "cancel",
+        "kept_progress",
+        "transport",
+    },
     "operators": {
         "preview",
         "redaction",

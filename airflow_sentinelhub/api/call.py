@@ -92,6 +92,7 @@ class Call(Generic[T]):
     :param undecoded: `parse` gets the body as bytes, to be decoded elsewhere.
     :param secrets: that it carries, and that no message may show, beside those that stand in `json`.
     :param brings_secret: its reply holds a secret, so no error keeps a part of a success that cannot be read.
+    :param accept: the media type of the reply.
     """
 
     method: str
@@ -104,6 +105,7 @@ class Call(Generic[T]):
     secrets: tuple[str, ...] = field(default=(), repr=False)
     undecoded: bool = False
     brings_secret: bool = False
+    accept: str = "application/json"
 
     def params(self) -> dict[str, str]:
         return {name: str(value) for name, value in self.query.items() if value is not None}

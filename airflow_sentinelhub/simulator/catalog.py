@@ -31,6 +31,9 @@ _CLOUDS = re.compile(r"\s*eo:cloud_cover\s*(<=|<)\s*(\d+(?:\.\d+)?)\s*")
 
 
 def search(context: Context) -> Reply:
+    # doc: since 1.0.0 items are no plain JSON for those who ask for a media type.
+    if context.call.headers.get("accept", "*/*").split(";")[0].strip() == "application/json":
+        raise Refusal(error(406, "Items are application/geo+json."))
     body = read_object(context.call)
     unknown = sorted(set(body) - _MEMBERS)
     if unknown:  # such as `query`, which 1.0.0 has no more
@@ -112,7 +115,9 @@ def _item(item: Acquisition, context: Context) -> Json:
         "bbox": list(item.box),
         "properties": properties,
         "assets": {"data": {"href": f"s3://simulated/{item.kind.name}/{item.number}/", "type": "inode/directory"}},
-        "links": [{"rel": "self", "href": f"{context.call.base}{BASE}/collections/{item.kind.name}/items/{item.number}"}],
+        "links": [
+            {"rel": "self", "href": f"{context.call.base}{BASE}/collections/{item.kind.name}/items/{item.number}"}
+        ],
     }
 
 

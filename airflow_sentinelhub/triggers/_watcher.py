@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_sentinelhub._compat import NO_WATCHERS, BaseEventTrigger, TriggerEvent, WatcherStore
+from airflow_sentinelhub.api.arguments import seconds
 from airflow_sentinelhub.api.decide.marker import short_digest
 from airflow_sentinelhub.api.decide.watching import Memory, Sight
-from airflow_sentinelhub.exceptions import SentinelHubError, one_line
+from airflow_sentinelhub.api.rings import shown
+from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError, one_line
 
 if BaseEventTrigger is None:
     raise ImportError(NO_WATCHERS)
@@ -58,6 +60,30 @@ class Look(Generic[T]):
         if name not in self._asked:
             self._asked[name] = asyncio.ensure_future(self.again(name))
         return await asyncio.shield(self._asked[name])
+
+
+def length(value: Any, name: str) -> float:
+    """A length of time above zero, in seconds.
+
+    :raises InvalidInputError: it is none.
+    """
+    try:
+        read = seconds(value)
+    except (ValueError, TypeError):
+        read = 0.0
+    if not read > 0:
+        raise InvalidInputError(f"{name} is a number of seconds above 0 or a timedelta, not {shown(value)}.")
+    return read
+
+
+def text_or_none(value: Any, name: str) -> str | None:
+    """A text that is not empty, or None.
+
+    :raises InvalidInputError: it is something else; a watcher's arguments are not templates.
+    """
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise InvalidInputError(f"{name} is a text that is not empty, or None, not {shown(value)}.")
+    return value
 
 
 _LOOKS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, tuple[float, asyncio.Future[Any]]]] = (

@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._identity import deployment_name
-from airflow_sentinelhub.api.arguments import seconds
 from airflow_sentinelhub.api.decide.marker import dag_word, mark_of, task_word, unmarked
 from airflow_sentinelhub.api.decide.watching import Sight
 from airflow_sentinelhub.api.flows.watch import current_state, requests_since
@@ -18,7 +17,7 @@ from airflow_sentinelhub.api.service.generations import Generation, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, status_word
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
-from airflow_sentinelhub.triggers._watcher import VERSION, Look, Watcher
+from airflow_sentinelhub.triggers._watcher import VERSION, Look, Watcher, length, text_or_none
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
@@ -26,30 +25,6 @@ if TYPE_CHECKING:
 
 FINAL = tuple(status.value for status in BatchRequestStatus if status.is_final)
 LOOKBACK = timedelta(days=30)
-
-
-def length(value: Any, name: str) -> float:
-    """A length of time above zero, in seconds.
-
-    :raises InvalidInputError: it is none.
-    """
-    try:
-        read = seconds(value)
-    except (ValueError, TypeError):
-        read = 0.0
-    if not read > 0:
-        raise InvalidInputError(f"{name} is a number of seconds above 0 or a timedelta, not {shown(value)}.")
-    return read
-
-
-def text_or_none(value: Any, name: str) -> str | None:
-    """A text that is not empty, or None.
-
-    :raises InvalidInputError: it is something else; a watcher's arguments are not templates.
-    """
-    if value is not None and (not isinstance(value, str) or not value.strip()):
-        raise InvalidInputError(f"{name} is a text that is not empty, or None, not {shown(value)}.")
-    return value
 
 
 class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):

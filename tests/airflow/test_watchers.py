@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from airflow_sentinelhub._compat import NO_WATCHERS, BaseEventTrigger
+from airflow_sentinelhub.api.flows.imagery import find_acquisitions, where_of
 from airflow_sentinelhub.exceptions import InvalidInputError
 from tests.airflow.conftest import Bench
 
@@ -26,6 +28,7 @@ if BaseEventTrigger is None:
     pytest.skip("this Airflow has no watchers", allow_module_level=True)
 
 from airflow_sentinelhub.triggers import _watcher
+from airflow_sentinelhub.triggers.imagery import SentinelHubNewImageryWatcherTrigger
 from airflow_sentinelhub.triggers.watchers import SentinelHubBatchWatcherTrigger
 
 
@@ -60,11 +63,14 @@ def watch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Watch:
     monkeypatch.setattr(_watcher.time, "time", bench.clock.time)
     Store.kept, Store.broken = {}, set()
 
-    def look(*, kill: int | None = None, looks: int = 1, **arguments: Any) -> list[dict[str, Any]]:
-        arguments.setdefault("batch_api", bench.api)
-        _, kwargs = SentinelHubBatchWatcherTrigger(**arguments).serialize()
+    def look(
+        watcher: Any = SentinelHubBatchWatcherTrigger, *, kill: int | None = None, looks: int = 1, **arguments: Any
+    ) -> list[dict[str, Any]]:
+        if watcher is SentinelHubBatchWatcherTrigger:
+            arguments.setdefault("batch_api", bench.api)
+        _, kwargs = watcher(**arguments).serialize()
         assert json.loads(json.dumps(kwargs)) == kwargs
-        built = SentinelHubBatchWatcherTrigger(**kwargs)
+        built = watcher(**kwargs)
 
         async def run() -> list[dict[str, Any]]:
             hook = built._hook()
@@ -176,3 +182,64 @@ def test_those_that_look_at_the_same_share_a_stream() -> None:
     assert one.shared_stream_key() == two.shared_stream_key()
     assert one.shared_stream_key() != SentinelHubBatchWatcherTrigger(batch_api="v1").shared_stream_key()
     assert one._key() != two._key()
+
+
+AREA = [8.5, 41.3, 9.6, 43.1]
+
+
+def test_imagery_is_told_as_it_is_published_late_and_out_of_order(bench: Bench, watch: Watch) -> None:
+    """Forty days, looked at every twelve hours by a watcher that is always built anew."""
+    s2 = {"collection": "sentinel-2-l2a", "area": AREA}
+    assert watch(SentinelHubNewImageryWatcherTrigger, **s2) == []
+    told: list[dict[str, Any]] = []
+    for _ in range(80):
+        bench.clock.sleep(43_200)
+        told += watch(SentinelHubNewImageryWatcherTrigger, **s2)
+    ids, times = [event["id"] for event in told], [event["datetime"] for event in told]
+    assert len(ids) == len(set(ids)) > 20
+    assert times != sorted(times)
+    assert {event["collection"] for event in told} == {"sentinel-2-l2a"}
+    assert {event["repeated"] for event in told} == {False}
+    # All that was taken since the first look and is published is among them.
+    where, end = where_of(AREA), bench.clock.utcnow()
+    flow = find_acquisitions("sentinel-2-l2a", where, end - timedelta(days=40), end, None)
+    assert {item.id for item in bench.hook.run(flow)} <= set(ids)
+
+
+def test_imagery_by_its_clouds(bench: Bench, watch: Watch) -> None:
+    clear = {"collection": "sentinel-2-l2a", "area": AREA, "max_cloud_coverage": 20}
+    radar = {"collection": "sentinel-1-grd", "area": AREA}
+    for arguments in (clear, radar):
+        watch(SentinelHubNewImageryWatcherTrigger, **arguments)
+    bench.clock.sleep(13 * 86_400)
+    told = watch(SentinelHubNewImageryWatcherTrigger, **clear)
+    assert told
+    assert all(event["cloud_cover"] <= 20 for event in told)
+    told = watch(SentinelHubNewImageryWatcherTrigger, **radar)
+    assert told
+    assert all(event["cloud_cover"] is None for event in told)
+
+
+def test_a_search_is_read_page_by_page(bench: Bench) -> None:
+    end = bench.clock.utcnow()
+    flow = find_acquisitions("sentinel-2-l2a", where_of([0, 40, 9, 49]), end - timedelta(days=20), end, None)
+    found = bench.hook.run(flow)
+    assert len(found) > 200
+    assert len(bench.calls("POST", "/catalog/1.0.0/search")) > 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"collection": ""},
+        {"collection": None},
+        {"area": "{{ params.area }}"},
+        {"area": {"bbox": [0, 0, 9000, 9000], "properties": {"crs": "http://www.opengis.net/def/crs/EPSG/0/3857"}}},
+        {"max_cloud_coverage": 101},
+        {"max_cloud_coverage": "few"},
+    ],
+)
+def test_bad_arguments_of_imagery_are_refused_when_the_dag_is_read(arguments: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError) as said:
+        SentinelHubNewImageryWatcherTrigger(**{"collection": "sentinel-2-l2a", "area": AREA} | arguments)
+    assert next(iter(arguments)) in str(said.value)
