@@ -60,6 +60,10 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
 }
 
 
+_WATCHERS = ("airflow_sentinelhub.triggers.watchers", "airflow_sentinelhub.triggers.imagery")
+"""Modules of triggers that only Airflow 3 can import; an older one lists their names and imports none of them."""
+
+
 def get_provider_info() -> dict[str, Any]:
     """The metadata of the provider; Airflow calls this through the entry point `apache_airflow_provider`."""
     from airflow_sentinelhub._version import __version__
@@ -82,7 +86,11 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": "Sentinel Hub",
-                "python-modules": ["airflow_sentinelhub.triggers.batch"],
+                "python-modules": [
+                    "airflow_sentinelhub.triggers.batch",
+                    "airflow_sentinelhub.triggers.acquisitions",
+                    *_WATCHERS,
+                ],
             },
         ],
         "cli": ["airflow_sentinelhub.cli.airflow.get_cli_commands"],

@@ -8,9 +8,10 @@ from typing import Any
 
 from airflow_sentinelhub.api.areas import area_bounds
 from airflow_sentinelhub.api.call import Flow, Note, Patience, exchange
+from airflow_sentinelhub.api.flows.read import outlast
 from airflow_sentinelhub.api.rings import number_of, shown
 from airflow_sentinelhub.api.service.catalog import Acquisition, search
-from airflow_sentinelhub.api.times import written
+from airflow_sentinelhub.api.times import moment, written
 from airflow_sentinelhub.exceptions import InvalidInputError, ListTooLongError, UnreadableReplyError
 
 PATIENCE = Patience(backoff=(2.0,), rate_limited=60.0)
@@ -98,3 +99,19 @@ def as_plain(item: Acquisition) -> dict[str, Any]:
         "platform": item.platform,
         "bbox": None if item.bbox is None else list(item.bbox),
     }
+
+
+def find_in(asked: Mapping[str, Any], patience: float) -> Flow[list[Acquisition]]:
+    """The acquisitions of a search in plain JSON, which is repeated while the catalog is out of reach.
+
+    :param asked: the arguments of `find_acquisitions`, with `begin` and `end` as text; :param patience: seconds.
+    :raises UnknownStateError: it was out of reach for longer.
+    """
+    begin, end = moment(asked["begin"], "time_range from"), moment(asked["end"], "time_range to")
+    limit = asked["max_cloud_coverage"]
+    about = f"The catalog's {asked['collection']}"
+    return (
+        yield from outlast(
+            lambda: find_acquisitions(asked["collection"], asked["where"], begin, end, limit), patience, about=about
+        )
+    )
