@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow_sentinelhub._compat import BaseTrigger, TriggerEvent
-from airflow_sentinelhub.api.flows.imagery import as_plain, find_in
+from airflow_sentinelhub.api.flows.imagery import as_plain, wait_for_acquisitions
 from airflow_sentinelhub.exceptions import SentinelHubError, one_line
 from airflow_sentinelhub.exceptions import as_plain as error_as_plain
 
@@ -73,11 +71,8 @@ class SentinelHubNewImageryTrigger(BaseTrigger):
         hook = SentinelHubHook(self.sentinelhub_conn_id)
         driver = await hook.async_driver()
         interval = hook.interval(self.poll_interval)
-        while True:
-            left = None if self.deadline is None else self.deadline - time.time()
-            if left is not None and left <= 0:
-                return {"outcome": "timed_out"}
-            await asyncio.sleep(interval if left is None else min(interval, left))
-            found = await driver.run(find_in(self.search, self.max_unknown_time))
-            if len(found) >= self.min_count:
-                return {"outcome": "found", "acquisitions": [as_plain(item) for item in found]}
+        enough = wait_for_acquisitions(self.search, self.min_count, interval, self.deadline, self.max_unknown_time)
+        found = await driver.run(enough)
+        if found is None:
+            return {"outcome": "timed_out"}
+        return {"outcome": "found", "acquisitions": [as_plain(item) for item in found]}

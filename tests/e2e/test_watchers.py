@@ -43,6 +43,14 @@ def told(cluster: Cluster, dag_id: str) -> list[dict[str, Any]]:
     return found
 
 
+def said(cluster: Cluster, dag_id: str) -> str:
+    """What helps to see why a DAG was not told."""
+    assert isinstance(cluster.door, Rest)
+    runs = cluster.door.call("GET", f"/api/v2/dags/{dag_id}/dagRuns?order_by=id", accept=(404,)).get("dag_runs", [])
+    reports = [cluster.report(dag_id, run["dag_run_id"]) for run in runs]
+    return "\n".join([str(runs), *reports, *(cluster.processes[name].tail(15) for name in ("scheduler", "triggerer"))])
+
+
 def ids(cluster: Cluster, dag_id: str) -> list[str]:
     return [event["request_id"] for event in told(cluster, dag_id)]
 
@@ -59,7 +67,7 @@ def test_a_request_that_ends_starts_its_dags_once(cluster: Cluster, simulator: S
     assert wait_for(lambda: begun(cluster, "begins"), timeout=300), cluster.tails()
 
     first = done(cluster, "maps of Corsica")
-    assert wait_for(lambda: ids(cluster, "watching_some"), timeout=120), cluster.tails()
+    assert wait_for(lambda: ids(cluster, "watching_some"), timeout=120), said(cluster, "watching_some")
     (event,) = told(cluster, "watching_some")
     assert {name: event[name] for name in ("request_id", "status", "batch_api", "description", "repeated")} == {
         "request_id": first,
@@ -78,7 +86,7 @@ def test_a_request_that_ends_starts_its_dags_once(cluster: Cluster, simulator: S
         known.append(done(cluster, f"maps of Sardinia {number}"))
         cluster.start("triggerer")
         assert wait_for(lambda: begun(cluster, "goes on"), timeout=300), cluster.tails()
-        assert wait_for(lambda: known[-1] in ids(cluster, "watching_some"), timeout=120), cluster.tails()
+        assert wait_for(lambda: known[-1] in ids(cluster, "watching_some"), timeout=120), said(cluster, "watching_some")
     other = done(cluster, "something else")
     assert wait_for(lambda: other in ids(cluster, "watching_all"), timeout=120), cluster.tails()
     time.sleep(8)  # some looks more, at which nothing may come

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_sentinelhub.api.areas import area_bounds
-from airflow_sentinelhub.api.call import Flow, Note, Patience, exchange
+from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, exchange
 from airflow_sentinelhub.api.flows.read import outlast
 from airflow_sentinelhub.api.rings import number_of, shown
 from airflow_sentinelhub.api.service.catalog import Acquisition, search
@@ -115,3 +115,20 @@ def find_in(asked: Mapping[str, Any], patience: float) -> Flow[list[Acquisition]
             lambda: find_acquisitions(asked["collection"], asked["where"], begin, end, limit), patience, about=about
         )
     )
+
+
+def wait_for_acquisitions(
+    asked: Mapping[str, Any], enough: int, interval: float, deadline: float | None, patience: float
+) -> Flow[list[Acquisition] | None]:
+    """Search every so many seconds, the first time after the first of them; None if the deadline comes before enough.
+
+    :param asked, patience: see `find_in`; :param deadline: seconds since 1970, None for no end.
+    """
+    while True:
+        left = None if deadline is None else deadline - (yield Now())
+        if left is not None and left <= 0:
+            return None
+        yield Sleep(interval if left is None else min(interval, left))
+        found = yield from find_in(asked, patience)
+        if len(found) >= enough:
+            return found
