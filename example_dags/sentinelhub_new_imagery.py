@@ -1,4 +1,7 @@
-"""A DAG that starts when there is a new image of Corsica with few clouds. Airflow 3.0 and later; see docs/watchers.md."""
+"""A DAG that starts when there is a new image of Corsica with few clouds. Airflow 3.0 and later.
+
+See docs/watchers.md for what is told when.
+"""
 
 from __future__ import annotations
 

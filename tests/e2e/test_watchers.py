@@ -11,6 +11,7 @@ from dev.airflow_door import Rest
 from dev.cluster import VERSION, Cluster
 from dev.processes import wait_for
 from dev.simulator import Simulator
+from tests.e2e.conftest import WATCHING
 
 pytestmark = pytest.mark.skipif(VERSION < (3, 0), reason="watchers need Airflow 3.0")
 
@@ -92,6 +93,25 @@ def test_a_request_that_ends_starts_its_dags_once(cluster: Cluster, simulator: S
     time.sleep(8)  # some looks more, at which nothing may come
     assert ids(cluster, "watching_some") == known
     assert [name for name in ids(cluster, "watching_all") if name in (*known, other, before)] == [*known, other]
+
+
+def test_the_examples_are_started(cluster: Cluster, simulator: Simulator) -> None:
+    """The watcher of the first begins when its DAG is unpaused; the other one's too, and a month brings images."""
+    assert isinstance(cluster.door, Rest)
+    began = cluster.processes["triggerer"].output().count("begins; ")
+    for name in WATCHING:
+        cluster.door.call("PATCH", f"/api/v2/dags/{name}", {"is_paused": False})
+    wanted = began + len(WATCHING)
+    assert wait_for(lambda: cluster.processes["triggerer"].output().count("begins; ") >= wanted, timeout=240)
+    request_id = done(cluster, "for the example")
+
+    def ended(dag_id: str, task_id: str) -> list[Any]:
+        assert isinstance(cluster.door, Rest)
+        runs = cluster.door.call("GET", f"/api/v2/dags/{dag_id}/dagRuns")["dag_runs"]
+        return [one for run in runs for one in cluster.xcom(dag_id, run["dag_run_id"], task_id) or []]
+
+    assert wait_for(lambda: ended(WATCHING[0], "ended"), timeout=120), said(cluster, WATCHING[0])
+    assert ended(WATCHING[0], "ended") == [request_id]
 
 
 def test_watchers_share_one_list(cluster: Cluster, simulator: Simulator) -> None:

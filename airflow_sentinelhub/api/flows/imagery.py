@@ -12,7 +12,7 @@ from airflow_sentinelhub.api.flows.read import outlast
 from airflow_sentinelhub.api.rings import number_of, shown
 from airflow_sentinelhub.api.service.catalog import Acquisition, search
 from airflow_sentinelhub.api.times import moment, written
-from airflow_sentinelhub.exceptions import InvalidInputError, ListTooLongError, UnreadableReplyError
+from airflow_sentinelhub.exceptions import InvalidInputError, ListTooLongError, NotFoundError, UnreadableReplyError
 
 PATIENCE = Patience(backoff=(2.0,), rate_limited=60.0)
 MOST_PAGES = 100
@@ -66,7 +66,12 @@ def find_acquisitions(
     asked: set[int | str] = set()
     for _ in range(MOST_PAGES):
         call = search(body, following)
-        page = yield from exchange(call, PATIENCE)
+        try:
+            page = yield from exchange(call, PATIENCE)
+        except NotFoundError as err:
+            raise InvalidInputError(
+                f"The Catalog API of this deployment has no collection {shown(collection)}, or there is none: {err}"
+            ) from None
         if page.left_out:
             yield Note(f"{page.left_out} items of the catalog have no id and are left out", warning=True)
         for item in page.items:
