@@ -812,7 +812,8 @@ class WatcherStore:
             return
         about = "What a Sentinel Hub watcher has told already. Deleted, it begins anew with what comes from then on."
         asked = comms.PutVariable(key=self._key, value=json.dumps(value), description=about)
-        await _whole_answer(channel.asend(asked))
+        if getattr(await _whole_answer(channel.asend(asked)), "error", None):
+            raise AirflowException(f"The Variable {self._key} cannot be written.")
 
 
 def _channel() -> tuple[Any, Any]:

@@ -10,21 +10,12 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub._compat import NO_WATCHERS, BaseEventTrigger
+from airflow_sentinelhub._compat import BaseEventTrigger
 from airflow_sentinelhub.api.flows.imagery import find_acquisitions, where_of
 from airflow_sentinelhub.exceptions import InvalidInputError
 from tests.airflow.conftest import Bench
 
 if BaseEventTrigger is None:
-
-    @pytest.mark.parametrize("module", ["watchers", "_watcher"])
-    def test_without_watchers_one_sentence_says_so(module: str) -> None:
-        import importlib
-
-        with pytest.raises(ImportError) as said:
-            importlib.import_module(f"airflow_sentinelhub.triggers.{module}")
-        assert str(said.value) == NO_WATCHERS
-
     pytest.skip("this Airflow has no watchers", allow_module_level=True)
 
 from airflow_sentinelhub.triggers import _watcher
