@@ -20,7 +20,7 @@ pytestmark = pytest.mark.parametrize("generation", ["v2"], indirect=True)
 
 def sensor(bench: Bench, **given: Any) -> Any:
     begin, days = bench.clock.utcnow(), given.pop("days", 6)
-    time_range = (begin - timedelta(days=1), begin + timedelta(days=days))
+    time_range = (begin - timedelta(minutes=1), begin + timedelta(days=days))
     arguments = {"collection": "sentinel-2-l2a", "area": AREA, "time_range": time_range, "poke_interval": 43_200}
     return lambda: SentinelHubNewImagerySensor(task_id="t", **{**arguments, **given})
 
