@@ -7,8 +7,9 @@ Airflow does not document is used in one place only, whose text says on which ve
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -98,7 +99,18 @@ except ImportError:
     except ImportError:  # 2.11 has one error for both
         TaskDeferralTimeout = TaskDeferralError  # type: ignore[misc,assignment]
 
+try:
+    from airflow.triggers.base import BaseEventTrigger
+except ImportError:  # 2.11
+    BaseEventTrigger = None  # type: ignore[assignment,misc]
+
 T = TypeVar("T")
+
+NO_WATCHERS = (
+    f"Watchers need Airflow 3.0 or later, and this is {airflow_version}: here a DAG with a schedule and a sensor does "
+    "the same."
+)
+"""What is said where `BaseEventTrigger` is None."""
 
 DEFERRAL_FAILED = "__fail__"
 """`next_method` of a task whose deferral Airflow has ended itself.
@@ -110,11 +122,13 @@ request; ours says whether that runs on, and cancels it at the deadline.
 __all__ = [
     "DEFERRAL_FAILED",
     "HAS_PAGES",
+    "NO_WATCHERS",
     "AirflowException",
     "AirflowFailException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "AirflowTaskTimeout",
+    "BaseEventTrigger",
     "BaseHook",
     "BaseOperator",
     "BaseOperatorLink",
@@ -125,6 +139,7 @@ __all__ = [
     "TaskFacts",
     "TaskState",
     "TriggerEvent",
+    "WatcherStore",
     "XCom",
     "airflow_url",
     "approval_operator",
@@ -802,3 +817,71 @@ def tasks_with(
                 xcoms = session.query(XComModel).filter_by(**where).filter(XComModel.key.in_(keys)).all()
                 tasks.append(_facts(row, xcoms))
         return tasks
+
+
+class WatcherStore:
+    """Where a watcher keeps what it remembers, so that it outlives the triggerer.
+
+    On Airflow 3.3 this is the state of the asset that it watches for; where there is none (3.0 to 3.2), a Variable,
+    since these versions give a watcher no other place that lasts. Outside of a triggerer nothing is kept.
+
+    :param trigger: the watcher; :param key: name of its entry, which is the name of the Variable too.
+    """
+
+    def __init__(self, trigger: Any, key: str) -> None:
+        # Private, Airflow 3.3: by its public methods an accessor of several assets can be asked only by those who
+        # know the assets, which a watcher does not; all assets that share a watcher get the same events.
+        accessors = getattr(trigger, "asset_state_store", None)
+        named = getattr(accessors, "_by_name", None) or {}
+        self._states = [named[name] for name in sorted(named)]
+        self._key = key
+
+    async def read(self) -> Any:
+        """What was written, None if nothing ever was; an exception of Airflow's if that cannot be told."""
+        if self._states:
+            for state in self._states:
+                if (value := await _whole_answer(state.aget(self._key))) is not None:
+                    return value
+            return None
+        comms, channel = _channel()
+        if channel is None:
+            return None
+        try:
+            reply = await _whole_answer(channel.asend(comms.GetVariable(key=self._key)))
+        except Exception as err:
+            if "VARIABLE_NOT_FOUND" in f"{getattr(err, 'error', '')}{err}":
+                return None
+            raise
+        text = getattr(reply, "value", None)
+        if text is not None:
+            return json.loads(text)
+        if "VARIABLE_NOT_FOUND" in str(getattr(reply, "error", "")):
+            return None
+        raise AirflowException(f"The Variable {self._key} cannot be read.")
+
+    async def write(self, value: Any) -> None:
+        """Write it, in place of what was there; an exception of Airflow's if that fails."""
+        for state in self._states:
+            await _whole_answer(state.aset(self._key, value))
+        comms, channel = _channel()
+        if self._states or channel is None:
+            return
+        about = "What a Sentinel Hub watcher has told already. Deleted, it begins anew with what comes from then on."
+        asked = comms.PutVariable(key=self._key, value=json.dumps(value), description=about)
+        if getattr(await _whole_answer(channel.asend(asked)), "error", None):
+            raise AirflowException(f"The Variable {self._key} cannot be written.")
+
+
+def _channel() -> tuple[Any, Any]:
+    """Airflow 3's messages, and the channel to the supervisor of a triggerer; None outside of one.
+
+    Private, Airflow 3 only; see `_ask_supervisor`.
+    """
+    from airflow.sdk.execution_time import comms, task_runner
+
+    return comms, getattr(task_runner, "SUPERVISOR_COMMS", None) or getattr(comms, "SUPERVISOR_COMMS", None)
+
+
+async def _whole_answer(asked: Coroutine[Any, Any, T]) -> T:
+    """The answer to a message, whose sending is never cancelled: the next one would get the wrong reply."""
+    return await asyncio.shield(asked)

@@ -74,6 +74,10 @@ def _modules(*names: str) -> list[dict[str, Any]]:
     ]
 
 
+_WATCHERS = ("triggers.watchers", "triggers.imagery")
+"""Modules of triggers that only Airflow 3 can import; an older one lists their names and imports none of them."""
+
+
 def get_provider_info() -> dict[str, Any]:
     """The metadata of the provider; Airflow calls this through the entry point `apache_airflow_provider`."""
     from airflow_sentinelhub._version import __version__
@@ -104,9 +108,9 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "operators": _modules("operators.batch", "operators.statistical"),
-        "sensors": _modules("sensors.batch", "sensors.statistical"),
+        "sensors": _modules("sensors.batch", "sensors.statistical", "sensors.imagery"),
         "hooks": _modules("hooks.sentinelhub"),
-        "triggers": _modules("triggers.batch"),
+        "triggers": _modules("triggers.batch", "triggers.acquisitions", *_WATCHERS),
         "cli": ["airflow_sentinelhub.cli.airflow.get_cli_commands"],
         "extra-links": [
             "airflow_sentinelhub.links.SentinelHubRequestLink",

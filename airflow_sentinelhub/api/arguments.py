@@ -227,6 +227,11 @@ KINDS: dict[str, Kind] = {
     "max_failed_features": _COUNT,
     "min_success_ratio": _LIMIT,
     "on_partial": _one_of(ON_PARTIAL),
+    # new imagery
+    "max_cloud_coverage": Kind(
+        _within(number, lambda found: 0 <= found <= 100), "must be a number from 0 to 100 (percent)", empties=True
+    ),
+    "min_count": Kind(_within(whole, lambda found: found >= 1), "is a number of acquisitions from 1"),
     # tiles and features
     "status": _WORD,
     "chunk_size": Kind(_within(whole, lambda found: found >= 1), "is a number of tiles from 1"),

@@ -93,6 +93,7 @@ class Call(Generic[T]):
     :param secrets: that it carries, and that no message may show, beside those that stand in `json`.
     :param urgent: it ends what bills, so it does not keep the intervals that follow a 429.
     :param brings_secret: its reply holds a secret, so no error keeps a part of a success that cannot be read.
+    :param accept: the media type of the reply.
     """
 
     method: str
@@ -106,6 +107,7 @@ class Call(Generic[T]):
     undecoded: bool = False
     urgent: bool = False
     brings_secret: bool = False
+    accept: str = "application/json"
 
     def params(self) -> dict[str, str]:
         return {name: str(value) for name, value in self.query.items() if value is not None}

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from . import faults, limits, oauth, statistical, v1, v2
+from . import catalog, faults, limits, oauth, statistical, v1, v2
 from .clock import iso_microseconds
 from .deployments import TOKEN_PATHS
 from .handlers import Context, Handler
@@ -37,10 +37,11 @@ class Service:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        tables: tuple[tuple[Generation, list[tuple[str, str, Handler]]], ...] = (
+        tables: tuple[tuple[Generation | None, list[tuple[str, str, Handler]]], ...] = (
             ("v1", v1.ROUTES),
             ("v2", v2.ROUTES),
             ("statistical", statistical.ROUTES),
+            (None, catalog.ROUTES),
         )
         self._routes = [
             (method, _pattern(path), handler, generation)
@@ -144,8 +145,13 @@ def _begins_work(call: Call) -> bool:
     return call.method == "POST" and _WORK.search(call.path) is not None
 
 
-def _offers(settings: Settings, generation: Generation) -> bool:
-    """Whether the deployment has the service at all; the path of one that it has not is unknown to it."""
+def _offers(settings: Settings, generation: Generation | None) -> bool:
+    """Whether the deployment has the service at all; the path of one that it has not is unknown to it.
+
+    All of them have the catalog (None).
+    """
+    if generation is None:
+        return True
     if generation == "v1" and not settings.v1_answers:
         return False
     return settings.place.offers(generation)

@@ -53,7 +53,7 @@ async def send(settings: Settings, call: Call[Any], token: str, until: float | N
 
     :param until: seconds since 1970 at which it is given up; None: `settings.timeout` after its turn has come.
     """
-    headers = {"Accept": "application/json", "Content-Type": "application/json", **authorization(token)}
+    headers = {"Accept": call.accept, "Content-Type": "application/json", **authorization(token)}
     url = settings.url(call.path)
     content = {"params": call.params(), "json": call.json, "headers": headers}
     answer = await _request(settings, call.method, url, until, call.urgent, **content)

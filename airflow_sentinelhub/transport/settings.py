@@ -33,7 +33,11 @@ _SERVICE_DOMAINS = (".sentinel-hub.com", ".dataspace.copernicus.eu")
 BATCH_APIS = ("v1", "v2")
 PATH_FORMS = {"version-first": "/api/v2/batch", "service-first": "/batch/v2"}
 _USUAL_PORTS = {"https": 443, "http": 80}
-_NEW_FORMS = (("/api/v2/batch", "/batch/v2"), ("/api/v1/statistics/batch", "/statistics/batch/v1"))
+_NEW_FORMS = (
+    ("/api/v2/batch", "/batch/v2"),
+    ("/api/v1/statistics/batch", "/statistics/batch/v1"),
+    ("/api/v1/catalog/1.0.0", "/catalog/v1"),
+)
 
 
 Key = tuple[str, str, str]

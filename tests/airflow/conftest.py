@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 import airflow_sentinelhub
-from airflow_sentinelhub._compat import HAS_PAGES, BaseOperator, BaseSensorOperator
+from airflow_sentinelhub._compat import HAS_PAGES, BaseEventTrigger, BaseOperator, BaseSensorOperator
 from airflow_sentinelhub.simulator import Simulator
 from tests.airflow.in_process import InProcess
 
@@ -57,12 +57,13 @@ AWS = {"conn_type": "aws", "login": "AKIAQ7EXAMPLE+KEY", "password": "wJalr/XUtn
 
 @cache
 def modules() -> tuple[ModuleType, ...]:
-    """Every module of the package but the simulator's, and but the app of the pages where Airflow shows none.
+    """Every module of the package but the simulator's, and but those that this Airflow has no use for.
 
     Looked for once: nearly each test needs them.
     """
     names = [info.name for info in pkgutil.walk_packages(airflow_sentinelhub.__path__, "airflow_sentinelhub.")]
-    left_out = (".simulator",) if HAS_PAGES else (".simulator", ".web.app")
+    left_out = [".simulator"] + ([] if HAS_PAGES else [".web.app"])
+    left_out += [] if BaseEventTrigger else [".triggers._watcher", ".triggers.watchers", ".triggers.imagery"]
     return tuple(importlib.import_module(name) for name in names if not any(part in name for part in left_out))
 
 

@@ -55,6 +55,8 @@ V2: dict[str, list[dict[str, Any]]] = {
 }
 ELSEWHERE = {"sentinelhub_ndvi_corsica", "sentinelhub_statistics_fields"}
 """Examples with tests of their own: on a real cluster, and with batch statistical."""
+WATCHING = {"sentinelhub_when_a_job_ends", "sentinelhub_new_imagery"}
+"""Examples that a triggerer starts, on a real cluster; Airflow 3 only."""
 
 BUCKET = json.dumps({"conn_type": "aws", "login": "AKIA", "password": "hush-hush"})
 README = "sentinelhub_first_job"
@@ -136,7 +138,7 @@ pytestmark = [pytest.mark.dag_test, pytest.mark.timeout(600)]
 
 def test_every_example_is_run_somewhere() -> None:
     examples = {file.stem for file in (ROOT / "example_dags").glob("*.py")}
-    assert examples == {*V1, *V2, *ELSEWHERE, README}
+    assert examples == {*V1, *V2, *ELSEWHERE, *WATCHING, README}
 
 
 def test_the_failed_part_is_restarted(v1: Results) -> None:

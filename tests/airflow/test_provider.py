@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 from airflow_sentinelhub import __version__
-from airflow_sentinelhub._compat import BaseHook, BaseOperatorLink, BaseTrigger
+from airflow_sentinelhub._compat import BaseEventTrigger, BaseHook, BaseOperatorLink, BaseTrigger
 from airflow_sentinelhub.provider import get_provider_info
 from airflow_sentinelhub.transport.settings import settings_from
 
@@ -63,6 +63,8 @@ def test_what_it_names_can_be_imported(info: dict[str, Any]) -> None:
         assert issubclass(import_string(path), BaseOperatorLink)
     for group in info["triggers"]:
         for name in group["python-modules"]:
+            if BaseEventTrigger is None and name.endswith((".watchers", ".imagery")):
+                continue  # Airflow 2.11 has no watchers
             classes = [item for item in vars(import_module(name)).values() if inspect.isclass(item)]
             assert any(issubclass(item, BaseTrigger) and item.__module__ == name for item in classes)
 

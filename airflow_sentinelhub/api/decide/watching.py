@@ -1,0 +1,98 @@
+"""What a watcher remembers, and what of a list is news to it: each thing is told once, also after a restart.
+
+The service says neither when a request has ended nor when an acquisition was published. So a watcher remembers by
+name what it has told, over a window that looks back; a list that comes late or out of order changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+VERSION = 1
+MARGIN = 86_400.0
+"""Seconds for which a thing is remembered after it has left the window."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A thing that a list shows.
+
+    :param name: its id. :param at: its time, seconds since 1970: it is forgotten some time after that has left the
+        window. :param mark: a higher number makes the same thing news again (a request that was restarted).
+    """
+
+    name: str
+    at: float
+    mark: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """The short name under which it is remembered."""
+        return hashlib.sha256(self.name.encode()).hexdigest()[:16]
+
+
+@dataclass
+class Memory:
+    """What a watcher has told (`told`), and what it was about to tell when it wrote this down (`telling`).
+
+    Both map keys of sights to their time and mark. What is in `telling` at the start of a watcher may have been told or
+    not: it is told again, and said to be a repetition.
+    """
+
+    told: dict[str, tuple[float, float]] = field(default_factory=dict)
+    telling: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON, for the store of Airflow."""
+        parts = {"told": self.told, "telling": self.telling}
+        return {
+            "version": VERSION,
+            **{name: {key: list(pair) for key, pair in part.items()} for name, part in parts.items()},
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> Memory:
+        """The memory that was written down.
+
+        :raises ValueError: it is none, or of a version that is not known.
+        """
+        if not isinstance(value, Mapping) or value.get("version") != VERSION:
+            raise ValueError("it is not the memory of a watcher of this version")
+        try:
+            told, telling = (
+                {str(key): (float(at), float(mark)) for key, (at, mark) in value[name].items()}
+                for name in ("told", "telling")
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as err:
+            raise ValueError(f"it cannot be read ({type(err).__name__})") from None
+        return cls(told, telling)
+
+    def news(self, sights: Iterable[Sight]) -> list[Sight]:
+        """What was not told yet, the earliest first."""
+        found = {sight.key: sight for sight in sights if self._is_news(sight)}
+        return sorted(found.values(), key=lambda sight: (sight.at, sight.name))
+
+    def _is_news(self, sight: Sight) -> bool:
+        known = self.told.get(sight.key)
+        return known is None or sight.mark > known[1]
+
+    def begin(self, sights: Sequence[Sight]) -> list[Sight]:
+        """Note that these are about to be told; returns those that may have been told already."""
+        again = [sight for sight in sights if sight.key in self.telling]
+        self.telling.update({sight.key: (sight.at, sight.mark) for sight in sights})
+        return again
+
+    def end(self, sights: Iterable[Sight], window_begin: float) -> None:
+        """Note that these were told, and forget what has left the window.
+
+        :param window_begin: seconds since 1970.
+        """
+        for sight in sights:
+            self.telling.pop(sight.key, None)
+            self.told[sight.key] = (sight.at, sight.mark)
+        for part in (self.told, self.telling):
+            for key in [key for key, (at, _) in part.items() if at < window_begin - MARGIN]:
+                del part[key]

@@ -1,0 +1,172 @@
+"""Sensor for new imagery. It behaves the same in poke, reschedule and deferrable mode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_sentinelhub._compat import AirflowSensorTimeout, BaseSensorOperator, conf
+from airflow_sentinelhub._identity import run_of
+from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, backstop, deadline_from
+from airflow_sentinelhub.api.arguments import nothing
+from airflow_sentinelhub.api.flows.imagery import as_plain, find_in, where_of
+from airflow_sentinelhub.api.times import checked_range, resolved_range
+from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError, from_plain
+from airflow_sentinelhub.operators._files import ReadsFiles, beside
+from airflow_sentinelhub.sensors.batch import _Soft
+from airflow_sentinelhub.triggers.acquisitions import VERSION, SentinelHubNewImageryTrigger
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub._compat import Context
+
+__all__ = ["SentinelHubNewImagerySensor"]
+
+
+class SentinelHubNewImagerySensor(ReadsFiles, SentinelHubTask, BaseSensorOperator):
+    """Wait until there are acquisitions of a collection over an area, so that a map is made when there is one to make.
+
+    - **Calls** the Catalog API: one search per poll, page by page. It costs no processing units.
+    - **Returns** the acquisitions, the earliest first, each with `id`, `collection`, `datetime` (when it was taken),
+      `cloud_cover` (percent; None where the catalog does not say), `platform` and `bbox`.
+    - **On kill** nothing is left behind: a sensor only reads.
+    - **On timeout** the sensor fails, or skips with `soft_fail`.
+    - **On retry** it searches again.
+
+    Acquisitions are published hours or days after they were taken: give the sensor a `timeout` of some days, or let a
+    watcher (`SentinelHubNewImageryWatcherTrigger`, Airflow 3) start the DAG.
+
+    :param collection: name in the catalog of the deployment, such as `sentinel-2-l2a` or `byoc-<id>`.
+    :param area: in any form that operators take, in longitude and latitude.
+    :param time_range: when the acquisitions were taken, in any form that operators take; the run's data interval.
+    :param max_cloud_coverage: percent; None: no limit. Acquisitions that do not say theirs are left out by a limit.
+    :param min_count: how many acquisitions there must be.
+    :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
+    :param max_unknown_time: seconds for which the catalog may be out of reach before the sensor fails.
+    :param poke_interval: time between polls: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`. All times
+        can be given so. :param timeout: maximal time to wait; default: `[sensors] default_timeout`.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+
+    `mode`, `soft_fail` and `never_fail` are Airflow's, and behave the same in all modes.
+    """
+
+    template_fields: Sequence[str] = (
+        "collection",
+        "area",
+        "time_range",
+        "max_cloud_coverage",
+        "min_count",
+        "sentinelhub_conn_id",
+        "deferrable",
+        "max_unknown_time",
+        "poke_interval",
+        "timeout",
+    )
+    ui_color = "#dbeef4"
+    batch_api = None
+    poke_interval: Any
+    timeout: Any
+
+    def __init__(
+        self,
+        *,
+        collection: str,
+        area: Any,
+        time_range: Any = "data_interval",
+        max_cloud_coverage: float | str | None = None,
+        min_count: int | str = 1,
+        deferrable: bool | str | None = None,
+        max_unknown_time: float | timedelta | str = 1800.0,
+        poke_interval: float | timedelta | str = 900.0,
+        timeout: float | timedelta | str | None = None,
+        sentinelhub_conn_id: str = "sentinelhub_default",
+        **kwargs: Any,
+    ) -> None:
+        # Airflow's sensor takes no text, so it is given its own values here, and the argument's when the task runs.
+        super().__init__(**{**kwargs, "poke_interval": 60.0, "timeout": 60.0})
+        self.poke_interval = poke_interval
+        self.timeout = timeout
+        self.collection = collection
+        self.area = area
+        self.time_range = time_range
+        self.max_cloud_coverage = max_cloud_coverage
+        self.min_count = min_count
+        self.deferrable: Any = deferrable
+        self.max_unknown_time = max_unknown_time
+        self.sentinelhub_conn_id = sentinelhub_conn_id
+        self._found: list[dict[str, Any]] = []
+        self._search: dict[str, Any] | None = None
+        with self.literals():
+            checked_range(time_range)
+
+    def execute(self, context: Context) -> Any:
+        with airflow_errors(self), self._soft():
+            self._prepare(context)
+            if not self.deferrable:
+                super().execute(context)
+                return self._found
+            if self._look():
+                return self._found
+            execution_timeout = self.execution_timeout
+            deadline = deadline_from(context, self.timeout, execution_timeout, deferring=True)
+            trigger = SentinelHubNewImageryTrigger(
+                sentinelhub_conn_id=self.sentinelhub_conn_id,
+                search=self._search or {},
+                min_count=self.min_count,  # type: ignore[arg-type]
+                poll_interval=self.poke_interval,
+                deadline=deadline,
+                max_unknown_time=self.max_unknown_time,
+            )
+            self.defer(trigger=trigger, method_name="execute_complete", timeout=backstop(deadline))
+
+    def execute_complete(self, context: Context, event: Any = None) -> list[dict[str, Any]]:
+        """Airflow calls this after the trigger's event."""
+        with airflow_errors(self), self._soft():
+            if not isinstance(event, Mapping) or event.get("version") != VERSION:
+                raise SentinelHubError(
+                    "The trigger sent an event that cannot be read. Do triggerer and workers run the same version of "
+                    "airflow-sentinelhub? A retry of this task waits again."
+                )
+            if event.get("outcome") == "found":
+                return list(event["acquisitions"])
+            if event.get("outcome") == "timed_out":
+                raise AirflowSensorTimeout(
+                    f"No {self.min_count} acquisitions of {self.collection} were published in the time for waiting. A "
+                    "retry of this task waits again."
+                )
+            raise from_plain(event["error"])
+
+    def poke(self, context: Context) -> bool:
+        """Search the catalog: True if there is enough."""
+        if self._search is None:
+            self._prepare(context)
+        return self._look()
+
+    def _prepare(self, context: Context) -> None:
+        """Read the arguments, of which the search is made.
+
+        :raises InvalidInputError: one cannot be right.
+        """
+        self.take_arguments()
+        if self.timeout is None:
+            self.timeout = conf.getfloat("sensors", "default_timeout", fallback=7 * 86400.0)
+        if not isinstance(self.collection, str) or nothing(self.collection):
+            raise InvalidInputError("collection is the name of a collection of the catalog, such as sentinel-2-l2a.")
+        times = resolved_range(self.time_range, run_of(context))
+        self.poke_interval = self.hook.interval(self.poke_interval, "poke_interval")
+        self._search = {
+            "collection": self.collection.strip(),
+            "where": where_of(beside(self, self.part("area"))),
+            "begin": times["from"],
+            "end": times["to"],
+            "max_cloud_coverage": self.max_cloud_coverage,
+        }
+
+    def _look(self) -> bool:
+        found = self.hook.run(find_in(self._search or {}, self.max_unknown_time))
+        self.log.info("%d acquisitions of %s, and %s are wanted", len(found), self.collection, self.min_count)
+        self._found = [as_plain(item) for item in found]
+        return len(found) >= int(self.min_count)
+
+    def _soft(self) -> Any:
+        return _Soft(self.soft_fail, getattr(self, "never_fail", False))

@@ -1,0 +1,301 @@
+"""The base of our watchers: triggers that look again and again, and tell each thing that is new once.
+
+A watcher belongs to an asset (`AssetWatcher`), and each of its events starts the DAGs that are scheduled by the asset.
+It has no task: what it remembers stands in a store of Airflow (`WatcherStore`), and is written before and after each
+event. So a triggerer that is restarted goes on where the former one was. Only of an event that was on its way when a
+triggerer was killed nobody knows whether Airflow has it: it is told again, and says so (`repeated`).
+
+Watchers that look at the same share their looks: by Airflow's shared streams on 3.3, within the process before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from airflow_sentinelhub._compat import NO_WATCHERS, BaseEventTrigger, TriggerEvent, WatcherStore
+from airflow_sentinelhub.api.arguments import seconds
+from airflow_sentinelhub.api.decide.marker import short_digest
+from airflow_sentinelhub.api.decide.watching import Memory, Sight
+from airflow_sentinelhub.api.rings import shown
+from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError, one_line
+
+if BaseEventTrigger is None:
+    raise ImportError(NO_WATCHERS)
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
+    from airflow_sentinelhub.transport.aio import AsyncDriver
+
+T = TypeVar("T")
+VERSION = 1
+"""Of the payload of an event."""
+SETTLE = 2.0
+"""Seconds after which an event is in Airflow's database: a triggerer hands over what its triggers tell every second."""
+SAY_AGAIN = 600.0
+"""Seconds after which a failure that lasts is logged again."""
+
+
+@dataclass
+class Look(Generic[T]):
+    """What was seen at one look, for all watchers that share it.
+
+    :param at: when it began, seconds since 1970. :param things: by id.
+    :param again: reads one of them again; each is read again once, whoever asks.
+    """
+
+    at: float
+    things: dict[str, T]
+    again: Callable[[str], Awaitable[T | None]]
+    _asked: dict[str, asyncio.Future[T | None]] = field(default_factory=dict)
+
+    async def confirmed(self, name: str) -> T | None:
+        """The thing as it is now, None if it is gone."""
+        if name not in self._asked:
+            self._asked[name] = asyncio.ensure_future(self.again(name))
+        return await asyncio.shield(self._asked[name])
+
+
+def length(value: Any, name: str) -> float:
+    """A length of time above zero, in seconds.
+
+    :raises InvalidInputError: it is none.
+    """
+    try:
+        read = seconds(value)
+    except (ValueError, TypeError):
+        read = 0.0
+    if not read > 0:
+        raise InvalidInputError(f"{name} is a number of seconds above 0 or a timedelta, not {shown(value)}.")
+    return read
+
+
+def text_or_none(value: Any, name: str) -> str | None:
+    """A text that is not empty, or None.
+
+    :raises InvalidInputError: it is something else; a watcher's arguments are not templates.
+    """
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise InvalidInputError(f"{name} is a text that is not empty, or None, not {shown(value)}.")
+    return value
+
+
+_LOOKS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, tuple[float, asyncio.Future[Any]]]] = (
+    WeakKeyDictionary()
+)
+"""The last look of each kind in an event loop, and when it began."""
+
+
+class Watcher(BaseEventTrigger, Generic[T]):
+    """Base of the watchers. A subclass says what is looked at, which things are meant, and what is told of one.
+
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param poll_interval: seconds between two looks.
+    :param lookback: seconds; things that are older are not looked at.
+    """
+
+    shared: tuple[str, ...] = ("sentinelhub_conn_id", "poll_interval", "lookback")
+    """Arguments that decide what a look reads: watchers that have the same ones share it."""
+
+    def __init__(self, *, sentinelhub_conn_id: str, poll_interval: float, lookback: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.sentinelhub_conn_id = sentinelhub_conn_id
+        self.poll_interval = poll_interval
+        self.lookback = lookback
+        self._memory: Memory | None = None
+        self._unsaved = False
+        self._failures: dict[str, float] = {}
+
+    # What a subclass says
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments, as plain JSON."""
+        raise SentinelHubError(f"{type(self).__name__} must define arguments.")
+
+    async def look(self, hook: SentinelHubHook, driver: AsyncDriver) -> Look[T]:
+        """One look at the service."""
+        raise SentinelHubError(f"{type(self).__name__} must define look.")
+
+    def sight(self, thing: T, look: Look[T]) -> Sight | None:
+        """What is remembered of a thing, None if this watcher does not mean it."""
+        raise SentinelHubError(f"{type(self).__name__} must define sight.")
+
+    def payload(self, thing: T, *, repeated: bool) -> dict[str, Any]:
+        """What is told of it: plain JSON."""
+        raise SentinelHubError(f"{type(self).__name__} must define payload.")
+
+    # What Airflow calls
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class path and the arguments, from which a triggerer builds this trigger."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", self.arguments()
+
+    def shared_stream_key(self) -> Hashable:
+        """What watchers have in common that share one stream of looks (Airflow 3.3)."""
+        given = self.arguments()
+        return (
+            "sentinelhub",
+            type(self).__qualname__,
+            json.dumps([given[name] for name in self.shared], sort_keys=True),
+        )
+
+    @classmethod
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Look[T]]:
+        """The looks, for ever. What cannot be read now is read later: a failure ends no watcher."""
+        watcher = cls(**kwargs)
+        async for look in watcher._looks():
+            yield look
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
+        """The events of this watcher among the looks."""
+        async for look in shared_stream:
+            if not await self._remembers(look):
+                continue
+            news = await self._news(look)
+            if news:
+                memory = self._memory
+                assert memory is not None
+                sights = [sight for sight, _ in news]
+                repeated = {sight.key for sight in memory.begin(sights)}
+                await self._save()
+                for sight, thing in news:
+                    again = sight.key in repeated
+                    yield TriggerEvent(self.payload(thing, repeated=again))  # type: ignore[no-untyped-call]
+                await asyncio.sleep(SETTLE)
+                memory.end(sights, look.at - self.lookback)
+                self._unsaved = True
+            if self._unsaved:
+                await self._save()
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """The events of this watcher, where Airflow has no shared streams (before 3.3)."""
+        async for event in self.filter_shared_stream(self._looks()):
+            yield event
+
+    # How it is done
+
+    async def _looks(self) -> AsyncIterator[Look[T]]:
+        interval = self.poll_interval
+        while True:
+            try:
+                hook = await asyncio.to_thread(self._hook)  # its modules load HTTP libraries, once in each process
+                driver = await hook.async_driver()
+                interval = hook.interval(self.poll_interval)
+                look = await self._shared_look(partial(self.look, hook, driver), interval / 2)
+            except SentinelHubError as err:
+                self._failed("look", f"{type(self).__name__} could not look: {err}")
+            except Exception as err:
+                self._failed(
+                    "look", f"{type(self).__name__} could not look ({type(err).__name__}): {one_line(str(err), 500)}"
+                )
+            else:
+                self._succeeded("look")
+                yield look
+            await asyncio.sleep(interval)
+
+    async def _shared_look(self, make: Callable[[], Awaitable[Look[T]]], age: float) -> Look[T]:
+        """A look that this process has begun less than so many seconds ago, or else a new one."""
+        loop = asyncio.get_running_loop()
+        known, key, now = _LOOKS.setdefault(loop, {}), self.shared_stream_key(), loop.time()
+        began, look = known.get(key, (float("-inf"), None))
+        if look is None or now - began > age or (look.done() and look.exception() is not None):
+            look = asyncio.ensure_future(make())
+            known[key] = now, look
+        found: Look[T] = await asyncio.shield(look)
+        return found
+
+    async def _remembers(self, look: Look[T]) -> bool:
+        """Whether there is a memory to compare with. The first look of all begins it: what it shows is not new.
+
+        A memory that cannot be read is not an empty one: nothing is told until it can.
+        """
+        if self._memory is not None:
+            return True
+        try:
+            kept = await self._store().read()
+            self._memory = None if kept is None else Memory.from_json(kept)
+        except Exception as err:
+            why = f"{type(err).__name__}: {one_line(str(err), 300)}"
+            self._failed(
+                "memory",
+                f"{self._name} cannot read what it has told already ({why}), so it tells nothing now; it tries again, "
+                "and nothing is lost.",
+            )
+            return False
+        self._succeeded("memory")
+        if self._memory is None:
+            self._memory = Memory()
+            sights = (self.sight(thing, look) for thing in look.things.values())
+            self._memory.end([sight for sight in sights if sight is not None], look.at - self.lookback)
+            self._unsaved = True
+            self.log.info("%s begins; %d that are there already are not new", self._name, len(self._memory.told))
+        else:
+            self.log.info("%s goes on; it has told %d", self._name, len(self._memory.told))
+        return True
+
+    async def _news(self, look: Look[T]) -> list[tuple[Sight, T]]:
+        """What is to be told, as it is now; what cannot be read again is looked at the next time."""
+        assert self._memory is not None
+        named = {sight.key: name for name, thing in look.things.items() if (sight := self.sight(thing, look))}
+        sights = [sight for thing in look.things.values() if (sight := self.sight(thing, look))]
+        found: list[tuple[Sight, T]] = []
+        for sight in self._memory.news(sights):
+            try:
+                thing = await look.confirmed(named[sight.key])
+            except SentinelHubError as err:
+                self._failed("confirm", f"{self._name} could not read {sight.name} again: {err}")
+                continue
+            now = None if thing is None else self.sight(thing, look)
+            if thing is not None and now is not None and self._memory.news([now]):
+                found.append((now, thing))
+        return found
+
+    async def _save(self) -> None:
+        assert self._memory is not None
+        try:
+            await self._store().write(self._memory.as_json())
+        except Exception as err:
+            self._unsaved = True
+            why = f"{type(err).__name__}: {one_line(str(err), 300)}"
+            self._failed(
+                "save",
+                f"{self._name} could not write down what it has told ({why}); it tries again at its next look. If the "
+                "triggerer is restarted before, events are repeated.",
+            )
+        else:
+            self._unsaved = False
+            self._succeeded("save")
+
+    @property
+    def _name(self) -> str:
+        return f"{type(self).__name__} {self._key()}"
+
+    def _key(self) -> str:
+        """The name of its memory: another one for other arguments, but the same for another pace."""
+        given = {name: value for name, value in self.arguments().items() if name not in ("poll_interval", "lookback")}
+        return f"sentinelhub_watcher_{short_digest(json.dumps([type(self).__qualname__, given], sort_keys=True))}"
+
+    def _store(self) -> WatcherStore:
+        return WatcherStore(self, self._key())
+
+    def _hook(self) -> SentinelHubHook:
+        from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook  # loads HTTP libraries
+
+        return SentinelHubHook(self.sentinelhub_conn_id)
+
+    def _failed(self, what: str, message: str) -> None:
+        """Log a failure; one that lasts, every ten minutes."""
+        now = time.monotonic()
+        if now - self._failures.get(what, float("-inf")) >= SAY_AGAIN:
+            self._failures[what] = now
+            self.log.warning("%s", message)
+
+    def _succeeded(self, what: str) -> None:
+        if self._failures.pop(what, None) is not None:
+            self.log.info("%s works again (%s)", self._name, what)

@@ -1,0 +1,105 @@
+"""The watcher of new imagery: its events start DAGs when there are new acquisitions. Airflow 3.0 and later."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow_sentinelhub.api.areas import early_bounds
+from airflow_sentinelhub.api.decide.watching import Sight
+from airflow_sentinelhub.api.flows.imagery import as_plain, cloud_limit, find_acquisitions, where_of
+from airflow_sentinelhub.api.service.catalog import Acquisition
+from airflow_sentinelhub.api.times import is_late
+from airflow_sentinelhub.exceptions import InvalidInputError
+from airflow_sentinelhub.triggers._watcher import VERSION, Look, Watcher, length, text_or_none
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
+    from airflow_sentinelhub.transport.aio import AsyncDriver
+
+LOOKBACK = timedelta(days=14)
+
+
+class SentinelHubNewImageryWatcherTrigger(Watcher[Acquisition]):
+    """Tells of each new acquisition of a collection over an area: for an `AssetWatcher`.
+
+    The event has, as `payload` in the `extra` of the asset's event: `id`, `collection`, `datetime` (when it was taken),
+    `cloud_cover` (percent; null where the catalog does not say), `platform`, `bbox`, `sentinelhub_conn_id` and
+    `repeated`.
+
+    - **Calls**: a search of the Catalog API every `poll_interval`, over the last `lookback`. Watchers of the same
+      acquisitions share it.
+    - **New** is what was not there at an earlier look. Acquisitions are published hours or days after they were taken,
+      and not in order: so it remembers ids, not the last time.
+    - **First look**: what is there already is not new, and is not told.
+    - **Restart** of the triggerer: what was published meanwhile is told then. An acquisition is told once; only if a
+      triggerer is killed in the seconds in which an event is on its way, it is told again, with `repeated: true`.
+    - **Out of reach**: it goes on looking, and logs why it cannot.
+
+    :param collection: name in the catalog of the deployment, such as `sentinel-2-l2a` or `byoc-<id>`.
+    :param area: in any form that operators take, in longitude and latitude. A file is read by the triggerer.
+    :param max_cloud_coverage: percent; None: no limit. Acquisitions that do not say theirs are left out by a limit.
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param poll_interval: seconds, or a timedelta.
+    :param lookback: seconds, or a timedelta: what was taken longer ago is not told, however late it comes.
+    :raises InvalidInputError: an argument cannot be right. None of them is a template: a watcher has no run.
+    """
+
+    shared = ("sentinelhub_conn_id", "collection", "area", "max_cloud_coverage", "poll_interval", "lookback")
+
+    def __init__(
+        self,
+        *,
+        collection: str,
+        area: Any,
+        max_cloud_coverage: float | None = None,
+        sentinelhub_conn_id: str = "sentinelhub_default",
+        poll_interval: float | timedelta = 900.0,
+        lookback: float | timedelta = LOOKBACK,
+    ) -> None:
+        super().__init__(
+            sentinelhub_conn_id=sentinelhub_conn_id,
+            poll_interval=length(poll_interval, "poll_interval"),
+            lookback=length(lookback, "lookback"),
+        )
+        if text_or_none(collection, "collection") is None:
+            raise InvalidInputError("collection is the name of a collection of the catalog, such as sentinel-2-l2a.")
+        if is_late(area):
+            raise InvalidInputError("area cannot be a template or the output of a task: a watcher has no run.")
+        self.collection = collection
+        bounds = early_bounds(area)
+        self.area = bounds.get("area", bounds)
+        if "area" not in bounds:
+            where_of(bounds)
+        self.max_cloud_coverage = cloud_limit(max_cloud_coverage)
+
+    def arguments(self) -> dict[str, Any]:
+        return {
+            "sentinelhub_conn_id": self.sentinelhub_conn_id,
+            "collection": self.collection,
+            "area": self.area,
+            "max_cloud_coverage": self.max_cloud_coverage,
+            "poll_interval": self.poll_interval,
+            "lookback": self.lookback,
+        }
+
+    async def look(self, hook: SentinelHubHook, driver: AsyncDriver) -> Look[Acquisition]:
+        now = time.time()
+        where = await asyncio.to_thread(where_of, self.area)
+        begin, end = (datetime.fromtimestamp(at, tz=timezone.utc) for at in (now - self.lookback, now + 86_400))
+        found = await driver.run(find_acquisitions(self.collection, where, begin, end, self.max_cloud_coverage))
+        things = {item.id: item for item in found}
+
+        async def again(name: str) -> Acquisition | None:
+            return things.get(name)  # an acquisition does not change
+
+        return Look(now, things, again)
+
+    def sight(self, thing: Acquisition, look: Look[Acquisition]) -> Sight | None:
+        return Sight(thing.id, look.at if thing.taken is None else thing.taken.timestamp())
+
+    def payload(self, thing: Acquisition, *, repeated: bool) -> dict[str, Any]:
+        told = {"version": VERSION, "sentinelhub_conn_id": self.sentinelhub_conn_id, "repeated": repeated}
+        return {**told, **as_plain(thing)}

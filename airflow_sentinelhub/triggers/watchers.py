@@ -1,0 +1,165 @@
+"""The watcher of requests: its events start DAGs when requests of the account end. Airflow 3.0 and later."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_sentinelhub._identity import deployment_name
+from airflow_sentinelhub.api.decide.marker import dag_word, mark_of, task_word, unmarked
+from airflow_sentinelhub.api.decide.watching import Sight
+from airflow_sentinelhub.api.flows.watch import current_state, requests_since
+from airflow_sentinelhub.api.rings import shown
+from airflow_sentinelhub.api.service.generations import Generation, generation
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus, status_word
+from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
+from airflow_sentinelhub.triggers._watcher import VERSION, Look, Watcher, length, text_or_none
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
+    from airflow_sentinelhub.transport.aio import AsyncDriver
+
+FINAL = tuple(status.value for status in BatchRequestStatus if status.is_final)
+LOOKBACK = timedelta(days=30)
+
+
+class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
+    """Tells of each request of the account that ends, whoever has started it: for an `AssetWatcher`.
+
+    The event has, as `payload` in the `extra` of the asset's event: `request_id`, `batch_api`, `status`, `description`
+    (as its author wrote it), `created`, `cost_pu`, `expected_pu` (PU; null where the service does not say), `tiles`,
+    `error`, `stopped_reason`, `output`, `sentinelhub_conn_id` and `repeated`.
+
+    - **Calls**: the list of the account's requests, every `poll_interval`, back to `lookback`; and one call for each
+      request that is told of. Watchers with the same connection, `batch_api`, interval and lookback share the list.
+    - **First look**: requests that have ended before are not new, and are not told.
+    - **Restart** of the triggerer: what has ended meanwhile is told then. A request is told once; only if a triggerer
+      is killed in the seconds in which an event is on its way, it is told again, with `repeated: true`.
+    - **Restart of a request**: when it ends again, it is told again.
+    - **Out of reach**: it goes on looking, and logs why it cannot.
+
+    :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
+    :param batch_api: `v1`, `v2` or `statistical`; None: that of the connection.
+    :param status: tell only of requests that end with this status, or one of these; None: of all.
+    :param description: tell only of requests whose description has this text in it, in any letter case.
+    :param dag_id: tell only of requests that a task of this DAG of this Airflow has created.
+    :param task_id: the same for one task of the DAG; it needs `dag_id`.
+    :param poll_interval: seconds, or a timedelta.
+    :param lookback: seconds, or a timedelta: for so long after its creation a request is watched.
+    :raises InvalidInputError: an argument cannot be right. None of them is a template: a watcher has no run.
+    """
+
+    shared = ("sentinelhub_conn_id", "batch_api", "poll_interval", "lookback")
+
+    def __init__(
+        self,
+        *,
+        sentinelhub_conn_id: str = "sentinelhub_default",
+        batch_api: str | None = None,
+        status: str | Sequence[str] | None = None,
+        description: str | None = None,
+        dag_id: str | None = None,
+        task_id: str | None = None,
+        poll_interval: float | timedelta = 60.0,
+        lookback: float | timedelta = LOOKBACK,
+    ) -> None:
+        super().__init__(
+            sentinelhub_conn_id=sentinelhub_conn_id,
+            poll_interval=length(poll_interval, "poll_interval"),
+            lookback=length(lookback, "lookback"),
+        )
+        self.batch_api = None if batch_api is None else generation(batch_api).name
+        self.status = _statuses(status)
+        self.description = text_or_none(description, "description")
+        self.dag_id = text_or_none(dag_id, "dag_id")
+        self.task_id = text_or_none(task_id, "task_id")
+        if self.task_id and not self.dag_id:
+            raise InvalidInputError("task_id needs dag_id too: tasks of several DAGs may have the same name.")
+
+    def arguments(self) -> dict[str, Any]:
+        return {
+            "sentinelhub_conn_id": self.sentinelhub_conn_id,
+            "batch_api": self.batch_api,
+            "status": self.status,
+            "description": self.description,
+            "dag_id": self.dag_id,
+            "task_id": self.task_id,
+            "poll_interval": self.poll_interval,
+            "lookback": self.lookback,
+        }
+
+    async def look(self, hook: SentinelHubHook, driver: AsyncDriver) -> Look[Snapshot]:
+        api = hook.generation(self.batch_api)
+        now = time.time()
+        since = datetime.fromtimestamp(now - self.lookback, tz=timezone.utc)
+        jobs = await driver.run(requests_since(api, since))
+        return Look(now, {job.request_id.lower(): job for job in jobs}, partial(_again, driver, api))
+
+    def sight(self, thing: Snapshot, look: Look[Snapshot]) -> Sight | None:
+        if not self._means(thing):
+            return None
+        at = look.at if thing.created is None else thing.created.timestamp()
+        # Nothing moves after the end unless somebody acts: a later action makes a later end another one.
+        return Sight(thing.request_id.lower(), at, 0.0 if thing.acted is None else thing.acted.timestamp())
+
+    def _means(self, job: Snapshot) -> bool:
+        if not job.status.is_final or (self.status is not None and job.status.value not in self.status):
+            return False
+        mark = mark_of(job.description)
+        if mark is not None and mark.adopts:  # a note, which never runs
+            return False
+        if self.description is not None and self.description.lower() not in unmarked(job.description).lower():
+            return False
+        if self.dag_id is None:
+            return True
+        deployment = deployment_name()
+        if mark is None or mark.dag != dag_word(deployment, self.dag_id):
+            return False
+        return self.task_id is None or mark.task == task_word(deployment, self.dag_id, self.task_id)
+
+    def payload(self, thing: Snapshot, *, repeated: bool) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "sentinelhub_conn_id": self.sentinelhub_conn_id,
+            "request_id": thing.request_id,
+            "batch_api": thing.generation,
+            "status": thing.status.value,
+            "description": unmarked(thing.description),
+            "created": None if thing.created is None else thing.created.isoformat(),
+            "cost_pu": thing.cost,
+            "expected_pu": thing.expected_cost,
+            "tiles": thing.tile_count,
+            "error": thing.error,
+            "stopped_reason": None if thing.stopped_reason is None else thing.stopped_reason.value,
+            "output": thing.output_url,
+            "repeated": repeated,
+        }
+
+
+async def _again(driver: AsyncDriver, api: Generation, request_id: str) -> Snapshot | None:
+    """The request as it is now, None if it is gone."""
+    try:
+        return await driver.run(current_state(api, request_id))
+    except NotFoundError:
+        return None
+
+
+def _statuses(status: Any) -> list[str] | None:
+    """The final statuses that are meant, None for all.
+
+    :raises InvalidInputError: one is not the end of a request, or there is none.
+    """
+    if status is None:
+        return None
+    given = [status] if isinstance(status, str) else status
+    words = [status_word(word).upper() for word in given] if isinstance(given, (list, tuple, set, frozenset)) else []
+    if not words or any(word not in FINAL for word in words):
+        raise InvalidInputError(
+            f"status is one or several of {', '.join(FINAL)}, with which a request ends, or None for all, not "
+            f"{shown(status)}."
+        )
+    return sorted(set(words))

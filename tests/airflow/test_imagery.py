@@ -1,0 +1,58 @@
+"""The sensor for new imagery: poke, reschedule and deferrable, against acquisitions that are published late."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+from airflow_sentinelhub.sensors.imagery import SentinelHubNewImagerySensor
+from tests.airflow.conftest import Bench
+
+AREA = [8.5, 41.3, 9.6, 43.1]
+DAY = 86_400
+HOW = [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}]
+modes = pytest.mark.parametrize("how", HOW, ids=["poke", "reschedule", "deferrable"])
+pytestmark = pytest.mark.parametrize("generation", ["v2"], indirect=True)
+
+
+def sensor(bench: Bench, **given: Any) -> Any:
+    begin, days = bench.clock.utcnow(), given.pop("days", 6)
+    time_range = (begin - timedelta(minutes=1), begin + timedelta(days=days))
+    arguments = {"collection": "sentinel-2-l2a", "area": AREA, "time_range": time_range, "poke_interval": 43_200}
+    return lambda: SentinelHubNewImagerySensor(task_id="t", **{**arguments, **given})
+
+
+@modes
+def test_it_waits_until_there_is_enough(bench: Bench, how: dict[str, Any]) -> None:
+    began = bench.clock.time()
+    found = bench.run(sensor(bench, min_count=4, timeout=12 * DAY, **how))
+    assert len(found) >= 4
+    assert [item["id"] for item in found] == [item["id"] for item in sorted(found, key=lambda item: item["datetime"])]
+    assert set(found[0]) == {"id", "collection", "datetime", "cloud_cover", "platform", "bbox"}
+    assert bench.clock.time() - began < 12 * DAY
+    assert bool(bench.triggers) == bool(how.get("deferrable"))
+
+
+@modes
+def test_what_does_not_come_is_a_timeout(bench: Bench, how: dict[str, Any]) -> None:
+    with pytest.raises(AirflowSensorTimeout):
+        bench.run(sensor(bench, min_count=500, timeout=2 * DAY, **how))
+    with pytest.raises(AirflowSkipException):
+        bench.run(sensor(bench, min_count=500, timeout=2 * DAY, soft_fail=True, **how))
+
+
+def test_what_is_there_is_returned_at_once(bench: Bench) -> None:
+    bench.clock.sleep(20 * DAY)
+    end = bench.clock.utcnow()
+    found = bench.run(sensor(bench, time_range=(end - timedelta(days=15), end), deferrable=True))
+    assert found
+    assert not bench.triggers
+
+
+@pytest.mark.parametrize("given", [{"collection": "sentinel-9"}, {"area": "nowhere.geojson"}, {"collection": " "}])
+def test_what_cannot_be_right_is_final_and_says_why(bench: Bench, given: dict[str, Any]) -> None:
+    with pytest.raises((AirflowFailException, ValueError)):
+        bench.run(sensor(bench, **given))

@@ -1,0 +1,236 @@
+"""Watchers in one process: what is news, what is told once, and what a restart does. Real triggerers: tests/e2e."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub._compat import BaseEventTrigger
+from airflow_sentinelhub.api.flows.imagery import find_acquisitions, where_of
+from airflow_sentinelhub.exceptions import InvalidInputError
+from tests.airflow.conftest import Bench
+
+if BaseEventTrigger is None:
+    pytest.skip("this Airflow has no watchers", allow_module_level=True)
+
+from airflow_sentinelhub.triggers import _watcher
+from airflow_sentinelhub.triggers.imagery import SentinelHubNewImageryWatcherTrigger
+from airflow_sentinelhub.triggers.watchers import SentinelHubBatchWatcherTrigger
+
+
+class Store:
+    """Stands for the store of Airflow: outlives triggers, and fails when told to."""
+
+    kept: dict[str, str] = {}
+    broken: set[str] = set()
+
+    def __init__(self, trigger: Any, key: str) -> None:
+        self._key = key
+
+    async def read(self) -> Any:
+        if "read" in self.broken:
+            raise RuntimeError("no answer")
+        return json.loads(self.kept[self._key]) if self._key in self.kept else None
+
+    async def write(self, value: Any) -> None:
+        if "write" in self.broken:
+            raise RuntimeError("no answer")
+        self.kept[self._key] = json.dumps(value)
+
+
+Watch = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def watch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """Let a watcher that a triggerer has built anew look; `kill` ends it before its n-th event is written down."""
+    monkeypatch.setattr(_watcher, "WatcherStore", Store)
+    monkeypatch.setattr(_watcher, "SETTLE", 0)
+    monkeypatch.setattr(_watcher.time, "time", bench.clock.time)
+    Store.kept, Store.broken = {}, set()
+
+    def look(
+        watcher: Any = SentinelHubBatchWatcherTrigger, *, kill: int | None = None, looks: int = 1, **arguments: Any
+    ) -> list[dict[str, Any]]:
+        if watcher is SentinelHubBatchWatcherTrigger:
+            arguments.setdefault("batch_api", bench.api)
+        _, kwargs = watcher(**arguments).serialize()
+        assert json.loads(json.dumps(kwargs)) == kwargs
+        built = watcher(**kwargs)
+
+        async def run() -> list[dict[str, Any]]:
+            hook = built._hook()
+
+            async def seen() -> AsyncIterator[Any]:
+                for _ in range(looks):
+                    yield await built.look(hook, await hook.async_driver())
+
+            told: list[dict[str, Any]] = []
+            async for event in built.filter_shared_stream(seen()):
+                told.append(json.loads(json.dumps(event.payload)))
+                if len(told) == kill:
+                    return told
+            return told
+
+        return asyncio.run(run())
+
+    return look
+
+
+def test_what_ends_is_told_once(bench: Bench, watch: Watch) -> None:
+    before = bench.ended(description="before")
+    running = bench.started(description="runs at the first look")
+    assert watch() == []
+    assert watch() == []
+    bench.clock.sleep(7200)
+    later = bench.ended(description="maps")
+    told = watch(looks=3)
+    assert [(event["request_id"], event["status"], event["repeated"]) for event in told] == [
+        (running, "DONE", False),
+        (later, "DONE", False),
+    ]
+    assert told[1]["description"] == "maps"
+    assert watch(looks=2) == []
+    assert before not in {event["request_id"] for event in told}
+
+
+def test_killed_on_the_way_it_is_repeated_and_says_so(bench: Bench, watch: Watch) -> None:
+    watch()
+    ids = [bench.ended(), bench.ended()]
+    assert [event["request_id"] for event in watch(kill=1)] == ids[:1]
+    again = watch(looks=2)
+    assert [(event["request_id"], event["repeated"]) for event in again] == [(ids[0], True), (ids[1], True)]
+    assert watch() == []
+
+
+@pytest.mark.parametrize("odd", ["read", "write"])
+def test_a_store_that_fails_is_not_an_empty_one(bench: Bench, watch: Watch, odd: str) -> None:
+    watch()
+    done = bench.ended()
+    Store.broken = {odd}
+    told = watch(looks=2)
+    assert [event["request_id"] for event in told] == ([] if odd == "read" else [done])
+    Store.broken = set()
+    assert [event["request_id"] for event in watch(looks=2)] == [done]
+    assert watch() == []
+
+
+@pytest.mark.parametrize("kept", ["{}", "[]", '"x"', '{"version": 2, "told": {}, "telling": {}}', '{"version": 1}'])
+def test_a_memory_that_cannot_be_read_tells_nothing(bench: Bench, watch: Watch, kept: str) -> None:
+    watch()
+    bench.ended()
+    (key,) = Store.kept
+    Store.kept[key] = kept
+    assert watch(looks=2) == []
+    assert Store.kept[key] == kept
+
+
+def test_filters(bench: Bench, watch: Watch) -> None:
+    only: list[dict[str, Any]] = [{"status": "FAILED"}, {"description": "MAPS of"}, {"dag_id": "d"}, {}]
+    for arguments in only:
+        watch(**arguments)
+    done = bench.ended(description="Maps of Corsica")
+    assert [len(watch(**arguments)) for arguments in only] == [0, 1, 0, 1]
+    assert done
+
+
+def test_a_change_of_pace_forgets_nothing(bench: Bench, watch: Watch) -> None:
+    watch(poll_interval=60)
+    done = bench.ended()
+    assert [event["request_id"] for event in watch(poll_interval=30, lookback=86400 * 3)] == [done]
+    assert watch(poll_interval=60) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"status": "PROCESED"},
+        {"status": []},
+        {"status": "PROCESSING"},
+        {"status": 5},
+        {"description": ""},
+        {"dag_id": 5},
+        {"task_id": "t"},
+        {"poll_interval": 0},
+        {"poll_interval": "soon"},
+        {"lookback": -1},
+        {"batch_api": "v3"},
+    ],
+)
+def test_bad_arguments_are_refused_when_the_dag_is_read(arguments: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError) as said:
+        SentinelHubBatchWatcherTrigger(**arguments)
+    assert next(iter(arguments)) in str(said.value)
+
+
+def test_those_that_look_at_the_same_share_a_stream() -> None:
+    one, two = SentinelHubBatchWatcherTrigger(status="DONE"), SentinelHubBatchWatcherTrigger(description="x")
+    assert one.shared_stream_key() == two.shared_stream_key()
+    assert one.shared_stream_key() != SentinelHubBatchWatcherTrigger(batch_api="v1").shared_stream_key()
+    assert one._key() != two._key()
+
+
+AREA = [8.5, 41.3, 9.6, 43.1]
+
+
+def test_imagery_is_told_as_it_is_published_late_and_out_of_order(bench: Bench, watch: Watch) -> None:
+    """Forty days, looked at every twelve hours by a watcher that is always built anew."""
+    s2 = {"collection": "sentinel-2-l2a", "area": AREA}
+    assert watch(SentinelHubNewImageryWatcherTrigger, **s2) == []
+    told: list[dict[str, Any]] = []
+    for _ in range(80):
+        bench.clock.sleep(43_200)
+        told += watch(SentinelHubNewImageryWatcherTrigger, **s2)
+    ids, times = [event["id"] for event in told], [event["datetime"] for event in told]
+    assert len(ids) == len(set(ids)) > 20
+    assert times != sorted(times)
+    assert {event["collection"] for event in told} == {"sentinel-2-l2a"}
+    assert {event["repeated"] for event in told} == {False}
+    # All that was taken since the first look and is published is among them.
+    where, end = where_of(AREA), bench.clock.utcnow()
+    flow = find_acquisitions("sentinel-2-l2a", where, end - timedelta(days=40), end, None)
+    assert {item.id for item in bench.hook.run(flow)} <= set(ids)
+
+
+def test_imagery_by_its_clouds(bench: Bench, watch: Watch) -> None:
+    clear = {"collection": "sentinel-2-l2a", "area": AREA, "max_cloud_coverage": 20}
+    radar = {"collection": "sentinel-1-grd", "area": AREA}
+    for arguments in (clear, radar):
+        watch(SentinelHubNewImageryWatcherTrigger, **arguments)
+    bench.clock.sleep(13 * 86_400)
+    told = watch(SentinelHubNewImageryWatcherTrigger, **clear)
+    assert told
+    assert all(event["cloud_cover"] <= 20 for event in told)
+    told = watch(SentinelHubNewImageryWatcherTrigger, **radar)
+    assert told
+    assert all(event["cloud_cover"] is None for event in told)
+
+
+def test_a_search_is_read_page_by_page(bench: Bench) -> None:
+    end = bench.clock.utcnow()
+    flow = find_acquisitions("sentinel-2-l2a", where_of([0, 40, 9, 49]), end - timedelta(days=20), end, None)
+    found = bench.hook.run(flow)
+    assert len(found) > 200
+    assert len(bench.calls("POST", "/catalog/1.0.0/search")) > 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"collection": ""},
+        {"collection": None},
+        {"area": "{{ params.area }}"},
+        {"area": {"bbox": [0, 0, 9000, 9000], "properties": {"crs": "http://www.opengis.net/def/crs/EPSG/0/3857"}}},
+        {"max_cloud_coverage": 101},
+        {"max_cloud_coverage": "few"},
+    ],
+)
+def test_bad_arguments_of_imagery_are_refused_when_the_dag_is_read(arguments: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError) as said:
+        SentinelHubNewImageryWatcherTrigger(**{"collection": "sentinel-2-l2a", "area": AREA} | arguments)
+    assert next(iter(arguments)) in str(said.value)
