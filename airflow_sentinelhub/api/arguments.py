@@ -227,7 +227,8 @@ KINDS: dict[str, Kind] = {
     "max_failed_features": _COUNT,
     "min_success_ratio": _LIMIT,
     "on_partial": _one_of(ON_PARTIAL),
-    # new imagery
+    # new imagery; `times.resolved_range` reads the time range
+    "time_range": Kind(_any, "", empties=True),
     "max_cloud_coverage": Kind(
         _within(number, lambda found: 0 <= found <= 100), "must be a number from 0 to 100 (percent)", empties=True
     ),
