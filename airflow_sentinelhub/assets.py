@@ -12,7 +12,10 @@ from urllib.parse import SplitResult, quote
 from airflow_sentinelhub._compat import asset_of, is_alias, is_asset
 
 _log = logging.getLogger(__name__)
-TOLD = ("request_id", "batch_api", "status", "processed", "failed", "processing_units")
+TOLD = (
+    *("request_id", "batch_api", "status", "processed", "failed"),
+    *("expected_pu", "estimated_by", "processing_units"),
+)
 """Members of a job's result that an event tells, too."""
 _SAFE = string.punctuation + string.ascii_letters + string.digits
 _COLLECTION = re.compile(r"[a-z0-9][a-z0-9._-]*")

@@ -180,7 +180,9 @@ def test_without_its_connections_a_task_is_previewed_as_far_as_it_goes(monkeypat
 
 CREATING = {
     "sentinelhub_batch_group": "ndvi",
+    "sentinelhub_first_job": "ndvi",
     "sentinelhub_geopackage": "parcels",
+    "sentinelhub_many_tiles": "ndvi",
     "sentinelhub_ndvi_corsica": "create",
     "sentinelhub_one_tile": "create",
     "sentinelhub_restart_partial": "create",
@@ -188,7 +190,12 @@ CREATING = {
     "sentinelhub_update_and_delete": "create",
     "sentinelhub_what_will_it_cost": "create",
 }
-WITHOUT = {"sentinelhub_collections", "sentinelhub_in_python"}
+WITHOUT = {
+    "sentinelhub_collections",
+    "sentinelhub_in_python",
+    "sentinelhub_new_imagery",
+    "sentinelhub_when_a_job_ends",
+}
 """Examples whose tasks create no batch request by an operator."""
 
 
