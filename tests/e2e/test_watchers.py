@@ -14,7 +14,8 @@ from dev.processes import wait_for
 from dev.simulator import Simulator
 from tests.e2e.conftest import WATCHING
 
-pytestmark = pytest.mark.skipif(VERSION < (3, 0), reason="watchers need Airflow 3.0")
+# They restart processes for minutes: `make test-chaos` runs them.
+pytestmark = [pytest.mark.chaos, pytest.mark.skipif(VERSION < (3, 0), reason="watchers need Airflow 3.0")]
 
 JOB = """
 from airflow_sentinelhub import BatchSpecification, SentinelHubHook, process_request, tiling_grid
