@@ -44,11 +44,14 @@ _TOKEN = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True)
 class Token:
-    """An access token; `renew_at` is in seconds since 1970, `lifetime` the seconds for which it was issued."""
+    """An access token; `renew_at` is in seconds since 1970, `lifetime` the seconds for which it was issued.
+
+    A lifetime of 0 is one that is not known.
+    """
 
     value: str
     renew_at: float
-    lifetime: float
+    lifetime: float = 0.0
 
     def __repr__(self) -> str:
         return f"Token(***, renew_at={self.renew_at})"

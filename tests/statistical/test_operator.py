@@ -411,7 +411,7 @@ def test_every_argument_of_other_jobs_is_taken_or_refused() -> None:
         *{"sentinelhub_conn_id", "request_id", "max_processing_units", "on_over_budget", "min_success_ratio"},
         *{"max_processing_units_per_month", "require_estimate"},
         *{"on_partial", "resume_stopped", "cancel_on_kill", "cancel_on_timeout", "deferrable", "poll_interval"},
-        *{"analysis_poll_interval", "timeout", "max_unknown_time"},
+        *{"analysis_poll_interval", "max_poll_interval", "timeout", "max_unknown_time"},
     }
     theirs = set(arguments_of(SentinelHubBatchOperator)) - set(arguments_of(BaseOperator))
     assert theirs <= meant | set(FOREIGN)

@@ -246,7 +246,9 @@ def _sources(data: Any) -> list[Any]:
         )
     for index, item in enumerate(sources):
         if not isinstance(item, Mapping) and not is_late(item):
-            hint = f"; for one collection give data={item!r}" if isinstance(item, str) and len(sources) == 1 else ""
+            hint = (
+                f"; for one collection give data={shown(item)}" if isinstance(item, str) and len(sources) == 1 else ""
+            )
             hint = hint or '; several collections are objects, such as {"type": "sentinel-2-l2a", "dataFilter": {...}}'
             raise InvalidInputError(f"data[{index}] must be an object of the payload, not {shown(item)}{hint}.")
     return list(sources)
