@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_sentinelhub import assets
 from airflow_sentinelhub._compat import asset_of, is_alias, is_asset
@@ -74,6 +75,9 @@ with create_session() as session:
 
 @pytest.mark.dag_test
 @pytest.mark.timeout(600)
+@pytest.mark.skipif(
+    not AIRFLOW_V_3_0_PLUS, reason="dag.test() of 2.11 runs a task anew without end if a dataset is not stored"
+)
 def test_a_run_leaves_events_of_its_asset_and_of_its_alias(tmp_path: Any) -> None:
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "asset_runs.py").write_text(DAGS)
