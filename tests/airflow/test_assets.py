@@ -75,9 +75,7 @@ with create_session() as session:
 
 @pytest.mark.dag_test
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(
-    not AIRFLOW_V_3_0_PLUS, reason="dag.test() of 2.11 runs a task anew without end if a dataset is not stored"
-)
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="dag.test() of 2.11 repeats such a task for ever")
 def test_a_run_leaves_events_of_its_asset_and_of_its_alias(tmp_path: Any) -> None:
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "asset_runs.py").write_text(DAGS)
