@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "airflow"))
-
 from airflow_sentinelhub._compat import HAS_PAGES
+from tests.airflow.home import put_tables
 
 collect_ignore_glob = [] if HAS_PAGES else ["test_access.py", "test_pages.py"]
 
@@ -19,11 +16,9 @@ collect_ignore_glob = [] if HAS_PAGES else ["test_access.py", "test_pages.py"]
 @pytest.fixture(scope="session")
 def tables() -> None:
     """Airflow's tables, in the home of this process."""
-    import home
-
-    target = Path(os.environ["AIRFLOW_HOME"]) / "airflow.db"
-    if not target.exists():
-        shutil.copy(home._tables(), target)
+    home = Path(os.environ["AIRFLOW_HOME"])
+    if not (home / "airflow.db").exists():
+        put_tables(home)
 
 
 @pytest.fixture
