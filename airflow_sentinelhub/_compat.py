@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -342,19 +342,19 @@ def approval_operator() -> Any:
     return ApprovalOperator
 
 
-def metrics() -> Callable[[str, float], None]:
-    """Airflow's own metrics: a function that takes a name and a value. Names in `_GAUGES` are set, others added up."""
+def metrics(gauges: Collection[str], prefix: str) -> Callable[[str, float], None]:
+    """Airflow's own metrics: a function that takes a name and a value.
+
+    :param gauges: names whose value is set; the others are added up. :param prefix: what the names begin with there.
+    """
 
     def tell(name: str, value: float) -> None:
-        if name in _GAUGES:
-            Stats.gauge(f"sentinelhub.{name}", value)
+        if name in gauges:
+            Stats.gauge(prefix + name, value)
         else:
-            Stats.incr(f"sentinelhub.{name}", int(value))
+            Stats.incr(prefix + name, int(value))
 
     return tell
-
-
-_GAUGES = ("waiting", "oldest_reading", "lag")
 
 
 def first_rescheduled(context: Any, retries: int) -> Any:

@@ -71,6 +71,7 @@ from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.statistical import StatisticalResults, results_of_request
 from airflow_sentinelhub.results.v2 import BatchResults
 from airflow_sentinelhub.transport.aio import AsyncDriver
+from airflow_sentinelhub.transport.metrics import GAUGES, PREFIX
 from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings, settings_from
 
@@ -164,6 +165,7 @@ class SentinelHubHook(BaseHook):
         if self._driver is None:
             from airflow_sentinelhub.transport.sync import SyncDriver
 
+            PROCESS.metrics.begin(lambda: metrics(GAUGES, PREFIX))
             self._driver = SyncDriver(self.settings, self.log, mask_secret, self._read_again)
         return self._driver
 
@@ -184,7 +186,7 @@ class SentinelHubHook(BaseHook):
 
     async def _looked_up(self, *, anew: bool = False) -> Settings:
         """The connection's settings; a thousand triggers that start together look them up once."""
-        PROCESS.metrics = PROCESS.metrics or metrics()
+        PROCESS.metrics.begin(lambda: metrics(GAUGES, PREFIX))
         key = (asyncio.get_running_loop(), self.sentinelhub_conn_id)
         known = PROCESS.looked_up.get(key)
         if anew or known is None or (time.monotonic() - known[0] > SETTINGS_KEPT):

@@ -112,7 +112,7 @@ class AsyncDriver:
         if api.name not in pollers:
             notes = Notes()
             driver = AsyncDriver(self._settings, notes, self._mask, self._reread)
-            pollers[api.name] = Poller(driver, api, PROCESS.count, notes)
+            pollers[api.name] = Poller(driver, api, PROCESS.metrics.count, notes, PROCESS.metrics.measure)
         self._polling = asyncio.get_running_loop(), api.name, pollers[api.name]
         return pollers[api.name]
 

@@ -259,7 +259,9 @@ async def in_loop(settings: Settings) -> InLoop:
         if key not in mine:
             client = _client(settings, tls, proxies)
             closing = _closing(client)
-            mine[key] = InLoop(client, Gate(settings.max_calls_per_minute, PROCESS.count), asyncio.Lock(), closing)
+            mine[key] = InLoop(
+                client, Gate(settings.max_calls_per_minute, PROCESS.metrics.count), asyncio.Lock(), closing
+            )
             await anext(closing)  # from here on the loop knows it
     return mine[key]
 

@@ -69,18 +69,25 @@ class Poller:
     """Reads requests of one generation for all who wait. Belongs to one event loop.
 
     :param driver: runs the calls; :param api: the generation.
-    :param count: is told of each call (`pages`, `singles`) and reading (`readings`), and once a minute how many wait
-        (`waiting`), how old the oldest of their readings is (`oldest_reading`, seconds), and how late it is (`lag`).
+    :param count: is told of each call (`pages`, `singles`) and reading (`readings`).
     :param notes: the driver's log, which knows why a call has not been answered yet.
+    :param measure: is told, with this object, once a minute how many wait (`waiting`), how old the oldest of their
+        readings is (`oldest_reading`, seconds), and how late it is (`lag`); and zeros when nobody waits any more.
     """
 
     def __init__(
-        self, driver: Runs, api: Generation, count: Callable[[str, float], None], notes: Notes | None = None
+        self,
+        driver: Runs,
+        api: Generation,
+        count: Callable[[str, float], None],
+        notes: Notes | None = None,
+        measure: Callable[[object, str, float], None] = lambda source, name, value: None,
     ) -> None:
         self._driver = driver
         self._api = api
         self._count = count
         self._notes = notes
+        self._measure = measure
         self._payloads: dict[str, Payload] = {}
         self._waits = Waits(forgotten=lambda name: self._payloads.pop(name, None))
         self._changed = asyncio.Event()
@@ -91,7 +98,7 @@ class Poller:
         self._list_again = 0.0
         self._per_page = 0.0
         """Seconds that a page of the list takes, as a mean in which the last ones count most."""
-        self._reported = asyncio.get_running_loop().time()
+        self._reporting: asyncio.TimerHandle | None = None
         self._wakes_at = float("inf")
         """When the next reading is due: a wait that wants one earlier wakes the poller."""
 
@@ -112,6 +119,7 @@ class Poller:
             self._changed.set()
         if self._work is None or self._work.done():
             self._work = asyncio.ensure_future(self._run())
+        self._reporting = self._reporting or loop.call_later(REPORT_EVERY, self._report)
         given_up = None if until is None else loop.call_later(max(until - time.time(), 0.0), self._give_up, wait)
         try:
             return await wait.future
@@ -130,7 +138,6 @@ class Poller:
             if first is None or first > now:
                 await self._until(None if first is None else first - now)
                 continue
-            self._report(now)
             wanted = self._waits.readable(now, self._per_page)
             try:
                 await self._read(wanted)
@@ -140,15 +147,17 @@ class Poller:
                 for known in wanted.values():
                     known.fail(failure)
 
-    def _report(self, now: float) -> None:
-        """Once a minute: the metrics, and a line for the log."""
-        if now - self._reported < REPORT_EVERY:
-            return
-        self._reported = now
-        waits = list(self._waits)
-        oldest, late = max(now - wait.since for wait in waits), max(0.0, *(now - wait.due for wait in waits))
+    def _report(self) -> None:
+        """Once a minute, also while a call hangs: the metrics, and a line for the log; zeros once nobody waits."""
+        loop = asyncio.get_running_loop()
+        now, waits = loop.time(), list(self._waits)
+        oldest = max((now - wait.since for wait in waits), default=0.0)
+        late = max((now - wait.due for wait in waits if wait.due < now), default=0.0)
         for name, value in (("waiting", len(waits)), ("oldest_reading", oldest), ("lag", late)):
-            self._count(name, value)
+            self._measure(self, name, value)
+        self._reporting = loop.call_later(REPORT_EVERY, self._report) if waits else None
+        if not waits:
+            return
         wrong = self._down or now < self._list_again or late > REPORT_EVERY
         _log.log(
             logging.INFO if wrong else logging.DEBUG,

@@ -11,13 +11,14 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 from airflow_sentinelhub._version import __version__
 from airflow_sentinelhub.transport.gate import Gate
+from airflow_sentinelhub.transport.metrics import Metrics
 from airflow_sentinelhub.transport.settings import Key, Settings
 from airflow_sentinelhub.transport.threads import Threads
 
@@ -71,8 +72,7 @@ class Process:
     `warmed_up`: whether Airflow was asked once by this triggerer; the first answer takes seconds, later ones some
         hundredths. Ends with the process.
     `warned`: warnings that were logged once and need not be logged again.
-    `counts`: how many pages, single requests and readings the pollers had; `metrics`: is told of them, too (Airflow's
-        own metrics, once a hook has set them).
+    `metrics`: counts the calls and readings of all pollers, and passes them on to Airflow's own metrics.
     `looked_up`: when a triggerer has looked up a connection, and its settings, by event loop and id.
 
     A forked process starts with an empty object: threads and event loops belong to its parent.
@@ -87,8 +87,7 @@ class Process:
         self.background: set[asyncio.Future[Any]] = set()
         self.warmed_up = False
         self.warned: set[str] = set()
-        self.counts: dict[str, float] = {}
-        self.metrics: Callable[[str, float], None] | None = None
+        self.metrics = Metrics()
         self.looked_up: dict[tuple[asyncio.AbstractEventLoop, str], tuple[float, asyncio.Future[Settings]]] = {}
         self._own_loop: asyncio.AbstractEventLoop | None = None
         self._changing = threading.RLock()  # a signal handler may need it below a function that holds it
@@ -124,12 +123,6 @@ class Process:
                 thread.start()
                 atexit.register(_end, self._own_loop, thread, os.getpid())
             return self._own_loop
-
-    def count(self, name: str, by: float) -> None:
-        """Add to a counter, and report the value as a metric: pages that were read, waits that there are."""
-        self.counts[name] = self.counts.get(name, 0) + by
-        if self.metrics is not None:
-            self.metrics(name, by)
 
     def warn_once(self, log: Log, level: int, message: str) -> None:
         """Log a message unless this process has logged it before."""

@@ -15,6 +15,7 @@ from airflow_sentinelhub.api.decide.pages import NOT_LISTED, goes_on, is_believe
 from airflow_sentinelhub.api.service.generations import STATISTICAL, V1, V2, Generation
 from airflow_sentinelhub.transport import list_pages
 from airflow_sentinelhub.transport.list_pages import entries_of
+from airflow_sentinelhub.transport.metrics import Metrics
 from airflow_sentinelhub.transport.poller import Poller
 
 # Which pages
@@ -393,8 +394,8 @@ async def test_waits_of_a_triggerer_share_one_poller_and_one_look_at_the_connect
         told[name] = told.get(name, 0) + value
 
     monkeypatch.setattr(hooks, "get_async_connection", counted)
-    monkeypatch.setattr(hooks, "metrics", lambda: tell)
-    monkeypatch.setattr(PROCESS, "metrics", None)
+    monkeypatch.setattr(hooks, "metrics", lambda gauges, prefix: tell)
+    monkeypatch.setattr(PROCESS, "metrics", Metrics())
     PROCESS.looked_up.clear()
     payload = {
         "processRequest": {
