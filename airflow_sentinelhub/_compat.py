@@ -35,11 +35,13 @@ if TYPE_CHECKING:
         Stats,
         TaskGroup,
         XCom,
+        XComArg,
         conf,
     )
     from airflow.providers.common.compat.sdk import (
         Context as Context,
     )
+    from airflow.sdk.definitions.xcom_arg import PlainXComArg as PlainXComArg
 else:
     try:
         from airflow.providers.common.compat.connection import get_async_connection
@@ -57,6 +59,7 @@ else:
             Stats,
             TaskGroup,
             XCom,
+            XComArg,
             conf,
         )
     except ImportError:  # common-compat before 1.13: the official constraints of Airflow 3.0 pin such a one
@@ -73,12 +76,13 @@ else:
         from airflow.stats import Stats
 
         try:
-            from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, TaskGroup
+            from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, TaskGroup, XComArg
             from airflow.sdk.bases.xcom import BaseXCom as XCom
         except ImportError:  # 2.11
             from airflow.models.baseoperator import BaseOperator
             from airflow.models.baseoperatorlink import BaseOperatorLink
             from airflow.models.xcom import BaseXCom as XCom
+            from airflow.models.xcom_arg import XComArg
             from airflow.sensors.base import BaseSensorOperator
             from airflow.utils.task_group import TaskGroup
 
@@ -137,10 +141,12 @@ __all__ = [
     "TaskDeferralError",
     "TaskDeferralTimeout",
     "TaskFacts",
+    "TaskGroup",
     "TaskState",
     "TriggerEvent",
     "WatcherStore",
     "XCom",
+    "XComArg",
     "airflow_url",
     "approval_operator",
     "aside",

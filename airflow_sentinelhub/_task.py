@@ -20,6 +20,7 @@ from airflow_sentinelhub._compat import (
     mapped_over,
 )
 from airflow_sentinelhub._identity import tried
+from airflow_sentinelhub._types import Rendered
 from airflow_sentinelhub.api.arguments import KINDS, check_literal, check_word, request_id, taken, templates_told
 from airflow_sentinelhub.api.call import Call, Flow
 from airflow_sentinelhub.api.decide.verdict import ended_by_itself, fate, is_paid
@@ -149,9 +150,9 @@ def waited_in(event: Any) -> int | None:
 class SentinelHubTask:
     """Mixed into operators and sensors that have `sentinelhub_conn_id` and `batch_api`."""
 
-    sentinelhub_conn_id: str
-    batch_api: str | None
-    max_unknown_time: Any = 1800.0
+    sentinelhub_conn_id: Rendered[str]
+    batch_api: Rendered[str | None]
+    max_unknown_time: Rendered[float]
     """Given in any form; in seconds once `take_arguments` has run, as all times."""
     words: Mapping[str, Sequence[str | None]] = {}
     """Arguments that are one of some words each, and these words; None among them means all."""

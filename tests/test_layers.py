@@ -26,6 +26,7 @@ LAYERS: dict[str, set[str]] = {
     "exceptions": {"redaction"},
     "provider": {"_version"},
     "_compat": set(),
+    "_types": {"_compat"},
     "api": {
         "evalscripts",
         "exceptions",
@@ -61,7 +62,7 @@ LAYERS: dict[str, set[str]] = {
     "cancel": {"exceptions", "api", "transport", "hooks", "_compat"},
     "_identity": {"api", "_compat"},
     "kept_progress": {"api", "_compat"},
-    "_task": {"exceptions", "api", "hooks", "links", "_compat", "_identity", "kept_progress"},
+    "_task": {"exceptions", "api", "hooks", "links", "_compat", "_identity", "_types", "kept_progress"},
     "triggers": {
         "exceptions",
         "api",
@@ -88,6 +89,7 @@ LAYERS: dict[str, set[str]] = {
         "cancel",
         "_task",
         "_identity",
+        "_types",
     },
     "sensors": {
         "operators",
@@ -100,8 +102,9 @@ LAYERS: dict[str, set[str]] = {
         "_compat",
         "_task",
         "_identity",
+        "_types",
     },
-    "groups": {"exceptions", "operators", "_compat"},
+    "groups": {"exceptions", "operators", "_compat", "_types"},
     "cli": {
         "_version",
         "exceptions",
@@ -143,6 +146,7 @@ LIBRARIES: dict[str, set[str]] = {
     "maps": {"resvg_py"},  # of the extra `png`: an installation may lack it
     "hooks": {"dataclasses_json", "flask_appbuilder", "wtforms"},
     "_compat": {"airflow", "asgiref", "pendulum"},
+    "_types": {"typing_extensions"},  # on Python 3.10, whose typing lacks a word
     "web": {"fastapi", "starlette"},
     "lineage": {"attrs"},  # of the OpenLineage provider, whose listener alone needs it
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub._task import naming_task
+from airflow_sentinelhub._types import Rendered
 from airflow_sentinelhub.api.areas import kept_area
 from airflow_sentinelhub.api.arguments import members
 from airflow_sentinelhub.api.call import Flow, Work
@@ -29,8 +30,9 @@ from airflow_sentinelhub.operators._times import names_both_ends
 class CreatesRequest(Previewed, ReadsFiles, OwnsRequest):
     """Mixed into operators that create a request of any kind: template files, credentials, GeoPackage checks."""
 
-    aws_conn_id: str | None
-    iam_role_arn: str | None
+    aws_conn_id: Rendered[str | None]
+    iam_role_arn: Rendered[str | None]
+    description: Rendered[str | None]
     reads_by = ""
     """Name of the argument that switches the reading of the results on or off; empty if the operator reads none."""
 
@@ -95,16 +97,15 @@ class DescribesBatchJob(CreatesRequest):
     Each operator has them in its own signature, and explains them in its own docstring.
     """
 
-    process_request: Mapping[str, Any] | str | None
-    tiling_grid: Mapping[str, Any] | str | None
-    geopackage: str | Mapping[str, Any] | None
-    destination: str | Mapping[str, Any] | None
-    bucket_name: str | None
+    process_request: Rendered[Mapping[str, Any] | str | None]
+    tiling_grid: Rendered[Mapping[str, Any] | str | None]
+    geopackage: Rendered[Mapping[str, Any] | str | None]
+    destination: Rendered[Mapping[str, Any] | str | None]
+    bucket_name: Rendered[str | None]
     area: Any
-    simplify: float | str | None
-    evalscript: str | os.PathLike[str] | None
-    description: str | None
-    payload_extra: Mapping[str, Any] | str | None
+    simplify: Rendered[float | None]
+    evalscript: Rendered[str | os.PathLike[str] | None]
+    payload_extra: Rendered[Mapping[str, Any] | str | None]
 
     template_fields_renderers = {
         "process_request": "json",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sentinelhub._compat import AirflowSkipException, approval_operator
 from airflow_sentinelhub._task import checked_id
+from airflow_sentinelhub._types import Templated
 from airflow_sentinelhub.api.decide.adoption import stopped_by_service
 from airflow_sentinelhub.api.decide.verdict import fate
 from airflow_sentinelhub.api.flows.run_job import Woken
@@ -29,7 +30,7 @@ class BudgetStep(SentinelHubBatchBudgetOperator):
 
     custom_operator_name = SentinelHubBatchBudgetOperator.__name__
 
-    def __init__(self, *, on_over_budget: str = "fail", **kwargs: Any) -> None:
+    def __init__(self, *, on_over_budget: Templated[Literal["fail", "skip", "stop"]] = "fail", **kwargs: Any) -> None:
         super().__init__(on_over_budget=_skip_for_stop(on_over_budget), **kwargs)
 
     def execute(self, context: Context) -> BudgetResult:
@@ -37,7 +38,7 @@ class BudgetStep(SentinelHubBatchBudgetOperator):
         return super().execute(context)
 
 
-def _skip_for_stop(policy: str) -> str:
+def _skip_for_stop(policy: Any) -> Any:
     return "skip" if policy == "stop" else policy
 
 
@@ -74,7 +75,7 @@ class StartStep(SentinelHubStartBatchOperator):
 
     custom_operator_name = SentinelHubStartBatchOperator.__name__
 
-    def __init__(self, *, on_over_budget: str = "fail", **kwargs: Any) -> None:
+    def __init__(self, *, on_over_budget: Templated[Literal["fail", "skip", "stop"]] = "fail", **kwargs: Any) -> None:
         super().__init__(on_over_budget=_skip_for_stop(on_over_budget), **kwargs)
 
     def execute(self, context: Context) -> StepResult:

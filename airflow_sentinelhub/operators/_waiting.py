@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_sentinelhub._task import SentinelHubTask, backstop, deadline_from
+from airflow_sentinelhub._types import Rendered
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, look_before_deferring
 from airflow_sentinelhub.api.flows.wait import wait as wait_here
@@ -33,10 +34,10 @@ class WaitingTask(SentinelHubTask):
         running.
     """
 
-    deferrable: Any
-    poll_interval: Any
+    deferrable: Rendered[bool]
+    poll_interval: Rendered[float]
     max_poll_interval: Any = None
-    timeout: Any
+    timeout: Rendered[float | None]
     execution_timeout: timedelta | None
     cancel_on_kill: Any = False
     cancel_on_timeout: Any = False

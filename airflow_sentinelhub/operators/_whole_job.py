@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._identity import PER_MONTH, month_by_default, run_of, tried
 from airflow_sentinelhub._task import airflow_errors, checked_id
+from airflow_sentinelhub._types import Rendered
 from airflow_sentinelhub.api.arguments import all_taken, truth
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.adoption import Stopped
@@ -47,9 +48,9 @@ if TYPE_CHECKING:
 class RunsWholeJob(WaitingTask, OwnsRequest):
     """Mixed into the operators of a whole job. Each of them declares its arguments, `limits` and `reads_by`."""
 
-    aws_conn_id: str | None
-    analysis_poll_interval: Any
-    resume_stopped: str
+    aws_conn_id: Rendered[str | None]
+    analysis_poll_interval: Rendered[float]
+    resume_stopped: Rendered[str]
     reads_by: str
     outlets: Any
     read: Callable[[str], Any]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
+from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.arguments import members
 from airflow_sentinelhub.api.call import exchange
 from airflow_sentinelhub.api.flows.actions import delete_once
@@ -32,9 +33,9 @@ class _OnCollection(ReadsFiles, SentinelHubTask, BaseOperator):
     def __init__(
         self,
         *,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        max_unknown_time: float | timedelta | str = 1800.0,
-        **kwargs: Any,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.sentinelhub_conn_id = sentinelhub_conn_id
@@ -62,10 +63,10 @@ class SentinelHubCreateBatchCollectionOperator(_OnCollection):
     def __init__(
         self,
         *,
-        collection: Mapping[str, Any] | str,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        max_unknown_time: float | timedelta | str = 1800.0,
-        **kwargs: Any,
+        collection: Templated[Mapping[str, Any]],
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, max_unknown_time=max_unknown_time, **kwargs)
         self.collection = collection
@@ -98,15 +99,17 @@ class SentinelHubUpdateBatchCollectionOperator(_OnCollection):
     """
 
     template_fields: Sequence[str] = (*_OnCollection.template_fields, "collection_id", "name")
+    collection_id: Rendered[str]
+    name: Rendered[str]
 
     def __init__(
         self,
         *,
-        collection_id: str,
-        name: str,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        max_unknown_time: float | timedelta | str = 1800.0,
-        **kwargs: Any,
+        collection_id: Templated[str],
+        name: Templated[str],
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, max_unknown_time=max_unknown_time, **kwargs)
         self.collection_id = collection_id
@@ -138,14 +141,15 @@ class SentinelHubDeleteBatchCollectionOperator(_OnCollection):
     """
 
     template_fields: Sequence[str] = (*_OnCollection.template_fields, "collection_id")
+    collection_id: Rendered[str]
 
     def __init__(
         self,
         *,
-        collection_id: str,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        max_unknown_time: float | timedelta | str = 1800.0,
-        **kwargs: Any,
+        collection_id: Templated[str],
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, max_unknown_time=max_unknown_time, **kwargs)
         self.collection_id = collection_id

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub._task import airflow_errors, naming_task
+from airflow_sentinelhub._types import TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.decide.adoption import ended_by_hand
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Waited, judge
@@ -79,23 +80,23 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
     def __init__(
         self,
         *,
-        process_request: Mapping[str, Any] | str,
-        tiling_grid: Mapping[str, Any] | str | None = None,
-        geopackage: str | Mapping[str, Any] | None = None,
-        destination: str | Mapping[str, Any] | None = None,
-        bucket_name: str | None = None,
+        process_request: Templated[Mapping[str, Any]],
+        tiling_grid: Templated[Mapping[str, Any]] | None = None,
+        geopackage: Templated[str | Mapping[str, Any]] | None = None,
+        destination: Templated[str | Mapping[str, Any]] | None = None,
+        bucket_name: Templated[str] | None = None,
         area: Any = None,
-        simplify: float | str | None = None,
-        evalscript: str | os.PathLike[str] | None = None,
-        description: str | None = None,
-        aws_conn_id: str | None = None,
-        iam_role_arn: str | None = None,
-        payload_extra: Mapping[str, Any] | str | None = None,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        batch_api: str | None = None,
-        max_unknown_time: float | timedelta | str = 1800.0,
-        output: str | Mapping[str, Any] | None = None,
-        **kwargs: Any,
+        simplify: Templated[float] | None = None,
+        evalscript: Templated[str | os.PathLike[str]] | None = None,
+        description: Templated[str] | None = None,
+        aws_conn_id: Templated[str] | None = None,
+        iam_role_arn: Templated[str] | None = None,
+        payload_extra: Templated[Mapping[str, Any]] | None = None,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        batch_api: Templated[str] | None = None,
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        output: Templated[str | Mapping[str, Any]] | None = None,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
         with naming_task(self.task_id):

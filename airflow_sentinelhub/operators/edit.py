@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_sentinelhub._task import airflow_errors, checked_id, naming_task
+from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.call import exchange
 from airflow_sentinelhub.api.decide.marker import mark_of, marked
 from airflow_sentinelhub.api.flows.actions import delete_once
@@ -48,20 +49,22 @@ class SentinelHubUpdateBatchOperator(OnRequest):
     :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """
 
+    description: Rendered[str | None]
+
     template_fields: Sequence[str] = (*OnRequest.template_fields, "description", "destination")
     template_fields_renderers = {"destination": "json"}
 
     def __init__(
         self,
         *,
-        request_id: str,
-        description: str | None = None,
-        destination: Mapping[str, Any] | str | None = None,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        batch_api: str | None = None,
-        max_unknown_time: float | timedelta | str = 1800.0,
-        output: Mapping[str, Any] | str | None = None,
-        **kwargs: Any,
+        request_id: Templated[str],
+        description: Templated[str] | None = None,
+        destination: Templated[str | Mapping[str, Any]] | None = None,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        batch_api: Templated[str] | None = None,
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        output: Templated[str | Mapping[str, Any]] | None = None,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
         with naming_task(self.task_id):
@@ -124,11 +127,11 @@ class SentinelHubDeleteBatchOperator(OnRequest):
     def __init__(
         self,
         *,
-        request_id: str,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        batch_api: str | None = None,
-        max_unknown_time: float | timedelta | str = 1800.0,
-        **kwargs: Any,
+        request_id: Templated[str],
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        batch_api: Templated[str] | None = None,
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.request_id = request_id

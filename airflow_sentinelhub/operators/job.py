@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import naming_task
+from airflow_sentinelhub._types import TaskArguments, Templated, Unpack
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import LINKS
 from airflow_sentinelhub.operators._arguments import check_payload, one_destination
@@ -161,41 +162,41 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
     def __init__(
         self,
         *,
-        process_request: Mapping[str, Any] | str | None = None,
-        tiling_grid: Mapping[str, Any] | str | None = None,
-        geopackage: str | Mapping[str, Any] | None = None,
-        destination: str | Mapping[str, Any] | None = None,
-        bucket_name: str | None = None,
+        process_request: Templated[Mapping[str, Any]] | None = None,
+        tiling_grid: Templated[Mapping[str, Any]] | None = None,
+        geopackage: Templated[str | Mapping[str, Any]] | None = None,
+        destination: Templated[str | Mapping[str, Any]] | None = None,
+        bucket_name: Templated[str] | None = None,
         area: Any = None,
-        simplify: float | str | None = None,
-        evalscript: str | os.PathLike[str] | None = None,
-        description: str | None = None,
-        aws_conn_id: str | None = None,
-        iam_role_arn: str | None = None,
-        payload_extra: Mapping[str, Any] | str | None = None,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        batch_api: str | None = None,
-        request_id: str | None = None,
-        max_processing_units: float | str | None = None,
-        max_processing_units_per_month: float | str | None = None,
-        on_over_budget: str = "fail",
-        require_estimate: bool | str = False,
-        max_restarts: int | str = 0,
-        max_failed_tiles: int | str | None = None,
-        min_success_ratio: float | str | None = None,
-        on_partial: str = "fail",
-        check_tiles: bool | str = True,
-        resume_stopped: str = "never",
-        cancel_on_kill: bool | str = True,
-        cancel_on_timeout: bool | str = True,
-        deferrable: bool | str | None = None,
-        poll_interval: float | timedelta | str = 60.0,
-        max_poll_interval: float | timedelta | str | None = None,
-        analysis_poll_interval: float | timedelta | str = 10.0,
-        timeout: float | timedelta | str | None = None,
-        max_unknown_time: float | timedelta | str = 1800.0,
-        output: str | Mapping[str, Any] | None = None,
-        **kwargs: Any,
+        simplify: Templated[float] | None = None,
+        evalscript: Templated[str | os.PathLike[str]] | None = None,
+        description: Templated[str] | None = None,
+        aws_conn_id: Templated[str] | None = None,
+        iam_role_arn: Templated[str] | None = None,
+        payload_extra: Templated[Mapping[str, Any]] | None = None,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        batch_api: Templated[str] | None = None,
+        request_id: Templated[str] | None = None,
+        max_processing_units: Templated[float] | None = None,
+        max_processing_units_per_month: Templated[float] | None = None,
+        on_over_budget: Templated[Literal["fail", "skip", "stop"]] = "fail",
+        require_estimate: Templated[bool] = False,
+        max_restarts: Templated[int] = 0,
+        max_failed_tiles: Templated[int] | None = None,
+        min_success_ratio: Templated[float] | None = None,
+        on_partial: Templated[Literal["fail", "skip", "accept"]] = "fail",
+        check_tiles: Templated[bool] = True,
+        resume_stopped: Templated[Literal["never", "if_accepted", "when_accepted"]] = "never",
+        cancel_on_kill: Templated[bool] = True,
+        cancel_on_timeout: Templated[bool] = True,
+        deferrable: Templated[bool] | None = None,
+        poll_interval: Templated[float | timedelta] = 60.0,
+        max_poll_interval: Templated[float | timedelta] | None = None,
+        analysis_poll_interval: Templated[float | timedelta] = 10.0,
+        timeout: Templated[float | timedelta] | None = None,
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        output: Templated[str | Mapping[str, Any]] | None = None,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
         with naming_task(self.task_id):

@@ -6,11 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sentinelhub._compat import BaseOperator, conf
 from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id, naming_task
+from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.call import Flow, Work, exchange
 from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation
@@ -175,37 +176,37 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
     def __init__(
         self,
         *,
-        geopackage: str | Mapping[str, Any] | None = None,
+        geopackage: Templated[str | Mapping[str, Any]] | None = None,
         data: Any = None,
-        aggregation: Mapping[str, Any] | str | None = None,
-        destination: str | Mapping[str, Any] | None = None,
-        evalscript: str | os.PathLike[str] | None = None,
-        calculations: Mapping[str, Any] | str | None = None,
-        description: str | None = None,
-        aws_conn_id: str | None = None,
-        iam_role_arn: str | None = None,
-        payload_extra: Mapping[str, Any] | str | None = None,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        request_id: str | None = None,
-        max_processing_units: float | str | None = None,
-        max_processing_units_per_month: float | str | None = None,
-        on_over_budget: str = "fail",
-        require_estimate: bool | str = False,
-        max_failed_features: int | str | None = None,
-        min_success_ratio: float | str | None = None,
-        on_partial: str = "fail",
-        check_features: bool | str = True,
-        resume_stopped: str = "never",
-        cancel_on_kill: bool | str = True,
-        cancel_on_timeout: bool | str = True,
-        deferrable: bool | str | None = None,
-        poll_interval: float | timedelta | str = 60.0,
-        max_poll_interval: float | timedelta | str | None = None,
-        analysis_poll_interval: float | timedelta | str = 10.0,
-        timeout: float | timedelta | str | None = None,
-        max_unknown_time: float | timedelta | str = 1800.0,
-        output: str | Mapping[str, Any] | None = None,
-        **kwargs: Any,
+        aggregation: Templated[Mapping[str, Any]] | None = None,
+        destination: Templated[str | Mapping[str, Any]] | None = None,
+        evalscript: Templated[str | os.PathLike[str]] | None = None,
+        calculations: Templated[Mapping[str, Any]] | None = None,
+        description: Templated[str] | None = None,
+        aws_conn_id: Templated[str] | None = None,
+        iam_role_arn: Templated[str] | None = None,
+        payload_extra: Templated[Mapping[str, Any]] | None = None,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        request_id: Templated[str] | None = None,
+        max_processing_units: Templated[float] | None = None,
+        max_processing_units_per_month: Templated[float] | None = None,
+        on_over_budget: Templated[Literal["fail", "skip", "stop"]] = "fail",
+        require_estimate: Templated[bool] = False,
+        max_failed_features: Templated[int] | None = None,
+        min_success_ratio: Templated[float] | None = None,
+        on_partial: Templated[Literal["fail", "skip", "accept"]] = "fail",
+        check_features: Templated[bool] = True,
+        resume_stopped: Templated[Literal["never", "if_accepted", "when_accepted"]] = "never",
+        cancel_on_kill: Templated[bool] = True,
+        cancel_on_timeout: Templated[bool] = True,
+        deferrable: Templated[bool] | None = None,
+        poll_interval: Templated[float | timedelta] = 60.0,
+        max_poll_interval: Templated[float | timedelta] | None = None,
+        analysis_poll_interval: Templated[float | timedelta] = 10.0,
+        timeout: Templated[float | timedelta] | None = None,
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        output: Templated[str | Mapping[str, Any]] | None = None,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         with naming_task(kwargs.get("task_id")):
             _refuse(kwargs)
@@ -314,6 +315,9 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
         "max_unknown_time",
     )
     words = {"status": _STATUSES}
+    status: Rendered[str | None]
+    chunk_size: Rendered[int | None]
+    aws_conn_id: Rendered[str | None]
     operator_extra_links = LINKS
     ui_color = "#dbeef4"
     batch_api = "statistical"
@@ -321,18 +325,18 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
     def __init__(
         self,
         *,
-        request_id: str,
-        status: str | None = "OK",
-        chunk_size: int | str | None = None,
-        aws_conn_id: str | None = None,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        max_unknown_time: float | timedelta | str = 1800.0,
-        **kwargs: Any,
+        request_id: Templated[str],
+        status: Templated[str] | None = "OK",
+        chunk_size: Templated[int] | None = None,
+        aws_conn_id: Templated[str] | None = None,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.request_id = request_id
         self.status = status
-        self.chunk_size: Any = chunk_size
+        self.chunk_size = chunk_size
         self.aws_conn_id = aws_conn_id
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.max_unknown_time = max_unknown_time

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sentinelhub._identity import PER_MONTH, mark_for, month_by_default
 from airflow_sentinelhub._task import airflow_errors, checked_id
+from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.decide.errors import (
     conclude,
@@ -98,15 +99,15 @@ class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
     def __init__(
         self,
         *,
-        request_id: str,
-        aws_conn_id: str | None = None,
-        deferrable: bool | str | None = None,
-        poll_interval: float | timedelta | str = 10.0,
-        timeout: float | timedelta | str | None = None,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        batch_api: str | None = None,
-        max_unknown_time: float | timedelta | str = 1800.0,
-        **kwargs: Any,
+        request_id: Templated[str],
+        aws_conn_id: Templated[str] | None = None,
+        deferrable: Templated[bool] | None = None,
+        poll_interval: Templated[float | timedelta] = 10.0,
+        timeout: Templated[float | timedelta] | None = None,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        batch_api: Templated[str] | None = None,
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.request_id = request_id
@@ -180,15 +181,15 @@ class SentinelHubBatchBudgetOperator(OnRequest):
     def __init__(
         self,
         *,
-        request_id: str,
-        max_processing_units: float | str | None,
-        on_over_budget: str = "fail",
-        require_estimate: bool | str = False,
-        aws_conn_id: str | None = None,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        batch_api: str | None = None,
-        max_unknown_time: float | timedelta | str = 1800.0,
-        **kwargs: Any,
+        request_id: Templated[str],
+        max_processing_units: Templated[float] | None,
+        on_over_budget: Templated[Literal["fail", "skip"]] = "fail",
+        require_estimate: Templated[bool] = False,
+        aws_conn_id: Templated[str] | None = None,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        batch_api: Templated[str] | None = None,
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.request_id = request_id
@@ -230,7 +231,7 @@ class SentinelHubBatchBudgetOperator(OnRequest):
             }
 
 
-def _checked_policy(policy: str) -> str:
+def _checked_policy(policy: Any) -> Any:
     """The value of `on_over_budget`.
 
     :raises InvalidInputError: it is `stop`, which is not possible here: no job is running yet.
@@ -253,6 +254,8 @@ _FIELDS_OF_A_WAIT = (
 
 class _AwaitsDone(WaitingTask, OnRequest):
     """Base of the steps that can wait until their request is DONE."""
+
+    wait_for_completion: Rendered[bool]
 
     def execute_complete(self, context: Context, event: Any = None) -> StepResult:
         """Airflow calls this after the trigger's event."""
@@ -317,27 +320,28 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
         "aws_conn_id",
         *_FIELDS_OF_A_WAIT,
     )
+    resume_stopped: Rendered[str]
     limits = ("max_processing_units_per_month", "on_over_budget")
 
     def __init__(
         self,
         *,
-        request_id: str,
-        resume_stopped: str = "never",
-        max_processing_units_per_month: float | str | None = None,
-        on_over_budget: str = "fail",
-        aws_conn_id: str | None = None,
-        wait_for_completion: bool | str = False,
-        cancel_on_kill: bool | str = True,
-        cancel_on_timeout: bool | str = True,
-        deferrable: bool | str | None = None,
-        poll_interval: float | timedelta | str = 60.0,
-        max_poll_interval: float | timedelta | str | None = None,
-        timeout: float | timedelta | str | None = None,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        batch_api: str | None = None,
-        max_unknown_time: float | timedelta | str = 1800.0,
-        **kwargs: Any,
+        request_id: Templated[str],
+        resume_stopped: Templated[Literal["never", "if_accepted", "when_accepted"]] = "never",
+        max_processing_units_per_month: Templated[float] | None = None,
+        on_over_budget: Templated[Literal["fail", "skip"]] = "fail",
+        aws_conn_id: Templated[str] | None = None,
+        wait_for_completion: Templated[bool] = False,
+        cancel_on_kill: Templated[bool] = True,
+        cancel_on_timeout: Templated[bool] = True,
+        deferrable: Templated[bool] | None = None,
+        poll_interval: Templated[float | timedelta] = 60.0,
+        max_poll_interval: Templated[float | timedelta] | None = None,
+        timeout: Templated[float | timedelta] | None = None,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        batch_api: Templated[str] | None = None,
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.request_id = request_id
@@ -345,7 +349,7 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
         self.max_processing_units_per_month = max_processing_units_per_month
         self.on_over_budget = on_over_budget
         self.aws_conn_id = aws_conn_id
-        self.wait_for_completion: Any = wait_for_completion
+        self.wait_for_completion = wait_for_completion
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
         self.deferrable = deferrable
@@ -356,7 +360,7 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
         with self.literals():
-            check_resume(resume_stopped)
+            check_resume(self.resume_stopped)
             if not is_late(on_over_budget):
                 _checked_policy(on_over_budget)
             check_literals(max_processing_units_per_month=max_processing_units_per_month)
@@ -434,22 +438,22 @@ class SentinelHubRestartBatchOperator(_AwaitsDone):
     def __init__(
         self,
         *,
-        request_id: str,
-        wait_for_completion: bool | str = False,
-        cancel_on_kill: bool | str = True,
-        cancel_on_timeout: bool | str = True,
-        deferrable: bool | str | None = None,
-        poll_interval: float | timedelta | str = 60.0,
-        max_poll_interval: float | timedelta | str | None = None,
-        timeout: float | timedelta | str | None = None,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        batch_api: str | None = None,
-        max_unknown_time: float | timedelta | str = 1800.0,
-        **kwargs: Any,
+        request_id: Templated[str],
+        wait_for_completion: Templated[bool] = False,
+        cancel_on_kill: Templated[bool] = True,
+        cancel_on_timeout: Templated[bool] = True,
+        deferrable: Templated[bool] | None = None,
+        poll_interval: Templated[float | timedelta] = 60.0,
+        max_poll_interval: Templated[float | timedelta] | None = None,
+        timeout: Templated[float | timedelta] | None = None,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        batch_api: Templated[str] | None = None,
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.request_id = request_id
-        self.wait_for_completion: Any = wait_for_completion
+        self.wait_for_completion = wait_for_completion
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
         self.deferrable = deferrable
@@ -501,20 +505,21 @@ class SentinelHubCancelBatchOperator(OnRequest):
     """
 
     template_fields: Sequence[str] = (*OnRequest.template_fields, "poll_interval")
+    poll_interval: Rendered[float]
 
     def __init__(
         self,
         *,
-        request_id: str,
-        poll_interval: float | timedelta | str = 5.0,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        batch_api: str | None = None,
-        max_unknown_time: float | timedelta | str = 1800.0,
-        **kwargs: Any,
+        request_id: Templated[str],
+        poll_interval: Templated[float | timedelta] = 5.0,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        batch_api: Templated[str] | None = None,
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.request_id = request_id
-        self.poll_interval: Any = poll_interval
+        self.poll_interval = poll_interval
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time

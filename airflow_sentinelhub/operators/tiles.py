@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sentinelhub._compat import BaseOperator, conf
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id
+from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.flows.reread import until_read
 from airflow_sentinelhub.api.statuses import TILE_STATUSES
@@ -61,29 +62,34 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         "max_unknown_time",
     )
     words = {"status": (*TILE_STATUSES, None)}
+    status: Rendered[str | None]
+    chunk_size: Rendered[int | None]
+    with_paths: Rendered[bool]
+    as_references: Rendered[bool]
+    aws_conn_id: Rendered[str | None]
     operator_extra_links = LINKS
     ui_color = "#dbeef4"
 
     def __init__(
         self,
         *,
-        request_id: str,
-        status: str | None = "PROCESSED",
-        chunk_size: int | str | None = None,
-        with_paths: bool | str = False,
-        as_references: bool | str = False,
-        aws_conn_id: str | None = None,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        batch_api: str | None = None,
-        max_unknown_time: float | timedelta | str = 1800.0,
-        **kwargs: Any,
+        request_id: Templated[str],
+        status: Templated[str] | None = "PROCESSED",
+        chunk_size: Templated[int] | None = None,
+        with_paths: Templated[bool] = False,
+        as_references: Templated[bool] = False,
+        aws_conn_id: Templated[str] | None = None,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        batch_api: Templated[str] | None = None,
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.request_id = request_id
         self.status = status
-        self.chunk_size: Any = chunk_size
-        self.with_paths: Any = with_paths
-        self.as_references: Any = as_references
+        self.chunk_size = chunk_size
+        self.with_paths = with_paths
+        self.as_references = as_references
         self.aws_conn_id = aws_conn_id
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
@@ -135,6 +141,6 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
                 aws_conn_id=self.aws_conn_id,
                 place=self.hook.settings.place(),
                 status=status,
-                with_paths=bool(self.with_paths),
+                with_paths=self.with_paths,
             )
         )

@@ -23,6 +23,7 @@ from airflow_sentinelhub._task import (
     checked_id,
     deadline_from,
 )
+from airflow_sentinelhub._types import Rendered, SensorArguments, Templated, Unpack
 from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.errors import conclude
@@ -67,28 +68,30 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
     ui_color = "#dbeef4"
     poke_interval: Any
     timeout: Any
+    deferrable: Rendered[bool]
+    wait_for_start: Rendered[bool]
 
     def __init__(
         self,
         *,
-        request_id: str,
-        deferrable: bool | str | None = None,
-        max_unknown_time: float | timedelta | str = 1800.0,
-        wait_for_start: bool | str = False,
-        poke_interval: float | timedelta | str = 60.0,
-        timeout: float | timedelta | str | None = None,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        batch_api: str | None = None,
-        **kwargs: Any,
+        request_id: Templated[str],
+        deferrable: Templated[bool] | None = None,
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        wait_for_start: Templated[bool] = False,
+        poke_interval: Templated[float | timedelta] = 60.0,
+        timeout: Templated[float | timedelta] | None = None,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        batch_api: Templated[str] | None = None,
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         # Airflow's sensor takes no text, so it is given its own values here, and the argument's when the task runs.
-        super().__init__(**{**kwargs, "poke_interval": 60.0, "timeout": 60.0})
+        super().__init__(**kwargs, poke_interval=60.0, timeout=60.0)
         self.poke_interval = poke_interval
         self.timeout = timeout
         self.request_id = request_id
-        self.deferrable: Any = deferrable
+        self.deferrable = deferrable
         self.max_unknown_time = max_unknown_time
-        self.wait_for_start: Any = wait_for_start
+        self.wait_for_start = wait_for_start
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api
         self._watch: Watch | None = None
@@ -284,20 +287,21 @@ class SentinelHubBatchSensor(_BatchSensor):
 
     template_fields: Sequence[str] = (*_BatchSensor.template_fields, "target_status")
     words = {"target_status": REQUEST_STATUSES}
+    target_status: Rendered[str]
 
     def __init__(
         self,
         *,
-        request_id: str,
-        target_status: str = "DONE",
-        deferrable: bool | str | None = None,
-        max_unknown_time: float | timedelta | str = 1800.0,
-        wait_for_start: bool | str = False,
-        poke_interval: float | timedelta | str = 60.0,
-        timeout: float | timedelta | str | None = None,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        batch_api: str | None = None,
-        **kwargs: Any,
+        request_id: Templated[str],
+        target_status: Templated[str] = "DONE",
+        deferrable: Templated[bool] | None = None,
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        wait_for_start: Templated[bool] = False,
+        poke_interval: Templated[float | timedelta] = 60.0,
+        timeout: Templated[float | timedelta] | None = None,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        batch_api: Templated[str] | None = None,
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(
             request_id=request_id,
@@ -377,24 +381,26 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         "aws_conn_id",
     )
     words = {"tile_status": TILE_STATUSES}
+    tile_status: Rendered[str]
+    aws_conn_id: Rendered[str | None]
 
     def __init__(
         self,
         *,
-        request_id: str,
-        tile_status: str = "PROCESSED",
-        tile: str | int | None = None,
-        count: int | str | None = None,
-        share: float | str | None = None,
-        aws_conn_id: str | None = None,
-        deferrable: bool | str | None = None,
-        max_unknown_time: float | timedelta | str = 1800.0,
-        wait_for_start: bool | str = False,
-        poke_interval: float | timedelta | str = 60.0,
-        timeout: float | timedelta | str | None = None,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        batch_api: str | None = None,
-        **kwargs: Any,
+        request_id: Templated[str],
+        tile_status: Templated[str] = "PROCESSED",
+        tile: Templated[str | int] | None = None,
+        count: Templated[int] | None = None,
+        share: Templated[float] | None = None,
+        aws_conn_id: Templated[str] | None = None,
+        deferrable: Templated[bool] | None = None,
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        wait_for_start: Templated[bool] = False,
+        poke_interval: Templated[float | timedelta] = 60.0,
+        timeout: Templated[float | timedelta] | None = None,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        batch_api: Templated[str] | None = None,
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(
             request_id=request_id,

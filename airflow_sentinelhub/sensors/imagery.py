@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sentinelhub._compat import AirflowSensorTimeout, BaseSensorOperator, conf
 from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, backstop, deadline_from
+from airflow_sentinelhub._types import Rendered, SensorArguments, Templated, Unpack
 from airflow_sentinelhub.api.arguments import nothing
 from airflow_sentinelhub.api.flows.imagery import as_plain, find_in, where_of
 from airflow_sentinelhub.api.times import checked_range, resolved_range
@@ -66,24 +67,28 @@ class SentinelHubNewImagerySensor(ReadsFiles, SentinelHubTask, BaseSensorOperato
     batch_api = None
     poke_interval: Any
     timeout: Any
+    deferrable: Rendered[bool]
+    collection: Rendered[str]
+    max_cloud_coverage: Rendered[float | None]
+    min_count: Rendered[int]
 
     def __init__(
         self,
         *,
-        collection: str,
+        collection: Templated[str],
         area: Any,
         time_range: Any = "data_interval",
-        max_cloud_coverage: float | str | None = None,
-        min_count: int | str = 1,
-        deferrable: bool | str | None = None,
-        max_unknown_time: float | timedelta | str = 1800.0,
-        poke_interval: float | timedelta | str = 900.0,
-        timeout: float | timedelta | str | None = None,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        **kwargs: Any,
+        max_cloud_coverage: Templated[float] | None = None,
+        min_count: Templated[int] = 1,
+        deferrable: Templated[bool] | None = None,
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        poke_interval: Templated[float | timedelta] = 900.0,
+        timeout: Templated[float | timedelta] | None = None,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         # Airflow's sensor takes no text, so it is given its own values here, and the argument's when the task runs.
-        super().__init__(**{**kwargs, "poke_interval": 60.0, "timeout": 60.0})
+        super().__init__(**kwargs, poke_interval=60.0, timeout=60.0)
         self.poke_interval = poke_interval
         self.timeout = timeout
         self.collection = collection
@@ -91,7 +96,7 @@ class SentinelHubNewImagerySensor(ReadsFiles, SentinelHubTask, BaseSensorOperato
         self.time_range = time_range
         self.max_cloud_coverage = max_cloud_coverage
         self.min_count = min_count
-        self.deferrable: Any = deferrable
+        self.deferrable = deferrable
         self.max_unknown_time = max_unknown_time
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self._found: list[dict[str, Any]] = []
@@ -112,7 +117,7 @@ class SentinelHubNewImagerySensor(ReadsFiles, SentinelHubTask, BaseSensorOperato
             trigger = SentinelHubNewImageryTrigger(
                 sentinelhub_conn_id=self.sentinelhub_conn_id,
                 search=self._search or {},
-                min_count=self.min_count,  # type: ignore[arg-type]
+                min_count=self.min_count,
                 poll_interval=self.poke_interval,
                 deadline=deadline,
                 max_unknown_time=self.max_unknown_time,
@@ -166,7 +171,7 @@ class SentinelHubNewImagerySensor(ReadsFiles, SentinelHubTask, BaseSensorOperato
         found = self.hook.run(find_in(self._search or {}, self.max_unknown_time))
         self.log.info("%d acquisitions of %s, and %s are wanted", len(found), self.collection, self.min_count)
         self._found = [as_plain(item) for item in found]
-        return len(found) >= int(self.min_count)
+        return len(found) >= self.min_count
 
     def _soft(self) -> Any:
         return _Soft(self.soft_fail, getattr(self, "never_fail", False))

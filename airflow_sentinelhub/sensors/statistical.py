@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_sentinelhub._types import SensorArguments, Templated, Unpack
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchStatisticalTrigger
 
@@ -49,15 +50,15 @@ class SentinelHubBatchStatisticalSensor(SentinelHubBatchSensor):
     def __init__(
         self,
         *,
-        request_id: str,
-        target_status: str = "DONE",
-        deferrable: bool | str | None = None,
-        max_unknown_time: float | timedelta | str = 1800.0,
-        wait_for_start: bool | str = False,
-        poke_interval: float | timedelta | str = 60.0,
-        timeout: float | timedelta | str | None = None,
-        sentinelhub_conn_id: str = "sentinelhub_default",
-        **kwargs: Any,
+        request_id: Templated[str],
+        target_status: Templated[str] = "DONE",
+        deferrable: Templated[bool] | None = None,
+        max_unknown_time: Templated[float | timedelta] = 1800.0,
+        wait_for_start: Templated[bool] = False,
+        poke_interval: Templated[float | timedelta] = 60.0,
+        timeout: Templated[float | timedelta] | None = None,
+        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(
             request_id=request_id,
