@@ -46,10 +46,10 @@ class JobMap:
         return (self.known.table or TileTable()).as_geojson()
 
     def svg(self) -> str:
-        """The tiles and the outline of the area as an SVG image."""
+        """The tiles and the outline of the area as an SVG image, with countries behind them and a legend."""
         table = self.known.table or TileTable()
         tiles = [Tile(table.names[owner], ring, table.statuses[owner]) for owner, ring in table.rings]
-        return svg_map(tiles, self.known.area, title=self.title())
+        return svg_map(tiles, self.known.area, title=self.title(), things=things_of(self.source.batch_api))
 
     def title(self) -> str:
         """One line: the request, its status and its tiles."""

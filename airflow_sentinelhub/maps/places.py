@@ -52,7 +52,7 @@ def joined(rings: Iterable[Ring]) -> list[Ring]:
     longitudes = [point[0] for ring in given for point in ring]
     if not longitudes or max(longitudes) - min(longitudes) <= 180:
         return given
-    whole = [_unwrapped(ring) for ring in given]
+    whole = [unwrapped(ring) for ring in given]
     middles = [sum(point[0] for point in ring) / len(ring) for ring in whole]
     ordered = sorted(set(middles))
     gaps = [(after - before, after) for before, after in pairwise(ordered)]
@@ -65,9 +65,13 @@ def joined(rings: Iterable[Ring]) -> list[Ring]:
     ]
 
 
-def _unwrapped(ring: Ring) -> list[Point]:
-    first = ring[0][0]
-    return [(point[0] - 360 * round((point[0] - first) / 360), point[1]) for point in ring]
+def unwrapped(ring: Ring) -> list[Point]:
+    """The ring without a jump at the antimeridian: its longitudes go beyond 180 degrees instead."""
+    whole, before = [], ring[0][0]
+    for point in ring:
+        before = point[0] - 360 * round((point[0] - before) / 360)
+        whole.append((before, point[1]))
+    return whole
 
 
 def frame_of(rings: Iterable[Ring], margin: float = 0.03) -> Frame | None:

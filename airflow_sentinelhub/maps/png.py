@@ -1,8 +1,16 @@
-"""An SVG image as PNG, by resvg (extra `png`): a library of its own, without fonts, a browser or a network."""
+"""An SVG image as PNG, by resvg (extra `png`): a library of its own, without a browser or a network.
+
+Images of containers have no fonts, so its letters come from a font that ships with the package.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from airflow_sentinelhub.exceptions import InvalidInputError
+
+FONT = Path(__file__).with_name("font.ttf")
+"""Letters of DejaVu Sans: Latin, Greek and Cyrillic ones."""
 
 
 def require_png() -> None:
@@ -27,4 +35,4 @@ def png_of(svg: str, zoom: float = 2.0) -> bytes:
     require_png()
     import resvg_py
 
-    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=zoom, skip_system_fonts=True))
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=zoom, skip_system_fonts=True, font_files=[str(FONT)]))

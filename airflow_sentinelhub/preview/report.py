@@ -81,7 +81,7 @@ class Preview:
     def svg(self) -> str:
         """A map of the tiles and the area."""
         number = "" if self.names is None else f": {len(self.names):,} {self.things}"
-        return svg_map(self.tiles(), self.area, title=f"{self.title}{number}")
+        return svg_map(self.tiles(), self.area, title=f"{self.title}{number}", things=self.things)
 
     def as_dict(self) -> dict[str, Any]:
         """The same for programs: plain JSON."""
