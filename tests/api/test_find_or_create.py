@@ -464,6 +464,49 @@ def test_a_twin_of_a_changed_job_that_has_started_is_not_joined_by_a_second(v1: 
     assert "changed" in found.why
 
 
+def tried(number: int, round: int, job: str, **more: Any) -> Mark:
+    return Mark(WHO, round, job, tried=number, clears=0, **{"born": 1_000, **more})
+
+
+def test_what_a_newer_try_adopts_while_an_old_copy_waits_for_its_end_is_the_old_copys_too(service: FakeService) -> None:
+    """The old copy is about to end the request of the round before; the newer try wants the very same job.
+
+    The newer try still reads that it is running, and by then the service accepts a new description.
+    """
+    api = generation(service.api)
+    number = drive(service, find_or_create(api, PAYLOAD, tried(1, 0, B))).result.job.request_id
+    start(service, number)
+    service.now += 30
+    old = Process(service, find_or_create(api, PAYLOAD, tried(2, 3, A)))
+    old.run(before="POST")
+    began, service.now = service.now, service.now + 1
+    while service.jobs[number].running(service.now):
+        service.now += 1
+    newer = find_or_create(api, PAYLOAD, tried(3, 3, B))
+    assert drive(service, newer, lag=service.now - began).result.job.request_id == number
+    service.now += 60
+    assert old.run().result.job.request_id == number
+    assert created(service) == 1
+
+
+def test_a_request_of_a_run_that_was_queued_by_hand_is_recorded_with_the_new_start(service: FakeService) -> None:
+    """Else a clear of another task, which counts too, would look like a clear of this one, and what runs be ended."""
+    api = generation(service.api)
+    number = drive(service, find_or_create(api, PAYLOAD, tried(1, 3, A))).result.job.request_id
+    start(service, number)
+    service.now += 30
+    queued = tried(2, 3, A, born=2_000)
+    assert drive(service, find_or_create(api, PAYLOAD, queued)).result.job.request_id == number
+    written = len(service.effects)
+    assert drive(service, find_or_create(api, PAYLOAD, replace(queued, tried=3))).result.job.request_id == number
+    assert len(service.effects) == written, "once is enough"
+    service.now += 60
+    other_cleared = tried(4, 3, B, born=2_000)
+    found = drive(service, find_or_create(api, PAYLOAD, replace(other_cleared, clears=1))).result
+    assert found.job.request_id == number
+    assert found.job.started
+
+
 # What is checked before a create
 
 

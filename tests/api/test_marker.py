@@ -141,6 +141,10 @@ TRY = Mark(WHO, 3, "0123abcd", tried=2, clears=1, born=500, airflow="aaaaaaaa")
         ({"tried": 1, "clears": 2, "born": 400}, {}, Relation.FOREIGN),
         ({"tried": 1, "clears": 0, "born": 400, "airflow": "bbbbbbbb"}, {}, Relation.FOREIGN),
         ({"tried": 1, "clears": 0, "born": 400, "airflow": None}, {}, Relation.EARLIER),
+        # A run made again begins with its first try: of two starts the later one counts, not the numbers of the tries.
+        ({"tried": 3, "clears": 0, "born": 400}, {}, Relation.EARLIER),
+        ({"tried": 2, "round": 5, "clears": 0, "born": 400}, {}, Relation.EARLIER),
+        ({"tried": 1, "clears": 2, "born": 600}, {}, Relation.LATER),
         # Where the count is not known, the number of the round tells.
         ({"tried": 1, "clears": None, "born": 400, "round": 2}, {}, Relation.EARLIER),
         ({"tried": 1, "born": 400, "round": 2}, {"clears": None}, Relation.EARLIER),

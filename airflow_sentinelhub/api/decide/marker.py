@@ -122,7 +122,8 @@ def relation(other: Mark, own: Mark) -> Relation:
       deleted and created again under its id, or one of another Airflow. The start also moves, alone, when a user sets
       the run to queued: then an earlier try with an earlier start counts as one of this run, since a run created again
       begins with its first try. (A run set to queued, plus a clear of another task in the same round, looks like a
-      clear of this one.)
+      clear of this one.) Of two starts the later one is of the later round, whatever the numbers of the tries, which
+      begin anew in a run that is created again.
     - Two rounds have the same number only if `retries` was lowered before the clear by exactly the tries used. If the
       start does not distinguish them (the run was still running), the `clear_number` has grown, but a clear of another
       task raises it too, and treating a retry as a clear would pay twice. So it counts only if the task is known to
@@ -140,7 +141,10 @@ def relation(other: Mark, own: Mark) -> Relation:
     tried, now = other.tried or 0, own.tried or 0
     if other.round == own.round and not moved:
         return Relation.EARLIER if own.fresh and cleared_since(other, own) and tried < now else Relation.SAME
-    later = tried > now if tried and now and tried != now else other.round > own.round
+    if moved:
+        later = (other.born or 0) > (own.born or 0)
+    else:
+        later = tried > now if tried and now and tried != now else other.round > own.round
     return Relation.LATER if later else Relation.EARLIER
 
 

@@ -28,6 +28,7 @@ from airflow_sentinelhub.api.flows.read import (
     current,
     find,
     read_patiently,
+    with_newer_marker,
 )
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
@@ -145,8 +146,7 @@ def find_or_create(
             own = created is not None and created.request_id == job.request_id
             return Settled(job, not own, "" if own else decision.why)
         yield Note(f"Batch request {job.request_id} of this task: {decision.why}; waiting for its end", warning=True)
-        # A user may have removed the marker from its description: it is this task's request all the same.
-        over = replace((yield from end(api, job.request_id)), description=job.description)
+        over = with_newer_marker((yield from end(api, job.request_id)), job.description)
         # Still PARTIAL: it was not restarted, or the restart was cancelled; it has ended in both cases.
         ended[job.request_id] = replace(over, status=S.CANCELED) if over.status == S.PARTIAL else over
     raise JobError(
@@ -272,20 +272,29 @@ def claimed_by(
 ) -> Flow[_Written | None]:
     """Record that this round has adopted a request of an earlier round, so that the next try knows it too.
 
-    Otherwise a try that starts after the end of the request would start the job anew, as after a clear. The record
+    Otherwise a try that starts after the end of the request would start the job anew, as after a clear. A request of
+    this round that was created before the run's start moved is recorded too: beside a later clear of another task its
+    old start would look like a clear of this one. The record
     goes into the description; where the service refuses to change it (v1 while processing) or cannot (batch
     statistical), into a *note*: a separate request that is never started and costs nothing. Returns what was written.
     """
     request_mark = mark_of(job.description)
-    if request_mark is None or relation(request_mark, mark) is not Relation.EARLIER:
+    if request_mark is None or not _to_record(request_mark, mark):
         return None
     notes = (mark_of(other.description) for other in notes_about(requests, job.request_id))
-    if any(note is not None and relation(note, mark) in (Relation.SAME, Relation.LATER) for note in notes):
+    current_notes = (note for note in notes if note and relation(note, mark) in (Relation.SAME, Relation.LATER))
+    if any(not _to_record(note, mark) for note in current_notes):
         return None
     claimed = _renewed(request_mark, mark)
     if (yield from describe(api, job.request_id, marked(job.description, claimed))):
         return _Written(job.request_id, str(claimed))
     return (yield from _noted(api, job, payload, replace(mark, job=mark.job or request_mark.job)))
+
+
+def _to_record(request_mark: Mark, mark: Mark) -> bool:
+    """Whether a later try could take a request with this marker for one of another round than the try adopting it."""
+    kind = relation(request_mark, mark)
+    return kind is Relation.EARLIER or (kind is Relation.SAME and request_mark.born != mark.born)
 
 
 def _noted(api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark) -> Flow[_Written | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -280,15 +281,26 @@ def continued_by(api: Generation, job: Snapshot) -> Flow[list[Snapshot]]:
     return earlier
 
 
+def with_newer_marker(job: Snapshot, description: str) -> Snapshot:
+    """The reading with this other description of the same request, if the marker there was written by a later try.
+
+    Also if the reading has no marker: a user may have removed it, and it is the request of this task all the same.
+    """
+    own, other = mark_of(job.description), mark_of(description)
+    newer = other is not None and (own is None or (other.tried or 0) > (own.tried or 0))
+    return replace(job, description=description) if newer else job
+
+
 def current(api: Generation, requests: list[Snapshot], ended: dict[str, Snapshot]) -> Flow[list[Snapshot]]:
     """The requests in their current state: lists lag, so those that have not ended are read again.
 
-    :param ended: requests by id whose final reading is known; they are not read again.
+    :param ended: requests by id whose final reading is known; they are not read again. The list may show a newer marker
+        of theirs, since another try can have adopted them meanwhile.
     """
     jobs: list[Snapshot] = []
     for job in requests:
         if job.request_id in ended:
-            jobs.append(ended[job.request_id])
+            jobs.append(with_newer_marker(ended[job.request_id], job.description))
         elif job.status.is_final:
             jobs.append(job)
         else:
