@@ -78,7 +78,7 @@ e2e:  ## only the tests on a real Airflow
 
 test-chaos:  ## kill every process at every step of a job's life, and more; AIRFLOW=3.0 on another one; takes long
 	@$(ENV) $(AIRFLOW)
-	@$(FOLDER_$(AIRFLOW))/bin/python -m pytest tests/chaos tests/e2e/test_watchers.py -m "chaos or e2e" --keep-matrix $(ARGS)
+	@$(FOLDER_$(AIRFLOW))/bin/python -m pytest tests/chaos -m "chaos or e2e" --keep-matrix $(ARGS)
 
 matrix:  ## write what came of test-chaos into docs/what-happens-when.md
 	@$(ENV) 3.3

@@ -90,7 +90,8 @@ def cluster(simulator: Simulator, e2e_dags: Path) -> Iterator[Cluster]:
         "AIRFLOW_CONN_SENTINELHUB_V1": simulator.connections("v1")["AIRFLOW_CONN_SENTINELHUB_DEFAULT"],
         "SENTINELHUB_EXAMPLE_POLL_INTERVAL": "2",
     }
-    with Cluster(e2e_dags, env=env) as cluster:
+    # Else a new triggerer waits half a minute before it takes over what a killed one had.
+    with Cluster(e2e_dags, env=env, settings={"triggerer.triggerer_health_check_threshold": 12}) as cluster:
         yield cluster
     assert not any(process.members() for process in cluster.processes.values())
     assert not cluster.home.exists()

@@ -1,8 +1,10 @@
-"""Watchers in a real triggerer: a request that ends starts DAGs, once, also over restarts of the triggerer."""
+"""Watchers in a real triggerer: requests that end and images that appear start DAGs, once, over restarts of it."""
 
 from __future__ import annotations
 
 import time
+import urllib.parse
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -12,125 +14,157 @@ from dev.airflow_door import Rest
 from dev.cluster import VERSION, Cluster
 from dev.processes import wait_for
 from dev.simulator import Simulator
+from tests.e2e.account import Account
 from tests.e2e.conftest import WATCHING
 
-# They restart processes for minutes: `make test-chaos` runs them.
-pytestmark = [pytest.mark.chaos, pytest.mark.skipif(VERSION < (3, 0), reason="watchers need Airflow 3.0")]
+pytestmark = pytest.mark.skipif(VERSION < (3, 0), reason="watchers need Airflow 3.0")
 
-JOB = """
-from airflow_sentinelhub import BatchSpecification, SentinelHubHook, process_request, tiling_grid
-job = BatchSpecification(
-    process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30"), area=[8.9, 41.9, 9.0, 42.0], evalscript=(
-        "//VERSION=3\\nfunction setup() {{ return {{input: ['B04'], output: {{bands: 1}}}}; }}\\n"
-        "function evaluatePixel(s) {{ return [s.B04]; }}")),
-    tiling_grid=tiling_grid(1, 10), output="s3://watched/maps", description={name!r})
-hook = SentinelHubHook()
-ended = hook.run_job(job, name={name!r}, aws_conn_id="sentinelhub_bucket", poll_interval=2)
-print("ENDED", ended["request_id"])
-"""
+CORSICA = [8.5, 41.3, 9.6, 43.1]
 
 
-def done(cluster: Cluster, name: str) -> str:
-    """The id of a request that somebody has run to its end."""
-    said = cluster.python(JOB.format(name=name), timeout=300)
-    return next(line.split()[1] for line in said.splitlines() if line.startswith("ENDED"))
+@pytest.fixture(scope="module")
+def account(simulator: Simulator) -> Iterator[Account]:
+    """Its time passes by the steps of these tests alone."""
+    account = Account(simulator)
+    simulator.control("POST", "clock", {"speed": 0})
+    yield account
+    simulator.control("POST", "clock", {"speed": 60})
+    account.api.http.close()
 
 
-def told(cluster: Cluster, dag_id: str) -> list[dict[str, Any]]:
-    """What the runs of a DAG that have ended were told, of each event one."""
+def call(cluster: Cluster, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     assert isinstance(cluster.door, Rest)
-    runs = cluster.door.call("GET", f"/api/v2/dags/{dag_id}/dagRuns?order_by=id", accept=(404,)).get("dag_runs", [])
-    found: list[dict[str, Any]] = []
-    for run in runs:
-        found += cluster.xcom(dag_id, run["dag_run_id"], "told") or []
+    return cluster.door.call(method, f"/api/v2/{path}", body, accept=(404,))
+
+
+def runs(cluster: Cluster, dag_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = call(cluster, "GET", f"dags/{dag_id}/dagRuns?order_by=id").get("dag_runs", [])
     return found
 
 
-def said(cluster: Cluster, dag_id: str) -> str:
-    """What helps to see why a DAG was not told."""
-    assert isinstance(cluster.door, Rest)
-    runs = cluster.door.call("GET", f"/api/v2/dags/{dag_id}/dagRuns?order_by=id", accept=(404,)).get("dag_runs", [])
-    reports = [cluster.report(dag_id, run["dag_run_id"]) for run in runs]
-    return "\n".join([str(runs), *reports, *(cluster.processes[name].tail(15) for name in ("scheduler", "triggerer"))])
+def told(cluster: Cluster, dag_id: str) -> list[dict[str, Any]]:
+    """The payloads of the events that have started runs of a DAG, in their order."""
+    found: list[dict[str, Any]] = []
+    for run in runs(cluster, dag_id):
+        path = f"dags/{dag_id}/dagRuns/{urllib.parse.quote(run['dag_run_id'], safe='')}/upstreamAssetEvents"
+        events = call(cluster, "GET", path)["asset_events"]
+        found += [event["extra"]["payload"] for event in sorted(events, key=lambda event: event["id"])]
+    return found
 
 
-def ids(cluster: Cluster, dag_id: str) -> list[str]:
-    return [event["request_id"] for event in told(cluster, dag_id)]
+def ids(cluster: Cluster, dag_id: str, name: str = "request_id") -> list[str]:
+    return [event[name] for event in told(cluster, dag_id)]
 
 
-def begun(cluster: Cluster, word: str) -> bool:
-    """Whether both watchers have looked since the triggerer was started."""
+def said(cluster: Cluster, word: str) -> int:
+    """How many lines of the triggerer, since its start, have this word."""
     cluster.check()
-    return cluster.processes["triggerer"].output().count(f"{word}; ") >= 2
+    return cluster.processes["triggerer"].output().count(word)
 
 
-def test_a_request_that_ends_starts_its_dags_once(cluster: Cluster, simulator: Simulator) -> None:
-    simulator.control("POST", "clock", {"speed": 600})
-    before = done(cluster, "before any watcher")
-    assert wait_for(lambda: begun(cluster, "begins"), timeout=300), cluster.tails()
+def until(cluster: Cluster, look: Any, timeout: float = 180) -> None:
+    assert wait_for(look, timeout=timeout, every=0.3), "\n".join(
+        cluster.processes[name].tail(25) for name in ("scheduler", "triggerer")
+    )
 
-    first = done(cluster, "maps of Corsica")
-    assert wait_for(lambda: ids(cluster, "watching_some"), timeout=120), said(cluster, "watching_some")
+
+def all_written(cluster: Cluster, names: list[str]) -> bool:
+    """Whether each of the watchers that mean these has written down that it has told them."""
+    lines = [line for line in cluster.processes["triggerer"].output().splitlines() if " has told " in line]
+    return all(any(name in line for line in lines) for name in names)
+
+
+def test_what_happens_starts_its_dags_once(cluster: Cluster, account: Account) -> None:
+    """Also what happens while the triggerer is killed, and while it is ended and started anew as by a deployment."""
+    before = account.ended("before any watcher")
+    until(cluster, lambda: said(cluster, " begins; ") >= 3)  # the twins are one watcher to Airflow
+
+    maps, images = [account.ended("maps of Corsica")], account.published(CORSICA)
+    until(cluster, lambda: told(cluster, "watching_some") and images <= set(ids(cluster, "watching_images", "id")))
     (event,) = told(cluster, "watching_some")
     assert {name: event[name] for name in ("request_id", "status", "batch_api", "description", "repeated")} == {
-        "request_id": first,
+        "request_id": maps[0],
         "status": "DONE",
         "batch_api": "v2",
         "description": "maps of Corsica",
         "repeated": False,
     }
     assert event["cost_pu"] > 0
-    assert before not in ids(cluster, "watching_all") or VERSION < (3, 0)
 
-    # Killed, and ended as by a deployment: what ends meanwhile is told afterwards, and nothing twice.
-    known = [first]
+    last = [*maps, *images]
     for number, stop in enumerate((cluster.kill, cluster.end)):
+        until(cluster, partial(all_written, cluster, last))
         stop("triggerer")
-        known.append(done(cluster, f"maps of Sardinia {number}"))
+        maps.append(account.ended(f"maps of Sardinia {number}"))
+        new = account.published(CORSICA)
+        images.update(new)
         cluster.start("triggerer")
-        assert wait_for(lambda: begun(cluster, "goes on"), timeout=300), cluster.tails()
-        assert wait_for(lambda: known[-1] in ids(cluster, "watching_some"), timeout=120), said(cluster, "watching_some")
-    other = done(cluster, "something else")
-    assert wait_for(lambda: other in ids(cluster, "watching_all"), timeout=120), cluster.tails()
-    time.sleep(8)  # some looks more, at which nothing may come
-    assert ids(cluster, "watching_some") == known
-    assert [name for name in ids(cluster, "watching_all") if name in (*known, other, before)] == [*known, other]
+        until(cluster, lambda: maps[-1] in ids(cluster, "watching_some"))
+        until(cluster, lambda: images <= set(ids(cluster, "watching_images", "id")))
+        assert said(cluster, " begins; ") == 0
+        last = [maps[-1], *new]
+    other = account.ended("something else")
+    until(cluster, lambda: other in ids(cluster, "watching_all"))
+
+    # A task of the run reads what the run was started for.
+    run_id = runs(cluster, "watching_some")[0]["dag_run_id"]
+    assert cluster.wait("watching_some", run_id) == "success", cluster.report("watching_some", run_id)
+    assert cluster.xcom("watching_some", run_id, "told") == [event]
+
+    assert ids(cluster, "watching_some") == ids(cluster, "watching_twin") == maps
+    assert ids(cluster, "watching_all") == [*maps, other]
+    assert before not in ids(cluster, "watching_all")
+    seen = told(cluster, "watching_images")
+    assert sorted(one["id"] for one in seen) == sorted(images)
+    assert not any(one["repeated"] for dag in ("some", "all", "images") for one in told(cluster, f"watching_{dag}"))
 
 
-def test_the_examples_are_started(cluster: Cluster, simulator: Simulator) -> None:
-    """The watcher of the first begins when its DAG is unpaused; the other one's too, and a month brings images."""
-    door = cluster.door
-    assert isinstance(door, Rest)
+def test_a_connection_that_comes_later_begins_its_watcher(cluster: Cluster, account: Account) -> None:
+    """Until then the log of the triggerer says what is missing, once."""
+    until(cluster, lambda: said(cluster, "could not look") >= 1)
+    assert "sentinelhub_late" in next(
+        line for line in cluster.processes["triggerer"].output().splitlines() if "could not look" in line
+    )
+    begun, account_of = said(cluster, " begins; "), account.simulator
+    extra = f'{{"token_url": "{account_of.ready["token_url"]}", "batch_api": "v2"}}'
+    secrets = {"login": account_of.ready["client_id"], "password": account_of.ready["client_secret"], "extra": extra}
+    body = {"connection_id": "sentinelhub_late", "conn_type": "sentinelhub", "host": account_of.url, **secrets}
+    call(cluster, "POST", "connections", body)
+    until(cluster, lambda: said(cluster, " begins; ") > begun)
+    assert said(cluster, "could not look") == 1
+    name = account.ended("for the late one")
+    until(cluster, lambda: ids(cluster, "watching_late") == [name])
+
+
+def test_the_examples_are_started(cluster: Cluster, account: Account) -> None:
+    """Each begins when its DAG is unpaused; a job ends, and a clear image appears."""
 
     def unpaused(name: str) -> bool:
         """Unpause the DAG as soon as Airflow knows it."""
-        said = door.call("PATCH", f"/api/v2/dags/{name}", {"is_paused": False}, accept=(404,))
-        return said.get("status") != 404
+        return call(cluster, "PATCH", f"dags/{name}", {"is_paused": False}).get("status") != 404
 
+    begun = said(cluster, " begins; ")
     for name in WATCHING:
-        assert wait_for(partial(unpaused, name), timeout=240), cluster.tails()
-
-    def all_have_looked() -> bool:
-        output = cluster.processes["triggerer"].output()
-        return output.count(" begins; ") + output.count(" goes on; ") >= 2 + len(WATCHING)
-
-    assert wait_for(all_have_looked, timeout=240), cluster.tails()
-    request_id = done(cluster, "for the example")
-
-    def ended(dag_id: str, task_id: str) -> list[Any]:
-        runs = door.call("GET", f"/api/v2/dags/{dag_id}/dagRuns")["dag_runs"]
-        return [one for run in runs for one in cluster.xcom(dag_id, run["dag_run_id"], task_id) or []]
-
-    assert wait_for(lambda: ended(WATCHING[0], "ended"), timeout=120), said(cluster, WATCHING[0])
-    assert ended(WATCHING[0], "ended") == [request_id]
+        until(cluster, partial(unpaused, name), 240)
+    until(cluster, lambda: said(cluster, " begins; ") >= begun + len(WATCHING), 240)
+    name, images = account.ended("for the example"), account.published(CORSICA, 30)
+    jobs_dag, images_dag = WATCHING
+    until(cluster, lambda: name in ids(cluster, jobs_dag) and images <= set(ids(cluster, images_dag, "id")))
+    for dag_id, task_id in ((jobs_dag, "ended"), (images_dag, "days")):
+        run_id = runs(cluster, dag_id)[0]["dag_run_id"]
+        assert cluster.wait(dag_id, run_id) == "success", cluster.report(dag_id, run_id)
+        assert cluster.xcom(dag_id, run_id, task_id)
 
 
 def test_watchers_share_one_list(cluster: Cluster, simulator: Simulator) -> None:
-    """Two watchers that look at the same make one call an interval, not two."""
-    if not begun(cluster, "goes on"):
-        assert wait_for(lambda: begun(cluster, "begins"), timeout=300), cluster.tails()
-    began = simulator.control("GET", "journal")["calls"][-1]["n"]
-    time.sleep(20)
-    calls = simulator.control("GET", f"journal?since={began}")["calls"]
-    lists = [call for call in calls if call["method"] == "GET" and call["path"].endswith("/process")]
-    assert 3 <= len(lists) <= 12  # an interval of two seconds, on a machine that may be slow
+    """Those that look at the same make one call an interval: five intervals of two seconds pass in six calls."""
+
+    def lists(since: int) -> int:
+        calls = simulator.control("GET", f"journal?since={since}")["calls"]
+        return sum(call["method"] == "GET" and call["path"].endswith("/process") for call in calls)
+
+    until(cluster, lambda: said(cluster, " begins; ") + said(cluster, " goes on; ") >= 3)
+    since, began = simulator.control("GET", "journal")["calls"][-1]["n"], time.monotonic()
+    until(cluster, lambda: lists(since) >= 12)
+    # Two groups of watchers look at requests with this interval: those of the first connection, and the late one.
+    assert time.monotonic() - began > 5 * 2 * 0.8
