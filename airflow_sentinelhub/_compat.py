@@ -831,16 +831,22 @@ class WatcherStore:
     On Airflow 3.3 this is the state of the asset that it watches for; where there is none (3.0 to 3.2), a Variable,
     since these versions give a watcher no other place that lasts. Outside of a triggerer nothing is kept.
 
-    :param trigger: the watcher; :param key: name of its entry, which is the name of the Variable too.
+    A Variable belongs to one trigger, since each of two that write to the same one would overwrite what the other has
+    told. A trigger without one begins with the last that another trigger of the same entry has written: its former
+    self, whose pace was another one.
+
+    :param trigger: the watcher; :param key: name of its entry; :param pace: what distinguishes it from other triggers
+        of the same entry: a word that the name of its Variable ends with.
     """
 
-    def __init__(self, trigger: Any, key: str) -> None:
+    def __init__(self, trigger: Any, key: str, pace: str = "") -> None:
         # Private, Airflow 3.3: by its public methods an accessor of several assets can be asked only by those who
         # know the assets, which a watcher does not; all assets that share a watcher get the same events.
         accessors = getattr(trigger, "asset_state_store", None)
         named = getattr(accessors, "_by_name", None) or {}
         self._states = [named[name] for name in sorted(named)]
         self._key = key
+        self._names = [f"{key}_{pace}", key] if pace else [key]
 
     async def read(self) -> Any:
         """What was written, None if nothing ever was; an exception of Airflow's if that cannot be told."""
@@ -849,11 +855,17 @@ class WatcherStore:
                 if (value := await _whole_answer(state.aget(self._key))) is not None:
                     return value
             return None
+        for name in self._names:
+            if (value := await self._variable(name)) is not None:
+                return value
+        return None
+
+    async def _variable(self, name: str) -> Any:
         comms, channel = _channel()
         if channel is None:
             return None
         try:
-            reply = await _whole_answer(channel.asend(comms.GetVariable(key=self._key)))
+            reply = await _whole_answer(channel.asend(comms.GetVariable(key=name)))
         except Exception as err:
             if "VARIABLE_NOT_FOUND" in f"{getattr(err, 'error', '')}{err}":
                 return None
@@ -863,7 +875,7 @@ class WatcherStore:
             return json.loads(text)
         if "VARIABLE_NOT_FOUND" in str(getattr(reply, "error", "")):
             return None
-        raise AirflowException(f"The Variable {self._key} cannot be read.")
+        raise AirflowException(f"The Variable {name} cannot be read.")
 
     async def write(self, value: Any) -> None:
         """Write it, in place of what was there; an exception of Airflow's if that fails."""
@@ -873,9 +885,10 @@ class WatcherStore:
         if self._states or channel is None:
             return
         about = "What a Sentinel Hub watcher has told already. Deleted, it begins anew with what comes from then on."
-        asked = comms.PutVariable(key=self._key, value=json.dumps(value), description=about)
-        if getattr(await _whole_answer(channel.asend(asked)), "error", None):
-            raise AirflowException(f"The Variable {self._key} cannot be written.")
+        for name in self._names:
+            asked = comms.PutVariable(key=name, value=json.dumps(value), description=about)
+            if getattr(await _whole_answer(channel.asend(asked)), "error", None):
+                raise AirflowException(f"The Variable {name} cannot be written.")
 
 
 def _channel() -> tuple[Any, Any]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -37,7 +37,11 @@ T = TypeVar("T")
 VERSION = 1
 """Of the payload of an event."""
 SETTLE = 2.0
-"""Seconds after which an event is in Airflow's database: a triggerer hands over what its triggers tell every second."""
+"""Seconds after which a triggerer has handed over what its triggers tell: it does so every second."""
+TURNS = 20
+"""Into so many parts the time above is cut. On a busy machine a triggerer gets its turns between them."""
+MOST_AT_ONCE = 200
+"""Things that are compared with the memory before other triggers get their turn."""
 SAY_AGAIN = 600.0
 """Seconds after which a failure that lasts is logged again."""
 
@@ -90,6 +94,11 @@ _LOOKS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, tuple[float,
     WeakKeyDictionary()
 )
 """The last look of each kind in an event loop, and when it began."""
+
+
+def _names(names: Sequence[str]) -> str:
+    """Ids for a log line: all, or the first of many."""
+    return ", ".join(names) if len(names) <= 20 else f"{', '.join(names[:20])} and {len(names) - 20} others"
 
 
 class Watcher(BaseEventTrigger, Generic[T]):
@@ -167,11 +176,13 @@ class Watcher(BaseEventTrigger, Generic[T]):
                 for sight, thing in news:
                     again = sight.key in repeated
                     yield TriggerEvent(self.payload(thing, repeated=again))  # type: ignore[no-untyped-call]
-                await asyncio.sleep(SETTLE)
+                await self._settle()
                 memory.end(sights, look.at - self.lookback)
                 self._unsaved = True
             if self._unsaved:
                 await self._save()
+            if news:
+                self.log.info("%s has told %s", self._name, _names([sight.name for sight, _ in news]))
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """The events of this watcher, where Airflow has no shared streams (before 3.3)."""
@@ -182,6 +193,7 @@ class Watcher(BaseEventTrigger, Generic[T]):
 
     async def _looks(self) -> AsyncIterator[Look[T]]:
         interval = self.poll_interval
+        about = f"{type(self).__name__} could not look by the connection {self.sentinelhub_conn_id}, and tries it again"
         while True:
             try:
                 hook = await asyncio.to_thread(self._hook)  # its modules load HTTP libraries, once in each process
@@ -189,11 +201,9 @@ class Watcher(BaseEventTrigger, Generic[T]):
                 interval = hook.interval(self.poll_interval)
                 look = await self._shared_look(partial(self.look, hook, driver), interval / 2)
             except SentinelHubError as err:
-                self._failed("look", f"{type(self).__name__} could not look: {err}")
+                self._failed("look", f"{about}: {err}")
             except Exception as err:
-                self._failed(
-                    "look", f"{type(self).__name__} could not look ({type(err).__name__}): {one_line(str(err), 500)}"
-                )
+                self._failed("look", f"{about} ({type(err).__name__}): {one_line(str(err), 500)}")
             else:
                 self._succeeded("look")
                 yield look
@@ -202,7 +212,7 @@ class Watcher(BaseEventTrigger, Generic[T]):
     async def _shared_look(self, make: Callable[[], Awaitable[Look[T]]], age: float) -> Look[T]:
         """A look that this process has begun less than so many seconds ago, or else a new one."""
         loop = asyncio.get_running_loop()
-        known, key, now = _LOOKS.setdefault(loop, {}), self.shared_stream_key(), loop.time()
+        known, key, now = _LOOKS.setdefault(loop, {}), self.shared_stream_key(), time.monotonic()
         began, look = known.get(key, (float("-inf"), None))
         if look is None or now - began > age or (look.done() and look.exception() is not None):
             look = asyncio.ensure_future(make())
@@ -242,19 +252,48 @@ class Watcher(BaseEventTrigger, Generic[T]):
     async def _news(self, look: Look[T]) -> list[tuple[Sight, T]]:
         """What is to be told, as it is now; what cannot be read again is looked at the next time."""
         assert self._memory is not None
-        named = {sight.key: name for name, thing in look.things.items() if (sight := self.sight(thing, look))}
-        sights = [sight for thing in look.things.values() if (sight := self.sight(thing, look))]
+        names: dict[Sight, str] = {}
+        for number, (name, thing) in enumerate(look.things.items()):
+            if number % MOST_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if (sight := self.sight(thing, look)) is not None and self._memory.is_news(sight):
+                names[sight] = name
         found: list[tuple[Sight, T]] = []
-        for sight in self._memory.news(sights):
+        for sight in self._memory.news(names):
             try:
-                thing = await look.confirmed(named[sight.key])
+                now_thing = await look.confirmed(names[sight])
             except SentinelHubError as err:
                 self._failed("confirm", f"{self._name} could not read {sight.name} again: {err}")
                 continue
-            now = None if thing is None else self.sight(thing, look)
-            if thing is not None and now is not None and self._memory.news([now]):
-                found.append((now, thing))
+            now = None if now_thing is None else self.sight(now_thing, look)
+            if now_thing is not None and now is not None and self._memory.is_news(now):
+                found.append((now, now_thing))
         return found
+
+    async def _settle(self) -> None:
+        """Wait until Airflow has the events that were told in its database.
+
+        Nothing says when that is. But the process that writes them answers all questions of this one, in the order in
+        which they come: it has written what it was handed over before a question whose answer is here, at the latest
+        when it answers the next one (which is the writing of the memory).
+        """
+        await self._answered()
+        for _ in range(TURNS):
+            await asyncio.sleep(SETTLE / TURNS)
+        await self._answered()
+
+    async def _answered(self) -> None:
+        """Ask the process that writes events, until it answers."""
+        while True:
+            try:
+                await self._store().read()
+            except Exception as err:
+                why = f"{type(err).__name__}: {one_line(str(err), 300)}"
+                self._failed("settle", f"{self._name} waits until Airflow answers ({why}) to write down what it told.")
+                await asyncio.sleep(self.poll_interval)
+            else:
+                self._succeeded("settle")
+                return
 
     async def _save(self) -> None:
         assert self._memory is not None
@@ -282,7 +321,8 @@ class Watcher(BaseEventTrigger, Generic[T]):
         return f"sentinelhub_watcher_{short_digest(json.dumps([type(self).__qualname__, given], sort_keys=True))}"
 
     def _store(self) -> WatcherStore:
-        return WatcherStore(self, self._key())
+        pace = short_digest(json.dumps([self.poll_interval, self.lookback]))
+        return WatcherStore(self, self._key(), pace)
 
     def _hook(self) -> SentinelHubHook:
         from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook  # loads HTTP libraries

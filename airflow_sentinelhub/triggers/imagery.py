@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from airflow_sentinelhub.transport.aio import AsyncDriver
 
 LOOKBACK = timedelta(days=14)
+AHEAD = 366 * 86_400.0
+"""Seconds from now at which a search ends. What is taken later than now is nothing new on the day; but the clock of a
+triggerer may be late, and a simulator's may run faster than any."""
 
 
 class SentinelHubNewImageryWatcherTrigger(Watcher[Acquisition]):
@@ -88,7 +91,7 @@ class SentinelHubNewImageryWatcherTrigger(Watcher[Acquisition]):
     async def look(self, hook: SentinelHubHook, driver: AsyncDriver) -> Look[Acquisition]:
         now = time.time()
         where = await asyncio.to_thread(where_of, self.area)
-        begin, end = (datetime.fromtimestamp(at, tz=timezone.utc) for at in (now - self.lookback, now + 86_400))
+        begin, end = (datetime.fromtimestamp(at, tz=timezone.utc) for at in (now - self.lookback, now + AHEAD))
         found = await driver.run(find_acquisitions(self.collection, where, begin, end, self.max_cloud_coverage))
         things = {item.id: item for item in found}
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from airflow_sentinelhub._identity import deployment_name
 from airflow_sentinelhub.api.decide.marker import dag_word, mark_of, task_word, unmarked
@@ -25,6 +28,25 @@ if TYPE_CHECKING:
 
 FINAL = tuple(status.value for status in BatchRequestStatus if status.is_final)
 LOOKBACK = timedelta(days=30)
+PAGES = 5
+"""Of the list (a hundred requests each) that every look reads: the newest requests."""
+SECONDS_A_PAGE = 10.0
+"""A longer list is read to its end less often: its pages times so many seconds pass between two such readings."""
+
+
+@dataclass
+class _Account:
+    """The requests of an account as the last looks have shown them.
+
+    :param jobs: by id; :param pages: of the whole list; :param whole_at: when it was read, seconds since 1970.
+    """
+
+    jobs: dict[str, Snapshot] = field(default_factory=dict)
+    pages: int = 0
+    whole_at: float = float("-inf")
+
+
+_ACCOUNTS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Account]] = WeakKeyDictionary()
 
 
 class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
@@ -35,7 +57,9 @@ class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
     `error`, `stopped_reason`, `output`, `sentinelhub_conn_id` and `repeated`.
 
     - **Calls**: the list of the account's requests, every `poll_interval`, back to `lookback`; and one call for each
-      request that is told of. Watchers with the same connection, `batch_api`, interval and lookback share the list.
+      request that is told of. Watchers with the same connection, `batch_api`, interval and lookback share the list. Of
+      more than five hundred requests it reads the newest at each look, and all of them every ten seconds for each
+      hundred (of ten thousand, every seventeen minutes).
     - **First look**: requests that have ended before are not new, and are not told.
     - **Restart** of the triggerer: what has ended meanwhile is told then. A request is told once; only if a triggerer
       is killed in the seconds in which an event is on its way, it is told again, with `repeated: true`.
@@ -96,8 +120,16 @@ class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
         api = hook.generation(self.batch_api)
         now = time.time()
         since = datetime.fromtimestamp(now - self.lookback, tz=timezone.utc)
-        jobs = await driver.run(requests_since(api, since))
-        return Look(now, {job.request_id.lower(): job for job in jobs}, partial(_again, driver, api))
+        known = _ACCOUNTS.setdefault(asyncio.get_running_loop(), {}).setdefault(self.shared_stream_key(), _Account())
+        whole = now - known.whole_at >= known.pages * SECONDS_A_PAGE
+        listed = await driver.run(requests_since(api, since, None if whole else PAGES))
+        read = {job.request_id.lower(): job for job in listed.jobs}
+        if listed.complete:
+            known.jobs, known.pages, known.whole_at = read, listed.pages, now
+        else:
+            older = {name: job for name, job in known.jobs.items() if job.created is None or job.created >= since}
+            known.jobs = {**older, **read}
+        return Look(now, dict(known.jobs), partial(_again, driver, api))
 
     def sight(self, thing: Snapshot, look: Look[Snapshot]) -> Sight | None:
         if not self._means(thing):

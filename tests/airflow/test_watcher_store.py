@@ -62,6 +62,20 @@ def test_a_variable_keeps_it_where_there_is_no_state_of_assets(monkeypatch: pyte
 
 
 @with_watchers
+def test_watchers_that_differ_by_their_pace_alone_overwrite_nothing_of_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And one whose pace was changed goes on where it was."""
+    from airflow.sdk.execution_time import task_runner
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Channel(), raising=False)
+    slow, fast, changed = (WatcherStore(SimpleNamespace(), "k", pace) for pace in ("a", "b", "c"))
+    asyncio.run(slow.write({"told": 1}))
+    asyncio.run(fast.write({"told": 2}))
+    assert [asyncio.run(store.read()) for store in (slow, fast, changed)] == [{"told": 1}, {"told": 2}, {"told": 2}]
+
+
+@with_watchers
 def test_the_state_of_the_assets_keeps_it_where_there_is_one() -> None:
     class State:
         def __init__(self) -> None:

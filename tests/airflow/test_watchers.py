@@ -21,27 +21,7 @@ if BaseEventTrigger is None:
 from airflow_sentinelhub.triggers import _watcher
 from airflow_sentinelhub.triggers.imagery import SentinelHubNewImageryWatcherTrigger
 from airflow_sentinelhub.triggers.watchers import SentinelHubBatchWatcherTrigger
-
-
-class Store:
-    """Stands for the store of Airflow: outlives triggers, and fails when told to."""
-
-    kept: dict[str, str] = {}
-    broken: set[str] = set()
-
-    def __init__(self, trigger: Any, key: str) -> None:
-        self._key = key
-
-    async def read(self) -> Any:
-        if "read" in self.broken:
-            raise RuntimeError("no answer")
-        return json.loads(self.kept[self._key]) if self._key in self.kept else None
-
-    async def write(self, value: Any) -> None:
-        if "write" in self.broken:
-            raise RuntimeError("no answer")
-        self.kept[self._key] = json.dumps(value)
-
+from tests.airflow.watching import Store
 
 Watch = Callable[..., list[dict[str, Any]]]
 
@@ -52,7 +32,7 @@ def watch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Watch:
     monkeypatch.setattr(_watcher, "WatcherStore", Store)
     monkeypatch.setattr(_watcher, "SETTLE", 0)
     monkeypatch.setattr(_watcher.time, "time", bench.clock.time)
-    Store.kept, Store.broken = {}, set()
+    Store.empty()
 
     def look(
         watcher: Any = SentinelHubBatchWatcherTrigger, *, kill: int | None = None, looks: int = 1, **arguments: Any

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 VERSION = 1
@@ -28,7 +29,7 @@ class Sight:
     at: float
     mark: float = 0.0
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The short name under which it is remembered."""
         return hashlib.sha256(self.name.encode()).hexdigest()[:16]
@@ -72,10 +73,11 @@ class Memory:
 
     def news(self, sights: Iterable[Sight]) -> list[Sight]:
         """What was not told yet, the earliest first."""
-        found = {sight.key: sight for sight in sights if self._is_news(sight)}
+        found = {sight.key: sight for sight in sights if self.is_news(sight)}
         return sorted(found.values(), key=lambda sight: (sight.at, sight.name))
 
-    def _is_news(self, sight: Sight) -> bool:
+    def is_news(self, sight: Sight) -> bool:
+        """Whether it was not told yet, or was told before it got a higher mark."""
         known = self.told.get(sight.key)
         return known is None or sight.mark > known[1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
+from typing import NamedTuple
 
 from airflow_sentinelhub.api.call import Flow, Patience
 from airflow_sentinelhub.api.flows.read import read, walk
@@ -15,24 +16,42 @@ PATIENCE = Patience(backoff=(2.0,), rate_limited=60.0)
 """How long one call is tried; the watcher itself looks again at its next turn."""
 
 
-def requests_since(api: Generation, since: datetime) -> Flow[list[Snapshot]]:
-    """The requests of the account that were created since a time, newest first, each once.
+class Listed(NamedTuple):
+    """What was read of the list of requests, newest first, each once.
+
+    :param pages: how many were read; :param complete: whether the list was read back to the time that was asked for.
+    """
+
+    jobs: list[Snapshot]
+    pages: int
+    complete: bool
+
+
+def requests_since(api: Generation, since: datetime, most_pages: int | None = None) -> Flow[Listed]:
+    """The requests of the account that were created since a time.
 
     One whose time of creation is not said is among them.
 
-    :raises SentinelHubError: the list cannot be read to that time.
+    :param most_pages: no more pages than these are read; None: as many as it takes.
+    :raises SentinelHubError: the list cannot be read so far.
     """
+    pages, complete = 0, True
 
-    def too_old(jobs: Sequence[Snapshot]) -> bool:
-        """Whether the next pages are older; known only if this page is sorted."""
+    def enough(jobs: Sequence[Snapshot]) -> bool:
+        """Whether the next pages are older, which is known only if this page is sorted; or are not to be read."""
+        nonlocal pages, complete
+        pages += 1
         times = [job.created for job in jobs if job.created is not None]
-        return bool(times) and times[-1] < since and all(earlier <= later for later, earlier in pairwise(times))
+        if bool(times) and times[-1] < since and all(earlier <= later for later, earlier in pairwise(times)):
+            return True
+        complete = most_pages is None or pages < most_pages
+        return not complete
 
     found: dict[str, Snapshot] = {}
-    for job in (yield from walk(lambda token: api.list(sort="created:desc", viewtoken=token), too_old)):
+    for job in (yield from walk(lambda token: api.list(sort="created:desc", viewtoken=token), enough)):
         if job.created is None or job.created >= since:
             found.setdefault(job.request_id.lower(), job)
-    return list(found.values())
+    return Listed(list(found.values()), pages, complete)
 
 
 def current_state(api: Generation, request_id: str) -> Flow[Snapshot]:
