@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +13,14 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub._compat import AirflowFailException
-from airflow_sentinelhub.lineage import Source, as_openlineage, sources_of
+from airflow_sentinelhub.lineage import Source, sources_of
 from airflow_sentinelhub.results.root import delivery_root
 from airflow_sentinelhub.simulator import Simulator
+from dev import env
 from tests.airflow.home import ROOT, environment, put_tables
 from tests.airflow.test_assets import DAGS
 from tests.airflow.test_job import job
+from tests.installed import kept
 
 once = pytest.mark.parametrize("generation", ["v2"], indirect=True)
 
@@ -70,33 +74,74 @@ def test_times_of_the_aggregation_are_those_of_all_sources() -> None:
     assert sources_of([{"type": "a"}], {"from": "x", "to": "y"}) == (Source("a", "x", "y"),)
 
 
-@pytest.mark.dag_test
-@pytest.mark.timeout(600)
-def test_the_provider_writes_it_to_a_file(tmp_path: Path) -> None:
-    pytest.importorskip("airflow.providers.openlineage", reason="needs apache-airflow-providers-openlineage")
-    assert as_openlineage
+def provider() -> Path:
+    """A folder with the OpenLineage provider, for the Airflow of these tests."""
+    sql = importlib.metadata.version("apache-airflow-providers-common-sql")
+    if tuple(int(part) for part in sql.split(".")[:2]) < (1, 32):
+        pytest.skip(f"today's OpenLineage provider needs common-sql 1.32, and this Airflow has {sql}")
+    requirements = Path(__file__).with_name("requirements-openlineage.txt")
+
+    def install(folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        python = f"--python={sys.executable}"
+        env.run(env.uv(), "pip", "install", "--quiet", python, "--no-deps", "--target", folder, "-r", requirements)
+
+    folder = env.ROOT / ".venv-openlineage-py{}.{}".format(*sys.version_info[:2])
+    return kept(folder, requirements, install, "the OpenLineage provider")
+
+
+def told_by(tmp_path: Path, state: str, **arguments: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The last event of the job's task in the file of the provider's transport, and the request."""
+    packages = provider()
     (tmp_path / "dags").mkdir()
-    (tmp_path / "dags" / "lineage_runs.py").write_text(DAGS.replace(", outlets=[MAPS, NEW]", ""))
+    dags = DAGS.replace(", outlets=[MAPS, NEW]", "".join(f", {name}={value}" for name, value in arguments.items()))
+    (tmp_path / "dags" / "lineage_runs.py").write_text(dags)
     log = tmp_path / "events.json"
     transport = json.dumps({"type": "file", "log_file_path": str(log), "append": True})
     with Simulator(speed=300, bucket_dir=tmp_path / "buckets") as simulator:
         uri = f"{simulator.airflow_connection_uri}&bucket_mount={tmp_path / 'buckets'}"
         keys = {"AIRFLOW_CONN_SENTINELHUB_DEFAULT": uri, "AIRFLOW_CONN_AWS": "aws://key:secret@"}
         home = environment(tmp_path, tmp_path / "dags")
-        paths = {"PYTHONPATH": ":".join(path for path in sys.path if path)}
-        env = {**home, **keys, **paths, "AIRFLOW__OPENLINEAGE__TRANSPORT": transport}
+        paths = {"PYTHONPATH": ":".join([str(packages), *(path for path in sys.path if path)])}
+        variables = {**home, **keys, **paths, "AIRFLOW__OPENLINEAGE__TRANSPORT": transport}
         put_tables(tmp_path)
-        code = f"import sys; sys.path.insert(0, {str(tmp_path / 'dags')!r})\nimport lineage_runs as r\nr.maker.test()"
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=400
+        code = (
+            f"import sys; sys.path.insert(0, {str(tmp_path / 'dags')!r})\nimport lineage_runs as r\n"
+            "run = r.maker.test()\nprint('ENDED', getattr(run.state, 'value', run.state))"
         )
-        assert done.returncode == 0, done.stderr[-3000:]
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=400
+        )
+        assert f"ENDED {state}" in done.stdout, done.stderr[-3000:]
         (request,) = simulator.requests()
+    assert not {simulator.client_secret, "hush"} & set(log.read_text().split('"'))
     events = [json.loads(line) for line in log.read_text().splitlines()]
-    (complete,) = [one for one in events if one["eventType"] == "COMPLETE" and one["job"]["name"] == "maker.job"]
-    assert [one["name"] for one in complete["inputs"]] == ["sentinel-2-l2a"]
-    assert [(one["namespace"], one["name"]) for one in complete["outputs"]] == [
-        ("s3://my-bucket", f"ndvi/{request['id']}")
-    ]
-    facts = complete["run"]["facets"]["sentinelhub_job"]["facts"]
+    return [one for one in events if one["job"]["name"] == "maker.job"][-1], request
+
+
+@pytest.mark.dag_test
+@pytest.mark.timeout(600)
+def test_the_provider_writes_it_to_a_file(tmp_path: Path) -> None:
+    told, request = told_by(tmp_path, "success")
+    assert told["eventType"] == "COMPLETE"
+    (source,) = told["inputs"]
+    assert source["name"] == "sentinel-2-l2a"
+    times = source["facets"]["sentinelhub_timeRange"]
+    assert (times["begin"], times["end"]) == ("2024-06-01T00:00:00Z", "2024-06-30T23:59:59Z")
+    assert [(one["namespace"], one["name"]) for one in told["outputs"]] == [("s3://my-bucket", f"ndvi/{request['id']}")]
+    facts = told["run"]["facets"]["sentinelhub_job"]["facts"]
     assert (facts["request_id"], facts["status"], facts["failed"]) == (request["id"], "DONE", 0)
+    assert facts["processing_units"] > 0
+
+
+@pytest.mark.dag_test
+@pytest.mark.timeout(600)
+def test_the_provider_writes_a_failure_to_a_file(tmp_path: Path) -> None:
+    """The job is stopped by its limit before anything is billed: the request is named, with what is known of it."""
+    told, request = told_by(tmp_path, "failed", max_processing_units="0.001")
+    assert told["eventType"] == "FAIL"
+    assert [one["name"] for one in told["inputs"]] == ["sentinel-2-l2a"]
+    facts = told["run"]["facets"]["sentinelhub_job"]["facts"]
+    assert (facts["request_id"], facts["batch_api"]) == (request["id"], "v2")
+    assert facts["status"] == "ANALYSIS_DONE"
+    assert not facts["processing_units"]

@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from dev import env
+from tests.installed import kept
 
 HERE = Path(__file__).resolve().parent
 
 
 def python_of(version: str) -> Path:
-    """The Python of an environment that has this version of the vendor's client, made if need be.
-
-    Where the package index cannot be reached the test is skipped; in CI it fails.
-    """
+    """The Python of an environment that has this version of the vendor's client, made if need be; see `kept`."""
     requirements = HERE / f"requirements-{version}.txt"
+
+    def install(folder: Path) -> None:
+        installer, python = env.uv(), folder / "bin" / "python"
+        env.run(installer, "venv", "--quiet", "--clear", "--python", env.base_python(), folder)
+        env.run(installer, "pip", "install", "--quiet", f"--python={python}", "-r", requirements)
+
     folder = env.ROOT / f".venv-witness-{version}"
-    stamp, python = folder / env.STAMP, folder / "bin" / "python"
-    wanted = hashlib.sha256(requirements.read_bytes() + f"{env.base_python()} {sys.version}".encode()).hexdigest()
-    if not _is(stamp, wanted):
-        try:
-            with env.alone():  # two tests, or a make beside them, take turns
-                if not _is(stamp, wanted):
-                    installer = env.uv()
-                    env.run(installer, "venv", "--quiet", "--clear", "--python", env.base_python(), folder)
-                    env.run(installer, "pip", "install", "--quiet", f"--python={python}", "-r", requirements)
-                    stamp.write_text(wanted)
-        except env.Problem as problem:
-            told = f"the vendor's client {version} cannot be installed here: {problem}"
-            if os.environ.get("CI") == "true":
-                pytest.fail(told)
-            pytest.skip(told)
-    return python
-
-
-def _is(stamp: Path, wanted: str) -> bool:
-    return stamp.exists() and stamp.read_text() == wanted
+    return kept(folder, requirements, install, f"the vendor's client {version}") / "bin" / "python"
 
 
 def run(version: str, program: str, given: Any, home: Path) -> Any:
