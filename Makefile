@@ -104,9 +104,10 @@ lint:  ## ruff: lint and format
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 
-types:  ## mypy --strict on the package
+types:  ## mypy --strict on the package, and what users get from it and from pyright
 	@$(ENV) 3.3
 	@.venv/bin/mypy
+	@.venv/bin/python -m dev.types
 
 format:  ## put the code into shape
 	@$(ENV) 3.3

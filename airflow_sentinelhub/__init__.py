@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_sentinelhub._version import __version__
+
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.service.payloads import output as output
     from airflow_sentinelhub.api.service.payloads import process_request as process_request
@@ -21,8 +23,15 @@ if TYPE_CHECKING:
     from airflow_sentinelhub.exceptions import SentinelHubError as SentinelHubError
     from airflow_sentinelhub.groups import sentinelhub_batch as sentinelhub_batch
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook as SentinelHubHook
+else:
 
-from airflow_sentinelhub._version import __version__
+    def __getattr__(name: str) -> Any:  # a type checker that sees it takes any name for a public one
+        import importlib
+
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOMES[name]), name)
+
 
 _HOMES = {
     "SentinelHubHook": "airflow_sentinelhub.hooks.sentinelhub",
@@ -39,14 +48,6 @@ _HOMES = {
 }
 
 __all__ = ["__version__", *_HOMES]
-
-
-def __getattr__(name: str) -> Any:
-    import importlib
-
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import (
         Context as Context,
     )
-    from airflow.sdk.definitions.xcom_arg import PlainXComArg as PlainXComArg
 else:
     try:
         from airflow.providers.common.compat.connection import get_async_connection

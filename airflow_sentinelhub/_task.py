@@ -173,6 +173,16 @@ class SentinelHubTask:
     _rendered_id: Any = None
     _pinned: tuple[str, dict[str, str]] | None = None
 
+    if TYPE_CHECKING:
+
+        @property
+        def output(self) -> Any:
+            """The result of the task, as an argument of other tasks.
+
+            Airflow calls it an XComArg. It is given to functions under `@task`, whose parameters have the type of the
+            result, and `output["request_id"]` is one, too: for a type checker it may be anything.
+            """
+
     @property
     def request_id(self) -> Any:
         """Id of the request that the task is about, where it is given one.

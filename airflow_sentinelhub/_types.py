@@ -46,11 +46,20 @@ class _Named(TypedDict):
 _Callbacks: TypeAlias = Callable[..., Any] | list[Callable[..., Any]] | None
 
 
-class TaskArguments(_Named, total=False):
-    """The arguments of Airflow's BaseOperator, so that a type checker finds one that is misspelt.
+class _OfOneTask(TypedDict, total=False):
+    """Airflow's arguments that `sentinelhub_batch()` does not take, see there."""
 
-    These are those of Airflow 2.11 to 3.3; which of them an Airflow takes it says itself when it parses a DAG.
-    """
+    task_group: TaskGroup | None
+    task_display_name: str | None
+    trigger_rule: str
+    wait_for_downstream: bool
+    task_concurrency: int | None
+    max_active_tis_per_dag: int | None
+    max_active_tis_per_dagrun: int | None
+
+
+class SharedArguments(TypedDict, total=False):
+    """Airflow's arguments that are the same for all steps of `sentinelhub_batch()`."""
 
     owner: str
     email: str | Sequence[str] | None
@@ -66,7 +75,6 @@ class TaskArguments(_Named, total=False):
     depends_on_past: bool
     ignore_first_depends_on_past: bool
     wait_for_past_depends_before_skipping: bool
-    wait_for_downstream: bool
     dag: Any
     params: MutableMapping[str, Any] | None
     default_args: dict[str, Any] | None
@@ -84,29 +92,30 @@ class TaskArguments(_Named, total=False):
     on_skipped_callback: _Callbacks
     pre_execute: Callable[..., Any] | None
     post_execute: Callable[..., Any] | None
-    trigger_rule: str
     resources: dict[str, Any] | None
     run_as_user: str | None
-    task_concurrency: int | None
     map_index_template: str | None
-    max_active_tis_per_dag: int | None
-    max_active_tis_per_dagrun: int | None
     executor: str | None
     executor_config: dict[str, Any] | None
     do_xcom_push: bool
     multiple_outputs: bool
     inlets: Any
     outlets: Any
-    task_group: TaskGroup | None
     doc: str | None
     doc_md: str | None
     doc_json: str | None
     doc_yaml: str | None
     doc_rst: str | None
-    task_display_name: str | None
     logger_name: str | None
     allow_nested_operators: bool
     render_template_as_native_obj: bool | None
+
+
+class TaskArguments(_Named, _OfOneTask, SharedArguments):
+    """The arguments of Airflow's BaseOperator, so that a type checker finds one that is misspelt.
+
+    These are those of Airflow 2.11 to 3.3; which of them an Airflow takes it says itself when it parses a DAG.
+    """
 
 
 class SensorArguments(TaskArguments, total=False):

@@ -7,8 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 from airflow_sentinelhub._compat import BaseOperator, task_group
+from airflow_sentinelhub._types import Unpack
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators._arguments import approves, arguments_of, shorter
+from airflow_sentinelhub.operators._group_arguments import GroupArguments
 from airflow_sentinelhub.operators._group_steps import BudgetStep, FinishStep, StartStep, approve_step
 from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubCreateBatchOperator
 
@@ -47,7 +49,7 @@ _COST = (
 )
 
 
-def sentinelhub_batch(group_id: str, *, approve: bool = False, **arguments: Any) -> Any:
+def sentinelhub_batch(group_id: str, *, approve: bool = False, **arguments: Unpack[GroupArguments]) -> Any:
     """A TaskGroup `create` -> `analyse` -> `budget` -> `approve` -> `start` -> `finish`.
 
     The group contains `budget` only with `max_processing_units` or `require_estimate`, and `approve` only with
@@ -79,6 +81,7 @@ def sentinelhub_batch(group_id: str, *, approve: bool = False, **arguments: Any)
     :param arguments: those of `SentinelHubBatchOperator`, with the same meaning.
     :raises InvalidInputError: no step takes one of the arguments, or this Airflow has no `ApprovalOperator`.
     """
+    given: dict[str, Any] = {**arguments}
     approve = approves(approve)
     approval = approve_step() if approve else None
     if approve and approval is None:
@@ -86,9 +89,9 @@ def sentinelhub_batch(group_id: str, *, approve: bool = False, **arguments: Any)
             "approve=True needs Airflow 3.1 or later and its standard provider, whose human-in-the-loop step asks."
         )
     approval_names = {name for name in arguments_of(approval) if name not in _APPROVAL} if approval else set()
-    _check_names(arguments, {*arguments_of(FinishStep), *approval_names})
-    step_arguments = {name: value for name, value in arguments.items() if name not in _OF_THE_RESULT}
-    group_arguments = {"dag": arguments["dag"]} if arguments.get("dag") else {}
+    _check_names(given, {*arguments_of(FinishStep), *approval_names})
+    step_arguments = {name: value for name, value in given.items() if name not in _OF_THE_RESULT}
+    group_arguments = {"dag": given["dag"]} if given.get("dag") else {}
 
     # The values below are set explicitly, because Airflow would take them from the `default_args` of the DAG.
     step_arguments |= {"do_xcom_push": True, "multiple_outputs": False}
@@ -99,7 +102,7 @@ def sentinelhub_batch(group_id: str, *, approve: bool = False, **arguments: Any)
     with task_group(group_id=group_id, **group_arguments) as group:
         create = _step(SentinelHubCreateBatchOperator, "create", step_arguments)
         on_request = {**rule, "request_id": create.output}  # in a mapped group its output has the right map index
-        finish = _step(FinishStep, "finish", arguments, **on_request, **never_waits)
+        finish = _step(FinishStep, "finish", given, **on_request, **never_waits)
         interval = shorter(finish.analysis_poll_interval, finish.poll_interval)
         analyse = _step(
             SentinelHubAnalyseBatchOperator, "analyse", step_arguments, **on_request, poll_interval=interval

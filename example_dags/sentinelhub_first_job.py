@@ -44,7 +44,7 @@ with DAG(
     )
 
     @task
-    def publish(tiles: list[dict]) -> int:
+    def publish(tiles: list[dict[str, str]]) -> int:
         print("Tiles:", ", ".join(tile["name"] for tile in tiles))
         return len(tiles)
 

@@ -7,6 +7,7 @@ CRS); it is checked before anything is sent, as far as it can be read from here.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pendulum
 from airflow.providers.common.compat.sdk import DAG, task
@@ -51,7 +52,7 @@ with DAG(
     )
 
     @task
-    def publish(tiles: list[dict]) -> list[str]:
+    def publish(tiles: list[dict[str, Any]]) -> list[str]:
         """Do something with the files of one chunk of parcels."""
         return [path for tile in tiles for path in tile["paths"].values()]
 

@@ -42,7 +42,9 @@ with DAG(
         request = batch.create(payload, tiling_grid=tiling_grid(1, 10), bucket_name="my-bucket", description="by hand")
         batch.start_analysis(request)
         request = batch.monitor_batch_analysis(request, sleep_time=EVERY / 6)
-        print(f"{request.tile_count} tiles, about {request.value_estimate / 3:,.0f} processing units")
+        estimate = request.value_estimate  # three times what the job will cost
+        cost = "of unknown cost" if estimate is None else f"about {estimate / 3:,.0f} processing units"
+        print(f"{request.tile_count} tiles, {cost}")
         batch.start_job(request)
         tiles = batch.monitor_batch_job(request, sleep_time=EVERY, analysis_sleep_time=EVERY / 6)
         return {str(status): len(found) for status, found in tiles.items()}

@@ -7,6 +7,7 @@ read. A reference has some 500 bytes, however many tiles it stands for.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pendulum
 from airflow.providers.common.compat.sdk import DAG, task
@@ -47,7 +48,7 @@ with DAG(
     )
 
     @task(max_active_tis_per_dag=8)  # each of them reads a part of the list, or on v2 two files of the bucket
-    def publish(tiles: dict) -> int:
+    def publish(tiles: dict[str, Any]) -> int:
         """Do something with the files of one chunk."""
         from airflow_sentinelhub.hooks.tiles import open_tiles
 

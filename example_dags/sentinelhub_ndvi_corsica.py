@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_sentinelhub import last, process_request, tiling_grid
 from airflow_sentinelhub.operators.batch import (
+    AnalysisResult,
     SentinelHubAnalyseBatchOperator,
     SentinelHubCreateBatchOperator,
     SentinelHubListBatchTilesOperator,
@@ -53,7 +54,7 @@ with DAG(
     )
 
     @task
-    def cost(analysis: dict) -> float | None:
+    def cost(analysis: AnalysisResult) -> float | None:
         """Look at the expected cost before anything is billed."""
         if analysis["expected_pu"] is None:
             print("The cost could not be estimated; the log of `analyse` says why.")
@@ -88,7 +89,7 @@ with DAG(
     )
 
     @task
-    def publish(tiles: list[dict]) -> int:
+    def publish(tiles: list[dict[str, str]]) -> int:
         """Do something with the tiles of one chunk."""
         print("publishing", ", ".join(tile["name"] for tile in tiles))
         return len(tiles)

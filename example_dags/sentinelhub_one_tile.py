@@ -54,7 +54,8 @@ with DAG(
         """Do something with the one file."""
         return "s3://my-bucket/one-tile/32TNM_1_2/default.tif"
 
-    start >> tile >> [cancel, use()]
+    start >> tile
+    tile >> [cancel, use()]
 
 if __name__ == "__main__":
     dag.test()

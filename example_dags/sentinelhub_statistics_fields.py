@@ -58,7 +58,7 @@ with DAG(
     )
 
     @task
-    def greenest(fields: list[dict]) -> dict[str, float]:
+    def greenest(fields: list[dict[str, str]]) -> dict[str, float]:
         """The highest mean NDVI of each field of one chunk."""
         from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 

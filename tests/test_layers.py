@@ -53,6 +53,7 @@ LAYERS: dict[str, set[str]] = {
         "maps",
         "_compat",
         "_identity",
+        "_types",
         "evalscripts",
     },
     "maps": {"exceptions", "api"},

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from airflow_sentinelhub._compat import (
     AirflowFailException,
@@ -37,11 +37,13 @@ from airflow_sentinelhub._identity import (
     remembered,
     tried,
 )
+from airflow_sentinelhub._types import Unpack
 from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.call import Flow, Patience, exchange
 from airflow_sentinelhub.api.decide.adoption import Stopped
 from airflow_sentinelhub.api.decide.advice import reword_for_script
 from airflow_sentinelhub.api.decide.costs import Costs, month_of
+from airflow_sentinelhub.api.decide.job_result import JobResult, StatisticalResult
 from airflow_sentinelhub.api.decide.marker import dag_word, task_word
 from airflow_sentinelhub.api.decide.policy import check_looks, check_resume, policy_from
 from airflow_sentinelhub.api.decide.price import Price, price_of
@@ -63,6 +65,7 @@ from airflow_sentinelhub.api.times import moment
 from airflow_sentinelhub.exceptions import InvalidInputError, JobError, SentinelHubError, SettingsError
 from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.hooks._masking import mask_forms, mask_passwords
+from airflow_sentinelhub.hooks._options import JobOptions
 from airflow_sentinelhub.hooks.job_results import ResultsReader
 from airflow_sentinelhub.hooks.prices import CostReader, region_of
 from airflow_sentinelhub.hooks.storage import access_from, bucket_reader, check_geopackage, results_of
@@ -244,31 +247,35 @@ class SentinelHubHook(BaseHook):
         """Run a flow to its end in this thread."""
         return self.driver.run(flow)
 
+    @overload
+    def run_job(self, specification: BatchSpecification, **options: Unpack[JobOptions]) -> JobResult: ...
+    @overload
+    def run_job(self, specification: StatisticalSpecification, **options: Unpack[JobOptions]) -> StatisticalResult: ...
     def run_job(
         self,
         specification: BatchSpecification | StatisticalSpecification,
         *,
         name: str | None = None,
         context: Any = None,
-        batch_api: str | None = None,
+        batch_api: Literal["v1", "v2"] | None = None,
         aws_conn_id: str | None = None,
         iam_role_arn: str | None = None,
         max_processing_units: float | str | None = None,
         max_processing_units_per_month: float | str | None = None,
-        on_over_budget: str = "fail",
+        on_over_budget: Literal["fail", "skip", "stop"] = "fail",
         require_estimate: bool | str = False,
         max_restarts: int | str = 0,
         max_failed: int | str | None = None,
         min_success_ratio: float | str | None = None,
-        on_partial: str = "fail",
-        check_results: Any = True,
-        resume_stopped: str = "never",
+        on_partial: Literal["fail", "skip", "accept"] = "fail",
+        check_results: bool | str = True,
+        resume_stopped: Literal["never", "if_accepted", "when_accepted"] = "never",
         cancel_on_timeout: bool | str = True,
         poll_interval: float | timedelta | str = 60.0,
         analysis_poll_interval: float | timedelta | str = 10.0,
         timeout: float | timedelta | str | None = None,
         max_unknown_time: float | timedelta | str = 1800.0,
-    ) -> dict[str, Any]:
+    ) -> Any:
         """Run a whole job in this thread, as `SentinelHubBatchOperator` does: for a PythonOperator or a script.
 
         It finds or creates the request, analyses it, checks the budget, starts it once (**which bills**), waits,
@@ -287,7 +294,7 @@ class SentinelHubHook(BaseHook):
         :param max_processing_units: PU that the job may cost. :param max_processing_units_per_month: PU that all jobs
             of the DAG may cost in a calendar month; it needs `context`. The other limits, intervals and policies mean
             what they mean in `SentinelHubBatchOperator`; `max_failed` counts tiles, or features.
-        :returns: what the operator returns.
+        :returns: what the operator returns: a `JobResult`, or a `StatisticalResult`.
         :raises InvalidInputError: neither name nor context is given, limits make no sense, or the GeoPackage breaks a
             rule of the service; nothing was created.
         :raises JobError: the job failed, or ended worse than the policy accepts; `skip` is set on the error where a
@@ -380,7 +387,7 @@ class SentinelHubHook(BaseHook):
                 return price_of(job)
             return (yield from price_request(api, job, CostReader(reader, hook.settings.base_url).prepared))
 
-        results = ResultsReader(reader, check_results, "check_results", patience)
+        results = ResultsReader(reader, read["check_results"], "check_results", patience)
         plan = JobPlan(
             policy=lambda: policy,
             read_results=results.read,

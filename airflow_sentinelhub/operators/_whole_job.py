@@ -111,8 +111,11 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         reader = partial(reader_now, self.sentinelhub_conn_id, self.aws_conn_id)
         return ResultsReader(reader, self._reads_results, self.reads_by, self.max_unknown_time)
 
-    def run_whole_job(self, context: Context) -> dict[str, Any]:
-        """The body of `execute`. Each operator defines `execute` itself: 2.11 wraps only a class's own `execute`."""
+    def run_whole_job(self, context: Context) -> Any:
+        """The body of `execute`. Each operator defines `execute` itself: 2.11 wraps only a class's own `execute`.
+
+        :returns: the result, whose members differ between the kinds of jobs.
+        """
         with self.ends_its_round(context), airflow_errors(self):
             self._may_have_started = tried(context) > 1
             self.take_arguments()

@@ -1,16 +1,24 @@
-"""The module from which DAGs import all operators of batch v1 and v2."""
+"""The module from which DAGs import all operators of batch v1 and v2, and the types of their results."""
 
 from __future__ import annotations
 
+from airflow_sentinelhub.api.decide.job_result import JobResult
+from airflow_sentinelhub.operators._on_request import StepResult
 from airflow_sentinelhub.operators.collections import (
     SentinelHubCreateBatchCollectionOperator,
     SentinelHubDeleteBatchCollectionOperator,
     SentinelHubUpdateBatchCollectionOperator,
 )
 from airflow_sentinelhub.operators.create import SentinelHubCreateBatchOperator
-from airflow_sentinelhub.operators.edit import SentinelHubDeleteBatchOperator, SentinelHubUpdateBatchOperator
+from airflow_sentinelhub.operators.edit import (
+    DeletedResult,
+    SentinelHubDeleteBatchOperator,
+    SentinelHubUpdateBatchOperator,
+)
 from airflow_sentinelhub.operators.job import SentinelHubBatchOperator
 from airflow_sentinelhub.operators.steps import (
+    AnalysisResult,
+    BudgetResult,
     SentinelHubAnalyseBatchOperator,
     SentinelHubBatchBudgetOperator,
     SentinelHubCancelBatchOperator,
@@ -20,6 +28,10 @@ from airflow_sentinelhub.operators.steps import (
 from airflow_sentinelhub.operators.tiles import SentinelHubListBatchTilesOperator
 
 __all__ = [
+    "AnalysisResult",
+    "BudgetResult",
+    "DeletedResult",
+    "JobResult",
     "SentinelHubAnalyseBatchOperator",
     "SentinelHubBatchBudgetOperator",
     "SentinelHubBatchOperator",
@@ -33,4 +45,5 @@ __all__ = [
     "SentinelHubStartBatchOperator",
     "SentinelHubUpdateBatchCollectionOperator",
     "SentinelHubUpdateBatchOperator",
+    "StepResult",
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._task import naming_task
 from airflow_sentinelhub._types import TaskArguments, Templated, Unpack
+from airflow_sentinelhub.api.decide.job_result import JobResult
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import LINKS
 from airflow_sentinelhub.operators._arguments import check_payload, one_destination
@@ -36,10 +37,11 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
     """Run a whole job in one task: create, analyse, check the budget, start, wait, restart what failed, judge.
 
     - **Calls** what the operators of the single steps call, in their order; **start exactly once**.
-    - **Returns** `{"request_id", "batch_api", "status", "tile_count", "processed", "failed", "failed_tiles",
-      "estimated_pu", "expected_pu", "expected_pu_low", "expected_pu_high", "estimated_by", "processing_units",
-      "restarts", "output_url", "checked"}`. `failed_tiles` are at most a hundred names; `checked` tells whether the
-      tiles were read; `estimated_by` is `service` (v1), `us` (v2) or None; `processing_units` is the real cost.
+    - **Returns** a `JobResult`: `{"request_id", "batch_api", "status", "tile_count", "processed", "failed",
+      "failed_tiles", "estimated_pu", "expected_pu", "expected_pu_low", "expected_pu_high", "estimated_by",
+      "processing_units", "restarts", "output_url", "checked"}`. `failed_tiles` are at most a hundred names; `checked`
+      tells whether the tiles were read; `estimated_by` is `service` (v1), `us` (v2) or None; `processing_units` is the
+      real cost.
     - **On kill** the state of the task in Airflow decides. If a user has marked the task failed or success, or the run
       failed, the job is cancelled (v2: stopped), if `cancel_on_kill`. After a clear, a restart of Airflow or a takeover
       by another triggerer, the job is left running for the next try. A worker has only some seconds to cancel;
@@ -244,5 +246,6 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
             check_payload(self)
             self.check_job()
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        return self.run_whole_job(context)
+    def execute(self, context: Context) -> JobResult:
+        result: JobResult = self.run_whole_job(context)
+        return result

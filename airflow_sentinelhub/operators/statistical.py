@@ -13,6 +13,7 @@ from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id, naming_task
 from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.call import Flow, Work, exchange
+from airflow_sentinelhub.api.decide.job_result import StatisticalResult
 from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.statistical import get_body, read_request
@@ -29,7 +30,7 @@ from airflow_sentinelhub.operators._whole_job import RunsWholeJob
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context
 
-__all__ = ["SentinelHubBatchStatisticalOperator", "SentinelHubListStatisticsOperator"]
+__all__ = ["SentinelHubBatchStatisticalOperator", "SentinelHubListStatisticsOperator", "StatisticalResult"]
 
 _STATUSES = ("OK", "FAILED", None)
 _LIMITS = (
@@ -61,10 +62,11 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
 
     - **Calls** the list of requests (to find the task's own), create, analyse, **start exactly once**, and the request
       at each poll. When the job is done, it reads the result of every feature from the bucket.
-    - **Returns** `{"request_id", "batch_api", "status", "feature_count", "processed", "failed", "failed_features",
-      "expected_pu", "expected_pu_low", "expected_pu_high", "estimated_by", "processing_units", "output_url",
-      "checked"}`. `failed_features` are at most a hundred identifiers; `checked` tells whether the results were read;
-      `estimated_by` is `us`, or None if the cost could not be estimated; `processing_units` is the real cost.
+    - **Returns** a `StatisticalResult`: `{"request_id", "batch_api", "status", "feature_count", "processed", "failed",
+      "failed_features", "expected_pu", "expected_pu_low", "expected_pu_high", "estimated_by", "processing_units",
+      "output_url", "checked"}`. `failed_features` are at most a hundred identifiers; `checked` tells whether the
+      results were read; `estimated_by` is `us`, or None if the cost could not be estimated; `processing_units` is the
+      real cost.
     - **On kill** the state of the task in Airflow decides. If a user has marked the task failed or success, or the run
       failed, the job is stopped, if `cancel_on_kill`. After a clear, a restart of Airflow or a takeover by another
       triggerer, the job is left running for the next try. A worker has only some seconds to stop the job;
@@ -250,8 +252,9 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
             check_payload(self)
             self.check_job()
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        return self.run_whole_job(context)
+    def execute(self, context: Context) -> StatisticalResult:
+        result: StatisticalResult = self.run_whole_job(context)
+        return result
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:

@@ -9,15 +9,33 @@ import pytest
 
 from airflow_sentinelhub._compat import BaseOperator, BaseSensorOperator, XComArg
 from airflow_sentinelhub._types import SensorArguments, TaskArguments
-from airflow_sentinelhub.operators._group_steps import BudgetStep, FinishStep, StartStep
+from airflow_sentinelhub.api.decide.results import FeatureResults, TileResults
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus
+from airflow_sentinelhub.groups import _APPROVAL, _NOT_TAKEN
+from airflow_sentinelhub.hooks._options import JobOptions
+from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
+from airflow_sentinelhub.operators._arguments import arguments_of
+from airflow_sentinelhub.operators._group_arguments import GroupArguments
+from airflow_sentinelhub.operators._group_steps import BudgetStep, FinishStep, StartStep, approve_step
+from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator, SentinelHubCreateBatchOperator
+from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
 
 OWN = {"poke_interval", "timeout"}
 """Arguments of Airflow's sensor that our sensors have themselves."""
+OF_THE_APPROVAL = {"response_timeout", "assigned_users", "notifiers"}
 OF_SOME_AIRFLOWS = {"retry_policy", "task_concurrency", "render_template_as_native_obj"}
 
 
 def accepts(hint: Any, kind: type) -> bool:
     return hint is Any or kind in (hint, *get_args(hint))
+
+
+def same_where_told(some: dict[str, Any], others: dict[str, Any], names: set[str]) -> bool:
+    """Python 3.10 makes Any with None for its default an Optional[Any]."""
+    told = {name for name in names if some.get(name) is not Any}
+    assert {name: some.get(name) for name in told} == {name: others[name] for name in told}
+    return told != set()
 
 
 def names(function: Any) -> set[str]:
@@ -58,6 +76,38 @@ def test_airflows_arguments_are_known() -> None:
     assert set(TaskArguments.__annotations__) - task <= OF_SOME_AIRFLOWS
     sensor = names(BaseSensorOperator.__init__) - task
     assert set(SensorArguments.__annotations__) - set(TaskArguments.__annotations__) == sensor - OWN
+
+
+def test_the_group_takes_the_arguments_of_the_whole_job() -> None:
+    of_a_job, of_a_group = get_type_hints(SentinelHubBatchOperator.__init__), get_type_hints(GroupArguments)
+    own = names(SentinelHubBatchOperator.__init__) - {"request_id"}
+    of_a_job["process_request"] = get_type_hints(SentinelHubCreateBatchOperator.__init__)["process_request"]
+    assert same_where_told(of_a_group, of_a_job, own)
+    assert set(of_a_group) - own - OF_THE_APPROVAL == set(TaskArguments.__annotations__) - set(_NOT_TAKEN)
+    assert GroupArguments.__required_keys__ == {"process_request"}
+
+
+@pytest.mark.skipif(approve_step() is None, reason="this Airflow asks nobody")
+def test_the_group_takes_the_arguments_of_the_approval() -> None:
+    own = set(arguments_of(approve_step())) - set(arguments_of(BaseOperator))
+    assert own - set(_APPROVAL) == OF_THE_APPROVAL
+
+
+def test_a_job_in_python_takes_what_its_overloads_say() -> None:
+    """Both overloads name the options by one table, since the result depends on the specification."""
+    told = inspect.signature(SentinelHubHook.run_job).parameters
+    assert set(told) - {"self", "specification"} == set(JobOptions.__annotations__)
+    hints, options = get_type_hints(SentinelHubHook.run_job), get_type_hints(JobOptions)
+    assert same_where_told(options, hints, set(options))
+
+
+def test_results_are_described_member_by_member() -> None:
+    operators = (SentinelHubBatchOperator, SentinelHubBatchStatisticalOperator)
+    told = [set(get_type_hints(cls.execute, localns={"Context": dict})["return"].__annotations__) for cls in operators]
+    snapshot = Snapshot("id", "v2", BatchRequestStatus("DONE"))
+    batch = TileResults(snapshot, 1, 1, 0, (), 1.0, True, 0).as_result()
+    features = FeatureResults(snapshot, 1, 0, (), True).as_result()
+    assert told == [set(batch), set(features)]
 
 
 def test_help_names_each_argument_with_its_type(operator_class: type[BaseOperator]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from airflow_sentinelhub.api.decide.job_result import JobResult, StatisticalResult
 from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.decide.price import Expected, Price, comparison, price_of
 from airflow_sentinelhub.api.snapshot import Snapshot
@@ -90,7 +91,7 @@ class TileResults:
     def as_result(self) -> dict[str, Any]:
         """The task's return value: small and JSON. What nobody has looked at is None."""
         job = self.job
-        return {
+        result: JobResult = {
             "request_id": job.request_id,
             "batch_api": job.generation,
             "status": str(job.status),
@@ -105,6 +106,7 @@ class TileResults:
             "output_url": job.output_url,
             "checked": self.checked,
         }
+        return {**result}
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class FeatureResults:
     def as_result(self) -> dict[str, Any]:
         """The task's return value: small and JSON. What nobody has looked at is None."""
         job = self.job
-        return {
+        result: StatisticalResult = {
             "request_id": job.request_id,
             "batch_api": job.generation,
             "status": str(job.status),
@@ -161,6 +163,7 @@ class FeatureResults:
             "output_url": job.output_url,
             "checked": self.checked,
         }
+        return {**result}
 
 
 def expected(results: Results) -> Expected:
