@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,29 @@ def unpaced() -> Iterator[None]:
     Gate.paced = False
     yield
     Gate.paced = True
+
+
+MASKERS = (
+    "airflow.sdk._shared.secrets_masker",
+    "airflow._shared.secrets_masker",
+    "airflow.sdk.execution_time.secrets_masker",  # 3.0
+    "airflow.utils.log.secrets_masker",  # 2.11
+)
+
+
+@pytest.fixture(autouse=True)
+def forgotten_secrets() -> Iterator[None]:
+    """What a test has masked is plain text again in the next one.
+
+    Airflow's masker lasts as long as the process, and 2.11 masks a password of one letter, too: each `b` of all later
+    messages would be `***`. The fewer secrets it knows, the cheaper is the next one, which compiles all anew.
+    """
+    yield
+    for name in MASKERS:
+        known = vars(sys.modules[name]).get("_secrets_masker") if name in sys.modules else None
+        if known is not None:
+            masker = known()
+            masker.patterns, masker.replacer = set(), None
 
 
 @pytest.fixture

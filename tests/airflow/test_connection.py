@@ -370,3 +370,11 @@ def test_a_connection_that_is_half_edited_is_not_taken_for_an_error_of_the_wait(
     bench.connection("sh", **{**GOOD, "password": "a-new-one"})
     assert hook._read_again().client_secret == "a-new-one"
     assert asyncio.run(loop_hook._read_again_in_loop()).client_secret == "a-new-one"
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_what_was_masked_in_one_test_is_not_masked_in_the_next(turn: int) -> None:
+    assert _compat.masked("a blue sea") == "a blue sea"
+    for secret in ("b", "blue sea"):
+        _compat.mask_secret(secret)
+    assert _compat.masked("a blue sea") != "a blue sea"
