@@ -26,6 +26,7 @@ BATCH_SHARE = 1 / 3
 BATCH_FROM_PIXELS = 10_000
 PU_A_MEGABYTE = 0.03
 """PU for the delivery of a megabyte to another region of the same cloud."""
+LEAST = "at least"
 _FREE_BAND = "dataMask"
 _FORMATS = {"application/octet-stream": 1.4}
 _TIFF, _ZARR = "image/tiff", "zarr/array"
@@ -84,7 +85,8 @@ class Factor:
 
     :param name: a word for it; :param value: in the low value of the estimate; :param high: in the high value, None if
         it is the same.
-    :param why: how it comes about; :param how: `x` multiplies, `+` adds PU, `at least` is the smallest number of PU.
+    :param why: how it comes about; :param how: `x` multiplies, `+` adds PU, `at least` is the smallest number of PU (0
+        in the low value if it is not certain).
     """
 
     name: str
@@ -99,8 +101,12 @@ class Factor:
         return self.value if self.high is None else self.high
 
     def __str__(self) -> str:
-        values = _number(self.value) + (f" to {_number(self.most)}" if self.most != self.value else "")
-        return f"{self.how} {values} ({self.name}: {self.why})"
+        return f"{self.how} {self.span} ({self.name}: {self.why})"
+
+    @property
+    def span(self) -> str:
+        """Its values in words: a range, but of a smallest number only that number."""
+        return _number(self.most) if self.how == LEAST else span(self.value, self.most)
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,7 @@ class Estimate:
     :param exact: low and high are the same, and the evalscript's `setup()` was run, not read as text.
     :param number: of tiles or features.
     :param balance: PU that the account must have when the request is created.
+    :param probable: PU that it will probably cost, None: the middle.
     """
 
     low: float
@@ -122,6 +129,12 @@ class Estimate:
     exact: bool = False
     balance: float = 0.0
     number: int = 0
+    probable: float | None = None
+
+    @property
+    def expected(self) -> float:
+        """PU that it will probably cost: the middle, but no less than the minimum of the service's text."""
+        return (self.low + self.high) / 2 if self.probable is None else self.probable
 
     def __str__(self) -> str:
         return f"{span(self.low, self.high)} PU"
@@ -138,6 +151,7 @@ class Estimate:
         return {
             "low": self.low,
             "high": self.high,
+            "expected": self.expected,
             "exact": self.exact,
             "balance": self.balance,
             "number": self.number,
@@ -193,14 +207,16 @@ def estimate(
         )
     if not tiles:
         low = high = 0.0
-    elif least := job.least():
-        factors.append(least)
-        low, high = max(low, least.value), max(high, least.most)
     if job.skips_existing:
         low = 0.0
         assumed.append("files that exist already are skipped (skipExisting) and cost nothing; how many is not known")
+    expected = (low + high) / 2
+    if tiles and (least := job.least()):
+        factors.append(least)
+        low, high, expected = max(low, least.value), max(high, least.most), max(expected, least.most)
     number = sum(size.number for size in tiles)
-    return Estimate(low, high, tuple(factors), tuple(assumed), setup.exact and low == high, pricing.balance, number)
+    exact = setup.exact and low == high
+    return Estimate(low, high, tuple(factors), tuple(assumed), exact, pricing.balance, number, expected)
 
 
 @dataclass
@@ -357,9 +373,9 @@ class _Job:
         yield Factor("delivery to another region", 0.0, why, megabytes * PU_A_MEGABYTE, "+")
 
     def least(self) -> Factor | None:
-        """The least that a request costs."""
-        least = self.pricing.minimum
-        return Factor("minimum", least, "of a batch request, by the service's text", how="at least") if least else None
+        """The least that a request costs: by the service's text, but requests that have cost less were seen."""
+        least, why = self.pricing.minimum, "of a batch request, by the service's text; some have cost less"
+        return Factor("minimum", 0.0, why, least, LEAST) if least else None
 
 
 def _in_months(payload: Mapping[str, Any]) -> bool:

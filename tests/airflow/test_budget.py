@@ -82,7 +82,7 @@ def test_a_step_of_its_own_compares_the_same(bench: Any, policy: str) -> None:
 @modes
 @pytest.mark.parametrize("policy", ["fail", "skip", "stop"])
 def test_v2_refuses_by_our_own_estimate(bench: Any, deferrable: bool, policy: str) -> None:
-    make = job(bench, max_processing_units=99, on_over_budget=policy, deferrable=deferrable)
+    make = job(bench, max_processing_units=40, on_over_budget=policy, deferrable=deferrable)
     context = bench.context()
     if policy == "stop":
         result = bench.run(make, context)
@@ -91,8 +91,11 @@ def test_v2_refuses_by_our_own_estimate(bench: Any, deferrable: bool, policy: st
         with pytest.raises(ENDS[policy]) as caught:
             bench.run(make, context)
         said = str(caught.value)
-        assert "would cost about 100 PU (our estimate: area x 91.6, batch x 0.333, input bands x 0.667" in said
-        assert "more than the 99 PU of max_processing_units. It has not been started and bills nothing." in said
+        assert "would cost about 40.7 to 100 PU (our estimate: area x 91.6, batch x 0.333, input bands x 0.667" in said
+        assert (
+            "format x 2, minimum at least 100), more than the 40 PU of max_processing_units. "
+            "It has not been started and bills nothing." in said
+        )
     assert "billed_start" not in bench.effects()
     assert (context["ti"].xcoms["expected_pu"], context["ti"].xcoms["estimated_by"]) == (100, "us")
 
@@ -142,7 +145,9 @@ def test_a_bucket_that_cannot_be_read_makes_the_cost_unknown(bench: Any, logged:
 @pytest.mark.parametrize("policy", ["fail", "skip"])
 def test_a_step_of_its_own_compares_our_estimate_on_v2(bench: Any, policy: str) -> None:
     request_id = analysed(bench)
-    with pytest.raises(ENDS[policy], match=r"would cost about 100 PU .* It has not been started and bills nothing"):
+    with pytest.raises(
+        ENDS[policy], match=r"would cost about 40.7 to 100 PU .* It has not been started and bills nothing"
+    ):
         bench.run(compare(bench, request_id, max_processing_units=10, on_over_budget=policy))
     result = bench.run(compare(bench, request_id, max_processing_units=100, on_over_budget=policy))
     assert (result["estimated_pu"], result["expected_pu"], result["estimated_by"]) == (None, 100, "us")
@@ -160,7 +165,14 @@ def test_the_services_number_counts_and_ours_is_shown_if_it_is_far_off(bench: An
     result = bench.run(job(bench))
     assert result["estimated_by"] == "service"
     assert result["expected_pu"] == pytest.approx(result["estimated_pu"] / 3)
-    assert "our own estimate differs by more than a third: 100 PU" in logged()  # of the minimum it says nothing
+    assert "differs by more than a third" not in logged(), "of the minimum the service's number says nothing"
+    request_id = analysed(bench)
+    shown = bench.shown(request_id)
+    shown["valueEstimate"] *= 4
+    bench.sim.fault("status", f"/{request_id}$", method="GET", status=200, body=shown, times=None)
+    far = bench.run(compare(bench, request_id, max_processing_units=1000))
+    assert far["expected_pu"] == pytest.approx(shown["valueEstimate"] / 3)
+    assert "our own estimate differs by more than a third: 40.7 to 100 PU" in logged()
 
 
 def test_a_step_of_its_own_refuses_what_makes_no_sense() -> None:

@@ -135,9 +135,9 @@ def test_last_month_does_not_count(bench: Any) -> None:
 def test_the_configuration_gives_the_budget_of_tasks_that_have_none(
     bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AIRFLOW__SENTINELHUB__MAX_PROCESSING_UNITS_PER_MONTH", "150")
+    monkeypatch.setenv("AIRFLOW__SENTINELHUB__MAX_PROCESSING_UNITS_PER_MONTH", "120")
     assert bench.run(job(bench), tries(bench, 0))["status"] == "DONE"
-    with pytest.raises(AirflowFailException, match="would exceed the 150 PU of max_processing_units_per_month"):
+    with pytest.raises(AirflowFailException, match="would exceed the 120 PU of max_processing_units_per_month"):
         bench.run(job(bench), tries(bench, 1))
     own = job(bench, max_processing_units_per_month=1000)
     assert bench.run(own, bench.context(map_index=1, **RETRY))["status"] == "DONE"

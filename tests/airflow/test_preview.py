@@ -270,7 +270,7 @@ def test_mapped_tasks_are_previewed_by_their_index(bench: Any, tmp_path: Path) -
         """
         with DAG("one", schedule=None, start_date=pendulum.datetime(2024, 1, 1)):
             SentinelHubBatchOperator.partial(task_id="job", **WHAT).expand(
-                area=[[9.0, 42.0, 9.1, 42.1], [10.0, 43.0, 10.1, 43.1]], max_processing_units=[1, 10_000])
+                area=[[9.0, 42.0, 9.1, 42.1], [10.0, 43.0, 10.1, 43.1]], max_processing_units=[0.5, 10_000])
             first = SentinelHubBatchOperator(task_id="first", area=[9.0, 42.0, 9.1, 42.1], **WHAT)
             SentinelHubBatchOperator.partial(task_id="late", **WHAT).expand(area=first.output)
             SentinelHubBatchOperator(task_id="after", area="{{ ti.xcom_pull('first') }}", **WHAT)

@@ -166,6 +166,7 @@ def test_an_unknown_price_says_why() -> None:
     }
     assert price_from(price.as_result()) is None
     assert price_from(Price(1.0, 2.0, "us").as_result()) == Price(1.0, 2.0, "us")
+    assert price_from(Price(1.0, 2.0, "us", probable=1.9).as_result()) == Price(1.0, 2.0, "us", probable=1.9)
 
 
 @pytest.mark.parametrize(

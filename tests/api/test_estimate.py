@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.estimate import Estimate, Pixels, estimate
 from airflow_sentinelhub.api.service.intervals import days_of, intervals_of
 from airflow_sentinelhub.exceptions import EstimateError
@@ -77,13 +78,33 @@ def test_one_unit_is_512_pixels_squared_of_three_bands_by_a_third() -> None:
         ([(99, 101, 90_000)], 90_000 * 9_999 / 262_144),
         ([(50, 50, 90_000)], 90_000 * 0.01),  # the smallest area
         ([(50, 50, 90_000), (512, 512, 900)], 900 + 300),
-        ([(512, 512, 3)], 100),  # the minimum of a batch request
         ([(512, 512, 0)], 0),
     ],
 )
 def test_area(sizes: list[tuple[int, int, int]], pu: float) -> None:
     assert priced(sizes=sizes).low == pytest.approx(pu)
     assert priced(sizes=sizes).high == pytest.approx(pu)
+
+
+@pytest.mark.parametrize(
+    ("number", "low", "high"), [(3, 1, 100), (299, 299 / 3, 100), (300, 100, 100), (900, 300, 300)]
+)
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_the_minimum_of_a_request_is_probable_but_not_certain(api: str, number: int, low: float, high: float) -> None:
+    """The text has it, and a request that cost less was seen: so a budget below it refuses nothing."""
+    found = priced(sizes=[(512, 512, number)], api=api)
+    assert (found.low, found.high, found.expected) == (pytest.approx(low), pytest.approx(high), pytest.approx(high))
+    assert found.exact is (low == high)
+    text = "\n".join(found.lines())
+    assert "at least 100 (minimum: of a batch request" in text
+    assert found.as_dict()["expected"] == found.expected
+    assert Policy(max_processing_units=low + 1).allows(found.low)
+
+
+def test_a_minimum_leaves_what_is_skipped_uncertain() -> None:
+    payload = job() | {"output": {"skipExisting": True}}
+    assert (priced(payload).low, priced(payload).high, priced(payload).expected) == (0, 300, 150)
+    assert (priced(payload, [(512, 512, 3)]).high, priced(payload, [(512, 512, 3)]).expected) == (100, 100)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from airflow_sentinelhub.api.decide.costs import Month
 from airflow_sentinelhub.api.decide.price import Price
 from airflow_sentinelhub.api.decide.results import Results
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited, fate, nothing_to_do
-from airflow_sentinelhub.api.estimate import span
+from airflow_sentinelhub.api.estimate import LEAST, span
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from airflow_sentinelhub.api.statuses import StoppedStatusReason
@@ -186,9 +186,9 @@ def _whence(price: Price) -> str:
     if price.own is None:
         return "our estimate"
     return "our estimate: " + ", ".join(
-        f"{factor.name} {factor.how} {span(factor.value, factor.most)}"
+        f"{factor.name} {factor.how} {factor.span}"
         for factor in price.own.factors
-        if (factor.value, factor.most) != (1.0, 1.0)
+        if (factor.value, factor.most) != (1.0, 1.0) and (factor.how != LEAST or price.high == factor.most)
     )
 
 

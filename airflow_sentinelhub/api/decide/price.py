@@ -19,7 +19,8 @@ class Expected(TypedDict):
     """The expected cost of a job in the result of a task.
 
     :param expected_pu: what it will probably cost (PU): a third of the service's estimate (v1), else the middle of our
-        own; None if neither is known. :param expected_pu_low, expected_pu_high: at least and at most so many PU.
+        own, but no less than the minimum of a request; None if neither is known.
+    :param expected_pu_low, expected_pu_high: at least and at most so many PU.
     :param estimated_by: whose estimate it is: `service` or `us`; None if there is none.
     """
 
@@ -36,6 +37,7 @@ class Price:
     :param low, high: at least and at most so many; None if it is not known.
     :param by: whose estimate it is: `service` or `us`; None if it is not known.
     :param own: our estimate with its factors, None if there is none; :param why: why there is none, as a sentence.
+    :param probable: what it will probably cost; None: the middle.
     """
 
     low: float | None = None
@@ -43,6 +45,7 @@ class Price:
     by: str | None = None
     own: Estimate | None = None
     why: str = ""
+    probable: float | None = None
 
     @property
     def known(self) -> bool:
@@ -50,8 +53,10 @@ class Price:
 
     @property
     def expected(self) -> float | None:
-        """One number: the middle of the range; None if it is not known."""
-        return None if self.low is None or self.high is None else (self.low + self.high) / 2
+        """One number: what it will probably cost; None if it is not known."""
+        if self.low is None or self.high is None:
+            return None
+        return (self.low + self.high) / 2 if self.probable is None else self.probable
 
     def __str__(self) -> str:
         if self.low is None or self.high is None:
@@ -79,14 +84,18 @@ def price_of(job: Snapshot, own: Estimate | None = None, why: str = "") -> Price
     """
     if job.expected_cost is not None:
         return Price(job.expected_cost, job.expected_cost, SERVICE, own, why)
-    return Price(None, None, None, None, why) if own is None else Price(own.low, own.high, US, own)
+    if own is None:
+        return Price(why=why)
+    return Price(own.low, own.high, US, own, probable=own.expected)
 
 
 def price_from(kept: Any) -> Price | None:
     """The price in a result or in the state of a deferred task (see `Price.as_result`); None if there is none."""
     low, high = number(member(kept, "expected_pu_low")), number(member(kept, "expected_pu_high"))
-    by = member(kept, "estimated_by")
-    return None if low is None or high is None or by not in (SERVICE, US) else Price(low, high, by)
+    by, probable = member(kept, "estimated_by"), number(member(kept, "expected_pu"))
+    if low is None or high is None or by not in (SERVICE, US):
+        return None
+    return Price(low, high, by, probable=None if probable == (low + high) / 2 else probable)
 
 
 def number_of(price: Price) -> int | None:
