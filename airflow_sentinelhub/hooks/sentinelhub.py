@@ -57,7 +57,7 @@ from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, wait
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service import statistical, v2
 from airflow_sentinelhub.api.service.data_sources import check_offered
-from airflow_sentinelhub.api.service.generations import Generation, generation, others
+from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation, others
 from airflow_sentinelhub.api.service.specification import BatchSpecification, check_shape, refuse_statistical
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
 from airflow_sentinelhub.api.snapshot import Snapshot
@@ -392,7 +392,8 @@ class SentinelHubHook(BaseHook):
             policy=lambda: policy,
             read_results=results.read,
             price=price,
-            dag=None if context is None else OfDag(mark.dag or "", hook.generations(api)),
+            dag=None if context is None else OfDag(mark.dag or "", hook.all_generations(api)),
+            estimating=CostReader(reader, hook.settings.base_url).prepared,
             resume_stopped=resume_stopped,
             wait=WaitPlan(
                 poll_interval=hook.interval(read["poll_interval"]),
@@ -461,6 +462,11 @@ class SentinelHubHook(BaseHook):
         named = [first or self.generation(), self.generation(), generation("statistical")]
         return tuple({api.name: api for api in named}.values())
 
+    def all_generations(self, first: Generation | None = None) -> tuple[Generation, ...]:
+        """Every generation, those of this connection first: tasks may name another one (`batch_api`)."""
+        own = self.generations(first)
+        return tuple({api.name: api for api in (*own, *map(generation, NAMES))}.values())
+
     def costs(
         self,
         dag_id: str,
@@ -471,8 +477,7 @@ class SentinelHubHook(BaseHook):
     ) -> Costs:
         """What a DAG has cost: the sum over the requests on this account that carry its marker.
 
-        The lists of batch v2 (or v1, by the connection) and batch statistical are read from the newest request back to
-        `since`.
+        The lists of batch v2, v1 and batch statistical are read from the newest request back to `since`.
 
         :param dag_id: id of the DAG, of this Airflow (`[sentinelhub] deployment`).
         :param since: requests that were created before do not count: a datetime, a date, or text such as `2026-06-01`;
@@ -485,7 +490,7 @@ class SentinelHubHook(BaseHook):
         deployment = deployment_name()
         start = month_of(time.time()) if since is None else moment(since, "since")
         words = {task_word(deployment, dag_id, task_id): task_id for task_id in task_ids}
-        dag = OfDag(dag_word(deployment, dag_id), self.generations())
+        dag = OfDag(dag_word(deployment, dag_id), self.all_generations())
         return self.run(costs_of_dag(dag, dag_id, start, words, tiles=tiles))
 
     def get_conn(self) -> SyncDriver:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def of_dag(task: Any, context: Any) -> OfDag:
     """The requests of the task's DAG, wherever its connection has some."""
     word = dag_word(deployment_name(), context["ti"].dag_id)
-    return OfDag(word, task.hook.generations(task.api))
+    return OfDag(word, task.hook.all_generations(task.api))
 
 
 def cost_reader(task: Any) -> CostReader:

@@ -159,6 +159,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
             read_results=self._read_results,
             price=self._price,
             dag=of_dag(self, context),
+            estimating=cost_reader(self).prepared,
             request_id=request_id,
             old_request=request_id is not None and woken is None and self._old,
             may_start=may_start,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow_sentinelhub.api.decide.marker import Mark
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 
+WAITS = timedelta(days=7)
+"""So long before a month a request may have been created that is started in it: the budget of the month counts it."""
 RESERVED_FOR = 3600.0
 """Seconds for which a job that its task was about to start counts in the budget of a month without being started."""
 
@@ -20,7 +23,7 @@ class RequestCost:
 
     :param task: name of its task, where the caller has named it, else a digest of it; None in markers of old versions.
     :param cost: processing units (PU) billed so far; None if the service does not tell. On v1 the sum of its tiles, or
-        a third of the service's estimate where the tiles were not read (`by_estimate`).
+        a third of the service's estimate where the tiles were not read (`by_estimate`); None for a cancelled one then.
     :param expected: PU that it will cost in all while it runs, None if that is not known.
     :param started: somebody has started it; :param running: it runs on and bills.
     """
@@ -157,10 +160,10 @@ def cost_of(job: Snapshot, mark: Mark, tasks: Mapping[str, str], tiles: float | 
     """
     running = not job.status.is_final and (job.started or job.ending)
     cost, by_estimate = (job.cost if tiles is None else tiles), False
-    if cost is None:
-        cost = None if running or job.started else 0.0
-        if job.started and not running and job.expected_cost is not None:
-            cost, by_estimate = job.expected_cost, True
+    if cost is None and not may_have_billed(job):
+        cost = 0.0
+    elif cost is None and not running and job.status != S.CANCELED and job.expected_cost is not None:
+        cost, by_estimate = job.expected_cost, True
     return RequestCost(
         job.request_id,
         job.generation,
@@ -168,14 +171,26 @@ def cost_of(job: Snapshot, mark: Mark, tasks: Mapping[str, str], tiles: float | 
         job.created,
         None if mark.task is None else tasks.get(mark.task, mark.task),
         cost,
-        _expected(job, mark) if running else None,
-        job.started,
+        expected_of(job, mark) if running else None,
+        job.started or cost != 0,
         running,
         by_estimate,
     )
 
 
-def _expected(job: Snapshot, mark: Mark) -> float | None:
+def may_have_billed(job: Snapshot) -> bool:
+    """Whether it may have cost something. What v1 has cancelled had perhaps been started before; its tiles tell."""
+    if job.cost is None and job.status in (S.CANCELED, S.FAILED):
+        return job.estimate is not None  # without one it was never analysed
+    return job.started or job.ending
+
+
+def ended_early(job: Snapshot) -> bool:
+    """Whether it may have cost less than the service's estimate (v1), by any number of tiles."""
+    return job.cost is None and job.status in (S.CANCELED, S.FAILED, S.PARTIAL) and may_have_billed(job)
+
+
+def expected_of(job: Snapshot, mark: Mark) -> float | None:
     """PU that a running request will cost in all: by the service, by our estimate, by its pace, else by its budget."""
     if job.expected_cost is not None:
         return job.expected_cost
@@ -192,8 +207,20 @@ def month_of(now: float) -> datetime:
     return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
+def of_month(job: Snapshot, begin: datetime) -> bool:
+    """Whether a request counts in the month with this begin: it was created in it, started, or is still to be started.
+
+    One that was ended by hand in it had run in it.
+    """
+    times = [time for time in (job.created, job.acted) if time is not None]
+    waits = not job.status.is_final and not may_have_billed(job)
+    return waits or not times or max(times) >= begin
+
+
 def month_total(jobs: Iterable[tuple[Snapshot, Mark]], own: Snapshot, now: float) -> Month:
     """What the other jobs of the DAG count in the budget of the month.
+
+    :param jobs: all that were created or started in the month, see `of_month`.
 
     A job that is not started counts if its task was about to start it before this one: by the marker, and for
     `RESERVED_FOR` seconds. So of jobs that begin at once the older ones go first.

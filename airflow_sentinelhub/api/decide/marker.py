@@ -180,6 +180,11 @@ def dag_word(deployment: str, dag_id: str) -> str:
     return hashlib.sha256(json.dumps([deployment, dag_id]).encode()).hexdigest()[:12]
 
 
+def dag_search(word: str) -> str:
+    """The word of the description that names the DAG, whole: a search may find words only by all of their letters."""
+    return f"g{word}"
+
+
 def task_word(deployment: str, dag_id: str, task_id: str) -> str:
     """The digest of a task in its markers."""
     return short_digest(json.dumps([deployment, dag_id, task_id]))

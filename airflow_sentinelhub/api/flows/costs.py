@@ -9,13 +9,25 @@ from functools import partial
 
 from airflow_sentinelhub.api.call import Flow, Note, Now, Sleep
 from airflow_sentinelhub.api.decide import errors
-from airflow_sentinelhub.api.decide.costs import Costs, Month, RequestCost, cost_of, month_of, month_total
-from airflow_sentinelhub.api.decide.marker import Mark, mark_of, marked
+from airflow_sentinelhub.api.decide.costs import (
+    WAITS,
+    Costs,
+    Month,
+    RequestCost,
+    cost_of,
+    ended_early,
+    expected_of,
+    may_have_billed,
+    month_of,
+    month_total,
+    of_month,
+)
+from airflow_sentinelhub.api.decide.marker import Mark, dag_search, mark_of, marked
 from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.decide.price import Price, may_exceed
 from airflow_sentinelhub.api.decide.verdict import spent
 from airflow_sentinelhub.api.flows.find_or_create import describe
-from airflow_sentinelhub.api.flows.price import Estimating, price_request
+from airflow_sentinelhub.api.flows.price import Estimating, find_price, price_request
 from airflow_sentinelhub.api.flows.read import find_marked, outlast, read_patiently
 from airflow_sentinelhub.api.flows.reread import every, most_pages
 from airflow_sentinelhub.api.service import v1
@@ -53,8 +65,8 @@ def costs_of_dag(
     unread: list[str] = []
     for api in dag.apis:
         found = yield from _found(api, dag, since, patience, unread)
-        for job, mark in found:
-            cost = yield from _tiles_cost(api, job) if tiles else _nothing()
+        for job, mark in found or ():
+            cost = yield from _tiles_cost(api, job, unread) if tiles else _nothing()
             costs.append(cost_of(job, mark, tasks, cost))
     epoch = datetime.fromtimestamp(0, tz=timezone.utc)
     costs.sort(key=lambda cost: (cost.created or epoch, cost.request_id), reverse=True)
@@ -75,7 +87,7 @@ def costs_of_account(
     dag = OfDag(None, apis)
     for api in apis:
         found = yield from _found(api, dag, since, 0.0, unread)
-        costs += [(mark.dag or "", cost_of(job, mark, {})) for job, mark in found]
+        costs += [(mark.dag or "", cost_of(job, mark, {})) for job, mark in found or ()]
     return costs, unread
 
 
@@ -84,9 +96,9 @@ def _nothing() -> Flow[float | None]:
     yield
 
 
-def _tiles_cost(api: Generation, job: Snapshot) -> Flow[float | None]:
-    """PU that the tiles of a started v1 request have cost; None for other generations."""
-    if api.results != "listed" or not job.started:
+def _tiles_cost(api: Generation, job: Snapshot, unread: list[str]) -> Flow[float | None]:
+    """PU that the tiles of a v1 request have cost; None for other generations, and for one that is gone by now."""
+    if api.results != "listed" or not may_have_billed(job):
         return None
     sums = [0.0]
 
@@ -94,23 +106,35 @@ def _tiles_cost(api: Generation, job: Snapshot) -> Flow[float | None]:
         sums[0] += spent([tile])
 
     page = partial(outlast, seconds=0.0, request_id=job.request_id)
-    yield from every(
-        lambda token: v1.list_tiles(job.request_id, viewtoken=token), add, page, most_pages(job.tile_count)
-    )
+    try:
+        yield from every(
+            lambda token: v1.list_tiles(job.request_id, viewtoken=token), add, page, most_pages(job.tile_count)
+        )
+    except NotFoundError:
+        unread.append(f"The service has deleted {job.request_id} since it was listed, so its tiles were not read.")
+        return None
     return sums[0]
 
 
 def _found(
     api: Generation, dag: OfDag, since: datetime, patience: float, unread: list[str]
-) -> Flow[list[tuple[Snapshot, Mark]]]:
-    """The requests of the DAG in one generation. One that the deployment does not have has no requests either."""
+) -> Flow[list[tuple[Snapshot, Mark]] | None]:
+    """The requests of the DAG in one generation; None if that does not answer, which is told in `unread`.
+
+    A generation that the deployment does not have (404) has no requests either: nothing is told.
+
+    :param since: requests that were created before are left out.
+    """
+    word = None if dag.word is None else dag_search(dag.word)
     try:
-        jobs = yield from outlast(partial(find_marked, api, dag.word, since), patience)
+        jobs = yield from outlast(partial(find_marked, api, word, since), patience)
     except _HAS_NO_SUCH_API as err:
         if api is dag.apis[0]:
             raise
-        unread.append(f"Batch {api.name} does not answer on this account ({err.status}), so its jobs are not counted.")
-        return []
+        if not isinstance(err, NotFoundError):
+            refused = f"Batch {api.name} does not answer on this account ({err.status})"
+            unread.append(f"{refused}, so its jobs are not counted.")
+        return None
     marks = ((job, mark_of(job.description)) for job in jobs)
     return [
         (job, mark)
@@ -124,7 +148,13 @@ def _found(
 
 
 def count_month(
-    dag: OfDag, api: Generation, job: Snapshot, price: Price | None, policy: Policy, patience: float
+    dag: OfDag,
+    api: Generation,
+    job: Snapshot,
+    price: Price | None,
+    policy: Policy,
+    patience: float,
+    prepare: Callable[[], Estimating] | None = None,
 ) -> Flow[Month]:
     """What the other jobs of the DAG count in this calendar month, after this job was noted as about to start.
 
@@ -134,22 +164,16 @@ def count_month(
     started jobs count.
 
     :param policy: with `max_per_month`.
+    :param prepare: see `price_request`; for running jobs of which the service and their marker tell no price.
     """
     now = yield Now()
     mark = mark_of(job.description)
     if mark is not None:
         expected = round(price.expected or 0.0, 3) if price is not None else None
         yield from _noted(api, job, replace(mark, expected=expected, reserved=int(now)), patience)
-    low, noted = None if price is None else price.low, False
+    low, others = None if price is None else price.low, _Others(dag, job, patience, prepare)
     for pause in SETTLING:
-        unread: list[str] = []
-        found: list[tuple[Snapshot, Mark]] = []
-        for each in dag.apis:
-            found += yield from _found(each, dag, month_of(now), patience, unread)
-        for line in () if noted else unread:
-            yield Note(line)
-        noted = True
-        month = month_total(found, job, (yield Now()))
+        month = yield from others.counted()
         fits = policy.allows_in_month(low, month.counted)
         if not fits or policy.allows_in_month(low, month.counted + month.behind):
             break
@@ -161,6 +185,49 @@ def count_month(
         told += f"; what {len(month.unknown)} will cost in all is not known: {', '.join(month.unknown[:3])}"
     yield Note(told, warning=bool(month.unknown))
     return month
+
+
+class _Others:
+    """The other jobs of the DAG in this month, looked at several times. What does not change is asked for once."""
+
+    def __init__(
+        self, dag: OfDag, own: Snapshot, patience: float, prepare: Callable[[], Estimating] | None = None
+    ) -> None:
+        self._dag, self._own, self._patience, self._prepare = dag, own, patience, prepare
+        self._tiles: dict[str, float | None] = {}
+        self._expected: dict[str, float | None] = {}
+
+    def counted(self) -> Flow[Month]:
+        begin = month_of((yield Now()))
+        jobs: list[tuple[Snapshot, Mark]] = []
+        unread: list[str] = []
+        answering = []
+        for api in self._dag.apis:
+            found = yield from _found(api, self._dag, begin - WAITS, self._patience, unread)
+            if found is None:
+                continue
+            answering.append(api)
+            for job, mark in found:
+                if job.request_id != self._own.request_id and of_month(job, begin):
+                    jobs.append((yield from self._known(api, job, mark)))
+        self._dag = replace(self._dag, apis=answering)
+        for line in unread:
+            yield Note(line)
+        return month_total(jobs, self._own, (yield Now()))
+
+    def _known(self, api: Generation, job: Snapshot, mark: Mark) -> Flow[tuple[Snapshot, Mark]]:
+        """With the cost of its tiles where that can be anything, and with our estimate where nobody else gives one."""
+        key = job.request_id
+        if ended_early(job):
+            if key not in self._tiles:
+                self._tiles[key] = yield from _tiles_cost(api, job, [])
+            return replace(job, cost=self._tiles[key]), mark
+        if self._prepare is None or not job.started or job.status.is_final or expected_of(job, mark) is not None:
+            return job, mark
+        if key not in self._expected:
+            price = yield from find_price(api, job, self._prepare)
+            self._expected[key] = price.expected
+        return job, replace(mark, expected=self._expected[key])
 
 
 def check_month(
@@ -175,7 +242,7 @@ def check_month(
     if policy.max_per_month is None or job.started or job.status.is_final:
         return
     price = yield from price_request(api, job, prepare)
-    month = yield from count_month(dag, api, job, price, policy, patience)
+    month = yield from count_month(dag, api, job, price, policy, patience, prepare)
     if not policy.allows_in_month(price.low, month.counted):
         yield from release(api, job, patience)
         error = errors.over_month_error(job, policy.max_per_month, month, price)

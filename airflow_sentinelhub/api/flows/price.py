@@ -19,7 +19,15 @@ _UNREAD = (EstimateError, ResultsError, SettingsError, ApiError, UnreachableErro
 
 
 def price_request(api: Generation, job: Snapshot, prepare: Callable[[], Estimating] | None) -> Flow[Price]:
-    """The expected cost of a request, and lines about it in the log.
+    """The expected cost of a request (see `find_price`), and lines about it in the log."""
+    price = yield from find_price(api, job, prepare)
+    for line, warning in price_lines(job, price):
+        yield Note(line, warning=warning)
+    return price
+
+
+def find_price(api: Generation, job: Snapshot, prepare: Callable[[], Estimating] | None) -> Flow[Price]:
+    """The expected cost of a request.
 
     What cannot be read makes the cost unknown, never an error: the caller decides whether the job may start without it.
 
@@ -34,7 +42,4 @@ def price_request(api: Generation, job: Snapshot, prepare: Callable[[], Estimati
             own = yield Work(partial(estimating, api, job, payload), READ_WITHIN)
         except _UNREAD as err:
             why = str(err)
-    price = price_of(job, own, why)
-    for line, warning in price_lines(job, price):
-        yield Note(line, warning=warning)
-    return price
+    return price_of(job, own, why)

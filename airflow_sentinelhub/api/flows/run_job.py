@@ -24,6 +24,7 @@ from airflow_sentinelhub.api.decide.verdict import Outcome, Waited, judge
 from airflow_sentinelhub.api.flows.actions import analyse_once, end, resume, start_once
 from airflow_sentinelhub.api.flows.costs import OfDag, count_month, release
 from airflow_sentinelhub.api.flows.find_or_create import Settled, take_over_stopped
+from airflow_sentinelhub.api.flows.price import Estimating
 from airflow_sentinelhub.api.flows.read import continued_by, if_answered, left_alone, outlast, read_patiently
 from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL, restart_counted
 from airflow_sentinelhub.api.flows.task_request import Own, Wanted, continue_with, find_own
@@ -75,6 +76,7 @@ class JobPlan:
         a warning if they cannot be read.
     :param price: finds out the expected cost of an analysed request; None: only the service's own number counts.
     :param dag: the requests of the DAG, for its budget of a month; None: there is no such budget.
+    :param estimating: how other jobs of the DAG are estimated for it, see `price_request`.
     :param request_id: continue with this request instead of finding or creating one.
     :param old_request: `request_id` cannot be new, so a 404 means within seconds that there is no such request.
     :param may_start: False: never start the request that `request_id` names.
@@ -88,6 +90,7 @@ class JobPlan:
     read_results: Callable[[Generation, Snapshot, bool], Flow[Results]]
     price: Callable[[Generation, Snapshot], Flow[Price]] | None = None
     dag: OfDag | None = None
+    estimating: Callable[[], Estimating] | None = None
     request_id: str | None = None
     old_request: bool = False
     may_start: bool = True
@@ -341,9 +344,11 @@ def _estimate(life: _Life, known: Known) -> Doing:
 
 
 def _count_month(life: _Life, known: Known) -> Doing:
-    assert life.plan.dag is not None
-    job, patience = _job(known), life.wanted.patience
-    life.month = yield from count_month(life.plan.dag, life.api, job, known.price, known.policy, patience)
+    plan, job = life.plan, _job(known)
+    assert plan.dag is not None
+    life.month = yield from count_month(
+        plan.dag, life.api, job, known.price, known.policy, life.wanted.patience, plan.estimating
+    )
     return job
 
 

@@ -1,0 +1,143 @@
+"""The budget of a calendar month and the sums of a DAG where the lists of the account are not plain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from airflow_sentinelhub._compat import AirflowFailException
+from airflow_sentinelhub._identity import mark_for
+from airflow_sentinelhub.api.decide.marker import mark_of
+from tests.airflow.job import job, v1, v2
+from tests.airflow.test_costs import DEAR, dag_of, description, tries
+
+
+def next_month(now: datetime) -> datetime:
+    return (now.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32)).replace(day=1)
+
+
+def test_what_is_created_in_one_month_and_started_in_the_next_counts_in_the_next(bench: Any) -> None:
+    now = bench.clock.utcnow()
+    bench.clock.sleep((next_month(now) - now).total_seconds() - 10)
+    first = bench.run(job(bench, evalscript=DEAR), tries(bench, 0))
+    assert bench.state(first["request_id"])["status"] == "DONE"
+    created = bench.hook.costs("maps", now).requests[0].created
+    assert created < next_month(now) < bench.clock.utcnow(), "the analysis has lasted over the end of the month"
+    limit = first["expected_pu"] * 1.5
+    with pytest.raises(AirflowFailException, match="one other job of this DAG counts 244 PU in this calendar month"):
+        bench.run(job(bench, evalscript=DEAR, max_processing_units_per_month=limit), tries(bench, 1))
+
+
+@v2
+def test_who_is_about_to_start_when_the_month_ends_counts_in_the_next(bench: Any) -> None:
+    now = bench.clock.utcnow()
+    bench.clock.sleep((next_month(now) - now).total_seconds() - 70)
+    noted = mark_for(tries(bench, 0))
+    older = bench.create(evalscript=DEAR, description=f"Maps {noted}")
+    bench.act(older, "analyse")
+    bench.clock.sleep(60)
+    from airflow_sentinelhub.api.call import exchange
+    from airflow_sentinelhub.api.service import v2 as service
+
+    words = f"Maps {noted} e300 u{int(bench.clock.now):08x}"
+    bench.hook.run(exchange(service.update_request(older, {"description": words})))
+    bench.clock.sleep(20)
+    with pytest.raises(AirflowFailException, match="one other job of this DAG counts 300 PU in this calendar month"):
+        bench.run(job(bench, evalscript=DEAR, max_processing_units_per_month=400), tries(bench, 1))
+
+
+@v1
+def test_the_search_names_a_whole_word_of_the_description(bench: Any) -> None:
+    """Whether the service finds parts of words is not known."""
+    context = bench.context()
+    result = bench.run(job(bench, evalscript=DEAR), context)
+    since = bench.mark()
+    assert len(bench.hook.costs(dag_of(context)).requests) == 1
+    queries = [call["query"] for call in bench.sim.journal(since) if "search" in str(call["query"])]
+    asked = {words for query in queries for words in _searched(query)}
+    assert len(asked) == 1
+    assert asked < set(description(bench, result["request_id"]).split())
+
+
+def _searched(query: Any) -> list[str]:
+    found = query["search"] if isinstance(query, dict) else parse_qs(str(query))["search"]
+    return [found] if isinstance(found, str) else list(found)
+
+
+@v1
+def test_of_a_cancelled_job_the_tiles_tell_what_it_has_cost(bench: Any) -> None:
+    contexts = [tries(bench, number) for number in range(2)]
+    request_id = bench.create(evalscript=DEAR, description=f"Maps {mark_for(contexts[0])}")
+    idle = bench.create(evalscript=DEAR, description=f"Maps {mark_for(contexts[1])}")
+    for each in (request_id, idle):
+        bench.act(each, "analyse")
+    bench.clock.sleep(60)
+    bench.act(request_id, "start")
+    bench.clock.sleep(60)
+    for each in (request_id, idle):
+        bench.act(each, "end")
+    bench.clock.sleep(600)
+    spent = bench.state(request_id)["cost"]
+    assert 100 < spent < 240, "a part of it is done"
+    costs = bench.hook.costs("maps")
+    assert {each.request_id: each.cost for each in costs.requests} == {request_id: pytest.approx(spent), idle: 0}
+    assert costs.unknown == ()
+    quick = bench.hook.costs("maps", tiles=False)
+    assert quick.unknown == (idle, request_id), "without the tiles nobody knows"
+    with pytest.raises(AirflowFailException, match=f"one other job of this DAG counts {spent:,.0f} PU"):
+        bench.run(job(bench, evalscript=DEAR, max_processing_units_per_month=spent + 200), tries(bench, 2))
+
+
+@v1
+def test_a_job_that_is_deleted_while_the_sums_are_made_is_told(bench: Any) -> None:
+    context = bench.context()
+    result = bench.run(job(bench, evalscript=DEAR), context)
+    bench.sim.fault("status", f"/{result['request_id']}/tiles", method="GET", status=404, body={}, times=None)
+    costs = bench.hook.costs(dag_of(context))
+    assert costs.requests[0].by_estimate
+    assert f"has deleted {result['request_id']} since it was listed" in costs.unread[0]
+
+
+def test_jobs_of_the_other_generation_count_too(bench: Any) -> None:
+    """A task may name another generation than the connection."""
+    other = {"v1": "v2", "v2": "v1"}[bench.api]
+    first = bench.run(job(bench, evalscript=DEAR, batch_api=other), tries(bench, 0))
+    assert [each.batch_api for each in bench.hook.costs("maps").requests] == [other]
+    limit = first["expected_pu"] * 1.5
+    with pytest.raises(AirflowFailException, match="one other job of this DAG counts 244 PU"):
+        bench.run(job(bench, evalscript=DEAR, max_processing_units_per_month=limit), tries(bench, 1))
+
+
+@v2
+def test_a_generation_that_is_not_there_any_more_has_no_jobs(bench: Any, logged: Callable[[], str]) -> None:
+    context = bench.context()
+    bench.sim.fault("status", "/v1/batch/process", method="GET", status=404, body={}, times=None)
+    bench.run(job(bench, evalscript=DEAR, max_processing_units_per_month=1000), context)
+    costs = bench.hook.costs(dag_of(context))
+    assert (len(costs.requests), costs.unread) == (1, ())
+    assert "does not answer" not in logged()
+
+
+@v2
+def test_a_running_job_that_nobody_has_priced_counts_with_our_estimate(bench: Any) -> None:
+    """It was started without a budget of the month, so its description tells no price, and it has billed nothing."""
+    started = bench.create(evalscript=DEAR, description=f"Maps {mark_for(tries(bench, 0))}")
+    bench.act(started, "analyse")
+    bench.clock.sleep(60)
+    bench.sim.settings(tile_seconds=4000)
+    bench.act(started, "start")
+    mark: Any = mark_of(description(bench, started))
+    assert mark.expected is None
+    with pytest.raises(AirflowFailException, match="one other job of this DAG counts 244 PU"):
+        bench.run(job(bench, evalscript=DEAR, max_processing_units_per_month=400), tries(bench, 1))
+
+
+def test_dags_whose_ids_begin_alike_are_not_mixed_up(bench: Any) -> None:
+    ids = ("maps", "maps_2", "map", "maps.x", "MAPS", "m\u00e4ps", "maps & more | 1")
+    results = {dag_id: bench.run(job(bench), bench.context(dag_id=dag_id)) for dag_id in ids}
+    for dag_id, result in results.items():
+        assert [each.request_id for each in bench.hook.costs(dag_id).requests] == [result["request_id"]]
