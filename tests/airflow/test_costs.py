@@ -239,6 +239,18 @@ def test_the_command_shows_the_sums(bench: Any, capsys: pytest.CaptureFixture[st
     assert "since='June' is no moment" in capsys.readouterr().err
 
 
+@v2
+@pytest.mark.parametrize("task_id", ["password", "a.b-c", "Übung", "x" * 250, "1"])
+def test_the_command_sums_tasks_of_any_name(bench: Any, capsys: pytest.CaptureFixture[str], task_id: str) -> None:
+    context = bench.context(task_id=task_id)
+    bench.run(job(bench), context)
+    capsys.readouterr()  # the log of the task
+    assert main(["costs", dag_of(context), "--task-id", task_id, "--output", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["by_task"] == {task_id: 100}
+    assert main(["costs", dag_of(context), "--task-id", task_id]) == 0
+    assert task_id[:50] in capsys.readouterr().out
+
+
 @v1
 def test_the_command_says_what_is_an_estimate(bench: Any, capsys: pytest.CaptureFixture[str]) -> None:
     context = bench.context()
