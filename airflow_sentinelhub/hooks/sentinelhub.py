@@ -45,6 +45,7 @@ from airflow_sentinelhub.api.decide.advice import reword_for_script
 from airflow_sentinelhub.api.decide.costs import Costs, month_of
 from airflow_sentinelhub.api.decide.job_result import JobResult, StatisticalResult
 from airflow_sentinelhub.api.decide.marker import dag_word, task_word
+from airflow_sentinelhub.api.decide.pace import check_most
 from airflow_sentinelhub.api.decide.policy import check_looks, check_resume, policy_from
 from airflow_sentinelhub.api.decide.price import Price, price_of
 from airflow_sentinelhub.api.decide.verdict import Waited
@@ -273,6 +274,7 @@ class SentinelHubHook(BaseHook):
         cancel_on_timeout: bool | str = True,
         poll_interval: float | timedelta | str = 60.0,
         analysis_poll_interval: float | timedelta | str = 10.0,
+        max_poll_interval: float | timedelta | str | None = None,
         timeout: float | timedelta | str | None = None,
         max_unknown_time: float | timedelta | str = 1800.0,
     ) -> Any:
@@ -307,7 +309,8 @@ class SentinelHubHook(BaseHook):
         given = {"poll_interval": poll_interval, "analysis_poll_interval": analysis_poll_interval, "timeout": timeout}
         given |= {"max_unknown_time": max_unknown_time, "max_restarts": max_restarts, "check_results": check_results}
         given |= {"cancel_on_timeout": cancel_on_timeout, "batch_api": batch_api}
-        read = all_taken(given)
+        read = all_taken({**given, "max_poll_interval": max_poll_interval})
+        check_most(read["poll_interval"], read["max_poll_interval"])
         allowed, patience, check_results = read["timeout"], read["max_unknown_time"], read["check_results"]
         max_restarts, batch_api = read["max_restarts"] or 0, read["batch_api"]
         if specification.evalscript is not None:
@@ -401,6 +404,7 @@ class SentinelHubHook(BaseHook):
                 max_unknown_time=patience,
                 end_at_deadline=read["cancel_on_timeout"],
                 known=True,
+                max_poll_interval=read["max_poll_interval"],
             ),
             analysis_poll_interval=hook.interval(read["analysis_poll_interval"], "analysis_poll_interval"),
             listener=Listener(settled=keep),

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow_sentinelhub._task import SentinelHubTask, backstop, deadline_from
 from airflow_sentinelhub._types import Rendered
 from airflow_sentinelhub.api.decide.errors import conclude
+from airflow_sentinelhub.api.decide.pace import check_most
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, look_before_deferring
 from airflow_sentinelhub.api.flows.wait import wait as wait_here
 from airflow_sentinelhub.cancel import end_in_worker
-from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 from airflow_sentinelhub.triggers.events import read_event
 
@@ -52,11 +52,7 @@ class WaitingTask(SentinelHubTask):
 
         :raises InvalidInputError: `max_poll_interval` is less than `poll_interval`.
         """
-        if self.max_poll_interval is not None and self.max_poll_interval < self.poll_interval:
-            raise InvalidInputError(
-                f"max_poll_interval is {self.max_poll_interval:g} s, less than poll_interval, which is "
-                f"{self.poll_interval:g} s; the interval grows from the one to the other."
-            )
+        check_most(self.poll_interval, self.max_poll_interval)
         plan = WaitPlan(
             poll_interval=self.hook.interval(self.poll_interval),
             deadline=deadline_from(context, self.timeout, self.execution_timeout, deferring=self.deferrable),

@@ -80,6 +80,8 @@ class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
         the bucket cannot be read, the expected cost is None, and the log says why.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
+    :param max_poll_interval: seconds that `poll_interval` may grow to, to a tenth of the time that the analysis has
+        taken so far. None: it does not grow.
     :param timeout: maximal time to wait: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`, which all
         intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the request is left
@@ -93,6 +95,7 @@ class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
         "aws_conn_id",
         "deferrable",
         "poll_interval",
+        "max_poll_interval",
         "timeout",
     )
 
@@ -103,6 +106,7 @@ class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
         aws_conn_id: Templated[str] | None = None,
         deferrable: Templated[bool] | None = None,
         poll_interval: Templated[float | timedelta] = 10.0,
+        max_poll_interval: Templated[float | timedelta] | None = None,
         timeout: Templated[float | timedelta] | None = None,
         sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
         batch_api: Templated[str] | None = None,
@@ -114,6 +118,7 @@ class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
         self.aws_conn_id = aws_conn_id
         self.deferrable = deferrable
         self.poll_interval = poll_interval
+        self.max_poll_interval = max_poll_interval
         self.timeout = timeout
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self.batch_api = batch_api

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_sentinelhub._compat import (
@@ -27,6 +27,7 @@ from airflow_sentinelhub._types import Rendered, SensorArguments, Templated, Unp
 from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.errors import conclude
+from airflow_sentinelhub.api.decide.pace import check_most
 from airflow_sentinelhub.api.decide.verdict import Outcome, TileGoal, Waited
 from airflow_sentinelhub.api.flows.counting import TileMemory
 from airflow_sentinelhub.api.flows.tiles import look_at_tiles
@@ -62,6 +63,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         "max_unknown_time",
         "wait_for_start",
         "poke_interval",
+        "max_poll_interval",
         "timeout",
     )
     operator_extra_links = LINKS
@@ -79,6 +81,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         max_unknown_time: Templated[float | timedelta] = 1800.0,
         wait_for_start: Templated[bool] = False,
         poke_interval: Templated[float | timedelta] = 60.0,
+        max_poll_interval: Templated[float | timedelta] | None = None,
         timeout: Templated[float | timedelta] | None = None,
         sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
         batch_api: Templated[str] | None = None,
@@ -87,6 +90,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         # Airflow's sensor takes no text, so it is given its own values here, and the argument's when the task runs.
         super().__init__(**kwargs, poke_interval=60.0, timeout=60.0)
         self.poke_interval = poke_interval
+        self.max_poll_interval: Any = max_poll_interval
         self.timeout = timeout
         self.request_id = request_id
         self.deferrable = deferrable
@@ -141,8 +145,11 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
             )
             self.defer(trigger=trigger, method_name="execute_complete", timeout=backstop(watch.plan.deadline))
 
-    def _plan(self, context: Context) -> WaitPlan:
-        """The `WaitPlan` made from the sensor's arguments. As in Airflow, `timeout` counts from the first poke."""
+    def _plan(self, context: Context) -> tuple[WaitPlan, datetime | None]:
+        """The `WaitPlan` made from the sensor's arguments, and when another process began to wait, if one did.
+
+        As in Airflow, `timeout` counts from the first poke.
+        """
         first = None
         if self.mode == "reschedule" and not self.deferrable:
             first = first_rescheduled(context, self.retries or 0)
@@ -150,19 +157,22 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         deadline = deadline_from(context, self.timeout, execution_timeout, deferring=True)
         if first is not None and deadline is not None:
             deadline += first.timestamp() - time.time()
+        check_most(self.poke_interval, self.max_poll_interval, "poke_interval")
         self.poke_interval = self.hook.interval(self.poke_interval, "poke_interval")  # Airflow sleeps for it
-        return WaitPlan(
+        plan = WaitPlan(
             poll_interval=self.poke_interval,
             deadline=deadline,
             max_unknown_time=self.max_unknown_time,
             wait_for_start=self.wait_for_start,
             known=first is not None,
+            max_poll_interval=self.max_poll_interval,
         )
+        return plan, first
 
     def _watching(self, context: Context, request_id: str) -> Watch:
         """The state of this wait; a rescheduled sensor creates it again in each process."""
         if self._watch is None:
-            plan = self._plan(context)
+            plan, first = self._plan(context)
             self._watch = Watch(
                 request_id,
                 plan,
@@ -170,8 +180,15 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
                 not_found_after=sum(OLD_REQUEST_404 if self.is_old(context) else NEW_REQUEST_404),
                 first=not plan.known and tried(context) <= 1,
                 told=self.progress,
+                since=None if first is None else first.timestamp(),
             )
         return self._watch
+
+    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
+        """Airflow's loop sleeps, or is rescheduled, for so many seconds. This method is the only place to set them."""
+        if self.max_poll_interval is None or self._watch is None:
+            return float(super()._get_next_poke_interval(*args, **kwargs))
+        return self._watch.pause
 
     def _in_worker(self, context: Context, request_id: str) -> Any:
         """Run Airflow's loop around `poke`; its errors are replaced by ours, which say whether the request runs on."""
@@ -279,6 +296,9 @@ class SentinelHubBatchSensor(_BatchSensor):
         reschedule mode the worker stays occupied for these two minutes.
     :param poke_interval: time between polls: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`. All times
         can be given so. :param timeout: maximal time to wait; default: `[sensors] default_timeout`.
+    :param max_poll_interval: time that `poke_interval` may grow to while the end is far, in all modes: to a tenth of
+        the time since the status has changed (in reschedule mode, since the first poke), and a quarter of the time that
+        seems to be left. It takes the place of Airflow's `exponential_backoff`. None: it does not grow.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param batch_api: `v1` or `v2`; default: that of the connection.
 
@@ -298,6 +318,7 @@ class SentinelHubBatchSensor(_BatchSensor):
         max_unknown_time: Templated[float | timedelta] = 1800.0,
         wait_for_start: Templated[bool] = False,
         poke_interval: Templated[float | timedelta] = 60.0,
+        max_poll_interval: Templated[float | timedelta] | None = None,
         timeout: Templated[float | timedelta] | None = None,
         sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
         batch_api: Templated[str] | None = None,
@@ -309,6 +330,7 @@ class SentinelHubBatchSensor(_BatchSensor):
             max_unknown_time=max_unknown_time,
             wait_for_start=wait_for_start,
             poke_interval=poke_interval,
+            max_poll_interval=max_poll_interval,
             timeout=timeout,
             sentinelhub_conn_id=sentinelhub_conn_id,
             batch_api=batch_api,
@@ -366,6 +388,9 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         reschedule mode the worker stays occupied for these two minutes.
     :param poke_interval: time between polls: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`. All times
         can be given so. :param timeout: maximal time to wait; default: `[sensors] default_timeout`.
+    :param max_poll_interval: time that `poke_interval` may grow to while the end is far, in all modes: to a tenth of
+        the time since the status has changed (in reschedule mode, since the first poke), and a quarter of the time that
+        seems to be left. It takes the place of Airflow's `exponential_backoff`. None: it does not grow.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param batch_api: `v1` or `v2`; default: that of the connection.
 
@@ -397,6 +422,7 @@ class SentinelHubBatchTileSensor(_BatchSensor):
         max_unknown_time: Templated[float | timedelta] = 1800.0,
         wait_for_start: Templated[bool] = False,
         poke_interval: Templated[float | timedelta] = 60.0,
+        max_poll_interval: Templated[float | timedelta] | None = None,
         timeout: Templated[float | timedelta] | None = None,
         sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
         batch_api: Templated[str] | None = None,
@@ -408,6 +434,7 @@ class SentinelHubBatchTileSensor(_BatchSensor):
             max_unknown_time=max_unknown_time,
             wait_for_start=wait_for_start,
             poke_interval=poke_interval,
+            max_poll_interval=max_poll_interval,
             timeout=timeout,
             sentinelhub_conn_id=sentinelhub_conn_id,
             batch_api=batch_api,

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.api.call import Call, Note, Now, Reply, Send, Shared, Sleep
+from airflow_sentinelhub.api.decide.pace import Pace, check_most
 from airflow_sentinelhub.api.decide.verdict import Outcome
 from airflow_sentinelhub.api.flows.wait import WaitPlan, wait
 from airflow_sentinelhub.api.service.generations import V1, V2
+from airflow_sentinelhub.exceptions import InvalidInputError
 from tests.api import feeding
 from tests.api.feeding import EPOCH, ID, ok
 
@@ -102,3 +104,30 @@ def test_the_deadline_is_kept() -> None:
     ended = run(job, max_poll_interval=MOST, deadline=EPOCH + 10_000)
     assert ended.outcome is Outcome.TIMED_OUT
     assert job.at[-1] == pytest.approx(10_000, abs=3)
+
+
+def snapshot(status: str) -> Any:
+    return V2.get("7").parse({"id": "7", "status": status, "userAction": "START"})
+
+
+def test_a_wait_that_another_process_began_counts_from_then() -> None:
+    """What that process has read is not known: the status may have changed since, and something have been done."""
+    job = snapshot("PROCESSING")
+    assert Pace(30, 900, None, since=0.0).after(job, None, 3000.0) == 300
+    assert Pace(30, 900, None).after(job, None, 3000.0) == 30
+    assert Pace(30, 900, None, since=0.0).after(job, 0.9, 3000.0) == pytest.approx(3000 / 9 / 4)
+    assert Pace(30, 900, None, since=0.0).after(job, 1.0, 3000.0) == 30
+    for share in (0.05, 0.5, 0.9, 0.99):  # a job that was half done when the wait began has less left
+        known = Pace(1, 900, None)
+        known.after(job, share / 2, 0.0)
+        assert Pace(1, 900, None, since=0.0).after(job, share, 3000.0) <= known.after(job, share, 3000.0)
+
+
+@pytest.mark.parametrize(("least", "most"), [(30, None), (30, 30), (30, 31)])
+def test_bounds_that_make_sense(least: float, most: float | None) -> None:
+    check_most(least, most)
+
+
+def test_bounds_that_do_not() -> None:
+    with pytest.raises(InvalidInputError, match=r"max_poll_interval is 29 s, less than poke_interval, which is 30 s"):
+        check_most(30, 29, "poke_interval")

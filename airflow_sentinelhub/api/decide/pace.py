@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from airflow_sentinelhub.api.decide.verdict import seconds_left
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.exceptions import InvalidInputError
 
 OF_ELAPSED = 0.1
 """Share of the time in this status that may pass until the next poll."""
 OF_LEFT = 0.25
 """Share of the time that seems to be left that may pass until the next poll."""
+
+
+def check_most(least: float, most: float | None, name: str = "poll_interval") -> None:
+    """Check the bounds of an interval, in seconds. :param name: of the argument for the lower one.
+
+    :raises InvalidInputError: `max_poll_interval` is the lower one.
+    """
+    if most is not None and most < least:
+        raise InvalidInputError(
+            f"max_poll_interval is {most:g} s, less than {name}, which is {least:g} s; the interval grows from the one "
+            "to the other."
+        )
 
 
 class Pace:
@@ -20,9 +33,13 @@ class Pace:
 
     :param least: seconds between polls; :param most: seconds that an interval may grow to, None for `least`.
     :param max_cost: budget of the request in PU, None for none.
+    :param since: when an earlier process began this wait, seconds since 1970; None if this one does. What was read
+        before is not known: it is taken for the same status with nothing done, so the intervals get no longer than they
+        would be for a job that began then.
     """
 
-    def __init__(self, least: float, most: float | None, max_cost: float | None) -> None:
+    def __init__(self, least: float, most: float | None, max_cost: float | None, since: float | None = None) -> None:
+        self._before = since
         self._least, self._most, self._max_cost = least, max(most or least, least), max_cost
         self._status: object = None
         self._since = 0.0
@@ -43,6 +60,9 @@ class Pace:
         state = (job.status, job.user_action)
         if state != self._status or any(_fell(first, one) for first, one in zip(self._first, shares, strict=True)):
             self._status, self._since, self._first = state, now, shares
+            if self._before is not None:
+                self._since, self._first = self._before, [None if one is None else 0.0 for one in shares]
+                self._before = None
         longest = (now - self._since) * OF_ELAPSED
         for first, one in zip(self._first, shares, strict=True):
             if first is None or one is None:

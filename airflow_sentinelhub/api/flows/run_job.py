@@ -269,7 +269,6 @@ class _Life:
             replace(
                 plan,
                 poll_interval=every if target == "ANALYSIS_DONE" else plan.poll_interval,
-                max_poll_interval=None if target == "ANALYSIS_DONE" else plan.max_poll_interval,
                 stale_partial=stale_partial,
                 max_cost=None if limit is None else max(limit - known.spent_before, 0.0),
             ),

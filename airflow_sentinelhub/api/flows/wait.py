@@ -107,7 +107,7 @@ class Watch:
         few for one that cannot be new.
     :param first: nothing was read before, and whoever runs this wait gives it up soon if nothing answers at the
         service's address (see `if_answered`).
-    :param told: is told of each poll, once it is judged.
+    :param told: is told of each poll, once it is judged; :param since: see `Pace`.
 
     `last`: the last reading. `pause`: seconds until the next poll. `unknown_since`: time of the first of the failed
     polls in a row. `not_started_since`: time of the first of the readings in a row that show an unstarted request.
@@ -124,6 +124,7 @@ class Watch:
         not_found_after: float = sum(NEW_REQUEST_404),
         first: bool = False,
         told: Told | None = None,
+        since: float | None = None,
     ) -> None:
         self.request_id, self.plan, self.began, self.told = request_id, plan, began, told
         self.last = Waited(Outcome.WAITING)
@@ -136,7 +137,7 @@ class Watch:
         self._cause = ""
         self._polled: float | None = None
         self._log = _Log(began)
-        self._pace = Pace(plan.poll_interval, plan.max_poll_interval, plan.max_cost)
+        self._pace = Pace(plan.poll_interval, plan.max_poll_interval, plan.max_cost, since)
 
     def line(self, waited: Waited, now: float) -> str | None:
         """The line to log about this reading, None if there is nothing new to say."""
