@@ -277,6 +277,7 @@ class SentinelHubHook(BaseHook):
         max_poll_interval: float | timedelta | str | None = None,
         timeout: float | timedelta | str | None = None,
         max_unknown_time: float | timedelta | str = 1800.0,
+        since: datetime | date | str | None = None,
     ) -> Any:
         """Run a whole job in this thread, as `SentinelHubBatchOperator` does: for a PythonOperator or a script.
 
@@ -294,8 +295,12 @@ class SentinelHubHook(BaseHook):
         :param batch_api: `v1` or `v2`; the connection's if left out.
         :param aws_conn_id, iam_role_arn: the right to write to the bucket, and to read from it (`aws_conn_id`).
         :param max_processing_units: PU that the job may cost. :param max_processing_units_per_month: PU that all jobs
-            of the DAG may cost in a calendar month; it needs `context`. The other limits, intervals and policies mean
-            what they mean in `SentinelHubBatchOperator`; `max_failed` counts tiles, or features.
+            of the DAG may cost in a calendar month; it needs `context`.
+        :param since: the job of this name was begun after that: a datetime, a date, or text such as `2026-06-01`; UTC
+            without a zone. v2 has no search: before a new name is created the list is read back to then, or as a whole
+            if this is left out. **A request that is older is not found, and its job would be paid again.** The other
+            limits, intervals and policies mean what they mean in `SentinelHubBatchOperator`; `max_failed` counts tiles,
+            or features.
         :returns: what the operator returns: a `JobResult`, or a `StatisticalResult`.
         :raises InvalidInputError: neither name nor context is given, limits make no sense, or the GeoPackage breaks a
             rule of the service; nothing was created.
@@ -305,6 +310,11 @@ class SentinelHubHook(BaseHook):
         """
         if (name is None) == (context is None) or (name is not None and not name.strip()):
             raise InvalidInputError("Give a name for the job, or the context of the task that runs it.")
+        begun = None if since is None else moment(since, "since")
+        if begun is not None and (context is not None or begun.timestamp() > time.time()):
+            raise InvalidInputError(
+                "since is when the job of a name was begun at the earliest: it goes with a name, and lies in the past."
+            )
         check_resume(resume_stopped)
         given = {"poll_interval": poll_interval, "analysis_poll_interval": analysis_poll_interval, "timeout": timeout}
         given |= {"max_unknown_time": max_unknown_time, "max_restarts": max_restarts, "check_results": check_results}
@@ -377,7 +387,7 @@ class SentinelHubHook(BaseHook):
             mark=mark,
             again=True,
             unanswered=_UNANSWERED if context is None or tried(context) <= 1 else None,
-            since=earliest(context, mark) if context is not None else None,
+            since=earliest(context, mark) if context is not None else begun,
             remembered=known.request_id if known else None,
             not_found=hook.settings.not_found(known.place, known.request_id) if known else None,
             elsewhere=tuple(map(generation, others(api.name))) if looks else (),

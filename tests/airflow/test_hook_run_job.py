@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from airflow_sentinelhub.exceptions import (
     OverBudgetError,
 )
 from airflow_sentinelhub.transport.sync import SyncDriver
-from tests.airflow.job import Killed, described, v1
+from tests.airflow.job import Killed, described, v1, v2
 from tests.airflow.test_partial import BAD
 
 
@@ -175,3 +176,44 @@ def test_a_second_job_in_one_task_is_refused(bench: Any) -> None:
     with pytest.raises(InvalidInputError, match="another job already"):
         bench.hook.run_job(other, context=context, aws_conn_id="my_bucket")
     assert bench.effects().count("billed_start") == 1
+
+
+@v2
+def test_a_new_name_is_searched_back_to_since(bench: Any) -> None:
+    """v2 has no search: without it the whole list is read."""
+
+    def pages(**how: Any) -> int:
+        before = len(bench.sim.journal())
+        run(bench, check_results=False, **how)
+        calls = [(call["method"], call["path"]) for call in bench.sim.journal()[before:]]
+        return sum(method == "GET" and path.endswith("/v2/batch/process") for method, path in calls)
+
+    for _ in range(210):
+        bench.create()
+    bench.clock.sleep(9000)
+    today = bench.clock.utcnow() - timedelta(hours=1)
+    whole = pages(name="one")
+    short = pages(name="two", since=today)
+    assert short < whole
+    assert pages(name="one", since=today - timedelta(days=1)) == 1  # it is found on the first page
+    assert bench.effects().count("billed_start") == 2
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"since": "2999-01-01"}, "lies in the past"),
+        ({"since": "soon"}, "since"),
+        ({"since": 7}, "since"),
+        ({"since": True}, "since"),
+    ],
+)
+def test_a_since_that_cannot_be_is_refused(bench: Any, how: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidInputError, match=words):
+        run(bench, **how)
+    assert bench.effects() == []
+
+
+def test_a_since_belongs_to_a_name(bench: Any) -> None:
+    with pytest.raises(InvalidInputError, match="it goes with a name"):
+        run(bench, name=None, context=bench.context(), since="2020-01-01")

@@ -114,6 +114,103 @@ def test_the_walk_ends_where_no_request_of_the_task_can_be(v2: FakeService) -> N
     assert not fed.result.adopted
 
 
+# How far back the list is read
+
+
+def in_a_full_account(v2: FakeService, mark: Mark, *, older: int, newer: int, state: str | None = "PROCESSING") -> str:
+    """A request with this marker among others, an hour apart; its id."""
+    for number in range(older):
+        v2._create({"description": f"older {number}"})
+        v2.now += 3600
+    number_of_ours = v2._create({"description": marked("", mark)})
+    ours = next(reversed(v2.jobs))
+    assert number_of_ours.status == 201
+    if state is not None:
+        v2._start(v2.jobs[ours])
+        v2.outcome = state if state in ("DONE", "FAILED") else "DONE"
+        v2.now += 1 if state == "PROCESSING" else 3600
+    for number in range(newer):
+        v2._create({"description": f"newer {number}"})
+        v2.now += 1
+    return ours
+
+
+FIRST = Mark(WHO, 3, A, tried=1, clears=0, born=1_000)
+
+
+def calls_of(v2: FakeService, mark: Mark, **how: Any) -> tuple[int, Settled]:
+    fed = drive(v2, find_or_create(generation("v2"), PAYLOAD, mark, **how))
+    return sum(call.path.endswith("/process") and call.method == "GET" for call in fed.sent), fed.result
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        replace(FIRST, tried=2),  # a retry
+        replace(FIRST, tried=2, round=5, clears=1, born=2_000),  # after a clear
+        replace(FIRST, tried=1),  # a copy
+    ],
+    ids=["retry", "clear", "copy"],
+)
+def test_a_running_request_is_found_with_few_calls_in_any_account(v2: FakeService, mark: Mark) -> None:
+    ours = in_a_full_account(v2, FIRST, older=300, newer=3)
+    calls, settled = calls_of(v2, mark)
+    assert settled.job.request_id == ours
+    assert calls <= 8
+
+
+@pytest.mark.parametrize("state", ["DONE", "PROCESSING"])
+def test_a_job_by_its_name_is_found_with_few_calls(v2: FakeService, state: str) -> None:
+    mark = Mark(WHO, 0, A)
+    ours = in_a_full_account(v2, mark, older=300, newer=3, state=state)
+    calls, settled = calls_of(v2, mark)
+    assert settled.job.request_id == ours
+    assert calls <= 5
+
+
+def test_a_create_after_a_clear_takes_few_calls_in_any_account(v2: FakeService) -> None:
+    """The first try has started one, which is done; nothing of this task is older than that."""
+    in_a_full_account(v2, FIRST, older=300, newer=3, state="DONE")
+    calls, settled = calls_of(v2, replace(FIRST, tried=2, round=5, clears=1, born=2_000))
+    assert not settled.adopted
+    assert calls <= 8
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        replace(FIRST, identity=identity("production", "dag", "run", "other", -1)),  # of another task
+        replace(FIRST, born=2_000),  # of a run that was deleted and made again
+        replace(FIRST, adopts="0" * 8 + "-0000-4000-8000-" + "0" * 12),  # a note
+        replace(FIRST, continues="0" * 8 + "-0000-4000-8000-" + "0" * 12),  # processes the rest of an older one
+    ],
+    ids=["other task", "foreign", "note", "continuation"],
+)
+def test_what_says_nothing_of_older_requests_ends_no_search(v2: FakeService, mark: Mark) -> None:
+    in_a_full_account(v2, mark, older=60, newer=3)
+    calls, _ = calls_of(v2, replace(FIRST, tried=2))
+    assert calls >= 20
+
+
+@pytest.mark.parametrize("state", [None, "FAILED"])
+def test_a_request_that_was_not_started_or_has_failed_in_a_later_try_ends_no_search(
+    v2: FakeService, state: str | None
+) -> None:
+    """An older one may run: a copy that was held up has made the newer one."""
+    running = in_a_full_account(v2, FIRST, older=0, newer=60)
+    in_a_full_account(v2, replace(FIRST, tried=1 if state is None else 2), older=0, newer=3, state=state)
+    _, settled = calls_of(v2, replace(FIRST, tried=3))
+    assert settled.job.request_id == running
+
+
+def test_copies_of_one_try_are_seen_beside_the_one_that_ends_the_search(v2: FakeService) -> None:
+    """Two were made within the same hour; the older one is taken, whatever a page shows of them."""
+    older = in_a_full_account(v2, FIRST, older=9, newer=30)
+    in_a_full_account(v2, FIRST, older=0, newer=3)
+    _, settled = calls_of(v2, replace(FIRST, tried=2))
+    assert settled.job.request_id == older
+
+
 def test_clones_and_other_map_indexes_have_their_own(service: FakeService) -> None:
     api = generation(service.api)
     marks = [Mark(identity(where, "dag", "run", "task", index), 0, A) for where in "pc" for index in (-1, 0, 1)]

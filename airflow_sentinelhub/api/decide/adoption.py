@@ -268,6 +268,28 @@ def _related(requests: Sequence[Snapshot], mark: Mark) -> list[tuple[Snapshot, M
     ]
 
 
+def ends_search(job: Snapshot, mark: Mark) -> bool:
+    """Whether no older request than this one matters to a try with this marker: the list need not be read further back.
+
+    A request is started only if no older one of its task instance runs, is done or can be continued. So the search ends
+    at a started one that belongs to this round and runs or has brought something, which is adopted; and for a later try
+    at one that the first try has started, since a task has no request from before its first try.
+
+    A note does not end it, nor does a request that continues another one: the other one is older, and counts.
+    """
+    request_mark = mark_of(job.description)
+    if request_mark is None or not job.started or request_mark.adopts or request_mark.continues:
+        return False
+    kind = relation(request_mark, mark)
+    if kind is Relation.FOREIGN or mark.continues:
+        return False
+    if request_mark.tried == 1 and (mark.tried or 0) > 1:
+        return True
+    runs = not job.status.is_final and not job.ending
+    useful = runs or job.status in (BatchRequestStatus.DONE, BatchRequestStatus.PARTIAL)
+    return useful and kind in (Relation.SAME, Relation.LATER)
+
+
 def notes_about(requests: Sequence[Snapshot], request_id: str) -> tuple[Snapshot, ...]:
     """The note requests that name this request."""
     return tuple(

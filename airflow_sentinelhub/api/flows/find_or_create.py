@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
@@ -16,6 +17,7 @@ from airflow_sentinelhub.api.decide.adoption import (
     Plan,
     Stopped,
     choose,
+    ends_search,
     left_running,
     notes_about,
     owned,
@@ -155,9 +157,14 @@ def find_or_create(
     )
 
 
-def own_requests(api: Generation, mark: Mark, since: datetime | None) -> Flow[list[Owned]]:
-    """The requests of this task instance, read anew, oldest first; without notes and requests that others continue."""
-    requests = yield from current(api, (yield from find(api, mark.identity, since)), {})
+def own_requests(
+    api: Generation, mark: Mark, since: datetime | None, is_last: Callable[[Snapshot], bool] | None = None
+) -> Flow[list[Owned]]:
+    """The requests of this task instance, read anew, oldest first; without notes and requests that others continue.
+
+    :param since, is_last: how far back the list is read, see `find`.
+    """
+    requests = yield from current(api, (yield from find(api, mark.identity, since, is_last)), {})
     return owned(requests, mark)
 
 
@@ -247,7 +254,8 @@ def _listed(
 
     Without this wait, the list could hide a request that another copy of this task has created and started.
     """
-    requests: list[Snapshot] = yield from find(api, mark.identity, since)
+    is_last = partial(ends_search, mark=mark)
+    requests: list[Snapshot] = yield from find(api, mark.identity, since, is_last)
     if written is None:
         return requests
     began = yield Now()
@@ -258,7 +266,7 @@ def _listed(
         if seconds >= max(patience, sum(LAGGING_LIST)):
             break
         yield Sleep(pause)
-        requests = yield from find(api, mark.identity, since)
+        requests = yield from find(api, mark.identity, since, is_last)
     raise UnknownStateError(
         f"Batch request {written.request_id}: after {seconds:.0f} s the service's list of requests still does not show "
         "what was written, so another try of this task may have started a request. This request was not "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -232,21 +232,42 @@ def walk(
     return items
 
 
-def find(api: Generation, identity: str, since: datetime | None) -> Flow[list[Snapshot]]:
+BEFORE_LAST = timedelta(hours=1)
+"""How much further back the list is read than to the request behind which none matters: for copies of one try."""
+
+
+def find(
+    api: Generation, identity: str, since: datetime | None, is_last: Callable[[Snapshot], bool] | None = None
+) -> Flow[list[Snapshot]]:
     """The requests that carry this identity, newest first, each once.
 
     v1 is searched; v2 has no search, so its list is walked from the newest back to `since`. A list that cannot be read
     to its end is an error, never a shorter list.
+
+    :param is_last: whether a request with this identity is the oldest that matters: the list is read `BEFORE_LAST`
+        further back.
     """
-    jobs = yield from find_marked(api, identity, since)
+
+    def earliest(jobs: Sequence[Snapshot]) -> datetime | None:
+        ours = (job for job in jobs if (mark := mark_of(job.description)) and mark.identity == identity)
+        times = [job.created - BEFORE_LAST for job in ours if job.created and is_last is not None and is_last(job)]
+        return max(times, default=None)
+
+    jobs = yield from find_marked(api, identity, since, earliest)
     return [job for job in jobs if (mark := mark_of(job.description)) and mark.identity == identity]
 
 
-def find_marked(api: Generation, search: str | None, since: datetime | None) -> Flow[list[Snapshot]]:
+def find_marked(
+    api: Generation,
+    search: str | None,
+    since: datetime | None,
+    earliest: Callable[[Sequence[Snapshot]], datetime | None] = lambda jobs: None,
+) -> Flow[list[Snapshot]]:
     """The requests that carry a marker, newest first, each once.
 
     :param search: where the service can search, only those with this word; None: all of them.
     :param since: the list is not read further back, unless it is searched.
+    :param earliest: the same by what is on a page, None where that says nothing.
     """
     searched = api.search and search is not None
 
@@ -256,8 +277,12 @@ def find_marked(api: Generation, search: str | None, since: datetime | None) -> 
 
     def too_old(jobs: Sequence[Snapshot]) -> bool:
         """Whether the next pages are older than `since`; known only if this page is sorted."""
+        nonlocal since
+        if searched:
+            return False
+        since = max((time for time in (since, earliest(jobs)) if time is not None), default=None)
         times = [job.created for job in jobs if job.created is not None]
-        if searched or since is None or not times:
+        if since is None or not times:
             return False
         return times[-1] < since and all(earlier <= later for later, earlier in pairwise(times))
 
