@@ -38,6 +38,9 @@ class SentinelHubBatchStatisticalSensor(SentinelHubBatchSensor):
         reschedule mode the worker stays occupied for these two minutes.
     :param poke_interval: time between polls: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`. All times
         can be given so. :param timeout: maximal time to wait; default: `[sensors] default_timeout`.
+    :param max_poll_interval: time that `poke_interval` may grow to while the end is far, in all modes: to a tenth of
+        the time since the status has changed (in reschedule mode, since the first poke), and a quarter of the time that
+        seems to be left. It takes the place of Airflow's `exponential_backoff`. None: it does not grow.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
 
     `mode`, `soft_fail` and `never_fail` are Airflow's, and behave the same in all modes.
@@ -56,6 +59,7 @@ class SentinelHubBatchStatisticalSensor(SentinelHubBatchSensor):
         max_unknown_time: Templated[float | timedelta] = 1800.0,
         wait_for_start: Templated[bool] = False,
         poke_interval: Templated[float | timedelta] = 60.0,
+        max_poll_interval: Templated[float | timedelta] | None = None,
         timeout: Templated[float | timedelta] | None = None,
         sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
         **kwargs: Unpack[SensorArguments],
@@ -67,6 +71,7 @@ class SentinelHubBatchStatisticalSensor(SentinelHubBatchSensor):
             max_unknown_time=max_unknown_time,
             wait_for_start=wait_for_start,
             poke_interval=poke_interval,
+            max_poll_interval=max_poll_interval,
             timeout=timeout,
             sentinelhub_conn_id=sentinelhub_conn_id,
             batch_api="statistical",

@@ -1,7 +1,8 @@
-"""A batch v2 service for measurements, in a process of its own: it must never be what is waited for.
+"""A batch service for measurements, in a process of its own: it must never be what is waited for.
 
-It answers what a list page and a single reading of the service look like, from texts that are made once. The simulator
-is truer and a hundred times dearer. Every reading of a job differs from the one before, as those of large jobs do.
+It answers what list pages, single readings and lists of tiles of the service look like, from texts that are made once.
+The simulator is truer and a hundred times dearer. Every reading of a job differs from the one before, as those of large
+jobs do. Batch v1 knows single requests and their tiles only.
 
     python -m dev.bench.service '{"jobs": 1000, "latency": 0.05}'
 
@@ -14,19 +15,37 @@ import asyncio
 import json
 import sys
 import time
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from dev.bench import end_with_parent
 
 PAGE = 100
+APART = 60.0
+"""Seconds between the creation of two jobs."""
+NEWEST = datetime(2026, 1, 1, 10, tzinfo=timezone.utc)
+"""When the newest job was created."""
+STATUSES = (("PROCESSED", 0.6), ("FAILED", 0.001), ("PROCESSING", 0.01), ("QUEUED", 0.1), ("PENDING", 1.0))
+"""The share of a v1 job's tiles in each status, of those that are left."""
+WORDS = "crop map of a district, " + "x" * 150
+"""The description of a job."""
 JOB_SECONDS = 6000.0
 """How long a job is processed from the start of the service on, if it is not told to end earlier."""
 
 
+BEHIND = 10**8
+
+
 def identifier(number: int) -> str:
-    """The id of a job."""
-    return f"{number:08d}-0000-4000-8000-000000000000"
+    """The id of a job. Numbers below 0 are those of jobs that were created since the start of the service."""
+    return f"{number % BEHIND:08d}-0000-4000-8000-000000000000"
+
+
+def number_of(request_id: str) -> int:
+    """The number of a job by its id."""
+    number = int(request_id[:8])
+    return number - BEHIND if number > BEHIND // 2 else number
 
 
 class Service:
@@ -35,18 +54,27 @@ class Service:
     :param jobs: how many the account has, the newest first; :param latency: seconds before each reply.
     :param limit: calls per minute above which 429 is answered (a bucket that is full at first); None for no limit.
     :param ends: seconds from the start of the service over which the jobs end one by one; None: they do not.
+    :param tiles: tiles of each job (v1).
+    :param own: descriptions of jobs that differ from the others', by the number of the job as text.
     """
 
     def __init__(
-        self, jobs: int, latency: float = 0.05, limit: float | None = None, ends: tuple[float, float] | None = None
+        self,
+        jobs: int,
+        latency: float = 0.05,
+        limit: float | None = None,
+        ends: tuple[float, float] | None = None,
+        tiles: int = 0,
+        own: dict[str, str] | None = None,
     ) -> None:
         self.latency, self.limit, self.ends, self.jobs = latency, limit, ends, jobs
         self.began = time.time()
         self.left, self.filled = limit or 0.0, self.began
         self.asked = {"list": 0, "single": 0, "token": 0, "create": 0, "limited": 0, "bytes": 0}
         ring = [[13.0 + point / 1000, 45.0 + point / 999] for point in range(60)]
+        self.tiles, self.own, self.created = tiles, own or {}, list[str]()
         asked = {
-            "description": "crop map of a district, " + "x" * 150,
+            "description": WORDS,
             "processRequest": {
                 "input": {"bounds": {"geometry": {"type": "Polygon", "coordinates": [ring]}}},
                 "evalscript": "//VERSION=3\n" + "return [sample.B04];" * 75,
@@ -54,6 +82,12 @@ class Service:
             "output": {"type": "raster", "delivery": {"s3": {"url": "s3://results/bench"}}},
         }
         self.request = json.dumps(asked)
+        self.process_request = json.dumps(asked["processRequest"])
+        self.by_status = dict[str, range]()
+        begin = 0
+        for status, share in STATUSES:
+            end = begin + round((tiles - begin) * share)
+            self.by_status[status], begin = range(begin, end), end
 
     def end_of(self, number: int) -> float | None:
         """When a job is done, in seconds since 1970."""
@@ -62,21 +96,54 @@ class Service:
         first, last = self.ends
         return self.began + first + (last - first) * number / max(self.jobs - 1, 1)
 
+    def described(self, number: int) -> str:
+        """What was asked for, as JSON."""
+        words = self.created[-number - 1] if number < 0 else self.own.get(str(number))
+        return self.request if words is None else self.request.replace(json.dumps(WORDS), json.dumps(words))
+
     def entry(self, number: int, now: float) -> str:
+        """A request of v2."""
+        if number < 0:
+            return (
+                f'{{"id": "{identifier(number)}", "request": {self.described(number)}, "domainAccountId": "bench", '
+                f'"status": "CREATED", "userAction": "NONE", "created": "{datetime.now(timezone.utc).isoformat()}"}}'
+            )
         end = self.end_of(number)
-        done = end is not None and end <= now
+        done = (end is not None and end <= now) or str(number) in self.own
+        created = (NEWEST - timedelta(seconds=number * APART)).isoformat()
         share = 100 if done else round((now - self.began + number % 50) / JOB_SECONDS * 100, 2)
         return (
-            f'{{"id": "{identifier(number)}", "request": {self.request}, "domainAccountId": "bench", '
+            f'{{"id": "{identifier(number)}", "request": {self.described(number)}, "domainAccountId": "bench", '
             f'"status": "{"DONE" if done else "PROCESSING"}", "userAction": "START", '
-            f'"userActionUpdated": "2026-01-01T10:00:01.000000Z", "created": "2026-01-01T10:00:00.000000Z", '
+            f'"userActionUpdated": "{created}", "created": "{created}", '
             f'"completionPercentage": {share}, "costPU": {share * 3:.2f}}}'
         )
 
     def page(self, begin: int, now: float) -> str:
+        """A page of v2's list, the newest first."""
         end = min(begin + PAGE, self.jobs)
-        links = f'{{"nextToken": "{end}"}}' if end < self.jobs else "{}"
-        return f'{{"data": [{", ".join(self.entry(number, now) for number in range(begin, end))}], "links": {links}}}'
+        numbers = [*(range(-len(self.created), 0) if begin == 0 else ()), *range(begin, end)]
+        return _page([self.entry(number, now) for number in numbers], end, self.jobs)
+
+    def entry_v1(self, number: int) -> str:
+        """A request of v1."""
+        return (
+            f'{{"id": "{identifier(number)}", "processRequest": {self.process_request}, "status": "PROCESSING", '
+            f'"userAction": "START", "created": "2026-01-01T10:00:00Z", "tileCount": {self.tiles}, '
+            f'"valueEstimate": 100.0, "description": "{WORDS}"}}'
+        )
+
+    def tile_page(self, status: str | None, begin: int) -> str:
+        """A page of the tiles of a v1 job. Each time that it is asked for some more are done."""
+        of_status = range(self.tiles) if status is None else self.by_status.get(status, range(0))
+        chosen = of_status[begin : begin + PAGE]
+        words = [next(word for word, numbers in self.by_status.items() if number in numbers) for number in chosen]
+        items = [
+            f'{{"id": {number}, "name": "31TCJ_{number}", "status": "{word}", "cost": 1.25, '
+            f'"geometry": {{"type": "Polygon", "coordinates": [[[0, 0], [0, 1], [1, 1], [0, 0]]]}}}}'
+            for number, word in zip(chosen, words, strict=True)
+        ]
+        return _page(items, begin + len(chosen), len(of_status))
 
     def refused(self, now: float) -> bool:
         """Whether the account has used up its calls."""
@@ -88,22 +155,30 @@ class Service:
         self.left -= 1
         return False
 
-    def reply(self, method: str, target: str) -> tuple[int, str]:
+    def reply(self, method: str, target: str, body: bytes = b"") -> tuple[int, str]:
         """Status and body of the reply to a call."""
         parts, now = urlsplit(target), time.time()
         if parts.path == "/count":
             return 200, json.dumps({**self.asked, "began": self.began})
         if parts.path == "/token":
             self.asked["token"] += 1
-            return 200, '{"access_token": "a.b.c", "expires_in": 3600}'
+            return 200, '{"access_token": "a.b.c", "expires_in": 3600, "token_type": "bearer"}'
         listed = parts.path.endswith("/process")
         self.asked["create" if method == "POST" else "list" if listed else "single"] += 1
         if self.refused(now):
             self.asked["limited"] += 1
             return 429, '{"error": {"status": 429, "message": "You have exceeded your rate limit"}}'
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        token, name = int(query.get("viewtoken", "0")), parts.path.rpartition("/")[2]
+        if method == "POST":
+            self.created.append(json.loads(body)["description"])
+            return 201, self.entry(-len(self.created), now)
         if listed:
-            return 200, self.page(int(parse_qs(parts.query).get("viewtoken", ["0"])[0]), now)
-        return 200, self.entry(int(parts.path.rpartition("/")[2][:8]), now)
+            return 200, self.page(token, now)
+        if name == "tiles":
+            return 200, self.tile_page(query.get("status"), token)
+        number = number_of(name)
+        return 200, self.entry_v1(number) if "/v1/" in parts.path else self.entry(number, now)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the calls of a connection."""
@@ -112,11 +187,11 @@ class Service:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 lines = head.lower().split("\r\n")
                 size = next((line.partition(":")[2] for line in lines if line.startswith("content-length:")), "0")
-                await reader.readexactly(int(size))
+                sent = await reader.readexactly(int(size))
                 method, target, _ = head.split(" ", 2)
                 if target != "/count":
                     await asyncio.sleep(self.latency)
-                status, text = self.reply(method, target)
+                status, text = self.reply(method, target, sent)
                 body = text.encode()
                 self.asked["bytes"] += len(body)
                 more = "Retry-After: 1000\r\n" if status == 429 else ""
@@ -127,6 +202,11 @@ class Service:
             pass
         finally:
             writer.close()
+
+
+def _page(items: list[str], end: int, total: int) -> str:
+    links = f'{{"nextToken": "{end}"}}' if end < total else "{}"
+    return f'{{"data": [{", ".join(items)}], "links": {links}}}'
 
 
 async def main(options: dict[str, Any]) -> None:

@@ -11,40 +11,27 @@ import asyncio
 import contextlib
 import gc
 import json
-import os
 import random
-import resource
 import sys
 import time
-import urllib.request
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from dev.bench import end_with_parent
-from dev.bench.service import identifier
+from dev.bench.measures import asked, bytes_of_files, cpu, memory
+from dev.bench.service import NEWEST, identifier
 
+IDENTITY = "afx0123456789abcdef"
+"""Identity of the task whose request is searched for."""
 TICK = 0.005
 """Seconds between two looks at the loop's lag."""
 
 
-def cpu() -> float:
-    """CPU seconds of this process so far."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+def settings_of(given: dict[str, Any]) -> Any:
+    """The connection of our sides."""
+    from airflow_sentinelhub.transport.settings import Settings
 
-
-def memory() -> int:
-    """Bytes of memory that this process holds."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def asked(url: str) -> dict[str, float]:
-    """What the service was asked so far."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"{url}/count", timeout=30) as reply:
-        found: dict[str, float] = json.load(reply)
-    return found
+    return Settings(given["url"], f"{given['url']}/token", "bench", "secret", timeout=60)
 
 
 class Readings:
@@ -93,9 +80,8 @@ async def ours(given: dict[str, Any], readings: Readings) -> Any:
     from airflow_sentinelhub.api.service.generations import V2
     from airflow_sentinelhub.transport import client, tokens  # noqa: F401 - a trigger loads them in a thread
     from airflow_sentinelhub.transport.aio import AsyncDriver
-    from airflow_sentinelhub.transport.settings import Settings
 
-    settings = Settings(given["url"], f"{given['url']}/token", "bench", "secret", timeout=60)
+    settings = settings_of(given)
     plan = WaitPlan(poll_interval=given["interval"], known=True)
     read = Watch.read
 
@@ -233,29 +219,70 @@ async def waiting(given: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+async def tiles(given: dict[str, Any]) -> dict[str, Any]:
+    """Poll the tiles of one job as the tile sensor does, some times (`polls`): `goal` is what it waits for.
+
+    `bucket`: a folder that stands for the buckets (v2, where the tiles stand in files); what is read of it is counted,
+    too. `before`: polls that are made first and are not measured.
+    """
+    from airflow_sentinelhub.api.decide.verdict import TileGoal
+    from airflow_sentinelhub.api.flows.counting import TileMemory
+    from airflow_sentinelhub.api.flows.tiles import look_at_tiles
+    from airflow_sentinelhub.api.service.generations import generation
+    from airflow_sentinelhub.hooks.storage import read_tiles_by
+    from airflow_sentinelhub.results.bucket import BucketReader
+    from airflow_sentinelhub.transport.sync import SyncDriver
+
+    api, goal, memory = generation(given["api"]), TileGoal(**given["goal"]), TileMemory()
+    read, driver = read_tiles_by(BucketReader(mount=given.get("bucket"))), SyncDriver(settings_of(given))
+
+    def polls(number: int) -> None:
+        for _ in range(number):
+            driver.run(look_at_tiles(api, identifier(0), goal, read, memory=memory))
+
+    def measured() -> dict[str, Any]:
+        polls(given["before"])
+        calls, files, used = asked(given["url"]), bytes_of_files(), cpu()
+        polls(given["polls"])
+        now = asked(given["url"])
+        count = given["polls"]
+        return {
+            "cpu": (cpu() - used) / count,
+            "calls": (now["list"] + now["single"] - calls["list"] - calls["single"]) / count,
+            "bytes": (now["bytes"] - calls["bytes"]) / count,
+            "files": (bytes_of_files() - files) / count,
+        }
+
+    return await asyncio.to_thread(measured)
+
+
 async def idle(given: dict[str, Any]) -> dict[str, Any]:
     """The lag of a loop that does nothing, beside the others in the same run."""
     return {"lag": await Lag().during(given["lag"])}
 
 
-async def search(given: dict[str, Any]) -> dict[str, Any]:
-    """Look for the request of a task in a full account, as each creation does first."""
-    from datetime import datetime, timedelta, timezone
+async def create(given: dict[str, Any]) -> dict[str, Any]:
+    """Find or create the request of a task in a full account: a first try, or one after a clear.
 
-    from airflow_sentinelhub.api.flows.read import find
+    `days`: how old the newest job of the account may be for the search; `tried`: the number of the try.
+    """
+    from datetime import timedelta
+
+    from airflow_sentinelhub.api.decide.marker import Mark
+    from airflow_sentinelhub.api.flows.find_or_create import find_or_create
     from airflow_sentinelhub.api.service.generations import V2
     from airflow_sentinelhub.transport.aio import AsyncDriver
-    from airflow_sentinelhub.transport.settings import Settings
 
-    settings = Settings(given["url"], f"{given['url']}/token", "bench", "secret", timeout=60)
-    since = datetime(2026, 1, 1, 10, tzinfo=timezone.utc) + timedelta(days=given["days"])
+    mark = Mark(IDENTITY, 3 + given["tried"], "0" * 7 + "1", tried=given["tried"], clears=given["tried"] - 1, born=7)
+    since = None if given["days"] is None else NEWEST + timedelta(days=given["days"])
     calls, used = await asyncio.to_thread(asked, given["url"]), cpu()
-    await AsyncDriver(settings).run(find(V2, "afx0123456789abcdef", since))
+    payload = {"description": "crop map", "processRequest": {}}
+    await AsyncDriver(settings_of(given)).run(find_or_create(V2, payload, mark, since=since))
     now = await asyncio.to_thread(asked, given["url"])
-    return {"cpu": cpu() - used, "calls": now["list"] + now["single"] - calls["list"] - calls["single"]}
+    return {"cpu": cpu() - used, "calls": sum(now[name] - calls[name] for name in ("list", "single", "create"))}
 
 
-WHAT = {"waiting": waiting, "idle": idle, "search": search}
+WHAT = {"waiting": waiting, "idle": idle, "create": create, "tiles": tiles}
 
 
 if __name__ == "__main__":

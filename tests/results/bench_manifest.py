@@ -20,6 +20,7 @@ from typing import Any
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.root import execution_url, manifest_url
 from airflow_sentinelhub.results.v2 import BatchResults
+from dev.bench.files import write as write_files
 
 URL, ID = "s3://maps/ndvi", "req-1"
 
@@ -27,24 +28,7 @@ URL, ID = "s3://maps/ndvi", "req-1"
 def write(mount: Path, count: int) -> tuple[Path, Path]:
     """Manifest (two outputs a feature) and execution database of so many features."""
     manifest, execution = (mount / url(URL, ID).removeprefix("s3://") for url in (manifest_url, execution_url))
-    manifest.parent.mkdir(parents=True)
-    names = [f"{1 + number % 60:02}TVM_{number // 10}_{number % 10}" for number in range(count)]
-    with closing(sqlite3.connect(manifest)) as database:
-        database.execute(
-            "CREATE TABLE feature_32631 (fid INTEGER PRIMARY KEY, outputId TEXT, identifier TEXT, path TEXT, "
-            "width INTEGER, height INTEGER, geometry BLOB)"
-        )
-        database.executemany(
-            "INSERT INTO feature_32631 (identifier, outputId, path, width, height, geometry) "
-            "VALUES (?1, ?2, 's3://maps/ndvi/req-1/' || ?1 || '/' || ?2 || '.tif', 1000, 1000, zeroblob(133))",
-            ((name, output) for name in names for output in ("ndvi", "userdata")),
-        )
-        database.commit()
-    with closing(sqlite3.connect(execution)) as database:
-        database.execute("CREATE TABLE features (id INTEGER, name TEXT, status TEXT, error TEXT, delivered BOOLEAN)")
-        rows = ((n, name, "DONE" if n % 100 else "FATAL", None, n % 100 > 0) for n, name in enumerate(names))
-        database.executemany("INSERT INTO features VALUES (?, ?, ?, ?, ?)", rows)
-        database.commit()
+    write_files(manifest, execution, count)
     return manifest, execution
 
 
