@@ -28,8 +28,8 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
     """What one poll of the monitor costs, and what its process costs before it waits."""
     os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"  # the service here speaks plain HTTP
     before = cpu()
-    from sentinelhub import SHConfig
-    from sentinelhub.api.batch import utils
+    from sentinelhub import SHConfig  # type: ignore[import-not-found]
+    from sentinelhub.api.batch import utils  # type: ignore[import-not-found]
 
     found: dict[str, Any] = {"import": cpu() - before}
     config = SHConfig(use_defaults=True)
