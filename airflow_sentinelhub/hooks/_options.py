@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal, TypedDict
 
 
@@ -27,5 +27,7 @@ class JobOptions(TypedDict, total=False):
     cancel_on_timeout: bool | str
     poll_interval: float | timedelta | str
     analysis_poll_interval: float | timedelta | str
+    max_poll_interval: float | timedelta | str | None
     timeout: float | timedelta | str | None
     max_unknown_time: float | timedelta | str
+    since: datetime | date | str | None
