@@ -16,6 +16,8 @@ URL_KEY = "request_url"
 ORIGIN_KEY = "sentinelhub_request"
 """XCom key of the request's id, generation and deployment; it is read after Airflow has ended a deferred wait, too."""
 JOB_KEY = "sentinelhub_job_page"
+REPORT_KEY = "sentinelhub_report"
+"""XCom key of the URL of the report in the bucket."""
 RESULTS_KEY = "sentinelhub_results_page"
 DOCS = {
     "v1": "https://documentation.dataspace.copernicus.eu/APIs/SentinelHub/Batch.html",
@@ -37,7 +39,7 @@ class _KeptLink(BaseOperatorLink):
 
 
 class SentinelHubRequestLink(_KeptLink):
-    """The page of the job in Airflow, where this version shows pages (3.1 and later)."""
+    """The page of the job in Airflow, where this version shows pages (3.1 and later); else the report of the job."""
 
     name = "Sentinel Hub job"
     key = JOB_KEY
@@ -104,6 +106,17 @@ def push_link(context: Any, url: str) -> None:
 def push_results_link(context: Any, base_url: str, folder_url: str) -> None:
     """Push the address of the results to XCom, once their place is known."""
     _push(context["ti"], SentinelHubResultsLink, results_page(base_url, folder_url))
+
+
+def push_report(context: Any, url: str, page: str) -> None:
+    """Push the URL of the report to XCom. Where Airflow has no page of the job, the link to it leads to the report.
+
+    :param page: where a browser shows the report; empty if that is not known.
+    """
+    ti = context["ti"]
+    ti.xcom_push(key=REPORT_KEY, value=url)
+    if not job_page(ti):
+        _push(ti, SentinelHubRequestLink, page)
 
 
 def _push(ti: Any, link: type[_KeptLink], url: str) -> None:

@@ -16,12 +16,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from airflow_sentinelhub.api.reports import is_place, report_place
 from airflow_sentinelhub.api.rings import number_of, shown, told
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 ON_OVER_BUDGET = ("fail", "skip", "stop")
 ON_PARTIAL = ("fail", "skip", "accept")
+ON_UNWRITTEN = ("warn", "fail")
 RESUMES = ("never", "if_accepted", "when_accepted")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _CLOCK = re.compile(r"(?ia)(?:(\d+)\s+days?\s*,\s*)?(\d+):([0-5]?\d):([0-5]?\d(?:\.\d+)?)")
@@ -113,6 +115,14 @@ def text(value: Any) -> str:
     if isinstance(value, (bool, int, float, Decimal, date, timedelta, list, tuple, dict)):
         return str(value)
     raise ValueError(value)
+
+
+def report(value: Any) -> str | bool:
+    """Where a report goes: a place in a bucket, or True for beside the output.
+
+    :raises ValueError: it is neither.
+    """
+    return report_place(value) if is_place(value) else truth(value)
 
 
 def _literal_text(value: Any) -> str:
@@ -249,6 +259,13 @@ KINDS: dict[str, Kind] = {
     ),
     "count": Kind(_within(whole, lambda found: found >= 1), "is a number of tiles from 1"),
     "share": Kind(_within(number, lambda found: 0 < found <= 1), "is a number above 0 and at most 1"),
+    # the report of a job
+    "report": Kind(
+        report,
+        "is True, or s3://bucket/path of a folder, or of a file that ends in .html, .svg, .png or .geojson",
+        empties=True,
+    ),
+    "on_unwritten": _one_of(ON_UNWRITTEN),
     # how it runs
     "check_tiles": _FLAG,
     "check_features": _FLAG,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from airflow_sentinelhub.api.flows.progress import Progress
+from airflow_sentinelhub.api.reports import FORMS
 from airflow_sentinelhub.api.tile_table import TileTable
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.hooks.job_map import Known, Reads, Source, read_request, request_view, things_of, tiles_of
@@ -26,16 +29,22 @@ class JobMap:
     """A request and its tiles, as they were when they were read: a map to be saved.
 
     :param source: where it was read; :param known: what was read; :param at: when, in seconds since 1970.
+    :param kept: what a task has read of it; :param task: which task, see `web.job_view`. None where there is none.
     """
 
     source: Source
     known: Known
     at: float
+    kept: Progress | None = None
+    task: Mapping[str, Any] | None = None
 
     def html(self) -> str:
         """One HTML file with the map, which needs neither a network nor Airflow."""
         table = self.known.table
-        view = {"found": True, "now": self.at, "live": False, "request": request_view(self.source, self.known)}
+        request = request_view(self.source, self.known, self.kept)
+        view: dict[str, Any] = {"found": True, "now": self.at, "live": False, "request": request}
+        if self.task is not None:
+            view["task"] = dict(self.task)
         tiles: dict[str, Any] = {"revision": 1, "area": self.known.area, "table": table and table.as_json()}
         if table is not None and len(table.names) <= MOST_PATHS:
             tiles["paths"] = [dict(paths) for paths in table.paths]
@@ -86,15 +95,12 @@ class JobMap:
         return text.encode()
 
 
-ENDINGS = (".html", ".svg", ".png", ".geojson", ".json")
-
-
 def check_ending(ending: str) -> None:
     """Refuse the ending of a file's name that says no form of a map, or one that cannot be made here.
 
     :raises InvalidInputError: it says none, or it is `.png` without the extra `png`.
     """
-    if ending.lower() not in ENDINGS:
+    if ending.lower() not in FORMS:
         named = f"not as {ending}" if ending else "and this name has no ending"
         raise InvalidInputError(f"A map is saved as .html, .svg, .png or .geojson, {named}.")
     if ending.lower() == ".png":

@@ -36,6 +36,7 @@ from airflow_sentinelhub.lineage import FACTS, Lineage, Source, as_openlineage, 
 from airflow_sentinelhub.links import push_results_link
 from airflow_sentinelhub.operators._costs import cost_reader, of_dag, push_price
 from airflow_sentinelhub.operators._own_request import OwnsRequest
+from airflow_sentinelhub.operators._report import ReportsAtEnd, check_form
 from airflow_sentinelhub.operators._waiting import WaitingTask
 from airflow_sentinelhub.results.root import delivery_root
 from airflow_sentinelhub.triggers.events import read_event, resume_state_of
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from airflow_sentinelhub.hooks.job_results import ResultsReader
 
 
-class RunsWholeJob(WaitingTask, OwnsRequest):
+class RunsWholeJob(ReportsAtEnd, WaitingTask, OwnsRequest):
     """Mixed into the operators of a whole job. Each of them declares its arguments, `limits` and `reads_by`."""
 
     aws_conn_id: Rendered[str | None]
@@ -116,7 +117,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
 
         :returns: the result, whose members differ between the kinds of jobs.
         """
-        with self.ends_its_round(context), airflow_errors(self):
+        with self.ends_its_round(context), airflow_errors(self), self.report_at_end(context):
             self._may_have_started = tried(context) > 1
             self.take_arguments()
             check_resume(self.resume_stopped)
@@ -124,7 +125,7 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Airflow calls this after the trigger's event: continue the job from the end of its wait."""
-        with self.ends_its_round(context), airflow_errors(self):
+        with self.ends_its_round(context), airflow_errors(self), self.report_at_end(context):
             self._may_have_started = True
             self.take_arguments()
             state = resume_state_of(event)
@@ -232,8 +233,9 @@ class RunsWholeJob(WaitingTask, OwnsRequest):
         return Stopped(self.limit(), resume=self.resume_stopped != "never")
 
     def checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
-        """Check the limits and the payload before anything is created."""
+        """Check the limits, the report and the payload before anything is created."""
         self.policy()
+        check_form(self.report)
         yield from self.payload_checks(api, payload)
 
     def _read_results(self, api: Generation, job: Any, must: bool) -> Flow[Results]:

@@ -16,6 +16,7 @@ from airflow_sentinelhub.operators.edit import (
     SentinelHubUpdateBatchOperator,
 )
 from airflow_sentinelhub.operators.job import SentinelHubBatchOperator
+from airflow_sentinelhub.operators.report import SentinelHubBatchReportOperator
 from airflow_sentinelhub.operators.steps import (
     AnalysisResult,
     BudgetResult,
@@ -35,6 +36,7 @@ __all__ = [
     "SentinelHubAnalyseBatchOperator",
     "SentinelHubBatchBudgetOperator",
     "SentinelHubBatchOperator",
+    "SentinelHubBatchReportOperator",
     "SentinelHubCancelBatchOperator",
     "SentinelHubCreateBatchCollectionOperator",
     "SentinelHubCreateBatchOperator",

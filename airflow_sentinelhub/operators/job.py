@@ -123,6 +123,10 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         which all intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the job is left
         running.
+    :param report: write a report when the job has ended, well or not: one file with its tiles on a map, cost and
+        progress. True: `report-<id>.html` beside the output. Else `s3://bucket/path`: a folder, or a file that ends in
+        `.html`, `.svg`, `.png` (extra `png`) or `.geojson`; `<requestId>` in it stands for the id. It is written with
+        the keys of `aws_conn_id`. A report that cannot be written is a warning, and changes nothing else.
 
     Limit the number of jobs at a time with a `pool` or `max_active_tis_per_dag`. A deferred task occupies its pool slot
     only if the pool includes deferred tasks.
@@ -155,6 +159,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         "analysis_poll_interval",
         "timeout",
         "max_unknown_time",
+        "report",
     )
     operator_extra_links = LINKS
     ui_color = "#dbeef4"
@@ -197,6 +202,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         analysis_poll_interval: Templated[float | timedelta] = 10.0,
         timeout: Templated[float | timedelta] | None = None,
         max_unknown_time: Templated[float | timedelta] = 1800.0,
+        report: Templated[bool | str] | None = None,
         output: Templated[str | Mapping[str, Any]] | None = None,
         **kwargs: Unpack[TaskArguments],
     ) -> None:
@@ -236,6 +242,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         self.analysis_poll_interval = analysis_poll_interval
         self.timeout = timeout
         self.max_unknown_time = max_unknown_time
+        self.report = report
         with self.literals():
             if process_request is None and request_id is None:
                 raise InvalidInputError(

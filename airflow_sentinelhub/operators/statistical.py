@@ -134,6 +134,10 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         which all intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the job is left
         running.
+    :param report: write a report when the job has ended, well or not: one file with its features on a map, cost and
+        progress. True: `report-<id>.html` beside the output. Else `s3://bucket/path`: a folder, or a file that ends in
+        `.html`, `.svg`, `.png` (extra `png`) or `.geojson`; `<requestId>` in it stands for the id. It is written with
+        the keys of `aws_conn_id`. A report that cannot be written is a warning, and changes nothing else.
     """
 
     template_fields: Sequence[str] = (
@@ -160,6 +164,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         "analysis_poll_interval",
         "timeout",
         "max_unknown_time",
+        "report",
     )
     template_fields_renderers = {
         "data": "json",
@@ -207,6 +212,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         analysis_poll_interval: Templated[float | timedelta] = 10.0,
         timeout: Templated[float | timedelta] | None = None,
         max_unknown_time: Templated[float | timedelta] = 1800.0,
+        report: Templated[bool | str] | None = None,
         output: Templated[str | Mapping[str, Any]] | None = None,
         **kwargs: Unpack[TaskArguments],
     ) -> None:
@@ -243,6 +249,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         self.analysis_poll_interval = analysis_poll_interval
         self.timeout = timeout
         self.max_unknown_time = max_unknown_time
+        self.report = report
         with self.literals():
             required = {"geopackage": geopackage, "data": data, "aggregation": aggregation, "destination": destination}
             missing = [name for name, value in required.items() if value is None]

@@ -1,4 +1,4 @@
-"""Reads objects from the user's bucket. Its calls block, so the triggerer makes them in a thread.
+"""Reads objects from the user's bucket, and writes reports there. It blocks, so the triggerer calls it in a thread.
 
 For a real S3 we use boto3 (extra `s3`), not fsspec with s3fs. boto3 comes with the Amazon provider, so most Airflow
 installations have it, in a version of their choice; s3fs would bring aiobotocore, which pins botocore to a narrow range
@@ -13,13 +13,16 @@ itself comes with Airflow.
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import shutil
 import ssl
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from airflow_sentinelhub.exceptions import ResultsError, SettingsError
 
@@ -40,6 +43,9 @@ _CAUSES = {
     "ResponseStreamingError": "the connection was cut",
 }
 """The causes that the errors of boto3 stand for, by class, in words for messages."""
+_READ = "read", "s3:GetObject and s3:ListBucket (without the latter a missing object is denied too)"
+_WRITTEN = "written", "s3:PutObject"
+"""What was done with an object, and the rights that it takes, for messages."""
 _NO_CREDENTIALS = "there are no S3 credentials; name a connection of type aws that holds them (aws_conn_id)."
 
 
@@ -166,6 +172,54 @@ class BucketReader:
             if found.startswith(key):
                 yield f"{prefix.partition('://')[0]}://{bucket}/{found}"
 
+    def put(self, url: str, content: bytes, content_type: str) -> None:
+        """Write an object, in the place of one that is there. :param content_type: such as `text/html`.
+
+        :raises ResultsError: the bucket does not exist, cannot be reached, or may not be written.
+        :raises SettingsError: see `fetch`.
+        """
+        bucket, key = _parts(url)
+        if self.mount is None:
+            self._check_s3(url)
+            client, errors = self._client()
+            try:
+                client.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
+            except errors.ClientError as err:
+                raise self._refused(url, err, _WRITTEN) from None
+            except errors.BotoCoreError as err:
+                raise self._lost(url, err, _WRITTEN) from None
+        elif "://" in self.mount:
+            system, path = self._system(f"{_slash(self.mount)}{bucket}/{key}")
+            try:
+                system.makedirs(path.rpartition("/")[0], exist_ok=True)
+                system.pipe_file(path, content)
+            except Exception as err:  # each file system has errors of its own
+                raise ResultsError(f"{url} cannot be written at {self._service} ({type(err).__name__}).") from None
+        elif not Path(self.mount).is_dir():
+            raise ResultsError(f"{url} cannot be written: there is no folder {self.mount}.")
+        else:
+            self._put_file(url, self._within(url, bucket, key), content)
+
+    @staticmethod
+    def _put_file(url: str, target: Path, content: bytes) -> None:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
+                file.write(content)
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, target)  # whoever reads meanwhile gets the old file or the new one
+        except OSError as err:
+            raise ResultsError(f"{url} cannot be written to {target}: {err.strerror}.") from None
+
+    def page(self, url: str) -> str:
+        """Where a browser shows an object: in the console of AWS, else at the bucket's service; empty for a mount."""
+        bucket, key = _parts(url)
+        if self.mount is not None or not url.startswith("s3://"):
+            return ""
+        if self.endpoint_url is None:
+            return f"https://console.aws.amazon.com/s3/object/{quote(bucket, safe='')}?prefix={quote(key, safe='/')}"
+        return f"{self.endpoint_url.rstrip('/')}/{quote(bucket, safe='')}/{quote(key, safe='/')}"
+
     def _within(self, url: str, bucket: str, key: str) -> Path:
         """The file or folder in the mount that a key stands for.
 
@@ -284,33 +338,33 @@ class BucketReader:
             return re.sub(r"(?<=://)[^/@]*@", "***@", self.mount)
         return self.endpoint_url or f"S3 ({self.region or 'default region'})"
 
-    def _refused(self, url: str, err: Any) -> ResultsError:
+    def _refused(self, url: str, err: Any, doing: tuple[str, str] = _READ) -> ResultsError:
+        done, rights = doing
         reply_error = err.response.get("Error", {})
         code, status = str(reply_error.get("Code", "")), err.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         if code == "NoSuchBucket":
-            return ResultsError(f"{url} cannot be read: there is no such bucket at {self._service}.")
+            return ResultsError(f"{url} cannot be {done}: there is no such bucket at {self._service}.")
         if code in _DENIED or status in (401, 403):
             return ResultsError(
-                f"{url} cannot be read: {self._service} denied access ({code}); check the keys of the bucket's "
-                "connection, and that they have s3:GetObject and s3:ListBucket (without the latter a missing object "
-                "is denied too)."
+                f"{url} cannot be {done}: {self._service} denied access ({code}); check the keys of the bucket's "
+                f"connection, and that they have {rights}."
             )
         if code in ("PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"):
             return ResultsError(
-                f"{url} cannot be read: the bucket is in another region than {self._service}; set region_name in "
+                f"{url} cannot be {done}: the bucket is in another region than {self._service}; set region_name in "
                 "the bucket's connection."
             )
         slow = ", which asks to slow down" if code in _BUSY or status in _BUSY_STATUS else ""
-        return ResultsError(f"{url} cannot be read: {self._service} answered {status} {code}{slow}.")
+        return ResultsError(f"{url} cannot be {done}: {self._service} answered {status} {code}{slow}.")
 
-    def _lost(self, url: str, err: Any) -> ResultsError:
+    def _lost(self, url: str, err: Any, doing: tuple[str, str] = _READ) -> ResultsError:
         kind = type(err).__name__
         if kind in ("NoCredentialsError", "PartialCredentialsError"):
-            return ResultsError(f"{url} cannot be read: {_NO_CREDENTIALS}")
+            return ResultsError(f"{url} cannot be {doing[0]}: {_NO_CREDENTIALS}")
         why = _CAUSES.get(kind, kind)
         if kind == "SSLError" and "certificate verify failed" in str(err).lower():
             why = "certificate verify failed; name the right CA file in `verify` of the connection"
-        return ResultsError(f"{url} cannot be read: {self._service} cannot be reached ({why}).")
+        return ResultsError(f"{url} cannot be {doing[0]}: {self._service} cannot be reached ({why}).")
 
     # Mounts by URL
 
