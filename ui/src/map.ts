@@ -19,8 +19,8 @@ import VectorSource from "ol/source/Vector";
 import Fill from "ol/style/Fill";
 import Stroke from "ol/style/Stroke";
 import Style from "ol/style/Style";
-import { feature } from "topojson-client";
-import type { GeometryCollection, Topology } from "topojson-specification";
+import type { Topology } from "topojson-specification";
+import { countries } from "./land";
 import { look, swatch } from "./looks";
 import { theme } from "./theme";
 import { Tiles, WORLD, mercator } from "./tiles";
@@ -72,14 +72,8 @@ export class JobMap {
   }
 
   setLand(topology: Topology): void {
-    const found = feature(topology, topology.objects["countries"] as GeometryCollection);
-    const features: Feature[] = [];
-    for (const { geometry } of found.features) {
-      const polygons = geometry.type === "Polygon" ? [geometry.coordinates] : geometry.type === "MultiPolygon" ? geometry.coordinates : [];
-      const moved = polygons.map((rings) => rings.map((ring) => ring.map((p) => mercator(p[0]!, p[1]!) as Coordinate)));
-      features.push(new Feature(new MultiPolygon(moved)));
-    }
-    this.land.addFeatures(features);
+    const moved = countries(topology).map((polygons) => polygons.map((rings) => rings.map((ring) => ring.map(([x, y]) => mercator(x, y) as Coordinate))));
+    this.land.addFeatures(moved.map((polygons) => new Feature(new MultiPolygon(polygons))));
   }
 
   setArea(rings: [number, number][][]): void {
