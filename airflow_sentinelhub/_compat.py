@@ -769,13 +769,11 @@ def task_facts(
             return None
         found = session.query(XComModel).filter_by(**where).filter(XComModel.key.in_(keys)).all()
         others = session.query(XComModel).filter_by(dag_id=dag_id, run_id=run_id, key=shared).limit(MOST_SHARED).all()
-        return _facts(row, found)._replace(shared=tuple(XComModel.deserialize_value(xcom) for xcom in others))
+        return _facts(row, found)._replace(shared=tuple(_value_of(xcom) for xcom in others))
 
 
 def _facts(row: Any, xcoms: Iterable[Any]) -> TaskFacts:
     """A row of the task instances, and rows of its XComs."""
-    from airflow.models.xcom import XComModel
-
     return TaskFacts(
         dag_id=row.dag_id,
         run_id=row.run_id,
@@ -786,8 +784,18 @@ def _facts(row: Any, xcoms: Iterable[Any]) -> TaskFacts:
         operator=str(row.operator or ""),
         started=row.start_date.timestamp() if row.start_date else None,
         ended=row.end_date.timestamp() if row.end_date else None,
-        xcoms={xcom.key: XComModel.deserialize_value(xcom) for xcom in xcoms},
+        xcoms={xcom.key: _value_of(xcom) for xcom in xcoms},
     )
+
+
+def _value_of(xcom: Any) -> Any:
+    """The value of a row of the XComs; None for one that cannot be read: whoever may write XComs may write anything."""
+    from airflow.models.xcom import XComModel
+
+    try:
+        return XComModel.deserialize_value(xcom)
+    except (ValueError, TypeError):
+        return None
 
 
 def tasks_with(

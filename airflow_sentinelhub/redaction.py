@@ -23,6 +23,8 @@ _ELEMENT = re.compile(rf"(?isx) (< (?:[\w-]+:)? {_NAMES} (?:\s[^<>]*)? >) .*? (?
 _TOKEN = re.compile(r"(?i)\b(bearer|basic) +[\w.~+/=-]{8,}")
 _WEB_TOKEN = re.compile(r"eyJ[\w-]{5,1000}\.[\w-]+(?:\.[\w-]*)?")  # a letter before it may be that of an escape
 _IN_URL = re.compile(r"(?<=://)[^/\s\"'<>@:]*:[^/\s\"'<>@]*@")
+_IN_QUERY = re.compile(r"(?i)(?<=[?&])(sig|signature|token)=[^&\s\"'<>]+")
+"""Of signed URLs, such as those of Azure."""
 _SECRET_NAME = re.compile(rf"(?isx) {_NAMES}")
 _LEAST = 4
 """Characters below which a value of the user is not searched for in texts: it would be found everywhere."""
@@ -37,6 +39,7 @@ def redacted(text: str) -> str:
     text = _ELEMENT.sub(r"\1***", text)
     text = _TOKEN.sub(r"\1 ***", text)
     text = _WEB_TOKEN.sub("***", text)
+    text = _IN_QUERY.sub(r"\1=***", text)
     return _IN_URL.sub("***@", text)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -113,10 +114,18 @@ def _jobs(accounts: Accounts) -> APIRouter:
     return router
 
 
+_NO_TASK = "There is no such task instance."
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NUMBER = re.compile(r"-1|[0-9]{1,9}")
+"""Map indexes; larger numbers are none, and a database refuses them."""
+
+
 def _look(
     readings: Readings, dag_id: str, run_id: str, task_id: str, map_index: str
 ) -> tuple[TaskFacts | None, Known | None]:
     """The task instance and what is known of its request."""
+    if any(_CONTROL.search(name) for name in (dag_id, run_id, task_id)):
+        raise HTTPException(404, _NO_TASK)  # PostgreSQL takes no NUL, and Airflow no such names
     facts = task_facts(dag_id, run_id, task_id, _index(map_index), KEYS, ORIGIN_KEY)
     source = source_of(facts) if facts is not None else None
     return facts, None if source is None else readings.of(source)
@@ -124,12 +133,11 @@ def _look(
 
 def _index(text: str) -> int:
     """The map index in a path. Airflow's page leaves the words `{MAP_INDEX}` in it for a task that is not mapped."""
-    try:
-        return int(text)
-    except ValueError:
-        if text.strip("{}") in ("MAP_INDEX", ""):
-            return -1
-        raise HTTPException(404, "There is no such task instance.") from None
+    if text.strip("{}") in ("MAP_INDEX", ""):
+        return -1
+    if _NUMBER.fullmatch(text) is None:
+        raise HTTPException(404, _NO_TASK)
+    return int(text)
 
 
 def _json(value: Any, **headers: str) -> Response:

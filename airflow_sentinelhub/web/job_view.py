@@ -13,7 +13,7 @@ from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.hooks.job_map import Known, Source, request_view
 from airflow_sentinelhub.kept_progress import KEY
 
-KEYS = (REQUEST_ID_KEY, ORIGIN_KEY, KEY, "processing_units", "return_value")
+KEYS = (REQUEST_ID_KEY, ORIGIN_KEY, KEY, "processing_units")
 """XComs of a task that the page shows."""
 ENDED = ("success", "failed", "skipped", "removed", "upstream_failed")
 WAITING_FOR = {

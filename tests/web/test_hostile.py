@@ -1,0 +1,195 @@
+"""Who means ill: odd methods, paths and numbers, forged XComs, and secrets that somebody has typed somewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub._compat import TaskFacts
+from airflow_sentinelhub.hooks.job_map import Known, Source
+from airflow_sentinelhub.redaction import hidden
+from airflow_sentinelhub.web import app, reading
+from airflow_sentinelhub.web.job_view import KEYS, job_view
+from tests.web.test_access import paths
+
+Login = Callable[..., dict[str, str]]
+ID = "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What Airflow's tables were asked for; they know nothing."""
+    found: list[Any] = []
+
+    def nothing(*where: Any) -> None:
+        found.append(where)
+
+    monkeypatch.setattr(app, "task_facts", nothing)
+    return found
+
+
+@pytest.mark.parametrize("path", paths())
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PROPFIND", "get"])
+@pytest.mark.parametrize("role", [None, "VIEWER"])
+def test_other_methods_tell_nothing(pages: Any, login: Login, path: str, method: str, role: str | None) -> None:
+    headers = login(role) if role else {}
+    reply = pages.request(method, path, headers=headers)
+    if method.upper() == "GET":
+        assert reply.status_code in ((200, 404) if role else (401,))
+        return
+    assert reply.status_code in (401, 405)
+    assert "Sentinel Hub" not in reply.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/static/%2e%2e/app.py",
+        "/static/..%2fapp.py",
+        "/static/%2e%2e%2f%2e%2e%2f_compat.py",
+        "/static/....//app.py",
+        "/static//etc/passwd",
+        "/static/%00",
+        "/static/",
+        "/static",
+    ],
+)
+def test_static_files_are_those_of_the_folder(pages: Any, path: str) -> None:
+    reply = pages.get(path)
+    assert reply.status_code in (400, 401, 404)
+    assert "import" not in reply.text
+    assert "root:" not in reply.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/job/a/../secret/r/t/-1/facts",
+        "/job/a%2F..%2Fsecret/r/t/-1/facts",
+        "/job//r/t/-1/facts",
+        "/job/a/r/t/-1/facts/",
+        "/job/a/r/t/-1/facts/x",
+        "/job/secret%00/r/t/-1/facts",
+        "/job/secret;a/r/t/-1/facts",
+        "/JOB/secret/r/t/-1/facts",
+    ],
+)
+def test_a_path_with_a_trick_is_no_way_around_the_rights(
+    pages: Any, login: Login, managed: Any, asked: list[Any], path: str
+) -> None:
+    """Whatever DAG a path comes to name, the rights were asked for the same one as the tables."""
+    rights = []
+
+    def may(*, details: Any, **_: Any) -> bool:
+        rights.append(details.id)
+        return bool(details.id != "secret")
+
+    managed.is_authorized_dag = may
+    reply = pages.get(path, headers=login("ADMIN"))
+    assert reply.status_code in (200, 403, 404)
+    assert [where[0] for where in asked] == [name for name in rights if name != "secret"][: len(asked)]
+    assert not [where for where in asked if where[0] == "secret"]
+
+
+@pytest.mark.parametrize(
+    "number", ["9" * 10, "9" * 5000, "-2", "1e3", "0x1", "٣", "1.0", "+1", " 1", "1;", "%00", "None"]
+)
+def test_a_map_index_that_is_none_is_404_and_asks_no_table(
+    pages: Any, login: Login, asked: list[Any], number: str
+) -> None:
+    for ending in ("facts", "tiles", "tile/0"):
+        assert pages.get(f"/job/a/r/t/{number}/{ending}", headers=login("VIEWER")).status_code == 404
+    assert asked == []
+
+
+@pytest.mark.parametrize("given", ["-1", "{MAP_INDEX}", "%7BMAP_INDEX%7D", "0", "5"])
+def test_a_map_index_as_airflow_writes_it(pages: Any, login: Login, asked: list[Any], given: str) -> None:
+    assert pages.get(f"/job/a/r/t/{given}/facts", headers=login("VIEWER")).status_code == 200
+    assert [where[3] for where in asked] == [int(given) if given.lstrip("-").isdigit() else -1]
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+@pytest.mark.parametrize("name", ["%00", "a%0Ab", "%7F"])
+def test_a_name_with_a_control_character_asks_no_table(
+    pages: Any, login: Login, asked: list[Any], part: int, name: str
+) -> None:
+    names = ["a", "r", "t"]
+    names[part] = name
+    assert pages.get(f"/job/{'/'.join(names)}/-1/facts", headers=login("VIEWER")).status_code == 404
+    assert asked == []
+
+
+def test_oversized_parameters_are_no_error(pages: Any, login: Login, asked: list[Any]) -> None:
+    reply = pages.get(f"/job/{'a' * 20_000}/r/t/-1/facts?{'x=1&' * 5_000}", headers=login("VIEWER"))
+    assert reply.status_code == 200
+    assert reply.json()["found"] is False
+
+
+@pytest.mark.parametrize("index", ["-1", "1", "9" * 40, "x", "0.5"])
+def test_a_tile_that_is_not_there(pages: Any, login: Login, monkeypatch: pytest.MonkeyPatch, index: str) -> None:
+    from airflow_sentinelhub.api.tile_table import TileTable
+
+    table = TileTable()
+    table.add("one", "PROCESSED")
+    monkeypatch.setattr(app, "_look", lambda *_: (None, Known(table=table)))
+    assert pages.get(f"/job/a/r/t/-1/tile/{index}", headers=login("VIEWER")).status_code in (404, 422)
+    assert pages.get("/job/a/r/t/-1/tile/0", headers=login("VIEWER")).json() == {"name": "one", "paths": {}}
+
+
+def facts(**xcoms: Any) -> TaskFacts:
+    return TaskFacts("d", "r", "t", -1, "running", 1, "SentinelHubBatchOperator", 1.0, None, xcoms)
+
+
+@pytest.mark.parametrize("progress", ["x", [], {"job": 7}, {"request_id": ID, "job": {"status": 7}, "course": "x"}])
+def test_a_forged_record_is_not_shown_and_breaks_nothing(progress: Any) -> None:
+    origin = {"request_id": ID, "batch_api": "v2", "sentinelhub_conn_id": "c"}
+    view = job_view(facts(sentinelhub_request=origin, sentinelhub_progress=progress), None, 2.0)
+    json.dumps(view, allow_nan=False)
+    assert view["request"]["id"] == ID
+
+
+def test_a_forged_place_never_gets_the_credentials_of_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address comes from the connection. An XCom that names another one is refused before any call."""
+    monkeypatch.setenv("AIRFLOW_CONN_MINE", "sentinelhub://id:secret@aws-eu")
+    forged = Source(ID, "v2", "mine", None, (("base_url", "http://evil.example.org"),))
+    with pytest.raises(reading.SettingsError, match=r"is at http://evil\.example\.org, and connection mine names"):
+        reading.hook_of(forged)
+
+
+def test_only_our_own_xcoms_are_read() -> None:
+    """The result of a task may be anything, of any size: it is none of the page's business."""
+    assert set(KEYS) == {"request_id", "sentinelhub_request", "sentinelhub_progress", "processing_units"}
+
+
+def test_an_xcom_that_cannot_be_read_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.models.xcom import XComModel
+
+    from airflow_sentinelhub import _compat
+
+    def broken(row: Any) -> None:
+        raise ValueError(row)
+
+    monkeypatch.setattr(XComModel, "deserialize_value", broken)
+    assert _compat._value_of(object()) is None
+
+
+SECRETS = ("hush1", "hush2", "hush3", "hush4", "hush5", "hush6", "hush7")
+
+
+def test_a_payload_is_shown_without_what_is_secret_in_it_wherever_it_stands() -> None:
+    payload = {
+        "input": {"features": {"s3": {"url": "s3://b/x.gpkg", "accessKey": "hush1", "secretAccessKey": "hush2"}}},
+        "output": {"delivery": {"s3": {"url": "https://user:hush3@host/x?X-Amz-Signature=hush4"}}},
+        "elsewhere": "https://a.blob.core.windows.net/c?sv=2024-01-01&sig=hush5%3D&se=2026",
+        "evalscript": "// password = 'hush6'\nfetch('https://host/?token=hush7')\nreturn sample.signature;",
+    }
+    known = Known(payload=hidden(payload))
+    origin = {"request_id": ID, "batch_api": "v2", "sentinelhub_conn_id": "c"}
+    text = json.dumps(job_view(facts(sentinelhub_request=origin), known, 2.0))
+    assert [secret for secret in SECRETS if secret in text] == []
+    for plain in ("s3://b/x.gpkg", "sv=2024-01-01", "se=2026", "sample.signature"):
+        assert plain in text
