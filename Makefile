@@ -49,9 +49,9 @@ demo-ui:  ## the same in Airflow's own web page, until Ctrl-C
 ui:  ## build the frontend of the pages (ui/) into the package; needs node and npm
 	@cd ui && npm ci --silent && npm run --silent types && npm run --silent build
 
-test-browser:  ## the pages in a real browser, in a real Airflow (AIRFLOW=3.1: that one); needs a Chromium
+test-browser:  ## pages and form of the connection in a real browser, in a real Airflow (AIRFLOW=3.1: that one); needs a Chromium
 	@$(ENV) $(AIRFLOW)
-	@$(FOLDER_$(AIRFLOW))/bin/python -m pytest -m browser tests/browser $(ARGS)
+	@$(FOLDER_$(AIRFLOW))/bin/python -m pytest -m browser tests/browser tests/forms $(ARGS)
 
 test:  ## all tests, on the newest Airflow (3.3)
 	@$(ENV) 3.3

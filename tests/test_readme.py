@@ -60,3 +60,22 @@ def test_every_file_it_names_exists(name: str) -> None:
 def test_no_link_leads_to_a_file_beside_it() -> None:
     """The package index shows the README alone: there such a link or picture leads nowhere."""
     assert re.findall(r"\]\((?!https?://|#)[^)]+\)", README) == []
+    assert re.findall(r"<(?:img|a|source)\b", at_the_index()) == []
+
+
+def at_the_index() -> str:
+    """The README as the package index shows it: the build leaves its picture out."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        hook = tomllib.load(file)["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]
+    assert [fragment["path"] for fragment in hook["fragments"]] == ["README.md"]
+    text = README
+    for one in hook["substitutions"]:
+        text = re.sub(one["pattern"], one["replacement"], text)
+    return text
+
+
+def test_it_has_one_picture_which_is_there_and_has_a_text() -> None:
+    ((path, text),) = re.findall(r'<img src="([^"]+)"[^>]* alt="([^"]+)"', README)
+    assert 0 < (ROOT / path).stat().st_size < 300_000
+    assert len(text) > 30
+    assert "\n\n\n" not in at_the_index()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,38 +15,16 @@ from airflow_sentinelhub._compat import HAS_PAGES
 from dev.cluster import Cluster
 from dev.processes import wait_for
 from dev.simulator import Simulator
+from tests.chromium import browser as browser
+from tests.chromium import keep, mark
 from tests.statistical.fields import parcels, put_fields
 
 HERE = Path(__file__).resolve().parent
-SHOTS = os.environ.get("SENTINELHUB_SCREENSHOTS")
-"""A folder for screenshots, to look at them; nothing is kept without it."""
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 PLUGIN = "airflow_sentinelhub.web.plugin:SentinelHubPlugin"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.timeout(600))
-            if not HAS_PAGES:
-                item.add_marker(pytest.mark.skip(reason="this Airflow shows no pages of plugins on a task instance"))
-            elif CHROMIUM is None:
-                item.add_marker(pytest.mark.skip(reason="there is no Chromium: apt-get install chromium"))
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
+    mark(items, HERE, "" if HAS_PAGES else "this Airflow shows no pages of plugins on a task instance")
 
 
 @dataclass
@@ -131,10 +108,5 @@ def _own(url: str, airflow: str) -> bool:
 @pytest.fixture
 def shot() -> Callable[..., None]:
     """Keeps a screenshot, if `SENTINELHUB_SCREENSHOTS` names a folder."""
-
-    def keep(page: Any, name: str, *, full: bool = True) -> None:
-        if SHOTS:
-            Path(SHOTS).mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=full)
 
     return keep

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -17,26 +16,16 @@ import pytest
 from airflow_sentinelhub.simulator import Simulator
 from dev.cluster import as_env
 from dev.processes import Process, free_ports, wait_for
+from tests.chromium import browser as browser
+from tests.chromium import mark
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 ENVIRONMENTS = {"3.3": ".venv", "2.11": ".venv-2.11"}
-SHOTS = os.environ.get("SENTINELHUB_SCREENSHOTS")
-"""A folder for the screenshots of docs/images; nothing is kept without it."""
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.timeout(600))
-            if CHROMIUM is None:
-                item.add_marker(pytest.mark.skip(reason="there is no Chromium: apt-get install chromium"))
+    mark(items, HERE)
 
 
 class Web:
@@ -114,16 +103,6 @@ def web(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         process.end(grace=5)
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
-
-
 @pytest.fixture
 def page(browser: Any, web: Web) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 900, "height": 900}, color_scheme="light")
@@ -133,10 +112,3 @@ def page(browser: Any, web: Web) -> Iterator[Any]:
         page.request.get(f"{web.url}/auth/token/login")
     yield page
     context.close()
-
-
-def keep(page: Any, name: str) -> None:
-    """Keep a screenshot, if `SENTINELHUB_SCREENSHOTS` names a folder."""
-    if SHOTS:
-        Path(SHOTS).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.provider import CONN_FIELDS
-from tests.forms.conftest import Web, keep
+from tests.chromium import keep
+from tests.forms.conftest import Web
 
 SAID = "Connected to a deployment of your own"
 
