@@ -107,7 +107,7 @@ lint:  ## ruff: lint and format
 types:  ## mypy --strict on the package, and what users get from it and from pyright
 	@$(ENV) 3.3
 	@.venv/bin/mypy
-	@.venv/bin/python -m dev.types
+	@.venv/bin/python -m dev.checkers
 
 format:  ## put the code into shape
 	@$(ENV) 3.3

@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -103,3 +104,13 @@ def test_an_environment_is_compiled_though_nobody_else_may_write_bytecode(tmp_pa
     env.run(sys.executable, "-c", script, env={**kept, "PYTHONDONTWRITEBYTECODE": "1"})
     found = [file.name.partition(".")[0] for file in tmp_path.rglob("*.pyc")]
     assert found == ["fits"]
+
+
+def test_no_file_beside_it_hides_a_module_of_python() -> None:
+    """dev/env.py is run as a file, so its folder comes first where Python looks for modules."""
+    names = {path.stem for path in (ROOT / "dev").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert not names & set(sys.stdlib_module_names)
+    ran = subprocess.run(
+        [sys.executable, "dev/env.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr

@@ -1,6 +1,6 @@
 """What type checkers tell the users of the package: mypy --strict and pyright, on the same files.
 
-    python -m dev.types
+    python -m dev.checkers
 
 The example DAGs have no error. In tests/types/mistakes.py each line that ends in `# wrong`
 has one, and no other line has. Every argument of every operator and sensor that is a template takes text and the output

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dev import types
-from dev.types import EXAMPLES, MISTAKES, Error, gives_all, judged, main, marked, mypy, operators
+from dev import checkers
+from dev.checkers import EXAMPLES, MISTAKES, Error, gives_all, judged, main, marked, mypy, operators
 from tests.airflow.conftest import operators as public_operators
 
 
@@ -51,9 +51,9 @@ def test_every_operator_is_given_all_it_takes_late() -> None:
 
 def test_what_mypy_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     said = "tests/types/mistakes.py:7: error: no such name  [attr-defined]\nx.py:1: note: of no interest\n"
-    monkeypatch.setattr(types.subprocess, "run", lambda *_, **__: _Ran(1, said))
+    monkeypatch.setattr(checkers.subprocess, "run", lambda *_, **__: _Ran(1, said))
     assert mypy([MISTAKES]) == [Error(MISTAKES, 7, "no such name  [attr-defined]")]
-    monkeypatch.setattr(types.subprocess, "run", lambda *_, **__: _Ran(2, "mypy: cannot read file"))
+    monkeypatch.setattr(checkers.subprocess, "run", lambda *_, **__: _Ran(2, "mypy: cannot read file"))
     with pytest.raises(RuntimeError, match="cannot read file"):
         mypy([MISTAKES])
 
@@ -62,11 +62,11 @@ def test_what_pyright_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     where = {"start": {"line": 6, "character": 0}}
     one = {"file": str(MISTAKES), "range": where, "message": "no such name", "severity": "error"}
     said = json.dumps({"generalDiagnostics": [one, {**one, "severity": "warning"}]})
-    monkeypatch.setattr(types.subprocess, "run", lambda *_, **__: _Ran(1, said))
-    assert types.pyright([MISTAKES]) == [Error(MISTAKES, 7, "no such name")]
-    monkeypatch.setattr(types.subprocess, "run", lambda *_, **__: _Ran(3, "", "no configuration"))
+    monkeypatch.setattr(checkers.subprocess, "run", lambda *_, **__: _Ran(1, said))
+    assert checkers.pyright([MISTAKES]) == [Error(MISTAKES, 7, "no such name")]
+    monkeypatch.setattr(checkers.subprocess, "run", lambda *_, **__: _Ran(3, "", "no configuration"))
     with pytest.raises(RuntimeError, match="no configuration"):
-        types.pyright([MISTAKES])
+        checkers.pyright([MISTAKES])
 
 
 def test_one_checker_that_is_not_content_fails_all(
@@ -79,12 +79,12 @@ def test_one_checker_that_is_not_content_fails_all(
         looked_at.append(files)
         return right
 
-    monkeypatch.setattr(types, "mypy", mypy)
-    monkeypatch.setattr(types, "pyright", lambda files: right[1:])
+    monkeypatch.setattr(checkers, "mypy", mypy)
+    monkeypatch.setattr(checkers, "pyright", lambda files: right[1:])
     assert main() == 1
     assert "no error, but this is wrong" in capsys.readouterr().out
     assert {MISTAKES, EXAMPLES} < set(looked_at[0])
-    monkeypatch.setattr(types, "pyright", lambda files: right)
+    monkeypatch.setattr(checkers, "pyright", lambda files: right)
     assert main() == 0
 
 
