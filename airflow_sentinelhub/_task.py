@@ -1,13 +1,9 @@
-"""Base of our operators and sensors: the connection, the deadline, and errors as Airflow expects them."""
+"""Base of our operators and sensors: the connection, the request of the task, and errors as Airflow expects them."""
 
 from __future__ import annotations
 
-import inspect
-import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,13 +11,10 @@ from airflow_sentinelhub._compat import (
     DEFERRAL_FAILED,
     AirflowFailException,
     AirflowSkipException,
-    conf,
     deferral_error,
-    mapped_over,
 )
 from airflow_sentinelhub._identity import tried
-from airflow_sentinelhub._types import Rendered
-from airflow_sentinelhub.api.arguments import KINDS, check_literal, check_word, request_id, taken, templates_told
+from airflow_sentinelhub._task_arguments import TakesArguments
 from airflow_sentinelhub.api.call import Call, Flow
 from airflow_sentinelhub.api.decide.verdict import ended_by_itself, fate, is_paid
 from airflow_sentinelhub.api.flows.actions import end
@@ -29,10 +22,8 @@ from airflow_sentinelhub.api.flows.progress import Progress
 from airflow_sentinelhub.api.flows.read import if_answered, left_alone, outlast
 from airflow_sentinelhub.api.flows.reread import every
 from airflow_sentinelhub.api.paging import Page
-from airflow_sentinelhub.api.rings import shown
-from airflow_sentinelhub.api.service.generations import Generation, generation
+from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import (
     ApiError,
     AuthenticationError,
@@ -54,12 +45,6 @@ T = TypeVar("T")
 _LEFT_ALONE = (
     "The request was left alone: if it was started, it runs on and bills. A retry of this task attaches to it again."
 )
-BACKSTOP = 300.0
-"""Seconds after our own deadline at which Airflow's deferral timeout ends a wait without a running trigger."""
-
-_UNDEFINED = ("jinja2.runtime", "Undefined")
-"""Module and name of the class of what Jinja has not found; each use of such an object fails."""
-
 REQUEST_ID_KEY = "request_id"
 """XCom key under which the id of the request is pushed the moment it is known."""
 
@@ -147,19 +132,9 @@ def waited_in(event: Any) -> int | None:
     return try_number if isinstance(try_number, int) else None
 
 
-class SentinelHubTask:
-    """Mixed into operators and sensors that have `sentinelhub_conn_id` and `batch_api`."""
+class SentinelHubTask(TakesArguments):
+    """Mixed into operators and sensors: the connection, the request that they are about, and patience with both."""
 
-    sentinelhub_conn_id: Rendered[str]
-    batch_api: Rendered[str | None]
-    max_unknown_time: Rendered[float]
-    """Given in any form; in seconds once `take_arguments` has run, as all times."""
-    words: Mapping[str, Sequence[str | None]] = {}
-    """Arguments that are one of some words each, and these words; None among them means all."""
-    limits: Sequence[str] = ()
-    """Names of arguments that `take_arguments` leaves as they are: they are read together, by `decide.policy`."""
-
-    _in_dag: Mapping[str, Any] = {}
     about: str | None = None
     """Id of the task's request, as soon as it is known."""
     known: Snapshot | None = None
@@ -169,8 +144,6 @@ class SentinelHubTask:
     _may_have_started = False
     _tried = 1
     _old = _resumed = False
-    _id_in_dag: Any = None
-    _rendered_id: Any = None
     _pinned: tuple[str, dict[str, str]] | None = None
 
     if TYPE_CHECKING:
@@ -182,20 +155,6 @@ class SentinelHubTask:
             Airflow calls it an XComArg. It is given to functions under `@task`, whose parameters have the type of the
             result, and `output["request_id"]` is one, too: for a type checker it may be anything.
             """
-
-    @property
-    def request_id(self) -> Any:
-        """Id of the request that the task is about, where it is given one.
-
-        The first value is that of the DAG, the later ones come from Airflow's rendering.
-        """
-        return self._rendered_id
-
-    @request_id.setter
-    def request_id(self, value: Any) -> None:
-        if self._id_in_dag is None:
-            self._id_in_dag = value
-        self._rendered_id = value
 
     def without_request(self) -> Any:
         """A copy of the task, as if the DAG had given it no `request_id`: its job is then one of its own."""
@@ -215,81 +174,6 @@ class SentinelHubTask:
         in_dag = getattr(self, "has_dag", lambda: False)() and not getattr(self, "upstream_task_ids", None)
         mapped = getattr(context["ti"], "map_index", -1) >= 0
         return written and in_dag and not mapped and tried(context) <= 1
-
-    @classmethod
-    def partial(cls, **kwargs: Any) -> Any:
-        """Like Airflow's `partial`, but checks literal arguments while the DAG is parsed, not only in the run."""
-        with naming_task(kwargs.get("task_id")):
-            for name, value in kwargs.items():
-                check_literal(name, value)
-            _check_generation(kwargs.get("batch_api"))
-            cls._check_words(kwargs)
-        return super().partial(**kwargs)  # type: ignore[misc]
-
-    @contextmanager
-    def literals(self) -> Iterator[None]:
-        """Check the arguments that stand in the DAG while that is parsed, and name the task in the error.
-
-        It is entered at the end of each `__init__`; the checks of the operator itself stand in it.
-
-        :raises InvalidInputError: an argument that is no template cannot be right.
-        """
-        given = self._given()
-        self._in_dag = {name: value for name, value in given.items() if value is not None}
-        with naming_task(getattr(self, "task_id", None)):
-            for name, value in given.items():
-                check_literal(name, value)
-            _check_generation(given.get("batch_api"))
-            self._check_words(given)
-            yield
-
-    @classmethod
-    def _check_words(cls, given: Mapping[str, Any]) -> None:
-        """:raises InvalidInputError: an argument that is one of some words is another one."""
-        for name, words in cls.words.items():
-            if name in given:
-                check_word(name, given[name], words)
-
-    def _given(self) -> dict[str, Any]:
-        """The arguments and their values. `request_id` is a property, which not every task has."""
-        named = self._rendered_id is not None or "request_id" in self._in_dag
-        values = vars(self) | ({"request_id": self._rendered_id} if named else {})
-        return {name: value for name, value in values.items() if name in KINDS}
-
-    def templates_told(self, message: str) -> str:
-        """What to add to a message about arguments, see `api.arguments`; it holds templates, and no value."""
-        return templates_told(message, self._given(), self._in_dag)
-
-    def check_arguments(self) -> None:
-        """`literals` for an operator that has no further checks."""
-        with self.literals():
-            pass
-
-    def render_template(
-        self, content: Any, context: Any, jinja_env: Any = None, seen_oids: set[int] | None = None
-    ) -> Any:
-        """Like Airflow's, but what is undefined is None: out of a native rendering it would fail at any use."""
-        rendered = super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]
-        undefined = any((kind.__module__, kind.__name__) == _UNDEFINED for kind in type(rendered).__mro__)
-        return None if undefined else rendered
-
-    def take_arguments(self) -> None:
-        """Replace what templates have rendered to by what the arguments want, such as text by a number.
-
-        It is the first thing that each `execute` does; see `api.arguments`.
-
-        :raises InvalidInputError: a template has rendered to what the argument cannot be.
-        """
-        self._in_dag = {**self._in_dag, **{name: it for name, it in mapped_over(self).items() if name in KINDS}}
-        for name, value in self._given().items():
-            if name not in self.limits:
-                read = taken(name, value, self._in_dag.get(name))
-                if read is not value:
-                    setattr(self, name, read)
-        _check_generation(self.batch_api)
-        self._check_words(self._given())
-        if getattr(self, "deferrable", True) is None:
-            self.deferrable = default_deferrable()
 
     @cached_property
     def hook(self) -> SentinelHubHook:
@@ -433,90 +317,3 @@ class SentinelHubTask:
         context["ti"].xcom_push(key=ORIGIN_KEY, value=origin)
         self.keep_progress(context, request_id)
         push_link(context, self.hook.settings.url(self.api.get(request_id).path))
-
-
-def _check_generation(name: Any) -> None:
-    """:raises InvalidInputError: there is no such generation. None is that of the connection; templates pass."""
-    if name is not None and not is_late(name):
-        generation(name)
-
-
-def checked_id(value: Any) -> str:
-    """The id of a request as it came out of a template or an XCom.
-
-    :raises InvalidInputError: it is not a UUID, which all ids of the service are.
-    """
-    try:
-        return request_id(value)
-    except ValueError:
-        raise InvalidInputError(
-            f"request_id is {shown(value)}, which is no id of a batch request (a UUID such as "
-            "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10). Does the task it comes from push it?"
-        ) from None
-
-
-class ArgumentError(InvalidInputError, AirflowFailException):
-    """An argument of a task in a DAG file is wrong.
-
-    In a mapped task, which Airflow makes only in the run, it fails the task without a retry.
-    """
-
-
-@contextmanager
-def naming_task(task_id: Any) -> Iterator[None]:
-    """Name the task in the error for an argument: Airflow itself adds only the file of the DAG."""
-    try:
-        yield
-    except ArgumentError:
-        raise
-    except InvalidInputError as err:
-        raise ArgumentError(f"{err} Task: {task_id}{_line_of_dag()}." if task_id is not None else str(err)) from None
-
-
-def _line_of_dag() -> str:
-    """File and line of the DAG that makes a task; empty in the run of a mapped task, which Airflow makes.
-
-    Airflow shows the last two lines of a traceback only, which are ours.
-    """
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_code.co_name != "unmap":
-        if frame.f_globals.get("__name__", "").partition(".")[0] not in _NO_DAG:
-            return f" ({os.path.basename(frame.f_code.co_filename)}, line {frame.f_lineno})"
-        frame = frame.f_back
-    return ""
-
-
-_NO_DAG = ("airflow", "airflow_sentinelhub", "contextlib", "functools")
-
-
-MARGIN_SHARE, MARGIN_MOST = 0.1, 15.0
-
-
-def deadline_from(
-    context: Any, timeout: float | None, execution_timeout: timedelta | None, *, deferring: bool = False
-) -> float | None:
-    """The absolute end of a wait, in seconds since 1970; None for no end.
-
-    `timeout` (seconds) counts from now, `execution_timeout` from the start of this try, as Airflow counts it. While a
-    task is deferred, Airflow 3 ignores `execution_timeout`, and 2.11 ends the wait without a message. So our deadline
-    is a tenth of it (at most 15 seconds) earlier, and the behaviour is the same on all versions.
-    """
-    ends = []
-    if timeout is not None:
-        ends.append(time.time() + timeout)
-    if execution_timeout is not None:
-        started = getattr(context["ti"], "start_date", None)
-        began = started.timestamp() if isinstance(started, datetime) else time.time()
-        allowed = execution_timeout.total_seconds()
-        margin = min(allowed * MARGIN_SHARE, MARGIN_MOST) if deferring else 0.0
-        ends.append(began + allowed - margin)
-    return min(ends) if ends else None
-
-
-def backstop(deadline: float | None) -> timedelta | None:
-    """Airflow's timeout for a deferral, later than our deadline, for the case that no triggerer runs our trigger."""
-    return None if deadline is None else timedelta(seconds=max(deadline - time.time(), 0) + BACKSTOP)
-
-
-def default_deferrable() -> bool:
-    return bool(conf.getboolean("operators", "default_deferrable", fallback=False))

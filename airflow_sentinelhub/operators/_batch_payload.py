@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from airflow_sentinelhub._identity import run_of
-from airflow_sentinelhub._task import naming_task
+from airflow_sentinelhub._task_arguments import naming_task
 from airflow_sentinelhub._types import Rendered
 from airflow_sentinelhub.api.areas import kept_area
 from airflow_sentinelhub.api.arguments import members

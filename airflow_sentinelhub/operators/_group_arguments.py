@@ -48,6 +48,7 @@ class GroupArguments(_Needed, SharedArguments, total=False):
     analysis_poll_interval: Templated[float | timedelta]
     timeout: Templated[float | timedelta] | None
     max_unknown_time: Templated[float | timedelta]
+    report: Templated[bool | str] | None
     output: Templated[str | Mapping[str, Any]] | None
 
     response_timeout: timedelta | None

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sentinelhub._compat import AirflowSkipException, approval_operator
-from airflow_sentinelhub._task import checked_id
+from airflow_sentinelhub._task_arguments import checked_id
 from airflow_sentinelhub._types import Templated
 from airflow_sentinelhub.api.decide.adoption import stopped_by_service
 from airflow_sentinelhub.api.decide.verdict import fate

@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_sentinelhub._task import SentinelHubTask, backstop, deadline_from
+from airflow_sentinelhub._deadline import backstop, deadline_from
+from airflow_sentinelhub._task import SentinelHubTask
 from airflow_sentinelhub._types import Rendered
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.pace import check_most

@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._identity import PER_MONTH, month_by_default, run_of, tried
-from airflow_sentinelhub._task import airflow_errors, checked_id
+from airflow_sentinelhub._task import airflow_errors
+from airflow_sentinelhub._task_arguments import checked_id
 from airflow_sentinelhub._types import Rendered
 from airflow_sentinelhub.api.arguments import all_taken, truth
 from airflow_sentinelhub.api.call import Flow

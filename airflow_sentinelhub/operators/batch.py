@@ -16,7 +16,7 @@ from airflow_sentinelhub.operators.edit import (
     SentinelHubUpdateBatchOperator,
 )
 from airflow_sentinelhub.operators.job import SentinelHubBatchOperator
-from airflow_sentinelhub.operators.report import SentinelHubBatchReportOperator
+from airflow_sentinelhub.operators.report import ReportResult, SentinelHubBatchReportOperator
 from airflow_sentinelhub.operators.steps import (
     AnalysisResult,
     BudgetResult,
@@ -33,6 +33,7 @@ __all__ = [
     "BudgetResult",
     "DeletedResult",
     "JobResult",
+    "ReportResult",
     "SentinelHubAnalyseBatchOperator",
     "SentinelHubBatchBudgetOperator",
     "SentinelHubBatchOperator",

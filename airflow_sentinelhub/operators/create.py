@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._identity import tried
-from airflow_sentinelhub._task import airflow_errors, naming_task
+from airflow_sentinelhub._task import airflow_errors
+from airflow_sentinelhub._task_arguments import naming_task
 from airflow_sentinelhub._types import TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.decide.adoption import ended_by_hand
 from airflow_sentinelhub.api.decide.errors import conclude

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from airflow_sentinelhub._task import airflow_errors, checked_id, naming_task
+from airflow_sentinelhub._task import airflow_errors
+from airflow_sentinelhub._task_arguments import checked_id, naming_task
 from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.call import exchange
 from airflow_sentinelhub.api.decide.marker import mark_of, marked

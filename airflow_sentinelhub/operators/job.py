@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sentinelhub._compat import BaseOperator
-from airflow_sentinelhub._task import naming_task
+from airflow_sentinelhub._task_arguments import naming_task
 from airflow_sentinelhub._types import TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.decide.job_result import JobResult
 from airflow_sentinelhub.exceptions import InvalidInputError

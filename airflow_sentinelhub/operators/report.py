@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._task import airflow_errors, checked_id
+from airflow_sentinelhub._task import airflow_errors
+from airflow_sentinelhub._task_arguments import checked_id
 from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.arguments import ON_UNWRITTEN
 from airflow_sentinelhub.api.flows.read import read_patiently

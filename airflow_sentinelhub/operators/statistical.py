@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sentinelhub._compat import BaseOperator, conf
 from airflow_sentinelhub._identity import run_of
-from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, checked_id, naming_task
+from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
+from airflow_sentinelhub._task_arguments import checked_id, naming_task
 from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.call import Flow, Work, exchange
 from airflow_sentinelhub.api.decide.job_result import StatisticalResult

@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sentinelhub._identity import PER_MONTH, mark_for, month_by_default
-from airflow_sentinelhub._task import airflow_errors, checked_id
+from airflow_sentinelhub._task import airflow_errors
+from airflow_sentinelhub._task_arguments import checked_id
 from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.decide.errors import (

@@ -15,14 +15,10 @@ from airflow_sentinelhub._compat import (
     conf,
     first_rescheduled,
 )
+from airflow_sentinelhub._deadline import backstop, deadline_from
 from airflow_sentinelhub._identity import tried
-from airflow_sentinelhub._task import (
-    SentinelHubTask,
-    airflow_errors,
-    backstop,
-    checked_id,
-    deadline_from,
-)
+from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
+from airflow_sentinelhub._task_arguments import checked_id
 from airflow_sentinelhub._types import Rendered, SensorArguments, Templated, Unpack
 from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.call import Flow

@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import AirflowSensorTimeout, BaseSensorOperator, conf
+from airflow_sentinelhub._deadline import backstop, deadline_from
 from airflow_sentinelhub._identity import run_of
-from airflow_sentinelhub._task import SentinelHubTask, airflow_errors, backstop, deadline_from
+from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
 from airflow_sentinelhub._types import Rendered, SensorArguments, Templated, Unpack
 from airflow_sentinelhub.api.arguments import nothing
 from airflow_sentinelhub.api.flows.imagery import as_plain, find_in, where_of
