@@ -24,12 +24,19 @@ from airflow_sentinelhub.results.feature_sizes import feature_sizes
 from airflow_sentinelhub.results.folders import temporary_folder
 
 Sizes = list[tuple[int, int, int]]
-_REGIONS = {"services.sentinel-hub.com": "eu-central-1", "services-uswest2.sentinel-hub.com": "us-west-2"}
+_MAIN = "eu-central-1"
+_REGIONS = {"services.sentinel-hub.com": _MAIN, "services-uswest2.sentinel-hub.com": "us-west-2"}
+_ELSEWHERE = (".copernicus.eu", ".sentinel-hub.com", ".mundiwebservices.com")
+"""Ends of the hosts of deployments on other clouds, whose regions have no published names."""
 
 
 def region_of(base_url: str) -> str | None:
-    """The cloud region of the service at this address, None if it is not known."""
-    return _REGIONS.get(urlsplit(base_url).hostname or "")
+    """The cloud region of the service at this address, None if it is not known.
+
+    An address of nobody's (a proxy, a simulator) counts as the main deployment.
+    """
+    host = urlsplit(base_url).hostname or ""
+    return _REGIONS.get(host) or (None if not host or host.endswith(_ELSEWHERE) else _MAIN)
 
 
 @dataclass(frozen=True)

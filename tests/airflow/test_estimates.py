@@ -11,8 +11,9 @@ from airflow_sentinelhub.api.decide.price import price_of
 from airflow_sentinelhub.api.flows.price import price_request
 from airflow_sentinelhub.api.flows.read import read
 from airflow_sentinelhub.api.service.generations import generation
-from airflow_sentinelhub.hooks.prices import CostReader
+from airflow_sentinelhub.hooks.prices import CostReader, region_of
 from airflow_sentinelhub.hooks.sentinelhub import reader_now
+from tests.airflow.conftest import AWS
 from tests.airflow.job import RETRY, job, modes, v1, v2
 
 
@@ -62,6 +63,36 @@ def test_a_job_of_all_observations_costs_something_within_the_range(bench: Any, 
     estimate = ours(bench, result["request_id"])
     assert estimate.low < estimate.high
     assert estimate.low * 0.99 <= result["processing_units"] <= estimate.high * 1.01
+
+
+@v2
+@pytest.mark.parametrize("region", [None, "eu-central-1", "us-west-2"])
+@pytest.mark.parametrize("name", ["floats of twelve bands", "two outputs"])
+def test_a_bucket_in_another_region_costs_something_within_the_range(bench: Any, name: str, region: str | None) -> None:
+    """The simulator counts every byte of the pixels; how well the service compresses them is not known."""
+    bench.connection("my_bucket", **AWS, extra={} if region is None else {"region_name": region})
+    result = bench.run(job(bench, evalscript=SCRIPTS[name], area=[8.5, 41.5, 9.5, 42.5]))
+    estimate = ours(bench, result["request_id"])
+    assert estimate.low * 0.99 <= result["processing_units"] <= estimate.high * 1.01
+    named = [str(factor) for factor in estimate.factors if factor.name == "delivery to another region"]
+    assert bool(named) is (estimate.low < estimate.high) is (region == "us-west-2")
+    assert all("eu-central-1 to us-west-2" in text for text in named)
+
+
+@pytest.mark.parametrize(
+    ("address", "region"),
+    [
+        ("https://services.sentinel-hub.com", "eu-central-1"),
+        ("https://services-uswest2.sentinel-hub.com/api", "us-west-2"),
+        ("https://sh.dataspace.copernicus.eu", None),
+        ("https://creodias.sentinel-hub.com", None),
+        ("https://shservices.mundiwebservices.com", None),
+        ("http://127.0.0.1:8080", "eu-central-1"),
+        ("", None),
+    ],
+)
+def test_the_region_of_a_service_follows_from_its_address(address: str, region: str | None) -> None:
+    assert region_of(address) == region
 
 
 @v2
