@@ -13,8 +13,10 @@ from airflow_sentinelhub.api.decide.costs import (
     Costs,
     RequestCost,
     cost_of,
+    ended_early,
     month_of,
     month_total,
+    of_month,
 )
 from airflow_sentinelhub.api.decide.marker import Mark, dag_word, mark_of, marked, task_word
 from airflow_sentinelhub.api.decide.policy import Policy, policy_from
@@ -101,6 +103,50 @@ def test_of_jobs_that_are_about_to_start_each_counts_those_before_it() -> None:
 def test_who_does_not_come_to_start_is_not_waited_for(ago: float, counted: float) -> None:
     own = job("ANALYSIS_DONE", "ANALYSE", id_="z")
     assert month_total([about_to_start("a", NOW, ago)], own, NOW.timestamp()).counted == counted
+
+
+def test_what_nobody_has_priced_is_unknown_not_nothing() -> None:
+    own = job("ANALYSIS_DONE", "ANALYSE", id_="z")
+    waiting, mark = about_to_start("a", NOW)
+    running = job("PROCESSING", id_="b", cost=0.0)
+    month = month_total([(waiting, replace(mark, expected=None)), (running, MARK)], own, NOW.timestamp())
+    assert (month.counted, month.jobs, month.unknown) == (0, 2, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("reading", "counts"),
+    [
+        (job("DONE", created=NOW - timedelta(days=20), acted=NOW - timedelta(days=15)), False),
+        (job("DONE", created=NOW - timedelta(days=20), acted=NOW - timedelta(days=14)), True),
+        (job("DONE", created=NOW - timedelta(days=14)), True),
+        (job("DONE", created=None), True),
+        (job("STOPPED", "STOP", created=NOW - timedelta(days=20), acted=NOW), True),
+        (job("PROCESSING", created=NOW - timedelta(days=20), acted=NOW - timedelta(days=16)), False),
+        (job("ANALYSIS_DONE", "ANALYSE", created=NOW - timedelta(days=20), acted=NOW - timedelta(days=16)), True),
+    ],
+)
+def test_a_request_counts_in_the_month_in_which_it_was_started(reading: Snapshot, counts: bool) -> None:
+    assert of_month(reading, datetime(2026, 6, 1, tzinfo=timezone.utc)) is counts
+
+
+@pytest.mark.parametrize(
+    ("status", "action", "estimate", "tiles", "cost", "started"),
+    [
+        ("CANCELED", "CANCEL", 300.0, None, None, True),  # nobody tells without its tiles
+        ("CANCELED", "CANCEL", 300.0, 40.0, 40.0, True),
+        ("CANCELED", "CANCEL", 300.0, 0.0, 0.0, False),
+        ("CANCELED", "CANCEL", None, None, 0.0, False),  # it was never analysed
+        ("FAILED", "START", None, None, 0.0, True),  # its analysis failed
+        ("FAILED", "START", 300.0, None, 100.0, True),
+        ("PARTIAL", "START", 300.0, None, 100.0, True),
+    ],
+)
+def test_what_ended_early_on_v1_has_cost(
+    status: str, action: str, estimate: float | None, tiles: float | None, cost: float | None, started: bool
+) -> None:
+    found = cost_of(job(status, action, "v1", estimate=estimate), MARK, {}, tiles)
+    assert (found.cost, found.started, found.running) == (cost, started, False)
+    assert ended_early(job(status, action, "v1", estimate=estimate)) is (estimate is not None)
 
 
 def test_a_month_is_that_of_the_calendar_in_utc() -> None:

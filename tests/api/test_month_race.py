@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_sentinelhub.api.call import Flow, Now, Send, Sleep, exchange
-from airflow_sentinelhub.api.decide.marker import Mark, marked
+from airflow_sentinelhub.api.decide.marker import Mark, mark_of, marked
 from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.decide.price import Price
 from airflow_sentinelhub.api.flows.actions import start_once
@@ -127,3 +127,15 @@ def test_what_a_lagging_list_hides_is_what_it_overruns_by(name: str) -> None:
     assert done[0] is True
     assert done[2:] == [False, False]
     assert service.started <= 2
+
+
+@pytest.mark.parametrize("name", ["v1", "v2"])
+@pytest.mark.parametrize("price", [None, Price(why="The bucket is locked.")])
+def test_a_job_without_a_price_notes_none(name: str, price: Price | None) -> None:
+    """A zero in its note would count for the others as a price that is known."""
+    service, api = Paid(name), generation(name)
+    job = analysed(service, api, 1)
+    drive(service, count_month(OfDag(DAG, (api,)), api, job, price, Policy(max_per_month=100), 0.0))
+    mark = mark_of(drive(service, read(api, job.request_id)).result.description)
+    assert mark is not None
+    assert (mark.expected, mark.reserved) == (None, int(service.now))

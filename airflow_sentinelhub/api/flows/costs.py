@@ -169,7 +169,8 @@ def count_month(
     now = yield Now()
     mark = mark_of(job.description)
     if mark is not None:
-        expected = round(price.expected or 0.0, 3) if price is not None else None
+        probable = None if price is None else price.expected
+        expected = None if probable is None else round(probable, 3)
         yield from _noted(api, job, replace(mark, expected=expected, reserved=int(now)), patience)
     low, others = None if price is None else price.low, _Others(dag, job, patience, prepare)
     for pause in SETTLING:
