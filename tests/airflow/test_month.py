@@ -12,6 +12,8 @@ import pytest
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub._identity import mark_for
 from airflow_sentinelhub.api.decide.marker import mark_of
+from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from tests.airflow.job import job, v1, v2
 from tests.airflow.test_costs import DEAR, dag_of, description, tries
 
@@ -141,3 +143,70 @@ def test_dags_whose_ids_begin_alike_are_not_mixed_up(bench: Any) -> None:
     results = {dag_id: bench.run(job(bench), bench.context(dag_id=dag_id)) for dag_id in ids}
     for dag_id, result in results.items():
         assert [each.request_id for each in bench.hook.costs(dag_id).requests] == [result["request_id"]]
+
+
+# What is said, and what is left behind
+
+
+ORBIT = DEAR.replace('mosaicking: "SIMPLE"', 'mosaicking: "ORBIT"')
+
+
+def start(request_id: str, **arguments: Any) -> Callable[[], SentinelHubStartBatchOperator]:
+    return lambda: SentinelHubStartBatchOperator(
+        task_id="start", request_id=request_id, aws_conn_id="my_bucket", **arguments
+    )
+
+
+def analysed(bench: Any, **members: Any) -> str:
+    request_id = str(bench.create(**members))
+    bench.act(request_id, "analyse")
+    bench.clock.sleep(60)
+    return request_id
+
+
+def test_the_own_list_that_is_refused_is_an_error_not_an_empty_month(bench: Any) -> None:
+    path = {"v1": "/v1/batch/process$", "v2": "/v2/batch/process$"}[bench.api]
+    bench.sim.fault("status", path, method="GET", status=403, body={}, times=None)
+    with pytest.raises(SentinelHubError, match="403"):
+        bench.hook.costs("maps")
+
+
+def test_a_start_step_that_is_refused_takes_its_note_back(bench: Any) -> None:
+    request_id = analysed(bench, evalscript=DEAR, description=f"Maps {mark_for(tries(bench, 0))}")
+    with pytest.raises(AirflowFailException, match="max_processing_units_per_month"):
+        bench.run(start(request_id, max_processing_units_per_month=200))
+    mark: Any = mark_of(description(bench, request_id))
+    assert (mark.expected, mark.reserved) == (None, None)
+    assert description(bench, request_id).startswith("Maps ")
+
+
+@v2
+def test_what_only_may_exceed_the_month_is_started_with_a_warning(bench: Any, logged: Callable[[], str]) -> None:
+    done = bench.run(job(bench, evalscript=ORBIT, max_processing_units_per_month=2_500), tries(bench, 0))
+    assert done["expected_pu_low"] < 2_500 < done["expected_pu_high"]
+    assert "but the budget of the month, 2,500 PU, may be exceeded" in logged()
+    request_id = analysed(bench, evalscript=ORBIT)
+    limit = done["processing_units"] + 2_500
+    bench.run(start(request_id, max_processing_units_per_month=limit), bench.context(dag_id="maps"))
+    assert f"{request_id}: the budget of the month may be exceeded" in logged()
+
+
+@v2
+def test_a_note_that_the_service_refuses_is_told(bench: Any, logged: Callable[[], str]) -> None:
+    bench.sim.fault("status", "/v2/batch/process/", method="PUT", status=403, body={}, times=None)
+    done = bench.run(job(bench, evalscript=DEAR, max_processing_units_per_month=1_000), tries(bench, 0))
+    assert done["status"] == "DONE"
+    said = logged()
+    assert f"The description of batch request {done['request_id']} could not be changed" in said
+    assert f"Batch request {done['request_id']} counts in the budget of the month once it is started" in said
+
+
+@v2
+def test_sums_begin_with_the_month_if_nobody_says_otherwise(bench: Any) -> None:
+    first = bench.run(job(bench, evalscript=DEAR), tries(bench, 0))
+    bench.clock.sleep(32 * 86_400)
+    second = bench.run(job(bench, evalscript=DEAR), tries(bench, 1))
+    costs = bench.hook.costs("maps")
+    assert [each.request_id for each in costs.requests] == [second["request_id"]]
+    assert costs.since == bench.clock.utcnow().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    assert len(bench.hook.costs("maps", "2020-01-01").requests) == 2, first["request_id"]
