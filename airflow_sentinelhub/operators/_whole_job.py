@@ -33,9 +33,10 @@ from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.times import is_late, resolved, resolved_range
 from airflow_sentinelhub.assets import event_extra, tell_outlets
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.lineage import FACTS, Lineage, Source, as_openlineage, sources_of
+from airflow_sentinelhub.lineage import Source, sources_of
 from airflow_sentinelhub.links import push_results_link
 from airflow_sentinelhub.operators._costs import cost_reader, of_dag, push_price
+from airflow_sentinelhub.operators._lineage import TellsLineage
 from airflow_sentinelhub.operators._own_request import OwnsRequest
 from airflow_sentinelhub.operators._report import ReportsAtEnd, check_form
 from airflow_sentinelhub.operators._waiting import WaitingTask
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from airflow_sentinelhub.hooks.job_results import ResultsReader
 
 
-class RunsWholeJob(ReportsAtEnd, WaitingTask, OwnsRequest):
+class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
     """Mixed into the operators of a whole job. Each of them declares its arguments, `limits` and `reads_by`."""
 
     aws_conn_id: Rendered[str | None]
@@ -56,8 +57,6 @@ class RunsWholeJob(ReportsAtEnd, WaitingTask, OwnsRequest):
     reads_by: str
     outlets: Any
     read: Callable[[str], Any]
-    _result: Mapping[str, Any] | None = None
-    _sources: tuple[Source, ...] = ()
 
     def check_job(self) -> None:
         """Check the arguments while Airflow parses the DAG, except templates.
@@ -198,26 +197,9 @@ class RunsWholeJob(ReportsAtEnd, WaitingTask, OwnsRequest):
         except InvalidInputError:
             return None
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """What the listener of the OpenLineage provider tells about this task; None if it has no request."""
-        lineage = self.lineage()
-        return None if lineage is None else as_openlineage(lineage)
-
-    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
-        """The same after a failure: what the request was and has cost by the last reading."""
-        return self.get_openlineage_facets_on_complete(task_instance)
-
-    def lineage(self) -> Lineage | None:
-        """What the job has read and written, and what it has cost, by what this task knows; None without a request."""
-        job, result = self.known, self._result or {}
-        request_id = job.request_id if job is not None else self.about
-        if request_id is None:
-            return None
-        facts: dict[str, Any] = {name: result.get(name) for name in FACTS} | {"request_id": request_id}
-        if job is not None and not result:
-            facts |= {"batch_api": job.generation, "status": str(job.status), "processing_units": job.cost}
-        folder = delivery_root(job.output_url, request_id) if job is not None and job.output_url else None
-        return Lineage(self.hook.settings.base_url, self._sources, folder, facts)
+    def writes(self, job: Snapshot) -> bool:
+        """Whatever became of the job, its output is told: the task is there to write it."""
+        return True
 
     def _find_sources(self, context: Any) -> tuple[Source, ...]:
         """The collections and times of this run; none where they cannot be told, which the job itself reports."""
@@ -275,7 +257,7 @@ class RunsWholeJob(ReportsAtEnd, WaitingTask, OwnsRequest):
             context["ti"].xcom_push(key=name, value=result[name])
         if self.progress is not None:
             self.progress.last(results.job, result["processed"], result["failed"], self.limit())
-        self._result, self.known = result, results.job
+        self._outcome, self.known = result, results.job
         job = results.job
         folder = delivery_root(job.output_url, job.request_id) if job.output_url else None
         tell_outlets(context, self.outlets, event_extra(result, folder))

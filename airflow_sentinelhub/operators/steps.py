@@ -38,6 +38,7 @@ from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators._costs import cost_reader, of_dag, push_price
+from airflow_sentinelhub.operators._lineage import TellsLineage
 from airflow_sentinelhub.operators._on_request import OnRequest, StepResult, step_result
 from airflow_sentinelhub.operators._waiting import WaitingTask
 
@@ -66,7 +67,7 @@ class BudgetResult(StepResult, Expected):
     max_processing_units: float | None
 
 
-class SentinelHubAnalyseBatchOperator(WaitingTask, OnRequest):
+class SentinelHubAnalyseBatchOperator(TellsLineage, WaitingTask, OnRequest):
     """Have a request analysed, and wait for the end of the analysis. Free of charge; it finds errors in the evalscript.
 
     - **Calls** the request, analyse (unless the analysis was requested before), then the request at each poll. At the
@@ -258,7 +259,7 @@ _FIELDS_OF_A_WAIT = (
 )
 
 
-class _AwaitsDone(WaitingTask, OnRequest):
+class _AwaitsDone(TellsLineage, WaitingTask, OnRequest):
     """Base of the steps that can wait until their request is DONE."""
 
     wait_for_completion: Rendered[bool]
@@ -388,6 +389,7 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
                 job = self.hook.run(resume(self.api, request_id, patient=self.resume_stopped == "when_accepted"))
             if is_lost(job):
                 conclude(Waited(judge(job, "DONE"), job), request_id, "started")
+            self.known = job
             self.log.info("Batch request %s is started (%s, action %s)", request_id, job.status, job.user_action)
             if self.wait_for_completion:
                 return self._done(self.wait_for(context, request_id, "DONE"))
@@ -486,6 +488,7 @@ class SentinelHubRestartBatchOperator(_AwaitsDone):
                 self.responsible_for(request_id, context)
             note = restart_word(mark_for(context))
             job = self.reach(restart_once(self.api, request_id, note, patience=self.max_unknown_time))
+            self.known = job
             self.log.info("Batch request %s: restart of the failed part, status %s", request_id, job.status)
             if self.wait_for_completion:
                 return self._done(self.wait_for(context, request_id, "DONE", stale_partial=STALE_PARTIAL))

@@ -39,16 +39,18 @@ from airflow_sentinelhub.exceptions import (
 )
 from airflow_sentinelhub.hooks.storage import FilesSeen, read_tiles_by
 from airflow_sentinelhub.links import LINKS
+from airflow_sentinelhub.operators._lineage import TellsLineage
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTileTrigger, SentinelHubBatchTrigger
 from airflow_sentinelhub.triggers.events import read_event
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import BaseTrigger, Context
+    from airflow_sentinelhub.api.snapshot import Snapshot
 
 __all__ = ["SentinelHubBatchSensor", "SentinelHubBatchTileSensor"]
 
 
-class _BatchSensor(SentinelHubTask, BaseSensorOperator):
+class _BatchSensor(TellsLineage, SentinelHubTask, BaseSensorOperator):
     """Base of both sensors. They only read: they never start, cancel or change a request."""
 
     template_fields: Sequence[str] = (
@@ -68,6 +70,7 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
     timeout: Any
     deferrable: Rendered[bool]
     wait_for_start: Rendered[bool]
+    _told_by_trigger: Snapshot | None = None
 
     def __init__(
         self,
@@ -212,8 +215,13 @@ class _BatchSensor(SentinelHubTask, BaseSensorOperator):
         """Airflow calls this after the trigger's event."""
         with airflow_errors(self), self._soft():
             self.take_arguments()
-            request_id = checked_id(self.request_id)
-            conclude(read_event(event, request_id), request_id, self._target())
+            self.about = request_id = checked_id(self.request_id)
+            waited = read_event(event, request_id)
+            self._told_by_trigger = waited.job
+            conclude(waited, request_id, self._target())
+
+    def last_reading(self) -> Snapshot | None:
+        return self._watch.last.job if self._watch is not None and self._watch.last.job else self._told_by_trigger
 
     def poke(self, context: Context) -> bool:
         """Read the request: True if it has reached the target, False to continue waiting.

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.lineage import Source, sources_of
+from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubStartBatchOperator
 from airflow_sentinelhub.results.root import delivery_root
+from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
 from airflow_sentinelhub.simulator import Simulator
 from dev import env
 from tests.airflow.home import ROOT, environment, put_tables
@@ -56,6 +59,38 @@ def test_a_job_that_failed_tells_its_request(bench: Any) -> None:
     told = task.lineage()
     assert told.facts["request_id"] == bench.sim.requests()[0]["id"]
     assert told.facts["status"]
+
+
+STEPS: dict[str, tuple[Any, str, bool]] = {
+    "analyse": (partial(SentinelHubAnalyseBatchOperator, poll_interval=5), "ANALYSIS_DONE", False),
+    "start": (SentinelHubStartBatchOperator, "", True),
+    "start and wait": (partial(SentinelHubStartBatchOperator, wait_for_completion=True), "DONE", True),
+    "sensor": (SentinelHubBatchSensor, "DONE", True),
+}
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker", "in the triggerer"])
+@pytest.mark.parametrize("step", STEPS)
+def test_single_steps_tell_their_request_and_what_it_writes(bench: Any, step: str, deferrable: bool) -> None:
+    make, status, writes = STEPS[step]
+    request_id = bench.started() if step == "sensor" else bench.create()
+    made: list[Any] = []
+
+    def task() -> Any:
+        made.append(make(task_id="t", request_id=request_id, deferrable=deferrable))
+        return made[-1]
+
+    bench.run(task)
+    told = made[-1].lineage()
+    assert told.sources == ()  # a step does not know them
+    assert (told.folder is not None) == writes
+    if writes:
+        assert told.folder.endswith(request_id)
+    assert told.facts["request_id"] == request_id
+    assert told.facts["status"] == (status or told.facts["status"])
+    assert told.facts["batch_api"] == bench.api
+    if status == "DONE" and bench.api == "v2":
+        assert told.facts["processing_units"] > 0
 
 
 @once

@@ -1,0 +1,57 @@
+"""What tasks tell OpenLineage: whole jobs, and the single steps and sensors that see a request work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_sentinelhub.lineage import FACTS, Lineage, Source, as_openlineage
+from airflow_sentinelhub.results.root import delivery_root
+
+if TYPE_CHECKING:
+    from airflow_sentinelhub.api.snapshot import Snapshot
+    from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
+
+
+class TellsLineage:
+    """Mixed into tasks on a request. Nothing is read from the service for it: it tells what the task knows.
+
+    A step or a sensor knows the request's status, cost and folder, and not what the request reads: it names no inputs.
+    """
+
+    about: str | None
+    known: Snapshot | None
+    hook: SentinelHubHook
+    _outcome: Mapping[str, Any] | None = None
+    _sources: tuple[Source, ...] = ()
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """What the listener of the OpenLineage provider tells about this task; None if it has no request."""
+        lineage = self.lineage()
+        return None if lineage is None else as_openlineage(lineage)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """The same after a failure: what the request was and has cost by the last reading."""
+        return self.get_openlineage_facets_on_complete(task_instance)
+
+    def lineage(self) -> Lineage | None:
+        """What the job has read and written, and what it has cost, by what this task knows; None without a request."""
+        job, result = self.last_reading(), self._outcome or {}
+        request_id = job.request_id if job is not None else self.about
+        if request_id is None:
+            return None
+        facts: dict[str, Any] = {name: result.get(name) for name in FACTS} | {"request_id": request_id}
+        if job is not None and not result:
+            facts |= {"batch_api": job.generation, "status": str(job.status), "processing_units": job.cost}
+        folder = None
+        if job is not None and job.output_url and self.writes(job):
+            folder = delivery_root(job.output_url, request_id)
+        return Lineage(self.hook.settings.base_url, self._sources, folder, facts)
+
+    def last_reading(self) -> Snapshot | None:
+        """The last reading of the request, None if there is none."""
+        return self.known
+
+    def writes(self, job: Snapshot) -> bool:
+        """Whether the output of the request is to be told: a step tells it once the request was started."""
+        return job.started or bool(job.cost)
