@@ -31,9 +31,10 @@ _LARGEST_ERROR = 1 << 20
 """Bytes of the body of an error above which it is not decoded, and only its first words are kept."""
 _SLICE = 1 << 20
 _ESCAPE = re.compile(
-    r"\\(?:(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+    r"\\(?:(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(u[dD][89a-fA-F][0-9a-fA-F]{2}|u0000)|.)",
+    re.DOTALL,
 )
-"""An escape in JSON. First group: two halves of a character; second: one half alone."""
+"""An escape in JSON. First group: two halves of a character; second: one half alone, or the character zero."""
 MARK_WORD = re.compile(r"afx[0-9a-f]{16}")
 """The identity of a task (see `decide/marker.py`) anywhere in a text: what carries one may belong to a task."""
 _HTML_TITLES = (("<title>", "</title>"), ("<h1>", "</h1>"))
@@ -42,8 +43,8 @@ _HTML_TITLES = (("<title>", "</title>"), ("<h1>", "</h1>"))
 def decoded(body: bytes | bytearray) -> Any:
     """The JSON in a body, None if it is empty.
 
-    Whole numbers that are too long become infinite, half characters (lone surrogates, which cannot be written
-    anywhere) question marks.
+    Whole numbers that are too long become infinite. Half characters (lone surrogates, which cannot be written anywhere)
+    become question marks, and the character zero, which no text of PostgreSQL can hold, a space.
 
     A large body is decoded in small steps, in a thread (see `call.exchange`): the usual decoder would keep all other
     threads, and with them the event loop, from running until it is through.
@@ -55,11 +56,18 @@ def decoded(body: bytes | bytearray) -> Any:
         return None
     text = "".join(slices)
     try:
-        if "\\ud" in text or "\\uD" in text:
-            text = _ESCAPE.sub(lambda found: "?" if found[2] else found[0], text)
+        if "\\ud" in text or "\\uD" in text or "\\u0000" in text:
+            text = _ESCAPE.sub(_storable, text)
         return (_STEPWISE if len(body) > LARGE else _AT_ONCE).decode(text)
     except Exception as err:  # RecursionError among others
         raise ValueError(f"{type(err).__name__}: {str(err)[:100]}") from None
+
+
+def _storable(found: re.Match[str]) -> str:
+    """An escape, or what stands for one that cannot be written anywhere."""
+    if found[2] is None:
+        return found[0]
+    return " " if found[2] == "u0000" else "?"
 
 
 def _text_of(body: bytes | bytearray) -> Iterator[str]:

@@ -282,6 +282,7 @@ def test_a_success_of_another_shape_is_asked_for_again_before_it_is_an_error() -
         (b'{"n": 9007199254740993}', {"n": 9007199254740993}),
         (b'{"a": "\\ud83c\\udf0d"}', {"a": "\U0001f30d"}),
         (b'{"a": "x\\ud800y"}', {"a": "x?y"}),
+        (b'{"a": "x\\u0000y", "\\u0000": "\\\\u0000"}', {"a": "x y", " ": "\\u0000"}),
         (b'{"a\\udfff": [1]}', {"a?": [1]}),
         (b'{"a": "caf\xe9"}', {"a": "caf\ufffd"}),
         (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),

@@ -119,6 +119,24 @@ def test_what_happens_starts_its_dags_once(cluster: Cluster, account: Account) -
     assert not any(one["repeated"] for dag in ("some", "all", "images") for one in told(cluster, f"watching_{dag}"))
 
 
+def test_an_event_that_was_on_its_way_at_a_kill_is_not_lost(cluster: Cluster, account: Account) -> None:
+    """Whether Airflow had it already nobody knows: it may come twice, and says so then."""
+    fired = said(cluster, "Trigger fired event")
+    known = set(ids(cluster, "watching_all"))
+    name = account.ended("maps of a kill")
+    until(cluster, lambda: said(cluster, "Trigger fired event") > fired)
+    cluster.kill("triggerer")
+    cluster.start("triggerer")
+    until(cluster, lambda: all_written(cluster, [name]) or name in ids(cluster, "watching_all"))
+    after = account.ended("maps of the time after a kill")
+    for dag_id in ("watching_all", "watching_some", "watching_twin"):
+        until(cluster, lambda dag_id=dag_id: after in ids(cluster, dag_id))
+        events = [event for event in told(cluster, dag_id) if event["request_id"] == name]
+        assert [event["repeated"] for event in events] in ([False], [True], [False, True]), events
+        assert ids(cluster, dag_id)[-1] == after
+    assert known <= set(ids(cluster, "watching_all"))
+
+
 def test_a_connection_that_comes_later_begins_its_watcher(cluster: Cluster, account: Account) -> None:
     """Until then the log of the triggerer says what is missing, once."""
     until(cluster, lambda: said(cluster, "could not look") >= 1)
