@@ -25,6 +25,7 @@ ID_LIMIT, WORD_LIMIT = 200, 100
 _DIGITS = 300
 """Digits of a whole number that is kept as one: all that fit into a float. Python reads no more than 4,300 at all."""
 _TOO_MUCH = 10**_DIGITS
+_LARGEST = 2**63 - 1
 LARGE = 128 << 10
 """Bytes of a body above which it takes too long to decode it in an event loop: some 5 ms."""
 _LARGEST_ERROR = 1 << 20
@@ -138,16 +139,19 @@ def text(value: Any) -> str | None:
 
 
 def number(value: Any) -> float | None:
-    """A finite number from 0 on; None for all else, NaN among it."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
+    """A finite number from 0 on, above 64 bits a float; None for all else, NaN among it.
+
+    A longer whole number cannot be sent by the process of Airflow's triggers, which ends of it.
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < _TOO_MUCH:
         return None
-    return value if 0 <= value < _TOO_MUCH else None
+    return float(value) if value > _LARGEST else value
 
 
 def whole(value: Any) -> int | None:
-    """A whole number from 0 on; None for all else."""
+    """A whole number of at most 64 bits, from 0 on; None for all else."""
     found = number(value)
-    return int(found) if found is not None and found == int(found) else None
+    return int(found) if found is not None and found <= _LARGEST and found == int(found) else None
 
 
 def word(kind: type[W], value: Any) -> W | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_sentinelhub.api.call import Call
 from airflow_sentinelhub.api.decoding import an_object, member, number, read_time, text, whole
+from airflow_sentinelhub.api.rings import number_of
 
 ROOT = "/api/v1/catalog/1.0.0"
 LIMIT = 100
@@ -73,9 +74,7 @@ def _item(feature: Any) -> Acquisition | None:
     if not name:
         return None
     bbox = member(feature, "bbox")
-    corners = (
-        [number(value) if not isinstance(value, bool) else None for value in bbox] if isinstance(bbox, list) else []
-    )
+    corners = [number_of(value) for value in bbox] if isinstance(bbox, list) else []
     known = [corner for corner in corners if corner is not None]
     return Acquisition(
         name,
