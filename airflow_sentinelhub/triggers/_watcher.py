@@ -96,6 +96,11 @@ _LOOKS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, tuple[float,
 """The last look of each kind in an event loop, and when it began."""
 
 
+def _why(err: Exception) -> str:
+    """An error in one line: ours say what happened, others may say nothing without their type."""
+    return str(err) if isinstance(err, SentinelHubError) else f"{type(err).__name__}: {one_line(str(err), 300)}"
+
+
 def _names(names: Sequence[str]) -> str:
     """Ids for a log line: all, or the first of many."""
     return ", ".join(names) if len(names) <= 20 else f"{', '.join(names[:20])} and {len(names) - 20} others"
@@ -200,10 +205,8 @@ class Watcher(BaseEventTrigger, Generic[T]):
                 driver = await hook.async_driver()
                 interval = hook.interval(self.poll_interval)
                 look = await self._shared_look(partial(self.look, hook, driver), interval / 2)
-            except SentinelHubError as err:
-                self._failed("look", f"{about}: {err}")
             except Exception as err:
-                self._failed("look", f"{about} ({type(err).__name__}): {one_line(str(err), 500)}")
+                self._failed("look", f"{about}: {_why(err)}")
             else:
                 self._succeeded("look")
                 yield look
@@ -231,11 +234,10 @@ class Watcher(BaseEventTrigger, Generic[T]):
             kept = await self._store().read()
             self._memory = None if kept is None else Memory.from_json(kept)
         except Exception as err:
-            why = f"{type(err).__name__}: {one_line(str(err), 300)}"
             self._failed(
                 "memory",
-                f"{self._name} cannot read what it has told already ({why}), so it tells nothing now; it tries again, "
-                "and nothing is lost.",
+                f"{self._name} cannot read what it has told already ({_why(err)}), so it tells nothing now; it tries "
+                "again, and nothing is lost.",
             )
             return False
         self._succeeded("memory")
@@ -262,9 +264,10 @@ class Watcher(BaseEventTrigger, Generic[T]):
         for sight in self._memory.news(names):
             try:
                 now_thing = await look.confirmed(names[sight])
-            except SentinelHubError as err:
-                self._failed("confirm", f"{self._name} could not read {sight.name} again: {err}")
+            except Exception as err:
+                self._failed("confirm", f"{self._name} could not read {sight.name} again, tells it later: {_why(err)}")
                 continue
+            self._succeeded("confirm")
             now = None if now_thing is None else self.sight(now_thing, look)
             if now_thing is not None and now is not None and self._memory.is_news(now):
                 found.append((now, now_thing))
@@ -288,8 +291,9 @@ class Watcher(BaseEventTrigger, Generic[T]):
             try:
                 await self._store().read()
             except Exception as err:
-                why = f"{type(err).__name__}: {one_line(str(err), 300)}"
-                self._failed("settle", f"{self._name} waits until Airflow answers ({why}) to write down what it told.")
+                self._failed(
+                    "settle", f"{self._name} waits for an answer of Airflow to write down what it told: {_why(err)}"
+                )
                 await asyncio.sleep(self.poll_interval)
             else:
                 self._succeeded("settle")
@@ -301,11 +305,10 @@ class Watcher(BaseEventTrigger, Generic[T]):
             await self._store().write(self._memory.as_json())
         except Exception as err:
             self._unsaved = True
-            why = f"{type(err).__name__}: {one_line(str(err), 300)}"
             self._failed(
                 "save",
-                f"{self._name} could not write down what it has told ({why}); it tries again at its next look. If the "
-                "triggerer is restarted before, events are repeated.",
+                f"{self._name} could not write down what it has told ({_why(err)}); it tries again at its next look. "
+                "If the triggerer is restarted before, events are repeated.",
             )
         else:
             self._unsaved = False

@@ -225,3 +225,17 @@ def test_while_airflow_does_not_answer_an_event_stays_on_its_way(bench: Bench, l
     Store.broken.clear()
     (again,) = live(SentinelHubBatchWatcherTrigger, 200)
     assert again["repeated"] is True
+
+
+@pytest.mark.parametrize("outage", [{"kind": "status", "status": 503}, {"kind": "status", "status": 200, "body": "5"}])
+def test_what_cannot_be_read_again_is_told_as_soon_as_it_can(
+    bench: Bench, live: Live, outage: dict[str, Any], logged: Callable[[], str]
+) -> None:
+    """A list shows the end, and the request itself cannot be read; others that end are told meanwhile."""
+    live(SentinelHubBatchWatcherTrigger, 1)
+    hidden, other = bench.ended(description="hidden"), bench.ended(description="other")
+    bench.sim.fault(**outage, path=f"{hidden}$", times=None)
+    assert ids(live(SentinelHubBatchWatcherTrigger, 600)) == [other]
+    assert f"could not read {hidden} again" in logged()
+    bench.sim.clear_faults()
+    assert ids(live(SentinelHubBatchWatcherTrigger, 200)) == [hidden]
