@@ -22,7 +22,7 @@ from airflow_sentinelhub.exceptions import InvalidInputError, ResultsError, Sett
 from airflow_sentinelhub.hooks._masking import mask_forms, mask_passwords
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.folders import temporary_folder
-from airflow_sentinelhub.results.geopackage import complaint_about
+from airflow_sentinelhub.results.geopackage import complaint_about, needs_journal
 from airflow_sentinelhub.results.v2 import BatchResults
 from airflow_sentinelhub.transport.network import certificates, proxy_for
 from airflow_sentinelhub.transport.settings import Settings, check_url, members_of, text_of, verify_from
@@ -183,16 +183,23 @@ def check_geopackage(
         return
     defaults = given.get("defaults")
 
-    def look(bucket: BucketReader) -> None:
+    def look(bucket: BucketReader) -> bool:
         with temporary_folder() as folder:
             file = bucket.fetch(url, folder)
             if file is None:
                 raise InvalidInputError(f"There is no GeoPackage at {url}; nothing was created.")
             if complaint := complaint_about(file, defaults, statistical=statistical):
                 raise InvalidInputError(f"GeoPackage {url}: {complaint} Nothing was created.")
+            return needs_journal(file)
 
     try:
-        yield Work(partial(look, reader()), READ_WITHIN)
+        if (yield Work(partial(look, reader()), READ_WITHIN)):
+            yield Note(
+                f"GeoPackage {url} was copied from a program that had it open (SQLite's WAL mode): what was changed "
+                "last may stand in a file -wal beside it, which the service does not read. Close the file there, and "
+                "upload it again, if features are missing.",
+                warning=True,
+            )
     except (ResultsError, SettingsError) as err:
         yield Note(f"The GeoPackage could not be read here and is checked by the service only: {err}")
 

@@ -33,7 +33,6 @@ _ENVELOPES = {0: 0, 1: 32, 2: 48, 3: 48, 4: 64}  # bytes, by the indicator in th
 _EMPTY, _EXTENDED = 0x10, 0x20
 _ORDERS = ">", "<"
 _UINT = tuple(struct.Struct(order + "I") for order in _ORDERS)
-_BOX = tuple(struct.Struct(order + "4d") for order in _ORDERS)
 _FEWEST_POINTS = 4  # of a ring, whose last one is the first again
 _UNREADABLE = "is not well-formed"
 
@@ -64,20 +63,19 @@ def geometry_of(blob: bytes) -> Geometry:
     length = _ENVELOPES.get(flags >> 1 & 0b111)
     if flags & _EXTENDED or length is None or len(blob) < 8 + length + 5:
         raise GeometryError(_UNREADABLE)
-    box = _BOX[flags & 1].unpack_from(blob, 8) if length else None
     at = 8 + length
     try:
         kind = _part(blob, at).kind
         if kind not in POLYGONS or flags & _EMPTY:
             return Geometry(kind, empty=bool(flags & _EMPTY))
-        points_box, end = _read(blob, at, kind, with_box=box is None or not _is_box(*box))
+        box, end = _read(blob, at, kind)  # the envelope in the header is not believed
     except struct.error:
         raise GeometryError(_UNREADABLE) from None
     if end != len(blob):
         raise GeometryError(_UNREADABLE)
-    if points_box is None:
+    if box is None:
         return Geometry(kind, empty=True)
-    west, east, south, north = points_box or box or ()
+    west, east, south, north = box
     return Geometry(kind, empty=False, size=(east - west, north - south))
 
 
@@ -119,10 +117,6 @@ def _collect(blob: bytes, at: int, rings: list[list[tuple[float, float]]]) -> in
     return at
 
 
-def _is_box(west: float, east: float, south: float, north: float) -> bool:
-    return math.isfinite(east - west) and math.isfinite(north - south) and west <= east and south <= north
-
-
 class _Part(NamedTuple):
     little: int
     kind: str
@@ -145,11 +139,8 @@ def _part(blob: bytes, at: int) -> _Part:
     return _Part(little, kind, dimensions, _UINT[little].unpack_from(blob, at + 5)[0])
 
 
-def _read(blob: bytes, at: int, expected: str, *, with_box: bool) -> tuple[tuple[float, ...] | None, int]:
-    """Box and end of the polygons at this place.
-
-    The box is None without any points, and empty where it is not asked for.
-    """
+def _read(blob: bytes, at: int, expected: str) -> tuple[tuple[float, ...] | None, int]:
+    """Box and end of the polygons at this place. The box is None without any points."""
     little, kind, dimensions, pieces = _part(blob, at)
     if kind != expected:
         raise GeometryError(f"is a MULTIPOLYGON with a {kind} in it")
@@ -157,7 +148,7 @@ def _read(blob: bytes, at: int, expected: str, *, with_box: bool) -> tuple[tuple
     box: tuple[float, ...] | None = None
     if kind == "MULTIPOLYGON":
         for _ in range(pieces):
-            part_box, at = _read(blob, at, "POLYGON", with_box=with_box)
+            part_box, at = _read(blob, at, "POLYGON")
             box = _around(box, part_box)
         return box, at
     for _ in range(pieces):
@@ -165,7 +156,7 @@ def _read(blob: bytes, at: int, expected: str, *, with_box: bool) -> tuple[tuple
         end = at + 4 + 8 * dimensions * points
         if points < _FEWEST_POINTS or end > len(blob):
             raise GeometryError(_UNREADABLE)
-        box = _around(box, _box_of(blob, at + 4, little, points, dimensions) if with_box else ())
+        box = _around(box, _box_of(blob, at + 4, little, points, dimensions))
         at = end
     return box, at
 
@@ -175,10 +166,12 @@ def _box_of(blob: bytes, at: int, little: int, points: int, dimensions: int) -> 
     xs, ys = numbers[::dimensions], numbers[1::dimensions]
     if not (all(map(math.isfinite, xs)) and all(map(math.isfinite, ys))):
         raise GeometryError("has coordinates that are no numbers")
+    if xs[0] != xs[-1] or ys[0] != ys[-1]:
+        raise GeometryError("has a ring that is not closed: its last point is not the first one")
     return min(xs), max(xs), min(ys), max(ys)
 
 
 def _around(box: tuple[float, ...] | None, other: tuple[float, ...] | None) -> tuple[float, ...] | None:
-    if not box or not other:
+    if box is None or other is None:
         return other if box is None else box
     return min(box[0], other[0]), max(box[1], other[1]), min(box[2], other[2]), max(box[3], other[3])

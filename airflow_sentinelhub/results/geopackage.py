@@ -56,7 +56,41 @@ def complaint_about(path: Path, defaults: Mapping[str, Any] | None = None, *, st
         with opened(_Unsent(path, "", "")) as database:
             return next(_Check(database, defaults or {}, statistical).complaints(), None)
     except ResultsError as err:
-        return str(err)
+        return f"{str(err).removesuffix('.')}{_other_file(path)}."
+
+
+def needs_journal(path: Path) -> bool:
+    """Whether the file is in SQLite's WAL mode: changes that were made last may stand in a file `-wal` beside it."""
+    return _begin_of(path, 20)[18:20] == b"\2\2"
+
+
+def _begin_of(path: Path, size: int) -> bytes:
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return file.read(size)
+
+
+def _other_file(path: Path) -> str:
+    """What the file is instead of a GeoPackage, where its first bytes tell; empty if they do not."""
+    if not path.exists():
+        return f" (there is no file {shown(path)})"
+    begin = _begin_of(path, 64)
+    if not begin and path.is_file():
+        return " (it has 0 bytes)"
+    return next((f" ({what})" for mark, what in _OTHER_FILES.items() if begin.lstrip().lower().startswith(mark)), "")
+
+
+_OTHER_FILES = {
+    b"pk\3\4": "it is a ZIP archive: upload the file that is in it",
+    b"\x1f\x8b": "it is compressed by gzip: upload the file that is in it",
+    b"{": "it is JSON: convert it to a GeoPackage",
+    b"<": "it is XML or a web page, such as the answer to a download that was refused",
+    b"fgb": "it is a FlatGeobuf: convert it to a GeoPackage",
+    b"par1": "it is a Parquet file: convert it to a GeoPackage",
+    b"\0\0\x27\x0a": "it is a Shapefile: convert it to a GeoPackage",
+}
+"""Begin of a file, and what it is."""
 
 
 class _Unsent(Source):
@@ -147,6 +181,8 @@ class _Check:
         if geometry.lower() not in known:
             return f"{table} has no column {shown(geometry)}, which is listed as that of its geometry."
         if not self.statistical and not self.defaults and not ({"width", "height"} <= known or "resolution" in known):
+            if alone := [name for name in ("width", "height") if name in known]:
+                return f"{table} has {alone[0]} without its other half; add width and height, or give defaults."
             return f"{table} has neither width and height nor resolution; add them, or give defaults."
         key = next((column for column in ("fid", "ogc_fid", "id") if column in known), None)
         return _Table(name, code, geometry, key, known)
@@ -159,12 +195,13 @@ class _Check:
             self.ids.clear()
         fault: _Fault | None = None
         first, more = "", 0
-        for key, *row in self.database.rows(f"SELECT {', '.join(columns)} FROM {quoted(table.name)}"):
-            found = self._fault(*row)
+        rows = self.database.rows(f"SELECT {', '.join(columns)} FROM {quoted(table.name)}")
+        for at, (key, *row) in enumerate(rows, 1):
+            found = self._fault(table, *row)
             if found is None:
                 continue
             if fault is None:
-                fault, first = found, _row(table, key, row[1])
+                fault, first = found, _row(table, key, at, row[1])
             elif found == fault:
                 more += 1
         if fault is not None:
@@ -172,11 +209,11 @@ class _Check:
             yield f"{fault[0]} ({where}); {fault[1]}."
 
     def _fault(
-        self, number: Any, identifier: Any, blob: Any, width: Any, height: Any, resolution: Any
+        self, table: _Table, number: Any, identifier: Any, blob: Any, width: Any, height: Any, resolution: Any
     ) -> _Fault | None:
         if not isinstance(number, int):
             return "The id of a feature is no whole number", "id must be INTEGER and unique"
-        if identifier is None or identifier == "":
+        if identifier is None or (isinstance(identifier, str) and not identifier.strip()):
             return "A feature has no identifier", "give each a text that no other has"
         if not isinstance(identifier, str):
             return "The identifier of a feature is no text", "identifier must be TEXT and unique"
@@ -203,9 +240,13 @@ class _Check:
             return f"The geometry of a feature is a {shape.kind}", "only POLYGON and MULTIPOLYGON work"
         if shape.size is None:
             return "The geometry of a feature is empty", "give it a polygon, or remove it"
-        return None if self.statistical else self._fault_of_size(shape.size, width, height, resolution)
+        if not all(shape.size):
+            return "The geometry of a feature has no surface", "give it a polygon that is not a line, or remove it"
+        return None if self.statistical else self._fault_of_size(table, shape.size, width, height, resolution)
 
-    def _fault_of_size(self, size: tuple[float, float], width: Any, height: Any, resolution: Any) -> _Fault | None:
+    def _fault_of_size(
+        self, table: _Table, size: tuple[float, float], width: Any, height: Any, resolution: Any
+    ) -> _Fault | None:
         """The feature's own width and height come before its resolution, both before the defaults."""
         if (width is None) != (height is None):
             return "A feature has only one of width and height", "give both, or resolution"
@@ -222,6 +263,11 @@ class _Check:
             return "A feature has neither width and height nor resolution", "add them, or give defaults"
         if not _is_resolution(resolution):
             return "The resolution of a feature is no number above 0", "give it in units of the CRS"
+        if table.crs in _DEGREES and resolution > max(size):
+            return (
+                f"A feature is smaller than one pixel of {resolution:g} degrees",
+                f"EPSG:{table.crs} counts in degrees: 10 metres are about 0.0001",
+            )
         # A small excess over a whole number comes from the coordinates, not from the shape.
         if max(size) / resolution - 1e-6 > MOST_PIXELS:
             return (
@@ -266,7 +312,13 @@ def _word(kind: str) -> str:
     return kind if kind.isalpha() and kind.isascii() and len(kind) < 30 else shown(kind)
 
 
-def _row(table: _Table, key: Any, identifier: Any) -> str:
-    """A row, for messages: its number and its identifier."""
-    number = f"{table.key} {key}" if isinstance(key, int) else "a row"
+_DEGREES = frozenset(
+    {4140, 4148, 4152, 4167, 4171, 4230, 4258, 4267, 4269, 4275, 4277, 4283, 4314, 4326, 4490, 4612, 4617, 4619, 4674}
+)
+"""EPSG codes of CRS that count in degrees, those that are in use."""
+
+
+def _row(table: _Table, key: Any, at: int, identifier: Any) -> str:
+    """A row, for messages: its number in the table, or its position where rows have none, and its identifier."""
+    number = f"{table.key} {key}" if isinstance(key, int) else f"row {at}"
     return f"{number} (identifier {shown(identifier)})" if isinstance(identifier, str) and identifier else number

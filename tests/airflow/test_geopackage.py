@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,14 @@ def test_a_file_that_cannot_be_read_here_is_left_to_the_service(
     monkeypatch.setattr("airflow_sentinelhub.results.bucket.BucketReader.fetch", denied)
     assert bench.run(job(bench, url, check_tiles=False))["status"] == "DONE"
     assert "checked by the service only: s3://maps/parcels.gpkg cannot be read: denied." in logged()
+
+
+def test_a_file_that_a_program_has_open_is_told_in_the_log(bench: Any, generation: str, logged: Any) -> None:
+    url = parcels(bench, "a")
+    with closing(sqlite3.connect(Path(bench.sim.bucket_dir) / "maps" / "parcels.gpkg")) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+    bench.made(lambda: job(bench, url)())
+    assert f"GeoPackage {url} was copied from a program that had it open" in logged()
 
 
 def test_v1_has_none(bench: Any, generation: str) -> None:

@@ -15,7 +15,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from airflow_sentinelhub.results._geometry import geometry_of
-from airflow_sentinelhub.results.geopackage import complaint_about
+from airflow_sentinelhub.results.geopackage import complaint_about, needs_journal
 from airflow_sentinelhub.simulator.gpkg import Layer, geometry, geopackage
 
 COLUMNS = (
@@ -151,7 +151,9 @@ def test_geometries_in_every_form(
     assert geometry_of(value) == (shape.geom_type.upper(), False, (east - west, north - south))
 
 
-@pytest.mark.parametrize("envelope", [(NAN, NAN, NAN, NAN), (5.0, 1.0, 0.0, 2.0), (0.0, float("inf"), 0.0, 1.0)])
+@pytest.mark.parametrize(
+    "envelope", [(NAN, NAN, NAN, NAN), (5.0, 1.0, 0.0, 2.0), (0.0, float("inf"), 0.0, 1.0), (0.0, 1.0, 0.0, 1.0)]
+)
 def test_an_envelope_that_is_none_is_not_believed(envelope: tuple[float, ...]) -> None:
     assert geometry_of(blob(FIELD, envelope=envelope)).size == (1000, 500)
 
@@ -340,6 +342,115 @@ def test_the_most_features_are_checked_in_seconds_and_one_more_is_refused(many: 
 def test_defaults_stand_in_for_sizes(tmp_path: Path) -> None:
     bare = layer({"width": None, "height": None})
     assert complaint(tmp_path, bare, defaults={"resolution": 10}) is None
+
+
+def ring(*points: tuple[float, float]) -> bytes:
+    """A polygon of one ring, as it is."""
+    return struct.pack(
+        f"<BIII{2 * len(points)}d", 1, 3, 1, len(points), *(value for point in points for value in point)
+    )
+
+
+BAD_RINGS = [
+    (ring((0, 0), (9, 0), (9, NAN), (0, 0)), "coordinates that are no numbers"),
+    (ring((0, 0), (9, 0), (float("-inf"), 9), (0, 0)), "coordinates that are no numbers"),
+    (ring((0, 0), (9, 0), (9, 9), (0, 9)), "a ring that is not closed"),
+    (ring((0, 0), (9, 0), (5, 0), (0, 0)), "has no surface"),
+    (ring((3, 0), (3, 9), (3, 5), (3, 0)), "has no surface"),
+]
+
+
+@pytest.mark.parametrize(("wkb", "said"), BAD_RINGS)
+@pytest.mark.parametrize("envelope", [None, (0.0, 9.0, 0.0, 9.0)])
+@pytest.mark.parametrize("statistical", [False, True])
+def test_rings_that_are_none_whatever_the_header_says(
+    tmp_path: Path, wkb: bytes, said: str, envelope: Any, statistical: bool
+) -> None:
+    value = blob(wkb, flags=0b11 if envelope else 0b1, envelope=envelope)
+    complaint(tmp_path, layer({}, {"id": 2, "identifier": "b", "geometry": value}))
+    text = str(complaint_about(tmp_path / "features.gpkg", {"resolution": 10}, statistical=statistical))
+    assert said in text
+    assert "(table 'fields', fid 2 (identifier 'b'))" in text
+
+
+def test_an_envelope_that_is_too_small_does_not_hide_a_feature_that_is_too_large(tmp_path: Path) -> None:
+    large = blob(shapely.box(0, 0, 40_000, 10), envelope=(0.0, 1.0, 0.0, 1.0))
+    assert "more than 3500 pixels" in only(tmp_path, geometry=large, width=None, height=None)
+
+
+def test_a_resolution_in_metres_where_the_crs_counts_in_degrees(tmp_path: Path) -> None:
+    degrees = blob(shapely.box(8, 41, 8.01, 41.01))
+    bare = {"geometry": degrees, "width": None, "height": None}
+    text = str(complaint(tmp_path, layer(bare, crs=4326), defaults={"resolution": 10}))
+    assert "smaller than one pixel of 10 degrees (table 'fields', fid 1 (identifier 'a'))" in text
+    assert "EPSG:4326 counts in degrees" in text
+    assert complaint(tmp_path, layer(bare, crs=4326), defaults={"resolution": 0.0001}) is None
+    assert complaint(tmp_path, layer({**bare, "resolution": 0.0001}, crs=4326), defaults={"resolution": 10}) is None
+    assert complaint(tmp_path, layer(bare, crs=4647), defaults={"resolution": 10}) is None
+
+
+@pytest.mark.parametrize("identifier", [" ", "\t", "\u00a0"])
+def test_an_identifier_of_blanks_is_none(tmp_path: Path, identifier: str) -> None:
+    assert "A feature has no identifier" in only(tmp_path, identifier=identifier)
+
+
+@pytest.mark.parametrize("name", ["width", "height"])
+def test_one_half_of_a_size(tmp_path: Path, name: str) -> None:
+    columns = (*COLUMNS[:3], (name, "INTEGER"))
+    assert f"has {name} without its other half" in str(complaint(tmp_path, layer({}, columns=columns)))
+
+
+def test_a_row_without_a_number_is_told_by_its_position(tmp_path: Path) -> None:
+    text = str(
+        changed(
+            tmp_path,
+            "CREATE TABLE other (gid, id, identifier, geometry, resolution);"
+            "INSERT INTO other SELECT NULL, 1, 'a', geometry, 10 FROM fields;"
+            "INSERT INTO other VALUES (NULL, 2, 'b', NULL, 10); DROP TABLE fields; ALTER TABLE other RENAME TO fields;"
+            "CREATE TABLE keyed (gid, identifier, geometry, resolution)",
+        )
+    )
+    assert "(table 'fields', id 2 (identifier 'b'))" in text
+    text = str(changed(tmp_path, "ALTER TABLE fields RENAME COLUMN fid TO gid; UPDATE fields SET id = 'x'"))
+    assert "(table 'fields', row 1 (identifier 'a'))" in text
+
+
+OTHERS = [
+    (b"PK\x03\x04" + bytes(99), "it is a ZIP archive"),
+    (b"\x1f\x8b\x08" + bytes(99), "it is compressed by gzip"),
+    (b' {"type": "FeatureCollection"}' * 9, "it is JSON"),
+    (b"\n<!DOCTYPE html><p>Access denied" * 9, "it is XML or a web page"),
+    (b"fgb\x03fgb" + bytes(99), "it is a FlatGeobuf"),
+    (b"PAR1" + bytes(99), "it is a Parquet file"),
+    (b"\0\0\x27\x0a" + bytes(99), "it is a Shapefile"),
+    (b"", "it has 0 bytes"),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), OTHERS)
+def test_another_file_by_the_name_of_a_geopackage(tmp_path: Path, content: bytes, said: str) -> None:
+    file = tmp_path / "features.gpkg"
+    file.write_bytes(content)
+    text = str(complaint_about(file))
+    assert "It is no GeoPackage that can be read" in text
+    assert text.endswith(".")
+    assert said in text
+    assert "there is no file" in str(complaint_about(tmp_path / "other.gpkg"))
+
+
+def test_a_file_that_a_program_has_open(tmp_path: Path) -> None:
+    """In WAL mode the last changes stand beside the file; a copy of it alone lacks them."""
+    complaint(tmp_path, layer({}))
+    file, copy = tmp_path / "features.gpkg", tmp_path / "copy.gpkg"
+    assert not needs_journal(file)
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("INSERT INTO fields (id, identifier) VALUES (2, 'b')")
+        database.commit()
+        copy.write_bytes(file.read_bytes())
+    assert needs_journal(copy)
+    assert complaint_about(copy) is None
+    assert not needs_journal(tmp_path / "none.gpkg")
 
 
 def test_no_geopackage(tmp_path: Path) -> None:
