@@ -207,12 +207,18 @@ class SentinelHubTask(TakesArguments):
     ) -> T:
         """Run a flow; repeat it while the service is out of reach, for `max_unknown_time` seconds (see `outlast`)."""
 
-        return self.reach(outlast(flow, self.max_unknown_time, request_id, about, refused=refused))
+        untouched = None if about is None else f"{about} was not touched."
+        return self.reach(outlast(flow, self.max_unknown_time, request_id, about, refused=refused), untouched)
 
-    def reach(self, flow: Flow[T]) -> T:
-        """Run the first flow of a task on a given request. In a first try it is given up soon if nothing answers."""
-        first = self._tried <= 1 and not self._resumed and self.about is not None
-        return self.hook.run(if_answered(flow, left_alone(str(self.about))) if first else flow)
+    def reach(self, flow: Flow[T], untouched: str | None = None) -> T:
+        """Run the first flow of a task that creates no request: given up soon, in a first try, if nothing answers.
+
+        :param untouched: a sentence on what it means that nothing was reached; default: for the request of the task.
+        """
+        if untouched is None and self.about is not None:
+            untouched = left_alone(str(self.about))
+        first = self._tried <= 1 and not self._resumed and untouched is not None
+        return self.hook.run(if_answered(flow, str(untouched)) if first else flow)
 
     def all_items(
         self,

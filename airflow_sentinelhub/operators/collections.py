@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import BaseOperator
+from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
 from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.arguments import members
@@ -78,9 +79,10 @@ class SentinelHubCreateBatchCollectionOperator(_OnCollection):
 
         with airflow_errors(self):
             self.take_arguments()
+            self._tried = tried(context)
             payload = new_collection(members(self.part("collection"), "collection", self._in_dag.get("collection")))
-            look = context["ti"].try_number > 1
-            collection_id, existed = self.hook.run(collection_once(payload, self.max_unknown_time, look=look))
+            flow = collection_once(payload, self.max_unknown_time, look=self._tried > 1)
+            collection_id, existed = self.reach(flow, f"Batch collection {payload['name']!r} was not created.")
             self.log.info("%s batch collection %s", "Going on with" if existed else "Created", collection_id)
             return collection_id
 
@@ -119,6 +121,7 @@ class SentinelHubUpdateBatchCollectionOperator(_OnCollection):
     def execute(self, context: Context) -> str:
         with airflow_errors(self):
             self.take_arguments()
+            self._tried = tried(context)
             if not self.name:
                 raise InvalidInputError("The batch collection has no name; nothing was sent.")
             update = v1.update_collection(id_of(self.collection_id), {"name": self.name})
@@ -158,13 +161,14 @@ class SentinelHubDeleteBatchCollectionOperator(_OnCollection):
     def execute(self, context: Context) -> str:
         with airflow_errors(self):
             self.take_arguments()
+            self._tried = tried(context)
             delete = v1.delete_collection(id_of(self.collection_id))
             about = f"Batch collection {self.collection_id}"
             try:
-                self.hook.run(delete_once(delete, self.max_unknown_time, about=about))
+                self.reach(delete_once(delete, self.max_unknown_time, about=about), f"{about} was not touched.")
                 self.log.info("Deleted batch collection %s", self.collection_id)
             except NotFoundError:
-                if context["ti"].try_number <= 1:
+                if self._tried <= 1:
                     raise
                 self.log.info("Batch collection %s does not exist any more", self.collection_id)
             return self.collection_id

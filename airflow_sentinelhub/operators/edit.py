@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub._task import airflow_errors
 from airflow_sentinelhub._task_arguments import checked_id, naming_task
 from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.call import exchange
 from airflow_sentinelhub.api.decide.marker import mark_of, marked
 from airflow_sentinelhub.api.flows.actions import delete_once
-from airflow_sentinelhub.api.flows.read import read_patiently
+from airflow_sentinelhub.api.flows.read import left_alone, read_patiently
 from airflow_sentinelhub.api.service.payloads import without_none
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
 from airflow_sentinelhub.operators._arguments import check_payload, one_destination, renamed
@@ -144,14 +145,16 @@ class SentinelHubDeleteBatchOperator(OnRequest):
     def execute(self, context: Context) -> DeletedResult:
         with airflow_errors(self):
             self.take_arguments()
+            self._tried = tried(context)
             request_id = checked_id(self.request_id)
             if self.api.delete is None:
                 raise InvalidInputError(f"Batch {self.api.name} cannot delete requests; {request_id} is left as it is.")
             try:
-                self.hook.run(delete_once(self.api.delete(request_id), self.max_unknown_time, request_id))
+                flow = delete_once(self.api.delete(request_id), self.max_unknown_time, request_id)
+                self.reach(flow, left_alone(request_id))
                 self.log.info("Deleted batch request %s", request_id)
             except NotFoundError:
-                if context["ti"].try_number <= 1:
+                if self._tried <= 1:
                     raise
                 self.log.info("Batch request %s does not exist any more", request_id)
             return {"request_id": request_id, "batch_api": self.api.name}

@@ -102,7 +102,7 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
             self.take_arguments()
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
-            found = self.hook.run(until_read(lambda: self._listed(request_id, self.status), self.max_unknown_time))
+            found = self.reach(until_read(lambda: self._listed(request_id, self.status), self.max_unknown_time))
             chunks = found.chunks(self.chunk_size, conf.getint("core", "max_map_length", fallback=1024))
             self.log.info("Batch request %s: %d tiles in %d chunks", request_id, len(found), len(chunks))
             return chunks

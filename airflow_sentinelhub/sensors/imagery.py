@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._compat import AirflowSensorTimeout, BaseSensorOperator, conf
+from airflow_sentinelhub._compat import AirflowSensorTimeout, BaseSensorOperator, conf, first_rescheduled
 from airflow_sentinelhub._deadline import backstop, deadline_from
-from airflow_sentinelhub._identity import run_of
+from airflow_sentinelhub._identity import run_of, tried
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
 from airflow_sentinelhub._types import Rendered, SensorArguments, Templated, Unpack
 from airflow_sentinelhub.api.arguments import nothing
@@ -101,6 +101,7 @@ class SentinelHubNewImagerySensor(ReadsFiles, SentinelHubTask, BaseSensorOperato
         self.max_unknown_time = max_unknown_time
         self.sentinelhub_conn_id = sentinelhub_conn_id
         self._found: list[dict[str, Any]] = []
+        self._answered = False
         self._search: dict[str, Any] | None = None
         with self.literals():
             checked_range(time_range)
@@ -154,6 +155,9 @@ class SentinelHubNewImagerySensor(ReadsFiles, SentinelHubTask, BaseSensorOperato
         :raises InvalidInputError: one cannot be right.
         """
         self.take_arguments()
+        self._tried = tried(context)
+        rescheduled = self.mode == "reschedule" and first_rescheduled(context, self.retries or 0) is not None
+        self._answered = self._answered or rescheduled  # by an earlier process of this try
         if self.timeout is None:
             self.timeout = conf.getfloat("sensors", "default_timeout", fallback=7 * 86400.0)
         if not isinstance(self.collection, str) or nothing(self.collection):
@@ -169,7 +173,9 @@ class SentinelHubNewImagerySensor(ReadsFiles, SentinelHubTask, BaseSensorOperato
         }
 
     def _look(self) -> bool:
-        found = self.hook.run(find_in(self._search or {}, self.max_unknown_time))
+        flow = find_in(self._search or {}, self.max_unknown_time)
+        found = self.hook.run(flow) if self._answered else self.reach(flow, "Nothing of this sensor is billed.")
+        self._answered = True
         self.log.info("%d acquisitions of %s, and %s are wanted", len(found), self.collection, self.min_count)
         self._found = [as_plain(item) for item in found]
         return len(found) >= self.min_count
