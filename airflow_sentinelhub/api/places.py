@@ -12,8 +12,12 @@ from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 OUTPUT = "The place of an output"
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_URL = re.compile(r"s3://([^/]*)(/.*)?")
+_BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
+_NO_BUCKET = re.compile(r".*\.[.-]|.*-\.|\d{1,3}(?:\.\d{1,3}){3}\Z")
+_SHORTEST = 3
+_LONGEST_KEY = 1024
+"""Bytes."""
+_URL = re.compile(r"(?s)s3://([^/]*)(/.*)?")
 
 
 def place(value: Any, what: str = OUTPUT, about: str = "") -> str:
@@ -35,14 +39,52 @@ def place(value: Any, what: str = OUTPUT, about: str = "") -> str:
         raise InvalidInputError(
             f"{what} is s3://bucket/path, not {_told(value)}{named}: its template has given no bucket."
         )
-    if not _BUCKET.fullmatch(found[1]):
+    if not _is_bucket(found[1]):
         conn_id, at, bucket = found[1].partition("@")
-        hint = f"; leave {conn_id}@ out, and give aws_conn_id={conn_id!r}" if at and bucket else ""
+        hint = f"; leave {conn_id}@ out, and give aws_conn_id={conn_id!r}" if at and bucket else _NAMES
         raise InvalidInputError(
             f"{what} is s3://bucket/path, not {_told(value)}{named}: {shown(found[1], 60)} is no name of a bucket"
             f"{hint}."
         )
+    if wrong := _wrong_key((found[2] or "")[1:]):
+        raise InvalidInputError(f"{what} is s3://bucket/path, not {_told(value)}{named}: its path {wrong}.")
     return text
+
+
+_NAMES = " (3 to 63 small letters, digits, dots and hyphens; first and last a letter or a digit)"
+
+
+def _is_bucket(name: str) -> bool:
+    """Whether a bucket can have this name by the rules of S3. Underscores pass, which other storages allow."""
+    return _BUCKET.fullmatch(name) is not None and _NO_BUCKET.match(name) is None
+
+
+def _wrong_key(key: str) -> str:
+    """What keeps a path from being one in a bucket; empty if nothing does."""
+    if ".." in key.split("/"):
+        return "has a part '..', which leads nowhere in a bucket"
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in key):
+        return "has a character that cannot be printed"
+    size = len(key.encode("utf-8", "replace"))
+    return f"has {size:,} bytes, more than the {_LONGEST_KEY:,} of a bucket" if size > _LONGEST_KEY else ""
+
+
+def check_buckets(payload: Any) -> None:
+    """Check the names of all buckets in a payload before it is sent, for what a literal may still be: too short.
+
+    :raises InvalidInputError: one has fewer letters than the name of a bucket can have.
+    """
+    for key, value in payload.items() if isinstance(payload, Mapping) else enumerate(payload):
+        if isinstance(value, (Mapping, list)):
+            check_buckets(value)
+        elif isinstance(value, str):
+            found = _URL.match(value) if key in _PLACES else None
+            name = found[1] if found else value if key in _BUCKETS else None
+            if name is not None and len(name) < _SHORTEST:
+                raise InvalidInputError(f"{shown(name)} in {key} is no name of a bucket{_NAMES}; nothing was sent.")
+
+
+_PLACES, _BUCKETS = ("url", "path", "defaultTilePath", "tilePath"), ("bucketName", "s3Bucket")
 
 
 def bucket(value: str) -> str:
@@ -51,8 +93,8 @@ def bucket(value: str) -> str:
     :raises InvalidInputError: it is none.
     """
     text = value.strip()
-    if not _BUCKET.fullmatch(text):
-        hint = f"; give destination={text!r} for a place in a bucket" if "/" in text else ""
+    if not _is_bucket(text):
+        hint = f"; give destination={text!r} for a place in a bucket" if "/" in text else _NAMES
         raise InvalidInputError(f"bucket_name is the name of a bucket, not {shown(value)}{hint}.")
     return text
 
@@ -95,6 +137,10 @@ def check_output(output: Any, name: str = "destination", *, early: bool = False)
     if "delivery" in output and not (early and is_late(output["delivery"])):
         delivery(output, name, early=early)
     path = output.get("defaultTilePath")
+    if not any(output.get(part) for part in ("delivery", "defaultTilePath", "responses")):
+        raise InvalidInputError(
+            f"{name} names no place: give default_tile_path='s3://bucket/path' (v1 words) or delivery."
+        )
     if path is not None and not (early and is_late(path)):
         place(path, about=f"{name}.defaultTilePath")
 

@@ -8,13 +8,14 @@ after which a request may or may not have been created.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from airflow_sentinelhub.api.times import written
+from airflow_sentinelhub.api.times import is_late, written
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 _DEEPEST = 200
@@ -35,22 +36,34 @@ def plain(value: Any, name: str = "payload") -> Any:
     return _Reading(name).read(value, "", ())
 
 
+def check_plain(value: Any, name: str) -> None:
+    """Check a part of a payload while a DAG is parsed: what can never become JSON. What is known later passes.
+
+    :param name: of the argument; members are called by their path in it.
+    :raises InvalidInputError: as `plain`. Objects of types that may be converted later pass.
+    """
+    _Reading(name, early=True).read(value, name, ())
+
+
+_NEVER = (set, frozenset, bytes, bytearray, memoryview, complex)
+"""Types that no rendering changes, and that JSON does not have."""
 _NULLABLE = ("fill_value",)
 """Members that may be null: of the metadata of a Zarr array, where null is a value."""
 
 
-def refuse_nulls(payload: Any, path: str = "") -> None:
+def refuse_nulls(payload: Any, path: str = "", but: Sequence[str] = ()) -> None:
     """Refuse what has come out as None somewhere in a payload that is made of what JSON has.
 
+    :param but: members that may be None, since something else may take their place.
     :raises InvalidInputError: a member is None. The service refuses it, too, in words that do not name the cure.
     """
-    parts: Any = payload.items() if isinstance(payload, dict) else enumerate(payload)
+    parts: Any = payload.items() if isinstance(payload, Mapping) else enumerate(payload)
     for key, item in parts:
         where = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}".removeprefix(".")
-        if item is None and key not in _NULLABLE:
+        if item is None and key not in _NULLABLE and key not in but:
             raise InvalidInputError(f"{where} is None, which the service refuses; give a value, or leave it out.")
-        if isinstance(item, (dict, list)):
-            refuse_nulls(item, where)
+        if isinstance(item, (Mapping, list, tuple)):
+            refuse_nulls(item, where, but)
 
 
 def refuse_circles(value: Any, name: str) -> None:
@@ -61,19 +74,28 @@ def refuse_circles(value: Any, name: str) -> None:
     _Reading(name).walk(value, name, ())
 
 
+def _comes_later(value: Any) -> bool:
+    """Whether a value may become another one until the task runs: a template, a file, an output, an unknown object."""
+    known = (str, int, float, Decimal, date, Mapping, Sequence, *_NEVER)
+    return is_late(value) or not (isinstance(value, known) or type(value).__module__.partition(".")[0] == "numpy")
+
+
 class _Reading:
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, *, early: bool = False) -> None:
+        """:param early: values that are known only in the run are left as they are."""
+        self._name, self._early = name, early
 
     def read(self, value: Any, path: str, within: tuple[int, ...]) -> Any:
         """:param within: identities of the lists and objects that the value is in."""
-        if value is None or isinstance(value, bool):
+        if value is None or isinstance(value, bool) or (self._early and _comes_later(value)):
             return value
         if isinstance(value, Enum):
             return self.read(value.value, path, within)
         if isinstance(value, str):
             return self._text(value, path)
         if isinstance(value, int):
+            if abs(value) > sys.float_info.max:
+                raise self._refusal(path, "is larger than a number of JSON can be")
             return int(value)
         if isinstance(value, (float, Decimal)):
             return self._number(value, path)

@@ -109,11 +109,18 @@ class Client:
     """Base of the clients, which also work in a plain PythonOperator.
 
     :param run: `SentinelHubHook.run`; :param interval: `SentinelHubHook.interval`, default: any interval will do.
+    :param check_sources: raises an error for `data` objects that the deployment does not offer; default: all will do.
     """
 
-    def __init__(self, run: Runner, interval: Callable[[float, str], float] = lambda seconds, name: seconds) -> None:
+    def __init__(
+        self,
+        run: Runner,
+        interval: Callable[[float, str], float] = lambda seconds, name: seconds,
+        check_sources: Callable[[Any], None] = lambda sources: None,
+    ) -> None:
         self._run = run
         self._interval = interval
+        self._check_sources = check_sources
 
     def _ask(self, call: Call[T]) -> T:
         return self._run(exchange(call))

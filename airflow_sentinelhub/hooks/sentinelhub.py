@@ -55,6 +55,7 @@ from airflow_sentinelhub.api.flows.price import price_request
 from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own, Wanted, check_grid
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, wait
+from airflow_sentinelhub.api.places import check_buckets
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service import statistical, v2
 from airflow_sentinelhub.api.service.data_sources import check_offered
@@ -374,6 +375,7 @@ class SentinelHubHook(BaseHook):
         def checks(api: Generation, payload: dict[str, Any]) -> Flow[None]:
             if not features:
                 check_shape(payload, api.name)
+            check_buckets(payload)
             yield from check_grid(api, payload)
             yield from check_geopackage(payload, reader, statistical=features)
 
@@ -510,26 +512,30 @@ class SentinelHubHook(BaseHook):
     def get_conn(self) -> SyncDriver:
         return self.driver
 
+    def _check_sources(self, sources: Any) -> None:
+        """:raises InvalidInputError: `data` objects name a collection that this deployment does not offer."""
+        check_offered(sources, self.settings.base_url)
+
     @property
     def batch(self) -> SentinelHubBatch:
         """Batch v1, with the method names of the vendor's `SentinelHubBatch`."""
         from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
 
-        return SentinelHubBatch(self.run, self.interval)
+        return SentinelHubBatch(self.run, self.interval, self._check_sources)
 
     @property
     def batch_v2(self) -> BatchProcessClient:
         """Batch v2, with the method names of the vendor's `BatchProcessClient`."""
         from airflow_sentinelhub.hooks.v2 import BatchProcessClient
 
-        return BatchProcessClient(self.run, self.interval)
+        return BatchProcessClient(self.run, self.interval, self._check_sources)
 
     @property
     def statistical(self) -> SentinelHubBatchStatistical:
         """Batch statistical, with the method names of the vendor's `SentinelHubBatchStatistical`."""
         from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
 
-        return SentinelHubBatchStatistical(self.run, self.interval)
+        return SentinelHubBatchStatistical(self.run, self.interval, self._check_sources)
 
     def statistical_results(self, request_id: str, aws_conn_id: str | None = None) -> StatisticalResults:
         """What a statistical request has left in its bucket: one JSON file for each feature.

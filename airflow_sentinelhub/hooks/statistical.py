@@ -63,6 +63,7 @@ class SentinelHubBatchStatistical(RequestClient[BatchStatisticalRequest]):
         :param calculations: statistics and histograms by output; None: the basic statistics only.
         :param output: place of the results, see `s3_specification()`; :param kwargs: further members of the payload.
         """
+        self._check_sources(list(input_data))
         payload = {
             "input": {"features": dict(input_features), "data": as_sent(list(input_data))},
             "aggregation": dict(aggregation),

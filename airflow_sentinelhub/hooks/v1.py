@@ -9,7 +9,7 @@ from typing import Any
 from airflow_sentinelhub.api.call import Call
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Outcome
-from airflow_sentinelhub.api.decoding import an_object
+from airflow_sentinelhub.api.decoding import an_object, member
 from airflow_sentinelhub.api.flows.actions import start_once
 from airflow_sentinelhub.api.flows.restart import restart_or_refusal
 from airflow_sentinelhub.api.flows.tiles import monitor
@@ -81,9 +81,11 @@ class SentinelHubBatch(Client):
         :param description: free text, which `iter_requests` can search.
         :param kwargs: further members of the payload, such as `zarrOutput`.
         """
+        process = _process_payload(sentinelhub_request)
+        self._check_sources(member(process, "input", "data"))
         payload = payloads.without_none(
             {
-                "processRequest": _process_payload(sentinelhub_request),
+                "processRequest": payloads.with_area(process),
                 "tilingGrid": tiling_grid,
                 "output": output,
                 "bucketName": bucket_name,
@@ -278,7 +280,7 @@ def _process_payload(request: Any) -> Json:
             "sentinelhub_request must be a Process API payload or a SentinelHubRequest, "
             f"not {type(request).__name__}; nothing was sent."
         )
-    return payloads.with_area(payload)
+    return dict(payload)
 
 
 def new_collection(collection: Json | BatchCollection) -> Json:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.service import payloads_v2, v1
 from airflow_sentinelhub.api.service import v2 as endpoints
 from airflow_sentinelhub.api.service.generations import V2
-from airflow_sentinelhub.api.service.payloads import without_none
+from airflow_sentinelhub.api.service.payloads import with_area, without_none
 from airflow_sentinelhub.hooks._client import BaseBatchClient, FeatureIterator, RequestClient, id_of, query, read_as
 from airflow_sentinelhub.hooks.models import (
     BaseBatchRequest,
@@ -67,8 +68,10 @@ class BatchProcessClient(RequestClient[BatchProcessRequest]):
         :param instance_type: `normal` or `large`, for the vendor's internal use; None: not sent.
         :param description: free text; :param kwargs: further members of the payload.
         """
+        process = _process_payload(process_request)
+        self._check_sources(member(process, "input", "data"))
         payload = {
-            "processRequest": _process_payload(process_request),
+            "processRequest": with_area(process),
             "input": input,
             "output": output,
             "instanceType": instance_type,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -12,10 +13,11 @@ from airflow_sentinelhub.api.areas import early_bounds
 from airflow_sentinelhub.api.arguments import PARTS, check_part, members, seconds, taken, text
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.places import bucket, check_geopackage_literal, check_output
-from airflow_sentinelhub.api.plain import refuse_circles
+from airflow_sentinelhub.api.plain import check_plain, refuse_circles, refuse_nulls
 from airflow_sentinelhub.api.service.data_sources import check_sources
 from airflow_sentinelhub.api.service.payloads import check_grid_literal
-from airflow_sentinelhub.api.service.specification import refuse_statistical
+from airflow_sentinelhub.api.service.specification import BatchSpecification, check_whole, refuse_statistical
+from airflow_sentinelhub.api.service.statistical_specification import check_statistics
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators._files import as_json
@@ -27,33 +29,90 @@ def check_payload(task: Any) -> None:
     :raises InvalidInputError: an argument contains itself; a data collection is not known; a number or a boolean of the
         payload cannot be right; the area is none; a place is none.
     """
-    if "process_request" in task.template_fields:
-        refuse_statistical(getattr(task, "batch_api", None))
-    for name in task.template_fields:
-        value = getattr(task, name)
-        refuse_circles(value, name)
-        if name in PARTS:
-            check_part(name, value)
-            members(value, name, grid=name == "tiling_grid")
-            _check_json(name, value)
-    check_grid_literal(getattr(task, "tiling_grid", None))
-    check_output(getattr(task, "destination", None), early=True)
-    if (name := getattr(task, "bucket_name", None)) is not None and not is_late(name):
-        bucket(text(name))
-    check_geopackage_literal(getattr(task, "geopackage", None))
-    area, simplify = getattr(task, "area", None), getattr(task, "simplify", None)
+    values = {name: getattr(task, name) for name in task.template_fields}
+    check_values(values)
+    if "process_request" in values and values.get("request_id") is None:
+        _check_batch_job(values)
+    elif "aggregation" in values and values.get("request_id") is None:
+        _check_statistical_job(values)
+
+
+def check_values(values: Mapping[str, Any]) -> None:
+    """What each argument that becomes a part of a payload cannot be, whatever the others are.
+
+    :raises InvalidInputError: as `check_payload`.
+    """
+    if "process_request" in values:
+        refuse_statistical(values.get("batch_api"))
+    for name, given in values.items():
+        refuse_circles(given, name)
+        if name not in PARTS:
+            continue
+        check_part(name, given)
+        value = _read(name, given)
+        members(value, name, grid=name == "tiling_grid")
+        if name not in ("area", "evalscript", "collection"):
+            check_plain(value, name)
+            _check_nulls(value, name)
+    grid, destination = _read("tiling_grid", values.get("tiling_grid")), values.get("destination")
+    check_grid_literal(grid)
+    check_output(destination, early=True)
+    check_output(_read("destination", destination), early=True)
+    if (named := values.get("bucket_name")) is not None and not is_late(named):
+        bucket(text(named))
+    check_geopackage_literal(values.get("geopackage"))
+    area, simplify = values.get("area"), values.get("simplify")
     if area is not None:
         early_bounds(area, simplify)
-    check_sources(member(getattr(task, "process_request", None), "input", "data"))
-    check_sources(getattr(task, "data", None))
+    check_sources(member(_read("process_request", values.get("process_request")), "input", "data"))
+    check_sources(values.get("data"))
 
 
-def _check_json(name: str, value: Any) -> None:
-    """:raises InvalidInputError: text that stands in the DAG, and begins like an object of JSON, is none."""
-    if not isinstance(value, str) or is_late(value) or name in ("area", "evalscript"):
-        return
-    if value.lstrip()[:1] == "{":
-        as_json(value, name)
+_LATER = "{{ what a file holds }}"
+"""In the place of a part of which the DAG names only the file."""
+_REPLACED = ("evalscript", "bounds")
+"""Members of a process request in whose place others arguments may put something."""
+
+
+def _read(name: str, value: Any) -> Any:
+    """A part of a payload as an object where its JSON stands in the DAG; `_LATER` where it is in a file.
+
+    :raises InvalidInputError: text that begins like an object of JSON is none.
+    """
+    if name in ("area", "evalscript") or value is None or is_late(value):
+        return value
+    if isinstance(value, str) and value.lstrip()[:1] == "{":
+        return as_json(value, name)
+    named = isinstance(value, (str, os.PathLike))
+    url = name in ("destination", "geopackage", "data") and not str(value).strip().endswith(".json")
+    return _LATER if named and not url else value
+
+
+def _check_nulls(value: Any, name: str) -> None:
+    """:raises InvalidInputError: a member is None that the payload would keep."""
+    parts = value if isinstance(value, (Mapping, list, tuple)) else {}
+    if name == "payload_extra":
+        parts = {key: item for key, item in value.items() if item is not None} if isinstance(value, Mapping) else {}
+    refuse_nulls(parts, name, _REPLACED)
+
+
+def _check_batch_job(values: Mapping[str, Any]) -> None:
+    """:raises InvalidInputError: a part of the job is missing, or is there twice."""
+    if values["process_request"] == {}:
+        return  # an operator in the making; the run says what is missing
+    given = {name: _read(name, values.get(name)) for name in ("process_request", "tiling_grid", "geopackage")}
+    given |= {name: values.get(name) for name in ("area", "bucket_name", "evalscript", "description")}
+    extra = _read("payload_extra", values.get("payload_extra"))
+    check_whole(BatchSpecification(**given, output=_read("destination", values.get("destination")), extra=extra or {}))
+
+
+def _check_statistical_job(values: Mapping[str, Any]) -> None:
+    """:raises InvalidInputError: a part of the job is missing, or is none."""
+    check_statistics(
+        _read("aggregation", values.get("aggregation")) or _LATER,
+        values.get("evalscript"),
+        _read("calculations", values.get("calculations")),
+    )
 
 
 def approves(value: Any) -> bool:

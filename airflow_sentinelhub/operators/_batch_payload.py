@@ -11,16 +11,17 @@ from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub._task_arguments import naming_task
 from airflow_sentinelhub._types import Rendered
 from airflow_sentinelhub.api.areas import kept_area
-from airflow_sentinelhub.api.arguments import members
+from airflow_sentinelhub.api.arguments import KINDS, members
 from airflow_sentinelhub.api.call import Flow, Work
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.flows.task_request import check_grid
+from airflow_sentinelhub.api.places import check_buckets
 from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.payloads import dated
 from airflow_sentinelhub.api.service.specification import Access, BatchSpecification, check_shape, refuse_statistical
 from airflow_sentinelhub.exceptions import SettingsError
-from airflow_sentinelhub.operators._arguments import renamed
+from airflow_sentinelhub.operators._arguments import check_values, renamed
 from airflow_sentinelhub.operators._files import ReadsFiles, beside
 from airflow_sentinelhub.operators._own_request import OwnsRequest
 from airflow_sentinelhub.operators._preview import Previewed
@@ -41,6 +42,7 @@ class CreatesRequest(Previewed, ReadsFiles, OwnsRequest):
         """Like Airflow's `partial`, but takes `output` as `destination`, whose values create task dependencies."""
         with naming_task(kwargs.get("task_id")):
             given = renamed(kwargs)
+            check_values({name: value for name, value in given.items() if name in KINDS})
         return super().partial(**given)
 
     def read(self, name: str) -> Any:
@@ -136,6 +138,7 @@ class DescribesBatchJob(CreatesRequest):
         )
         payload = api.payload(job, self.access() if api.needs_access else None)
         check_shape(payload, api.name)
+        check_buckets(payload)
         return payload
 
     def payload_checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:

@@ -15,6 +15,7 @@ from airflow_sentinelhub._task_arguments import checked_id, naming_task
 from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.call import Flow, Work, exchange
 from airflow_sentinelhub.api.decide.job_result import StatisticalResult
+from airflow_sentinelhub.api.places import check_buckets
 from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.statistical import get_body, read_request
@@ -285,7 +286,9 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
             description=self.description,
             extra=self.read("payload_extra") or {},
         )
-        return api.payload(job, self.access())
+        payload = api.payload(job, self.access())
+        check_buckets(payload)
+        return payload
 
     def payload_checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
         """What is wrong with the GeoPackage, or keeps the results from being read."""

@@ -221,9 +221,10 @@ def test_what_depends_on_the_run_can_be_serialised_and_mapped_over(bench: Any, t
     request = process_request("sentinel-2-l2a", time_range)
     with DAG("maps", schedule=None, start_date=JUNE) as maps:
         create(bench, "sentinel-2-l2a", time_range)
-        mapped = SentinelHubBatchOperator.partial(
-            task_id="m", tiling_grid=tiling_grid(1, 10), destination="s3://maps/ndvi"
-        ).expand(process_request=[request, request])
+        given = {"area": bench.area, "evalscript": bench.ndvi, "destination": "s3://maps/ndvi"}
+        mapped = SentinelHubBatchOperator.partial(task_id="m", tiling_grid=tiling_grid(1, 10), **given).expand(
+            process_request=[request, request]
+        )
     json.dumps(Serialization.to_dict(maps))
     one = mapped.unmap({"process_request": request})
     assert json.loads(json.dumps(one.process_request)) == request

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_sentinelhub.api.arguments import ON_OVER_BUDGET, ON_PARTIAL, RESUMES, truth
+from airflow_sentinelhub.api.arguments import ON_OVER_BUDGET, ON_PARTIAL, RESUMES, number, truth
 from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -131,7 +131,7 @@ def _plain(value: Any) -> bool:
     return value is None or isinstance(value, (int, float, str))
 
 
-def _number(name: str, value: Any) -> float | None:
+def _number(name: str, value: Any, kind: str = "a number from 0") -> float | None:
     if value is None:
         return None
     if str(value).strip() in ("", "None"):
@@ -140,21 +140,22 @@ def _number(name: str, value: Any) -> float | None:
             "Give a number."
         )
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"{name} must be a number, not {shown(value)}.") from None
-    if number != number or number < 0 or isinstance(value, bool):
+        read = number(value)
+    except (TypeError, ValueError, OverflowError):
+        wanted = kind if isinstance(value, (int, float)) else "a number"
+        raise InvalidInputError(f"{name} must be {wanted}, not {shown(value)}.") from None
+    if read < 0:
         raise InvalidInputError(f"{name} must be a number from 0, not {shown(value)}.")
-    return number
+    return float(read)
 
 
 def _whole(name: str, value: Any) -> int | None:
-    number = _number(name, value)
-    if number is None:
+    read = _number(name, value, "a whole number from 0")
+    if read is None:
         return None
-    if number == float("inf") or number != int(number):
+    if read != int(read):
         raise InvalidInputError(f"{name} must be a whole number, not {shown(value)}.")
-    return int(number)
+    return int(read)
 
 
 def _flag(name: str, value: Any) -> bool:

@@ -331,8 +331,13 @@ def finished(
         done["evalscript"] = evalscript
     if done.get("evalscript") is not None:
         done["evalscript"] = script_text(done["evalscript"], word=True)
-    if not str(done.get("evalscript") or "").strip():
+    check_script(done.get("evalscript"))
+    return done
+
+
+def check_script(script: Any) -> None:
+    """:raises InvalidInputError: there is no evalscript."""
+    if not str(script or "").strip():
         raise InvalidInputError(
             "There is no evalscript: give evalscript= (text, or the name of a file beside the DAG)."
         )
-    return done

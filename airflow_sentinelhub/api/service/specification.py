@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from airflow_sentinelhub.api.arguments import as_object, members, taken
@@ -18,7 +19,8 @@ from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.places import bucket, check_output, place
 from airflow_sentinelhub.api.plain import plain, refuse_nulls
 from airflow_sentinelhub.api.rings import shown, told
-from airflow_sentinelhub.api.service.payloads import Json, finished, without_none
+from airflow_sentinelhub.api.service.payloads import Json, check_script, finished, without_none
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 
@@ -71,19 +73,58 @@ def render(job: BatchSpecification, batch_api: str, access: Access | None = None
     """
     _check_forms(job)
     job = replace(job, extra=job.extra or {})
-    if (job.tiling_grid is None) == (job.geopackage is None):
-        raise InvalidInputError("Give either tiling_grid or geopackage (v2).")
-    if job.output is None and job.bucket_name is None and not job.extra.get("zarrOutput"):
-        raise InvalidInputError("Say where the results go: destination='s3://bucket/path' or bucket_name='bucket'.")
-    if job.output is not None and job.bucket_name is not None:
-        raise InvalidInputError("Give either destination or bucket_name, not both.")
+    check_whole(job)
     job = _with_numbers(job)
     process = finished(job.process_request, area=job.area, evalscript=job.evalscript, simplify=job.simplify)
-    if "bounds" not in process["input"] and job.geopackage is None:
-        raise InvalidInputError("There is no area: give area= (GeoJSON or four numbers) or bounds in process_request.")
     payload: Json = plain(_v1(job, process) if batch_api == "v1" else _v2(job, process, access))
     refuse_nulls(payload)
     return payload
+
+
+def check_whole(job: BatchSpecification) -> None:
+    """Check that no part of a job is missing and none is there twice. Parts that are known only in the run pass.
+
+    :raises InvalidInputError: one is missing, or is given in two ways of which one would be passed over.
+    """
+    late = partial(map, is_late)
+    if (job.tiling_grid is None) == (job.geopackage is None) and not any(late((job.tiling_grid, job.geopackage))):
+        raise InvalidInputError("Give either tiling_grid or geopackage (v2).")
+    extra: Mapping[str, Any] = {} if is_late(job.extra) else job.extra
+    zarr = extra.get("zarrOutput")
+    places = {"destination": job.output, "bucket_name": job.bucket_name, "payload_extra.zarrOutput": zarr or None}
+    given = [name for name, value in places.items() if value is not None]
+    if not given and not is_late(job.extra):
+        raise InvalidInputError("Say where the results go: destination='s3://bucket/path' or bucket_name='bucket'.")
+    if len(given) > 1 and not any(late(places.values())):
+        raise InvalidInputError(f"Give either {' or '.join(given)}, not {'both' if len(given) == 2 else 'all'}.")
+    for name, instead in _OF_ARGUMENTS.items():
+        if name in extra and (name != "description" or job.description is not None):
+            raise InvalidInputError(
+                f"payload_extra.{name} would take the place of what {instead} says; give it as {instead} only."
+            )
+    process = job.process_request
+    if is_late(process) or is_late(process.get("input") if isinstance(process, Mapping) else None):
+        return
+    if not isinstance(process, Mapping) or not isinstance(process.get("input"), Mapping):
+        raise InvalidInputError(
+            "process_request must be a Process API payload with `input`; build it with process_request()."
+        )
+    _check_data(process["input"].get("data"), "process_request.input.data")
+    if job.geopackage is None and job.area is None and process["input"].get("bounds") is None:
+        raise InvalidInputError("There is no area: give area= (GeoJSON or four numbers) or bounds in process_request.")
+    if job.evalscript is None:
+        check_script(process.get("evalscript"))
+
+
+_OF_ARGUMENTS = {
+    "processRequest": "process_request",
+    "tilingGrid": "tiling_grid",
+    "input": "tiling_grid or geopackage",
+    "output": "destination",
+    "bucketName": "bucket_name",
+    "description": "description",
+}
+"""Members of the payload that arguments make."""
 
 
 def _with_numbers(job: BatchSpecification) -> BatchSpecification:
@@ -130,9 +171,18 @@ def check_shape(payload: Json, batch_api: str) -> None:
             f"process_request.output must be an object of the payload, which batch v2 needs, not {told(output)}; "
             "process_request() builds it from `responses`."
         )
+    _check_data(data, where)
+
+
+def _check_data(data: Any, where: str) -> None:
+    """:raises InvalidInputError: these are no objects with the name of a collection each."""
+    if is_late(data):
+        return
     if not isinstance(data, (list, tuple)) or not data:
         raise InvalidInputError(f"{where} is a list with an object for each collection, not {shown(data)}.")
     for index, item in enumerate(data):
+        if is_late(item) or (isinstance(item, Mapping) and is_late(item.get("type"))):
+            continue
         if not isinstance(item, Mapping) or not isinstance(item.get("type", 0), (str, type(None))):
             raise InvalidInputError(
                 f"{where}[{index}] must be an object whose type names a collection, such as "

@@ -18,7 +18,7 @@ from airflow_sentinelhub.api.plain import plain, refuse_nulls
 from airflow_sentinelhub.api.rings import number_of, shown
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import as_sent
-from airflow_sentinelhub.api.service.payloads import Json, process_request, without_none
+from airflow_sentinelhub.api.service.payloads import Json, check_script, process_request, without_none
 from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.api.times import Run, checked_range, is_late, resolved, resolved_range
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -137,20 +137,13 @@ def render_statistical(job: StatisticalSpecification, access: Access | None = No
 
     :raises InvalidInputError: the job is incomplete, or two of its values contradict each other.
     """
-    if not isinstance(job.aggregation, Mapping) or "timeRange" not in job.aggregation:
-        raise InvalidInputError("aggregation must name timeRange and aggregationInterval; build it with aggregation().")
+    check_statistics(job.aggregation, job.evalscript, job.calculations)
     job_aggregation = dated(members(job.aggregation, "aggregation"), Run())
     if job.evalscript is not None:
         job_aggregation["evalscript"] = job.evalscript
         job_aggregation.pop("evalscriptReference", None)
     if job_aggregation.get("evalscript") is not None:
         job_aggregation["evalscript"] = script_text(job_aggregation["evalscript"], word=True)
-    if not str(job_aggregation.get("evalscript") or "").strip() and "evalscriptReference" not in job_aggregation:
-        raise InvalidInputError(
-            "There is no evalscript: give evalscript= (text, or the name of a file beside the DAG)."
-        )
-    if complaint := _complaint(job_aggregation):
-        raise InvalidInputError(complaint)
     data = as_sent(resolved(input_data(members(job.data, "data")), Run()))
     payload = without_none(
         {
@@ -165,6 +158,30 @@ def render_statistical(job: StatisticalSpecification, access: Access | None = No
     payload = dict(plain(payload))
     refuse_nulls(payload)
     return payload
+
+
+def check_statistics(given: Any, evalscript: Any, calculations: Any) -> None:
+    """Check the parts that every statistical job has, as far as they are known by now. Templates pass.
+
+    :param given: the aggregation; :param evalscript: the one that replaces that of the aggregation.
+    :raises InvalidInputError: the aggregation names no time range, no interval, no script, or no valid size;
+        calculations are none.
+    """
+    if not is_late(given):
+        if not isinstance(given, Mapping) or "timeRange" not in given:
+            raise InvalidInputError(
+                "aggregation must name timeRange and aggregationInterval; build it with aggregation()."
+            )
+        if evalscript is None and "evalscriptReference" not in given:
+            check_script(given.get("evalscript"))
+        if complaint := _complaint(members(given, "aggregation")):
+            raise InvalidInputError(complaint)
+    for output, wanted in {} if is_late(calculations) else as_object(calculations, "calculations").items():
+        name = f"calculations.{output}"
+        for kind, values in {} if is_late(wanted) else as_object(wanted, name).items():
+            for band, how in {} if is_late(values) else as_object(values, f"{name}.{kind}").items():
+                if not is_late(how):
+                    as_object(how, f"{name}.{kind}.{band}")
 
 
 def dated(aggregation: Any, run: Run, *, from_interval: bool = False) -> Any:
@@ -236,9 +253,11 @@ def _complaint(job_aggregation: Mapping[str, Any]) -> str | None:
         return f"{(size or resolution)[0]} needs its other half: width and height, or resx and resy."
     for name in (*size, *resolution):
         value, maximum = job_aggregation[name], _LONGEST_SIDE if name in size else float("inf")
-        found = number_of(value)
-        if not isinstance(value, str) and not is_late(value) and (found is None or not 0 < found <= maximum):
-            return f"{name} is a number above 0{' and at most 2500' if name in size else ''}, not {shown(value)}."
+        found = None if isinstance(value, str) or is_late(value) else number_of(value)
+        fits = found is not None and 0 < found <= maximum and (name in resolution or found == int(found))
+        if not fits and not isinstance(value, str) and not is_late(value):
+            wanted = "a whole number above 0 and at most 2500" if name in size else "a number above 0"
+            return f"{name} is {wanted}, not {shown(value)}."
     given = job_aggregation.get("aggregationInterval")
     interval = as_object(None if is_late(given) else given, "aggregation.aggregationInterval").get("of")
     if is_late(given):
@@ -247,4 +266,6 @@ def _complaint(job_aggregation: Mapping[str, Any]) -> str | None:
         return "aggregation names no interval (aggregationInterval.of), such as P10D."
     if not is_late(interval) and not re.fullmatch(r"P(?=.)(\d+[YMWD])*(T(\d+[HMS])+)?", str(interval)):
         return f"An interval is a duration by ISO 8601, such as P10D, not {shown(interval)}."
+    if not is_late(interval) and not re.search("[1-9]", str(interval)):
+        return f"An interval is longer than nothing, such as P10D, not {shown(interval)}."
     return None
