@@ -140,10 +140,11 @@ NEIGHBOURS = {
 @pytest.mark.parametrize("simplify", [None, 100])
 def test_an_area_loads_nothing_while_a_dag_is_parsed(bare: Interpreter, area: object, simplify: int | None) -> None:
     code = f"""
-from airflow_sentinelhub import process_request
+from airflow_sentinelhub import process_request, tiling_grid
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
+where = {{"tiling_grid": tiling_grid(1, 10), "destination": "s3://maps/x", "evalscript": "ndvi.js"}}
 request = process_request("sentinel-2-l2a", area={area!r}, simplify={simplify})
-SentinelHubBatchOperator(task_id="one", process_request=request, simplify={simplify})
+SentinelHubBatchOperator(task_id="one", process_request=request, simplify={simplify}, **where)
 SentinelHubBatchOperator(task_id="two", process_request={{}}, area={area!r})
 """
     assert not set(HEAVY) & bare.loaded(code)
