@@ -53,7 +53,6 @@ def check_values(values: Mapping[str, Any]) -> None:
         members(value, name, grid=name == "tiling_grid")
         if name not in ("area", "evalscript", "collection"):
             check_plain(value, name)
-            _check_nulls(value, name)
     grid, destination = _read("tiling_grid", values.get("tiling_grid")), values.get("destination")
     check_grid_literal(grid)
     check_output(destination, early=True)
@@ -64,6 +63,8 @@ def check_values(values: Mapping[str, Any]) -> None:
     area, simplify = values.get("area"), values.get("simplify")
     if area is not None:
         early_bounds(area, simplify)
+    for name in PARTS.intersection(values) - {"area", "evalscript", "collection"}:
+        _check_nulls(_read(name, values[name]), name)
     check_sources(member(_read("process_request", values.get("process_request")), "input", "data"))
     check_sources(values.get("data"))
 

@@ -226,7 +226,8 @@ class SentinelHubBatchBudgetOperator(OnRequest):
             if not price.known and policy.require_estimate:
                 raise not_estimated_error(job, limit or 0, price.why)
             if not policy.allows(price.low):
-                raise skipped_if(policy.on_over_budget == "skip", over_budget_error(job, limit or 0, price=price))
+                error = over_budget_error(job, limit or 0, price=price, policy=policy.on_over_budget)
+                raise skipped_if(policy.on_over_budget == "skip", error)
             self.log.info("Batch request %s: %s, %s PU allowed", request_id, price, limit)
             if may_exceed(price, limit):
                 self.log.warning("Batch request %s may cost more than allowed; it is stopped then", request_id)

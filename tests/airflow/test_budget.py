@@ -313,3 +313,9 @@ def test_a_failed_part_has_what_the_first_request_has_left_of_the_budget(bench: 
     assert (first["status"], second["status"]) == ("DONE", "STOPPED")
     assert second["cost"] < 105 < first["cost"] + second["cost"]
     assert bench.effects().count("billed_start") == 2
+
+
+@pytest.mark.parametrize(("policy", "ends"), [("fail", "fails"), ("skip", "is skipped")])
+def test_a_clear_of_what_was_not_started_ends_by_the_policy(bench: Any, policy: str, ends: str) -> None:
+    with pytest.raises(Exception, match=f"Cleared as it is, it {ends} again and pays nothing"):
+        bench.run(job(bench, max_processing_units=1, on_over_budget=policy))

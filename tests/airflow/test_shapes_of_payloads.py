@@ -51,7 +51,7 @@ IN_THE_RUN: list[tuple[str, Any, str]] = [
     ("process_request", {"input": {"data": [{"type": 5}]}, "output": TIFF}, r"process_request\.input\.data\[0\]"),
     ("process_request", {"input": {"data": DATA}}, r"process_request\.output must be an object .*not None"),
     ("process_request", {"input": {"data": DATA}, "output": [1]}, r"process_request\.output must be an object"),
-    ("payload_extra", {"processRequest": {}}, r"process_request\.output must be an object"),
+    ("payload_extra", {"processRequest": {}}, r"payload_extra\.processRequest would take the place of what"),
     ("destination", "s3://maps/<tile>/x", r"The place of an output, .*has <tile>, which is not known .*<tileName>"),
     ("destination", "s3://maps/<requestID>/<tileName>.tif", "The place of an output, .*has <requestID>"),
 ]

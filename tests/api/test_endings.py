@@ -221,3 +221,11 @@ def test_after_over_budget_a_user_reads_what_is_paid_what_is_kept_and_what_a_cle
     unpaid = over_budget_error(job("ANALYSIS_DONE", "ANALYSE", estimate=30_000.0), 5_000)
     for part in ("Nothing was paid and nothing was written", "Cleared as it is, it fails again and pays nothing"):
         assert part in str(unpaid)
+
+
+@pytest.mark.parametrize(("policy", "ends"), [("fail", "fails"), ("skip", "is skipped"), ("stop", "ends like this")])
+@pytest.mark.parametrize("cost", [None, 5_100.4])
+def test_a_clear_after_over_budget_ends_by_the_policy(policy: str, ends: str, cost: float | None) -> None:
+    status = ("ANALYSIS_DONE", "ANALYSE", "v2") if cost is None else ("STOPPED", "STOP", "v2")
+    error = over_budget_error(job(*status, cost=cost), 5_000, policy=policy)
+    assert f"it {ends} again and pays nothing" in str(error)

@@ -141,13 +141,20 @@ def unfinished_error(job: Snapshot, tiles: str, seconds: float) -> JobPartialErr
 
 
 def over_budget_error(
-    job: Snapshot, allowed: float, before: float = 0.0, *, things: str = "tiles", price: Price | None = None
+    job: Snapshot,
+    allowed: float,
+    before: float = 0.0,
+    *,
+    things: str = "tiles",
+    price: Price | None = None,
+    policy: str = "fail",
 ) -> OverBudgetError:
     """The error for a job that would cost, or has cost, more than allowed. The message names the compared number.
 
     :param allowed: the budget (PU); :param before: PU that the requests continued by this one have cost.
     :param things: what the job is divided into: `tiles` or `features`.
     :param price: the expected cost, for a job that has not been started.
+    :param policy: `on_over_budget`, by which the task ends the same way once more if nothing is changed.
     """
     if job.cost is not None and (job.started or job.cost > 0):
         cost = f"has cost {before + job.cost:,.0f} PU"
@@ -160,7 +167,7 @@ def over_budget_error(
         cost = f"would cost about {job.expected_cost or 0:,.0f} PU ({estimate})"
     return OverBudgetError(
         f"Batch request {job.request_id} {cost}, more than the {allowed:,.0f} PU of max_processing_units. {fate(job)} "
-        f"{_after_over_budget(before + (job.cost or 0.0), things)}",
+        f"{_after_over_budget(before + (job.cost or 0.0), things, policy)}",
         **_about(job),
     )
 
@@ -192,18 +199,22 @@ def _whence(price: Price) -> str:
     )
 
 
-def _after_over_budget(paid: float, things: str) -> str:
+_AGAIN = {"fail": "fails", "skip": "is skipped", "stop": "ends like this"}
+
+
+def _after_over_budget(paid: float, things: str, policy: str) -> str:
     """What was paid, what of it is kept, and what a clear of the task does after its job has exceeded the budget."""
+    ends = _AGAIN.get(policy, "ends like this")
     if not paid:
         return (
             "Nothing was paid and nothing was written. Raise max_processing_units, or ask for fewer or coarser "
-            "tiles, and clear the task. Cleared as it is, it fails again and pays nothing."
+            f"tiles, and clear the task. Cleared as it is, it {ends} again and pays nothing."
         )
     waits = "" if things == "tiles" else " The service starts it again only 30 minutes after the stop; the task waits."
     return (
         f"{paid:,.0f} PU are paid, and the {things} that are done stay in the bucket. For the rest, raise "
         "max_processing_units above that and clear the task: it then does only what is missing, and what is paid "
-        f"counts.{waits} Cleared with the same limit it fails again and pays nothing; with another job (area, grid, "
+        f"counts.{waits} Cleared with the same limit it {ends} again and pays nothing; with another job (area, grid, "
         "evalscript, ...) it starts anew and pays for all of it."
     )
 

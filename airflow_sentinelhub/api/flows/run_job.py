@@ -491,7 +491,8 @@ def _over_budget(life: _Life, known: Known) -> Ending:
     limit, things = known.policy.max_processing_units or 0, life.api.pricing.things
 
     def error(job: Snapshot) -> SentinelHubError:
-        return errors.over_budget_error(job, limit, known.spent_before, things=things, price=known.price)
+        policy = known.policy.on_over_budget
+        return errors.over_budget_error(job, limit, known.spent_before, things=things, price=known.price, policy=policy)
 
     return (yield from _not_paid_for(life, known, error))
 
