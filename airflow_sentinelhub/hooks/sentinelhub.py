@@ -319,11 +319,11 @@ class SentinelHubHook(BaseHook):
         check_resume(resume_stopped)
         given = {"poll_interval": poll_interval, "analysis_poll_interval": analysis_poll_interval, "timeout": timeout}
         given |= {"max_unknown_time": max_unknown_time, "max_restarts": max_restarts, "check_results": check_results}
-        given |= {"cancel_on_timeout": cancel_on_timeout, "batch_api": batch_api}
+        given |= {"cancel_on_timeout": cancel_on_timeout, "batch_api": batch_api, "max_failed": max_failed}
         read = all_taken({**given, "max_poll_interval": max_poll_interval})
         check_most(read["poll_interval"], read["max_poll_interval"])
         allowed, patience, check_results = read["timeout"], read["max_unknown_time"], read["check_results"]
-        max_restarts, batch_api = read["max_restarts"] or 0, read["batch_api"]
+        max_restarts, batch_api, max_failed = read["max_restarts"] or 0, read["batch_api"], read["max_failed"]
         if specification.evalscript is not None:
             specification = replace(specification, evalscript=script_text(specification.evalscript))
         features = isinstance(specification, StatisticalSpecification)

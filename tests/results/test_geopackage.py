@@ -261,6 +261,7 @@ LISTED = LOOSE.format(
         (LISTED.format("'sqlite_master'", "'sql'", "'POLYGON'"), "does not list it"),
         (LISTED.format("'others'", "'geometry'", "'POLYGON'"), "does not list it"),
         ("DELETE FROM gpkg_contents", "does not list it"),
+        ("UPDATE gpkg_contents SET data_type = 'attributes'", "does not list it"),
         (
             "CREATE TABLE a AS SELECT * FROM gpkg_spatial_ref_sys; INSERT INTO a SELECT * FROM a; DROP TABLE"
             " gpkg_spatial_ref_sys; ALTER TABLE a RENAME TO gpkg_spatial_ref_sys",
