@@ -35,6 +35,7 @@ from airflow_sentinelhub.exceptions import (
 )
 from airflow_sentinelhub.kept_progress import KeptInWorker
 from airflow_sentinelhub.links import ORIGIN_KEY as ORIGIN_KEY
+from airflow_sentinelhub.links import REPORT_KEY as REPORT_KEY
 from airflow_sentinelhub.links import push_link
 
 if TYPE_CHECKING:

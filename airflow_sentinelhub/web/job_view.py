@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_sentinelhub._compat import TaskFacts
-from airflow_sentinelhub._task import ORIGIN_KEY, REQUEST_ID_KEY
+from airflow_sentinelhub._task import ORIGIN_KEY, REPORT_KEY, REQUEST_ID_KEY
 from airflow_sentinelhub.api.decoding import number
 from airflow_sentinelhub.api.flows.progress import progress_from
 from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.hooks.job_map import Known, Source, request_view
 from airflow_sentinelhub.kept_progress import KEY
+from airflow_sentinelhub.redaction import redacted
 
-KEYS = (REQUEST_ID_KEY, ORIGIN_KEY, KEY, "processing_units")
+KEYS = (REQUEST_ID_KEY, ORIGIN_KEY, KEY, REPORT_KEY, "processing_units")
 """XComs of a task that the page shows."""
 ENDED = ("success", "failed", "skipped", "removed", "upstream_failed")
 WAITING_FOR = {
@@ -83,6 +84,8 @@ def job_view(facts: TaskFacts | None, known: Known | None, now: float) -> dict[s
     status = view["request"]["job"].get("status")
     # The job of a step that has ended may run: then the page goes on reading it.
     view["live"] = view["live"] or (isinstance(status, str) and not BatchRequestStatus(status).is_final)
+    report = facts.xcoms.get(REPORT_KEY)
+    view["request"]["report"] = redacted(report) if isinstance(report, str) else None
     view["request"]["final_cost"] = number_in(facts.xcoms.get("processing_units"))
     return view
 

@@ -162,7 +162,13 @@ def test_a_forged_place_never_gets_the_credentials_of_a_connection(monkeypatch: 
 
 def test_only_our_own_xcoms_are_read() -> None:
     """The result of a task may be anything, of any size: it is none of the page's business."""
-    assert set(KEYS) == {"request_id", "sentinelhub_request", "sentinelhub_progress", "processing_units"}
+    assert set(KEYS) == {
+        "request_id",
+        "sentinelhub_request",
+        "sentinelhub_progress",
+        "sentinelhub_report",
+        "processing_units",
+    }
 
 
 def test_an_xcom_that_cannot_be_read_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

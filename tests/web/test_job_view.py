@@ -65,6 +65,12 @@ def test_while_the_service_is_out_of_reach_it_says_what_is_known_and_since_when(
     assert request["why"] == request["error"] == "Sentinel Hub does not answer."
 
 
+@pytest.mark.parametrize(("given", "shown"), [("s3://b/report.html", "s3://b/report.html"), (None, None), (7, None)])
+def test_the_report_in_the_bucket_is_named(given: Any, shown: str | None) -> None:
+    view = job_view(facts(sentinelhub_request=ORIGIN, sentinelhub_report=given), None, 1.0)
+    assert view["request"]["report"] == shown
+
+
 def test_a_task_without_a_job_says_so() -> None:
     assert job_view(None, None, 1.0)["notice"].startswith("This task instance is not in Airflow's tables")
     other = facts("success")._replace(operator="BashOperator")

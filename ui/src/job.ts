@@ -193,7 +193,7 @@ function render(view: View): void {
     h("h2", {}, "What happened ", h("small", {}, zoneName)),
     h("ol", { class: "states" }, ...request.states.map(([at, name, action]) => h("li", {}, h("time", {}, clock(at)), h("span", {}, happened(name, action))))),
   ] : []);
-  p.part(p.about, [task, request.payload, request.marker, job.output_url, request.conn_id, job.description], () => about(view, request));
+  p.part(p.about, [task, request.payload, request.marker, job.output_url, request.report, request.conn_id, job.description], () => about(view, request));
 }
 
 /** With a capital letter, for the beginning of a label. */
@@ -227,7 +227,7 @@ function about(view: View, request: RequestView): Node[] {
     ["Task", task && `${task.dag_id} · ${task.task_id}${task.map_index >= 0 ? ` [${task.map_index}]` : ""}`],
     ["Run", task?.run_id], ["Try", task && `${task.try_number} (${task.state ?? "not started"})`],
     ["API", `batch ${request.batch_api}, connection ${request.conn_id}`], ["Description", request.job.description],
-    ["Marker", request.marker], ["Output", request.job.output_url],
+    ["Marker", request.marker], ["Output", request.job.output_url], ["Report", request.report],
   ];
   const cells: Node[] = [];
   for (const [name, value] of rows) if (value) cells.push(h("dt", {}, name), h("dd", {}, h("code", {}, value)));

@@ -26,8 +26,8 @@ import { theme } from "./theme";
 import { Tiles, WORLD, mercator } from "./tiles";
 
 const LAND = {
-  light: { fill: "#f4f2ec", line: "#c9c4b8", area: "#3a4654" },
-  dark: { fill: "#23292f", line: "#47505a", area: "#d5dde6" },
+  light: { fill: "#f4f2ec", line: "#c9c4b8", area: "#3a4654", coast: "rgba(58, 70, 84, 0.45)" },
+  dark: { fill: "#23292f", line: "#47505a", area: "#d5dde6", coast: "rgba(213, 221, 230, 0.4)" },
 };
 /** Pixels of a tile from which it has a pattern and an outline. */
 const PATTERN_FROM = 7;
@@ -57,6 +57,8 @@ export class JobMap {
       layers: [
         new VectorImageLayer({ source: this.land, style: () => this.landStyle(), imageRatio: 1.6 }),
         new ImageLayer({ source: this.picture }),
+        // Once more above the tiles, which would hide coasts and borders.
+        new VectorImageLayer({ source: this.land, style: () => new Style({ stroke: new Stroke({ color: LAND[theme()].coast, width: 0.8 }) }), imageRatio: 1.6 }),
         new VectorLayer({ source: this.area, style: () => this.line(1.5) }),
         new VectorLayer({ source: this.chosen, style: () => this.line(3) }),
       ],

@@ -35,6 +35,7 @@ export interface RequestView {
   final_cost: number | null;
   marker: string | null;
   payload: unknown;
+  report?: string | null;
   tiles: { revision: number; number: number | null; read_at: number | null; partly: boolean; error: string };
 }
 
