@@ -10,7 +10,7 @@ import pytest
 from airflow_sentinelhub._compat import HAS_PAGES
 from tests.airflow.home import put_tables
 
-collect_ignore_glob = [] if HAS_PAGES else ["test_access.py", "test_hostile.py", "test_tables.py"]
+collect_ignore_glob = [] if HAS_PAGES else ["test_access.py", "test_hostile.py", "test_replies.py", "test_tables.py"]
 
 
 @pytest.fixture(scope="session")
