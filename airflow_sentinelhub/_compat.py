@@ -488,8 +488,7 @@ def dags_in(path: Path) -> list[Any]:
     from importlib import import_module
     from importlib.util import module_from_spec, spec_from_file_location
 
-    from airflow.providers.common.compat.sdk import DAG
-
+    kind = import_module("airflow.sdk" if AIRFLOW_V_3_0_PLUS else "airflow.models.dag").DAG
     home = "airflow.sdk.definitions._internal.contextmanager" if AIRFLOW_V_3_0_PLUS else "airflow.models.dag"
     dag_context: Any = import_module(home).DagContext
     for folder in (str(path.parent), str(conf.get("core", "dags_folder", fallback=""))):
@@ -509,7 +508,7 @@ def dags_in(path: Path) -> list[Any]:
         del sys.modules[name]
     registered = {item for item in dag_context.autoregistered_dags if item[1] is module}
     dag_context.autoregistered_dags -= registered
-    found = [*(value for value in vars(module).values() if isinstance(value, DAG)), *(dag for dag, _ in registered)]
+    found = [*(value for value in vars(module).values() if isinstance(value, kind)), *(dag for dag, _ in registered)]
     return list({id(dag): dag for dag in found}.values())
 
 

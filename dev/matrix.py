@@ -23,9 +23,9 @@ from dev import env
 
 FAST = "not e2e and not chaos and not dag_test and not thorough and not browser"
 EVERY_CORE = ("-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--no-loadscope-reorder")
-EXAMPLES = ("tests/airflow/test_examples.py",)
+EXAMPLES = ("tests/airflow/test_examples.py", "tests/statistical/test_example.py")
 WITHOUT_NAMES_OF_TODAY = ("tests/api", "tests/results", "tests/simulator", "tests/transport")
-"""What the tests of the oldest dependencies are: the others import names that common-compat did not have then."""
+"""The fast tests of the oldest dependencies: the others import names that common-compat did not have then."""
 QUIET = ("-q", "--show-capture=no", "-p", "no:cacheprovider")
 
 
@@ -46,9 +46,8 @@ class Cell(NamedTuple):
 
 def parts_of(airflow: str, name: str) -> tuple[Part, ...]:
     """The calls of pytest that `fast`, `examples` or nothing asks for."""
-    if airflow == "oldest":
-        return (Part("fast", ("-m", FAST, *EVERY_CORE, *WITHOUT_NAMES_OF_TODAY)),)
-    known = {"fast": Part("fast", ("-m", FAST, *EVERY_CORE)), "examples": Part("examples", EXAMPLES)}
+    chosen = WITHOUT_NAMES_OF_TODAY if airflow == "oldest" else ()
+    known = {"fast": Part("fast", ("-m", FAST, *EVERY_CORE, *chosen)), "examples": Part("examples", EXAMPLES)}
     return (known[name],) if name else tuple(known.values())
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG
+from airflow import DAG
 
 from airflow_sentinelhub import last, process_request, sentinelhub_batch, tiling_grid
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG
+from airflow import DAG
 
 from airflow_sentinelhub.operators.batch import (
     SentinelHubCreateBatchCollectionOperator,

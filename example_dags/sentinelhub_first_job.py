@@ -1,7 +1,7 @@
 """Maximum NDVI of the last month around Ajaccio: one job, and a task for each chunk of its tiles."""
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_sentinelhub import process_request, tiling_grid
@@ -43,7 +43,7 @@ with DAG(
         chunk_size=50,  # 120 tiles are 3 mapped tasks, not 120
     )
 
-    @task
+    @dag.task
     def publish(tiles: list[dict[str, str]]) -> int:
         print("Tiles:", ", ".join(tile["name"] for tile in tiles))
         return len(tiles)

@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_sentinelhub import process_request
@@ -51,7 +51,7 @@ with DAG(
         aws_conn_id="sentinelhub_bucket",
     )
 
-    @task
+    @dag.task
     def publish(tiles: list[dict[str, Any]]) -> list[str]:
         """Do something with the files of one chunk of parcels."""
         return [path for tile in tiles for path in tile["paths"].values()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow import DAG
 
 from airflow_sentinelhub import process_request, tiling_grid
 
@@ -23,7 +23,7 @@ with DAG(
     doc_md=__doc__,
 ) as dag:
 
-    @task(retries=0)
+    @dag.task(retries=0)
     def job() -> dict[str, int]:
         """Create, analyse, start and watch a job; how many tiles ended in which status."""
         from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook

@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow import DAG
 
 from airflow_sentinelhub import process_request, tiling_grid
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator, SentinelHubListBatchTilesOperator
@@ -47,7 +47,7 @@ with DAG(
         aws_conn_id="sentinelhub_bucket",
     )
 
-    @task(max_active_tis_per_dag=8)  # each of them reads a part of the list, or on v2 two files of the bucket
+    @dag.task(max_active_tis_per_dag=8)  # each of them reads a part of the list, or on v2 two files of the bucket
     def publish(tiles: dict[str, Any]) -> int:
         """Do something with the files of one chunk."""
         from airflow_sentinelhub.hooks.tiles import open_tiles

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow import DAG
 
 from airflow_sentinelhub import last, process_request, tiling_grid
 from airflow_sentinelhub.operators.batch import (
@@ -53,7 +53,7 @@ with DAG(
         deferrable=DEFERRABLE,
     )
 
-    @task
+    @dag.task
     def cost(analysis: AnalysisResult) -> float | None:
         """Look at the expected cost before anything is billed."""
         if analysis["expected_pu"] is None:
@@ -88,7 +88,7 @@ with DAG(
         aws_conn_id="sentinelhub_bucket",
     )
 
-    @task
+    @dag.task
     def publish(tiles: list[dict[str, str]]) -> int:
         """Do something with the tiles of one chunk."""
         print("publishing", ", ".join(tile["name"] for tile in tiles))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow import DAG
 
 from airflow_sentinelhub import process_request, tiling_grid
 from airflow_sentinelhub.operators.batch import (
@@ -49,7 +49,7 @@ with DAG(
     )
     cancel = SentinelHubCancelBatchOperator(task_id="cancel", request_id=create.output)
 
-    @task
+    @dag.task
     def use() -> str:
         """Do something with the one file."""
         return "s3://my-bucket/one-tile/32TNM_1_2/default.tif"

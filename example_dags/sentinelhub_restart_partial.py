@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG
+from airflow import DAG
 
 from airflow_sentinelhub import process_request, tiling_grid
 from airflow_sentinelhub.operators.batch import (

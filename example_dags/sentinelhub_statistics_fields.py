@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_sentinelhub import aggregation, input_data
@@ -57,7 +57,7 @@ with DAG(
         aws_conn_id="sentinelhub_bucket",
     )
 
-    @task
+    @dag.task
     def greenest(fields: list[dict[str, str]]) -> dict[str, float]:
         """The highest mean NDVI of each field of one chunk."""
         from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow import DAG
 
 from airflow_sentinelhub import last, process_request, tiling_grid
 from airflow_sentinelhub.operators.batch import (
@@ -75,7 +75,7 @@ with DAG(
         deferrable=DEFERRABLE,
     )
 
-    @task
+    @dag.task
     def bill(dag_id: str) -> dict[str, float]:
         """What this DAG has cost this month, by task."""
         from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook

@@ -243,6 +243,51 @@ def test_the_http_library_is_imported_once() -> None:
     assert users == {"requests": [], "httpx": ["transport.client"]}
 
 
+COMPAT = "airflow.providers.common.compat"
+SINCE_THE_OLDEST = f"{COMPAT}.version_compat"
+"""Of the common-compat provider, what 1.7 has, which the official constraints of Airflow 3.0 pin."""
+
+
+def unguarded(node: ast.AST) -> Iterator[tuple[str, int]]:
+    """What is imported of common-compat where neither an ImportError is caught nor only a type checker looks."""
+    if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(COMPAT):
+        yield from ((node.module or "", node.lineno) for _ in node.names)
+    elif isinstance(node, ast.Import):
+        yield from ((alias.name, node.lineno) for alias in node.names if alias.name.startswith(COMPAT))
+    caught = isinstance(node, ast.Try) and any(
+        "ImportError" in ast.unparse(each.type or node) for each in node.handlers
+    )
+    typing = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    passed_over = node.body if isinstance(node, (ast.Try, ast.If)) and (caught or typing) else []
+    for child in ast.iter_child_nodes(node):
+        if child not in passed_over:
+            yield from unguarded(child)
+
+
+def test_common_compat_may_be_an_old_one() -> None:
+    """Neither the package nor an example asks for a name that Airflow 3.0's official constraints do not bring."""
+    root = PACKAGE.parent
+    texts = {str(file.relative_to(root)): file.read_text() for file in [*FILES, *root.glob("example_dags/*.py")]}
+    texts |= {str(file.relative_to(root)): file.read_text() for file in root.glob("docs/snippets/*.py")}
+    for page in (root / "README.md", *root.glob("docs/**/*.md")):
+        assert COMPAT not in page.read_text(), f"{page}: its DAGs could not be read there"
+    wrong = [
+        f"{name}, line {line}: {module}"
+        for name, text in texts.items()
+        for module, line in unguarded(ast.parse(text))
+        if module != SINCE_THE_OLDEST
+    ]
+    assert not wrong
+
+
+def test_the_test_of_common_compat_can_fail() -> None:
+    line = f"from {COMPAT}.sdk import DAG"
+    guarded = f"try:\n    {line}\nexcept ImportError:\n    pass\nif TYPE_CHECKING:\n    {line}\n"
+    wrong = f"def dags():\n    {line}\ntry:\n    {line}\nexcept KeyError:\n    pass\nelse:\n    import {COMPAT}.sdk\n"
+    assert [number for _, number in unguarded(ast.parse(guarded))] == []
+    assert [number for _, number in unguarded(ast.parse(wrong))] == [2, 4, 8]
+
+
 PRIVATE_OF_AIRFLOW = ("_link_", "__fail__", "SUPERVISOR_COMMS", "_orig_start_date", "secrets_masker")
 
 

@@ -1,6 +1,6 @@
 """Wait for the statistics that somebody else has computed, and list them."""
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow import DAG
 
 from airflow_sentinelhub.operators.statistical import SentinelHubListStatisticsOperator
 from airflow_sentinelhub.sensors.statistical import SentinelHubBatchStatisticalSensor

@@ -32,11 +32,20 @@ def test_a_python_that_an_airflow_does_not_know_makes_no_cell(monkeypatch: pytes
 
 @pytest.mark.parametrize(
     ("asked", "parts"),
-    [("3.1", ["fast", "examples"]), ("3.1:fast", ["fast"]), ("3.2:examples", ["examples"]), ("oldest", ["fast"])],
+    [
+        ("3.1", ["fast", "examples"]),
+        ("3.1:fast", ["fast"]),
+        ("3.2:examples", ["examples"]),
+        ("oldest", ["fast", "examples"]),
+        ("oldest:examples", ["examples"]),
+    ],
 )
 def test_what_is_run_in_a_cell(asked: str, parts: list[str]) -> None:
     (cell,) = matrix.cells_of([asked], [PYTHON])
     assert [part.name for part in cell.parts] == parts
+    assert ["tests/airflow/test_examples.py" in part.arguments for part in cell.parts] == [
+        name == "examples" for name in parts
+    ]
 
 
 @pytest.mark.parametrize("asked", ["3.4", "3.1:slow", ""])

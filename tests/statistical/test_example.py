@@ -82,7 +82,8 @@ def test_parsing_it_loads_nothing_heavy() -> None:
     code = f"""
 import sys
 sys.path.insert(0, "example_dags")
-import airflow.providers.common.compat.sdk
+import airflow_sentinelhub._compat
+from airflow import DAG
 before = set(sys.modules)
 import sentinelhub_statistics_fields, airflow_sentinelhub.sensors.statistical
 print([name for name in {heavy!r} if name in sys.modules and name not in before])
