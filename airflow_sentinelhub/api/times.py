@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
 
+from airflow_sentinelhub.api.late import Late
 from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -59,7 +60,7 @@ def is_late(value: Any) -> bool:
     return is_template(value) or (hasattr(value, "iter_references") and hasattr(value, "resolve"))
 
 
-def last(*, days: float | str = 0, weeks: float | str = 0, hours: float | str = 0) -> dict[str, Any]:
+def last(*, days: Late[float] = 0, weeks: Late[float] = 0, hours: Late[float] = 0) -> dict[str, Any]:
     """The time range of this length that ends at the moment of the run: `time_range=last(days=30)`.
 
     That moment is the end of the run's data interval; its logical date where it has none; the time from which on it was

@@ -64,6 +64,8 @@ print(missing_name, MissingOperator, open_tile)
 # What describes a job
 process_request("sentinel-2-l2a", time_rnge=("2024-06-01", "2024-06-30"))  # wrong
 process_request("sentinel-2-l2a", last(days=30), max_cloud_coverage=[30])  # wrong
+process_request("sentinel-2-l2a", last(days="{{ params.days }}"), max_cloud_coverage="{{ params.clouds }}")
+process_request(5)  # wrong
 process_request()  # wrong
 tiling_grid(1)  # wrong
 tiling_grid(1, 10, buffer="wide")  # wrong
@@ -116,6 +118,13 @@ def deleted(result: DeletedResult) -> str:
 
 
 with DAG("mistakes", schedule=None) as dag:
+    # Builders with what is known only in the run
+    process_request(text(), last(days=number()), max_cloud_coverage=number(), evalscript=text())
+    tiling_grid(number(), "{{ params.resolution }}", buffer=(number(), 20))
+    input_data(text(), mosaicking_order="{{ params.order }}")
+    input_data("sentinel-2-l2a", max_cloud_coverage=(30, 40))  # wrong
+    aggregation(("2024-06-01", "2024-07-01"), text(), resolution=number())
+    aggregation("data_interval", 10)  # wrong
     # The whole job
     job = SentinelHubBatchOperator(
         task_id="job",

@@ -14,6 +14,7 @@ from typing import Any
 from airflow_sentinelhub.api.areas import area_bounds, early_bounds, kept_area
 from airflow_sentinelhub.api.arguments import as_object, member_taken, members, taken
 from airflow_sentinelhub.api.decoding import member, number
+from airflow_sentinelhub.api.late import Late
 from airflow_sentinelhub.api.rings import shown, told
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import UNCHECKED, as_sent, check_sources
@@ -45,7 +46,9 @@ def without_none(payload: Mapping[str, Any]) -> Json:
     return {key: value for key, value in payload.items() if value is not None}
 
 
-def tiling_grid(grid_id: int, resolution: float, buffer: tuple[int, int] | None = None, **kwargs: Any) -> Json:
+def tiling_grid(
+    grid_id: Late[int], resolution: Late[float], buffer: tuple[Late[int], Late[int]] | None = None, **kwargs: Any
+) -> Json:
     """The tiling grid of a job, for v1 and v2 alike.
 
     :param grid_id: 0 UTM 20 km, 1 UTM 10 km, 2 UTM 100 km, 3 WGS84 1 degree, 6 LAEA 100 km, 7 LAEA 20 km.
@@ -151,18 +154,18 @@ def output(
 
 
 def process_request(
-    data: str | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    data: Late[Mapping[str, Any] | Sequence[Mapping[str, Any]]],
     time_range: Any = None,
     *,
-    max_cloud_coverage: float | None = None,
-    mosaicking_order: str | None = None,
+    max_cloud_coverage: Late[float] | None = None,
+    mosaicking_order: Late[str] | None = None,
     data_filter: Mapping[str, Any] | None = None,
     processing: Mapping[str, Any] | None = None,
     responses: Sequence[str | Mapping[str, Any]] = ("default",),
     area: Any = None,
-    evalscript: str | None = None,
-    simplify: float | str | None = None,
-    check_collection: bool = True,
+    evalscript: Late[str] | None = None,
+    simplify: Late[float] | None = None,
+    check_collection: Late[bool] = True,
 ) -> Json:
     """The Process API part of a job without writing its JSON.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_sentinelhub.api.arguments import as_object, members, taken
+from airflow_sentinelhub.api.late import Late
 from airflow_sentinelhub.api.places import place
 from airflow_sentinelhub.api.plain import plain, refuse_nulls
 from airflow_sentinelhub.api.rings import number_of, shown
@@ -29,13 +30,13 @@ _LONGEST_SIDE = 2500
 
 
 def input_data(
-    data: str | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
+    data: Late[Mapping[str, Any] | Sequence[Mapping[str, Any]]] | None,
     *,
-    max_cloud_coverage: float | None = None,
-    mosaicking_order: str | None = None,
+    max_cloud_coverage: Late[float] | None = None,
+    mosaicking_order: Late[str] | None = None,
     data_filter: Mapping[str, Any] | None = None,
     processing: Mapping[str, Any] | None = None,
-    check_collection: bool = True,
+    check_collection: Late[bool] = True,
 ) -> list[Any]:
     """The `data` objects of a statistical job, with the arguments of `process_request()`.
 
@@ -59,12 +60,12 @@ def input_data(
 
 def aggregation(
     time_range: Any,
-    interval: str,
+    interval: Late[str],
     *,
-    resolution: float | tuple[float, float] | None = None,
-    size: tuple[int, int] | None = None,
+    resolution: Late[float] | tuple[Late[float], Late[float]] | None = None,
+    size: tuple[Late[int], Late[int]] | None = None,
     last_interval: str | None = None,
-    evalscript: str | None = None,
+    evalscript: Late[str] | None = None,
     **kwargs: Any,
 ) -> Json:
     """The aggregation of a statistical job: its time range, the intervals and the size of the pixels.
