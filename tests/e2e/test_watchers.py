@@ -62,7 +62,7 @@ def said(cluster: Cluster, word: str) -> int:
     return cluster.processes["triggerer"].output().count(word)
 
 
-def until(cluster: Cluster, look: Any, timeout: float = 180) -> None:
+def until(cluster: Cluster, look: Any, timeout: float = 240) -> None:
     assert wait_for(look, timeout=timeout, every=0.3), "\n".join(
         cluster.processes[name].tail(25) for name in ("scheduler", "triggerer")
     )
@@ -163,8 +163,8 @@ def test_the_examples_are_started(cluster: Cluster, account: Account) -> None:
 
     begun = said(cluster, " begins; ")
     for name in WATCHING:
-        until(cluster, partial(unpaused, name), 240)
-    until(cluster, lambda: said(cluster, " begins; ") >= begun + len(WATCHING), 240)
+        until(cluster, partial(unpaused, name))
+    until(cluster, lambda: said(cluster, " begins; ") >= begun + len(WATCHING))
     name, images = account.ended("for the example"), account.published(CORSICA, 30)
     jobs_dag, images_dag = WATCHING
     until(cluster, lambda: name in ids(cluster, jobs_dag) and images <= set(ids(cluster, images_dag, "id")))
