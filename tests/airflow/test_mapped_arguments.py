@@ -16,7 +16,18 @@ from airflow_sentinelhub.sensors.batch import SentinelHubBatchTileSensor
 
 once = pytest.mark.parametrize("generation", ["v2"], indirect=True)
 LIMITS = ["max_processing_units", "max_restarts", "max_failed_tiles", "min_success_ratio"]
-NEEDED = [*LIMITS, "on_partial", "timeout", "poll_interval", "max_unknown_time", "cancel_on_kill", "request_id"]
+NEEDED = [
+    *LIMITS,
+    "max_processing_units_per_month",
+    "on_over_budget",
+    "require_estimate",
+    "on_partial",
+    "timeout",
+    "poll_interval",
+    "max_unknown_time",
+    "cancel_on_kill",
+    "request_id",
+]
 
 
 def fixed(bench: Any, without: str = "") -> dict[str, Any]:

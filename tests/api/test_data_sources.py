@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub import input_data, process_request
-from airflow_sentinelhub.api.service.data_sources import CDSE, COLLECTIONS, CUSTOM, FORMER, PLANET, check_offered
+from airflow_sentinelhub.api.service.data_sources import (
+    CDSE,
+    COLLECTIONS,
+    CUSTOM,
+    FORMER,
+    PLANET,
+    check_offered,
+    complaint,
+)
 from airflow_sentinelhub.api.service.generations import NAMES, generation
 from airflow_sentinelhub.api.service.payloads import with_area
 from airflow_sentinelhub.api.service.specification import Access, BatchSpecification
@@ -37,6 +45,10 @@ MEANT: list[tuple[str, str]] = [
     ("sentinel-2", "did you mean 'sentinel-2-l1c' or 'sentinel-2-l2a'?"),
     ("landsat_ot_l2", "did you mean 'landsat-ot-l2'?"),
     ("Modis", "did you mean 'modis'?"),
+    ("DataCollection.SENTINEL2_L2A", "did you mean 'sentinel-2-l2a'?"),
+    ("DEM_COPERNICUS_30", "did you mean 'dem'?"),
+    ("HARMONIZED_LANDSAT_SENTINEL", "did you mean 'hls'?"),
+    ("BYOC-017aa0ae", "did you mean 'byoc-017aa0ae'?"),
     ("byoc-", "known are dem, hls"),
     ("zarr-", "known are dem, hls"),
     ("017aa0ae-33a6-45d3-8548-0f7d1041b40c", "and collections of yours as byoc-<id>"),
@@ -61,6 +73,24 @@ def test_another_name_is_refused_with_what_is_meant(name: str, advice: str) -> N
         assert message.startswith(f"data is {name!r}, which is no data collection known here")
         assert advice in message
         assert "Nothing was sent. If it is a new one, give check_collection=False" in message
+
+
+def misspelt(name: str) -> set[str]:
+    """A letter left out, doubled, or before its turn; other cases and marks; a blank; the prefix of a library."""
+    words = {name[:at] + name[at + 1 :] for at in range(len(name))}
+    words |= {name[:at] + name[at] + name[at:] for at in range(len(name))}
+    words |= {name[:at] + name[at + 1] + name[at] + name[at + 2 :] for at in range(len(name) - 1)}
+    words |= {name.upper(), name.title(), f"{name} ", f" {name}", *(name.replace("-", mark) for mark in "_ ")}
+    words |= {name.replace("-", ""), f"DataCollection.{name.upper().replace('-', '_')}"}
+    return words - {*COLLECTIONS, *FORMER}
+
+
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_each_misspelling_of_a_known_name_is_told_what_is_meant(name: str) -> None:
+    for word in misspelt(name):
+        told = complaint(word)
+        assert told is not None
+        assert repr(name) in told, word
 
 
 def test_one_of_several_is_named_by_its_place() -> None:

@@ -145,11 +145,17 @@ def _similar(name: str) -> list[str]:
     """The known names that are meant, if any: first those that differ only in case and in marks between the words."""
     by_letters: dict[str, str] = {_letters(known): known for known in COLLECTIONS}
     by_letters |= {_letters(former): known for former, known in FORMER.items()}
-    wanted = _letters(name)
+    by_letters["harmonizedlandsatsentinel"] = "hls"
+    wanted = _letters(name).removeprefix("datacollection")  # as the vendor's library names them
     if wanted in by_letters:
         return [by_letters[wanted]]
+    if name.lower().startswith(OWN) and "-" in name.strip("-"):
+        return [name.lower()]
     begin = [letters for letters in by_letters if len(wanted) > 1 and letters.startswith(wanted)]
     found = [by_letters[letters] for letters in begin or get_close_matches(wanted, by_letters, n=3, cutoff=0.7)]
+    if not found:  # letters of a short name in another order, or a name with more before or behind it
+        found = [known for letters, known in by_letters.items() if sorted(letters) == sorted(wanted)]
+        found += [by_letters[each] for each in by_letters if wanted.startswith(each) or wanted.endswith(each)]
     return list(dict.fromkeys(found))[:3]
 
 
