@@ -56,7 +56,6 @@ def check_values(values: Mapping[str, Any]) -> None:
     grid, destination = _read("tiling_grid", values.get("tiling_grid")), values.get("destination")
     check_grid_literal(grid)
     check_output(destination, early=True)
-    check_output(_read("destination", destination), early=True)
     if (named := values.get("bucket_name")) is not None and not is_late(named):
         bucket(text(named))
     check_geopackage_literal(values.get("geopackage"))
