@@ -137,10 +137,6 @@ def check_output(output: Any, name: str = "destination", *, early: bool = False)
     if "delivery" in output and not (early and is_late(output["delivery"])):
         delivery(output, name, early=early)
     path = output.get("defaultTilePath")
-    if not any(output.get(part) for part in ("delivery", "defaultTilePath", "responses")):
-        raise InvalidInputError(
-            f"{name} names no place: give default_tile_path='s3://bucket/path' (v1 words) or delivery."
-        )
     if path is not None and not (early and is_late(path)):
         place(path, about=f"{name}.defaultTilePath")
 

@@ -28,7 +28,11 @@ from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.api.places import bucket, place
 from airflow_sentinelhub.api.service import data_sources
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator, SentinelHubCreateBatchOperator
+from airflow_sentinelhub.operators.batch import (
+    SentinelHubBatchOperator,
+    SentinelHubCreateBatchOperator,
+    SentinelHubUpdateBatchOperator,
+)
 from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
 from tests.airflow.test_literals import described
 
@@ -160,6 +164,11 @@ def test_parts_that_are_missing_or_there_twice(bench: Any, more: dict[str, Any],
 )
 def test_what_is_known_later_or_may_be_missing_passes(more: dict[str, Any]) -> None:
     SentinelHubBatchOperator(**described(**more))
+
+
+def test_an_output_that_changes_a_request_needs_no_place() -> None:
+    for destination in ({"collectionId": ID}, {"description": "x"}, "{{ params.it }}", '{"collectionId": "x"}'):
+        SentinelHubUpdateBatchOperator(task_id="job", request_id=ID, destination=destination)
 
 
 @pytest.mark.parametrize("text", ['{"id": 1, "resolution": 15}', '{"id": 1}', '{"id": 1, "resolution": NaN}'])

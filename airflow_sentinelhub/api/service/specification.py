@@ -97,6 +97,9 @@ def check_whole(job: BatchSpecification) -> None:
         raise InvalidInputError("Say where the results go: destination='s3://bucket/path' or bucket_name='bucket'.")
     if len(given) > 1 and not any(late(places.values())):
         raise InvalidInputError(f"Give either {' or '.join(given)}, not {'both' if len(given) == 2 else 'all'}.")
+    output = job.output if isinstance(job.output, Mapping) else None
+    if output is not None and not any(output.get(name) for name in ("delivery", "defaultTilePath", "responses")):
+        raise InvalidInputError(_NO_PLACE)
     for name, instead in _OF_ARGUMENTS.items():
         if name in extra and (name != "description" or job.description is not None):
             raise InvalidInputError(
@@ -116,6 +119,7 @@ def check_whole(job: BatchSpecification) -> None:
         check_script(process.get("evalscript"))
 
 
+_NO_PLACE = "output names no place: give default_tile_path='s3://bucket/path' (v1 words) or delivery."
 _OF_ARGUMENTS = {
     "processRequest": "process_request",
     "tilingGrid": "tiling_grid",
@@ -266,9 +270,7 @@ def _output_v2(job: BatchSpecification, access: Access | None) -> Json:
         )
     url = output.pop("defaultTilePath", None)
     if url is None:
-        raise InvalidInputError(
-            "output names no place: give default_tile_path='s3://bucket/path' (v1 words) or delivery."
-        )
+        raise InvalidInputError(_NO_PLACE)
     return {"type": "raster", "delivery": {"s3": _place(_s3(url), access)}, **output}
 
 
