@@ -103,7 +103,10 @@ def _check_batch_job(values: Mapping[str, Any]) -> None:
     given = {name: _read(name, values.get(name)) for name in ("process_request", "tiling_grid", "geopackage")}
     given |= {name: values.get(name) for name in ("area", "bucket_name", "evalscript", "description")}
     extra = _read("payload_extra", values.get("payload_extra"))
-    check_whole(BatchSpecification(**given, output=_read("destination", values.get("destination")), extra=extra or {}))
+    destination = values.get("destination")
+    if isinstance(destination, str) and isinstance(_read("destination", destination), Mapping):
+        destination = _LATER  # JSON text, which the run looks at
+    check_whole(BatchSpecification(**given, output=destination, extra=extra or {}))
 
 
 def _check_statistical_job(values: Mapping[str, Any]) -> None:
