@@ -83,7 +83,7 @@ def mark_for(context: Any, job: str = "", limit: float | None = None) -> Mark:
         dag=dag_word(deployment_name(), ti.dag_id),
         task=task_word(deployment_name(), ti.dag_id, ti.task_id),
     )
-    return replace(mark, fresh=_is_over(context, mark))
+    return replace(mark, ended=_ended_in(context, mark))
 
 
 def mark_by_name(name: str, limit: float | None = None) -> Mark:
@@ -234,15 +234,12 @@ def _kept(kept: dict[str, Any]) -> Kept | None:
     return Kept(request_id, batch_api, dict(place))
 
 
-def _is_over(context: Any, mark: Mark) -> bool:
-    """Whether the store shows that the task ended in a round with this number, and that the run was cleared since."""
+def _ended_in(context: Any, mark: Mark) -> int | None:
+    """The try that by the store has ended the task in a round with this number, if the run was cleared since."""
     kept, stored_mark = _stored(context)
-    return (
-        stored_mark is not None
-        and bool(kept.get("over"))
-        and stored_mark.round == mark.round
-        and cleared_since(stored_mark, mark)
-    )
+    if stored_mark is None or not kept.get("over") or stored_mark.round != mark.round:
+        return None
+    return stored_mark.tried if cleared_since(stored_mark, mark) else None
 
 
 def _stored(context: Any) -> tuple[dict[str, Any], Mark | None]:

@@ -112,8 +112,8 @@ def test_the_end_of_a_round_says_nothing_about_the_next_one(bench: Any) -> None:
     store = Store()
     bench.run(job(bench), a_try(bench, store))
     cleared = {"try_number": 2, "run": {"clear_number": 1}}
-    assert _identity.mark_for(a_try(bench, store, max_tries=3, **cleared)).fresh
-    assert not _identity.mark_for(a_try(bench, store, max_tries=5, **cleared)).fresh
+    assert _identity.mark_for(a_try(bench, store, max_tries=3, **cleared)).ended == 1
+    assert _identity.mark_for(a_try(bench, store, max_tries=5, **cleared)).ended is None
 
 
 def test_where_a_clear_cannot_be_told_from_a_retry_it_is_said(bench: Any, logged: Callable[[], str]) -> None:

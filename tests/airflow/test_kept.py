@@ -131,23 +131,23 @@ def test_who_reads_what(
 
 
 @pytest.mark.parametrize(
-    ("over", "wrote", "now", "fresh"),
+    ("over", "wrote", "now", "ended"),
     [
-        (True, {}, {"clear_number": 1}, True),
-        (False, {}, {"clear_number": 1}, False),
-        (True, {}, {"clear_number": 0}, False),
-        (True, {"clear_number": 1}, {"clear_number": 1}, False),
-        (True, {}, {"clear_number": None}, False),
-        (True, {"max_tries": 5}, {"clear_number": 1}, False),
+        (True, {}, {"clear_number": 1}, 1),
+        (False, {}, {"clear_number": 1}, None),
+        (True, {}, {"clear_number": 0}, None),
+        (True, {"clear_number": 1}, {"clear_number": 1}, None),
+        (True, {}, {"clear_number": None}, None),
+        (True, {"max_tries": 5}, {"clear_number": 1}, None),
     ],
     ids=["ended, then cleared", "cut off", "nothing cleared", "cleared before", "no count of clears", "another round"],
 )
 def test_a_clear_that_leaves_the_number_of_the_round(
-    store: Store, over: bool, wrote: dict[str, Any], now: dict[str, Any], fresh: bool
+    store: Store, over: bool, wrote: dict[str, Any], now: dict[str, Any], ended: int | None
 ) -> None:
     """With `retries` lowered by the tries used: only a task known to have ended has been cleared, not retried."""
     write(store, over, **wrote)
-    assert mark_for(seen(store, try_number=2, **now)).fresh == fresh
+    assert mark_for(seen(store, try_number=2, **now)).ended == ended
 
 
 # Odd contents
@@ -176,7 +176,7 @@ WRITTEN = {"request_id": KEPT.request_id, "batch_api": "v2", "place": PLACE, "ma
 def test_what_is_no_note_of_a_request_is_no_note(store: Store, content: Any) -> None:
     store.set(KEY, content)
     assert read(store) == read(store, try_number=2, max_tries=4, clear_number=1) == NOTHING
-    assert not mark_for(seen(store, try_number=2, clear_number=1)).fresh
+    assert mark_for(seen(store, try_number=2, clear_number=1)).ended is None
 
 
 def without(*names: str) -> dict[str, Any]:

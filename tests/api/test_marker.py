@@ -130,10 +130,11 @@ TRY = Mark(WHO, 3, "0123abcd", tried=2, clears=1, born=500, airflow="aaaaaaaa")
         ({"tried": 1, "born": None, "airflow": "bbbbbbbb"}, {}, Relation.SAME),
         # A clear of another task is none of this one, unless this one is known to have ended.
         ({"tried": 1, "clears": 0}, {}, Relation.SAME),
-        ({"tried": 1, "clears": 0}, {"fresh": True}, Relation.EARLIER),
-        ({"tried": 1, "clears": 1}, {"fresh": True}, Relation.SAME),
-        ({"tried": 1, "clears": None}, {"fresh": True}, Relation.SAME),
-        ({"tried": 2, "clears": 0}, {"fresh": True}, Relation.SAME),
+        ({"tried": 1, "clears": 0}, {"ended": 1}, Relation.EARLIER),
+        ({"tried": 1, "clears": 1}, {"ended": 1}, Relation.SAME),
+        ({"tried": 1, "clears": None}, {"ended": 1}, Relation.SAME),
+        ({"tried": 2, "clears": 0}, {"ended": 1, "tried": 4}, Relation.SAME),  # what the round has adopted since
+        ({"tried": 2, "clears": 0}, {"ended": 2}, Relation.SAME),
         # The start moves with a clear of a run that has finished, and the count of clears the same way.
         ({"tried": 1, "clears": 0, "born": 400}, {}, Relation.EARLIER),
         ({"tried": 3, "clears": 2, "born": 600}, {}, Relation.LATER),

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from airflow_sentinelhub.api.call import Flow
-from airflow_sentinelhub.api.decide.marker import Mark, identity, mark_of
+from airflow_sentinelhub.api.decide.marker import Mark, identity
 from airflow_sentinelhub.api.flows import read
 from airflow_sentinelhub.api.flows.actions import analyse_once, start_once
 from airflow_sentinelhub.api.flows.find_or_create import find_or_create
 from airflow_sentinelhub.api.service.generations import generation
 from tests.api import fake_service
 from tests.api.exploring import FEW, MANY, WHICH, Copies, Copy, explore
-from tests.api.fake_service import FINAL, Job
+from tests.api.fake_service import FINAL
 
 WHO = identity("production", "dag", "run", "task", -1)
 PAYLOAD = {"description": "max NDVI", "processRequest": {}}
@@ -39,9 +39,10 @@ class Tries(Copies):
         self.job = JOBS[0]
         self.retries = 3
         self.tried, self.max_tries, self.clears, self.born = 1, 3, 0, 1_000
-        self.fresh = False
+        self.ended: int | None = None
         self.remembered: dict[int, str] = {}
         self.taken: list[tuple[str, int, float]] = []
+        self.numbers = {3}
         self.moved = ""
         self.checked = 0
 
@@ -62,7 +63,7 @@ class Tries(Copies):
             tried=self.tried,
             clears=self.clears,
             born=self.born,
-            fresh=self.fresh and self.round not in self.remembered,  # what a try has stored says that it is at work
+            ended=self.ended if self.round not in self.remembered else None,  # a try that has stored more is at work
         )
         self.begin_copy(copy, self._try(copy, mark, memory))
 
@@ -108,17 +109,19 @@ class Tries(Copies):
         On v2, which can neither delete nor end what was not analysed, an old copy that outlives a clear *with a changed
         job* between its look and its start cannot be kept from starting: that case is left out. So is a clear whose
         number is that of the round before, in a run that goes on and does not count it: it looks like a retry. Where it
-        is counted, Airflow 3.3 keeps that the task had ended (`fresh`).
+        is counted, Airflow 3.3 keeps that the task had ended (`ended`). One whose number is that of a round before that
+        one is left out too: of these nothing is kept.
         """
         max_tries = self.tried + self.retries
-        if max_tries == self.max_tries and not (finished or counted):
+        if max_tries in self.numbers and not (finished or (counted and max_tries == self.max_tries)):
             return
+        self.numbers = {max_tries} if finished else {*self.numbers, max_tries}
         changed = changed and not (self.api == "v2" and survivors)
         if not survivors:
             for copy in self.tries:
                 copy.kill()
         self.round += 1
-        self.fresh = max_tries == self.max_tries and not finished
+        self.ended = self.tried if max_tries == self.max_tries and not finished else None
         self.moved = ""
         self.max_tries = max_tries
         self.tried += 1
@@ -136,7 +139,8 @@ class Tries(Copies):
         for copy in self.tries:
             copy.kill()
         self.round += 1
-        self.tried, self.max_tries, self.clears, self.fresh, self.moved = 1, self.retries, 0, False, ""
+        self.numbers = {self.retries}
+        self.tried, self.max_tries, self.clears, self.ended, self.moved = 1, self.retries, 0, None, ""
         self.born += 1_000
         if changed:
             self.job = JOBS[self.job == JOBS[0]]
@@ -174,12 +178,13 @@ class Tries(Copies):
         """The last round in which a try has gone on with the request."""
         return max((round for number, round, when in self.taken if number == job.id and when <= at), default=-1)
 
-    def _life_of(self, job: Job) -> int:
-        """In which life of the run the request was made. Each life may start one."""
-        mark = mark_of(job.words[0][1])
-        assert mark is not None
-        assert mark.born is not None
-        return mark.born // 1_000 - 1
+    def _life_of(self, job: Any) -> int:
+        """In which life of the run the request was started. Each life may start one.
+
+        A run that is made again can start a request that the deleted one has left: its marker is of the new run then.
+        """
+        mark = job.mark(job.billed[0])
+        return int(mark.born // 1_000 - 1)
 
     def teardown(self) -> None:
         """When all is quiet again, one more try ends with one request that runs, is done, or was ended by hand."""

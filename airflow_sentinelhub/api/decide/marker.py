@@ -56,8 +56,8 @@ class Mark:
     :param continues: request that this one continues; :param adopts: request that a note names.
     :param dag, task: digests of the DAG and of the task (`dag_word`, `task_word`).
     :param expected: PU that the job will probably cost; :param reserved: when its task was about to start it.
-    :param fresh: the task is known to have ended since a request got the number `round`, so this try comes after a
-        clear. Not written.
+    :param ended: number of the last try that is known to have ended the task in a round with the number `round`, so
+        that this try comes after a clear. Not written.
     """
 
     identity: str
@@ -75,7 +75,7 @@ class Mark:
     task: str | None = None
     expected: float | None = None
     reserved: int | None = None
-    fresh: bool = False
+    ended: int | None = None
 
     def __str__(self) -> str:
         words = [self.identity, f"r{self.round}", f"j{self.job or UNKNOWN_JOB}"]
@@ -127,7 +127,7 @@ def relation(other: Mark, own: Mark) -> Relation:
     - Two rounds have the same number only if `retries` was lowered before the clear by exactly the tries used. If the
       start does not distinguish them (the run was still running), the `clear_number` has grown, but a clear of another
       task raises it too, and treating a retry as a clear would pay twice. So it counts only if the task is known to
-      have ended (`fresh`), which Airflow 3.3 can store. Else the request counts as one of this round.
+      have ended (`ended`), which Airflow 3.3 can store. Else the request counts as one of this round.
     """
     if other.identity != own.identity:
         return Relation.FOREIGN
@@ -140,7 +140,8 @@ def relation(other: Mark, own: Mark) -> Relation:
         return Relation.FOREIGN
     tried, now = other.tried or 0, own.tried or 0
     if other.round == own.round and not moved:
-        return Relation.EARLIER if own.fresh and cleared_since(other, own) and tried < now else Relation.SAME
+        before = own.ended is not None and tried <= own.ended and tried < now and cleared_since(other, own)
+        return Relation.EARLIER if before else Relation.SAME
     if moved:
         later = (other.born or 0) > (own.born or 0)
     else:
