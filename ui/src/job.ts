@@ -137,7 +137,7 @@ function render(view: View): void {
   const request = view.request;
   if (!view.found || !request) {
     built = null;
-    page.replaceChildren(h("p", { class: "notice", role: "status" }, view.notice ?? "There is nothing to show."));
+    page.replaceChildren(h("div", { role: "status" }, h("h1", { class: "notice" }, view.notice ?? "There is nothing to show.")));
     return;
   }
   thing = request.things.replace(/s$/, "");
@@ -235,7 +235,7 @@ function about(view: View, request: RequestView): Node[] {
   return [
     h("h2", {}, "About"), h("dl", { class: "pairs" }, ...cells),
     h("div", { class: "tools" }, url ? copyButton("Copy output path", () => url) : null, bucketLink(url)),
-    ...(request.payload ? [h("details", {}, h("summary", {}, "Payload"), h("pre", {}, JSON.stringify(request.payload, null, 2)))] : []),
+    ...(request.payload ? [h("details", {}, h("summary", {}, "Payload"), h("pre", { tabindex: "0", role: "region", "aria-label": "Payload" }, JSON.stringify(request.payload, null, 2)))] : []),
   ];
 }
 
@@ -304,7 +304,7 @@ async function look_(): Promise<number> {
   const reply = await fetch(`${here}/facts`, { headers: { Accept: "application/json" } });
   if (!reply.ok) {
     const why = reply.status === 401 ? "You are not logged in to Airflow any more." : reply.status === 403 ? "You may not see this DAG's XComs." : `Airflow answered with ${reply.status}.`;
-    if (!built) page.replaceChildren(h("p", { class: "notice" }, why));
+    if (!built) page.replaceChildren(h("h1", { class: "notice" }, why));
     return reply.status < 500 ? 0 : LIVE_EVERY;
   }
   const view = (await reply.json()) as View;

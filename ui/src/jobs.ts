@@ -89,7 +89,7 @@ function sources(jobs: Jobs): string[] {
 async function look(): Promise<number> {
   const reply = await fetch(`${here}/facts`);
   if (!reply.ok) {
-    page.replaceChildren(h("p", { class: "notice" }, reply.status === 401 ? "You are not logged in to Airflow any more." : `Airflow answered with ${reply.status}.`));
+    page.replaceChildren(h("h1", { class: "notice" }, reply.status === 401 ? "You are not logged in to Airflow any more." : `Airflow answered with ${reply.status}.`));
     return 0;
   }
   if (!last) {

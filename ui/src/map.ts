@@ -39,6 +39,13 @@ export class JobMap {
   hidden = new Set<string>();
   frames = 0;
   private readonly land = new VectorSource();
+  /** The land once more, above the tiles, which would hide coasts and borders; only after the first picture is there. */
+  private readonly coast = new VectorImageLayer({
+    source: this.land,
+    style: () => new Style({ stroke: new Stroke({ color: LAND[theme()].coast, width: 0.8 }) }),
+    imageRatio: 1.6,
+    visible: false,
+  });
   private readonly area = new VectorSource();
   private readonly chosen = new VectorSource();
   private readonly picture: ImageCanvasSource;
@@ -57,8 +64,7 @@ export class JobMap {
       layers: [
         new VectorImageLayer({ source: this.land, style: () => this.landStyle(), imageRatio: 1.6 }),
         new ImageLayer({ source: this.picture }),
-        // Once more above the tiles, which would hide coasts and borders.
-        new VectorImageLayer({ source: this.land, style: () => new Style({ stroke: new Stroke({ color: LAND[theme()].coast, width: 0.8 }) }), imageRatio: 1.6 }),
+        this.coast,
         new VectorLayer({ source: this.area, style: () => this.line(1.5) }),
         new VectorLayer({ source: this.chosen, style: () => this.line(3) }),
       ],
@@ -75,6 +81,7 @@ export class JobMap {
 
   setLand(topology: Topology): void {
     const moved = countries(topology).map((polygons) => polygons.map((rings) => rings.map((ring) => ring.map(([x, y]) => mercator(x, y) as Coordinate))));
+    this.map.once("rendercomplete", () => this.coast.setVisible(true));
     this.land.addFeatures(moved.map((polygons) => new Feature(new MultiPolygon(polygons))));
   }
 
