@@ -14,12 +14,9 @@ from airflow_sentinelhub.api.flows.run_job import Woken
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import JobNotStartedError
 from airflow_sentinelhub.operators._on_request import StepResult
+from airflow_sentinelhub.operators.analysis import BudgetResult, SentinelHubBatchBudgetOperator
 from airflow_sentinelhub.operators.job import SentinelHubBatchOperator
-from airflow_sentinelhub.operators.steps import (
-    BudgetResult,
-    SentinelHubBatchBudgetOperator,
-    SentinelHubStartBatchOperator,
-)
+from airflow_sentinelhub.operators.steps import SentinelHubStartBatchOperator
 
 if TYPE_CHECKING:
     from airflow_sentinelhub._compat import Context

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from airflow_sentinelhub.api.decide.job_result import JobResult
 from airflow_sentinelhub.operators._on_request import StepResult
+from airflow_sentinelhub.operators.analysis import (
+    AnalysisResult,
+    BudgetResult,
+    SentinelHubAnalyseBatchOperator,
+    SentinelHubBatchBudgetOperator,
+)
 from airflow_sentinelhub.operators.collections import (
     SentinelHubCreateBatchCollectionOperator,
     SentinelHubDeleteBatchCollectionOperator,
@@ -18,10 +24,6 @@ from airflow_sentinelhub.operators.edit import (
 from airflow_sentinelhub.operators.job import SentinelHubBatchOperator
 from airflow_sentinelhub.operators.report import ReportResult, SentinelHubBatchReportOperator
 from airflow_sentinelhub.operators.steps import (
-    AnalysisResult,
-    BudgetResult,
-    SentinelHubAnalyseBatchOperator,
-    SentinelHubBatchBudgetOperator,
     SentinelHubCancelBatchOperator,
     SentinelHubRestartBatchOperator,
     SentinelHubStartBatchOperator,
