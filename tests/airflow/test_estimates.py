@@ -104,8 +104,10 @@ def test_estimate_and_cost_stand_side_by_side(bench: Any, deferrable: bool, logg
     assert context["ti"].xcoms["expected_pu"] == 100
     assert context["ti"].xcoms["estimated_by"] == "us"
     assert "100.0 PU, inside of the 61 to 100 PU estimated by us" in logged()
-    again = bench.run(job(bench, evalscript=SCRIPTS["three bands"], deferrable=deferrable), bench.context(**RETRY))
+    retry = bench.context(**RETRY)
+    again = bench.run(job(bench, evalscript=SCRIPTS["three bands"], deferrable=deferrable), retry)
     assert again == result, "a retry reports the same"
+    assert (retry["ti"].xcoms["expected_pu"], retry["ti"].xcoms["estimated_by"]) == (100, "us")
 
 
 @v1

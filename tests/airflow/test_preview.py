@@ -136,6 +136,24 @@ def test_what_would_be_refused_is_said(bench: Any, more: dict[str, Any], why: st
 
 
 @pytest.mark.parametrize(
+    ("more", "kind", "why"),
+    [
+        ({"max_processing_units": 250}, "warning", "may cost up to 610 PU, and max_processing_units is 250."),
+        ({"max_processing_units": 610.4}, "", ""),
+        ({"max_processing_units_per_month": 250}, "unknown", "This job alone may cost up to 610 PU."),
+        ({"max_processing_units_per_month": 700}, "unknown", "is read at the start."),
+    ],
+)
+def test_what_only_may_cost_too_much_is_a_warning(bench: Any, more: dict[str, Any], kind: str, why: str) -> None:
+    """Six to fifteen observations in a month: 244 to 610 PU."""
+    orbit = bench.ndvi.replace("output:", 'mosaicking: "ORBIT", output:')
+    preview = job(bench, evalscript=orbit, **more)().preview(bench.context())
+    assert preview.refused == []
+    assert [each.kind for each in preview.findings] == ([kind] if kind else [])
+    assert all(each.text.endswith(why) for each in preview.findings)
+
+
+@pytest.mark.parametrize(
     ("asked", "kind"), [("index", ""), ("userdata", ""), ("nothing", "refused"), (None, "warning")]
 )
 def test_an_output_that_the_evalscript_does_not_have_is_said(bench: Any, asked: str | None, kind: str) -> None:

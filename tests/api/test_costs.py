@@ -11,6 +11,7 @@ import pytest
 from airflow_sentinelhub.api.decide.costs import (
     RESERVED_FOR,
     Costs,
+    Month,
     RequestCost,
     cost_of,
     ended_early,
@@ -103,6 +104,12 @@ def test_of_jobs_that_are_about_to_start_each_counts_those_before_it() -> None:
 def test_who_does_not_come_to_start_is_not_waited_for(ago: float, counted: float) -> None:
     own = job("ANALYSIS_DONE", "ANALYSE", id_="z")
     assert month_total([about_to_start("a", NOW, ago)], own, NOW.timestamp()).counted == counted
+
+
+def test_a_job_that_has_ended_is_not_about_to_start() -> None:
+    own = job("ANALYSIS_DONE", "ANALYSE", id_="z")
+    stopped, mark = job("STOPPED", "STOP", cost=0.0), about_to_start("a", NOW)[1]
+    assert month_total([(stopped, mark)], own, NOW.timestamp()) == Month()
 
 
 def test_what_nobody_has_priced_is_unknown_not_nothing() -> None:
