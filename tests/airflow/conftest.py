@@ -397,9 +397,15 @@ def bench(sim: Simulator, clock: Clock, generation: str, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """All that was logged: Airflow 3 writes its logs to the standard output, 2.11 by Python's logging."""
+    """All that was logged: Airflow 3 writes its logs to the standard output, 2.11 by Python's logging, 3.0 by both."""
     caplog.set_level("DEBUG")
-    return lambda: caplog.text + "".join(capsys.readouterr())
+
+    def text() -> str:
+        known = tuple({record.getMessage() for record in caplog.records} - {""})
+        printed = "".join(capsys.readouterr()).splitlines(keepends=True)
+        return caplog.text + "".join(line for line in printed if not line.rstrip("\n").endswith(known))
+
+    return text
 
 
 @pytest.fixture
