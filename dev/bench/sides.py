@@ -183,7 +183,8 @@ async def waiting(given: dict[str, Any]) -> dict[str, Any]:
     """Wait for all jobs: the burst at the start, the steady state, and when ended jobs were noticed.
 
     `settle` and `seconds`: how long the burst is left to itself, and the steady state is measured.
-    `lag`: for how many seconds behind that the loop's lag is watched, which costs CPU time itself.
+    `within`: how long it is waited until all are read once. `lag`: for how many seconds behind that the loop's lag is
+    watched, which costs CPU time itself.
     """
     readings, lag = Readings(given["jobs"]), Lag()
     async with SIDES[given["side"]](given, readings) as wait:
@@ -195,7 +196,7 @@ async def waiting(given: dict[str, Any]) -> dict[str, Any]:
             tasks.append(asyncio.ensure_future(wait(number)))
             await asyncio.sleep(0)  # as a triggerer does between the triggers that it begins
         with contextlib.suppress(asyncio.TimeoutError):  # under a limit some are never read
-            await asyncio.wait_for(readings.complete.wait(), 60)
+            await asyncio.wait_for(readings.complete.wait(), given.get("within", 60))
         found: dict[str, Any] = {"all_read": time.time() - began, "burst_lag": lag.found()}
         watching.cancel()
         await asyncio.sleep(max(given["settle"] - (time.time() - began), 0.0))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_sentinelhub.api.service import v2
+from airflow_sentinelhub.api.service import v1, v2
 from dev.bench import report
 from dev.bench.__main__ import main
 from dev.bench.service import Service, identifier
@@ -17,7 +17,7 @@ from dev.bench.service import Service, identifier
 def test_ten_waits_are_measured_and_written_down(tmp_path: Path) -> None:
     page = tmp_path / "at-scale.md"
     page.write_text(f"# By a person\n\n{report.BEGIN}\nold\n{report.END}\n\nMore of theirs.\n")
-    small = ["--jobs", "10", "--many", "12", "--interval", "1", "--seconds", "1", "--only-ours"]
+    small = ["--jobs", "10", "--many", "12", "--interval", "1", "--seconds", "1", "--only-ours", "--tiles", "300"]
     assert main([*small, "--output", str(tmp_path)]) == 0
     text = page.read_text()
     assert text.startswith("# By a person\n")
@@ -26,6 +26,10 @@ def test_ten_waits_are_measured_and_written_down(tmp_path: Path) -> None:
     assert "| calls a minute, 10 waiting at 1 s |" in text
     assert "| restart with 12 waiting: all are read;" in text
     assert "| detection of the end: median; latest |" in text
+    assert "among 100 requests, a first try | 4 | " in text
+    assert "| 300 tiles, v1, a poll for tiles: calls, KiB, CPU ms, for all | " in text
+    assert "| 300 tiles, v2, the same, files unchanged | 1, " in text
+    assert "| worker-slot seconds per job hour (" in text
     ElementTree.fromstring((tmp_path / "at-scale.svg").read_text())
 
 
@@ -45,3 +49,38 @@ def test_the_service_answers_pages_as_the_real_one(begin: int, count: int, more:
     page = v2.list_requests().parse(json.loads(service.page(begin, service.began)))
     assert [job.request_id for job in page.items] == [identifier(begin + index) for index in range(count)]
     assert (page.next_token is not None) == more
+
+
+def test_the_service_lists_the_tiles_of_a_v1_job_as_the_real_one() -> None:
+    service = Service(1, tiles=1234)
+    root = f"/api/v1/batch/process/{identifier(0)}"
+    job = v1.get_request(identifier(0)).parse(json.loads(service.reply("GET", root)[1]))
+    assert (job.tile_count, job.status.value) == (1234, "PROCESSING")
+    seen, query = list[str](), ""
+    while True:
+        page = v1.list_tiles(identifier(0)).parse(json.loads(service.reply("GET", f"{root}/tiles{query}")[1]))
+        seen += [tile["status"] for tile in page.items]
+        if page.next_token is None:
+            break
+        query = f"?viewtoken={page.next_token}"
+    assert len(seen) == 1234
+    for status in {*seen}:
+        listed = v1.list_tiles(identifier(0)).parse(
+            json.loads(service.reply("GET", f"{root}/tiles?status={status}")[1])
+        )
+        assert len(listed.items) == min(seen.count(status), 100)
+
+
+def test_the_service_lists_what_was_created_first() -> None:
+    service = Service(250, own={"120": "the task's own"})
+    body = json.dumps({"description": "new"}).encode()
+    created = v2.get_request(identifier(-1)).parse(json.loads(service.reply("POST", "/api/v2/batch/process", body)[1]))
+    page = v2.list_requests().parse(json.loads(service.page(0, service.began)))
+    assert (page.items[0].request_id, page.items[0].description) == (created.request_id, "new")
+    older = v2.list_requests().parse(json.loads(service.page(100, service.began)))
+    assert older.items[20].description == "the task's own"
+    times = [job.created for job in (*page.items, *older.items) if job.created is not None]
+    assert times == sorted(times, reverse=True)
+    status, text = service.reply("GET", f"/api/v2/batch/process/{created.request_id}")
+    assert status == 200
+    assert json.loads(text)["id"] == created.request_id
