@@ -194,7 +194,7 @@ def table(found: dict[str, Any]) -> str:
 def picture(found: dict[str, Any]) -> str:
     """Bars of calls and CPU time for ours and the others, as SVG."""
     sides = [name for name in ("ours", "aiohttp", "httpx") if name in found]
-    parts = [
+    parts: list[tuple[str, dict[str, float], str]] = [
         ("calls a minute", {name: per_minute(found[name]) for name in sides}, ",.0f"),
         ("CPU seconds per 1,000 readings", {name: per_thousand(found[name]) for name in sides}, ".2f"),
     ]

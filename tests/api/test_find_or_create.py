@@ -110,7 +110,7 @@ def test_the_walk_ends_where_no_request_of_the_task_can_be(v2: FakeService) -> N
         v2.now += 3600
     since = datetime.fromtimestamp(v2.now, timezone.utc) - timedelta(hours=2, minutes=1)
     fed = drive(v2, search(v2, since=since))
-    assert sum(call.method == "GET" for call in fed.sent) == 4
+    assert sum(call.method == "GET" for call in fed.sent) == 3  # two pages, and one after the create
     assert not fed.result.adopted
 
 
@@ -853,3 +853,36 @@ def test_all_that_a_task_has_started_is_ended(service: FakeService, round: int) 
     drive(service, end_all(api, Mark(WHO, round, "")))
     assert not service.jobs[running].at_work(service.now)
     assert service.jobs[other.result.job.request_id].running(service.now), "that of a copy of the deployment"
+
+
+@pytest.mark.parametrize("newer", [9, 90])
+def test_after_a_create_what_was_seen_before_is_read_by_itself(v2: FakeService, newer: int) -> None:
+    """The list is read back to the older requests once, and after the create only as far as it may have lagged."""
+    in_a_full_account(v2, FIRST, older=3, newer=newer, state="FAILED")
+    v2.now += 9000
+    mark = replace(FIRST, tried=2, round=5, clears=1, born=2_000)
+    fed = drive(v2, find_or_create(generation("v2"), PAYLOAD, mark))
+    pages = [call for call in fed.sent if call.path.endswith("/process") and call.method == "GET"]
+    assert not fed.result.adopted
+    assert len(pages) <= newer // 3 + 2 + 2
+    assert sum("/process/" in call.path for call in fed.sent) <= 3
+
+
+def test_a_request_that_starts_between_the_two_readings_is_seen_wherever_it_stands(v2: FakeService) -> None:
+    """A copy of before the clear starts the request of before while this try creates its own."""
+    older = in_a_full_account(v2, FIRST, older=3, newer=30, state=None)
+    v2.now += 9000
+    mark = replace(FIRST, tried=2)
+    began = False
+
+    def answer(call: Call[Any]) -> Reply | Lost:
+        nonlocal began
+        if call.method == "POST" and call.path.endswith("/process") and not began:
+            began = True
+            v2._start(v2.jobs[older])
+        return v2.answer(call)
+
+    other = replace(mark, job=B)  # the job was edited: what was not started is made anew
+    fed = Process(v2, find_or_create(generation("v2"), PAYLOAD, other), answer).run()
+    assert began
+    assert fed.result.job.request_id == older

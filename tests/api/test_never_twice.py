@@ -14,9 +14,10 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.marker import Mark, identity
+from airflow_sentinelhub.api.flows import find_or_create as finding
 from airflow_sentinelhub.api.flows import read
 from airflow_sentinelhub.api.flows.actions import analyse_once, start_once
-from airflow_sentinelhub.api.flows.find_or_create import find_or_create
+from airflow_sentinelhub.api.flows.find_or_create import LAG_PATIENCE, find_or_create
 from airflow_sentinelhub.api.service.generations import generation
 from tests.api import fake_service
 from tests.api.exploring import FEW, MANY, WHICH, Copies, Copy, explore
@@ -30,9 +31,13 @@ JOBS = ("aaaaaaaa", "bbbbbbbb")
 class Tries(Copies):
     """One task instance, its tries and their twins, against one service.
 
+    `lag`: seconds for which the list is taken to lag at the most.
+
     `round` counts what the user has asked for: it grows by a clear, and when the run is made again. What Airflow shows
     of that to a try are `tried`, `max_tries`, `clears` and `born`; `retries` is what the DAG says by now.
     """
+
+    lag = LAG_PATIENCE
 
     def __init__(self) -> None:
         super().__init__()
@@ -219,7 +224,7 @@ class Tries(Copies):
 
     def _try(self, copy: Copy, mark: Mark, memory: str | None) -> Flow[str]:
         api = generation(self.api)
-        found = yield from find_or_create(api, PAYLOAD, mark, remembered=memory)
+        found = yield from find_or_create(api, PAYLOAD, mark, remembered=memory, patience=self.lag)
         number = copy.request = found.job.request_id
         self.remembered[copy.round] = number
         self.taken.append((number, copy.round, self.service.now))
@@ -236,13 +241,20 @@ class TriesOnV2(Tries):
 class TriesThatSearchNoFurther(TriesOnV2):
     """A page has one request, and the search goes no moment further back than to the request behind which none counts.
 
-    What a deleted run has left running is told by the try that creates the request of the new one.
+    After a create it goes back as far as the list may lag here. What a deleted run has left running is told by the try
+    that creates the request of the new one.
     """
+
+    lag = 31.0
 
     def __init__(self) -> None:
         super().__init__()
-        self.page, self.margin = fake_service.PAGE, read.BEFORE_LAST
-        fake_service.PAGE, read.BEFORE_LAST = 1, timedelta(0)
+        self.before = fake_service.PAGE, read.BEFORE_LAST, finding.BEFORE_LAST, finding.LAG_PATIENCE
+        self._set(1, timedelta(0), timedelta(0), self.lag)
+
+    @staticmethod
+    def _set(page: int, margin: timedelta, further: timedelta, lag: float) -> None:
+        fake_service.PAGE, read.BEFORE_LAST, finding.BEFORE_LAST, finding.LAG_PATIENCE = page, margin, further, lag
 
     def notes_that_count(self, last: Copy) -> list[str]:
         return [note for copy in self.copies for note in copy.notes]
@@ -251,7 +263,7 @@ class TriesThatSearchNoFurther(TriesOnV2):
         try:
             super().teardown()
         finally:
-            fake_service.PAGE, read.BEFORE_LAST = self.page, self.margin
+            self._set(*self.before)
 
 
 @pytest.mark.parametrize("machine", [Tries, TriesOnV2, TriesThatSearchNoFurther], ids=["v1", "v2", "v2, near"])

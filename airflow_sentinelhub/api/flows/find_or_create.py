@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, repeat
 from typing import Any
@@ -26,6 +26,7 @@ from airflow_sentinelhub.api.decide.marker import Mark, Relation, mark_of, marke
 from airflow_sentinelhub.api.flows.actions import AMBIGUOUS, LAG, end, resume
 from airflow_sentinelhub.api.flows.read import (
     AFTER_AMBIGUOUS,
+    BEFORE_LAST,
     LAGGING_LIST,
     current,
     find,
@@ -47,6 +48,8 @@ from airflow_sentinelhub.exceptions import (
     UnreachableError,
 )
 
+FEW = 3
+"""Requests that are read one by one rather than by reading the list back to them."""
 LAG_PATIENCE = 1800.0
 """Seconds for which the list may not show a new entry yet, unless a task says otherwise."""
 ROUNDS_OF_LOOKING, AGAIN = 8, 5.0
@@ -106,8 +109,9 @@ def find_or_create(
     created: Snapshot | None = None
     claimed, written, warned, waited = "", None, False, False
     ended: dict[str, Snapshot] = {}
+    requests: list[Snapshot] = []
     for _ in range(ROUNDS_OF_LOOKING):
-        requests = yield from current(api, (yield from _listed(api, mark, since, written, patience)), ended)
+        requests = yield from current(api, (yield from _listed(api, mark, since, written, patience, requests)), ended)
         for reading in (kept, created):
             if reading is not None and all(job.request_id != reading.request_id for job in requests):
                 requests.append(ended.get(reading.request_id, reading))
@@ -130,7 +134,7 @@ def find_or_create(
                 yield Sleep(LAG)  # a request that another task has started meanwhile is adopted in the next round
                 continue
             created = yield from _create(api, words, mark, {job.request_id for job in requests})
-            written = _Written(created.request_id) if created else None
+            written = _Written(created.request_id, created=created.created) if created else None
             continue
         job = _of(decision)
         if decision.plan is Plan.CONTINUE:
@@ -238,23 +242,68 @@ def _renewed(request_mark: Mark, mark: Mark) -> Mark:
 
 @dataclass(frozen=True)
 class _Written:
-    """The last write of this try: a new request, or its round in the description of a request (`words`)."""
+    """The last write of this try: a new request, or its round in the description of a request (`words`).
+
+    :param created: when the new request was created, by the service's clock; None for another write.
+    """
 
     request_id: str
     words: str = ""
+    created: datetime | None = None
 
     def shows_in(self, requests: list[Snapshot]) -> bool:
         return any(job.request_id == self.request_id and self.words in job.description for job in requests)
 
 
 def _listed(
-    api: Generation, mark: Mark, since: datetime | None, written: _Written | None, patience: float
+    api: Generation,
+    mark: Mark,
+    since: datetime | None,
+    written: _Written | None,
+    patience: float,
+    known: list[Snapshot],
 ) -> Flow[list[Snapshot]]:
     """This task's requests in the list, which lags. Once the list shows our last write, it shows all earlier ones.
 
-    Without this wait, the list could hide a request that another copy of this task has created and started.
+    Without this wait, the list could hide a request that another copy of this task has created and started. After a
+    create the list is read no further back than it may have lagged before; what is older was seen then (`known`), and
+    is read by calls of its own.
     """
     is_last = partial(ends_search, mark=mark)
+    if written is not None and written.created is not None and not api.search:
+        near = written.created - timedelta(seconds=max(patience, LAG_PATIENCE)) - BEFORE_LAST
+        older = [job for job in known if job.created is not None and job.created < near]
+        if len(older) <= FEW and (since is None or since < near):
+            newer = yield from _shown(api, mark, near, is_last, written, patience)
+            seen = {job.request_id for job in newer}
+            return [*newer, *(yield from _again(api, [job for job in older if job.request_id not in seen]))]
+    return (yield from _shown(api, mark, since, is_last, written, patience))
+
+
+def _again(api: Generation, jobs: list[Snapshot]) -> Flow[list[Snapshot]]:
+    """These requests, read anew; without those that do not exist any more."""
+    found: list[Snapshot] = []
+    for job in jobs:
+        try:
+            found.append((yield from read_patiently(api, job.request_id)))
+        except NotFoundError:
+            if job.started or api.delete is None:  # it cannot have been deleted: what was read before counts
+                found.append(job)
+    return found
+
+
+def _shown(
+    api: Generation,
+    mark: Mark,
+    since: datetime | None,
+    is_last: Callable[[Snapshot], bool],
+    written: _Written | None,
+    patience: float,
+) -> Flow[list[Snapshot]]:
+    """This task's requests in the list, once it shows our last write.
+
+    :raises UnknownStateError: it does not within `patience`.
+    """
     requests: list[Snapshot] = yield from find(api, mark.identity, since, is_last)
     if written is None:
         return requests
