@@ -631,6 +631,7 @@ def _settings(conn_id: str, connection: Any) -> Settings:
         port=connection.port,
         extra=connection.extra_dejson,
     )
+    PROCESS.read_settings(settings)
     mask_passwords(settings.proxy)
     mask_passwords(settings.bucket_mount)
     for warning in settings.warnings:

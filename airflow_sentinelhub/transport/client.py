@@ -251,7 +251,7 @@ async def in_loop(settings: Settings) -> InLoop:
     mine, urls = PROCESS.in_this_loop(), (settings.base_url, settings.token_url)
     trusted, environ = certificates(settings), proxy_variables()
     proxies = {url: proxy_for(settings, url, environ) for url in urls}
-    key = (*settings.key, trusted, *proxies.values(), settings.max_calls_per_minute)
+    key = (*settings.key, trusted, *proxies.values())
     if key not in mine:
         tls: ssl.SSLContext | bool = False
         if any(url.startswith("https") for url in urls):
@@ -259,10 +259,9 @@ async def in_loop(settings: Settings) -> InLoop:
         if key not in mine:
             client = _client(settings, tls, proxies)
             closing = _closing(client)
-            mine[key] = InLoop(
-                client, Gate(settings.max_calls_per_minute, PROCESS.metrics.count), asyncio.Lock(), closing
-            )
+            mine[key] = InLoop(client, Gate(PROCESS.rate_of(settings), PROCESS.metrics.count), asyncio.Lock(), closing)
             await anext(closing)  # from here on the loop knows it
+    mine[key].gate.keep_to(PROCESS.rate_of(settings))
     return mine[key]
 
 

@@ -43,6 +43,7 @@ class Gate:
     """False, for tests: no pauses."""
 
     def __init__(self, per_minute: float, count: Callable[[str, int], None] = lambda name, by: None) -> None:
+        self.per_minute = per_minute
         self._free, self._queue = asyncio.Semaphore(IN_FLIGHT), asyncio.Lock()
         self._count = count
         self._closed_until = 0.0
@@ -52,6 +53,16 @@ class Gate:
         self._saved, self._at = self._most, asyncio.get_running_loop().time()
         self._recent, self._counted = 0.0, self._at
         self._slowed_to, self._slowed_since, self._next = math.inf, self._at, self._at
+
+    def keep_to(self, per_minute: float) -> None:
+        """Let so many calls a minute through from now on: the connection was edited."""
+        if per_minute == self.per_minute:
+            return
+        self._take()
+        self._saved += 1  # no call was made
+        self.per_minute, self._per_second = per_minute, per_minute / 60
+        self._most = max(per_minute * BURST, 1.0)
+        self._saved = min(self._saved, self._most)
 
     async def __aenter__(self) -> None:
         await self._turn()

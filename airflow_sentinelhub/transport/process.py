@@ -72,6 +72,8 @@ class Process:
     `warmed_up`: whether Airflow was asked once by this triggerer; the first answer takes seconds, later ones some
         hundredths. Ends with the process.
     `warned`: warnings that were logged once and need not be logged again.
+    `rates`: calls of a minute by account and connection, as they were read last: an edit counts for waits that have
+        begun before, too. Of several connections of one account the lowest counts.
     `metrics`: counts the calls and readings of all pollers, and passes them on to Airflow's own metrics.
     `looked_up`: when a triggerer has looked up a connection, and its settings, by event loop and id.
 
@@ -88,6 +90,7 @@ class Process:
         self.warmed_up = False
         self.warned: set[str] = set()
         self.metrics = Metrics()
+        self.rates: dict[Key, dict[str, float]] = {}
         self.looked_up: dict[tuple[asyncio.AbstractEventLoop, str], tuple[float, asyncio.Future[Settings]]] = {}
         self._own_loop: asyncio.AbstractEventLoop | None = None
         self._changing = threading.RLock()  # a signal handler may need it below a function that holds it
@@ -123,6 +126,15 @@ class Process:
                 thread.start()
                 atexit.register(_end, self._own_loop, thread, os.getpid())
             return self._own_loop
+
+    def read_settings(self, settings: Settings) -> None:
+        """A connection was read: its rate counts from now on."""
+        with self._changing:
+            self.rates.setdefault(settings.key, {})[settings.conn_id] = settings.max_calls_per_minute
+
+    def rate_of(self, settings: Settings) -> float:
+        """Calls of a minute for the account of these settings."""
+        return min(self.rates.get(settings.key, {}).values(), default=settings.max_calls_per_minute)
 
     def warn_once(self, log: Log, level: int, message: str) -> None:
         """Log a message unless this process has logged it before."""

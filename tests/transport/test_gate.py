@@ -184,3 +184,55 @@ def test_what_ends_a_request_does_not_keep_the_interval_after_a_429(monkeypatch:
 
     ended, other = virtual.run(one())
     assert ended < 2 < 30 < other
+
+
+def test_calls_that_were_given_up_in_the_queue_cost_nothing() -> None:
+    """A thousand triggers are cancelled while they wait for their turn: the next call does not wait for theirs."""
+
+    async def one() -> float:
+        gate, now = Gate(60.0), asyncio.get_running_loop().time
+        waiting = [asyncio.ensure_future(calls(Account({}), 1, gate)) for _ in range(200)]
+        await asyncio.sleep(1)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        began = now()
+        await calls(Account({}), 1, gate)
+        return now() - began
+
+    assert virtual.run(one()) < 10
+
+
+def test_an_edited_rate_counts_for_those_that_wait_already() -> None:
+    async def one() -> tuple[float, float, float]:
+        gate, now = Gate(600.0), asyncio.get_running_loop().time
+        await calls(Account({}), 100, gate)
+        gate.keep_to(60.0)
+        began = now()
+        await calls(Account({}), 60, gate)
+        slow = now() - began
+        gate.keep_to(60.0)  # read once more, unchanged
+        gate.keep_to(6000.0)
+        began = now()
+        await calls(Account({}, limit=6000.0, left=6000.0), 60, gate)
+        return slow, now() - began, gate.per_minute
+
+    slow, fast, rate = virtual.run(one())
+    assert 45 < slow < 62
+    assert fast < 5
+    assert rate == 6000.0
+
+
+def test_the_pause_grows_with_each_429_in_a_row_and_begins_anew_after_a_reply() -> None:
+    async def one() -> list[float]:
+        gate, pauses = Gate(540.0), list[float]()
+        for status in (429, 429, 429, 200, 429):
+            await asyncio.sleep(gate.closed_for())
+            gate.heard(Reply(status, {"retry-after": "1"}, b"{}"))
+            pauses.append(gate.closed_for())
+        return pauses
+
+    first, second, third, after, again = virtual.run(one())
+    assert 0 < first < second < third
+    assert after == 0
+    assert again == pytest.approx(first)

@@ -208,3 +208,32 @@ def test_a_process_that_was_forked_begins_with_nothing(simulator: Simulator) -> 
     os.close(write)
     assert os.read(read, 100) == b"True 6"
     os.close(read)
+
+
+# The rate of an account
+
+
+def test_an_edited_rate_is_that_of_the_one_gate_of_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second gate would let the calls of both through together."""
+    monkeypatch.setattr(PROCESS, "rates", {})
+
+    async def gates() -> list[Any]:
+        found = []
+        for rate in (540.0, 60.0, 300.0):
+            edited = replace(HTTP, max_calls_per_minute=rate)
+            PROCESS.read_settings(edited)
+            for settings in (HTTP, edited):  # waits of before, and new ones
+                found.append((await in_loop(settings)).gate)
+                assert found[-1].per_minute == rate
+        return found
+
+    assert len({*map(id, asyncio.run(gates()))}) == 1
+
+
+def test_of_several_connections_of_an_account_the_lowest_rate_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PROCESS, "rates", {})
+    assert PROCESS.rate_of(HTTP) == HTTP.max_calls_per_minute
+    for conn_id, rate in (("one", 300.0), ("other", 500.0), ("one", 550.0)):
+        PROCESS.read_settings(replace(HTTP, conn_id=conn_id, max_calls_per_minute=rate))
+    assert PROCESS.rate_of(HTTP) == 500.0
+    assert PROCESS.rate_of(replace(HTTP, client_id="another")) == HTTP.max_calls_per_minute

@@ -1,0 +1,221 @@
+"""Attacks on the poller and the gate: poisoned replies, odd 429s, two loops, an edited rate. In virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub import exceptions as errors
+from airflow_sentinelhub.api.call import Call, Lost, Reply
+from airflow_sentinelhub.api.service.generations import V1, V2
+from airflow_sentinelhub.transport.gate import Gate
+from airflow_sentinelhub.transport.poller import Poller
+from tests.transport import virtual
+from tests.transport.test_poller import Account
+
+INTERVAL = 10.0
+
+
+class Hundreds(Account):
+    """A page has a hundred requests, and a reply takes a moment."""
+
+    PER_PAGE = 100
+
+    async def _reply(self, call: Any) -> Any:
+        await asyncio.sleep(0.05)
+        return await super()._reply(call)
+
+
+@pytest.fixture(autouse=True)
+def pages_of_a_hundred(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_sentinelhub.api.decide.pages.PAGE_SIZE", 100)
+
+
+class Waiting:
+    """All requests of the account, each waited for again and again; `longest`: without a reading, by request."""
+
+    def __init__(self, account: Account, poller: Poller) -> None:
+        self.account, self.poller = account, poller
+        self.longest: dict[str, float] = dict.fromkeys(account.jobs, 0.0)
+        self.failed: dict[str, list[Exception]] = {}
+
+    async def one(self, name: str) -> None:
+        loop = asyncio.get_running_loop()
+        last = loop.time()
+        while True:
+            try:
+                await self.poller.reading(name, INTERVAL, None)
+            except errors.SentinelHubError as err:
+                self.failed.setdefault(name, []).append(err)
+                continue
+            self.longest[name] = max(self.longest[name], loop.time() - last)
+            last = loop.time()
+
+    async def during(self, seconds: float) -> None:
+        tasks = [asyncio.ensure_future(self.one(name)) for name in self.account.jobs]
+        await asyncio.sleep(seconds)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+POISON: dict[str, dict[str, Any]] = {
+    "no status": {"status": None},
+    "a list for a status": {"status": ["PROCESSING"]},
+    "an unknown word": {"status": "HALF_DONE"},
+    "odd numbers": {"completionPercentage": 1e300, "costPU": -1e300},
+    "a deep payload": {"request": {"description": {"x": [[[[]]]] * 50}, "output": 7}},
+    "a long error": {"status": "FAILED", "error": "x" * 100_000},
+    "an odd time": {"created": "yesterday", "userActionUpdated": 7},
+    "an odd action": {"userAction": {"START": 1}},
+    "a surrogate": {"description": "\ud800"},
+}
+
+
+@pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
+def test_one_poisoned_request_among_a_thousand_delays_no_other(poison: dict[str, Any]) -> None:
+    account = Hundreds(1000)
+    account.jobs["id-512"] |= poison
+
+    async def run() -> Waiting:
+        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
+        await waiting.during(120)
+        return waiting
+
+    waiting = virtual.run(run())
+    assert set(waiting.failed) <= {"id-512"}
+    assert max(seconds for name, seconds in waiting.longest.items() if name != "id-512") <= 1.3 * INTERVAL
+    assert account.pages <= 14 * 10
+    assert set(account.singles) <= {"id-512"}
+    assert len(account.singles) <= 40
+
+
+def test_entries_that_are_no_requests_are_left_out() -> None:
+    account = Hundreds(300)
+
+    def answer(call: Call[Any]) -> Reply | Lost | None:
+        if not call.path.endswith("/process"):
+            return None
+        start = int(call.params().get("viewtoken", 0))
+        items: list[Any] = [
+            *list(account.jobs.values())[start : start + 100],
+            None,
+            7,
+            "text",
+            [],
+            {},
+            {"id": 7},
+            {"id": ""},
+        ]
+        links = {"nextToken": start + 100} if start < 200 else {}
+        return Reply(200, {}, json.dumps({"data": items, "links": links}).encode())
+
+    account.answer = answer
+
+    async def run() -> Waiting:
+        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
+        await waiting.during(60)
+        return waiting
+
+    waiting = virtual.run(run())
+    assert waiting.failed == {}
+    assert account.singles == []
+
+
+def test_a_list_that_lags_for_minutes_shows_no_request_twice_and_no_end_by_itself() -> None:
+    """It shows what was there two minutes ago: new requests are missing in it, and those that have ended run in it."""
+    account = Hundreds(150)
+    old = [dict(job) for job in account.jobs.values()][:100]
+    account.jobs["id-3"]["status"] = "DONE"
+
+    def answer(call: Call[Any]) -> Reply | Lost | None:
+        return (
+            Reply(200, {}, json.dumps({"data": old, "links": {}}).encode()) if call.path.endswith("/process") else None
+        )
+
+    account.answer = answer
+
+    async def run() -> tuple[Waiting, Any]:
+        poller = Poller(account, V2, lambda name, by: None)
+        waiting = Waiting(account, poller)
+        await waiting.during(60)
+        old[3]["status"] = "DONE"
+        return waiting, await poller.reading("id-3", 0.0, None)
+
+    waiting, job = virtual.run(run())
+    assert waiting.failed == {}
+    assert max(waiting.longest.values()) <= 1.3 * INTERVAL  # those that the list lacks are read one by one
+    assert job.status == "DONE"
+    assert account.singles.count("id-3") == 1
+
+
+RETRY_AFTER = [
+    "",
+    "0",
+    "-5",
+    "nan",
+    "inf",
+    "-inf",
+    "1e309",
+    "soon",
+    "9" * 400,
+    "Wed, 21 Oct 2015 07:28:00 GMT",
+    "0x10",
+    "٣",
+]
+
+
+@pytest.mark.parametrize("given", RETRY_AFTER)
+@pytest.mark.parametrize("name", ["retry-after", "Retry-After"])
+def test_whatever_a_429_asks_for_the_gate_opens_again(name: str, given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gate, "paced", True)
+
+    async def one() -> float:
+        gate, now = Gate(540), asyncio.get_running_loop().time
+        for _ in range(300):
+            async with gate:
+                pass
+        began = now()
+        gate.heard(Reply(429, {name: given}, b"{}"))
+        async with gate:
+            return now() - began
+
+    assert 0.0 <= virtual.run(one()) < 400
+
+
+def test_two_event_loops_have_pollers_of_their_own() -> None:
+    """As a triggerer beside a worker's thread: what one leaves behind does not hold up the other."""
+    account = Hundreds(200)
+
+    async def run() -> Waiting:
+        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
+        await waiting.during(30)
+        return waiting
+
+    for _ in range(2):
+        waiting = virtual.run(run())
+        assert waiting.failed == {}
+        assert max(waiting.longest.values()) <= 1.3 * INTERVAL
+
+
+def test_pollers_of_three_accounts_and_two_generations_do_not_wait_for_each_other() -> None:
+    """One does not answer, one is out of order, and one is well."""
+    silent, broken, well, old = Hundreds(100), Hundreds(100), Hundreds(100), Hundreds(100, V1)
+    silent.hang = {"process", *silent.jobs}
+    broken.answer = lambda call: Reply(500, {}, b"")
+
+    async def run() -> list[Waiting]:
+        all_of_them = [
+            Waiting(account, Poller(account, account.api, lambda name, by: None))
+            for account in (silent, broken, well, old)
+        ]
+        await asyncio.gather(*(waiting.during(60) for waiting in all_of_them))
+        return all_of_them
+
+    _, _, good, v1 = virtual.run(run())
+    for waiting in (good, v1):
+        assert waiting.failed == {}
+        assert max(waiting.longest.values()) <= 1.3 * INTERVAL
