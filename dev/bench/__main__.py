@@ -34,6 +34,8 @@ from dev.bench.sides import IDENTITY
 
 HERE = Path(__file__).resolve().parent
 LATENCY = 0.05
+JOB = 3600.0
+"""Seconds that the clock of the service is set forward while the job of the worker slot is waited for."""
 FIRST_TRY = f"crop map {IDENTITY} r3 j00000001 t1 n0 b00000000000007"
 CREATES: dict[str, tuple[float | None, int, dict[str, str]]] = {
     "create today": (0.0, 1, {}),
@@ -167,7 +169,7 @@ def slot_seconds() -> list[float]:
     from airflow_sentinelhub.simulator import Simulator
 
     seconds, state = list[float](), dict[str, Any](method=None, event=None)
-    with Simulator(speed=600) as simulator, tempfile.TemporaryDirectory() as home:
+    with Simulator(speed=0) as simulator, tempfile.TemporaryDirectory() as home:
         extra = {"token_url": simulator.token_url, "bucket_mount": str(simulator.bucket_dir)}
         account = {"login": simulator.client_id, "password": simulator.client_secret, "host": simulator.url}
         connection = {"conn_type": "sentinelhub", **account, "extra": extra}
@@ -183,6 +185,7 @@ def slot_seconds() -> list[float]:
                 found = result_of(process)
             seconds.append(time.monotonic() - began)
             if "trigger" in found:
+                simulator.step(JOB)
                 with program(sys.executable, "slot", {"trigger": found["trigger"]}, **surroundings) as process:
                     found |= result_of(process)
             state = found
@@ -192,12 +195,13 @@ def slot_seconds() -> list[float]:
 
 
 def delays_of(found: dict[str, Any], jobs: int, ends: tuple[float, float]) -> list[float]:
-    """Seconds from the end of each job to when it was noticed."""
+    """Seconds from the end of each job to when it was noticed; of those that ended once all had been read."""
     from dev.bench.service import Service
 
     model = Service(jobs, ends=ends)
     model.began = found["service_began"]
-    return [at - (model.end_of(int(number)) or 0.0) for number, at in found["done"].items()]
+    ended = ((model.end_of(int(number)) or 0.0, at) for number, at in found["done"].items())
+    return [at - end for end, at in ended if end > found["complete"]]
 
 
 def parse_seconds(source: str, python: str | Path = sys.executable) -> float:

@@ -197,7 +197,8 @@ async def waiting(given: dict[str, Any]) -> dict[str, Any]:
             await asyncio.sleep(0)  # as a triggerer does between the triggers that it begins
         with contextlib.suppress(asyncio.TimeoutError):  # under a limit some are never read
             await asyncio.wait_for(readings.complete.wait(), given.get("within", 60))
-        found: dict[str, Any] = {"all_read": time.time() - began, "burst_lag": lag.found()}
+        complete = time.time()
+        found: dict[str, Any] = {"all_read": complete - began, "complete": complete, "burst_lag": lag.found()}
         watching.cancel()
         await asyncio.sleep(max(given["settle"] - (time.time() - began), 0.0))
         gc.collect()
