@@ -262,7 +262,8 @@ def run(
     found["sizes"] = list(sizes)
     for size in sizes:
         step(f"tiles {size}", partial(tiles_of, size))
-    step("slot", slot_seconds)
+    if sizes:
+        step("slot", slot_seconds)
     for version, client in vendor.items():
         for size in sizes if version == "3.11.1" else sizes[:1]:
             options = {"jobs": 1, "latency": 0.0, "tiles": size}
@@ -284,6 +285,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=20, help="seconds of steady state for each case")
     parser.add_argument("--interval", type=float, default=10, help="seconds between two polls of a job")
     parser.add_argument("--tiles", type=int, nargs="+", default=SIZES, help="tiles of the jobs of tile sensors")
+    parser.add_argument("--only-waits", action="store_true", help="without tile sensors and visits to worker slots")
     parser.add_argument("--only-ours", action="store_true", help="without the clients of others")
     parser.add_argument("--output", type=Path, default=env.ROOT / "docs", help="folder of at-scale.md and its picture")
     parser.add_argument("--numbers", type=Path, help="a file for all numbers, as JSON")
@@ -291,7 +293,9 @@ def main(arguments: list[str]) -> int:
     print("Measuring; each line takes up to a minute, all of it some five.", flush=True)
     began = time.monotonic()
     given.output.mkdir(parents=True, exist_ok=True)
-    found = run(given.jobs, given.many, given.interval, given.seconds, given.only_ours, given.tiles)
+    found = run(
+        given.jobs, given.many, given.interval, given.seconds, given.only_ours, () if given.only_waits else given.tiles
+    )
     if given.numbers:
         given.numbers.write_text(json.dumps(found))
     report.write(found, given.output)

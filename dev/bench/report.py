@@ -147,7 +147,9 @@ def _poll(one: dict[str, Any]) -> str:
 
 def _vendor_rows(found: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """Waiting in the vendor's monitor, in a PythonOperator: what a job takes in an hour, at our interval."""
-    lines = []
+    lines = list[tuple[str, str, str, str]]()
+    if "slot" not in found:
+        return lines
     slot, waits = sum(found["slot"]), len(found["slot"])
     others = f"any wait in a worker, such as the vendor's: 3,600; ratio {_part(slot, HOUR)}"
     lines.append(
@@ -200,8 +202,9 @@ def picture(found: dict[str, Any]) -> str:
     ]
     hourly = {name: calls for name, calls in found_hourly(found).items() if name != "httpx"}
     parts.append(("calls per job and hour", hourly, ",.1f"))
-    waits = {"ours": sum(found["slot"]), "vendor": HOUR}
-    parts.append(("worker-slot seconds per job hour", waits, ",.1f"))
+    if "slot" in found:
+        waits = {"ours": sum(found["slot"]), "vendor": HOUR}
+        parts.append(("worker-slot seconds per job hour", waits, ",.1f"))
     width, left, bar, room = 760, 130, 22, 460
     shapes, at = [], 30
     for title, values, form in parts:

@@ -53,7 +53,7 @@ class Service:
 
     :param jobs: how many the account has, the newest first; :param latency: seconds before each reply.
     :param limit: calls per minute above which 429 is answered (a bucket that is full at first); None for no limit.
-    :param ends: seconds from the start of the service over which the jobs end one by one; None: they do not.
+    :param ends: seconds from the first call over which the jobs end one by one; None: they do not.
     :param tiles: tiles of each job (v1).
     :param own: descriptions of jobs that differ from the others', by the number of the job as text.
     """
@@ -68,7 +68,7 @@ class Service:
         own: dict[str, str] | None = None,
     ) -> None:
         self.latency, self.limit, self.ends, self.jobs = latency, limit, ends, jobs
-        self.began = time.time()
+        self.began, self.called = time.time(), False
         self.left, self.filled = limit or 0.0, self.began
         self.asked = {"list": 0, "single": 0, "token": 0, "create": 0, "limited": 0, "bytes": 0}
         ring = [[13.0 + point / 1000, 45.0 + point / 999] for point in range(60)]
@@ -160,6 +160,8 @@ class Service:
         parts, now = urlsplit(target), time.time()
         if parts.path == "/count":
             return 200, json.dumps({**self.asked, "began": self.began})
+        if not self.called:  # a side takes its time to load
+            self.began, self.called = now, True
         if parts.path == "/token":
             self.asked["token"] += 1
             return 200, '{"access_token": "a.b.c", "expires_in": 3600, "token_type": "bearer"}'

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_sentinelhub.api.service import v1, v2
 from dev.bench import report
-from dev.bench.__main__ import main
+from dev.bench.__main__ import main, slot_seconds, tiles_of
 from dev.bench.service import Service, identifier
 
 
 def test_ten_waits_are_measured_and_written_down(tmp_path: Path) -> None:
     page = tmp_path / "at-scale.md"
     page.write_text(f"# By a person\n\n{report.BEGIN}\nold\n{report.END}\n\nMore of theirs.\n")
-    small = ["--jobs", "10", "--many", "12", "--interval", "1", "--seconds", "1", "--only-ours", "--tiles", "300"]
+    small = ["--jobs", "10", "--many", "12", "--interval", "1", "--seconds", "1", "--only-ours", "--only-waits"]
     assert main([*small, "--output", str(tmp_path)]) == 0
     text = page.read_text()
     assert text.startswith("# By a person\n")
@@ -27,10 +28,56 @@ def test_ten_waits_are_measured_and_written_down(tmp_path: Path) -> None:
     assert "| restart with 12 waiting: all are read;" in text
     assert "| detection of the end: median; latest |" in text
     assert "among 100 requests, a first try | 4 | " in text
-    assert "| 300 tiles, v1, a poll for tiles: calls, KiB, CPU ms, for all | " in text
-    assert "| 300 tiles, v2, the same, files unchanged | 1, " in text
-    assert "| worker-slot seconds per job hour (" in text
     ElementTree.fromstring((tmp_path / "at-scale.svg").read_text())
+
+
+def test_what_tile_sensors_visits_and_the_vendor_take_is_in_the_table_and_the_picture() -> None:
+    poll = {"calls": 3.0, "bytes": 30_000.0, "cpu": 0.02, "files": 22.0}
+    vendor = {**poll, "calls": 1001.0, "memory": 77_000_000, "import": 0.5, "interval": 120}
+    calls = {"list": 20, "single": 0, "limited": 0, "bytes": 100_000}
+    side = {"calls": calls, "seconds": 20.0, "readings": 2000, "cpu": 0.1, "oldest": 9.0, "all_read": 1.0}
+    side |= {"burst_lag": {"p99": 5.0, "max": 40.0}, "memory": 9_000.0}
+    found: dict[str, Any] = {"jobs": 1000, "many_jobs": 5000, "interval": 10.0, "latency": 0.05, "delays": []}
+    found |= dict.fromkeys(("ours", "many", "limited ours"), side)
+    found |= {
+        "slot": [2.0, 3.0, 1.0],
+        "sizes": [100_000],
+        "vendor 3.11.1 100000": vendor,
+        "vendor 3.12.0 100000": poll | vendor,
+    }
+    found["tiles 100000"] = {"all": poll, "share": poll, "first": {**poll, "files": 48e6}, "unchanged": poll}
+    found |= {"create today": {"calls": 4}, "parse alone": 1.5, "parse ours": 1.7, "parse vendor alone": 0.1}
+    found |= {"parse vendor": 0.9}
+    text = report.table(found)
+    assert (
+        "| 100,000 tiles, v1, a poll for tiles: calls, KiB, CPU ms, for all | 3, 29, 20 | vendor 3.11.1: 1,001," in text
+    )
+    assert "ratio of calls 1/334" in text
+    assert "48.0 MB of files" in text
+    assert "| worker-slot seconds per job hour (3 visits, each with its process) | 6.0 |" in text
+    assert "3,600; ratio 1/600" in text
+    assert "among 10,000 requests, a first try | 4 | " in text
+    assert "| 0.20 | vendor 3.12.0: 0.80; ratio 1/4 |" in text
+    picture = report.picture(found)
+    ElementTree.fromstring(picture)
+    assert "worker-slot seconds per job hour" in picture
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
+def test_a_poll_for_tiles_takes_few_calls_and_reads_no_unchanged_file() -> None:
+    found = tiles_of(1200, polls=2)
+    assert found["all"]["calls"] <= 6
+    assert found["share"]["calls"] <= 6
+    assert found["first"]["files"] > 100_000
+    assert found["unchanged"]["calls"] == 1
+    assert found["unchanged"]["files"] < 10_000
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
+def test_a_job_visits_its_worker_slot_three_times() -> None:
+    assert len(slot_seconds()) == 3
 
 
 def test_the_service_limits_its_calls_and_ends_its_jobs() -> None:
