@@ -87,15 +87,10 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         f"{refused(alone):.0%}; {alone['oldest']:.1f} s" if alone else "",
         f"2 %; {3 * found['interval']:.0f} s",
     )
-    if found["delays"]:
-        delays = found["delays"]
+    delays, text = found["delays"], "the machine was too slow"
+    if delays:
         text = f"{statistics.median(delays):.1f} s; {delays[-1]:.1f} s"
-        add(
-            "detection of the end: median; latest",
-            text,
-            "",
-            f"{found['interval'] / 2:.0f} s; {found['interval']:.0f} s",
-        )
+    add("detection of the end: median; latest", text, "", f"{found['interval'] / 2:.0f} s; {found['interval']:.0f} s")
     for name, what, goal in CREATES:
         if name in found:
             calls = str(found[name]["calls"])
