@@ -193,7 +193,7 @@ def test_a_person_decides(bench: Any, answer: str) -> None:
     states = group.run(answer)
     subject, body = group.question
     assert group.request_id in subject
-    told = {"v1": "24 tiles, about ", "v2": "24 tiles, about 100 processing units, estimated by us."}
+    told = {"v1": "24 tiles, about ", "v2": "24 tiles, about 41 to 100 processing units, estimated by us."}
     assert body.startswith(told[bench.api])
     after = "success" if answer == "Approve" else "skipped"
     assert [states[step] for step in ("approve", "start", "finish")] == [after] * 3
