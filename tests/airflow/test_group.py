@@ -146,6 +146,7 @@ OURS: dict[str, Any] = {
     "min_success_ratio": 0.5,
     "on_partial": "skip",
     "check_tiles": True,
+    "report": True,
 }
 NOT_SO: dict[tuple[str, str], Any] = {
     ("approve", "retries"): 0,
