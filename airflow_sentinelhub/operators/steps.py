@@ -18,6 +18,7 @@ from airflow_sentinelhub.api.decide.errors import (
     conclude,
 )
 from airflow_sentinelhub.api.decide.marker import restart_word
+from airflow_sentinelhub.api.decide.pace import check_most
 from airflow_sentinelhub.api.decide.policy import (
     Policy,
     check_literals,
@@ -168,6 +169,7 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
     def execute(self, context: Context) -> StepResult:
         with airflow_errors(self):
             self.take_arguments()
+            check_most(self.poll_interval, self.max_poll_interval)  # before anything is started
             check_resume(self.resume_stopped)
             request_id = checked_id(self.request_id)
             self.announce(context, request_id)
@@ -269,6 +271,7 @@ class SentinelHubRestartBatchOperator(_AwaitsDone):
     def execute(self, context: Context) -> StepResult:
         with airflow_errors(self):
             self.take_arguments()
+            check_most(self.poll_interval, self.max_poll_interval)  # before anything is started
             request_id = checked_id(self.request_id)
             self.about = request_id
             if self.api.restart is None:

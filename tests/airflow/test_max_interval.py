@@ -44,6 +44,7 @@ def test_the_trigger_of_the_whole_job_is_told(bench: Any) -> None:
 def test_less_than_the_interval_is_refused(bench: Any) -> None:
     with pytest.raises(AirflowException, match=r"max_poll_interval is 5 s, less than poll_interval, which is 10 s"):
         bench.run(starting(bench.create(), max_poll_interval=5))
+    assert bench.effects().count("billed_start") == 0
 
 
 @pytest.mark.parametrize("given", [0, -1, "soon", float("nan"), True])
