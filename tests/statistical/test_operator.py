@@ -409,7 +409,7 @@ def test_every_argument_of_other_jobs_is_taken_or_refused() -> None:
             "payload_extra",
         },
         *{"sentinelhub_conn_id", "request_id", "max_processing_units", "on_over_budget", "min_success_ratio"},
-        *{"max_processing_units_per_month", "require_estimate"},
+        *{"max_processing_units_per_month", "require_estimate", "report"},
         *{"on_partial", "resume_stopped", "cancel_on_kill", "cancel_on_timeout", "deferrable", "poll_interval"},
         *{"analysis_poll_interval", "max_poll_interval", "timeout", "max_unknown_time"},
     }
