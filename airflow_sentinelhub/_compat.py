@@ -16,10 +16,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from airflow import __version__ as airflow_version
+from airflow.providers.common.compat import __version__ as common_compat_version
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-if TYPE_CHECKING:
+if TYPE_CHECKING or tuple(map(int, common_compat_version.split(".")[:2])) >= (1, 13):
     from airflow.providers.common.compat.connection import get_async_connection
     from airflow.providers.common.compat.sdk import (
         AirflowException,
@@ -38,59 +39,39 @@ if TYPE_CHECKING:
         XComArg,
         conf,
     )
-    from airflow.providers.common.compat.sdk import (
-        Context as Context,
+else:  # the official constraints of Airflow 3.0 pin such an old one
+    from airflow.configuration import conf
+    from airflow.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowOptionalProviderFeatureException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
     )
-else:
+    from airflow.hooks.base import BaseHook
+    from airflow.stats import Stats
+
     try:
-        from airflow.providers.common.compat.connection import get_async_connection
-        from airflow.providers.common.compat.sdk import (
-            AirflowException,
-            AirflowFailException,
-            AirflowOptionalProviderFeatureException,
-            AirflowSensorTimeout,
-            AirflowSkipException,
-            AirflowTaskTimeout,
-            BaseHook,
-            BaseOperator,
-            BaseOperatorLink,
-            BaseSensorOperator,
-            Stats,
-            TaskGroup,
-            XCom,
-            XComArg,
-            conf,
-        )
-    except ImportError:  # common-compat before 1.13: the official constraints of Airflow 3.0 pin such a one
-        from airflow.configuration import conf
-        from airflow.exceptions import (
-            AirflowException,
-            AirflowFailException,
-            AirflowOptionalProviderFeatureException,
-            AirflowSensorTimeout,
-            AirflowSkipException,
-            AirflowTaskTimeout,
-        )
-        from airflow.hooks.base import BaseHook
-        from airflow.stats import Stats
+        from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, TaskGroup, XComArg
+        from airflow.sdk.bases.xcom import BaseXCom as XCom
+    except ImportError:  # 2.11
+        from airflow.models.baseoperator import BaseOperator
+        from airflow.models.baseoperatorlink import BaseOperatorLink
+        from airflow.models.xcom import BaseXCom as XCom
+        from airflow.models.xcom_arg import XComArg
+        from airflow.sensors.base import BaseSensorOperator
+        from airflow.utils.task_group import TaskGroup
 
-        try:
-            from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, TaskGroup, XComArg
-            from airflow.sdk.bases.xcom import BaseXCom as XCom
-        except ImportError:  # 2.11
-            from airflow.models.baseoperator import BaseOperator
-            from airflow.models.baseoperatorlink import BaseOperatorLink
-            from airflow.models.xcom import BaseXCom as XCom
-            from airflow.models.xcom_arg import XComArg
-            from airflow.sensors.base import BaseSensorOperator
-            from airflow.utils.task_group import TaskGroup
+    async def get_async_connection(conn_id):
+        """The connection, read in a thread: these versions ask for it by a blocking call only."""
+        from asgiref.sync import sync_to_async
 
-        async def get_async_connection(conn_id):
-            """The connection, read in a thread: these versions ask for it by a blocking call only."""
-            from asgiref.sync import sync_to_async
+        return await sync_to_async(BaseHook.get_connection)(conn_id)
 
-            return await sync_to_async(BaseHook.get_connection)(conn_id)
 
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context as Context
 
 try:
     from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
