@@ -33,7 +33,7 @@ from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatistica
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor, SentinelHubBatchTileSensor
 
 once = pytest.mark.parametrize("generation", ["v2"], indirect=True)
-FIXED = {"self", "kwargs", "specification", "context"}
+FIXED = {"self", "kwargs", "specification", "context", "since"}
 MANY_KINDS = (number, whole, truth, seconds)
 
 TIMES = [

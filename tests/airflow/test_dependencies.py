@@ -77,6 +77,10 @@ def test_so_does_a_member_of_every_part_of_the_payload(operator_class: type[Any]
                 value = value["a"][0]["b"]
             if name == "tiling_grid":  # whose members are looked at while the DAG is parsed
                 value = {"id": 0, "resolution": value["a"][0]["b"]}
+            if name == "process_request":
+                value = {"input": {"data": value["a"][0]["b"]}, "output": value}
+            if name in ("output", "destination"):  # so is whether it names a place
+                value = {"defaultTilePath": value["a"][0]["b"]}
             made = way(operator_class, given, name, [value] if way is expand else value)
             assert made.upstream_task_ids == {"other"}, name
 

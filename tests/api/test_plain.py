@@ -207,14 +207,17 @@ PAYLOADS: list[tuple[str, Callable[..., Any], Callable[[Any], Mapping[str, Any]]
     for place, where in (
         [
             (lambda bad: {"extra": {"more": {"x": bad}}}, "more.x"),
-            (lambda bad: {"process_request": {"input": {"data": [{"x": bad}]}}}, "processRequest.input.data[0].x"),
+            (
+                lambda bad: {"process_request": {"input": {"data": [{"type": "dem", "x": bad}]}, "output": {}}},
+                "processRequest.input.data[0].x",
+            ),
             (lambda bad: {"tiling_grid": {"id": 0, "resolution": bad}}, ".resolution"),
             (lambda bad: {"output": {"defaultTilePath": "s3://b/p", "cogParameters": {"x": bad}}}, "cogParameters.x"),
         ]
         if make is batch
         else [
             (lambda bad: {"extra": {"more": {"x": bad}}}, "more.x"),
-            (lambda bad: {"calculations": {"default": {"x": bad}}}, "calculations.default.x"),
+            (lambda bad: {"calculations": {"default": {"histograms": {"x": {"n": bad}}}}}, "histograms.x.n"),
             (lambda bad: {"data": [{"type": "sentinel-2-l2a", "x": bad}]}, "input.data[0].x"),
         ]
     )

@@ -139,7 +139,7 @@ def render_statistical(job: StatisticalSpecification, access: Access | None = No
     :raises InvalidInputError: the job is incomplete, or two of its values contradict each other.
     """
     check_statistics(job.aggregation, job.evalscript, job.calculations)
-    job_aggregation = dated(members(job.aggregation, "aggregation"), Run())
+    job_aggregation = dict(as_object(dated(members(job.aggregation, "aggregation"), Run()), "aggregation"))
     if job.evalscript is not None:
         job_aggregation["evalscript"] = job.evalscript
         job_aggregation.pop("evalscriptReference", None)
