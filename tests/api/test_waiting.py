@@ -160,6 +160,12 @@ def test_credentials_that_expire_in_mid_wait_are_renewed_once_a_poll() -> None:
 # 404
 
 
+def test_one_404_after_an_outage_says_nothing() -> None:
+    """It counts from the first 404 on, however long nothing could be read before."""
+    fed = waited(*[error(503)] * 40, error(404), RUNNING, DONE)
+    assert fed.result.outcome is Outcome.REACHED
+
+
 def test_a_request_that_is_not_known_yet_is_waited_for() -> None:
     fed = waited(error(404), error(404), error(404), RUNNING, DONE)
     assert fed.result.outcome is Outcome.REACHED

@@ -81,7 +81,7 @@ TABLE: dict[str, tuple[dict[str, Any], list[Look]]] = {
     "404, little patience": ({"max_unknown_time": 30.0}, [(0, GONE, DOUBT), (30, GONE, Outcome.NOT_FOUND)]),
     "404 in the middle": ({}, [(0, RUNS, GO), (60, GONE, DOUBT), (1859, GONE, DOUBT), (1860, GONE, Outcome.UNKNOWN)]),
     "404 though it is known": ({"known": True}, [(0, GONE, DOUBT), (70, GONE, DOUBT), (1800, GONE, Outcome.UNKNOWN)]),
-    "404 after an outage": ({}, [(0, DOWN, OUT), (100, GONE, Outcome.NOT_FOUND)]),
+    "404 after an outage": ({}, [(0, DOWN, OUT), (100, GONE, DOUBT), (168, GONE, Outcome.NOT_FOUND)]),
     # The state cannot be read
     "an outage that ends": (
         {},

@@ -151,7 +151,7 @@ def test_a_statistical_job_shows_its_features(stage: Stage, look: Look, shot: Sh
 
 def test_a_task_without_a_job_says_so(stage: Stage, look: Look) -> None:
     stage.wait("no_job", *ENDED)
-    assert "no Sentinel Hub job" in text(look(stage.job("no_job", "{MAP_INDEX}")).locator("main").page)
+    look(stage.job("no_job", "{MAP_INDEX}")).get_by_text("no Sentinel Hub job").first.wait_for()
 
 
 def test_on_a_phone_nothing_is_cut_off(stage: Stage, look: Look, shot: Shot) -> None:

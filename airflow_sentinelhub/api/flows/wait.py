@@ -132,6 +132,7 @@ class Watch:
         self.uncertain = self.soon = False
         self._not_found_after, self._first = not_found_after, first
         self.unknown_since: float | None = None
+        self._not_there_since: float | None = None
         self.not_started_since: float | None = None
         self._again = AGAIN_FIRST
         self._cause = ""
@@ -165,6 +166,7 @@ class Watch:
     def read(self, waited: Waited, now: float) -> Waited | None:
         """Judge a reading: how the wait has ended, or None to poll again after `pause`."""
         self.last, self.unknown_since, self._again, self._cause = waited, None, AGAIN_FIRST, ""
+        self._not_there_since = None
         self.soon = self._first = False
         self.pause = self._pace.after(waited.job, share_of(waited), now)
         if waited.outcome is not Outcome.NOT_STARTED:
@@ -200,11 +202,12 @@ class Watch:
             self.last = self.last if err.snapshot is None else Waited(Outcome.WAITING, err.snapshot)
             self.pause, self._again = min(self.pause, self._again), longer(self._again)
         elif isinstance(err, NotFoundError):
+            self._not_there_since = now if self._not_there_since is None else self._not_there_since
             self.pause = min(self.pause, UNCERTAIN_PAUSE, self._not_found_after / 2)
             self.soon = self._not_found_after < sum(NEW_REQUEST_404)
         elif self._first and isinstance(err, UnreachableError) and err.nowhere:
             self.pause, self.soon = min(self.pause, UNCERTAIN_PAUSE), now - self.unknown_since < SILENCE
-        return self._unknown(err, now - self.unknown_since) or self._late(now)
+        return self._unknown(err, now) or self._late(now)
 
     def _lags(self, outcome: Outcome, now: float) -> bool:
         """Whether the reading may be older than the last action on the request: a start, or a restart."""
@@ -212,12 +215,14 @@ class Watch:
             return self.not_started_since is None or now - self.not_started_since < NOT_STARTED_GRACE
         return outcome is Outcome.PARTIAL and now - self.began < self.plan.stale_partial
 
-    def _unknown(self, err: SentinelHubError, seconds: float) -> Waited | None:
-        """The end of the wait if the state was unreadable for too long (`seconds`), else None."""
+    def _unknown(self, err: SentinelHubError, now: float) -> Waited | None:
+        """The end of the wait if the state was unreadable for too long, or nothing but missing from its first 404 on."""
         longest = self.plan.max_unknown_time
         if isinstance(err, NotFoundError) and self.last.job is None and not self.plan.known:
-            never_there = seconds >= min(self._not_found_after, longest)
+            missing = now - (now if self._not_there_since is None else self._not_there_since)
+            never_there = missing >= min(self._not_found_after, longest)
             return Waited(Outcome.NOT_FOUND, None, str(err)) if never_there else None
+        seconds = now - (now if self.unknown_since is None else self.unknown_since)
         outcome = Outcome.UNREAD if isinstance(err, ResultsError) and err.snapshot is not None else Outcome.UNKNOWN
         return replace(self.last, outcome=outcome, why=self._cause) if seconds >= longest else None
 
