@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -82,8 +83,8 @@ def e2e_dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def cluster(simulator: Simulator, e2e_dags: Path) -> Iterator[Cluster]:
+@contextmanager
+def started(simulator: Simulator, dags: Path) -> Iterator[Cluster]:
     """Airflow with a connection to the simulator for each generation: sentinelhub_default (v2) and sentinelhub_v1."""
     env = {
         **simulator.connections("v2"),
@@ -91,7 +92,13 @@ def cluster(simulator: Simulator, e2e_dags: Path) -> Iterator[Cluster]:
         "SENTINELHUB_EXAMPLE_POLL_INTERVAL": "2",
     }
     # Else a new triggerer waits half a minute before it takes over what a killed one had.
-    with Cluster(e2e_dags, env=env, settings={"triggerer.triggerer_health_check_threshold": 12}) as cluster:
+    with Cluster(dags, env=env, settings={"triggerer.triggerer_health_check_threshold": 12}) as cluster:
         yield cluster
     assert not any(process.members() for process in cluster.processes.values())
     assert not cluster.home.exists()
+
+
+@pytest.fixture(scope="session")
+def cluster(simulator: Simulator, e2e_dags: Path) -> Iterator[Cluster]:
+    with started(simulator, e2e_dags) as cluster:
+        yield cluster

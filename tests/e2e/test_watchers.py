@@ -6,6 +6,7 @@ import time
 import urllib.parse
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from dev.cluster import VERSION, Cluster
 from dev.processes import wait_for
 from dev.simulator import Simulator
 from tests.e2e.account import Account
-from tests.e2e.conftest import WATCHING
+from tests.e2e.conftest import WATCHING, started
 
 pytestmark = pytest.mark.skipif(VERSION < (3, 0), reason="watchers need Airflow 3.0")
 
@@ -23,12 +24,23 @@ CORSICA = [8.5, 41.3, 9.6, 43.1]
 
 
 @pytest.fixture(scope="module")
+def simulator(ended_by_sigterm: None) -> Iterator[Simulator]:
+    """An account in which nobody else has anything done. Its time passes by the steps of these tests alone."""
+    with Simulator(speed=0) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def cluster(simulator: Simulator, e2e_dags: Path) -> Iterator[Cluster]:
+    """An Airflow whose watchers have seen nothing yet, and whose triggerer nobody else ends."""
+    with started(simulator, e2e_dags) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
 def account(simulator: Simulator) -> Iterator[Account]:
-    """Its time passes by the steps of these tests alone."""
     account = Account(simulator)
-    simulator.control("POST", "clock", {"speed": 0})
     yield account
-    simulator.control("POST", "clock", {"speed": 60})
     account.api.http.close()
 
 

@@ -216,7 +216,7 @@ class Watch:
         return outcome is Outcome.PARTIAL and now - self.began < self.plan.stale_partial
 
     def _unknown(self, err: SentinelHubError, now: float) -> Waited | None:
-        """The end of the wait if the state was unreadable for too long, or nothing but missing from its first 404 on."""
+        """The end of the wait if the state was unreadable for too long, or if 404 came for long enough; else None."""
         longest = self.plan.max_unknown_time
         if isinstance(err, NotFoundError) and self.last.job is None and not self.plan.known:
             missing = now - (now if self._not_there_since is None else self._not_there_since)
