@@ -47,9 +47,13 @@ def tell_outlets(context: Any, outlets: Iterable[Any] | None, extra: Mapping[str
 
 
 def _add(events: Any, alias: Any, path: str, extra: Mapping[str, Any]) -> None:
-    """The job is done and paid: a path that Airflow takes for no URI is a warning, and no error of the task."""
+    """The job is done and paid: a path that Airflow takes for no URI is a warning, and no error of the task.
+
+    Airflow 2.11 puts the members of the extra into a set, after the task has ended: a list there would fail it.
+    """
+    hashable = {name: tuple(value) if isinstance(value, list) else value for name, value in extra.items()}
     try:
-        events[alias].add(asset_of(quote(path, safe=_SAFE)), extra=dict(extra))
+        events[alias].add(asset_of(quote(path, safe=_SAFE)), extra=hashable)
     except ValueError as err:
         _log.warning("There is no event for %s, since Airflow does not take %s for an asset: %s", alias, path, err)
 

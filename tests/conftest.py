@@ -29,6 +29,11 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes of a file are no name of a test: they may differ from process to process, by a date in them."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) and len(val) > 40 else None
+
+
 @pytest.fixture(autouse=True, scope="session")
 def unpaced() -> Iterator[None]:
     """The gate of a connection lets 540 calls a minute through, in real time: no test waits that does not say so."""
