@@ -23,7 +23,8 @@ from dev import env
 
 FAST = "not e2e and not chaos and not dag_test and not thorough and not browser"
 EVERY_CORE = ("-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--no-loadscope-reorder")
-EXAMPLES = ("tests/airflow/test_examples.py", "tests/statistical/test_example.py")
+EXAMPLES = ("tests/airflow/test_examples.py", "tests/statistical/test_example.py", "-n", "auto", "--maxprocesses", "8")
+"""Each in a process of its own, which mostly waits."""
 WITHOUT_NAMES_OF_TODAY = ("tests/api", "tests/results", "tests/simulator", "tests/transport")
 """The fast tests of the oldest dependencies: the others import names that common-compat did not have then."""
 QUIET = ("-q", "--show-capture=no", "-p", "no:cacheprovider")

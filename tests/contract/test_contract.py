@@ -17,6 +17,7 @@ from tests.contract.checker import Contract, Exchange, Finding, the_contract, ur
 from tests.contract.faults import KNOWN, unknown
 from tests.contract.lives import LIVES, live
 
+pytest.importorskip("openapi_core", minversion="0.23", reason="older ones have other words for what they find")
 pytestmark = pytest.mark.thorough
 
 ID = "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"
