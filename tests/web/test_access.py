@@ -109,3 +109,48 @@ def test_the_page_of_all_jobs_leaves_out_other_dags(
     managed.is_authorized_dag = lambda *, details, **_: details.id != "secret"
     assert pages.get("/jobs/facts", headers=login("VIEWER")).status_code == 200
     assert chosen == [set(), {"a", "b", "secret"}, {"a", "b"}]
+
+
+@pytest.fixture
+def of_another_team(tables: None) -> Iterator[str]:
+    """A DAG in Airflow's tables, whose bundle belongs to the team `red`."""
+    from airflow.models.dag import DagModel
+
+    if not hasattr(DagModel, "get_team_name"):
+        pytest.skip("teams came with Airflow 3.2")
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.models.team import Team
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        bundle, team = DagBundleModel(name="bundle_of_red"), Team(name="red")
+        bundle.teams = [team]
+        session.add_all([team, bundle])
+        session.flush()
+        session.add(DagModel(dag_id="maps_of_red", bundle_name="bundle_of_red"))
+    yield "maps_of_red"
+    with create_session() as session:
+        session.delete(session.get(DagModel, "maps_of_red"))
+        bundle = session.get(DagBundleModel, "bundle_of_red")
+        bundle.teams = []
+        session.flush()
+        session.delete(bundle)
+        session.delete(session.get(Team, "red"))
+
+
+def test_another_team_is_another_right(
+    of_another_team: str, pages: Any, login: Login, managed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The team that Airflow's tables name for a DAG reaches the auth manager, on every route."""
+    managed.is_authorized_dag = lambda *, details, **_: details.team_name != "red"
+    for path in of_a_job(of_another_team):
+        assert pages.get(path, headers=login("ADMIN")).status_code == 403, path
+    chosen = []
+
+    def tasks_with(key: str, keys: Any, most: int, dag_ids: Callable[[Any], set[str]]) -> list[Any]:
+        chosen.append(dag_ids(["a", of_another_team]))
+        return []
+
+    monkeypatch.setattr(app, "tasks_with", tasks_with)
+    assert pages.get("/jobs/facts", headers=login("ADMIN")).status_code == 200
+    assert chosen == [{"a"}]
