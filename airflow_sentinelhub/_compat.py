@@ -331,7 +331,8 @@ def approval_operator() -> Any:
 def metrics(gauges: Collection[str], prefix: str) -> Callable[[str, float], None]:
     """Airflow's own metrics: a function that takes a name and a value.
 
-    :param gauges: names whose value is set; the others are added up. :param prefix: what the names begin with there.
+    :param gauges: names whose value is set; the others are added up.
+    :param prefix: what the names begin with there.
     """
 
     def tell(name: str, value: float) -> None:
@@ -710,8 +711,8 @@ def dags_to_read(user: Any, dag_ids: Iterable[str]) -> set[str]:
 class TaskFacts(NamedTuple):
     """What Airflow's tables say about a task instance. Times are in seconds since 1970.
 
-    :param xcoms: values of the XComs that were asked for, by key; :param shared: values of the one XCom that was asked
-        for of all tasks of the run.
+    :param xcoms: values of the XComs that were asked for, by key.
+    :param shared: values of the one XCom that was asked for of all tasks of the run.
     """
 
     dag_id: str
@@ -736,7 +737,8 @@ def task_facts(
 ) -> TaskFacts | None:
     """A task instance and some of its XComs, read in the api-server; None if there is no such task instance.
 
-    :param keys: of its own XComs; :param shared: key of the XCom that is read of all tasks of the run.
+    :param keys: of its own XComs.
+    :param shared: key of the XCom that is read of all tasks of the run.
     """
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
@@ -783,7 +785,8 @@ def tasks_with(
 ) -> list[TaskFacts]:
     """The newest task instances that have an XCom with this key, newest first, read in the api-server.
 
-    :param keys: XComs that are read of them; :param most: how many at the most.
+    :param keys: XComs that are read of them.
+    :param most: how many at the most.
     :param dag_ids: chooses the DAGs that may be read of those that have such tasks.
     """
     from airflow.models.taskinstance import TaskInstance
@@ -822,8 +825,10 @@ class WatcherStore:
     told. A trigger without one begins with the last that another trigger of the same entry has written: its former
     self, whose pace was another one.
 
-    :param trigger: the watcher; :param key: name of its entry; :param pace: what distinguishes it from other triggers
-        of the same entry: a word that the name of its Variable ends with.
+    :param trigger: the watcher.
+    :param key: name of its entry.
+    :param pace: what distinguishes it from other triggers of the same entry: a word that the name of its Variable ends
+        with.
     """
 
     def __init__(self, trigger: Any, key: str, pace: str = "") -> None:

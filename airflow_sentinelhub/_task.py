@@ -283,7 +283,8 @@ class SentinelHubTask(TakesArguments):
     def _end_at_deadline(self, message: str, origin: dict[str, Any]) -> None:
         """End the request at its deadline. Returns if the request had ended by itself; its results are then judged.
 
-        :param message: begin of the error message; :param origin: the request, its generation and its deployment.
+        :param message: begin of the error message.
+        :param origin: the request, its generation and its deployment.
         :raises DeadlineError: the request was ended, or could not be ended.
         """
 

@@ -24,7 +24,8 @@ _COLLECTION = re.compile(r"[a-z0-9][a-z0-9._-]*")
 def event_extra(result: Mapping[str, Any], folder: str | None) -> dict[str, Any]:
     """What the event of an outlet tells about a job.
 
-    :param result: of the job, as its task returns it; :param folder: URL of the folder of its results, if known.
+    :param result: of the job, as its task returns it.
+    :param folder: URL of the folder of its results, if known.
     :return: plain JSON: the members `TOLD`, and `paths`, the folders of the results.
     """
     return {**{name: result.get(name) for name in TOLD}, "paths": [folder] if folder else []}

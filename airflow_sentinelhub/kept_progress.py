@@ -60,7 +60,8 @@ class _Kept:
 class KeptInWorker(_Kept):
     """For a task that waits in its worker.
 
-    :param context: of the task; :param resumed: another process of the same try has read the request before.
+    :param context: of the task.
+    :param resumed: another process of the same try has read the request before.
     """
 
     def __init__(self, context: Any, progress: Progress, *, resumed: bool = False) -> None:
@@ -73,7 +74,8 @@ class KeptInWorker(_Kept):
     ) -> None:
         """Take in a reading that no wait has made.
 
-        :param processed, failed: number of tiles or features, if they were counted; :param budget: PU it may cost.
+        :param processed, failed: number of tiles or features, if they were counted.
+        :param budget: PU it may cost.
         """
         counts = None if processed is None or failed is None else {"PROCESSED": processed, "FAILED": failed}
         waited = Waited(Outcome.WAITING, job, counts=counts)

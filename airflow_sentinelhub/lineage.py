@@ -18,7 +18,8 @@ from airflow_sentinelhub._compat import operator_lineage
 class Source:
     """A data collection that a job reads.
 
-    :param name: its id, such as `sentinel-2-l2a`; :param begin, end: the time range as it is sent, None for none.
+    :param name: its id, such as `sentinel-2-l2a`.
+    :param begin, end: the time range as it is sent, None for none.
     """
 
     name: str
@@ -30,7 +31,8 @@ class Source:
 class Lineage:
     """What a job has read and written, and what it has cost.
 
-    :param place: base URL of the deployment; :param folder: URL of the folder of the results, None if not known.
+    :param place: base URL of the deployment.
+    :param folder: URL of the folder of the results, None if not known.
     :param facts: plain JSON about the run: request, status, cost and counts; None for what is not known.
     """
 

@@ -81,7 +81,8 @@ def _place(ti: Any) -> tuple[tuple[str, Any], ...]:
 def results_page(base_url: str, folder_url: str) -> str:
     """The address of the results in the console of AWS; empty for other clouds.
 
-    :param base_url: of the deployment; :param folder_url: of the results.
+    :param base_url: of the deployment.
+    :param folder_url: of the results.
     """
     if urlsplit(base_url).hostname not in ON_AWS or not folder_url.startswith("s3://"):
         return ""

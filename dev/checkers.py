@@ -109,7 +109,10 @@ def marked(source: str) -> set[int]:
 
 
 def judged(errors: list[Error], wrong: set[int], mistakes: Path = MISTAKES) -> list[str]:
-    """What is not as it must be. :param wrong: lines of the file of mistakes that have an error each."""
+    """What is not as it must be.
+
+    :param wrong: lines of the file of mistakes that have an error each.
+    """
     found = {error.line for error in errors if error.file == mistakes}
     told = [str(error) for error in errors if error.file != mistakes or error.line not in wrong]
     return told + [str(Error(mistakes, line, "no error, but this is wrong")) for line in sorted(wrong - found)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -442,3 +443,22 @@ def test_no_modules_import_each_other() -> None:
 
 def test_the_circle_test_can_fail() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+
+
+SECOND_FIELD = re.compile(r"\S[ \t]+:(param [\w, ]+|returns|raises \w+):")
+
+
+def test_each_argument_has_a_line_of_its_own_in_docstrings() -> None:
+    """`help()` and the site would show it as a part of the text of another one."""
+    found = [
+        f"{path.relative_to(PACKAGE)}:{number}"
+        for path in FILES
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if SECOND_FIELD.search(line)
+    ]
+    assert found == []
+
+
+def test_the_test_of_docstrings_can_fail() -> None:
+    assert SECOND_FIELD.search("    :param first: number; :param second: number.")
+    assert not SECOND_FIELD.search("    :param first: number, as `:param` says.")

@@ -51,7 +51,8 @@ class _Shape(ABC):
     def geometry(self) -> Any:
         """The area as an object of shapely.
 
-        :raises InvalidInputError: it is no geometry; :raises SettingsError: shapely is not installed.
+        :raises InvalidInputError: it is no geometry.
+        :raises SettingsError: shapely is not installed.
         """
         from airflow_sentinelhub.shapes.polygons import shape_of
 
@@ -78,8 +79,10 @@ class _Shape(ABC):
 class BBox(_Shape):
     """A bounding box.
 
-    :param min_x: west edge, in units of the CRS (degrees of longitude, or metres); :param min_y: south edge;
-    :param max_x: east edge; :param max_y: north edge.
+    :param min_x: west edge, in units of the CRS (degrees of longitude, or metres).
+    :param min_y: south edge.
+    :param max_x: east edge.
+    :param max_y: north edge.
     :param crs: URL of the CRS as the service writes it.
     """
 

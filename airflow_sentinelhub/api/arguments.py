@@ -133,7 +133,10 @@ def _literal_text(value: Any) -> str:
 
 
 def _role(value: Any) -> str:
-    """The ARN of a role. :raises ValueError: it is not even the beginning of one, such as the name of a role."""
+    """The ARN of a role.
+
+    :raises ValueError: it is not even the beginning of one, such as the name of a role.
+    """
     found = text(value).strip()
     if found and not found.startswith("arn"):
         raise ValueError(value)
@@ -170,9 +173,11 @@ class Kind:
 
     :param read: turns a value into it, and raises ValueError for what is none.
     :param says: what it must be, as the rest of a sentence that begins with the name of the argument.
-    :param hint: how it can be written. :param literal: reads a value that stands in the DAG, if it is stricter there.
+    :param hint: how it can be written.
+    :param literal: reads a value that stands in the DAG, if it is stricter there.
     :param empties: what a template means that renders to nothing: True, that the argument was left out; False, a
-        mistake, since leaving it out has another meaning. :param needed: None is no value of it, in the DAG either.
+        mistake, since leaving it out has another meaning.
+    :param needed: None is no value of it, in the DAG either.
     """
 
     read: Callable[[Any], Any]
@@ -388,8 +393,9 @@ def came_out_empty(name: str, value: Any, template: Any = None) -> InvalidInputE
 def templates_told(message: str, values: Mapping[str, Any], templates: Mapping[str, Any]) -> str:
     """What to add to a message about arguments: the text of the templates that its values came from.
 
-    :param message: of the error; :param values: arguments as they were rendered; :param templates: as they stand in the
-        DAG.
+    :param message: of the error.
+    :param values: arguments as they were rendered.
+    :param templates: as they stand in the DAG.
     :returns: sentences that name argument and template, of those whose value the message shows and of those that came
         out as nothing; empty for none.
     """
@@ -527,8 +533,8 @@ def members(value: Any, name: str, template: Any = None, *, grid: bool = False) 
     """A part of a payload with numbers and booleans in place of the text that templates render to.
 
     :param name: of the argument; members are called by their path in it.
-    :param template: the same part as it stands in the DAG, None where that is not known; :param grid: it is a tiling
-        grid. Templates (while a DAG is parsed) are left as they are.
+    :param template: the same part as it stands in the DAG, None where that is not known.
+    :param grid: it is a tiling grid. Templates (while a DAG is parsed) are left as they are.
     :raises InvalidInputError: a member that wants a number or a boolean has come out as something else.
     """
     if name.rpartition(".")[2] in _NOT_OURS:

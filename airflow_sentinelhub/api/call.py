@@ -67,7 +67,8 @@ class Reply:
 class Lost:
     """Nothing usable came back.
 
-    :param ambiguous: the call may have reached the service; :param over: its time is over: repeating it does not help.
+    :param ambiguous: the call may have reached the service.
+    :param over: its time is over: repeating it does not help.
     :param nowhere: where nothing answers, and why, as a sentence; empty for a call that was sent.
     """
 
@@ -184,7 +185,8 @@ class Work:
 class Shared:
     """Receive the next reading of a request from the poller of the process, or None from a driver that has none.
 
-    :param api: the generation; :param within: seconds within which the reading is wanted.
+    :param api: the generation.
+    :param within: seconds within which the reading is wanted.
     :param until: seconds since 1970 at which it is given up.
     """
 
@@ -276,7 +278,8 @@ def decide(
     """What to do about an outcome that stands for this error: `_Again` to repeat the call, or the error to raise.
 
     :param failures: how often this call has failed before.
-    :param waited: seconds already spent on 429; :param limited: how often this call was answered with 429 before.
+    :param waited: seconds already spent on 429.
+    :param limited: how often this call was answered with 429 before.
     """
     left = failures < len(patience.backoff)
     wait = patience.backoff[failures] if left else 0.0
@@ -302,8 +305,9 @@ def exchange(call: Call[T], patience: Patience = PATIENT, *, signed: bool = True
     """Carry one call through and return what it parses to.
 
     :param signed: it carries an access token, which is renewed once if the service refuses it.
-    :raises ApiError: the service refused, or kept failing; :raises UnreachableError: no reply. Both may be
-        *ambiguous* for a call that is not repeatable: look up what became of it before you send it again.
+    :raises ApiError: the service refused, or kept failing.
+    :raises UnreachableError: no reply. Both may be *ambiguous* for a call that is not repeatable: look up what became
+        of it before you send it again.
     :raises InvalidInputError: its payload holds what JSON does not have; nothing was sent.
     """
     if call.json is not None:

@@ -36,7 +36,8 @@ _BYTES = {"UINT8": 1, "INT8": 1, "AUTO": 1, "UINT16": 2, "INT16": 2, "FLOAT32": 
 class Pixels(NamedTuple):
     """So many tiles or features of one size.
 
-    :param width, height: of the output in pixels, with buffers; :param number: of tiles or features of this size.
+    :param width, height: of the output in pixels, with buffers.
+    :param number: of tiles or features of this size.
     """
 
     width: int
@@ -83,10 +84,12 @@ class ScriptSetup(Protocol):
 class Factor:
     """One factor of the price.
 
-    :param name: a word for it; :param value: in the low value of the estimate; :param high: in the high value, None if
-        it is the same.
-    :param why: how it comes about; :param how: `x` multiplies, `+` adds PU, `at least` is the smallest number of PU (0
-        in the low value if it is not certain).
+    :param name: a word for it.
+    :param value: in the low value of the estimate.
+    :param high: in the high value, None if it is the same.
+    :param why: how it comes about.
+    :param how: `x` multiplies, `+` adds PU, `at least` is the smallest number of PU (0 in the low value if it is not
+        certain).
     """
 
     name: str

@@ -112,7 +112,8 @@ class Walk:
     def turn(self, call: Call[Page[T]], page: Page[T]) -> None:
         """Go on to the page after this one.
 
-        :param call: the call that returned the page, for messages; :param page: the page that was read last.
+        :param call: the call that returned the page, for messages.
+        :param page: the page that was read last.
         :raises UnreadableReplyError: the page names a next page that was read before.
         :raises ListTooLongError: there are more than `most` pages.
         """

@@ -24,7 +24,8 @@ def place(value: Any, what: str = OUTPUT, about: str = "") -> str:
     """The URL of a place in S3, without blanks around it.
 
     :param value: its text, or a path object of a library for buckets, whose text it is.
-    :param what: what the place is, for errors: the beginning of the sentence; :param about: the argument that it is.
+    :param what: what the place is, for errors: the beginning of the sentence.
+    :param about: the argument that it is.
     :raises InvalidInputError: it is no such URL, or names no bucket.
     """
     text = str(value).strip() if isinstance(value, (str, os.PathLike)) else ""
@@ -102,7 +103,8 @@ def bucket(value: str) -> str:
 def delivery(output: Mapping[str, Any], name: str, *, early: bool = False) -> Mapping[str, Any]:
     """The `delivery` of an output that has one, after a look at its form.
 
-    :param output: of the payload; :param name: what messages call it.
+    :param output: of the payload.
+    :param name: what messages call it.
     :raises InvalidInputError: it is no object with a place in it, as the service wants it.
     """
     places = output["delivery"]

@@ -37,8 +37,8 @@ def is_place(value: Any) -> bool:
 def report_url(given: str | bool, request_id: str, folder: str | None) -> str | None:
     """The URL of a report, None if it has no place.
 
-    :param given: a place as `report_place` reads it, or True for a file beside the output; :param folder: of the
-        output, without a slash at its end; None if the request names none.
+    :param given: a place as `report_place` reads it, or True for a file beside the output.
+    :param folder: of the output, without a slash at its end; None if the request names none.
 
     >>> report_url(True, "7", "s3://b/p/7")
     's3://b/p/7/report-7.html'

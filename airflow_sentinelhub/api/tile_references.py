@@ -31,7 +31,8 @@ _MARK = 8
 class Listed:
     """Which list of tiles it is.
 
-    :param place: deployment and account, see `Settings.place`; :param status: of its tiles, None for all.
+    :param place: deployment and account, see `Settings.place`.
+    :param status: of its tiles, None for all.
     :param with_paths: whether items have `paths`.
     """
 
@@ -48,10 +49,12 @@ class Listed:
 class TileReference(Listed):
     """The tiles of one chunk.
 
-    :param count: number of tiles; :param first: name of the first one; :param last: of the last one.
+    :param count: number of tiles.
+    :param first: name of the first one.
+    :param last: of the last one.
     :param digest: of all their members.
-    :param token: of the page on which they begin, None for the first page; :param skip: tiles before them on that page.
-        Both say nothing on v2, where tiles are found by their names.
+    :param token: of the page on which they begin, None for the first page.
+    :param skip: tiles before them on that page. Both say nothing on v2, where tiles are found by their names.
     """
 
     count: int

@@ -24,7 +24,8 @@ class TileTable:
 
     :param rings: outer rings of the tiles in longitude and latitude, each with the number of its tile.
     :param costs: PU of each tile, None where it is not known.
-    :param errors: texts of failed tiles, by the tile's number; :param paths: URLs of outputs by the output's id.
+    :param errors: texts of failed tiles, by the tile's number.
+    :param paths: URLs of outputs by the output's id.
     :param unplaced: number of tiles that cannot be drawn: they have no outline, or one in a system not known here.
     """
 
@@ -46,7 +47,10 @@ class TileTable:
         error: str | None = None,
         paths: Mapping[str, str] | None = None,
     ) -> None:
-        """Add a tile. :param rings: outer rings in degrees, see `Placer`."""
+        """Add a tile.
+
+        :param rings: outer rings in degrees, see `Placer`.
+        """
         index = len(self.names)
         self.names.append(name)
         self.statuses.append(status)

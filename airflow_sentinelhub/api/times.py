@@ -67,7 +67,9 @@ def last(*, days: Late[float] = 0, weeks: Late[float] = 0, hours: Late[float] = 
     allowed to run (`run_after`) where it has neither. It is the same at every try. The range is [start, end), see
     `process_request()`.
 
-    :param days: numbers above 0, or templates of these, which are added up; :param weeks: 7 days; :param hours: hours.
+    :param days: numbers above 0, or templates of these, which are added up.
+    :param weeks: 7 days.
+    :param hours: hours.
     :raises InvalidInputError: the length is not above zero.
     """
     given = {"weeks": weeks, "days": days, "hours": hours}
@@ -83,7 +85,8 @@ def checked_range(given: Any, *, name: str = "time_range", divided: bool = False
     Templates, outputs of other tasks, `data_interval` and `last()` stay as they are. A literal range in the future
     passes: the DAG may be written for later.
 
-    :param name: what messages call it; :param divided: it is divided into intervals (see the module).
+    :param name: what messages call it.
+    :param divided: it is divided into intervals (see the module).
     :raises InvalidInputError: a literal cannot be right.
     """
     if given is None or _is_known_later(given) or _is_data_interval(given):

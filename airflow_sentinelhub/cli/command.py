@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 class Argument(NamedTuple):
     """An argument of a command.
 
-    :param flags: its name, or its options; :param options: as `argparse` takes them.
+    :param flags: its name, or its options.
+    :param options: as `argparse` takes them.
     """
 
     flags: tuple[str, ...]
@@ -24,7 +25,9 @@ def argument(*flags: str, **options: Any) -> Argument:
 class Command(NamedTuple):
     """A command.
 
-    :param name: its word; :param help: one line; :param arguments: of it.
+    :param name: its word.
+    :param help: one line.
+    :param arguments: of it.
     :param run: takes the parsed arguments and returns the exit code; errors of the package are raised.
     :param rest: what follows the word is passed on as it is (`args.rest`).
     """

@@ -73,7 +73,10 @@ def print_members(members: Mapping[str, Any]) -> None:
 
 
 def show(value: Any, output: str, columns: Sequence[str] | None = None) -> None:
-    """Print rows or members in the form that is asked for. :param columns: of a table; None: `value` is one thing."""
+    """Print rows or members in the form that is asked for.
+
+    :param columns: of a table; None: `value` is one thing.
+    """
     if output == "json":
         print_json(value)
     elif columns is None:

@@ -40,7 +40,8 @@ def generations_of(hook: Any, args: Any) -> tuple[Generation, ...]:
 def find(hook: Any, args: Any) -> Found:
     """The request with the id in the arguments, in the first generation that has it.
 
-    :raises InvalidInputError: it is no id; :raises NotFoundError: no generation has it.
+    :raises InvalidInputError: it is no id.
+    :raises NotFoundError: no generation has it.
     """
     from uuid import UUID
 

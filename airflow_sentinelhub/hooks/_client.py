@@ -108,7 +108,8 @@ class FeatureIterator(Generic[T]):
 class Client:
     """Base of the clients, which also work in a plain PythonOperator.
 
-    :param run: `SentinelHubHook.run`; :param interval: `SentinelHubHook.interval`, default: any interval will do.
+    :param run: `SentinelHubHook.run`.
+    :param interval: `SentinelHubHook.interval`, default: any interval will do.
     :param check_sources: raises an error for `data` objects that the deployment does not offer; default: all will do.
     """
 
@@ -185,7 +186,10 @@ class RequestClient(Client, Generic[T]):
         return self._ask(self._api.end(id_of(batch_request)))
 
     def _requests(self, parameters: dict[str, Any]) -> Iterator[T]:
-        """Iterate over existing requests. :param parameters: query parameters."""
+        """Iterate over existing requests.
+
+        :param parameters: query parameters.
+        """
 
         def page_at(token: str | None) -> Call[Page[T]]:
             return read_as(self._api.list(**{**parameters, "viewtoken": token}), page_of(self._model.from_dict))

@@ -17,7 +17,8 @@ from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 class Account:
     """What the lists of an account show.
 
-    :param since: requests created before are not in here. :param requests: each with the digest of its DAG.
+    :param since: requests created before are not in here.
+    :param requests: each with the digest of its DAG.
     :param unread: sentences about what could not be read, so that it is not in here.
     """
 

@@ -55,8 +55,11 @@ class Source:
 class Known:
     """What was read of a request. Times are in seconds since 1970.
 
-    :param read_at: time of the last reading that succeeded, None before it; :param error: why the last one failed.
-    :param table: its tiles; :param partly: the tiles are still being read. :param revision: grows with each change.
+    :param read_at: time of the last reading that succeeded, None before it.
+    :param error: why the last one failed.
+    :param table: its tiles.
+    :param partly: the tiles are still being read.
+    :param revision: grows with each change.
     :param course: share and cost of v1, whose requests say neither, as the tiles were read here.
     :param tiles_error: why the tiles could not be read, although the request could.
     """
@@ -76,8 +79,9 @@ class Known:
 
 
 def read_request(hook: Reads, source: Source, known: Known, now: float) -> None:
-    """Read the request into what is known of it. :param now: seconds since 1970.
+    """Read the request into what is known of it.
 
+    :param now: seconds since 1970.
     :raises SentinelHubError: it cannot be read.
     """
     known.job, body = hook.run(exchange(_with_body(source), PATIENCE))
@@ -194,7 +198,8 @@ _TILES: dict[str, Callable[[Reads, Source, Known], Iterator[TileTable]]] = {
 def request_view(source: Source, known: Known, kept: Progress | None = None) -> dict[str, Any]:
     """What is shown of a request, as plain JSON without a secret.
 
-    :param known: what was read here; :param kept: what a task has read of it, if a task has.
+    :param known: what was read here.
+    :param kept: what a task has read of it, if a task has.
     """
     job = dict(kept.job) if kept is not None else {}
     read_at = kept.read_at if kept is not None else None

@@ -37,7 +37,7 @@ NEXT_TRY = (
     "The next try of this task reads again; it starts and bills nothing. A clear would run and bill a new job: to read "
     "the results of this one, give its request_id. {flag}=False skips the reading of results."
 )
-"""Advice for a job whose results could not be read. :param flag: name of the argument that switches reading off."""
+"""Advice for a job whose results could not be read; `flag` is the name of the argument that switches reading off."""
 _RETRIED = (SettingsError, ApiError, UnreachableError)
 """Further errors after which the results are read again: the job is paid, and a retry does not start it again."""
 
@@ -198,7 +198,8 @@ def read_features(
 
     :param request: body of the request, which names the places of the files.
     :param job: last reading of the request.
-    :param reader: creates a reader of the bucket; :param seconds, options: see `until_read`.
+    :param reader: creates a reader of the bucket.
+    :param seconds, options: see `until_read`.
     :raises UnreadResultsError: the bucket, a file or the list of features could not be read.
     """
     items: dict[str, dict[str, Any]] = {}

@@ -28,8 +28,11 @@ MOST_PATHS = 5_000
 class JobMap:
     """A request and its tiles, as they were when they were read: a map to be saved.
 
-    :param source: where it was read; :param known: what was read; :param at: when, in seconds since 1970.
-    :param kept: what a task has read of it; :param task: which task, see `web.job_view`. None where there is none.
+    :param source: where it was read.
+    :param known: what was read.
+    :param at: when, in seconds since 1970.
+    :param kept: what a task has read of it.
+    :param task: which task, see `web.job_view`. None where there is none.
     """
 
     source: Source

@@ -29,7 +29,8 @@ TYPES = {
 class Written(NamedTuple):
     """A report that was written.
 
-    :param url: of the file in the bucket; :param page: where a browser shows it, empty if that is not known.
+    :param url: of the file in the bucket.
+    :param page: where a browser shows it, empty if that is not known.
     """
 
     url: str
@@ -45,7 +46,8 @@ def report_of(
 ) -> JobMap:
     """The map of a request, read now. Tiles that cannot be read are left out, and the map says why.
 
-    :param kept: what a task has read of the request; :param task: which task, see `web.job_view`.
+    :param kept: what a task has read of the request.
+    :param task: which task, see `web.job_view`.
     :raises SentinelHubError: the request itself cannot be read.
     """
     clock = clock or time.time

@@ -295,8 +295,9 @@ class SentinelHubHook(BaseHook):
             for the one job of a task; several need names.
         :param batch_api: `v1` or `v2`; the connection's if left out.
         :param aws_conn_id, iam_role_arn: the right to write to the bucket, and to read from it (`aws_conn_id`).
-        :param max_processing_units: PU that the job may cost. :param max_processing_units_per_month: PU that all jobs
-            of the DAG may cost in a calendar month; it needs `context`.
+        :param max_processing_units: PU that the job may cost.
+        :param max_processing_units_per_month: PU that all jobs of the DAG may cost in a calendar month; it needs
+            `context`.
         :param since: the job of this name was begun after that: a datetime, a date, or text such as `2026-06-01`; UTC
             without a zone. v2 has no search: before a new name is created the list is read back to then, or as a whole
             if this is left out. **A request that is older is not found, and its job would be paid again.** The other

@@ -58,10 +58,11 @@ class SentinelHubBatchStatistical(RequestClient[BatchStatisticalRequest]):
         """Create a request (free of charge; the account needs 1,000 PU) and return it.
 
         :param input_features: place of the GeoPackage with the features, see `s3_specification()`.
-        :param input_data: the `data` objects of the payload; :param aggregation: see
-            `airflow_sentinelhub.aggregation()`.
+        :param input_data: the `data` objects of the payload.
+        :param aggregation: see `airflow_sentinelhub.aggregation()`.
         :param calculations: statistics and histograms by output; None: the basic statistics only.
-        :param output: place of the results, see `s3_specification()`; :param kwargs: further members of the payload.
+        :param output: place of the results, see `s3_specification()`.
+        :param kwargs: further members of the payload.
         """
         self._check_sources(list(input_data))
         payload = {
@@ -102,7 +103,11 @@ class SentinelHubBatchStatistical(RequestClient[BatchStatisticalRequest]):
         )
 
     def iter_requests(self, sort: str | None = None, **kwargs: Any) -> Iterator[BatchStatisticalRequest]:
-        """Iterate over existing requests. :param sort: such as `created:desc`; :param kwargs: query parameters."""
+        """Iterate over existing requests.
+
+        :param sort: such as `created:desc`.
+        :param kwargs: query parameters.
+        """
         return self._requests({**query(sort=sort), **kwargs})
 
     def get_status(self, batch_request: RequestSpec) -> Json:

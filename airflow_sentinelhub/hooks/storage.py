@@ -171,7 +171,8 @@ def check_geopackage(
 
     One that cannot be read here is left to the service, with a line in the log. So is the payload's own form.
 
-    :param payload: of a create call, over a GeoPackage or not; :param reader: makes a reader of the bucket.
+    :param payload: of a create call, over a GeoPackage or not.
+    :param reader: makes a reader of the bucket.
     :param statistical: the payload is one of batch statistical.
     :raises InvalidInputError: it breaks a rule, or there is no such file.
     """

@@ -60,7 +60,8 @@ def list_from_bucket(
 ) -> Flow[None]:
     """Read the tiles of a v2 request from the bucket, in the order of their names.
 
-    :param reader: makes a reader of the bucket; :param take: gets each tile.
+    :param reader: makes a reader of the bucket.
+    :param take: gets each tile.
     :param seconds: to retry while the service is out of reach.
     :raises ResultsError: the tiles cannot be read, or cannot be read yet.
     """

@@ -76,7 +76,8 @@ class SentinelHubBatch(Client):
         """Create a request (free of charge) and return it.
 
         :param sentinelhub_request: Process API payload, or a `SentinelHubRequest` of the vendor's library.
-        :param tiling_grid: see `tiling_grid()`; :param output: see `output()`.
+        :param tiling_grid: see `tiling_grid()`.
+        :param output: see `output()`.
         :param bucket_name: name of the bucket, instead of `output`.
         :param description: free text, which `iter_requests` can search.
         :param kwargs: further members of the payload, such as `zarrOutput`.
@@ -96,7 +97,10 @@ class SentinelHubBatch(Client):
         return self._ask(read_as(endpoints.create(payload), BatchRequest.from_dict))
 
     def iter_tiling_grids(self, **kwargs: Any) -> FeatureIterator[Json]:
-        """Iterate over the tiling grids, as often as wanted. :param kwargs: further query parameters."""
+        """Iterate over the tiling grids, as often as wanted.
+
+        :param kwargs: further query parameters.
+        """
         return self._again(lambda token: endpoints.list_tiling_grids(**{**kwargs, "viewtoken": token}))
 
     def get_tiling_grid(self, grid_id: int | str) -> Json:
@@ -110,7 +114,8 @@ class SentinelHubBatch(Client):
 
         :param user_id: only requests of this user.
         :param search: only requests whose description contains this word, or words joined by `|` and `&`.
-        :param sort: `created`, `created:desc`, `status`, `status:desc`; :param kwargs: further query parameters.
+        :param sort: `created`, `created:desc`, `status`, `status:desc`.
+        :param kwargs: further query parameters.
         """
         parameters = {**query(userid=user_id, search=search, sort=sort), **kwargs}
         return self._iterate(lambda token: _page(**{**parameters, "viewtoken": token}))
@@ -118,7 +123,8 @@ class SentinelHubBatch(Client):
     def get_latest_request(self) -> BatchRequest:
         """The request that was created last.
 
-        :raises NoRequestError: there is no request; :raises UnreadableReplyError: it has no id or no status.
+        :raises NoRequestError: there is no request.
+        :raises UnreadableReplyError: it has no id or no status.
         """
         page = self._ask(_page(sort="created:desc", count=1))
         if page.left_out and not page.items:
@@ -182,7 +188,8 @@ class SentinelHubBatch(Client):
 
         Pages of 100 are read as they are needed, and again in the second pass.
 
-        :param status: only tiles in this status; :param kwargs: further query parameters.
+        :param status: only tiles in this status.
+        :param kwargs: further query parameters.
         """
         request_id = id_of(batch_request)
         parameters = {**query(status=status_word(status) if status else None), **kwargs}
@@ -201,7 +208,8 @@ class SentinelHubBatch(Client):
     def iter_collections(self, search: str | None = None, **kwargs: Any) -> FeatureIterator[Json]:
         """Iterate over the batch collections, as often as wanted.
 
-        :param search: only collections that match this word; :param kwargs: further query parameters.
+        :param search: only collections that match this word.
+        :param kwargs: further query parameters.
         """
         parameters = {**query(search=search), **kwargs}
         return self._again(lambda token: endpoints.list_collections(**{**parameters, "viewtoken": token}))

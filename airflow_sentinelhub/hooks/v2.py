@@ -66,7 +66,8 @@ class BatchProcessClient(RequestClient[BatchProcessRequest]):
         :param input: see `tiling_grid_input()` and `geopackage_input()`.
         :param output: see `raster_output()` and `zarr_output()`.
         :param instance_type: `normal` or `large`, for the vendor's internal use; None: not sent.
-        :param description: free text; :param kwargs: further members of the payload.
+        :param description: free text.
+        :param kwargs: further members of the payload.
         """
         process = _process_payload(process_request)
         self._check_sources(member(process, "input", "data"))
@@ -81,7 +82,10 @@ class BatchProcessClient(RequestClient[BatchProcessRequest]):
         return self._ask(read_as(endpoints.create(without_none(payload)), BatchProcessRequest.from_dict))
 
     def iter_tiling_grids(self, **kwargs: Any) -> FeatureIterator[Json]:
-        """Iterate over the tiling grids, as often as wanted. :param kwargs: further query parameters."""
+        """Iterate over the tiling grids, as often as wanted.
+
+        :param kwargs: further query parameters.
+        """
         root = endpoints.ROOT
         return self._again(lambda token: v1.list_tiling_grids(**{**kwargs, "viewtoken": token, "root": root}))
 
@@ -94,9 +98,11 @@ class BatchProcessClient(RequestClient[BatchProcessRequest]):
     ) -> Iterator[BatchProcessRequest]:
         """Iterate over existing tasks.
 
-        :param user_id: only tasks of this user; :param search: words to search for. The newer API contract has neither
-            of the two, so a deployment may ignore them.
-        :param sort: such as `created:desc`; :param kwargs: further query parameters.
+        :param user_id: only tasks of this user.
+        :param search: words to search for. The newer API contract has neither of the two, so a deployment may ignore
+            them.
+        :param sort: such as `created:desc`.
+        :param kwargs: further query parameters.
         """
         parameters = {**query(userid=user_id, search=search, sort=sort), **kwargs}
         return self._requests(parameters)

@@ -94,7 +94,10 @@ def _cut(ring: _Ring, box: Frame, shift: float) -> list[Point]:
 
 
 def _cut_side(ring: list[Point], axis: int, bound: float, sign: int) -> Iterator[Point]:
-    """What of a ring lies on one side of a line. :param sign: 1: what is more than the bound, -1: what is less."""
+    """What of a ring lies on one side of a line.
+
+    :param sign: 1: what is more than the bound, -1: what is less.
+    """
     before = ring[-1]
     for point in ring:
         inside, was_inside = (point[axis] - bound) * sign >= 0, (before[axis] - bound) * sign >= 0

@@ -61,7 +61,10 @@ def legend(
 ) -> tuple[list[str], int]:
     """The legend as lines of SVG, and its height in pixels.
 
-    :param statuses: of all tiles; :param title: of the map; :param width: of the map; :param top: where it begins.
+    :param statuses: of all tiles.
+    :param title: of the map.
+    :param width: of the map.
+    :param top: where it begins.
     :param area: colour of the line around the area, None if none is drawn.
     """
     order = {name: at for at, name in enumerate(LOOKS)}

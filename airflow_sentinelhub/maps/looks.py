@@ -11,7 +11,8 @@ from typing import NamedTuple
 class Look(NamedTuple):
     """The look of a status.
 
-    :param label: in words; :param colour: as `#rrggbb`, on a light ground.
+    :param label: in words.
+    :param colour: as `#rrggbb`, on a light ground.
     :param pattern: `full`, `stripes`, `cross`, `dots` or `none`.
     """
 
@@ -34,7 +35,10 @@ UNKNOWN_COLOUR = "#8d6fb8"
 
 
 def look(status: str | None) -> Look:
-    """The look of a tile's status, of one that is not known here too. :param status: None before anything is sent."""
+    """The look of a tile's status, of one that is not known here too.
+
+    :param status: None before anything is sent.
+    """
     if status is None:
         return PLANNED
     return LOOKS.get(status) or Look(status.lower(), UNKNOWN_COLOUR, "dots")

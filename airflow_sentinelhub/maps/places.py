@@ -14,7 +14,8 @@ Ring = Sequence[Sequence[float]]
 class Tile(NamedTuple):
     """A tile or feature on a map.
 
-    :param name: shown when a reader points at it; :param outline: its ring in longitude and latitude, in degrees.
+    :param name: shown when a reader points at it.
+    :param outline: its ring in longitude and latitude, in degrees.
     :param status: of the service, such as `PROCESSED` and `FAILED`; None: not started.
     """
 

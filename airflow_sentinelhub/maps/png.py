@@ -29,7 +29,8 @@ def require_png() -> None:
 def png_of(svg: str, zoom: float = 2.0) -> bytes:
     """The image as PNG.
 
-    :param svg: text of the SVG; :param zoom: pixels of the PNG for each of the SVG.
+    :param svg: text of the SVG.
+    :param zoom: pixels of the PNG for each of the SVG.
     :raises InvalidInputError: the library is missing.
     """
     require_png()

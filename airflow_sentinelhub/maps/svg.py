@@ -25,7 +25,8 @@ def svg_map(
 
     :param tiles: with outlines in longitude and latitude.
     :param area: the rings of the requested area, drawn as a line.
-    :param title: what the map shows, one line; :param width: in pixels. The height follows from the tiles.
+    :param title: what the map shows, one line.
+    :param width: in pixels. The height follows from the tiles.
     :param things: what the tiles are called.
     """
     found, rings = list(tiles), [ring for ring in area if len(ring) > 0]

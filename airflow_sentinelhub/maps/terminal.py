@@ -13,7 +13,8 @@ _TALL = 0.5
 def text_map(outlines: Iterable[Ring], *, columns: int = 60, rows: int = 24, block: str = "#") -> list[str]:
     """The map as lines of text: `block` where there is a tile, a dot where there is none.
 
-    :param columns, rows: the most that the map may have; :param block: a character such as `#`.
+    :param columns, rows: the most that the map may have.
+    :param block: a character such as `#`.
     """
     placed = joined(outlines)
     frame = frame_of(placed, margin=0)

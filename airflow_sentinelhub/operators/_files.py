@@ -125,7 +125,8 @@ def beside(task: Any, area: Any) -> Any:
 def as_json(value: Any, name: str, folders: list[str] | None = None) -> Any:
     """A member of the payload; text, which a file or a template has rendered to, is parsed as JSON.
 
-    :param name: name of the argument, for the error; :param folders: where a file of this name was looked for.
+    :param name: name of the argument, for the error.
+    :param folders: where a file of this name was looked for.
     :raises InvalidInputError: the text is not JSON.
     """
     if not isinstance(value, str):

@@ -19,7 +19,8 @@ from airflow_sentinelhub.redaction import redacted
 def put_report(task: SentinelHubTask, context: Any, job: Snapshot, given: str | bool, state: str | None = None) -> str:
     """Write the report of a request, and have the task link to it; returns the URL of the report.
 
-    :param given: the argument `report`; :param state: what becomes of the task.
+    :param given: the argument `report`.
+    :param state: what becomes of the task.
     :raises SentinelHubError: the request cannot be read, or the report cannot be written.
     """
     from airflow_sentinelhub.hooks.job_map import Source

@@ -49,8 +49,9 @@ class WaitingTask(SentinelHubTask):
     _ti: Any = None
 
     def plan(self, context: Any, **changes: Any) -> WaitPlan:
-        """The `WaitPlan` made from the task's arguments. :param changes: members of the plan to replace.
+        """The `WaitPlan` made from the task's arguments.
 
+        :param changes: members of the plan to replace.
         :raises InvalidInputError: `max_poll_interval` is less than `poll_interval`.
         """
         check_most(self.poll_interval, self.max_poll_interval)
@@ -103,7 +104,10 @@ class WaitingTask(SentinelHubTask):
         method_name: str = "execute_complete",
         resume_state: dict[str, Any] | None = None,
     ) -> NoReturn:
-        """Defer until the wait is over. :param resume_state: plain JSON, echoed back in the trigger's event."""
+        """Defer until the wait is over.
+
+        :param resume_state: plain JSON, echoed back in the trigger's event.
+        """
         trigger = SentinelHubBatchTrigger(
             sentinelhub_conn_id=self.sentinelhub_conn_id,
             batch_api=self.api.name,

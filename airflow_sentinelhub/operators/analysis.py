@@ -52,7 +52,8 @@ class AnalysisResult(StepResult, Expected):
 class BudgetResult(StepResult, Expected):
     """The expected and the allowed cost of a job.
 
-    :param estimated_pu: see `AnalysisResult`. :param max_processing_units: PU that the job may cost.
+    :param estimated_pu: see `AnalysisResult`.
+    :param max_processing_units: PU that the job may cost.
     """
 
     estimated_pu: float | None

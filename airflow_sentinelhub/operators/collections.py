@@ -95,7 +95,8 @@ class SentinelHubUpdateBatchCollectionOperator(_OnCollection):
     - **On kill** and **on timeout** (`execution_timeout`) the name may have been changed or not.
     - **On retry** it sends the same name again, which is harmless.
 
-    :param collection_id: id of the collection; :param name: its new name.
+    :param collection_id: id of the collection.
+    :param name: its new name.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param max_unknown_time: seconds for which the service may be out of reach before the task fails.
     """

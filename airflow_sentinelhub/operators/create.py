@@ -40,8 +40,8 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
     :param tiling_grid: tiling grid and resolution, from `airflow_sentinelhub.tiling_grid(grid_id, resolution)`.
     :param geopackage: v2 only, instead of `tiling_grid`: `s3://bucket/file.gpkg`, or the payload's `input` in full.
     :param destination: place of the results: `s3://bucket/path`, or the `output` of the payload in full (v1:
-        `airflow_sentinelhub.output()`). :param output: old name of `destination`; Airflow itself calls the task's XCom
-        `output`.
+        `airflow_sentinelhub.output()`).
+    :param output: old name of `destination`; Airflow itself calls the task's XCom `output`.
     :param bucket_name: short for a `destination` at the root of this bucket.
     :param area: GeoJSON (a dict, or the name of a `.geojson` file in the folder of the DAG file), a bounding box
         `[west, south, east, north]`, WKT, a geometry of shapely or geopandas, or a GeoPackage, Shapefile or GeoParquet

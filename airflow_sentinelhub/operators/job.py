@@ -60,12 +60,11 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
     :param tiling_grid: tiling grid and resolution, from `airflow_sentinelhub.tiling_grid(grid_id, resolution)`.
     :param geopackage: v2 only, instead of `tiling_grid`: `s3://bucket/file.gpkg`, or the payload's `input` in full.
     :param destination: place of the results: `s3://bucket/path`, or the `output` of the payload in full (v1:
-        `airflow_sentinelhub.output()`). :param output: old name of `destination`; Airflow itself calls the task's XCom
-        `output`.
+        `airflow_sentinelhub.output()`).
+    :param output: old name of `destination`; Airflow itself calls the task's XCom `output`.
     :param bucket_name: short for a `destination` at the root of this bucket.
-    :param area: GeoJSON (a dict, or the name of a `.geojson` file in the folder of the DAG file), a bounding box
-        `[west, south, east, north]`, WKT, a geometry of shapely or geopandas, or a GeoPackage, Shapefile or GeoParquet
-        file; see docs/areas.md.
+    :param area: GeoJSON, a bounding box `[west, south, east, north]`, WKT, a geometry of shapely or geopandas, or the
+        name of a GeoJSON, GeoPackage, Shapefile or GeoParquet file; see docs/areas.md.
     :param simplify: metres by which the border of the area may move, so that it has at most 1,500 points.
     :param evalscript: its text, or the name or path of a file with it, in the folder of the DAG file or absolute.
     :param description: free text; the task appends its marker.
@@ -80,53 +79,39 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
 
     :param request_id: id of an existing request to continue with, instead of finding or creating one. The arguments
         that describe the job are not needed then.
-    :param max_processing_units: PU that the job may cost. Before the start the expected cost is compared: on v1 a third
-        of the service's estimate; on v2, where the service gives none, the low value of our own, from the feature
-        manifest in the bucket. If only the high value exceeds the limit, the job is started with a warning. While it
-        runs (v2), the cost of all requests of the job is compared at each poll. A job that exceeds the limit is
-        stopped; tiles already being processed are still billed. If the job was done before a poll showed its cost, the
-        task succeeds with a warning. None, set in the DAG itself: no limit. A limit whose template renders to nothing
-        is an error, as for all limits.
+    :param max_processing_units: PU that the job may cost. A job that is expected to cost more is not started; one that
+        exceeds it while it runs (v2) is stopped. None, set in the DAG itself: no limit. See docs/cost.md.
     :param max_processing_units_per_month: PU that all jobs of the DAG may cost in a calendar month (UTC); default: that
-        of `[sentinelhub] max_processing_units_per_month`, else no limit. Before the start, what the marker finds for
-        the DAG on this account is summed: the cost of jobs that were created this month, of running ones what they will
-        probably cost. A job that would exceed the limit is not started; `on_over_budget` says what happens then. See
-        docs/cost.md for what it cannot see.
-    :param on_over_budget: what happens if the cost exceeds the limit: `fail` the task, `skip` it, or `stop` the job and
+        of `[sentinelhub] max_processing_units_per_month`, else no limit. Looked at before the start; see docs/cost.md.
+    :param on_over_budget: what happens if the cost exceeds a limit: `fail` the task, `skip` it, or `stop` the job and
         succeed with the tiles that are done. A running job is stopped in each case. After a clear with a higher limit
-        only the missing part is processed (v2), and the cost so far counts; with the same limit nothing more is paid;
-        if the job has changed, a new one begins.
+        the missing part is processed (v2); see docs/retries-and-clears.md.
     :param require_estimate: True: a job whose cost cannot be estimated before the start, as when the bucket cannot be
         read, is not started, and the task fails. False: it is started with a warning.
     :param max_restarts: maximal number of restarts of the failed part. On v1 a PARTIAL request is restarted; on v2,
         which has no restart, a new request over the same output skips the tiles that are there.
     :param max_failed_tiles: number of failed tiles that is accepted.
     :param min_success_ratio: share (0 to 1) of the tiles that must be processed.
-    :param on_partial: what happens if more tiles have failed: `fail` the task, `skip` it, or `accept` any number. If a
-        PARTIAL job still has tiles that are neither processed nor failed, the task waits `max_unknown_time` for them.
-    :param check_tiles: True: read the tiles when the job is done; if they cannot be read, try again for
-        `max_unknown_time`, then fail, and the next try reads again. False: do not read the tiles, so that on v2 the
-        bucket need not be readable. A job that is DONE is then a success, even if tiles have failed: `tile_count`,
-        `processed`, `failed` and `failed_tiles` are None, and `checked` is False.
-    :param resume_stopped: what happens if the service stops the job (v2) because the account has no PU left or because
-        the job is unhealthy. `never`: the task fails, and another try pays for the whole job again. `if_accepted`: the
-        job is started again and continues; if the service refuses the start, the task fails. `when_accepted`: the same,
-        but the task waits in its worker while the service refuses, at most an hour. A job that a user has stopped is
-        never started again; after a clear the task runs a new job.
+    :param on_partial: what happens if more tiles have failed: `fail` the task, `skip` it, or `accept` any number.
+    :param check_tiles: True: read the tiles when the job is done, for `max_unknown_time` if they cannot be read. False:
+        do not, so that on v2 the bucket need not be readable; a job that is DONE is then a success, even if tiles have
+        failed, the numbers of tiles are None, and `checked` is False.
+    :param resume_stopped: what happens if the service stops the job (v2: no PU left, or unhealthy). `never`: the task
+        fails, and another try pays for the whole job again. `if_accepted`: the job is started again and continues; if
+        the service refuses, the task fails. `when_accepted`: the task waits in its worker while the service refuses, at
+        most an hour. A job that a user has stopped is never started again.
     :param cancel_on_kill: cancel (v2: stop) the job if a user marks the task failed or success; see **On kill**.
     :param cancel_on_timeout: cancel (v2: stop) the job when `timeout` or `execution_timeout` is over.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
-    :param poll_interval: seconds between polls; :param analysis_poll_interval: seconds between polls during analysis.
-    :param max_poll_interval: seconds that `poll_interval` may grow to while the end of the job is far: to a tenth of
-        the time since the status has changed, and a quarter of the time that seems to be left. None: it does not grow.
+    :param poll_interval: seconds between polls.
+    :param max_poll_interval: seconds that `poll_interval` may grow to while the end is far; see docs/at-scale.md.
+    :param analysis_poll_interval: seconds between polls during analysis.
     :param timeout: maximal time for the whole job: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`,
         which all intervals and times may be; None: no limit.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the job is left
-        running.
-    :param report: write a report when the job has ended, well or not: one file with its tiles on a map, cost and
-        progress. True: `report-<id>.html` beside the output. Else `s3://bucket/path`: a folder, or a file that ends in
-        `.html`, `.svg`, `.png` (extra `png`) or `.geojson`; `<requestId>` in it stands for the id. It is written with
-        the keys of `aws_conn_id`. A report that cannot be written is a warning, and changes nothing else.
+        running. So long a PARTIAL job is waited for whose tiles are neither processed nor failed.
+    :param report: write a report when the job has ended: one file with its tiles on a map, cost and progress. True:
+        `report-<id>.html` beside the output; else `s3://bucket/path`, a folder or a file. See docs/see-the-job.md.
 
     Limit the number of jobs at a time with a `pool` or `max_active_tis_per_dag`. A deferred task occupies its pool slot
     only if the pool includes deferred tasks.

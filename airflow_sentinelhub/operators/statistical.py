@@ -93,11 +93,13 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
     :param calculations: percentiles and histograms by output, in the format of the service. Minimum, maximum, mean and
         standard deviation are always computed.
     :param destination: `s3://bucket/path`, which is short for `<path>/<REQUEST_ID>/<ID>.json`, or a path with
-        placeholders. :param output: old name of `destination`; Airflow itself calls the task's XCom `output`.
+        placeholders.
+    :param output: old name of `destination`; Airflow itself calls the task's XCom `output`.
     :param evalscript: its text, or the name or path of a file with it, in the folder of the DAG file or absolute.
     :param description: free text; the task appends its marker.
     :param aws_conn_id: id of an Airflow connection of type `aws` that may read the GeoPackage and write the results.
-    :param iam_role_arn: ARN of a role that may do so; :param payload_extra: further members of the payload.
+    :param iam_role_arn: ARN of a role that may do so.
+    :param payload_extra: further members of the payload.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param request_id: id of an existing request to continue with, instead of finding or creating one. The arguments
         that describe the job are not needed then.
@@ -129,7 +131,8 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
     :param cancel_on_kill: stop the job if a user marks the task failed or success; see **On kill**.
     :param cancel_on_timeout: stop the job when `timeout` or `execution_timeout` is over.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
-    :param poll_interval: seconds between polls; :param analysis_poll_interval: seconds between polls during analysis.
+    :param poll_interval: seconds between polls.
+    :param analysis_poll_interval: seconds between polls during analysis.
     :param max_poll_interval: seconds that `poll_interval` may grow to while the end of the job is far: to a tenth of
         the time since the status has changed, and a quarter of the time that seems to be left. None: it does not grow.
     :param timeout: maximal time for the whole job: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`,

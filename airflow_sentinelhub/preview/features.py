@@ -28,7 +28,8 @@ _SIZES = ("width", "height", "resolution")
 class Features:
     """The features of a job.
 
-    :param sizes: how many there are of each width and height; :param outlines: one ring each, longitude and latitude.
+    :param sizes: how many there are of each width and height.
+    :param outlines: one ring each, longitude and latitude.
     """
 
     names: list[str]
@@ -41,7 +42,8 @@ def features_of(path: Path, payload: Mapping[str, Any], area: BaseGeometry | Non
     """The features that are processed: those that touch the area, where there is one, each of them whole.
 
     :param payload: of the create call, whose defaults or aggregation say how large a feature is in pixels.
-    :raises ResultsError: the file cannot be read; :raises InvalidInputError: a feature cannot be.
+    :raises ResultsError: the file cannot be read.
+    :raises InvalidInputError: a feature cannot be.
     """
     source = Source(path, "GeoPackage", "of this job", str(path))
     defaults = (payload.get("input") or {}).get("defaults") or {}

@@ -190,7 +190,8 @@ def preview_of(
 ) -> Preview:
     """Preview a payload of a create call. Nothing is sent, and no bucket is read.
 
-    :param batch_api: `v1`, `v2` or `statistical`; :param policy: the limits of the job, None for no limit.
+    :param batch_api: `v1`, `v2` or `statistical`.
+    :param policy: the limits of the job, None for no limit.
     :param geopackage: a local copy of the GeoPackage that the payload names; None: its features are not known.
     :param region: cloud region of the service, for the price of the delivery; None if it is not known.
     :param findings: what was found before.

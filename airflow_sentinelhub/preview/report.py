@@ -38,7 +38,8 @@ class Preview:
     :param payload: of the create call, with `***` for secrets; None if it could not be built.
     :param things: what the job is divided into: `tiles` or `features`.
     :param names: of the tiles or features in the order of the service; None if they are not known here.
-    :param outlines: their rings in longitude and latitude, in the same order; :param area: the rings of the area.
+    :param outlines: their rings in longitude and latitude, in the same order.
+    :param area: the rings of the area.
     :param area_km2: size of the requested area, or of all features; None if it is not known.
     :param estimate: of the cost, None if it cannot be estimated.
     :param findings: what would be refused, and more.

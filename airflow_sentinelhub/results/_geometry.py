@@ -42,9 +42,10 @@ class GeometryError(ValueError):
 
 
 class Geometry(NamedTuple):
-    """:param kind: a type's name; :param size: width and height in the units of its CRS, None where it is empty.
+    """What is read of a geometry.
 
-    The size of what is no polygon is not read: None, too.
+    :param kind: a type's name.
+    :param size: width and height in the units of its CRS; None where it is empty, or no polygon.
     """
 
     kind: str

@@ -101,7 +101,8 @@ class Database:
         A name that is all digits may be kept as a number, and a column may compare without regard to case: the names
         are compared once more as they are.
 
-        :param columns: what is wanted of each row, as SQL; :param table, column: names that are no SQL yet.
+        :param columns: what is wanted of each row, as SQL.
+        :param table, column: names that are no SQL yet.
         """
         forms = (name, int(name)) if name.isascii() and name.isdigit() and len(name) <= 18 else (name,)
         wanted, found = quoted(column), list[tuple[Any, ...]]()

@@ -55,7 +55,8 @@ class BucketReader:
     :param mount: folder or fsspec URL that stands for all buckets, instead of S3.
     :param key, secret, token: S3 credentials; without a key, boto3 looks for some where it usually does (environment,
         instance role).
-    :param region: of the bucket; :param endpoint_url: of an S3 service other than Amazon's.
+    :param region: of the bucket.
+    :param endpoint_url: of an S3 service other than Amazon's.
     :param addressing_style: `path` or `virtual`; by default `path` with an endpoint_url, else boto3's choice.
     :param verify: whether certificates are checked, or the file of those to trust; None: boto3's rule.
     :param proxy: URL of the proxy, empty for none; None: boto3's rule. A mount by URL has rules of its own.
@@ -138,7 +139,8 @@ class BucketReader:
     def stamp(self, url: str) -> str | None:
         """The version of the object: its ETag, or its time and size. Empty if there is no object, None if unknown.
 
-        :raises ResultsError: the bucket cannot be reached; :raises SettingsError: see `fetch`.
+        :raises ResultsError: the bucket cannot be reached.
+        :raises SettingsError: see `fetch`.
         """
         bucket, key = _parts(url)
         if self.mount is None:
@@ -173,8 +175,9 @@ class BucketReader:
                 yield f"{prefix.partition('://')[0]}://{bucket}/{found}"
 
     def put(self, url: str, content: bytes, content_type: str) -> None:
-        """Write an object, in the place of one that is there. :param content_type: such as `text/html`.
+        """Write an object, in the place of one that is there.
 
+        :param content_type: such as `text/html`.
         :raises ResultsError: the bucket does not exist, cannot be reached, or may not be written.
         :raises SettingsError: see `fetch`.
         """

@@ -47,7 +47,8 @@ def temporary_folder() -> Iterator[Path]:
 def is_abandoned(name: str, mode: int, owner: int, user: int, held: bool) -> bool:
     """Whether an entry of the folder for temporary files is a folder of ours whose process has ended.
 
-    :param mode, owner: of the entry itself, not of what a link leads to; :param user: who we are.
+    :param mode, owner: of the entry itself, not of what a link leads to.
+    :param user: who we are.
     :param held: a running process has locked it, or may have.
     """
     return name.startswith(PREFIX) and stat.S_ISDIR(mode) and owner == user and not held

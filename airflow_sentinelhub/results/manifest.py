@@ -25,7 +25,8 @@ _TABLE = re.compile(r"feature_([0-9]{1,9})")
 class ManifestFeature:
     """A tile or a feature of the user's GeoPackage.
 
-    :param paths: URL of each output by its id; :param width, height: pixels of the outputs, with buffers.
+    :param paths: URL of each output by its id.
+    :param width, height: pixels of the outputs, with buffers.
     :param crs: EPSG code.
     """
 

@@ -38,7 +38,8 @@ _PATTERNS = {"<ID>": r"(?P<id>\d+)", "<IDENTIFIER>": r"(?P<identifier>[^/]+)"}
 class StatisticalFeature:
     """The result of one feature.
 
-    :param id, identifier: as in the GeoPackage; :param url: its file.
+    :param id, identifier: as in the GeoPackage.
+    :param url: its file.
     :param data: its intervals in the service's words, `"NaN"` included; empty where it failed.
     :param error: why it failed as a whole, in the service's word (`EXECUTION_ERROR`, ...), None if it did not.
     :param interval_errors: start of each interval that failed, and its error.
@@ -89,7 +90,8 @@ class StatisticalFeature:
 class StatisticalResults:
     """The results of one request.
 
-    :param request_id: the request; :param url: where its results go, as it was given.
+    :param request_id: the request.
+    :param url: where its results go, as it was given.
     :param reader: reads the bucket.
     :param geopackage: where its features are, to know which have no result; None to go by the files alone.
     """

@@ -30,7 +30,8 @@ class Feature:
     """A tile, or a feature of the user's GeoPackage.
 
     :param paths: URL of each output by its id; empty where the manifest does not know the feature.
-    :param status: in the service's words (PENDING, DONE, FATAL); :param tile_status: in v1's words for tiles.
+    :param status: in the service's words (PENDING, DONE, FATAL).
+    :param tile_status: in v1's words for tiles.
     """
 
     name: str

@@ -299,7 +299,8 @@ class SentinelHubBatchSensor(_BatchSensor):
     :param wait_for_start: wait for a request that is not started yet, instead of failing after two minutes. In
         reschedule mode the worker stays occupied for these two minutes.
     :param poke_interval: time between polls: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`. All times
-        can be given so. :param timeout: maximal time to wait; default: `[sensors] default_timeout`.
+        can be given so.
+    :param timeout: maximal time to wait; default: `[sensors] default_timeout`.
     :param max_poll_interval: time that `poke_interval` may grow to while the end is far, in all modes: to a tenth of
         the time since the status has changed (in reschedule mode, since the first poke), and a quarter of the time that
         seems to be left. It takes the place of Airflow's `exponential_backoff`. None: it does not grow.
@@ -391,7 +392,8 @@ class SentinelHubBatchTileSensor(_BatchSensor):
     :param wait_for_start: wait for a request that is not started yet, instead of failing after two minutes. In
         reschedule mode the worker stays occupied for these two minutes.
     :param poke_interval: time between polls: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`. All times
-        can be given so. :param timeout: maximal time to wait; default: `[sensors] default_timeout`.
+        can be given so.
+    :param timeout: maximal time to wait; default: `[sensors] default_timeout`.
     :param max_poll_interval: time that `poke_interval` may grow to while the end is far, in all modes: to a tenth of
         the time since the status has changed (in reschedule mode, since the first poke), and a quarter of the time that
         seems to be left. It takes the place of Airflow's `exponential_backoff`. None: it does not grow.

@@ -46,7 +46,8 @@ class SentinelHubNewImagerySensor(ReadsFiles, SentinelHubTask, BaseSensorOperato
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param max_unknown_time: seconds for which the catalog may be out of reach before the sensor fails.
     :param poke_interval: time between polls: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`. All times
-        can be given so. :param timeout: maximal time to wait; default: `[sensors] default_timeout`.
+        can be given so.
+    :param timeout: maximal time to wait; default: `[sensors] default_timeout`.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
 
     `mode`, `soft_fail` and `never_fail` are Airflow's, and behave the same in all modes.

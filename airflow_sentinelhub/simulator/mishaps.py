@@ -23,7 +23,8 @@ def mishaps(
 ) -> Mishaps:
     """What goes wrong in the next run of a request.
 
-    :param size: how many tiles or features the request has; :param chosen: those that the run works on, None for all.
+    :param size: how many tiles or features the request has.
+    :param chosen: those that the run works on, None for all.
     :param hits: the faults that hit the call which begins the run.
     :param units: asked only when a fault names tiles.
     """

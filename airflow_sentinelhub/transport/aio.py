@@ -40,7 +40,8 @@ _log = logging.getLogger(__name__)
 class AsyncDriver:
     """Runs flows. One driver per trigger; client, token and gate are shared within the process.
 
-    :param log: gets the flow's notes; :param mask: is told every secret that a log must not show.
+    :param log: gets the flow's notes.
+    :param mask: is told every secret that a log must not show.
     :param reread: reads the connection again, to see whether its secret was changed meanwhile.
     """
 

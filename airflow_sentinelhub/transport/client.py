@@ -61,7 +61,10 @@ async def send(settings: Settings, call: Call[Any], token: str, until: float | N
 
 
 async def ask_for_token(settings: Settings, form: str, until: float | None) -> Reply | Lost:
-    """Make the call for an access token. :param form: the body, with the credentials."""
+    """Make the call for an access token.
+
+    :param form: the body, with the credentials.
+    """
     headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
     return await _request(settings, "POST", settings.token_url, until, True, content=form, headers=headers)
 

@@ -30,7 +30,8 @@ EVERY = 5.0
 def leave_behind(settings: Settings, batch_api: str, request_id: str | None = None, *, mark: str | None = None) -> int:
     """Start the process; it outlives the task, but not the machine or the pod. Returns its id.
 
-    :param request_id: the request to end; :param mark: or the marker of the try whose requests are to be ended.
+    :param request_id: the request to end.
+    :param mark: or the marker of the try whose requests are to be ended.
     """
     what = {"request_id": request_id, "mark": mark}
     message = json.dumps({"settings": asdict(settings), "batch_api": batch_api, **what})

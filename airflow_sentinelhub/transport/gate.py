@@ -36,7 +36,8 @@ class Gate:
     A 429 closes the gate for all requests, because the limit belongs to the account. The pause grows with each 429 in a
     row. After it the requests keep intervals, which become shorter with time; see above.
 
-    :param per_minute: calls of a minute; :param count: is told of each 429 (`rate_limited`).
+    :param per_minute: calls of a minute.
+    :param count: is told of each 429 (`rate_limited`).
     """
 
     paced = True

@@ -30,8 +30,9 @@ CA_FILES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_D
 
 @dataclass(frozen=True)
 class Certificates:
-    """Which certificates are trusted. :param check: False: any.
+    """Which certificates are trusted.
 
+    :param check: False: any.
     :param path: a file, or a folder of certificates that are named by their hashes (or several folders, as in
         `SSL_CERT_DIR`); None for the platform's.
     :param source: the setting that names the path, for messages.
@@ -99,7 +100,10 @@ def _joined(folders: tuple[str, ...]) -> str:
 def certificates(
     settings: Settings, environ: Mapping[str, str] = os.environ, first: tuple[str, ...] = ()
 ) -> Certificates:
-    """The certificates for a connection. :param first: further environment variables, which come before the others."""
+    """The certificates for a connection.
+
+    :param first: further environment variables, which come before the others.
+    """
     if settings.verify is False:
         return Certificates(check=False)
     if isinstance(settings.verify, str):

@@ -68,7 +68,8 @@ class Notes:
 class Poller:
     """Reads requests of one generation for all who wait. Belongs to one event loop.
 
-    :param driver: runs the calls; :param api: the generation.
+    :param driver: runs the calls.
+    :param api: the generation.
     :param count: is told of each call (`pages`, `singles`) and reading (`readings`).
     :param notes: the driver's log, which knows why a call has not been answered yet.
     :param measure: is told, with this object, once a minute how many wait (`waiting`), how old the oldest of their
@@ -110,7 +111,8 @@ class Poller:
     async def reading(self, request_id: str, within: float, until: float | None) -> Snapshot:
         """The next reading of the request.
 
-        :param within: seconds within which it is wanted; :param until: seconds since 1970 at which it is given up.
+        :param within: seconds within which it is wanted.
+        :param until: seconds since 1970 at which it is given up.
         :raises SentinelHubError: it could not be read.
         """
         loop = asyncio.get_running_loop()

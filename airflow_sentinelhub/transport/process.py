@@ -40,9 +40,11 @@ class Log(Protocol):
 class InLoop:
     """What the drivers of one event loop share for one deployment and client.
 
-    :param client: the HTTP client; :param gate: lets requests through; :param lock: is held while a token is asked for;
-        :param closing: closes the client when it is closed itself, at the end of the loop; :param pollers: by
-        generation, read requests for all waits.
+    :param client: the HTTP client.
+    :param gate: lets requests through.
+    :param lock: is held while a token is asked for.
+    :param closing: closes the client when it is closed itself, at the end of the loop.
+    :param pollers: by generation, read requests for all waits.
     """
 
     client: Any

@@ -48,7 +48,8 @@ Key = tuple[str, str, str]
 class Settings:
     """The settings of a connection that the drivers need.
 
-    :param base_url: of the API, without a trailing slash; :param token_url: of the OAuth token endpoint.
+    :param base_url: of the API, without a trailing slash.
+    :param token_url: of the OAuth token endpoint.
     :param batch_api: generation used where a task names none.
     :param path_form: `version-first` (`/api/v2/batch`) or `service-first` (`/batch/v2`, since 2026).
     :param timeout: seconds for one call.

@@ -40,7 +40,8 @@ R = TypeVar("R")
 class SyncDriver:
     """Runs flows. One driver per hook; client, token and gate are shared within the process.
 
-    :param log: gets the flow's notes; :param mask: is told every secret that a log must not show.
+    :param log: gets the flow's notes.
+    :param mask: is told every secret that a log must not show.
     :param reread: reads the connection again, to see whether its secret was changed meanwhile.
     """
 

@@ -132,7 +132,8 @@ class Tokens:
     def fetch(self) -> Flow[Token]:
         """Ask for a new token. 429 (HTML), 5xx and lost replies are waited out as for any call.
 
-        :raises AuthenticationError: the credentials are wrong; :raises UnreadableReplyError: the reply holds no token.
+        :raises AuthenticationError: the credentials are wrong.
+        :raises UnreadableReplyError: the reply holds no token.
         """
         path = urlsplit(self._settings.token_url).path
         secrets = (self._settings.client_secret,)

@@ -29,8 +29,10 @@ FORGOTTEN = 1.0
 class Wait:
     """Somebody waits for a reading.
 
-    :param since: when the wait began; :param due: when the request is to be read at the latest; :param early: from when
-        on a call may be made for it; :param on_page: from when on it takes a reading from a page read for others.
+    :param since: when the wait began.
+    :param due: when the request is to be read at the latest.
+    :param early: from when on a call may be made for it.
+    :param on_page: from when on it takes a reading from a page read for others.
     """
 
     request_id: str
@@ -45,9 +47,12 @@ class Wait:
 class Known:
     """What is known of a request.
 
-    :param waits: who waits for its next reading; :param last: its last reading; :param page: index of the page of the
-        list on which it was, None where that is not known; :param looked: when it was missed in the list; :param
-        being_read: whether a call for this request alone is under way; :param parse: reads its entry in the list.
+    :param waits: who waits for its next reading.
+    :param last: its last reading.
+    :param page: index of the page of the list on which it was, None where that is not known.
+    :param looked: when it was missed in the list.
+    :param being_read: whether a call for this request alone is under way.
+    :param parse: reads its entry in the list.
     """
 
     waits: list[Wait] = field(default_factory=list)

@@ -50,7 +50,8 @@ SAY_AGAIN = 600.0
 class Look(Generic[T]):
     """What was seen at one look, for all watchers that share it.
 
-    :param at: when it began, seconds since 1970. :param things: by id.
+    :param at: when it began, seconds since 1970.
+    :param things: by id.
     :param again: reads one of them again; each is read again once, whoever asks.
     """
 

@@ -17,8 +17,10 @@ class SentinelHubNewImageryTrigger(BaseTrigger):
     """Waits until a search of the Catalog API finds enough acquisitions; ends with exactly one event.
 
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
-    :param search: what is searched, as `find_in` takes it: plain JSON. :param min_count: how many are enough.
-    :param poll_interval: seconds. :param deadline: seconds since 1970, None for no end.
+    :param search: what is searched, as `find_in` takes it: plain JSON.
+    :param min_count: how many are enough.
+    :param poll_interval: seconds.
+    :param deadline: seconds since 1970, None for no end.
     :param max_unknown_time: seconds for which the catalog may be out of reach.
     """
 

@@ -32,7 +32,8 @@ class _WaitTrigger(BaseTrigger):
     """Base of the triggers: waits for a request, and ends with exactly one event.
 
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
-    :param batch_api: name of the generation: `v1`, `v2` or `statistical`; :param request_id: id of the request.
+    :param batch_api: name of the generation: `v1`, `v2` or `statistical`.
+    :param request_id: id of the request.
     :param plan: how to wait: a `WaitPlan`, or the JSON of its `as_json`.
     :param cancel_on_kill: cancel (v2: stop) the request if no task needs it any more (see `cancel.py`).
     :param place: deployment of the request, see `SentinelHubHook`; default: that of the connection.

@@ -38,7 +38,9 @@ SECONDS_A_PAGE = 10.0
 class _Account:
     """The requests of an account as the last looks have shown them.
 
-    :param jobs: by id; :param pages: of the whole list; :param whole_at: when it was read, seconds since 1970.
+    :param jobs: by id.
+    :param pages: of the whole list.
+    :param whole_at: when it was read, seconds since 1970.
     """
 
     jobs: dict[str, Snapshot] = field(default_factory=dict)

@@ -28,8 +28,10 @@ _log = logging.getLogger(__name__)
 class Listed:
     """What is known of an account's lists.
 
-    :param account: as it was read last; :param read_at: when, in seconds since 1970. None before the first time.
-    :param error: why the last reading failed; :param reading: it is being read now.
+    :param account: as it was read last.
+    :param read_at: when, in seconds since 1970. None before the first time.
+    :param error: why the last reading failed.
+    :param reading: it is being read now.
     """
 
     conn_id: str
@@ -40,7 +42,10 @@ class Listed:
 
 
 class Accounts:
-    """The lists that an api-server has read. :param clock: seconds since 1970."""
+    """The lists that an api-server has read.
+
+    :param clock: seconds since 1970.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock

@@ -54,7 +54,8 @@ def _bucket_of(request_id: str, origins: Iterable[Any]) -> Any:
 def job_view(facts: TaskFacts | None, known: Known | None, now: float) -> dict[str, Any]:
     """All that the page shows beside the map.
 
-    :param facts: the task instance, None if there is none; :param known: what was read of its request.
+    :param facts: the task instance, None if there is none.
+    :param known: what was read of its request.
     :param now: seconds since 1970.
     """
     if facts is None:

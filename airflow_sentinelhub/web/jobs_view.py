@@ -31,7 +31,9 @@ def jobs_view(
     jobs of the same DAGs, and cost the same. Those of DAGs without a task in `tasks` are left out: who looks may not
     read them.
 
-    :param tasks: newest first; :param now: seconds since 1970; :param more: there are older ones, too.
+    :param tasks: newest first.
+    :param now: seconds since 1970.
+    :param more: there are older ones, too.
     :param listed: what is known of the accounts' lists.
     """
     rows: dict[str, dict[str, Any]] = {}

@@ -37,7 +37,10 @@ _log = logging.getLogger(__name__)
 
 
 class Readings:
-    """The readings of an api-server. :param clock: seconds since 1970."""
+    """The readings of an api-server.
+
+    :param clock: seconds since 1970.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock

@@ -220,8 +220,12 @@ def parse_seconds(source: str, python: str | Path = sys.executable) -> float:
 def run(
     jobs: int, many: int, interval: float, seconds: float, only_ours: bool, sizes: Sequence[int] = SIZES
 ) -> dict[str, Any]:
-    """All measurements, by name. :param jobs, many: how many wait; :param interval: of their polls, :param seconds: of
-    steady state, both in seconds; :param sizes: tiles of jobs whose tiles are waited for.
+    """All measurements, by name.
+
+    :param jobs, many: how many wait.
+    :param interval: seconds between their polls.
+    :param seconds: how long each is measured once it is steady.
+    :param sizes: tiles of jobs whose tiles are waited for.
     """
     mine, others = sys.executable, "" if only_ours else str(python_of_others())
     vendor = {} if only_ours else {version: python_of_vendor(version) for version in VENDOR}

@@ -51,7 +51,8 @@ def number_of(request_id: str) -> int:
 class Service:
     """The jobs and their replies.
 
-    :param jobs: how many the account has, the newest first; :param latency: seconds before each reply.
+    :param jobs: how many the account has, the newest first.
+    :param latency: seconds before each reply.
     :param limit: calls per minute above which 429 is answered (a bucket that is full at first); None for no limit.
     :param ends: seconds from the first call over which the jobs end one by one; None: they do not.
     :param tiles: tiles of each job (v1).

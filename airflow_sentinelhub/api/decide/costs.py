@@ -25,7 +25,8 @@ class RequestCost:
     :param cost: processing units (PU) billed so far; None if the service does not tell. On v1 the sum of its tiles, or
         a third of the service's estimate where the tiles were not read (`by_estimate`); None for a cancelled one then.
     :param expected: PU that it will cost in all while it runs, None if that is not known.
-    :param started: somebody has started it; :param running: it runs on and bills.
+    :param started: somebody has started it.
+    :param running: it runs on and bills.
     """
 
     request_id: str
@@ -61,7 +62,8 @@ class RequestCost:
 class Costs:
     """What a DAG has cost since a time, by what the service lists for the account.
 
-    :param requests: newest first; :param unread: sentences about what could not be read, so that it is not in here.
+    :param requests: newest first.
+    :param unread: sentences about what could not be read, so that it is not in here.
     """
 
     dag_id: str
@@ -138,7 +140,8 @@ class Month:
     """What the other jobs of a DAG have cost in this calendar month, or will cost.
 
     :param counted: PU: billed, of running and just starting jobs what they will probably cost.
-    :param jobs: number of requests that count; :param unknown: of them, those whose cost is not known in full.
+    :param jobs: number of requests that count.
+    :param unknown: of them, those whose cost is not known in full.
     :param behind: PU of jobs that are about to start too, and come behind this one. They may have looked before this
         one could be seen: then they start. Else they count this one.
     """
@@ -156,7 +159,8 @@ class Month:
 def cost_of(job: Snapshot, mark: Mark, tasks: Mapping[str, str], tiles: float | None = None) -> RequestCost:
     """What this request has cost.
 
-    :param tasks: names of tasks by their digests; :param tiles: PU of its tiles (v1), None if they were not read.
+    :param tasks: names of tasks by their digests.
+    :param tiles: PU of its tiles (v1), None if they were not read.
     """
     running = not job.status.is_final and (job.started or job.ending)
     cost, by_estimate = (job.cost if tiles is None else tiles), False

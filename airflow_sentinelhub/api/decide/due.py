@@ -36,7 +36,8 @@ def due_of(job: Snapshot) -> Due:
 def behind(job: Snapshot, listed: int, unfinished: int) -> str | None:
     """Why v1's list of tiles is incomplete or out of date for a request that has ended; None if it agrees with it.
 
-    :param listed: tiles in the list; :param unfinished: those that are neither PROCESSED nor FAILED.
+    :param listed: tiles in the list.
+    :param unfinished: those that are neither PROCESSED nor FAILED.
     """
     if job.status not in (S.DONE, S.PARTIAL):
         return None

@@ -130,7 +130,8 @@ def too_many_failed_error(results: Results) -> JobPartialError:
 def unfinished_error(job: Snapshot, tiles: str, seconds: float) -> JobPartialError:
     """The error for a PARTIAL request that has unfinished tiles for too long.
 
-    :param tiles: their names, for the message; :param seconds: how long they were waited for.
+    :param tiles: their names, for the message.
+    :param seconds: how long they were waited for.
     """
     return JobPartialError(
         f"Batch request {job.request_id} is {job.status}, but after {seconds:,.0f} s some tiles are neither done nor "
@@ -151,7 +152,8 @@ def over_budget_error(
 ) -> OverBudgetError:
     """The error for a job that would cost, or has cost, more than allowed. The message names the compared number.
 
-    :param allowed: the budget (PU); :param before: PU that the requests continued by this one have cost.
+    :param allowed: the budget (PU).
+    :param before: PU that the requests continued by this one have cost.
     :param things: what the job is divided into: `tiles` or `features`.
     :param price: the expected cost, for a job that has not been started.
     :param policy: `on_over_budget`, by which the task ends the same way once more if nothing is changed.
@@ -175,7 +177,8 @@ def over_budget_error(
 def over_month_error(job: Snapshot, allowed: float, month: Month, price: Price | None) -> OverBudgetError:
     """The error for a job that would exceed the budget of the month.
 
-    :param allowed: PU that the jobs of the DAG may cost in the month; :param month: what the others count in it.
+    :param allowed: PU that the jobs of the DAG may cost in the month.
+    :param month: what the others count in it.
     """
     expected = str(price) if price is not None and price.known else "an unknown number of PU"
     unknown = f" (of {len(month.unknown)} the full cost is not known)" if month.unknown else ""
@@ -248,7 +251,9 @@ def skipped_if(skips: bool, error: SentinelHubError) -> SentinelHubError:
 def unread_error(job: Snapshot | None, why: str, then: str, seconds: float | None = None) -> UnreadResultsError:
     """The error for results that could not be read for too long.
 
-    :param why: the last error; :param then: the sentence on what a retry does; :param seconds: how long it was tried.
+    :param why: the last error.
+    :param then: the sentence on what a retry does.
+    :param seconds: how long it was tried.
     """
     for prefix in ("Batch request", "Batch statistical request") if job else ():
         why = why.removeprefix(f"{prefix} {job.request_id if job else ''}: ")

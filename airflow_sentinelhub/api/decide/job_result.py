@@ -12,8 +12,10 @@ class JobResult(Expected):
     :param tile_count: number of tiles, of which so many are `processed` and so many have `failed`.
     :param failed_tiles: at most a hundred names; None, as these numbers are, if the tiles were not read.
     :param estimated_pu: the service's estimate (PU), which lacks the batch factor; None on v2, which gives none.
-    :param processing_units: the real cost (PU). :param restarts: how often the failed part was processed again.
-    :param output_url: where the results are. :param checked: whether the tiles were read.
+    :param processing_units: the real cost (PU).
+    :param restarts: how often the failed part was processed again.
+    :param output_url: where the results are.
+    :param checked: whether the tiles were read.
     """
 
     request_id: str
@@ -36,7 +38,8 @@ class StatisticalResult(Expected):
     :param status: of the request at its end.
     :param feature_count: number of features, of which so many are `processed` and so many have `failed`.
     :param failed_features: at most a hundred identifiers; None, as these numbers are, if the results were not read.
-    :param processing_units: the real cost (PU). :param output_url: where the results are.
+    :param processing_units: the real cost (PU).
+    :param output_url: where the results are.
     :param checked: whether the results were read.
     """
 

@@ -48,14 +48,20 @@ _SECRET_KEYS = frozenset({"accessKey", "secretAccessKey", "credentials", "iamRol
 class Mark:
     """A marker: of a request, or of the try that searches for its request.
 
-    :param identity: the searchable word; :param round: the task instance's `max_tries`; :param job: digest of the job,
-        empty for a try that could not render it.
-    :param tried: number of the try; :param clears: how often the run had been cleared; :param born: start of the run,
-        microseconds since 1970; :param airflow: digest of the Airflow's base URL. None where it is not known.
-    :param restarts: number of restarts of the failed part; :param limit: PU that the job may cost, None for no limit.
-    :param continues: request that this one continues; :param adopts: request that a note names.
+    :param identity: the searchable word.
+    :param round: the task instance's `max_tries`.
+    :param job: digest of the job, empty for a try that could not render it.
+    :param tried: number of the try.
+    :param clears: how often the run had been cleared.
+    :param born: start of the run, microseconds since 1970.
+    :param airflow: digest of the Airflow's base URL. None where it is not known.
+    :param restarts: number of restarts of the failed part.
+    :param limit: PU that the job may cost, None for no limit.
+    :param continues: request that this one continues.
+    :param adopts: request that a note names.
     :param dag, task: digests of the DAG and of the task (`dag_word`, `task_word`).
-    :param expected: PU that the job will probably cost; :param reserved: when its task was about to start it.
+    :param expected: PU that the job will probably cost.
+    :param reserved: when its task was about to start it.
     :param ended: number of the last try that is known to have ended the task in a round with the number `round`, so
         that this try comes after a clear. Not written.
     """

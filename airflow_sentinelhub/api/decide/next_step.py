@@ -58,14 +58,16 @@ class Known:
     :param outcome: how the last wait ended; None if the reading does not come from a wait.
     :param restarts: how often the task has asked for the restart of the failed part.
     :param settled: PARTIAL is the true status: the wait was long enough to exclude a reading from before a restart.
-    :param earlier: the requests that this one continues, the latest first; :param results: the results of the job,
-        None before they were read. For a failed request that continues a DONE one, the results of both.
+    :param earlier: the requests that this one continues, the latest first.
+    :param results: the results of the job, None before they were read. For a failed request that continues a DONE one,
+        the results of both.
     :param rest_awaited: the unfinished tiles of a PARTIAL request have been waited for.
     :param may_start: the task may start the request; else another task has to.
     :param late: the deadline has passed.
     :param resumes: the task restarts requests that the service has stopped.
-    :param price: the expected cost, None before it was asked for; :param prices: it can be asked for.
-    :param month: what the other jobs of the DAG count in this month, None before it was asked for;
+    :param price: the expected cost, None before it was asked for.
+    :param prices: it can be asked for.
+    :param month: what the other jobs of the DAG count in this month, None before it was asked for.
     :param counts: it can be asked for.
     :param restarts_parts, estimates: what the service can do (see `Generation`).
     :param continues: a new request can do the failed part.

@@ -13,8 +13,9 @@ OF_LEFT = 0.25
 
 
 def check_most(least: float, most: float | None, name: str = "poll_interval") -> None:
-    """Check the bounds of an interval, in seconds. :param name: of the argument for the lower one.
+    """Check the bounds of an interval, in seconds.
 
+    :param name: of the argument for the lower one.
     :raises InvalidInputError: `max_poll_interval` is the lower one.
     """
     if most is not None and most < least:
@@ -31,7 +32,8 @@ class Pace:
     share of the time that it took, and at most a quarter of the time that seems to be left, by the progress or by the
     budget.
 
-    :param least: seconds between polls; :param most: seconds that an interval may grow to, None for `least`.
+    :param least: seconds between polls.
+    :param most: seconds that an interval may grow to, None for `least`.
     :param max_cost: budget of the request in PU, None for none.
     :param since: when an earlier process began this wait, seconds since 1970; None if this one does. What was read
         before is not known: it is taken for the same status with nothing done, so the intervals get no longer than they
@@ -48,7 +50,8 @@ class Pace:
     def after(self, job: Snapshot | None, share: float | None, now: float) -> float:
         """Seconds until the next poll, after a reading.
 
-        :param share: of the job that is done, 0 to 1, None if it is not known; :param now: the time in seconds.
+        :param share: of the job that is done, 0 to 1, None if it is not known.
+        :param now: the time in seconds.
         """
         if job is None or self._most == self._least:
             return self._least

@@ -41,7 +41,8 @@ def pages_worth(places: Iterable[int | None], taken: Mapping[int, int] | None = 
 def goes_on(found: list[int], missing: int) -> bool:
     """Whether a further page is worth its call though it was not planned: the last pages had more than one each.
 
-    :param found: how many requests each page had so far; :param missing: how many are still to be read.
+    :param found: how many requests each page had so far.
+    :param missing: how many are still to be read.
     """
     last = found[-3:]
     return missing > 1 and sum(last) > len(last)

@@ -21,8 +21,9 @@ class Policy:
     :param on_over_budget: `fail` the task, `skip` it, or `stop` the job and succeed with what is there.
     :param require_estimate: a job whose cost is not known before the start is not started.
     :param max_restarts: how often the failed part is restarted.
-    :param max_failed: failed tiles or features that are accepted; :param min_success_ratio: or the share (0 to 1) of
-        them that must be done. Both must hold where both are given; none given: no failed tile is accepted.
+    :param max_failed: failed tiles or features that are accepted.
+    :param min_success_ratio: or the share (0 to 1) of them that must be done. Both must hold where both are given; none
+        given: no failed tile is accepted.
     :param on_partial: what happens when more has failed: `fail` or `skip` the task, or `accept` any number.
     """
 

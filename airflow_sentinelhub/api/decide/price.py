@@ -36,7 +36,8 @@ class Price:
 
     :param low, high: at least and at most so many; None if it is not known.
     :param by: whose estimate it is: `service` or `us`; None if it is not known.
-    :param own: our estimate with its factors, None if there is none; :param why: why there is none, as a sentence.
+    :param own: our estimate with its factors, None if there is none.
+    :param why: why there is none, as a sentence.
     :param probable: what it will probably cost; None: the middle.
     """
 
@@ -80,7 +81,8 @@ UNKNOWN = Price()
 def price_of(job: Snapshot, own: Estimate | None = None, why: str = "") -> Price:
     """The price of a request: the service's number counts where it gives one.
 
-    :param own: our estimate; :param why: why there is none.
+    :param own: our estimate.
+    :param why: why there is none.
     """
     if job.expected_cost is not None:
         return Price(job.expected_cost, job.expected_cost, SERVICE, own, why)

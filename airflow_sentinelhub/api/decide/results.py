@@ -55,8 +55,8 @@ class Results(Protocol):
 class TileResults:
     """The results of a batch job; see `Results`.
 
-    :param failed_tiles: names of all failed tiles. :param unfinished_tiles: name and status of the first tiles that are
-        neither done nor failed.
+    :param failed_tiles: names of all failed tiles.
+    :param unfinished_tiles: name and status of the first tiles that are neither done nor failed.
     :param checked: whether the tiles were read; if not, all numbers of tiles are None.
     """
 
@@ -191,6 +191,9 @@ def results_line(results: Results) -> str:
 
 
 def names_of(names: Sequence[str], most: int = 10, of: int | None = None) -> str:
-    """The first few names, and how many more there are. :param of: how many there are, where not all are named."""
+    """The first few names, and how many more there are.
+
+    :param of: how many there are, where not all are named.
+    """
     more = (len(names) if of is None else of) - len(names[:most])
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

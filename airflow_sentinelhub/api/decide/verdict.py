@@ -39,7 +39,8 @@ class Outcome(str, Enum):
 class Waited:
     """How a wait ended.
 
-    :param job: the last reading, None if there was none; :param why: the reason if the state or results are unknown.
+    :param job: the last reading, None if there was none.
+    :param why: the reason if the state or results are unknown.
     :param matching: number of tiles in the status `goal`, of `total`, if the wait was for tiles.
     :param counts: number of tiles by status, if they were counted.
     :param look_again: seconds after which to look again, if the reading is not complete and nothing else is to be
@@ -149,8 +150,10 @@ def spent(tiles: Iterable[Mapping[str, Any]]) -> float:
 class TileGoal:
     """The goal of a tile sensor.
 
-    :param status: the tile status waited for; :param tile: one tile by name or id; :param count: at least this number
-        of tiles; :param share: at least this share, above 0 and up to 1. None of the three: all tiles.
+    :param status: the tile status waited for.
+    :param tile: one tile by name or id.
+    :param count: at least this number of tiles.
+    :param share: at least this share, above 0 and up to 1. None of the three: all tiles.
     """
 
     status: str = "PROCESSED"
@@ -189,8 +192,8 @@ def judge_tiles(
 ) -> Outcome:
     """What the numbers of tiles mean for a wait for `goal`.
 
-    :param matching: number of tiles in the wanted status; :param total: number of all tiles, None if not known yet.
-        With a total of 0 the goal is not reached.
+    :param matching: number of tiles in the wanted status.
+    :param total: number of all tiles, None if not known yet. With a total of 0 the goal is not reached.
     :param tile: status of the one tile waited for, None if it was not found.
     :param complete: the tiles were counted (or looked through for the one) to their end. Else more of them may be as
         wanted, so that a request which has ended is not judged yet.
@@ -243,7 +246,8 @@ def progress_line(job: Snapshot, counts: Mapping[str, int] | None = None) -> str
 def seconds_left(then: float, share_then: float, now: float, share: float) -> float | None:
     """Seconds until the job is done at the rate between two readings; None if the rate is not known.
 
-    :param then, now: times of the readings (seconds); :param share_then, share: share done at each, 0 to 1.
+    :param then, now: times of the readings (seconds).
+    :param share_then, share: share done at each, 0 to 1.
     """
     if share <= share_then or now <= then or share >= 1:
         return None

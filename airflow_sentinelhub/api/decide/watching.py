@@ -21,8 +21,9 @@ MARGIN = 86_400.0
 class Sight:
     """A thing that a list shows.
 
-    :param name: its id. :param at: its time, seconds since 1970: it is forgotten some time after that has left the
-        window. :param mark: a higher number makes the same thing news again (a request that was restarted).
+    :param name: its id.
+    :param at: its time, seconds since 1970: it is forgotten some time after that has left the window.
+    :param mark: a higher number makes the same thing news again (a request that was restarted).
     """
 
     name: str

@@ -163,7 +163,8 @@ def end(api: Generation, request_id: str, *, poll_interval: float = 5.0, attempt
     reading that shows no start may lag behind one, so it counts only if the service says so itself, or after `LAG`
     seconds. For the same reason the cancel is also sent to a PARTIAL request that our tasks may have restarted.
 
-    :param poll_interval: seconds between two readings; :param attempts: number of readings.
+    :param poll_interval: seconds between two readings.
+    :param attempts: number of readings.
     :raises JobError: the request has not ended after `attempts` readings.
     """
     accepted, refused_for = False, 0.0

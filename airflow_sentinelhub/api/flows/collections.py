@@ -18,7 +18,8 @@ def collection_once(payload: Mapping[str, Any], seconds: float, *, look: bool) -
     Creating is not repeatable: after a lost reply the list is read for as long as it may lag, before another
     collection is created.
 
-    :param look: an earlier try may have created it: search for it first. :param seconds: see `outlast`.
+    :param look: an earlier try may have created it: search for it first.
+    :param seconds: see `outlast`.
     """
     unsure = False
 

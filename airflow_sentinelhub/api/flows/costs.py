@@ -236,7 +236,8 @@ def check_month(
 ) -> Flow[None]:
     """Refuse a request that would exceed the budget of the month, before its start by a step of its own.
 
-    :param policy: with `max_per_month`; :param prepare: see `price_request`.
+    :param policy: with `max_per_month`.
+    :param prepare: see `price_request`.
     :raises OverBudgetError: it would; `skip` is set where the policy says so.
     """
     job = yield from outlast(partial(read_patiently, api, request_id), patience, request_id)

@@ -45,7 +45,8 @@ class Calls:
 class Pages:
     """A walk through the pages of a list of tiles that may go on in a later poll.
 
-    :param status: list only tiles in this status; None for all. :param tile_count: number of tiles of the request.
+    :param status: list only tiles in this status; None for all.
+    :param tile_count: number of tiles of the request.
     :param told: is called after each page that was read.
     """
 

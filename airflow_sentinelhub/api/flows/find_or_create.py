@@ -60,7 +60,8 @@ ROUNDS_OF_LOOKING, AGAIN = 8, 5.0
 class Settled:
     """The request that a try continues with.
 
-    :param adopted: the request existed before; :param why: in which state it was adopted, for the log.
+    :param adopted: the request existed before.
+    :param why: in which state it was adopted, for the log.
     :param continued: it was stopped for its budget, which is higher now: the missing part is to be processed.
     """
 

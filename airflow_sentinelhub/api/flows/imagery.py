@@ -109,7 +109,8 @@ def as_plain(item: Acquisition) -> dict[str, Any]:
 def find_in(asked: Mapping[str, Any], patience: float) -> Flow[list[Acquisition]]:
     """The acquisitions of a search in plain JSON, which is repeated while the catalog is out of reach.
 
-    :param asked: the arguments of `find_acquisitions`, with `begin` and `end` as text; :param patience: seconds.
+    :param asked: the arguments of `find_acquisitions`, with `begin` and `end` as text.
+    :param patience: seconds.
     :raises UnknownStateError: it was out of reach for longer.
     """
     begin, end = moment(asked["begin"], "time_range from"), moment(asked["end"], "time_range to")
@@ -127,7 +128,8 @@ def wait_for_acquisitions(
 ) -> Flow[list[Acquisition] | None]:
     """Search every so many seconds, the first time after the first of them; None if the deadline comes before enough.
 
-    :param asked, patience: see `find_in`; :param deadline: seconds since 1970, None for no end.
+    :param asked, patience: see `find_in`.
+    :param deadline: seconds since 1970, None for no end.
     """
     while True:
         left = None if deadline is None else deadline - (yield Now())

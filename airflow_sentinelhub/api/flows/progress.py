@@ -33,7 +33,8 @@ class Progress:
     :param request_id, batch_api: the request, and the generation of its API.
     :param try_number: the try of the task that has read this.
     :param read_at: time of the last reading, in seconds since 1970; None before the first one.
-    :param unknown_since: time since which the request cannot be read; :param why: the error, empty if it can be read.
+    :param unknown_since: time since which the request cannot be read.
+    :param why: the error, empty if it can be read.
     :param job: the last reading: members of a `Snapshot` as plain JSON.
     :param counts: number of tiles by status, None where the wait counts none.
     :param states: the states that were seen, each with the time of its first reading.
@@ -117,7 +118,10 @@ class Progress:
 
 
 def members_of(job: Snapshot, share: float | None) -> dict[str, Any]:
-    """A reading as plain JSON. :param share: share of the job that is done, 0 to 1, None if it is not known."""
+    """A reading as plain JSON.
+
+    :param share: share of the job that is done, 0 to 1, None if it is not known.
+    """
     return {
         "status": str(job.status),
         "user_action": str(job.user_action),

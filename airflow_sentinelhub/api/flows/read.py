@@ -77,7 +77,8 @@ RETRIED = "A retry of this task tries again, and longer."
 def nothing_answers(nowhere: str, seconds: float, job: str, again: str = RETRIED) -> UnknownStateError:
     """The error for a task whose calls have never been answered.
 
-    :param nowhere: where, and why (see `Lost`); :param job: a sentence on what that means for the task's job.
+    :param nowhere: where, and why (see `Lost`).
+    :param job: a sentence on what that means for the task's job.
     :param again: a sentence on the next try.
     """
     return UnknownStateError(
@@ -143,7 +144,8 @@ def outlast(
     Only for flows that read, or that read before they act, so that running one twice has no further effect.
 
     :param seconds: 0: one attempt, and the flow's own error is raised.
-    :param request_id: the request, if it is known yet; :param about: name of another subject, for the message.
+    :param request_id: the request, if it is known yet.
+    :param about: name of another subject, for the message.
     :param refused: a refusal (401, 403, ..., but not 404) counts as an outage too: for ending a request, which must not
         keep running because of a temporary refusal.
     :param started: False: it is known that no request of this task was started, and the error says so.

@@ -52,9 +52,11 @@ def until_read(
 ) -> Flow[T]:
     """Read results; on an error read them again, for `seconds`.
 
-    :param attempt: reads the results; it may be repeated. :param seconds: 0 for a single attempt.
+    :param attempt: reads the results; it may be repeated.
+    :param seconds: 0 for a single attempt.
     :param job: the request, for errors of `attempt` that do not name it.
-    :param then: sentence for the error on what a retry does; :param also: further errors after which to read again.
+    :param then: sentence for the error on what a retry does.
+    :param also: further errors after which to read again.
     :raises UnreadResultsError: the results could not be read for so long.
     """
     began, pause = (yield Now()), AGAIN_FIRST
@@ -91,7 +93,8 @@ def every(
 ) -> Flow[None]:
     """Read a list of any length. Each page is retried by itself, so that a failed page does not restart the list.
 
-    :param list_page: returns the call for the page with this token; :param visit: called with every item in order.
+    :param list_page: returns the call for the page with this token.
+    :param visit: called with every item in order.
     :param patiently: wraps the flow that reads a page with retries, such as `read.outlast` with its arguments.
     :param most: pages that are read at the most, such as `most_pages` of the number of tiles.
     :raises ListTooLongError: there are more pages.

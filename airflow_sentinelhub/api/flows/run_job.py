@@ -59,7 +59,8 @@ class Listener:
 class Woken:
     """The state with which the flow continues after a deferred wait.
 
-    :param waited: how the wait ended; :param state: the `state` of its `Await`.
+    :param waited: how the wait ended.
+    :param state: the `state` of its `Await`.
     """
 
     waited: Waited
@@ -105,7 +106,9 @@ def run_job(
 ) -> Generator[Step | Await, Any, dict[str, Any]]:
     """Find or create the request, analyse it, check the budget, start it, wait, restart what failed, judge, report.
 
-    :param api: the generation that the job is asked for in; :param wanted: the request; :param plan: how to run it.
+    :param api: the generation that the job is asked for in.
+    :param wanted: the request.
+    :param plan: how to run it.
     :param woken: the end of the wait for which an earlier run of this flow was deferred; None for a first run.
     :returns: the result, see `Results.as_result`.
     :raises JobError: the job failed, or ended worse than the policy accepts; `skip` is set where the policy says so.

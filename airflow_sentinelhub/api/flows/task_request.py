@@ -35,7 +35,8 @@ class Wanted:
     :param unanswered: what it means for the job and for the next try if nothing answers at the service's address, in
         two sentences: then that is said within a minute. None: it is waited out, as an outage.
     :param since: no request of this task is older.
-    :param remembered: id that an earlier try of this round has stored; :param not_found: see `find_or_create`.
+    :param remembered: id that an earlier try of this round has stored.
+    :param not_found: see `find_or_create`.
     :param elsewhere: further generations in which an earlier try may have created a request.
     :param went: is called with the generation that the task continues in, before anything else is done there; it may
         block.

@@ -22,7 +22,8 @@ def list_tiles(
 ) -> Flow[None]:
     """Read the list page by page; each page is read and decoded once, and retried by itself.
 
-    :param take: gets each page and each tile; :param seconds: to retry while the service is out of reach.
+    :param take: gets each page and each tile.
+    :param seconds: to retry while the service is out of reach.
     :raises ResultsError: the list is behind the request.
     """
     patiently = partial(outlast, seconds=seconds, request_id=request_id)

@@ -39,9 +39,11 @@ status of the one tile)."""
 class _Seen:
     """What a poll has seen of the tiles.
 
-    :param matching: number of tiles as wanted, at least; :param tile: status of the one tile, None if not found.
-    :param exact: `matching` is their number. :param complete: what was read answers the question, so that a request
-        that has ended can be judged; :param look_again: seconds after which to go on, None: at the next poll.
+    :param matching: number of tiles as wanted, at least.
+    :param tile: status of the one tile, None if not found.
+    :param exact: `matching` is their number.
+    :param complete: what was read answers the question, so that a request that has ended can be judged.
+    :param look_again: seconds after which to go on, None: at the next poll.
     """
 
     matching: int = 0
@@ -61,7 +63,10 @@ def wait_for_tiles(
     first_poll: float = 0.0,
     told: Told | None = None,
 ) -> Flow[Waited]:
-    """Wait until the tiles reach `goal` or cannot reach it any more. :param first_poll, told: see `wait`."""
+    """Wait until the tiles reach `goal` or cannot reach it any more.
+
+    :param first_poll, told: see `wait`.
+    """
     memory = TileMemory()
 
     def one_look(within: float) -> Flow[Waited]:

@@ -102,12 +102,14 @@ class Await:
 class Watch:
     """The state of one wait. It decides what each poll means; it does no I/O and reads no clock.
 
-    :param request_id: the request; :param began: the time at which the wait began, in seconds since 1970.
+    :param request_id: the request.
+    :param began: the time at which the wait began, in seconds since 1970.
     :param not_found_after: seconds after which 404 means that there is no such request, unless it is known to exist;
         few for one that cannot be new.
     :param first: nothing was read before, and whoever runs this wait gives it up soon if nothing answers at the
         service's address (see `if_answered`).
-    :param told: is told of each poll, once it is judged; :param since: see `Pace`.
+    :param told: is told of each poll, once it is judged.
+    :param since: see `Pace`.
 
     `last`: the last reading. `pause`: seconds until the next poll. `unknown_since`: time of the first of the failed
     polls in a row. `not_started_since`: time of the first of the readings in a row that show an unstarted request.
@@ -307,7 +309,8 @@ def wait(
 ) -> Flow[Waited]:
     """Wait until the request is `target` or cannot become it any more. Ends it at the deadline, and over the budget.
 
-    :param first_poll: seconds before the first poll; :param told: is told of each poll.
+    :param first_poll: seconds before the first poll.
+    :param told: is told of each poll.
     """
 
     def one_look(within: float) -> Flow[Waited]:
@@ -351,7 +354,11 @@ def _ended_for_us(api: Generation, request_id: str, target: str, plan: WaitPlan,
 def until_ended(
     one_look: OneLook, request_id: str, plan: WaitPlan, first_poll: float = 0.0, told: Told | None = None
 ) -> Flow[Waited]:
-    """Poll until the wait has ended. :param first_poll: seconds before the first poll; :param told: of each poll."""
+    """Poll until the wait has ended.
+
+    :param first_poll: seconds before the first poll.
+    :param told: of each poll.
+    """
     watch = Watch(request_id, plan, (yield Now()), told=told)
     yield Sleep(first_poll)
     pause = 0.0

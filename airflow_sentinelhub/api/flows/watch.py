@@ -19,7 +19,8 @@ PATIENCE = Patience(backoff=(2.0,), rate_limited=60.0)
 class Listed(NamedTuple):
     """What was read of the list of requests, newest first, each once.
 
-    :param pages: how many were read; :param complete: whether the list was read back to the time that was asked for.
+    :param pages: how many were read.
+    :param complete: whether the list was read back to the time that was asked for.
     """
 
     jobs: list[Snapshot]

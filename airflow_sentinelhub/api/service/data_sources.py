@@ -111,7 +111,8 @@ def _to_check(sources: Any, name: str) -> Iterator[tuple[str, Mapping[str, Any]]
 def check_offered(sources: Any, base_url: str, name: str = "data") -> None:
     """Refuse collections that the deployment does not offer, unless a `data` object says not to check.
 
-    :param sources: as in `check_sources`; :param base_url: of the deployment. One that is not known offers everything.
+    :param sources: as in `check_sources`.
+    :param base_url: of the deployment. One that is not known offers everything.
     :raises InvalidInputError: by its documents it does not offer one of them.
     """
     here = _HOSTS.get((urlsplit(base_url).hostname or "").lower())

@@ -47,7 +47,8 @@ class Generation:
     :param body: read a request as JSON.
     :param create, get, list: create a request, read one, read a page of the list of requests.
     :param analyse, start: have a request analysed, start its processing (which bills).
-    :param end: cancel (v1, final) or stop (v2) a request; :param end_word: the service's verb for it.
+    :param end: cancel (v1, final) or stop (v2) a request.
+    :param end_word: the service's verb for it.
     :param search: whether the list can be searched for a word of the description.
     :param results: where the results of a job are read: `listed`: the service lists the tiles; `bucket`: files in the
         bucket describe the tiles; `features`: the bucket has a file for each feature.

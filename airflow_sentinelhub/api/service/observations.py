@@ -39,7 +39,8 @@ _STILL = ("dem",)
 class Observations:
     """Observations of one data source, in a time range.
 
-    :param low, high: at least and at most so many, from 1; :param why: how they come about, as part of a sentence.
+    :param low, high: at least and at most so many, from 1.
+    :param why: how they come about, as part of a sentence.
     """
 
     low: float
@@ -56,7 +57,8 @@ def days_between(start: Any, stop: Any) -> float | None:
 def observations_of(source: Any, mosaicking: str, days: float | None = None) -> Observations | None:
     """The observations of a `data` object of the payload; None if its time range is not known.
 
-    :param mosaicking: ORBIT or TILE; :param days: length of the time range, where it is not the source's own.
+    :param mosaicking: ORBIT or TILE.
+    :param days: length of the time range, where it is not the source's own.
     """
     name = str(member(source, "type") or "")
     name = FORMER.get(name, name)

@@ -133,8 +133,10 @@ def output(
         `<format>`.
     :param overwrite: replace existing files instead of failing.
     :param skip_existing: leave out tiles whose files all exist (the service checks below 5,000 files only).
-    :param cog_output: write cloud-optimised GeoTIFFs; :param cog_parameters: how.
-    :param create_collection: register the results as a new collection; :param collection_id: or in this one.
+    :param cog_output: write cloud-optimised GeoTIFFs.
+    :param cog_parameters: how.
+    :param create_collection: register the results as a new collection.
+    :param collection_id: or in this one.
     :param responses: a path template per output, `[{"identifier": ..., "tilePath": ...}]`.
     :param kwargs: further members of the payload.
     """
@@ -184,7 +186,8 @@ def process_request(
         The first two are worked out when the task runs; a range that is reversed, empty or in the future is refused.
     :param max_cloud_coverage: percent, 0 to 100.
     :param mosaicking_order: `mostRecent`, `leastRecent` or `leastCC`.
-    :param data_filter: further members of the data filter; :param processing: the data source's processing options.
+    :param data_filter: further members of the data filter.
+    :param processing: the data source's processing options.
     :param responses: the outputs: identifiers (GeoTIFF), or the service's `responses` objects.
     :param area: see `areas.area_bounds`; may be given to the operator instead. What takes a library or a file (polygons
         that touch each other, WKT, GeoPackage) is looked at when the task runs.

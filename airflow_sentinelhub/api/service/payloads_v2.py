@@ -110,9 +110,11 @@ def zarr_output(
 ) -> Json:
     """The output: a Zarr store.
 
-    :param delivery: place of the store, see `s3_specification`; :param group: such as `{"zarr_format": 2}`.
+    :param delivery: place of the store, see `s3_specification`.
+    :param group: such as `{"zarr_format": 2}`.
     :param array_parameters: parameters of all arrays: dtype, order, chunks and so on.
-    :param array_overrides: other parameters of single arrays; :param kwargs: further members.
+    :param array_overrides: other parameters of single arrays.
+    :param kwargs: further members.
     """
     options = {"group": group, "arrayParameters": array_parameters, "arrayOverrides": array_overrides, **kwargs}
     return {"type": "zarr", "delivery": dict(delivery), **without_none(options)}

@@ -44,13 +44,15 @@ class Access:
 class BatchSpecification:
     """What is to be done, in the words of either generation.
 
-    :param process_request: Process API payload; :param area, evalscript: put into it when given.
+    :param process_request: Process API payload.
+    :param area, evalscript: put into it when given.
     :param simplify: metres by which the border of the area may move, so that it has fewer points (1,500 at the most).
-    :param tiling_grid: see `payloads.tiling_grid`; :param geopackage: URL of a GeoPackage instead (v2), or v2's
-        `input` in full.
+    :param tiling_grid: see `payloads.tiling_grid`.
+    :param geopackage: URL of a GeoPackage instead (v2), or v2's `input` in full.
     :param output: `s3://bucket/path`, v1's output (`payloads.output`), or v2's output in full.
     :param bucket_name: short for an output at the root of this bucket.
-    :param description: free text; :param extra: further members of the payload, such as `zarrOutput`.
+    :param description: free text.
+    :param extra: further members of the payload, such as `zarrOutput`.
     """
 
     process_request: Mapping[str, Any]

@@ -102,7 +102,10 @@ def stop(request_id: str) -> Call[None]:
 
 
 def _action(request_id: str, action: str, ends: bool = False) -> Call[None]:
-    """An action on a request. :param ends: it ends the request, so it may be repeated, and does not wait long."""
+    """An action on a request.
+
+    :param ends: it ends the request, so it may be repeated, and does not wait long.
+    """
     path = f"{_request_path(request_id)}/{action}"
     return Call("POST", path, lambda _: None, repeatable=ends, urgent=ends, about=_about(request_id))
 

@@ -116,11 +116,13 @@ class StatisticalSpecification:
     """A statistical job.
 
     :param geopackage: `s3://bucket/fields.gpkg`, or the `features` of the payload in full.
-    :param data: see `input_data`; :param aggregation: see `aggregation`.
+    :param data: see `input_data`.
+    :param aggregation: see `aggregation`.
     :param evalscript: text of the script, which replaces that of the aggregation; None: keep that.
     :param calculations: statistics and histograms by output, in the format of the service.
     :param output: `s3://bucket/path` with or without placeholders, or the `output` of the payload in full.
-    :param description: free text; :param extra: further members of the payload.
+    :param description: free text.
+    :param extra: further members of the payload.
     """
 
     geopackage: str | Mapping[str, Any]
@@ -164,7 +166,8 @@ def render_statistical(job: StatisticalSpecification, access: Access | None = No
 def check_statistics(given: Any, evalscript: Any, calculations: Any) -> None:
     """Check the parts that every statistical job has, as far as they are known by now. Templates pass.
 
-    :param given: the aggregation; :param evalscript: the one that replaces that of the aggregation.
+    :param given: the aggregation.
+    :param evalscript: the one that replaces that of the aggregation.
     :raises InvalidInputError: the aggregation names no time range, no interval, no script, or no valid size;
         calculations are none.
     """
@@ -214,7 +217,8 @@ def _output(output: str | Mapping[str, Any], access: Access | None) -> Json:
 def _place(value: str | Mapping[str, Any], access: Access | None, name: str) -> Json:
     """A place in S3 with credentials, which are added if the value itself contains none.
 
-    :param value: a URL, or the member of the payload in full; :param name: of the argument, for errors.
+    :param value: a URL, or the member of the payload in full.
+    :param name: of the argument, for errors.
     """
     if isinstance(value, (str, os.PathLike)) or not value:
         value = {"s3": {"url": value}}

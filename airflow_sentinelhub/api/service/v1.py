@@ -75,7 +75,8 @@ def list_requests(
 ) -> Call[Page[Snapshot]]:
     """Read a page of the list of requests.
 
-    :param search: a word, or words joined by `|` and `&`; :param sort: such as `created:desc`.
+    :param search: a word, or words joined by `|` and `&`.
+    :param sort: such as `created:desc`.
     """
     return Call(
         "GET",
@@ -103,7 +104,10 @@ def delete_request(request_id: str) -> Call[None]:
 
 
 def _action(request_id: str, action: str, ends: bool = False) -> Call[None]:
-    """An action on a request. :param ends: it ends the request, so it may be repeated, and does not wait long."""
+    """An action on a request.
+
+    :param ends: it ends the request, so it may be repeated, and does not wait long.
+    """
     path = f"{_request_path(request_id)}/{action}"
     return Call("POST", path, lambda _: None, repeatable=ends, urgent=ends, about=f"batch request {request_id}")
 
@@ -150,7 +154,10 @@ def get_tile(request_id: str, tile_id: int | str) -> Call[Json]:
 
 
 def list_tiling_grids(*, viewtoken: str | None = None, root: str = ROOT, **query: Any) -> Call[Page[Json]]:
-    """Read a page of tiling grids. :param root: path of the generation."""
+    """Read a page of tiling grids.
+
+    :param root: path of the generation.
+    """
     path, query = f"{root}/tilinggrids", {**query, "viewtoken": viewtoken}
     return Call("GET", path, page_of(an_object), query, repeatable=True, about="list tiling grids")
 
