@@ -129,7 +129,7 @@ def test_a_job_that_was_cancelled_is_made_anew_only_by_a_clear(bench: Any, defer
 
 
 @modes
-@pytest.mark.parametrize("moment", thorough_but((0, 31, 80), (0, 4, 24, 29, 31, 36, 41, 80, 160)))
+@pytest.mark.parametrize("moment", thorough_but((0, 31, 80), (0, 4, 24, 29, 31, 36, 41, 80, 140)))
 def test_an_outage_of_ten_minutes_at_any_moment(bench: Any, deferrable: bool, moment: int) -> None:
     """The task needs no retry for it, wherever it is."""
     outage = {"kind": "status", "status": 503, "times": None}
