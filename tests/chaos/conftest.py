@@ -10,6 +10,7 @@ import pytest
 from dev.cluster import VERSION
 from tests.chaos import matrix
 from tests.chaos.stage import Cell, Run, Service, Stage, a_stage
+from tests.order import first
 
 _rows: dict[str, matrix.Row] = {}
 _passed: set[str] = set()
@@ -27,6 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.chaos)
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(900))
+    first(items, "tests/chaos/", "test_big.py")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -68,13 +70,13 @@ def ended_by_sigterm() -> Iterator[None]:
     signal.signal(signal.SIGTERM, before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(ended_by_sigterm: None) -> Iterator[Service]:
     with Service() as service:
         yield service
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def whole_stage(service: Service) -> Iterator[Stage]:
     with a_stage(service) as stage:
         yield stage

@@ -13,6 +13,7 @@ import pytest
 
 from dev.cluster import VERSION, Cluster
 from dev.simulator import Simulator
+from tests.order import first
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = "sentinelhub_ndvi_corsica"
@@ -32,6 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             # Starting the processes counts as part of the first test; 2.11 needs some seconds for every single task.
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(900))
+    first(items, "tests/e2e/", "test_watchers.py", "test_wheel.py")
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +48,7 @@ def ended_by_sigterm() -> Iterator[None]:
     signal.signal(signal.SIGTERM, before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def simulator(ended_by_sigterm: None) -> Iterator[Simulator]:
     """A job of ten minutes takes ten seconds, unless a test moves the clock."""
     with Simulator(speed=60) as simulator:
@@ -98,7 +100,7 @@ def started(simulator: Simulator, dags: Path) -> Iterator[Cluster]:
     assert not cluster.home.exists()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(simulator: Simulator, e2e_dags: Path) -> Iterator[Cluster]:
     with started(simulator, e2e_dags) as cluster:
         yield cluster
