@@ -237,13 +237,10 @@ class Poller:
                 if known is None:
                     continue
                 known.page = index
-                if name in left:
-                    found += 1
-                    del left[name]
-                    if not self._take(known, item, asked):
-                        self._begin_single(name, known)
-                else:
-                    self._take(known, item, asked)
+                wanted = left.pop(name, None) is not None
+                found += wanted
+                if self._is_to_confirm(known, item, asked, wanted):
+                    self._begin_single(name, known)
             found_on.append(found)
             self._per_page += (loop.time() - asked - self._per_page) / min(len(found_on), 5)
             try:
@@ -255,20 +252,30 @@ class Poller:
                 if known.page is None or walked.over:
                     known.page, known.looked = NOT_LISTED, loop.time()
 
-    def _take(self, known: Known, item: Any, asked: float) -> bool:
-        """Hand out what a list says about a request; False if that is to be confirmed."""
-        waits = [wait for wait in known.waits if wait.since <= asked and wait.on_page <= asked]
-        if not waits:
-            return True
+    def _is_to_confirm(self, known: Known, item: Any, asked: float, wanted: bool) -> bool:
+        """Hand out what a list says about a request. Whether a call for the request is to be made instead.
+
+        :param asked: when the page was asked for; :param wanted: the page is read for this request too. If it is not, a
+            call is made only for an end, at once and once: the next reading may be most of an interval away.
+        """
+        waits = [wait for wait in known.waits if wait.since <= asked]
+        ready = [wait for wait in waits if wait.on_page <= asked]
+        changed = known.last is None or item.get("status") != known.last.status
+        if not ready and not (waits and changed):
+            return False
+        wanted = wanted and bool(ready)
         try:
             known.parse = known.parse or self._api.get(waits[0].request_id).parse
             job = known.parse(item)
         except Exception:  # an entry that cannot be read: the request itself may be readable
+            return wanted
+        if ready and is_believed(job, known.last):
+            self._hand_out(known, ready, job)
             return False
-        if not is_believed(job, known.last):
-            return False
-        self._hand_out(known, waits, job)
-        return True
+        if wanted or not job.status.is_final:
+            return wanted
+        is_new, known.ended_in_list = known.ended_in_list != job.status, job.status
+        return is_new and not known.being_read
 
     def _hand_out(self, known: Known, waits: Iterable[Wait], job: Snapshot) -> None:
         for _ in range(known.hand_out(waits, job)):

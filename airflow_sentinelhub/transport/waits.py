@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_sentinelhub.api.decide.pages import NOT_LISTED
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.exceptions import SentinelHubError
 
 EARLY, EARLY_ON_PAGE = 0.25, 0.6
@@ -53,6 +54,7 @@ class Known:
     :param looked: when it was missed in the list.
     :param being_read: whether a call for this request alone is under way.
     :param parse: reads its entry in the list.
+    :param ended_in_list: the end that a page has shown before it was asked for this request.
     """
 
     waits: list[Wait] = field(default_factory=list)
@@ -61,6 +63,7 @@ class Known:
     looked: float = 0.0
     being_read: bool = False
     parse: Callable[[Any], Snapshot] | None = None
+    ended_in_list: BatchRequestStatus | None = None
 
     @property
     def depth(self) -> int:

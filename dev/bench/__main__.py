@@ -34,6 +34,9 @@ from dev.bench.sides import IDENTITY
 
 HERE = Path(__file__).resolve().parent
 LATENCY = 0.05
+ENDS_PER_SECOND = 3.0
+"""Jobs that end in a second while it is measured how soon that is noticed: each end takes a call to confirm it, and an
+account may make ten calls a second."""
 JOB = 3600.0
 """Seconds that the clock of the service is set forward while the job of the worker slot is waited for."""
 FIRST_TRY = f"crop map {IDENTITY} r3 j00000001 t1 n0 b00000000000007"
@@ -249,7 +252,7 @@ def run(
         return measure("waiting", side, python, options, **window, lag=0, within=3 * interval)
 
     ends = (settle + 1.0, settle + 1.0 + seconds)
-    few = min(jobs, 300)
+    few = min(jobs, round(ENDS_PER_SECOND * seconds))
     late = {**window, "seconds": seconds + 1.2 * interval, "lag": 0}
     waits = {
         "limited ours": partial(limited, "ours", mine),

@@ -261,6 +261,59 @@ async def test_what_a_list_says_is_at_its_end_is_confirmed() -> None:
     assert jobs[4].status == "PROCESSING"  # the request itself is what counts
 
 
+def a_list_that_says(account: Account, **statuses: str) -> None:
+    """The list shows other statuses than the requests themselves."""
+
+    def answer(call: Call[Any]) -> Reply | None:
+        if not call.path.endswith("/process"):
+            return None
+        start, size = int(call.params().get("viewtoken", 0)), account.PER_PAGE
+        jobs = [
+            {**job, "status": statuses.get(name.replace("-", "_"), job["status"])} for name, job in account.jobs.items()
+        ]
+        links = {"nextToken": start + size} if start + size < len(jobs) else {}
+        return Reply(200, {}, json.dumps({"data": jobs[start : start + size], "links": links}).encode())
+
+    account.answer = answer
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["read before", "never read"])
+@pytest.mark.parametrize("true", [True, False], ids=["it has ended", "the list errs"])
+async def test_an_end_on_a_page_read_for_others_is_confirmed_at_once_and_once(known: bool, true: bool) -> None:
+    account = Account(9)
+    poller, others = poller_of(account), [name for name in account.jobs if name != "id-4"]
+    if known:
+        await all_readings(poller, account.jobs)
+    wait = asyncio.ensure_future(poller.reading("id-4", 600.0, None))
+    await asyncio.sleep(0)
+    if true:
+        account.jobs["id-4"]["status"] = "DONE"
+    else:
+        a_list_that_says(account, id_4="DONE")
+    await all_readings(poller, others)
+    assert (await asyncio.wait_for(wait, 5)).status == ("DONE" if true else "PROCESSING")
+    again = asyncio.ensure_future(poller.reading("id-4", 600.0, None))
+    for _ in range(3):
+        await all_readings(poller, others)
+    assert not again.done()
+    assert account.singles == ["id-4"]
+    again.cancel()
+
+
+@pytest.mark.parametrize("status", ["ANALYSING", "A_NEW_WORD_FOR_WORK", "PROCESSING", 7, None])
+async def test_what_is_no_end_on_a_page_read_for_others_takes_no_call(status: Any) -> None:
+    account = Account(9)
+    poller, others = poller_of(account), [name for name in account.jobs if name != "id-4"]
+    await all_readings(poller, account.jobs)
+    wait = asyncio.ensure_future(poller.reading("id-4", 600.0, None))
+    await asyncio.sleep(0)
+    a_list_that_says(account, id_4=status)
+    await all_readings(poller, others)
+    assert not wait.done()
+    assert account.singles == []
+    wait.cancel()
+
+
 async def test_a_change_is_seen_within_the_interval() -> None:
     account = Account(9)
     poller = poller_of(account)

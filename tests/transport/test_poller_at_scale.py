@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from airflow_sentinelhub.api.call import Reply
 from airflow_sentinelhub.transport.poller import Poller
 from tests.transport import virtual
 from tests.transport.test_poller import Account
@@ -118,3 +120,55 @@ def test_after_a_restart_all_are_read_soon(count: int, seconds: float) -> None:
     assert len(ages.first) == count
     assert max(ages.first.values()) <= seconds
     assert len(asked) <= 2.5 * count / 100, "those that register while pages are read are few"
+
+
+@pytest.mark.parametrize(("count", "alone"), [(300, 0), (300, 40)])
+def test_an_end_is_seen_within_the_interval_whatever_the_waits_joined(count: int, alone: int) -> None:
+    """Half of the waits began half an interval later; jobs end one by one, and each is confirmed by one call.
+
+    :param alone: requests that no page shows, which are read one by one.
+    """
+    account, delays, loop_of = Large(count, 0.05), list[float](), list[Any]()
+    whole = account.jobs
+    ends = {name: 30.0 + 5.0 * number / 10 for number, name in enumerate(list(whole)[:200])}
+
+    async def end(name: str) -> None:
+        await asyncio.sleep(ends[name])
+        whole[name]["status"] = "DONE"
+
+    async def one(poller: Poller, number: int, name: str) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(0.0 if number % 2 else INTERVAL / 2)
+        within = 0.0
+        while (await poller.reading(name, within, None)).status != "DONE":
+            within = INTERVAL
+        delays.append(loop.time() - ends[name])
+
+    async def run() -> None:
+        loop_of.append(asyncio.get_running_loop())
+        poller = Poller(account, account.api, lambda name, by: None)
+        tasks = [asyncio.ensure_future(end(name)) for name in ends]
+        tasks += [asyncio.ensure_future(one(poller, number, name)) for number, name in enumerate(whole)]
+        await asyncio.sleep(150)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    if alone:
+        hidden = set(list(whole)[150 : 150 + alone])
+        reply = account.answer
+
+        def answer(call: Any) -> Any:
+            if not call.path.endswith("/process"):
+                return reply(call)
+            listed = [job for name, job in whole.items() if name not in hidden]
+            start = int(call.params().get("viewtoken", 0))
+            links = {"nextToken": start + 100} if start + 100 < len(listed) else {}
+            return Reply(200, {}, json.dumps({"data": listed[start : start + 100], "links": links}).encode())
+
+        account.answer = answer
+    virtual.run(run())
+    ordered = sorted(delays)
+    assert len(ordered) == len(ends)
+    assert ordered[-1] <= INTERVAL + 0.5
+    assert ordered[len(ordered) // 2] <= 0.55 * INTERVAL
