@@ -234,7 +234,7 @@ class Poller:
             async for item in items:
                 name = name_of(item)
                 known = self._waits.get(name) if name else None
-                if known is None:
+                if name is None or known is None:
                     continue
                 known.page = index
                 wanted = left.pop(name, None) is not None

@@ -37,6 +37,8 @@ LATENCY = 0.05
 ENDS_PER_SECOND = 3.0
 """Jobs that end in a second while it is measured how soon that is noticed: each end takes a call to confirm it, and an
 account may make ten calls a second."""
+ROUND = 0.97
+"""Share of the interval after which the poller reads a list again: a reading is due within the last twentieth of it."""
 JOB = 3600.0
 """Seconds that the clock of the service is set forward while the job of the worker slot is waited for."""
 FIRST_TRY = f"crop map {IDENTITY} r3 j00000001 t1 n0 b00000000000007"
@@ -251,7 +253,8 @@ def run(
         options = {"jobs": jobs, "limit": 600.0}
         return measure("waiting", side, python, options, **window, lag=0, within=3 * interval)
 
-    ends = (settle + 1.0, settle + 1.0 + seconds)
+    # Over whole rounds of the poller, so that an end comes at each moment of a round as often as at any other.
+    ends = (settle + 1.0, settle + 1.0 + ROUND * seconds)
     few = min(jobs, round(ENDS_PER_SECOND * seconds))
     late = {**window, "seconds": seconds + 1.2 * interval, "lag": 0}
     waits = {
