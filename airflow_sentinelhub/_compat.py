@@ -359,6 +359,33 @@ def first_rescheduled(context: Any, retries: int) -> Any:
     return _orig_start_date(**where, try_number=tries)
 
 
+def first_begin(ti: Any) -> datetime | None:
+    """When the first try of a task that has run began, from the tables of 2.11; None on Airflow 3, or if a try misses.
+
+    A clear changes all times of the run on 2.11. The table of old tries (private there) keeps the begin of each: it is
+    written before a retry and before a clear. A try without a begin was never run. Airflow 3 has the same table, but
+    no way for a task to ask for it.
+    """
+    number = getattr(ti, "try_number", None)
+    if AIRFLOW_V_3_0_PLUS or not isinstance(number, int) or number < 2:
+        return None
+    from airflow.models.taskinstancehistory import TaskInstanceHistory
+    from airflow.utils.session import create_session
+    from sqlalchemy.exc import SQLAlchemyError
+
+    where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": getattr(ti, "map_index", -1)}
+    try:
+        with create_session() as session:
+            rows = session.query(TaskInstanceHistory.try_number, TaskInstanceHistory.start_date).filter_by(**where)
+            begins = dict(rows.all())
+    except (SQLAlchemyError, RuntimeError):  # a worker that is kept from the database: the search goes back further
+        return None
+    if not set(range(1, number)) <= begins.keys():
+        return None
+    known = [begin for begin in (*begins.values(), getattr(ti, "start_date", None)) if isinstance(begin, datetime)]
+    return min(known, default=None)
+
+
 class TaskState(NamedTuple):
     """What Airflow says about a task instance.
 

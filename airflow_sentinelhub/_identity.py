@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_sentinelhub._compat import airflow_url, conf, start_of_run
+from airflow_sentinelhub._compat import airflow_url, conf, first_begin, start_of_run
 from airflow_sentinelhub.api.decide.marker import (
     Mark,
     Relation,
@@ -105,12 +105,13 @@ def earliest(context: Any, mark: Mark) -> datetime | None:
       it began, nor from before the run was started, however old the date of the run is.
     - For a later try of a catch-up run the first one has stored that time where Airflow has a store (3.3), see
       `note_begin`. That outlasts clears, and that a user sets the run to queued; so does `run_after` in other runs.
-    - Without a store a run that was never cleared has no request from before its start. A clear changes all times of
-      the run except `run_after` (Airflow 3), which is as old as the date of a catch-up run. On 2.11 every time changes:
-      after a clear only the number of pages bounds the search.
+    - On 2.11 the tables tell when each earlier try began, see `first_begin`.
+    - Without either a run that was never cleared has no request from before its start. A clear changes all times of the
+      run except `run_after` (Airflow 3), which is as old as the date of a catch-up run. On 2.11 every time changes:
+      if the tables lack a try, only the number of pages bounds the search after a clear.
     """
     run = context.get("dag_run")
-    if (begun := _first_begin(context) or _begin(context)) is not None:
+    if (begun := _first_begin(context) or _begin(context) or first_begin(context["ti"])) is not None:
         return begun - SKEW
     lasting, start = getattr(run, "run_after", None), getattr(run, "start_date", None)
     if mark.clears == 0 and isinstance(start, datetime) and context.get("task_state_store") is None:

@@ -268,7 +268,8 @@ def _listed(
 
     Without this wait, the list could hide a request that another copy of this task has created and started. After a
     create the list is read no further back than it may have lagged before; what is older was seen then (`known`), and
-    is read by calls of its own.
+    is read by calls of its own. One that was DONE or FAILED is not: that does not change, and a try of this round that
+    creates would not have adopted it.
     """
     is_last = partial(ends_search, mark=mark)
     if written is not None and written.created is not None and not api.search:
@@ -277,7 +278,9 @@ def _listed(
         if len(older) <= FEW and (since is None or since < near):
             newer = yield from _shown(api, mark, near, is_last, written, patience)
             seen = {job.request_id for job in newer}
-            return [*newer, *(yield from _again(api, [job for job in older if job.request_id not in seen]))]
+            missing = [job for job in older if job.request_id not in seen]
+            over = [job for job in missing if job.status in (S.DONE, S.FAILED)]
+            return [*newer, *over, *(yield from _again(api, [job for job in missing if job not in over]))]
     return (yield from _shown(api, mark, since, is_last, written, patience))
 
 
