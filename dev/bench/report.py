@@ -112,7 +112,11 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 CREATES = (
     ("create today", "a first try", "8"),
     ("create after a clear", "a catch-up run of last year, cleared after 350 newer requests", "8"),
-    ("create after a clear, nothing started", "the same, whose first try had started nothing (before Airflow 3.3)", ""),
+    (
+        "create after a clear, nothing started",
+        "the same, whose first try had started nothing, on Airflow 3.0 to 3.2",
+        "",
+    ),
 )
 
 

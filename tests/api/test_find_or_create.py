@@ -886,3 +886,17 @@ def test_a_request_that_starts_between_the_two_readings_is_seen_wherever_it_stan
     fed = Process(v2, find_or_create(generation("v2"), PAYLOAD, other), answer).run()
     assert began
     assert fed.result.job.request_id == older
+
+
+@pytest.mark.parametrize(("state", "calls"), [("DONE", 0), ("FAILED", 0), ("STOPPED", 1)])
+def test_after_a_create_what_can_change_is_read_again_and_what_was_done_or_has_failed_is_not(
+    v2: FakeService, state: str, calls: int
+) -> None:
+    ours = in_a_full_account(v2, FIRST, older=0, newer=0, state="PROCESSING" if state == "STOPPED" else state)
+    if state == "STOPPED":
+        v2._end(v2.jobs[ours], "STOP", "STOPPED")
+    v2.now += 86400
+    again = replace(FIRST, tried=2, round=5, clears=1, born=2_000)
+    fed = drive(v2, find_or_create(generation("v2"), PAYLOAD, again))
+    assert not fed.result.adopted
+    assert sum(call.method == "GET" and ours in call.path for call in fed.sent) == calls
