@@ -255,8 +255,9 @@ class Poller:
     def _is_to_confirm(self, known: Known, item: Any, asked: float, wanted: bool) -> bool:
         """Hand out what a list says about a request. Whether a call for the request is to be made instead.
 
-        :param asked: when the page was asked for; :param wanted: the page is read for this request too. If it is not, a
-            call is made only for an end, at once and once: the next reading may be most of an interval away.
+        :param asked: when the page was asked for.
+        :param wanted: the page is read for this request too. If it is not, a call is made only for an end, at once and
+            once: the next reading may be most of an interval away.
         """
         waits = [wait for wait in known.waits if wait.since <= asked]
         ready = [wait for wait in waits if wait.on_page <= asked]

@@ -892,7 +892,7 @@ def test_a_request_that_starts_between_the_two_readings_is_seen_wherever_it_stan
 def test_after_a_create_what_can_change_is_read_again_and_what_was_done_or_has_failed_is_not(
     v2: FakeService, state: str, calls: int
 ) -> None:
-    ours = in_a_full_account(v2, FIRST, older=0, newer=0, state="PROCESSING" if state == "STOPPED" else state)
+    ours = in_a_full_account(v2, FIRST, older=0, newer=30, state="PROCESSING" if state == "STOPPED" else state)
     if state == "STOPPED":
         v2._end(v2.jobs[ours], "STOP", "STOPPED")
     v2.now += 86400
