@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from datetime import datetime, timezone
@@ -89,6 +90,7 @@ except ImportError:  # 2.11
     BaseEventTrigger = None  # type: ignore[assignment,misc]
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 NO_WATCHERS = (
     f"Watchers need Airflow 3.0 or later, and this is {airflow_version}: here a DAG with a schedule and a sensor does "
@@ -371,14 +373,14 @@ def first_begin(ti: Any) -> datetime | None:
         return None
     from airflow.models.taskinstancehistory import TaskInstanceHistory
     from airflow.utils.session import create_session
-    from sqlalchemy.exc import SQLAlchemyError
 
     where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": getattr(ti, "map_index", -1)}
     try:
         with create_session() as session:
             rows = session.query(TaskInstanceHistory.try_number, TaskInstanceHistory.start_date).filter_by(**where)
             begins = dict(rows.all())
-    except (SQLAlchemyError, RuntimeError):  # a worker that is kept from the database: the search goes back further
+    except Exception as err:  # a worker that is kept from the database, or tables of another version
+        _log.info("Airflow does not tell when the first try began (%s): more of the list is read", type(err).__name__)
         return None
     if not set(range(1, number)) <= begins.keys():
         return None
