@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import sys
@@ -32,6 +33,12 @@ settings.load_profile("any machine")
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Bytes of a file are no name of a test: they may differ from process to process, by a date in them."""
     return f"{len(val)} bytes" if isinstance(val, bytes) and len(val) > 40 else None
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests live to the end: a search for garbage need not go through them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
