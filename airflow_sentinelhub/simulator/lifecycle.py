@@ -260,7 +260,7 @@ def _runs_dry(book: Ledger, factor: float, pu: float) -> float | None:
     times = book.times[-1]
     order = np.argsort(times.finish)
     costs = np.where(times.takes_part & ~times.fails, book.costs, 0.0)[order]
-    earlier = float(book.costs[~times.takes_part].sum()) if times.run.tiles is not None else 0.0
+    earlier = book.cost(times.run.begin)
     over = np.flatnonzero((earlier + np.cumsum(costs)) * factor > pu)
     return float(times.finish[order[over[0]]]) if len(over) else None
 

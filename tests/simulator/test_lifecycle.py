@@ -327,6 +327,20 @@ class TestStop:
         assert "STOPPED" in refused(lifecycle.start(dry, terms(last.at + 3599)))
         assert accepted(lifecycle.start(dry, terms(last.at + 3600)), "billed_start").plan[-1].status == "DONE"
 
+    def test_tiles_that_have_failed_before_are_not_paid(self) -> None:
+        slow = replace(SETTINGS, concurrency=2)
+        running = started(0.0, "v2", changes=slow, failing=(0, 1, 2, 3))
+        ended = accepted(lifecycle.end(running, terms(250.0)), "stopped")
+        book, at = ledger(ended, 0), ended.plan[-1].at + 1800
+        assert book.count(FAILED, at) == 4
+        assert book.count(PENDING, at) > 4
+        paid = float(book.costs[4:].sum()) * FOUND.factor - ended.planned_pu
+        enough = accepted(lifecycle.start(ended, terms(at, pu=paid + 0.1)), "billed_start")
+        assert enough.plan[-1].status == "DONE"
+        assert ledger(enough, 0).count(PROCESSED, 1e6) == 20 - 4
+        short = accepted(lifecycle.start(ended, terms(at, pu=paid - 0.1)), "billed_start")
+        assert (short.plan[-1].status, short.plan[-1].reason) == ("STOPPED", "OUT_OF_PU")
+
     def test_unhealthy(self) -> None:
         sick = lifecycle.forced(started(0.0, "v2"), "STOPPED", "UNHEALTHY", None, terms(100.0))
         assert sick.plan[-1] == Step(100.0, "STOPPED", reason="UNHEALTHY")
