@@ -413,7 +413,7 @@ class SentinelHubHook(BaseHook):
             resume_stopped=resume_stopped,
             wait=WaitPlan(
                 poll_interval=hook.interval(read["poll_interval"]),
-                deadline=None if allowed is None else time.time() + allowed,
+                deadline=None if allowed is None else hook.driver.now() + allowed,
                 max_unknown_time=patience,
                 end_at_deadline=read["cancel_on_timeout"],
                 known=True,

@@ -28,6 +28,7 @@ from airflow_sentinelhub.api.call import (
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.exceptions import AuthenticationError
 from airflow_sentinelhub.transport import client
+from airflow_sentinelhub.transport.clock import EvenClock
 from airflow_sentinelhub.transport.poller import Notes, Poller
 from airflow_sentinelhub.transport.process import PROCESS, Log
 from airflow_sentinelhub.transport.settings import Settings
@@ -57,6 +58,7 @@ class AsyncDriver:
         self._log: Log = log or _log
         self._mask = mask
         self._reread = reread
+        self._clock = EvenClock()
         self._used: str | None = None
         self._polling: tuple[asyncio.AbstractEventLoop, str, Poller] | None = None
 
@@ -66,7 +68,7 @@ class AsyncDriver:
             step = next(flow)
             while True:
                 if type(step) is Now:  # most steps are: not worth a coroutine
-                    step = flow.send(time.time())
+                    step = flow.send(self._clock.now())
                     continue
                 try:
                     received = await self._perform(step)
@@ -84,18 +86,18 @@ class AsyncDriver:
         if isinstance(step, Sleep):
             await asyncio.sleep(step.seconds * (1 + step.jitter * random.random()))
         elif isinstance(step, Now):
-            return time.time()
+            return self._clock.now()
         elif isinstance(step, Note):
             self._log.log(logging.WARNING if step.warning else logging.INFO, "%s", step.message)
         elif isinstance(step, Work):
-            if (seconds := step.seconds_from(time.time())) is None:
+            if (seconds := step.seconds_from(self._clock.now())) is None:
                 return await asyncio.to_thread(step.function)
             return await PROCESS.threads.run_in_loop(step.function, seconds)
         elif isinstance(step, Shared):
             kept = self._polling
             known = kept is not None and kept[:2] == (asyncio.get_running_loop(), step.api.name)
             poller = kept[2] if kept is not None and known else await self._poller(step.api)
-            return await poller.reading(step.request_id, step.within, step.until)
+            return await poller.reading(step.request_id, step.within, self._clock.by_wall(step.until))
         elif isinstance(step, Mask):
             if self._mask is not None:
                 await self._mask(step.secret)
@@ -119,15 +121,15 @@ class AsyncDriver:
 
     async def _send(self, call: Call[Any], until: float | None) -> Reply | Lost:
         if isinstance(call, TokenCall):
-            answer = await client.ask_for_token(self._settings, self._tokens.form(), until)
+            answer = await client.ask_for_token(self._settings, self._tokens.form(), self._clock.by_wall(until))
             self._tokens.heard(answer)
             return answer
         try:
-            token = await asyncio.wait_for(self._token(until), client.seconds_to(until))
+            token = await asyncio.wait_for(self._token(until), client.seconds_to(self._clock.by_wall(until)))
         except asyncio.TimeoutError:
             return self._tokens.not_in_time()
         self._used = token.value
-        return await client.send(self._settings, call, token.value, until)
+        return await client.send(self._settings, call, token.value, self._clock.by_wall(until))
 
     async def _token(self, until: float | None) -> Token:
         async with (await client.in_loop(self._settings)).lock:

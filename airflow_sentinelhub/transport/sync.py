@@ -30,6 +30,7 @@ from airflow_sentinelhub.api.call import (
 )
 from airflow_sentinelhub.exceptions import AuthenticationError, Interrupted
 from airflow_sentinelhub.transport import client
+from airflow_sentinelhub.transport.clock import EvenClock
 from airflow_sentinelhub.transport.process import PROCESS, Log
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.tokens import Token, TokenCall
@@ -57,6 +58,7 @@ class SyncDriver:
         self._log: Log = log or logging.getLogger(__name__)
         self._mask = mask
         self._reread = reread
+        self._clock = EvenClock()
         self._used: str | None = None
         self._stop = threading.Event()
 
@@ -74,6 +76,10 @@ class SyncDriver:
         except StopIteration as end:
             result: R = end.value
             return result
+
+    def now(self) -> float:
+        """The time of the flows, in seconds since 1970: see `EvenClock`."""
+        return self._clock.now()
 
     @property
     def lifetime(self) -> float | None:
@@ -98,11 +104,11 @@ class SyncDriver:
             if self._stop.wait(step.seconds * (1 + step.jitter * random.random())):
                 raise Interrupted("The task is being ended.")
         elif isinstance(step, Now):
-            return time.time()
+            return self._clock.now()
         elif isinstance(step, Note):
             self._log.log(logging.WARNING if step.warning else logging.INFO, "%s", step.message)
         elif isinstance(step, Work):
-            if (seconds := step.seconds_from(time.time())) is None:
+            if (seconds := step.seconds_from(self._clock.now())) is None:
                 return step.function()
             return PROCESS.threads.run(step.function, seconds)
         elif isinstance(step, Mask):
@@ -113,17 +119,18 @@ class SyncDriver:
 
     def _send(self, call: Call[Any], until: float | None) -> Reply | Lost:
         if isinstance(call, TokenCall):
-            answer = _in_loop(client.ask_for_token(self._settings, self._tokens.form(), until))
+            answer = _in_loop(client.ask_for_token(self._settings, self._tokens.form(), self._clock.by_wall(until)))
             self._tokens.heard(answer)
             return answer
-        if not PROCESS.fetching.acquire(timeout=-1 if until is None else client.seconds_to(until) or 0):
+        left = client.seconds_to(self._clock.by_wall(until))
+        if not PROCESS.fetching.acquire(timeout=-1 if left is None else left):
             return self._tokens.not_in_time()
         try:
             token = self._token(until)
         finally:
             PROCESS.fetching.release()
         self._used = token.value
-        return _in_loop(client.send(self._settings, call, token.value, until))
+        return _in_loop(client.send(self._settings, call, token.value, self._clock.by_wall(until)))
 
     def _token(self, until: float | None) -> Token:
         self._follow()

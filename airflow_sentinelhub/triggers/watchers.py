@@ -40,7 +40,7 @@ class _Account:
 
     :param jobs: by id.
     :param pages: of the whole list.
-    :param whole_at: when it was read, seconds since 1970.
+    :param whole_at: when it was read, by a clock that runs evenly.
     """
 
     jobs: dict[str, Snapshot] = field(default_factory=dict)
@@ -120,14 +120,14 @@ class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
 
     async def look(self, hook: SentinelHubHook, driver: AsyncDriver) -> Look[Snapshot]:
         api = hook.generation(self.batch_api)
-        now = time.time()
+        now, even = time.time(), time.monotonic()
         since = datetime.fromtimestamp(now - self.lookback, tz=timezone.utc)
         known = _ACCOUNTS.setdefault(asyncio.get_running_loop(), {}).setdefault(self.shared_stream_key(), _Account())
-        whole = now - known.whole_at >= known.pages * SECONDS_A_PAGE
+        whole = even - known.whole_at >= known.pages * SECONDS_A_PAGE
         listed = await driver.run(requests_since(api, since, None if whole else PAGES))
         read = {job.request_id.lower(): job for job in listed.jobs}
         if listed.complete:
-            known.jobs, known.pages, known.whole_at = read, listed.pages, now
+            known.jobs, known.pages, known.whole_at = read, listed.pages, even
         else:
             older = {name: job for name, job in known.jobs.items() if job.created is None or job.created >= since}
             known.jobs = {**older, **read}
