@@ -1,0 +1,336 @@
+"""What is left of a reading that is over: no timer, no task, no place taken. In virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import weakref
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub import exceptions as errors
+from airflow_sentinelhub.api.call import Call, Lost, Reply
+from airflow_sentinelhub.api.service.generations import V2
+from airflow_sentinelhub.transport import poller as module
+from airflow_sentinelhub.transport.poller import LIST_AGAIN, LOOK_AGAIN, SINGLES, Notes, Poller
+from airflow_sentinelhub.transport.waits import FORGOTTEN
+from tests.transport import virtual
+from tests.transport.test_poller import Account, a_list_that_says
+
+
+def poller_of(account: Account, notes: Notes | None = None) -> Poller:
+    return Poller(account, account.api, lambda name, by: None, notes)
+
+
+@pytest.fixture(autouse=True)
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_sentinelhub.api.decide.pages.PAGE_SIZE", Account.PER_PAGE)
+
+
+@pytest.fixture
+def wall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wall clock of the poller is that of the loop."""
+
+    class Wall:
+        @staticmethod
+        def time() -> float:
+            return asyncio.get_running_loop().time()
+
+    monkeypatch.setattr(module, "time", Wall)
+
+
+def timers_of(loop: asyncio.AbstractEventLoop, name: str) -> list[Any]:
+    """The timers of a loop that are still to come and call a method with this name."""
+    scheduled: list[asyncio.TimerHandle] = loop._scheduled  # type: ignore[attr-defined]
+    return [one for one in scheduled if not one.cancelled() and name in repr(one)]
+
+
+@pytest.mark.parametrize("how", ["read", "failed", "cancelled"])
+def test_a_reading_that_is_over_leaves_no_timer_for_its_end(how: str, wall: None) -> None:
+    """A wait of a week polls 60,000 times: each would leave a timer, and the wait that it holds, for a week."""
+    account = Account(1)
+    if how == "failed":
+        account.answer = lambda call: Reply(404, {}, b"{}")
+
+    async def run() -> tuple[int, bool]:
+        loop, poller = asyncio.get_running_loop(), poller_of(account)
+        reading = asyncio.ensure_future(
+            poller.reading("id-0", 0.0 if how != "cancelled" else 60.0, loop.time() + 7 * 86400)
+        )
+        await asyncio.sleep(0.01)
+        waits = [weakref.ref(wait) for wait in poller._waits]
+        assert len(timers_of(loop, "_give_up")) == 1
+        if how == "cancelled":
+            reading.cancel()
+        await asyncio.wait({reading})
+        reading.exception() if how == "failed" else None
+        await asyncio.sleep(0.1)
+        del reading
+        gc.collect()
+        return len(timers_of(loop, "_give_up")), any(ref() is not None for ref in waits)
+
+    assert virtual.run(run()) == (0, False)
+
+
+def test_a_time_that_has_passed_is_given_up_at_once(wall: None) -> None:
+    account = Account(1)
+    account.hang = {"id-0"}
+
+    async def run() -> float:
+        loop, poller = asyncio.get_running_loop(), poller_of(account)
+        await asyncio.sleep(100)
+        with pytest.raises(errors.UnreachableError) as caught:
+            await poller.reading("id-0", 0.0, 1.0)
+        assert caught.value.over
+        return loop.time()
+
+    assert virtual.run(run()) < 100.2
+
+
+@pytest.mark.parametrize("since", ["before", "during"])
+def test_what_is_given_up_says_the_last_trouble_of_its_own_time_only(since: str, wall: None) -> None:
+    account = Account(1)
+    account.hang = {"id-0"}
+
+    async def run() -> errors.UnreachableError:
+        loop, notes = asyncio.get_running_loop(), Notes()
+        poller = poller_of(account, notes)
+        notes.log(40, "%s refused.", "The proxy")
+        await asyncio.sleep(5)
+        reading = asyncio.ensure_future(poller.reading("id-0", 0.0, loop.time() + 60))
+        await asyncio.sleep(5)
+        if since == "during":
+            notes.log(30, "%s", "The name is not known.")
+            notes.log(20, "a line of no warning")
+        with pytest.raises(errors.UnreachableError) as caught:
+            await reading
+        return caught.value
+
+    err = virtual.run(run())
+    assert ("proxy" in str(err)) is False
+    assert ("The name is not known." in str(err)) is (since == "during")
+    assert err.over is (since == "before"), "why it was not read is known"
+
+
+def test_a_reading_that_is_wanted_earlier_than_the_next_one_wakes_the_poller() -> None:
+    account = Account(9)
+
+    async def run() -> float:
+        loop, poller = asyncio.get_running_loop(), poller_of(account)
+        late = asyncio.ensure_future(poller.reading("id-0", 600.0, None))
+        await asyncio.sleep(1)
+        await poller.reading("id-5", 10.0, None)
+        late.cancel()
+        return loop.time()
+
+    assert virtual.run(run()) <= 11.1
+
+
+def test_so_many_single_readings_are_under_way_at_a_time_and_one_that_hangs_counts() -> None:
+    account = Account(60)
+    account.answer = lambda call: Reply(403, {}, b"{}") if call.path.endswith("/process") else None
+    at_once: list[int] = [0, 0]
+
+    class Slow(Account):
+        async def _reply(self, call: Call[Any]) -> Reply | Lost:
+            if call.path.endswith("/process"):
+                return Reply(403, {}, b"{}")
+            at_once[0] += 1
+            at_once[1] = max(at_once)
+            await asyncio.sleep(1)
+            at_once[0] -= 1
+            return await super()._reply(call)
+
+    slow = Slow(60)
+
+    async def run() -> None:
+        poller = poller_of(slow)
+        await asyncio.gather(*(poller.reading(name, 0.0, None) for name in slow.jobs))
+
+    virtual.run(run())
+    assert at_once[1] == SINGLES
+
+
+def test_one_that_is_not_waited_for_any_more_is_not_read_when_its_turn_comes() -> None:
+    """Sixty wait for a place; those that end meanwhile take no call."""
+
+    class Slow(Account):
+        async def _reply(self, call: Call[Any]) -> Reply | Lost:
+            if not call.path.endswith("/process"):
+                await asyncio.sleep(1)
+            return await super()._reply(call)
+
+    account = Slow(60)
+    account.answer = lambda call: Reply(403, {}, b"{}") if call.path.endswith("/process") else None
+
+    async def run() -> None:
+        poller = poller_of(account)
+        readings = [asyncio.ensure_future(poller.reading(name, 0.0, None)) for name in account.jobs]
+        await asyncio.sleep(1.5)
+        for reading in readings:
+            reading.cancel()
+        await asyncio.gather(*readings, return_exceptions=True)
+        await asyncio.sleep(60)
+
+    virtual.run(run())
+    assert len(account.singles) <= 2 * SINGLES
+
+
+@pytest.mark.parametrize("by", ["single", "page"])
+def test_who_comes_while_a_call_is_under_way_gets_no_reading_of_before(by: str) -> None:
+    """Else a wait that began after an action could be told of the state before it."""
+
+    class Slow(Account):
+        async def _reply(self, call: Call[Any]) -> Reply | Lost:
+            reply = await super()._reply(call)  # as the service saw it when it was asked
+            await asyncio.sleep(5)
+            return reply
+
+    account = Slow(9)
+
+    async def run() -> tuple[Any, Any]:
+        poller = poller_of(account)
+        names = list(account.jobs) if by == "page" else ["id-0"]
+        first = [asyncio.ensure_future(poller.reading(name, 0.0, None)) for name in names]
+        await asyncio.sleep(1)
+        account.jobs["id-0"]["userAction"] = "STOP"
+        second = await poller.reading("id-0", 0.0, None)
+        return (await asyncio.gather(*first))[0], second
+
+    before, after = virtual.run(run())
+    assert (before.user_action, after.user_action) == ("START", "STOP")
+
+
+def test_a_list_that_has_failed_is_read_again_after_minutes() -> None:
+    account = Account(9)
+    account.answer = lambda call: Reply(403, {}, b"{}") if call.path.endswith("/process") else None
+
+    async def run() -> tuple[int, int, int]:
+        poller = poller_of(account)
+
+        async def all_of_them() -> None:
+            await asyncio.gather(*(poller.reading(name, 10.0, None) for name in account.jobs))
+
+        await all_of_them()
+        failed = account.pages
+        account.answer = lambda call: None
+        for _ in range(3):
+            await all_of_them()
+        soon = account.pages
+        await asyncio.sleep(LIST_AGAIN)
+        await all_of_them()
+        return failed, soon, account.pages
+
+    failed, soon, later = virtual.run(run())
+    assert failed == soon
+    assert later == soon + 3
+
+
+def test_a_request_that_the_list_lacked_is_looked_for_again_after_half_an_hour() -> None:
+    """The list lagged: it is in there by now, and a page is cheaper than single calls."""
+    account = Account(6)
+    hidden = {name: account.jobs.pop(name) for name in ("id-3", "id-4", "id-5")}
+
+    def answer(call: Call[Any]) -> Reply | None:
+        name = call.path.rpartition("/")[2]
+        return Reply(200, {}, json.dumps(hidden[name]).encode()) if name in hidden else None
+
+    account.answer = answer
+
+    async def run() -> tuple[int, int]:
+        poller = poller_of(account)
+
+        async def minutes(number: float) -> int:
+            account.asked.clear()
+            until = asyncio.get_running_loop().time() + 60 * number
+
+            async def one(name: str) -> None:
+                while asyncio.get_running_loop().time() < until:
+                    await poller.reading(name, 10.0, None)
+
+            await asyncio.gather(*(one(f"id-{index}") for index in range(6)))
+            return len(account.singles)
+
+        before = await minutes(5)
+        account.jobs |= hidden
+        await minutes(LOOK_AGAIN / 60)
+        return before, await minutes(5)
+
+    before, after = virtual.run(run())
+    assert before >= 80
+    assert after == 0
+
+
+def test_waits_that_fail_together_get_an_error_each() -> None:
+    """One error object in two tasks would gather both tracebacks, and what one adds to it the other would tell."""
+    account = Account(1)
+    account.answer = lambda call: Reply(404, {}, b"{}")
+
+    async def run() -> list[Any]:
+        poller = poller_of(account)
+        readings = (poller.reading("id-0", 0.0, None) for _ in range(3))
+        return list(await asyncio.gather(*readings, return_exceptions=True))
+
+    found = virtual.run(run())
+    assert len({id(err) for err in found}) == 3
+
+
+def test_a_request_is_kept_from_one_poll_to_the_next_and_forgotten_after_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Account(9)
+
+    async def run() -> None:
+        poller = poller_of(account)
+        for _ in range(3):
+            await asyncio.gather(*(poller.reading(name, 0.0, None) for name in account.jobs))
+            await asyncio.sleep(FORGOTTEN / 2)
+        poller._payloads["id-0"] = ("x", {})  # type: ignore[assignment]
+        known = poller._waits.get("id-0")
+        assert known is not None
+        assert known.last is not None
+        stays = asyncio.ensure_future(poller.reading("id-1", 60.0, None))
+        await asyncio.sleep(2 * FORGOTTEN)
+        assert poller._waits.get("id-0") is None
+        assert poller._waits.get("id-1") is not None, "somebody waits for it"
+        assert "id-0" not in poller._payloads
+        stays.cancel()
+
+    virtual.run(run())
+
+
+def test_an_outage_is_told_from_one_reply_that_cannot_be_read() -> None:
+    """After an outage one request is read for all; one unreadable reply holds up no other."""
+    account = Account(9)
+    a_list_that_says(account)
+    listed = account.answer
+
+    def answer(call: Call[Any]) -> Reply | Lost | None:
+        name = call.path.rpartition("/")[2]
+        return Reply(200, {}, b"<html>") if name == "process" or name == "id-3" else listed(call)
+
+    account.answer = answer
+
+    async def run() -> list[Any]:
+        poller = poller_of(account)
+        readings: list[Any] = []
+        for _ in range(2):
+            found = (poller.reading(name, 0.0, None) for name in account.jobs)
+            readings = list(await asyncio.gather(*found, return_exceptions=True))
+        return readings
+
+    found = virtual.run(run())
+    assert [index for index, one in enumerate(found) if isinstance(one, Exception)] == [3]
+
+
+def test_ids_in_other_letters_are_one_request() -> None:
+    account = Account(1)
+
+    async def run() -> list[Any]:
+        poller = poller_of(account)
+        found = await asyncio.gather(*(poller.reading(name, 0.0, None) for name in ("id-0", "ID-0", " id-0 ", "Id-0")))
+        return list(found)
+
+    assert {job.request_id for job in virtual.run(run())} == {"id-0"}
+    assert len(account.asked) == 1
+    assert account.api is V2
