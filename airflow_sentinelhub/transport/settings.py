@@ -229,6 +229,10 @@ def settings_from(
     )
 
 
+LEAST = 1e-6
+"""A number that is taken for 0: no call in a year, and no time for one."""
+
+
 def _above_zero(where: str, extra: Mapping[str, Any], name: str, default: float, what: str) -> float:
     """A number of the connection's extra.
 
@@ -241,7 +245,7 @@ def _above_zero(where: str, extra: Mapping[str, Any], name: str, default: float,
         number = float(given)
     except (TypeError, ValueError, OverflowError):
         number = 0.0
-    if isinstance(given, bool) or not 0 < number < float("inf"):
+    if isinstance(given, bool) or not LEAST <= number < float("inf"):
         raise SettingsError(f"{where}: {name} is {given!r}; it must be {what} above 0.")
     return number
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -150,6 +151,83 @@ def test_a_list_that_lags_for_minutes_shows_no_request_twice_and_no_end_by_itsel
     assert max(waiting.longest.values()) <= 1.3 * INTERVAL  # those that the list lacks are read one by one
     assert job.status == "DONE"
     assert account.singles.count("id-3") == 1
+
+
+Order = Callable[[list[Any], int], list[Any]]
+ORDERS: dict[str, Order] = {
+    "the oldest first": lambda jobs, walk: jobs[::-1],
+    "by id": lambda jobs, walk: sorted(jobs, key=lambda job: str(job["id"])),
+    "another one each time": lambda jobs, walk: jobs if walk % 2 else jobs[::-1],
+    "each one twice": lambda jobs, walk: [job for job in jobs for _ in range(2)],
+    "ten come in front of the others each time": lambda jobs, walk: [
+        *({"id": f"new-{walk}-{number}", "status": "CREATED"} for number in range(10 * walk)),
+        *jobs,
+    ],
+}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_whatever_the_order_of_the_list_all_are_read_in_time(order: Order) -> None:
+    account, walks = Hundreds(500), [0]
+
+    def answer(call: Call[Any]) -> Reply | Lost | None:
+        if not call.path.endswith("/process"):
+            return None
+        start = int(call.params().get("viewtoken", 0))
+        walks[0] += start == 0
+        jobs = order(list(account.jobs.values()), walks[0])
+        links = {"nextToken": start + 100} if start + 100 < len(jobs) else {}
+        return Reply(200, {}, json.dumps({"data": jobs[start : start + 100], "links": links}).encode())
+
+    account.answer = answer
+
+    async def run() -> Waiting:
+        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
+        await waiting.during(120)
+        return waiting
+
+    waiting = virtual.run(run())
+    assert waiting.failed == {}
+    assert max(waiting.longest.values()) <= 1.3 * INTERVAL
+    assert len(account.asked) <= 2 * 13 * 10
+
+
+@pytest.mark.parametrize("lags", [False, True], ids=["gone from the list", "still listed"])
+def test_requests_that_are_deleted_while_they_are_waited_for_end_their_waits_alone(lags: bool) -> None:
+    account = Hundreds(300)
+    deleted = {f"id-{index}" for index in range(0, 300, 60)}
+    shown = dict(account.jobs)
+
+    def answer(call: Call[Any]) -> Reply | Lost | None:
+        if not call.path.endswith("/process") or not lags:
+            return None
+        start = int(call.params().get("viewtoken", 0))
+        links = {"nextToken": start + 100} if start < 200 else {}
+        return Reply(200, {}, json.dumps({"data": list(shown.values())[start : start + 100], "links": links}).encode())
+
+    account.answer = answer
+
+    async def run() -> tuple[dict[str, Any], Waiting]:
+        poller = Poller(account, V2, lambda name, by: None)
+        waiting = Waiting(account, poller)
+        waiting.longest = dict.fromkeys(shown, 0.0)
+        going = asyncio.ensure_future(waiting.during(120))
+        await asyncio.sleep(30)
+        for name in deleted:
+            del account.jobs[name]
+        await going
+        readings = (poller.reading(name, 0.0, None) for name in sorted(deleted))
+        found = await asyncio.gather(*readings, return_exceptions=True)
+        return dict(zip(sorted(deleted), found, strict=True)), waiting
+
+    found, waiting = virtual.run(run())
+    assert max(seconds for name, seconds in waiting.longest.items() if name not in deleted) <= 1.3 * INTERVAL
+    assert set(waiting.failed) <= deleted
+    if lags:
+        return  # the list says that they run: that they are gone is seen when the list shows it
+    assert all(isinstance(err, errors.NotFoundError) for err in found.values())
+    assert set(waiting.failed) == deleted
+    assert all(isinstance(err, errors.NotFoundError) for failed in waiting.failed.values() for err in failed)
 
 
 RETRY_AFTER = [

@@ -1,0 +1,91 @@
+"""The rate of a connection, as somebody may write it, and what a gate makes of the least one."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from airflow_sentinelhub.exceptions import SettingsError
+from airflow_sentinelhub.transport.gate import Gate
+from airflow_sentinelhub.transport.settings import CALLS_PER_MINUTE, LEAST, Settings, settings_from
+from tests.transport import virtual
+
+
+def settings_with(rate: Any) -> Settings:
+    extra = {"max_calls_per_minute": rate}
+    return settings_from(conn_id="sh", login="id", password="secret", host="aws-eu", extra=extra)
+
+
+@pytest.mark.parametrize(
+    ("given", "rate"),
+    [
+        (None, CALLS_PER_MINUTE),
+        ("", CALLS_PER_MINUTE),
+        (1, 1.0),
+        ("1", 1.0),
+        (" 600 ", 600.0),
+        ("0.5", 0.5),
+        (0.25, 0.25),
+        (1e6, 1e6),
+    ],
+)
+def test_a_rate_is_a_number_of_calls_and_has_a_default(given: Any, rate: float) -> None:
+    assert settings_with(given).max_calls_per_minute == rate
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        0,
+        0.0,
+        -0.0,
+        "0",
+        -1,
+        "-600",
+        "nan",
+        "inf",
+        "-inf",
+        float("nan"),
+        float("inf"),
+        10**400,
+        5e-324,
+        "5e-324",
+        True,
+        False,
+        "fast",
+        "6oo",
+        " ",
+        [],
+        [600],
+        {},
+        {"rate": 1},
+    ],
+    ids=repr,
+)
+def test_what_is_no_rate_is_refused_in_one_sentence(given: Any) -> None:
+    with pytest.raises(
+        SettingsError, match=r"max_calls_per_minute is .*; it must be a number of calls above 0"
+    ) as caught:
+        settings_with(given)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.5, LEAST])
+@pytest.mark.parametrize("paced", [True])
+def test_the_least_rates_hold_and_no_call_breaks_off(rate: float, paced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gate, "paced", paced)
+
+    async def run() -> list[float]:
+        gate, times = Gate(rate), list[float]()
+        for _ in range(4):
+            async with gate:
+                times.append(asyncio.get_running_loop().time())
+        return times
+
+    times = virtual.run(run())
+    assert times[0] < 1
+    between = [later - earlier for earlier, later in pairwise(times)]
+    assert min(between) >= 60 / rate * 0.99
