@@ -165,7 +165,10 @@ def test_one_that_is_not_waited_for_any_more_is_not_read_when_its_turn_comes() -
     account = Slow(60)
     account.answer = lambda call: Reply(403, {}, b"{}") if call.path.endswith("/process") else None
 
+    broken: list[Any] = []
+
     async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, what: broken.append(what))
         poller = poller_of(account)
         readings = [asyncio.ensure_future(poller.reading(name, 0.0, None)) for name in account.jobs]
         await asyncio.sleep(1.5)
@@ -173,9 +176,11 @@ def test_one_that_is_not_waited_for_any_more_is_not_read_when_its_turn_comes() -
             reading.cancel()
         await asyncio.gather(*readings, return_exceptions=True)
         await asyncio.sleep(60)
+        gc.collect()
 
     virtual.run(run())
     assert len(account.singles) <= 2 * SINGLES
+    assert broken == []
 
 
 @pytest.mark.parametrize("by", ["single", "page"])
