@@ -48,7 +48,7 @@ class JobMap:
         view: dict[str, Any] = {"found": True, "now": self.at, "live": False, "request": request}
         if self.task is not None:
             view["task"] = dict(self.task)
-        tiles: dict[str, Any] = {"revision": 1, "area": self.known.area, "table": table and table.as_json()}
+        tiles: dict[str, Any] = {"area": self.known.area, "table": table and table.as_json()}
         if table is not None and len(table.names) <= MOST_PATHS:
             tiles["paths"] = [dict(paths) for paths in table.paths]
         return html_page(view, tiles)

@@ -16,12 +16,12 @@ def html_page(view: dict[str, Any], tiles: dict[str, Any]) -> str:
     """The file.
 
     :param view: what the page shows beside the map: `now`, `found` and `request`, see `hooks.job_map.request_view`.
-    :param tiles: `revision`, `area` and `table`, see `api.tile_table.TileTable.as_json`; `paths` if they are shown.
+    :param tiles: `area` and `table`, see `api.tile_table.TileTable.as_json`; `paths` if they are shown.
     """
     world = (STATIC / "countries.json").read_text()
     script = (STATIC / "job.js").read_text().replace("</script", "<\\/script")
     style = (STATIC / "page.css").read_text().replace("</style", "<\\/style")
-    data = _in_script({"view": view, "tiles": tiles})[:-1] + ',"world":' + world.replace("<", "\\u003c") + "}"
+    data, world = _in_script({"view": view, "tiles": tiles}), world.replace("<", "\\u003c")
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
@@ -32,7 +32,8 @@ def html_page(view: dict[str, Any], tiles: dict[str, Any]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>Sentinel Hub job</title>\n<style>{style}</style>\n</head>\n<body>\n"
         '<main id="page"><p class="notice">This page needs JavaScript.</p></main>\n'
-        f'<script type="application/json" id="embedded">{data}</script>\n<script>{script}</script>\n</body>\n</html>\n'
+        f'<script type="application/json" id="embedded">{data}</script>\n'
+        f'<script type="application/json" id="world">{world}</script>\n<script>{script}</script>\n</body>\n</html>\n'
     )
 
 

@@ -8,6 +8,7 @@ secret, pages load nothing from elsewhere, and nothing here changes a job.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import re
 import threading
@@ -72,10 +73,10 @@ def _pages(readings: Readings) -> APIRouter:
         source = source_of(facts) if facts is not None else None
         if known is None or source is None:
             raise HTTPException(404, "This task has no Sentinel Hub job.")
-        tag = f'"{known.revision}"'
+        content, tag = packed.of(source, known)
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers={**HEADERS, "ETag": tag})
-        content, packing = packed.of(source, known), {"Content-Encoding": "gzip"}
+        packing = {"Content-Encoding": "gzip"}
         if "gzip" not in request.headers.get("accept-encoding", ""):
             content, packing = gzip.decompress(content), {}
         headers = {**HEADERS, **packing, "ETag": tag, "Vary": "Accept-Encoding"}
@@ -152,18 +153,20 @@ class _Packed:
     """
 
     def __init__(self) -> None:
-        self._made: OrderedDict[Source, tuple[int, bytes]] = OrderedDict()
+        self._made: OrderedDict[Source, tuple[int, bytes, str]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, source: Source, known: Known) -> bytes:
+    def of(self, source: Source, known: Known) -> tuple[bytes, str]:
+        """The reply, and its tag: of the content, since another process of the api-server counts readings anew."""
         with self._lock:
             made = self._made.get(source)
             if made is None or made[0] != known.revision:
                 table = None if known.table is None else known.table.as_json()
-                value = {"revision": known.revision, "area": known.area, "table": table}
-                packed = gzip.compress(json.dumps(value, allow_nan=False, separators=(",", ":")).encode(), 4)
-                made = self._made[source] = known.revision, packed
+                value = {"request_id": source.request_id, "area": known.area, "table": table}
+                text = json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+                tag = f'"{hashlib.blake2b(text, digest_size=16).hexdigest()}"'
+                made = self._made[source] = known.revision, gzip.compress(text, 4), tag
             self._made.move_to_end(source)
             while len(self._made) > MOST_KEPT:
                 self._made.popitem(last=False)
-            return made[1]
+            return made[1:]

@@ -53,7 +53,10 @@ class Readings:
     def of(self, source: Source) -> Known:
         """What is known of the request now. It is read again, beside this, if that is due."""
         with self._lock:
-            known = self._known.setdefault(source, Known())
+            if source not in self._known:
+                # Not from 0: a request that was forgotten meanwhile must not come to an older revision's number.
+                self._known[source] = Known(revision=int(self._clock() * 1000))
+            known = self._known[source]
             self._known.move_to_end(source)
             self._looked[source] = self._clock()
             while len(self._known) > MOST_KEPT:

@@ -59,6 +59,30 @@ def test_tiles_that_have_not_changed_are_not_sent_again(pages: Any, login: Login
     assert changed.headers["ETag"] != first.headers["ETag"]
 
 
+def test_the_tag_is_of_what_is_sent_not_of_a_count_of_readings() -> None:
+    """A request of the next try, or another process of the api-server, comes to the same number with other tiles."""
+    one, two = Source(ID, "v2", "c"), Source("other", "v2", "c")
+    tag = app._Packed().of(one, known("one"))[1]
+    assert app._Packed().of(one, known("one", revision=7))[1] == tag
+    assert app._Packed().of(two, known("one"))[1] != tag
+    assert app._Packed().of(one, known("two"))[1] != tag
+
+
+def test_a_request_that_was_forgotten_meanwhile_does_not_count_from_the_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else tiles that were packed before would be sent for those that are read now."""
+    now = [1_000.0]
+    kept = Readings(lambda: now[0])
+    monkeypatch.setattr(kept._threads, "submit", lambda *_: None)
+    source = Source(ID, "v2", "c")
+    before = kept.of(source).revision
+    now[0] += 1
+    for number in range(MOST_KEPT):
+        kept.of(Source(str(number), "v2", "c"))
+    assert kept.of(source).revision > before + 100
+
+
 def test_a_304_is_for_those_who_may_look(pages: Any, login: Login, shown: Known) -> None:
     tag = pages.get(TILES, headers=login("VIEWER")).headers["ETag"]
     assert pages.get(TILES, headers={"If-None-Match": tag}).status_code == 401
@@ -72,7 +96,7 @@ def test_tiles_are_packed_for_those_who_can_unpack_them(
     reply = pages.get(TILES, headers={**login("VIEWER"), "Accept-Encoding": accepted})
     assert reply.headers.get("Content-Encoding") == packing
     assert "Accept-Encoding" in reply.headers["Vary"]
-    assert reply.json()["revision"] == 1
+    assert reply.json()["request_id"] == ID
 
 
 def test_a_job_that_is_not_there_has_no_tiles(pages: Any, login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,13 +108,13 @@ def test_a_job_that_is_not_there_has_no_tiles(pages: Any, login: Login, monkeypa
 
 def test_tiles_are_packed_once_for_all_viewers_and_only_some_are_kept() -> None:
     packed, there = app._Packed(), known("one")
-    first = packed.of(Source("0", "v2", "c"), there)
-    assert packed.of(Source("0", "v2", "c"), there) is first
+    first, _ = packed.of(Source("0", "v2", "c"), there)
+    assert packed.of(Source("0", "v2", "c"), there)[0] is first
     for number in range(1, MOST_KEPT + 3):
         packed.of(Source(str(number), "v2", "c"), there)
     assert len(packed._made) == MOST_KEPT
     assert Source("0", "v2", "c") not in packed._made, "the one that nobody has looked at for longest is gone"
-    again = json.loads(gzip.decompress(packed.of(Source("0", "v2", "c"), known("two", revision=2))))
+    again = json.loads(gzip.decompress(packed.of(Source("0", "v2", "c"), known("two", revision=2))[0]))
     assert again["table"]["names"] == ["two"]
 
 

@@ -1,6 +1,7 @@
 // The page of a job. It asks Airflow for what is known, and draws it; it changes nothing.
 
 import type { Topology } from "topojson-specification";
+import { type NoAnswer, ask, repeat } from "./airflow";
 import { chart } from "./chart";
 import { copyButton, download, h } from "./dom";
 import { look, swatch } from "./looks";
@@ -19,19 +20,21 @@ const MOST_LISTED = 200;
 interface Embedded {
   view: View;
   tiles: TilesReply;
-  world: Topology;
 }
 
 const page = document.getElementById("page")!;
-const embeddedText = document.getElementById("embedded")?.textContent;
-const embedded = embeddedText ? (JSON.parse(embeddedText) as Embedded) : null;
+const embedded = inFile<Embedded>("embedded");
 const here = location.pathname.replace(/\/$/, "");
 
 let built: Page | null = null;
 let tag = "";
+let seen = -1;
 let chosen = -1;
 /** When the tiles that are shown were read, in seconds since 1970. */
 let readAt: number | null = null;
+/** What is shown, when it came, and why nothing newer does. Times in seconds since 1970. */
+let shown: { view: View; at: number } | null = null;
+let lost = "";
 /** What a job is divided into, as the request says it: `tile` or `feature`. */
 let thing = "tile";
 
@@ -49,6 +52,7 @@ class Page {
   readonly about = h("section", { class: "card about" });
   readonly find = h("input", { type: "search", placeholder: `Find a ${thing} by name`, "aria-label": `Find a ${thing} by name` }) as HTMLInputElement;
   readonly map: JobMap;
+  landAsked = false;
   private said = new Map<HTMLElement, string>();
 
   constructor() {
@@ -108,8 +112,9 @@ class Page {
   private async files(tile: number, place: HTMLElement): Promise<void> {
     const reply = await fetch(`${here}/tile/${tile}`).catch(() => null);
     if (chosen !== tile) return;
-    const found = reply?.ok ? ((await reply.json()) as { paths: Record<string, string> }).paths : null;
-    showFiles(place, found);
+    const found = reply?.ok ? ((await reply.json()) as { name: string; paths: Record<string, string> }) : null;
+    // The list may have been read anew since, with another tile at this place.
+    showFiles(place, found?.name === this.map.tiles?.names[tile] ? (found?.paths ?? null) : null);
   }
 
   private search(): void {
@@ -133,13 +138,28 @@ function happened(status: string, action: string): string {
   return asked ? `${word(status)}, ${asked} asked for` : word(status);
 }
 
+/** One sentence instead of a job. */
+function notice(text: string): void {
+  forget();
+  document.body.dataset["ready"] = "false";
+  page.replaceChildren(h("div", { role: "status" }, h("h1", { class: "notice" }, text)));
+}
+
+function forget(): void {
+  built?.map.map.dispose();
+  built = shown = null;
+  [tag, seen, chosen] = ["", -1, -1];
+}
+
 function render(view: View): void {
   const request = view.request;
   if (!view.found || !request) {
-    built = null;
-    page.replaceChildren(h("div", { role: "status" }, h("h1", { class: "notice" }, view.notice ?? "There is nothing to show.")));
+    notice(view.notice ?? "There is nothing to show.");
     return;
   }
+  // After it was cleared, a task has another request: nothing of the one before is true of it.
+  if (built && shown?.view.request?.id !== request.id) forget();
+  shown = { view, at: Date.now() / 1000 };
   thing = request.things.replace(/s$/, "");
   built ??= new Page();
   const { task } = view;
@@ -151,10 +171,12 @@ function render(view: View): void {
   const ending = status !== "" && !isFinal(status);
   const age = request.read_at ? Math.max(view.now - request.read_at, 0) : null;
   const old = age !== null && view.live && age > Math.max(3 * (request.every ?? 60), 180);
+  const before = request.read_at ? ` What is shown was read on ${clock(request.read_at)}.` : " Nothing of it was read yet.";
   const notes = [
+    lost,
     request.unknown_since && view.live ? `The request cannot be read since ${clock(request.unknown_since)}: ${request.why} What is shown was read before. If it was started, it runs on and bills.` : "",
     job.error ? `The service says: ${job.error}` : "",
-    request.error ? `Reading the request for this page failed: ${request.error}` : "",
+    request.error ? `Reading the request for this page failed: ${request.error}${before}` : "",
     request.tiles.error ? `The ${thing}s cannot be read: ${request.tiles.error}` : "",
   ].filter(Boolean);
   p.part(p.notes, notes, () => notes.map((note) => h("p", { class: "note" }, note)));
@@ -292,47 +314,57 @@ function failedList(p: Page, tiles: Tiles): void {
   ] : []);
 }
 
-async function land(): Promise<void> {
-  const world = embedded?.world ?? ((await (await fetch(new URL("countries.json", scriptUrl))).json()) as Topology);
-  built?.map.setLand(world);
+/** The land below the tiles: after them, so that nobody waits for the countries of the world to see a job. */
+async function land(map: JobMap, read: () => Topology | null | Promise<Topology | null>): Promise<void> {
+  await map.drawn();
+  document.body.dataset["drawn"] = String(Math.round(performance.now()));
+  const topology = await read();
+  if (topology) map.setLand(topology);
+  document.body.dataset["land"] = String(topology !== null);
+}
+
+/** What the file of a map brings along; Airflow's page asks for it. */
+function inFile<T>(id: string): T | null {
+  const text = document.getElementById(id)?.textContent;
+  return text ? (JSON.parse(text) as T) : null;
 }
 
 const scriptUrl = (document.currentScript as HTMLScriptElement | null)?.src || location.href;
-let seen = -1;
 
-async function look_(): Promise<number> {
-  const reply = await fetch(`${here}/facts`, { headers: { Accept: "application/json" } });
-  if (!reply.ok) {
-    const why = reply.status === 401 ? "You are not logged in to Airflow any more." : reply.status === 403 ? "You may not see this DAG's XComs." : `Airflow answered with ${reply.status}.`;
-    if (!built) page.replaceChildren(h("h1", { class: "notice" }, why));
-    return reply.status < 500 ? 0 : LIVE_EVERY;
-  }
-  const view = (await reply.json()) as View;
-  const fresh = built === null;
+async function lookAgain(): Promise<number> {
+  const view = await ask<View>(`${here}/facts`);
+  lost = "";
   render(view);
   const now = built as Page | null;
   if (!now || !view.request) return view.live ? LIVE_EVERY : ENDED_EVERY;
-  if (fresh) void land();
-  if (view.request.tiles.revision !== seen) {
+  // Without the file the map does without land.
+  const world = now.landAsked ? null : ask<Topology>(String(new URL("countries.json", scriptUrl))).catch(() => null);
+  now.landAsked = true;
+  if (view.request.tiles.revision !== seen && (await askTiles())) {
     seen = view.request.tiles.revision;
-    await askTiles();
     render(view);
   }
+  if (world) void land(now.map, () => world);
   document.body.dataset["ready"] = String(now.map.tiles !== null);
   return view.request.reading ? READING_EVERY : view.live ? LIVE_EVERY : ENDED_EVERY;
 }
 
-async function askTiles(): Promise<void> {
-  const reply = await fetch(`${here}/tiles`, { headers: tag ? { "If-None-Match": tag } : {} });
-  if (!reply.ok) return;
+/** False: there was no answer, and they are asked for again. */
+async function askTiles(): Promise<boolean> {
+  const reply = await fetch(`${here}/tiles`, { headers: tag ? { "If-None-Match": tag } : {} }).catch(() => null);
+  if (!reply?.ok) return reply?.status === 304;
+  const tiles = (await reply.json()) as TilesReply;
   tag = reply.headers.get("ETag") ?? "";
-  renderTiles((await reply.json()) as TilesReply);
+  renderTiles(tiles);
+  return true;
 }
 
-function repeat(): void {
-  // Nobody asks for what nobody sees.
-  if (document.hidden) return void document.addEventListener("visibilitychange", repeat, { once: true });
-  look_().catch(() => LIVE_EVERY * 2).then((pause) => pause && setTimeout(repeat, pause));
+function missed(why: NoAnswer, since: number): void {
+  if (why.closed || !built || !shown) return notice(why.message);
+  lost = `Nothing new since ${clock(since)}: ${why.message} The job goes on without this page, and bills if it was started.`;
+  const now = shown;
+  render({ ...now.view, now: now.view.now + Date.now() / 1000 - now.at });
+  shown = now;
 }
 
 followTheme(() => {
@@ -343,9 +375,9 @@ followTheme(() => {
 setColours();
 if (embedded) {
   render(embedded.view);
-  void land();
   renderTiles(embedded.tiles);
   render(embedded.view);
   document.body.dataset["ready"] = "true";
-} else repeat();
+  void land(built!.map, () => inFile<Topology>("world"));
+} else repeat(lookAgain, missed);
 Object.assign(window, { sentinelhubFrames: () => built?.map.frames ?? 0 });

@@ -1,5 +1,6 @@
 // The page of all jobs of this Airflow.
 
+import { type NoAnswer, ask, repeat } from "./airflow";
 import { h } from "./dom";
 import { isFinal, setColours, stateBadge } from "./states";
 import { followTheme } from "./theme";
@@ -22,6 +23,7 @@ const body = h("tbody");
 const numbers = h("dl", { class: "numbers" });
 const costs = h("section", { class: "card" });
 const note = h("p", { class: "sub" });
+const lost = h("p", { class: "note", role: "status", hidden: true });
 let last: Jobs | null = null;
 let shown = "";
 
@@ -87,29 +89,30 @@ function sources(jobs: Jobs): string[] {
 }
 
 async function look(): Promise<number> {
-  const reply = await fetch(`${here}/facts`);
-  if (!reply.ok) {
-    page.replaceChildren(h("h1", { class: "notice" }, reply.status === 401 ? "You are not logged in to Airflow any more." : `Airflow answered with ${reply.status}.`));
-    return 0;
-  }
+  const jobs = await ask<Jobs>(`${here}/facts`);
   if (!last) {
     const titles = ["Status", "Task", "Request", "Done", "Cost", "Started"];
     page.replaceChildren(
-      h("header", { class: "top" }, h("h1", {}, "Sentinel Hub jobs"), wanted), numbers, costs,
+      h("header", { class: "top" }, h("h1", {}, "Sentinel Hub jobs"), wanted), lost, numbers, costs,
       h("section", { class: "card wide" }, h("table", {}, h("thead", {}, h("tr", {}, ...titles.map((title, at) => h("th", { scope: "col", class: at > 2 ? "number" : "" }, title)))), body)), note);
   }
-  last = (await reply.json()) as Jobs;
+  last = jobs;
+  lost.hidden = true;
   render();
   document.body.dataset["ready"] = "true";
   return EVERY;
 }
 
-function repeat(): void {
-  if (document.hidden) return void document.addEventListener("visibilitychange", repeat, { once: true });
-  look().catch(() => EVERY).then((pause) => pause && setTimeout(repeat, pause));
+function missed(why: NoAnswer, since: number): void {
+  lost.textContent = `Nothing new since ${clock(since)}: ${why.message} Jobs go on without this page, and those that were started bill.`;
+  lost.hidden = false;
+  if (last && !why.closed) return;
+  last = null;
+  shown = "";
+  page.replaceChildren(h("h1", { class: "notice", role: "status" }, why.message));
 }
 
 wanted.addEventListener("input", render);
 setColours();
 followTheme(() => undefined);
-repeat();
+repeat(look, missed);

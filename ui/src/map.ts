@@ -79,10 +79,26 @@ export class JobMap {
     target.addEventListener("mouseleave", () => over(-1, [0, 0]));
   }
 
+  /** Once what there is has been drawn and is on the screen. */
+  drawn(): Promise<void> {
+    return new Promise((resolve) => {
+      this.map.once("rendercomplete", () => requestAnimationFrame(() => setTimeout(resolve)));
+      this.map.render();
+    });
+  }
+
   setLand(topology: Topology): void {
-    const moved = countries(topology).map((polygons) => polygons.map((rings) => rings.map((ring) => ring.map(([x, y]) => mercator(x, y) as Coordinate))));
     this.map.once("rendercomplete", () => this.coast.setVisible(true));
-    this.land.addFeatures(moved.map((polygons) => new Feature(new MultiPolygon(polygons))));
+    this.land.addFeatures(countries(topology).map((polygons) => {
+      const [flat, ends]: [number[], number[][]] = [[], []];
+      for (const rings of polygons) {
+        ends.push(rings.map((ring) => {
+          for (const [x, y] of ring) flat.push(...mercator(x, y));
+          return flat.length;
+        }));
+      }
+      return new Feature(new MultiPolygon(flat, "XY", ends));
+    }));
   }
 
   setArea(rings: [number, number][][]): void {
@@ -152,7 +168,6 @@ export class JobMap {
     const tiles = this.tiles;
     const c = canvas.getContext("2d");
     if (!tiles?.index || !c) return canvas;
-    const began = performance.now();
     const scale = ratio / resolution;
     const [west, , , north] = extent as [number, number, number, number];
     const now = theme();
@@ -204,7 +219,6 @@ export class JobMap {
         }
       });
     }
-    document.body.dataset["drawn"] = String(Math.round(performance.now() - began));
     return canvas;
   }
 }

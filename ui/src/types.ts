@@ -73,7 +73,6 @@ export interface TableJson {
 }
 
 export interface TilesReply {
-  revision: number;
   area: [number, number][][];
   table: TableJson | null;
   paths?: Record<string, string>[];
