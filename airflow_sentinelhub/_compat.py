@@ -800,13 +800,15 @@ def _facts(row: Any, xcoms: Iterable[Any]) -> TaskFacts:
 
 
 def _value_of(xcom: Any) -> Any:
-    """The value of a row of the XComs; None for one that cannot be read: whoever may write XComs may write anything."""
-    from airflow.models.xcom import XComModel
+    """The value of a row of the XComs, as the JSON that it is: ours hold nothing else.
 
+    Whoever may write XComs may write anything, so no class that a value names is looked for, as Airflow would.
+    """
+    value = xcom.value
     try:
-        return XComModel.deserialize_value(xcom)
-    except (ValueError, TypeError):
-        return None
+        return json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return value
 
 
 def tasks_with(

@@ -20,6 +20,7 @@ from tests.chromium import keep, mark
 from tests.statistical.fields import parcels, put_fields
 
 HERE = Path(__file__).resolve().parent
+ENDED = ("success", "failed", "upstream_failed")
 PLUGIN = "airflow_sentinelhub.web.plugin:SentinelHubPlugin"
 
 
@@ -53,6 +54,22 @@ class Stage:
 
         assert wait_for(there, timeout=240), self.cluster.report("pages", self.run_id)
 
+    def wait_for_others(self) -> None:
+        """All tasks have ended but the one that runs for as long as the tests look."""
+
+        def there() -> bool:
+            tasks = self.cluster.task_instances("pages", self.run_id)
+            return all(task.state in ENDED for task in tasks if task.task_id != "running")
+
+        assert wait_for(there, timeout=400, every=1), self.cluster.report("pages", self.run_id)
+
+
+def order_failures(simulator: Simulator) -> None:
+    """Of each job some tiles fail, and of each statistical one a field."""
+    one_field = {"kind": "fail_tiles", "names": ["field-03"], "path": r"statistic.*/start$", "times": None}
+    simulator.control("POST", "faults", one_field)
+    simulator.control("POST", "faults", {"kind": "fail_tiles", "share": 0.1, "times": None})
+
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
@@ -65,9 +82,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         (info / "entry_points.txt").write_text(f"[airflow.plugins]\nsentinelhub = {PLUGIN}\n")
         path.append(str(info.parent))
     with Simulator(speed=30) as simulator:
-        one_field = {"kind": "fail_tiles", "names": ["field-03"], "path": r"statistic.*/start$", "times": None}
-        simulator.control("POST", "faults", one_field)
-        simulator.control("POST", "faults", {"kind": "fail_tiles", "share": 0.1, "times": None})
+        order_failures(simulator)
         put_fields(Path(simulator.ready["bucket_dir"]), parcels(12), url="s3://my-bucket/fields.gpkg")
         environment = {**simulator.connections("v2"), "PYTHONPATH": os.pathsep.join(path)}
         settings = {"core.parallelism": 4}
@@ -80,15 +95,18 @@ Look = Callable[..., Any]
 
 @pytest.fixture
 def look(browser: Any, stage: Stage) -> Iterator[Look]:
-    """Opens an address as a user who is logged in; errors of the page and calls to other hosts fail the test."""
+    """Opens an address as a user who is logged in; errors of the page and calls to other hosts fail the test.
+
+    `failing`: replies that are no success are part of the test.
+    """
     contexts, wrong = [], list[str]()
 
-    def opened(url: str, *, scheme: str = "light", width: int = 1280, name: str = "") -> Any:
+    def opened(url: str, *, scheme: str = "light", width: int = 1280, failing: bool = False) -> Any:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(f"{url}: {error}"))
-        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.on("console", lambda said: wrong.append(said.text) if _is_error(said, failing) else None)
         page.on("request", lambda asked: None if _own(asked.url, stage.url) else wrong.append(asked.url))
         page.on("dialog", lambda dialog: wrong.append(f"a script ran: {dialog.message}"))
         page.request.get(f"{stage.url}/auth/token/login")
@@ -101,8 +119,12 @@ def look(browser: Any, stage: Stage) -> Iterator[Look]:
     assert not wrong
 
 
+def _is_error(said: Any, failing: bool) -> bool:
+    return said.type == "error" and not (failing and said.text.startswith("Failed to load resource"))
+
+
 def _own(url: str, airflow: str) -> bool:
-    return url.startswith((airflow, "data:", "blob:", "file:"))
+    return url.startswith((f"{airflow}/", "data:", "blob:", "file:", "about:"))
 
 
 @pytest.fixture

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Look, Stage
+from tests.browser.conftest import ENDED, Look, Stage
 
 Shot = Callable[..., None]
 READY = "body[data-ready=true]"
-ENDED = ("success", "failed", "upstream_failed")
 
 
 def text(page: Any) -> str:
@@ -154,13 +153,22 @@ def test_a_task_without_a_job_says_so(stage: Stage, look: Look) -> None:
     look(stage.job("no_job", "{MAP_INDEX}")).get_by_text("no Sentinel Hub job").first.wait_for()
 
 
-def test_on_a_phone_nothing_is_cut_off(stage: Stage, look: Look, shot: Shot) -> None:
-    stage.wait("v2_done", *ENDED)
-    page = look(stage.job("v2_done"), width=360)
+@pytest.mark.parametrize("task_id", ["v1_failed", "v2_done", "statistics", ""])
+def test_on_a_phone_nothing_is_cut_off(stage: Stage, look: Look, shot: Shot, task_id: str) -> None:
+    stage.wait(task_id or "v1_done", *ENDED)
+    page = look(stage.job(task_id) if task_id else f"{stage.url}/sentinelhub/jobs", width=360)
     page.wait_for_selector(READY)
+    if task_id:
+        page.click(".failed li button >> nth=0")
+        page.wait_for_selector(".detail:not([hidden])")
+        page.click("summary")
     page.wait_for_timeout(800)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    shot(page, "phone")
+    cut = """() => [...document.querySelectorAll('main *')]
+      .filter(e => e.getClientRects().length && !e.closest('.wide, .mapframe, pre'))
+      .filter(e => e.getBoundingClientRect().right > 361).map(e => e.outerHTML.slice(0, 90))"""
+    assert page.evaluate(cut) == []
+    shot(page, f"phone-{task_id or 'jobs'}")
 
 
 def test_the_keyboard_reaches_the_map_and_each_failed_tile(stage: Stage, look: Look) -> None:
@@ -175,6 +183,28 @@ def test_the_keyboard_reaches_the_map_and_each_failed_tile(stage: Stage, look: L
     page.focus(".failed li button >> nth=1")
     page.keyboard.press("Enter")
     page.wait_for_selector(".detail:not([hidden])")
+
+
+def test_with_tab_alone_everything_is_reached_and_is_seen_to_be(stage: Stage, look: Look) -> None:
+    stage.wait("v2_failed", *ENDED)
+    page = look(stage.job("v2_failed"))
+    page.wait_for_selector(READY)
+    page.wait_for_function("document.querySelectorAll('.failed li').length > 0")
+    focused = """() => { const e = document.activeElement;
+      return [e.innerText || e.getAttribute('aria-label') || e.type, getComputedStyle(e).outlineStyle] }"""
+    reached, unseen = set[str](), set[str]()
+    for _ in range(page.locator("a, button, input, summary, [tabindex]").count() + 1):
+        page.keyboard.press("Tab")
+        label, outline = page.evaluate(focused)
+        reached.add(label.split(".")[0])
+        if outline == "none" and page.evaluate("document.activeElement !== document.body"):
+            unseen.add(label)
+        if label == "Payload":
+            page.keyboard.press("Enter")
+            page.wait_for_selector("details[open] pre")
+    wanted = {"Copy id", "Find a tile by name", "Whole job", "Map of the tiles", "checkbox", "Copy names"}
+    assert wanted | {"Download GeoJSON", "Copy output path", "Open bucket", "Payload"} <= reached
+    assert not unseen
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Look, Stage
-from tests.browser.test_pages import ENDED, READY
+from tests.browser.conftest import ENDED, Look, Stage
+from tests.browser.test_pages import READY
 
 AXE = Path(__file__).resolve().parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 pytestmark = pytest.mark.skipif(not AXE.exists(), reason="axe-core is not there: make ui")

@@ -9,10 +9,15 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub._compat import TaskFacts
+from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
+from airflow_sentinelhub.api.flows.progress import Progress
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.hooks.job_map import Known, Source
 from airflow_sentinelhub.redaction import hidden
 from airflow_sentinelhub.web import app, reading
 from airflow_sentinelhub.web.job_view import KEYS, job_view
+from airflow_sentinelhub.web.jobs_view import jobs_view
 from tests.web.test_access import paths
 
 Login = Callable[..., dict[str, str]]
@@ -171,16 +176,31 @@ def test_only_our_own_xcoms_are_read() -> None:
     }
 
 
-def test_an_xcom_that_cannot_be_read_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow.models.xcom import XComModel
+ANYTHING = [
+    *(None, True, -1, 0, 10**400, 1e300, float("nan"), float("inf"), "", "x", "\ud800", "\x00", "<script>"),
+    *([], {}, [[]], [["x", None, {}]], {"": ""}, {"a": [1e300] * 3}),
+]
 
-    from airflow_sentinelhub import _compat
 
-    def broken(row: Any) -> None:
-        raise ValueError(row)
-
-    monkeypatch.setattr(XComModel, "deserialize_value", broken)
-    assert _compat._value_of(object()) is None
+@pytest.mark.parametrize("value", ANYTHING, ids=range(len(ANYTHING)))
+def test_whatever_an_xcom_holds_both_pages_have_a_reply(value: Any) -> None:
+    """Each XCom, and each member of those with members, is anything."""
+    origin = {"request_id": ID, "batch_api": "v2", "sentinelhub_conn_id": "c", "aws_conn_id": "b", "place": {}}
+    kept = Progress(ID, "v2")
+    kept.read(Waited(Outcome.WAITING, Snapshot(ID, "v2", BatchRequestStatus("PROCESSING"))), 0.5, 1.0)
+    progress = {**kept.as_json(), "counts": {"FAILED": 1}, "budget": 1.0}
+    whole = {"sentinelhub_request": origin, "sentinelhub_progress": progress, "request_id": ID, "processing_units": 1}
+    odd = [{**whole, key: value} for key in KEYS]
+    odd += [{**whole, "sentinelhub_request": {**origin, name: value}} for name in origin]
+    odd += [{**whole, "sentinelhub_progress": {**progress, name: value}} for name in progress]
+    odd += [
+        {**whole, "sentinelhub_progress": {**progress, "job": {**progress["job"], name: value}}}
+        for name in progress["job"]
+    ]
+    tasks = [facts(**xcoms)._replace(shared=(value, {**origin, "aws_conn_id": value})) for xcoms in odd]
+    for task in tasks:
+        assert app._json(job_view(task, Known(), 2.0)).status_code == 200
+    assert app._json(jobs_view(tasks, 2.0)).status_code == 200
 
 
 SECRETS = ("hush1", "hush2", "hush3", "hush4", "hush5", "hush6", "hush7")

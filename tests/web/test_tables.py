@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -11,7 +12,8 @@ import pytest
 import sqlalchemy
 
 from airflow_sentinelhub._compat import task_facts, tasks_with
-from airflow_sentinelhub.web.job_view import KEYS
+from airflow_sentinelhub.web.job_view import KEYS, job_view
+from airflow_sentinelhub.web.jobs_view import jobs_view
 
 KEY = "sentinelhub_request"
 BORN = datetime(2026, 5, 1, tzinfo=timezone.utc)
@@ -97,18 +99,37 @@ def test_the_newest_jobs_of_the_dags_that_may_be_read(put: Put) -> None:
     assert tasks_with(KEY, (KEY,), 10, lambda _: set()) == []
 
 
-def test_a_value_that_cannot_be_read_hides_no_other_one(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow.models.xcom import XComModel
+CLASS = {"__version__": 1, "__data__": {}}
+NO_VALUES = [
+    json.dumps({**CLASS, "__classname__": "os.system"}),
+    json.dumps({**CLASS, "__classname__": "datetime.datetime"}),
+    json.dumps({**CLASS, "__classname__": "airflow_sentinelhub.nothing.Here"}),
+    {**CLASS, "__classname__": "os.system"},
+    "{",
+    "[" * 50_000,
+    '{"a": NaN}',
+    [],
+    7,
+]
 
-    put(xcoms={KEY: {"request_id": "1"}, "request_id": "broken"})
-    whole = XComModel.deserialize_value
 
-    def read(row: Any) -> Any:
-        if row.key == "request_id":
-            raise ValueError("no JSON")
-        return whole(row)
-
-    monkeypatch.setattr(XComModel, "deserialize_value", read)
+@pytest.mark.parametrize("value", NO_VALUES, ids=range(len(NO_VALUES)))
+def test_a_value_of_another_shape_hides_no_other_one(put: Put, value: Any) -> None:
+    """Whoever may write XComs of one DAG hides neither the page of a task nor the jobs of other DAGs."""
+    put(xcoms={KEY: {"request_id": "1"}, "request_id": value})
+    put(dag_id="other", at=1, xcoms={KEY: value})
     found = task_facts("d", "r", "t", -1, KEYS, KEY)
     assert found is not None
-    assert found.xcoms == {KEY: {"request_id": "1"}, "request_id": None}
+    assert found.xcoms[KEY] == {"request_id": "1"}
+    assert job_view(found, None, 1.0)["found"] is True
+    newest = tasks_with(KEY, KEYS, 10, set)
+    assert [task.dag_id for task in newest] == ["other", "d"]
+    json.dumps(jobs_view(newest, 1.0), allow_nan=False)
+
+
+@pytest.mark.parametrize(("kept", "read"), [('{"request_id": "1"}', {"request_id": "1"}), ("1-a", "1-a"), (None, None)])
+def test_a_value_that_was_kept_as_text_is_read_too(put: Put, kept: Any, read: Any) -> None:
+    put(xcoms={KEY: kept})
+    found = task_facts("d", "r", "t", -1, KEYS, KEY)
+    assert found is not None
+    assert found.xcoms == {KEY: read}

@@ -182,7 +182,8 @@ def _job_in(job: Mapping[str, Any]) -> dict[str, Any]:
     """The members of a reading that `members_of` has written."""
     if not job:
         return {}
-    texts, numbers = {name: text(job.get(name)) for name in _TEXTS}, {name: number(job.get(name)) for name in _NUMBERS}
+    texts = {name: text(job.get(name)) or None for name in _TEXTS}
+    numbers = {name: number(job.get(name)) for name in _NUMBERS}
     return {**texts, **numbers, "tile_count": whole(job.get("tile_count"))}
 
 

@@ -51,6 +51,10 @@ with DAG("pages", schedule=None, start_date=pendulum.datetime(2024, 1, 1, tz="UT
         SentinelHubBatchOperator(
             task_id=f"{api}_failed", batch_api=api, area=CORSICA, tiling_grid=tiling_grid(1, 10), **JOB, **WAITS
         )
+        # Nobody looks at it before the service is away.
+        SentinelHubBatchOperator(
+            task_id=f"{api}_unseen", batch_api=api, area=SMALL, tiling_grid=tiling_grid(1, 10), **JOB, **WAITS
+        )
     # Large enough to be running for as long as the tests look.
     SentinelHubBatchOperator(
         task_id="running", batch_api="v2", area=BALKANS, tiling_grid=tiling_grid(0, 10), **JOB, **WAITS
@@ -74,18 +78,19 @@ with DAG("pages", schedule=None, start_date=pendulum.datetime(2024, 1, 1, tz="UT
         )
 
     areas.expand(area=[SMALL, OTHER])
-    SentinelHubBatchStatisticalOperator(
-        task_id="statistics",
-        geopackage="s3://my-bucket/fields.gpkg",
-        data=input_data("sentinel-2-l2a"),
-        aggregation=aggregation(("2026-05-01", "2026-06-01"), "P10D", resolution=10),
-        evalscript=NDVI,
-        destination="s3://my-bucket/statistics",
-        aws_conn_id="sentinelhub_bucket",
-        max_failed_features=100,
-        retries=0,
-        **WAITS,
-    )
+    for name, most in (("statistics", 100), ("statistics_failed", 0)):
+        SentinelHubBatchStatisticalOperator(
+            task_id=name,
+            geopackage="s3://my-bucket/fields.gpkg",
+            data=input_data("sentinel-2-l2a"),
+            aggregation=aggregation(("2026-05-01", "2026-06-01"), "P10D", resolution=10),
+            evalscript=NDVI,
+            destination=f"s3://my-bucket/{name}",
+            aws_conn_id="sentinelhub_bucket",
+            max_failed_features=most,
+            retries=0,
+            **WAITS,
+        )
     create = SentinelHubCreateBatchOperator(
         task_id="create", batch_api="v2", area=SMALL, tiling_grid=tiling_grid(1, 10), **JOB
     )

@@ -1,0 +1,27 @@
+"""A small job, whose run and DAG are deleted while somebody looks."""
+
+from __future__ import annotations
+
+import pendulum
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_sentinelhub import process_request, tiling_grid
+from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
+
+with DAG("short", schedule=None, start_date=pendulum.datetime(2024, 1, 1, tz="UTC"), catchup=False):
+    SentinelHubBatchOperator(
+        task_id="job",
+        batch_api="v2",
+        area=(8.6, 41.5, 8.9, 41.8),
+        tiling_grid=tiling_grid(1, 10),
+        process_request=process_request(data="sentinel-2-l2a", time_range=("2026-05-01", "2026-06-01")),
+        evalscript="//VERSION=3\nfunction setup() { return {input: ['B04'], output: {bands: 1}} }\n"
+        "function evaluatePixel(s) { return [s.B04] }",
+        destination="s3://my-bucket/short",
+        aws_conn_id="sentinelhub_bucket",
+        max_failed_tiles=100,
+        retries=0,
+        poll_interval=2,
+        analysis_poll_interval=1,
+        deferrable=True,
+    )

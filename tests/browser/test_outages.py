@@ -1,0 +1,157 @@
+"""What a page says when something is away: Sentinel Hub, Airflow itself, the login, the run, the DAG."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import ENDED, Look, Stage, order_failures
+from tests.browser.test_pages import READY, text
+
+NOTE = ".note:not([hidden])"
+
+
+@contextmanager
+def out_of_reach(stage: Stage) -> Iterator[None]:
+    """Every call to the service is cut off without a reply."""
+    stage.wait_for_others()
+    stage.simulator.control("POST", "faults", {"kind": "drop_before", "path": ".*", "times": None})
+    try:
+        yield
+    finally:
+        stage.simulator.control("DELETE", "faults")
+        order_failures(stage.simulator)
+
+
+def says(page: Any, words: str, timeout: float = 120_000) -> None:
+    page.locator(NOTE, has_text=words).first.wait_for(timeout=timeout)
+
+
+def test_the_service_goes_away_while_the_page_is_open(stage: Stage, look: Look) -> None:
+    stage.wait("running", "deferred")
+    page = look(stage.job("running"))
+    page.wait_for_selector(READY, timeout=120_000)
+    page.locator("h1", has_text="in work").wait_for(timeout=120_000)
+    with out_of_reach(stage):
+        says(page, "The request cannot be read since")
+        assert "it runs on and bills" in page.inner_text(".notes")
+        assert "in work" in page.inner_text("h1"), "what was read before stays"
+        assert "of " in page.inner_text(".numbers")
+        later = look(stage.job("running"))
+        says(later, "The request cannot be read since")
+        assert "in work" in later.inner_text("h1")
+    page.wait_for_function("() => document.querySelector('.notes').innerText === ''", timeout=180_000)
+
+
+@pytest.mark.parametrize("task_id", ["v1_unseen", "v2_unseen", "statistics_failed"])
+def test_the_service_is_away_before_a_page_is_opened(stage: Stage, look: Look, task_id: str) -> None:
+    """A job that no page has read: what the task has noted is there, and when it was."""
+    stage.wait(task_id, *ENDED)
+    with out_of_reach(stage):
+        page = look(stage.job(task_id))
+        says(page, "Reading the request for this page failed")
+        note, said = page.inner_text(".notes"), text(page)
+    assert "What is shown was read on" in note
+    assert "by the task" in said
+    assert "1 (failed)" in said
+    assert page.inner_text("h1") != "not read yet"
+    assert page.locator(".notes p").count() == 1, "once, not for the tiles again"
+
+
+@pytest.mark.parametrize("how", ["no answer", "502", "half an answer"])
+def test_airflow_itself_does_not_answer(stage: Stage, look: Look, how: str) -> None:
+    stage.wait("running", "deferred")
+    page = look(stage.job("running"), failing=True)
+    page.wait_for_selector(READY, timeout=120_000)
+    if how == "no answer":
+        page.route("**/facts", lambda route: route.abort())
+    else:
+        page.route("**/facts", lambda route: route.fulfill(status=502 if how == "502" else 200, body='{"now": 1'))
+    says(page, "Nothing new since", 30_000)
+    assert {"no answer": "does not answer", "502": "with 502"}.get(how, "broke off") in page.inner_text(".notes")
+    read = page.inner_text(".numbers time")
+    page.wait_for_function("read => document.querySelector('.numbers time').innerText !== read", arg=read)
+    page.unroute("**/facts")
+    page.wait_for_function("() => !document.querySelector('.notes').innerText.includes('Nothing new')", timeout=30_000)
+
+
+def test_after_a_logout_nothing_of_the_job_stays_on_the_page(stage: Stage, look: Look) -> None:
+    stage.wait("running", "deferred")
+    page = look(stage.job("running"), failing=True)
+    page.wait_for_selector(READY, timeout=120_000)
+    page.context.clear_cookies()
+    page.locator(".notice", has_text="not logged in to Airflow any more").wait_for(timeout=30_000)
+    assert page.locator(".map").count() == 0
+    page.request.get(f"{stage.url}/auth/token/login")
+    page.wait_for_selector(READY, timeout=30_000)
+    page.wait_for_function("document.querySelectorAll('.legend label').length > 0")
+
+
+def test_the_page_of_all_jobs_asks_again_after_airflow_did_not_answer(stage: Stage, look: Look) -> None:
+    stage.wait("v1_done", *ENDED)
+    broken = [True]
+    page = look("about:blank", failing=True)
+    page.route("**/facts", lambda route: route.fulfill(status=502) if broken[0] else route.continue_())
+    page.goto(f"{stage.url}/sentinelhub/jobs")
+    page.locator(".notice", has_text="Airflow answered with 502").wait_for()
+    broken[0] = False
+    page.wait_for_selector(READY, timeout=30_000)
+    broken[0] = True
+    says(page, "Nothing new since", 30_000)
+    assert page.locator("tbody tr").count() > 0, "what was there before stays"
+
+
+def test_another_request_of_the_same_task_begins_anew(stage: Stage, look: Look) -> None:
+    """As after a clear: no tile, note or choice of the try before is left."""
+    stage.wait("v2_failed", *ENDED)
+    page = look("about:blank")
+    changed = [False]
+
+    def facts(route: Any) -> None:
+        view = route.fetch().json()
+        view["live"] = True
+        if changed[0]:
+            view["request"].update(id="00000000-0000-4000-8000-000000000000", counts=None, states=[], course=[])
+            view["request"]["job"] = {"status": "CREATED"}
+            view["request"]["tiles"] = {**view["request"]["tiles"], "number": None, "read_at": None}
+        route.fulfill(json=view)
+
+    def tiles(route: Any) -> None:
+        assert not changed[0] or "if-none-match" not in route.request.headers
+        route.fulfill(body=json.dumps({"area": [], "table": None})) if changed[0] else route.continue_()
+
+    page.route("**/facts", facts)
+    page.route("**/tiles", tiles)
+    page.goto(stage.job("v2_failed"))
+    page.wait_for_function("document.querySelectorAll('.failed li').length > 0")
+    page.click(".failed li button >> nth=0")
+    changed[0] = True
+    page.locator("h1", has_text="created").wait_for(timeout=30_000)
+    said = text(page)
+    assert "00000000-0000-4000-8000-000000000000" in said
+    assert page.locator(".failed li").count() == 0
+    assert page.locator(".legend label").count() == 0
+    assert page.locator(".detail:not([hidden])").count() == 0
+
+
+def test_a_run_that_is_deleted_while_its_page_is_open_and_a_dag_that_is_removed(stage: Stage, look: Look) -> None:
+    run_id = stage.cluster.trigger("short")
+    stage.cluster.wait("short", run_id, timeout=240)
+    address = f"{stage.url}/sentinelhub/job/short/{run_id}/job/-1"
+    page = look(address)
+    page.wait_for_selector(READY)
+    page.locator("h1", has_text="done").wait_for()
+    stage.cluster.delete_run("short", run_id)
+    gone = page.locator(".notice", has_text="not in Airflow's tables (any more)")
+    gone.wait_for(timeout=90_000)
+    assert page.locator(".map").count() == 0
+    stage.cluster.airflow("dags", "delete", "short", "--yes")
+    again = look(address)
+    again.locator(".notice", has_text="not in Airflow's tables (any more)").wait_for(timeout=60_000)
+    jobs = look(f"{stage.url}/sentinelhub/jobs")
+    jobs.wait_for_selector(READY)
+    assert run_id not in text(jobs)
