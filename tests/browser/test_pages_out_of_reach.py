@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dev.processes import wait_for
 from tests.browser.conftest import ENDED, Look, Stage, order_failures
 from tests.browser.test_pages import READY, text
 
@@ -31,9 +32,43 @@ def says(page: Any, words: str, timeout: float = 120_000) -> None:
     page.locator(NOTE, has_text=words).first.wait_for(timeout=timeout)
 
 
-def test_the_service_goes_away_while_the_page_is_open(stage: Stage, look: Look) -> None:
-    stage.wait("running", "deferred")
-    page = look(stage.job("running"))
+def test_a_run_that_is_deleted_while_its_page_is_open_and_a_dag_that_is_removed(stage: Stage, look: Look) -> None:
+    run_id = stage.cluster.trigger("short")
+    stage.cluster.wait("short", run_id, timeout=240)
+    address = f"{stage.url}/sentinelhub/job/short/{run_id}/job/-1"
+    page = look(address)
+    page.wait_for_selector(READY)
+    page.locator("h1", has_text="done").wait_for()
+    stage.cluster.delete_run("short", run_id)
+    gone = page.locator(".notice", has_text="not in Airflow's tables (any more)")
+    gone.wait_for(timeout=90_000)
+    assert page.locator(".map").count() == 0
+    stage.cluster.airflow("dags", "delete", "short", "--yes")
+    again = look(address)
+    again.locator(".notice", has_text="not in Airflow's tables (any more)").wait_for(timeout=60_000)
+    jobs = look(f"{stage.url}/sentinelhub/jobs")
+    jobs.wait_for_selector(READY)
+    assert run_id not in text(jobs)
+
+
+@pytest.fixture(scope="module")
+def running(stage: Stage) -> Iterator[str]:
+    """The address of a job that is in work for as long as the tests look: from then on the clock goes as a real one."""
+    stage.wait_for_others()
+    run_id = stage.cluster.trigger("long")
+
+    def in_work() -> bool:
+        kept = stage.cluster.xcom("long", run_id, "job", key="sentinelhub_progress")
+        return bool(kept) and kept["job"].get("status") == "PROCESSING"
+
+    assert wait_for(in_work, timeout=240, every=0.5), stage.cluster.report("long", run_id)
+    stage.simulator.control("POST", "clock", {"speed": 1})
+    yield f"{stage.url}/sentinelhub/job/long/{run_id}/job/-1"
+    stage.simulator.control("POST", "clock", {"speed": 30})
+
+
+def test_the_service_goes_away_while_the_page_is_open(stage: Stage, running: str, look: Look) -> None:
+    page = look(running)
     page.wait_for_selector(READY, timeout=120_000)
     page.locator("h1", has_text="in work").wait_for(timeout=120_000)
     with out_of_reach(stage):
@@ -41,7 +76,7 @@ def test_the_service_goes_away_while_the_page_is_open(stage: Stage, look: Look) 
         assert "it runs on and bills" in page.inner_text(".notes")
         assert "in work" in page.inner_text("h1"), "what was read before stays"
         assert "of " in page.inner_text(".numbers")
-        later = look(stage.job("running"))
+        later = look(running)
         says(later, "The request cannot be read since")
         assert "in work" in later.inner_text("h1")
     page.wait_for_function("() => document.querySelector('.notes').innerText === ''", timeout=180_000)
@@ -63,9 +98,8 @@ def test_the_service_is_away_before_a_page_is_opened(stage: Stage, look: Look, t
 
 
 @pytest.mark.parametrize("how", ["no answer", "502", "half an answer"])
-def test_airflow_itself_does_not_answer(stage: Stage, look: Look, how: str) -> None:
-    stage.wait("running", "deferred")
-    page = look(stage.job("running"), failing=True)
+def test_airflow_itself_does_not_answer(running: str, look: Look, how: str) -> None:
+    page = look(running, failing=True)
     page.wait_for_selector(READY, timeout=120_000)
     if how == "no answer":
         page.route("**/facts", lambda route: route.abort())
@@ -79,9 +113,8 @@ def test_airflow_itself_does_not_answer(stage: Stage, look: Look, how: str) -> N
     page.wait_for_function("() => !document.querySelector('.notes').innerText.includes('Nothing new')", timeout=30_000)
 
 
-def test_after_a_logout_nothing_of_the_job_stays_on_the_page(stage: Stage, look: Look) -> None:
-    stage.wait("running", "deferred")
-    page = look(stage.job("running"), failing=True)
+def test_after_a_logout_nothing_of_the_job_stays_on_the_page(stage: Stage, running: str, look: Look) -> None:
+    page = look(running, failing=True)
     page.wait_for_selector(READY, timeout=120_000)
     page.context.clear_cookies()
     page.locator(".notice", has_text="not logged in to Airflow any more").wait_for(timeout=30_000)
@@ -136,22 +169,3 @@ def test_another_request_of_the_same_task_begins_anew(stage: Stage, look: Look) 
     assert page.locator(".failed li").count() == 0
     assert page.locator(".legend label").count() == 0
     assert page.locator(".detail:not([hidden])").count() == 0
-
-
-def test_a_run_that_is_deleted_while_its_page_is_open_and_a_dag_that_is_removed(stage: Stage, look: Look) -> None:
-    run_id = stage.cluster.trigger("short")
-    stage.cluster.wait("short", run_id, timeout=240)
-    address = f"{stage.url}/sentinelhub/job/short/{run_id}/job/-1"
-    page = look(address)
-    page.wait_for_selector(READY)
-    page.locator("h1", has_text="done").wait_for()
-    stage.cluster.delete_run("short", run_id)
-    gone = page.locator(".notice", has_text="not in Airflow's tables (any more)")
-    gone.wait_for(timeout=90_000)
-    assert page.locator(".map").count() == 0
-    stage.cluster.airflow("dags", "delete", "short", "--yes")
-    again = look(address)
-    again.locator(".notice", has_text="not in Airflow's tables (any more)").wait_for(timeout=60_000)
-    jobs = look(f"{stage.url}/sentinelhub/jobs")
-    jobs.wait_for_selector(READY)
-    assert run_id not in text(jobs)
