@@ -21,7 +21,7 @@ def html_page(view: dict[str, Any], tiles: dict[str, Any]) -> str:
     world = (STATIC / "countries.json").read_text()
     script = (STATIC / "job.js").read_text().replace("</script", "<\\/script")
     style = (STATIC / "page.css").read_text().replace("</style", "<\\/style")
-    data, world = _in_script({"view": view, "tiles": tiles}), world.replace("<", "\\u003c")
+    data, world = _in_script({"view": view, "tiles": tiles}), world.replace("<", "\\u003c").replace("&", "\\u0026")
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
@@ -33,7 +33,7 @@ def html_page(view: dict[str, Any], tiles: dict[str, Any]) -> str:
         f"<title>Sentinel Hub job</title>\n<style>{style}</style>\n</head>\n<body>\n"
         '<main id="page"><p class="notice">This page needs JavaScript.</p></main>\n'
         f'<script type="application/json" id="embedded">{data}</script>\n'
-        f'<script type="application/json" id="world">{world}</script>\n<script>{script}</script>\n</body>\n</html>\n'
+        f'<template id="world">{world}</template>\n<script>{script}</script>\n</body>\n</html>\n'
     )
 
 

@@ -325,7 +325,8 @@ async function land(map: JobMap, read: () => Topology | null | Promise<Topology 
 
 /** What the file of a map brings along; Airflow's page asks for it. */
 function inFile<T>(id: string): T | null {
-  const text = document.getElementById(id)?.textContent;
+  const element = document.getElementById(id);
+  const text = element instanceof HTMLTemplateElement ? element.content.textContent : element?.textContent;
   return text ? (JSON.parse(text) as T) : null;
 }
 
