@@ -135,6 +135,20 @@ def test_only_so_many_accounts_are_read(monkeypatch: pytest.MonkeyPatch) -> None
     assert read == [each.conn_id for each in listed] == [f"c{number}" for number in range(accounts.MOST_ACCOUNTS)]
 
 
+@pytest.mark.parametrize("kind", [Readings, Accounts])
+def test_what_is_being_read_is_not_read_a_second_time_however_long_it_takes(
+    monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    now, begun = [1_000.0], []
+    kept = kind(lambda: now[0])
+    monkeypatch.setattr(kept._threads, "submit", lambda _, source, *more: begun.append(source))
+    source = Source(ID, "v2", "c")
+    for _ in range(5):
+        kept.of(source if kind is Readings else [source])
+        now[0] += 10_000
+    assert len(begun) == 1
+
+
 def test_a_file_holds_paths_up_to_some_number(monkeypatch: pytest.MonkeyPatch) -> None:
     made = JobMap(Source(ID, "v2", "c"), known("one", "two"), 1.0)
     assert '"paths":[{}' in made.html()
