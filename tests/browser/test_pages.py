@@ -191,7 +191,7 @@ def test_with_tab_alone_everything_is_reached_and_is_seen_to_be(stage: Stage, lo
     page.wait_for_selector(READY)
     page.wait_for_function("document.querySelectorAll('.failed li').length > 0")
     focused = """() => { const e = document.activeElement;
-      return [e.innerText || e.getAttribute('aria-label') || e.type, getComputedStyle(e).outlineStyle] }"""
+      return [e.getAttribute('aria-label') || e.innerText || e.type, getComputedStyle(e).outlineStyle] }"""
     reached, unseen = set[str](), set[str]()
     for _ in range(page.locator("a, button, input, summary, [tabindex]").count() + 1):
         page.keyboard.press("Tab")

@@ -14,7 +14,7 @@ from airflow_sentinelhub.api.tile_table import TileTable
 from airflow_sentinelhub.hooks import job_map, map_file
 from airflow_sentinelhub.hooks.job_map import Known, Source
 from airflow_sentinelhub.hooks.map_file import JobMap
-from airflow_sentinelhub.web import accounts, app
+from airflow_sentinelhub.web import accounts, app, reading
 from airflow_sentinelhub.web.accounts import Accounts
 from airflow_sentinelhub.web.app import HEADERS, MOST_JOBS
 from airflow_sentinelhub.web.reading import MOST_KEPT, Readings
@@ -147,6 +147,22 @@ def test_what_is_being_read_is_not_read_a_second_time_however_long_it_takes(
         kept.of(source if kind is Readings else [source])
         now[0] += 10_000
     assert len(begun) == 1
+
+
+def test_what_took_long_to_read_is_read_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_000.0]
+
+    def slow(*_: Any) -> None:
+        now[0] += 1_000
+
+    monkeypatch.setattr(Readings, "_read_all", slow)
+    monkeypatch.setattr(accounts, "hook_of", slow)
+    monkeypatch.setattr(accounts, "account_of", lambda *_: None)
+    source, tiles, lists = Source(ID, "v2", "c"), Readings(lambda: now[0]), Accounts(lambda: now[0])
+    tiles._read(source, Known())
+    assert tiles._again[source] == now[0] + reading.SHARE * 1_000
+    lists._read(source)
+    assert lists._again[source] == now[0] + reading.SHARE * 1_000
 
 
 def test_a_file_holds_paths_up_to_some_number(monkeypatch: pytest.MonkeyPatch) -> None:
