@@ -89,3 +89,26 @@ def test_the_least_rates_hold_and_no_call_breaks_off(rate: float, paced: bool, m
     assert times[0] < 1
     between = [later - earlier for earlier, later in pairwise(times)]
     assert min(between) >= 60 / rate * 0.99
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_call_that_is_given_up_before_its_turn_has_taken_none_of_the_rate(
+    at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a thousand polls that were given up during a burst would hold up the next one for minutes."""
+    monkeypatch.setattr(Gate, "paced", True)
+
+    async def run() -> float:
+        gate, now = Gate(60.0), asyncio.get_running_loop().time
+        for _ in range(6):
+            async with gate:
+                pass
+        for _ in range(50):
+            entering = gate.at_once().__aenter__() if at_once else gate.__aenter__()
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(entering, 0.001)
+        began = now()
+        async with gate:
+            return now() - began
+
+    assert virtual.run(run()) <= 1.1
