@@ -96,7 +96,9 @@ def test_all_names_reach_airflow_with_their_values(told: Told, metrics: Metrics)
     assert [values[-1] for values in told.set.values()] == [0, 0, 0], "nobody waits any more"
 
 
-def test_readings_grow_old_in_the_metrics_while_a_call_hangs(told: Told, metrics: Metrics) -> None:
+def test_readings_grow_old_in_the_metrics_while_a_call_hangs(
+    told: Told, metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
     account = Account(12)
     account.hang = {"process"}
 
@@ -108,7 +110,10 @@ def test_readings_grow_old_in_the_metrics_while_a_call_hangs(told: Told, metrics
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    virtual.run(waiting())
+    with caplog.at_level(logging.DEBUG, logger=module.__name__):
+        virtual.run(waiting())
+    levels = [record.levelno for record in caplog.records if "12 wait" in record.getMessage()]
+    assert levels == [logging.DEBUG, *[logging.INFO] * 3], "late by more than a minute"
     assert told.set[PREFIX + "oldest_reading"] == pytest.approx([60, 120, 180, 240], abs=0.1)
     assert told.set[PREFIX + "lag"] == pytest.approx([50, 110, 170, 230], abs=1)
 
