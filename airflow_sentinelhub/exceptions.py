@@ -65,6 +65,12 @@ class InvalidInputError(SentinelHubError, ValueError):
     retry_helps = False
 
 
+class NoIdError(InvalidInputError, KeyError):
+    """A payload that stands for a request or a collection has no id. A KeyError too, as the vendor's client raises."""
+
+    __str__ = Exception.__str__
+
+
 class Interrupted(SentinelHubError):
     """The task is being ended; the flow it was in is left where it was."""
 

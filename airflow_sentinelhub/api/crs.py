@@ -126,6 +126,12 @@ class Crs(str):
         return int(self.value)
 
     @property
+    def name(self) -> str:
+        """The name of the vendor's member: `WGS84`, `POP_WEB`, `UTM_33N`, `EPSG_3035`."""
+        zone = f"UTM_{self.epsg % 100}{'N' if self.epsg < 32700 else 'S'}"
+        return zone if self.is_utm() else {4326: "WGS84", 3857: "POP_WEB"}.get(self.epsg, f"EPSG_{self.value}")
+
+    @property
     def opengis_string(self) -> str:
         return f"{_EPSG_URL}{self.value}"
 

@@ -112,6 +112,12 @@ def an_object(body: Any) -> dict[str, Any]:
     return body
 
 
+class MissingError(ValueError, KeyError):
+    """A body lacks a member without which it says nothing. A KeyError too, as the vendor's classes raise."""
+
+    __str__ = Exception.__str__
+
+
 def id_in(body: Any) -> str:
     """The id of what a body describes.
 
@@ -119,7 +125,7 @@ def id_in(body: Any) -> str:
     """
     value = an_object(body).get("id")
     if not isinstance(value, str) or not value.strip() or len(value) > ID_LIMIT or not value.isprintable():
-        raise ValueError("it has no id" if value is None else "its id is none")
+        raise MissingError("it has no id") if value is None else ValueError("its id is none")
     return value
 
 
@@ -130,7 +136,7 @@ def status_in(body: Any) -> str:
     """
     value = an_object(body).get("status")
     if not _is_word(value):
-        raise ValueError("it has no status" if value is None else "its status is no word")
+        raise MissingError("it has no status") if value is None else ValueError("its status is no word")
     return str(value)
 
 

@@ -57,8 +57,8 @@ class BatchRequestStatus(_Word):
     ANALYSIS_DONE = "ANALYSIS_DONE"
     PROCESSING = "PROCESSING"
     DONE = "DONE"
-    PARTIAL = "PARTIAL"
     FAILED = "FAILED"
+    PARTIAL = "PARTIAL"
     CANCELED = "CANCELED"
     STOPPED = "STOPPED"
 

@@ -12,7 +12,7 @@ from airflow_sentinelhub.api.flows.actions import start_once
 from airflow_sentinelhub.api.flows.wait import WaitPlan, wait
 from airflow_sentinelhub.api.paging import Page, Walk, page_of
 from airflow_sentinelhub.api.service.generations import Generation
-from airflow_sentinelhub.exceptions import InvalidInputError
+from airflow_sentinelhub.exceptions import InvalidInputError, NoIdError
 
 T = TypeVar("T")
 
@@ -32,7 +32,8 @@ class FeatureIterator(Generic[T]):
 
     `iter()` begins at the first item. In the first pass only one page is in memory at a time, and the next one is read
     when it is needed. The second pass reads the pages from the service again and keeps them: the passes after it, and
-    indexes, send no further calls. A pass that an error has broken off can be continued by `next()`.
+    indexes, send no further calls. A pass that an error has broken off can be continued by `next()`; `index` can be set
+    to continue elsewhere. A copy reads its pages by itself, from the place where the original is.
 
     :raises UnreadableReplyError: a page cannot be read, or the tokens of the pages repeat.
     """
@@ -55,10 +56,20 @@ class FeatureIterator(Generic[T]):
         return self
 
     def __next__(self) -> T:
+        if self.index < self._before:  # somebody has set it back to a page that is not in memory any more
+            self._keep()
         if not self._reaches(self.index):
             raise StopIteration
         self.index += 1
         return self._items[self.index - 1 - self._before]
+
+    def __copy__(self) -> FeatureIterator[T]:
+        twin = FeatureIterator(self._ask, self._page_at)
+        twin.index = self.index
+        return twin
+
+    def __deepcopy__(self, memo: Any) -> FeatureIterator[T]:
+        return self.__copy__()
 
     @overload
     def __getitem__(self, index: int) -> T: ...
@@ -223,11 +234,13 @@ def id_of(thing: Any) -> str:
     """The id of a request or a collection.
 
     :param thing: the id itself, a JSON body with an id, or an object of `models.py`.
-    :raises InvalidInputError: it has no id.
+    :raises InvalidInputError: it has no id; a `NoIdError` for a body without one.
     """
     id_ = thing
     if isinstance(thing, dict):
-        id_ = thing.get("id")
+        if "id" not in thing:
+            raise NoIdError("Expected a payload with an id, and this dict has none; nothing was sent.")
+        id_ = thing["id"]
     elif not isinstance(thing, str):
         id_ = getattr(thing, "request_id", None) or getattr(thing, "collection_id", None)
     if not isinstance(id_, str) or not id_.strip():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Optional, TypeVar, Union
 
 from dataclasses_json import CatchAll, DataClassJsonMixin, LetterCase, Undefined, config
 
-from airflow_sentinelhub.api.areas import BBox, Geometry, bbox_of, geometry_of
+from airflow_sentinelhub.api.areas import BBox, Geometry, bbox_of, bounds_of, geometry_of
 from airflow_sentinelhub.api.decoding import id_in, number, read_time, status_in, text, whole, word
 from airflow_sentinelhub.api.service.v2 import place_of
 from airflow_sentinelhub.api.statuses import (
@@ -59,8 +59,11 @@ R = TypeVar("R", bound="BaseBatchRequest")
 _CAMEL = config(letter_case=LetterCase.CAMEL, undefined=Undefined.INCLUDE)["dataclasses_json"]
 
 
-def write_time(time: Optional[datetime]) -> Optional[str]:
-    return time.isoformat().replace("+00:00", "Z") if time else None
+def write_time(time: Union[datetime, str, None]) -> Optional[str]:
+    """The time as the service writes it. One without a zone is UTC; a text that was set stays as it is."""
+    if not isinstance(time, datetime):
+        return time or None
+    return time.isoformat().replace("+00:00", "") + ("Z" if not time.utcoffset() else "")
 
 
 def _time() -> dict[str, Any]:
@@ -133,8 +136,14 @@ class BaseBatchRequest(DataClassJsonMixin):
 
     @property
     def bbox(self) -> Optional[BBox]:
-        """The bounding box with its CRS, None if the area is not a bounding box."""
-        return bbox_of(self._process())
+        """The bounding box with its CRS, None if the area is not a bounding box.
+
+        :raises InvalidInputError: there is one, but it is no four numbers; a ValueError, as the vendor's client raises.
+        """
+        found, given = bbox_of(self._process()), bounds_of(self._process()).get("bbox")
+        if found is None and given is not None:
+            raise InvalidInputError(f"The bounding box of batch request {self.request_id} is no four numbers.")
+        return found
 
     @property
     def geometry(self) -> Optional[Geometry]:
@@ -170,7 +179,9 @@ class BaseBatchRequest(DataClassJsonMixin):
 
 
 def _short(request: BaseBatchRequest, *names: str) -> str:
-    members = [f"{name}={getattr(request, name)!s}" for name in names if getattr(request, name) is not None]
+    members = [
+        f"{name}={one_line(str(getattr(request, name)), 200)}" for name in names if getattr(request, name) is not None
+    ]
     return f"{type(request).__name__}({', '.join(members)}, ...)"
 
 
@@ -209,7 +220,8 @@ class BatchRequest(BaseBatchRequest):
         return self.process_request
 
     def __repr__(self) -> str:
-        return _short(self, "request_id", "created", "status", "user_action", "value_estimate", "tile_count")
+        names = ("request_id", "description", "bucket_name", "created", "status", "user_action")
+        return _short(self, *names, "value_estimate", "tile_count")
 
 
 @dataclass(repr=False)
@@ -275,7 +287,9 @@ class BatchStatisticalRequest(BaseBatchRequest):
         return {"input": _object(self.request.get("input")), "evalscript": aggregation.get("evalscript")}
 
     def __repr__(self) -> str:
-        return _short(self, "request_id", "created", "status", "completion_percentage", "user_action", "cost_pu")
+        return _short(
+            self, "request_id", "created", "status", "user_action", "cost_pu", "error", "completion_percentage"
+        )
 
 
 @dataclass

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.api.service import payloads_v2
 from airflow_sentinelhub.api.service import statistical as endpoints
 from airflow_sentinelhub.api.service.data_sources import as_sent
@@ -49,7 +50,7 @@ class SentinelHubBatchStatistical(RequestClient[BatchStatisticalRequest]):
         self,
         *,
         input_features: Mapping[str, Any],
-        input_data: Sequence[Mapping[str, Any]],
+        input_data: Iterable[Mapping[str, Any]],
         aggregation: Mapping[str, Any],
         calculations: Mapping[str, Any] | None = None,
         output: Mapping[str, Any],
@@ -64,12 +65,15 @@ class SentinelHubBatchStatistical(RequestClient[BatchStatisticalRequest]):
         :param output: place of the results, see `s3_specification()`.
         :param kwargs: further members of the payload.
         """
-        self._check_sources(list(input_data))
+        if not isinstance(aggregation, Mapping):
+            raise InvalidInputError(f"aggregation is an object of the payload, not {shown(aggregation)}.")
+        data = list(input_data)
+        self._check_sources(data)
         payload = {
-            "input": {"features": dict(input_features), "data": as_sent(list(input_data))},
+            "input": {"features": payloads_v2.place(input_features, "input_features"), "data": as_sent(data)},
             "aggregation": dict(aggregation),
             "calculations": calculations,
-            "output": dict(output),
+            "output": payloads_v2.place(output, "output"),
             **kwargs,
         }
         return self._ask(read_as(endpoints.create(without_none(payload)), BatchStatisticalRequest.from_dict))

@@ -192,7 +192,7 @@ class SentinelHubBatch(Client):
         :param kwargs: further query parameters.
         """
         request_id = id_of(batch_request)
-        parameters = {**query(status=status_word(status) if status else None), **kwargs}
+        parameters = {**query(status=None if status is None else status_word(status)), **kwargs}
         return self._again(lambda token: endpoints.list_tiles(request_id, **{**parameters, "viewtoken": token}))
 
     def get_tile(self, batch_request: RequestSpec, tile_id: int | None) -> Json:

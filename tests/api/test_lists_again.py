@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import weakref
 from collections.abc import Iterator
@@ -181,3 +182,32 @@ def test_pages_in_circles_are_an_error_each_time() -> None:
     for _ in range(2):
         with pytest.raises(UnreadableReplyError):
             list(found)
+
+
+@pytest.mark.parametrize("place", range(8))
+def test_index_can_be_set_back_to_a_page_that_is_not_in_memory_any_more(place: int) -> None:
+    listed = Service(8).listed()
+    for _ in range(8):
+        next(listed)
+    listed.index = place
+    assert next(listed).number == place
+    assert listed.index == place + 1
+
+
+@pytest.mark.parametrize("twin", [copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("read", [0, 2, 3, 5, 8])
+def test_a_copy_goes_on_from_the_same_place_and_does_not_disturb(read: int, twin: Any) -> None:
+    listed = Service(8).listed()
+    for _ in range(read):
+        next(listed)
+    other = twin(listed)
+    rest = list(range(read, 8))
+    assert [item.number for item in _going_on(other)] == rest
+    assert [item.number for item in _going_on(listed)] == rest
+    assert [item.number for item in other] == list(range(8))
+
+
+def _going_on(listed: FeatureIterator[Item]) -> Iterator[Item]:
+    """The items that are left, without beginning anew."""
+    while (item := next(listed, None)) is not None:
+        yield item

@@ -419,3 +419,61 @@ def test_started_and_ending_are_read_from_status_and_action_together(
 ) -> None:
     job = Snapshot(ID, "v1", BatchRequestStatus(status), BatchUserAction(action))
     assert (job.started, job.ending) == (started, ending)
+
+
+@pytest.mark.parametrize("kind", [BatchRequest, BatchProcessRequest, BatchStatisticalRequest])
+def test_a_reply_without_id_or_status_is_a_key_error_and_a_value_error(kind: Any) -> None:
+    for body, said in (({}, "it has no id"), ({"id": ID}, "it has no status")):
+        for error in (KeyError, ValueError):
+            with pytest.raises(error) as told:
+                kind.from_dict(body)
+            assert str(told.value) == said
+
+
+def test_a_payload_without_an_id_is_told_as_one() -> None:
+    for error in (KeyError, InvalidInputError):
+        with pytest.raises(error) as told:
+            id_of({"status": "DONE"})
+        assert str(told.value) == "Expected a payload with an id, and this dict has none; nothing was sent."
+    assert pickle.loads(pickle.dumps(told.value)).args == told.value.args
+
+
+@pytest.mark.parametrize("box", [[1, 2, 3], ["a", "b", "c", "d"], [], {}, 7, [None] * 4])
+def test_a_bounding_box_that_cannot_be_read_is_not_taken_for_none(box: Any) -> None:
+    body = v1(processRequest={"input": {"bounds": {"bbox": box}}})
+    with pytest.raises(InvalidInputError, match="is no four numbers"):
+        _ = BatchRequest.from_dict(body).bbox
+
+
+@pytest.mark.parametrize("bounds", [{}, {"bbox": None}, {"geometry": POLYGON}, None])
+def test_a_request_without_a_bounding_box_has_none(bounds: Any) -> None:
+    assert BatchRequest.from_dict(v1(processRequest={"input": {"bounds": bounds}})).bbox is None
+
+
+@pytest.mark.parametrize(
+    ("time", "written"),
+    [
+        (datetime(2024, 1, 2), "2024-01-02T00:00:00Z"),  # noqa: DTZ001
+        (datetime(2024, 1, 2, tzinfo=timezone.utc), "2024-01-02T00:00:00Z"),
+        (datetime(2024, 1, 2, tzinfo=timezone(timedelta(hours=2))), "2024-01-02T00:00:00+02:00"),
+        ("2024-01-02", "2024-01-02"),
+        (None, None),
+    ],
+)
+def test_a_time_that_is_set_is_written_as_the_service_writes_it(time: Any, written: Any) -> None:
+    read = BatchRequest.from_dict(v1())
+    read.created = time
+    assert read.to_dict()["created"] == written
+
+
+def test_a_repr_names_the_request_in_one_line() -> None:
+    read = BatchRequest.from_dict(v1(description="my\nmap", bucketName="maps"))
+    assert "description=my map, bucket_name=maps, " in repr(read)
+    failed = BatchStatisticalRequest.from_dict(statistical(error="boom"))
+    assert "error=boom" in repr(failed)
+
+
+@pytest.mark.parametrize("kind", [BatchProcessRequest, BatchStatisticalRequest])
+@pytest.mark.parametrize(("share", "read"), [(None, 0), ("many", 0), ([], 0), (37.5, 37.5), (100, 100)])
+def test_a_share_that_cannot_be_read_is_none(kind: Any, share: Any, read: float) -> None:
+    assert kind.from_dict(statistical(completionPercentage=share)).completion_percentage == read

@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 
 Pattern = Callable[["World"], Any]
 Json = dict
-KINDS = (ValueError, KeyError, RuntimeError, TypeError)
+KINDS = (ValueError, KeyError, RuntimeError, TypeError, AttributeError, IndexError, StopIteration)
 
 
 class Control:
@@ -89,12 +89,12 @@ def play(world: World, patterns: dict[str, Pattern]) -> Json:
 
 
 def patterns_of(generation: str) -> dict[str, Pattern]:
-    from tests.witness import patterns_statistical, patterns_v1, patterns_v2
+    from tests.witness import odd_statistical, odd_v1, odd_v2, patterns_statistical, patterns_v1, patterns_v2
 
     return {
-        "v1": patterns_v1.PATTERNS,
-        "v2": patterns_v2.PATTERNS,
-        "statistical": patterns_statistical.PATTERNS,
+        "v1": patterns_v1.PATTERNS | odd_v1.PATTERNS,
+        "v2": patterns_v2.PATTERNS | odd_v2.PATTERNS,
+        "statistical": patterns_statistical.PATTERNS | odd_statistical.PATTERNS,
     }[generation]
 
 

@@ -18,6 +18,7 @@ from airflow_sentinelhub.simulator import Simulator
 from dev import env
 from tests.statistical.fields import body, put_fields
 from tests.witness.environments import run
+from tests.witness.odd_differences import ODD_DIFFERENCES
 from tests.witness.ours import our_world
 from tests.witness.patterns import Pattern, patterns_of, play
 from tests.witness.recordings import PROCESS
@@ -44,6 +45,7 @@ _STOPPED = (
 _STOPPED_AT_WORK = "Raises `JobCancelledError` (a RuntimeError); the vendor's returns as if the job were done."
 
 DIFFERENCES: dict[tuple[str, str], str] = {
+    **ODD_DIFFERENCES,
     ("v1", "SentinelHubBatch.iter_tiles before the analysis"): (
         "No tiles; the vendor's raises MissingDataInRequestException."
     ),

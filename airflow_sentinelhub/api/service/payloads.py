@@ -60,7 +60,7 @@ def tiling_grid(
     if isinstance(resolution, (int, float)) and resolution <= 0:
         raise InvalidInputError(f"The resolution of a tiling grid is a positive number, not {resolution!r}.")
     payload: Json = {"id": grid_id, "resolution": resolution, **kwargs}
-    if buffer is not None:
+    if buffer is not None and not (isinstance(buffer, Sequence) and not buffer):
         if not isinstance(buffer, Sequence) or len(buffer) != 2:
             raise InvalidInputError(
                 f"The buffer of a tiling grid is two numbers of pixels (x, y), not {shown(buffer)}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.api.service.payloads import Json, tiling_grid, without_none
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -30,6 +31,16 @@ def s3_specification(
     return {"s3": without_none({"url": url, **keys, "region": region})}
 
 
+def place(given: Any, name: str) -> Json:
+    """A place in a bucket, of an argument of this name.
+
+    :raises InvalidInputError: it is no mapping.
+    """
+    if not isinstance(given, Mapping):
+        raise InvalidInputError(f"{name} is built with s3_specification(url, ...), not {shown(given)}.")
+    return dict(given)
+
+
 def gs_specification(url: str, credentials: str) -> Json:
     """A place in Google Cloud Storage and the credentials for it (AWS deployments only).
 
@@ -48,7 +59,7 @@ def tiling_grid_input(
     :param kwargs: further members.
     """
     grid = tiling_grid(grid_id, resolution)
-    return {"type": "tiling-grid", **grid, **without_none({"bufferX": buffer_x, "bufferY": buffer_y}), **kwargs}
+    return without_none({"type": "tiling-grid", **grid, "bufferX": buffer_x, "bufferY": buffer_y, **kwargs})
 
 
 def geopackage_input(
@@ -69,7 +80,7 @@ def geopackage_input(
         raise InvalidInputError("Give either width and height, or resolution, as the default size of features.")
     if (width is None) != (height is None):
         raise InvalidInputError("width and height go together.")
-    payload: Json = {"type": "geopackage", "features": dict(geopackage_specification)}
+    payload: Json = {"type": "geopackage", "features": place(geopackage_specification, "geopackage_specification")}
     defaults = without_none({"width": width, "height": height, "resolution": resolution})
     return {**payload, "defaults": defaults} if defaults else payload
 
@@ -97,7 +108,7 @@ def raster_output(
         "createCollection": create_collection,
         "collectionId": collection_id,
     }
-    return {"type": "raster", "delivery": dict(delivery), **without_none({**options, **kwargs})}
+    return {"type": "raster", "delivery": place(delivery, "delivery"), **without_none({**options, **kwargs})}
 
 
 def zarr_output(
@@ -117,4 +128,4 @@ def zarr_output(
     :param kwargs: further members.
     """
     options = {"group": group, "arrayParameters": array_parameters, "arrayOverrides": array_overrides, **kwargs}
-    return {"type": "zarr", "delivery": dict(delivery), **without_none(options)}
+    return {"type": "zarr", "delivery": place(delivery, "delivery"), **without_none(options)}
