@@ -44,8 +44,9 @@ _COST = (
     "{%% set analysis = %s or {} %%}{{ analysis.get('tile_count') or 'an unknown number of' }} tiles, "
     "{%% set low, high = analysis.get('expected_pu_low'), analysis.get('expected_pu_high') %%}"
     "{%% if low is none or high is none %%}cost not estimated{%% else %%}about {{ '{:,.0f}'.format(low) }}"
-    "{%% if high > low %%} to {{ '{:,.0f}'.format(high) }}{%% endif %%} processing units, estimated by "
-    "{{ 'the service' if analysis.get('estimated_by') == 'service' else 'us' }}{%% endif %%}."
+    "{%% if high > low %%} to {{ '{:,.0f}'.format(high) }}{%% endif %%} processing units, "
+    "{{ \"a third of the service's estimate\" if analysis.get('estimated_by') == 'service' else 'estimated by us' }}"
+    "{%% endif %%}."
 )
 
 

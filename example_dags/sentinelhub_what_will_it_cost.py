@@ -27,7 +27,8 @@ APPROVE = os.environ.get("SENTINELHUB_EXAMPLE_APPROVE", "false") == "true"
 PRICE = (
     "{% set price = ti.xcom_pull(task_ids='analyse') %}{{ price['tile_count'] }} tiles, "
     "{% if price['estimated_by'] %}{{ price['expected_pu_low'] | round | int }} to "
-    "{{ price['expected_pu_high'] | round | int }} processing units, estimated by {{ price['estimated_by'] }}"
+    "{{ price['expected_pu_high'] | round | int }} processing units, "
+    "{{ \"a third of the service's estimate\" if price['estimated_by'] == 'service' else 'estimated by us' }}"
     "{% else %}cost not estimated{% endif %}."
 )
 

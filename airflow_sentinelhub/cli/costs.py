@@ -56,7 +56,9 @@ COMMAND = Command(
             "--since", metavar="DATE", help="only requests created since, such as 2026-06-01 (default: this month)"
         ),
         argument("--task-id", action="append", metavar="TASK", help="id of a task, to name it in the sums; repeatable"),
-        argument("--quick", action="store_true", help="v1: take the service's estimate, do not read the tiles"),
+        argument(
+            "--quick", action="store_true", help="v1: take a third of the service's estimate, do not read the tiles"
+        ),
         OUTPUT,
     ),
     run,

@@ -21,6 +21,8 @@ _FORMATS = {"application/octet-stream": 1.4}
 _FLOATS, _FLOAT_FORMATS = 2.0, ("image/tiff", "zarr/array")
 # doc: orthorectification of Sentinel-1 GRD.
 _ORTHORECTIFIED, _RADAR = 2.0, ("sentinel-1-grd", "S1GRD")
+# doc: a data sample counts, and an elevation model has one for a pixel, whatever the time range says.
+_TIMELESS = ("dem", "DEM")
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ def _read(evalscript: str, data: list[Any], rates: Rates) -> float:
 
 
 def _factor(item: Any, many: bool, rates: Rates) -> float:
-    observations = max(1.0, _days(item) / rates.days_between_observations) if many else 1.0
+    timeless = item.get("type") in _TIMELESS
+    observations = max(1.0, _days(item) / rates.days_between_observations) if many and not timeless else 1.0
     processing = item.get("processing")
     wanted = processing.get("orthorectify") if isinstance(processing, dict) else None
     radar = item.get("type") in _RADAR and str(wanted).lower() == "true"

@@ -256,4 +256,4 @@ def test_the_command_says_what_is_an_estimate(bench: Any, capsys: pytest.Capture
     context = bench.context()
     bench.run(job(bench), context)
     assert main(["costs", dag_of(context), "--quick"]) == 0
-    assert "Requests of v1 for which the service's estimate stands: 1." in capsys.readouterr().out
+    assert "Requests of v1 for which a third of the service's estimate stands: 1." in capsys.readouterr().out

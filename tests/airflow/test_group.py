@@ -396,7 +396,7 @@ def test_a_person_reads_what_it_will_cost() -> None:
     assert approve.render_template(approve.subject, seen) == "Start the Sentinel Hub batch job 5f2a?"
     assert (
         approve.render_template(approve.body, seen)
-        == "20 tiles, about 1,234 processing units, estimated by the service."
+        == "20 tiles, about 1,234 processing units, a third of the service's estimate."
     )
     pulled["ndvi.analyse"] = {"tile_count": 20, **price(900.0, 2400.0, "us")}
     assert (

@@ -239,3 +239,14 @@ def test_what_may_exceed_a_limit(limit: float | None, spent: float, may: bool) -
 )
 def test_estimate_and_cost_side_by_side(cost: float | None, said: str) -> None:
     assert comparison(price_of(job("DONE"), OWN), cost) == said
+
+
+def test_a_number_that_follows_from_the_services_estimate_is_not_called_its_estimate() -> None:
+    """The service estimates three times as much: who looks there must find out why."""
+    price = price_of(job("DONE", generation="v1", estimate=300.0))
+    assert str(price) == "about 100 PU (a third of the service's estimate)"
+    assert comparison(price, 99.5) == "99.5 PU, inside of the 100 PU expected (a third of the service's estimate)"
+    assert comparison(price.as_result(), 50.0).endswith(
+        "outside of the 100 PU expected (a third of the service's estimate)"
+    )
+    assert price_lines(job("DONE", generation="v1", estimate=300.0), price)[0][0].endswith(f"expected cost {price}")

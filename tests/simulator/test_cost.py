@@ -133,6 +133,13 @@ def test_observations_are_those_of_the_source() -> None:
     assert tile_estimate(512, 512, unnamed, [days(6), days(30)]) == 10
 
 
+@pytest.mark.parametrize("kind", ["dem", "DEM"])
+@pytest.mark.parametrize("mosaicking", ["SIMPLE", "ORBIT", "TILE"])
+def test_an_elevation_model_has_one_sample_whatever_the_time_range(kind: str, mosaicking: str) -> None:
+    heights = script('"DEM"', mosaicking=mosaicking)
+    assert tile_estimate(512, 512, heights, [days(30, type=kind)]) == pytest.approx(1 / 3)
+
+
 RADAR = script('"VV"', '"VH"', '"dataMask"', output='{bands: 2, sampleType: "FLOAT32"}')
 
 

@@ -113,7 +113,7 @@ class Costs:
         unknown = f"What these cost in all is not known: {', '.join(self.unknown[:3])}"
         unknown += f" and {len(self.unknown) - 3} more." if len(self.unknown) > 3 else "."
         estimated = sum(request.by_estimate for request in self.requests)
-        by_estimate = f"Requests of v1 for which the service's estimate stands: {estimated}."
+        by_estimate = f"Requests of v1 for which a third of the service's estimate stands: {estimated}."
         found = [unknown] if self.unknown else []
         return [*found, *([by_estimate] if estimated else []), *self.unread]
 

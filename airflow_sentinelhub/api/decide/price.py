@@ -21,7 +21,7 @@ class Expected(TypedDict):
     :param expected_pu: what it will probably cost (PU): a third of the service's estimate (v1), else the middle of our
         own, but no less than the minimum of a request; None if neither is known.
     :param expected_pu_low, expected_pu_high: at least and at most so many PU.
-    :param estimated_by: whose estimate it is: `service` or `us`; None if there is none.
+    :param estimated_by: whose estimate these follow from: `service` (v1: a third of it) or `us`; None if there is none.
     """
 
     expected_pu: float | None
@@ -62,8 +62,7 @@ class Price:
     def __str__(self) -> str:
         if self.low is None or self.high is None:
             return "cost not estimated"
-        whose = "the service's estimate" if self.by == SERVICE else "our estimate"
-        return f"about {span(self.low, self.high)} PU ({whose})"
+        return f"about {span(self.low, self.high)} PU ({whose(self.by)})"
 
     def as_result(self) -> Expected:
         """The members of a task's result that tell the expected cost."""
@@ -76,6 +75,11 @@ class Price:
 
 
 UNKNOWN = Price()
+
+
+def whose(by: str | None) -> str:
+    """Whose estimate a number of PU is, in words. The service's own is made before the batch factor."""
+    return "a third of the service's estimate" if by == SERVICE else "our estimate"
 
 
 def price_of(job: Snapshot, own: Estimate | None = None, why: str = "") -> Price:
@@ -140,4 +144,5 @@ def comparison(expected: Mapping[str, Any] | Price, cost: float | None) -> str:
     if price is None or cost is None or price.low is None or price.high is None:
         return ""
     place = "inside" if price.low * 0.99 <= cost <= price.high * 1.01 else "outside"
-    return f"{cost:,.1f} PU, {place} of the {span(price.low, price.high)} PU estimated by {price.by}"
+    told = "estimated by us" if price.by == US else f"expected ({whose(price.by)})"
+    return f"{cost:,.1f} PU, {place} of the {span(price.low, price.high)} PU {told}"

@@ -158,29 +158,37 @@ def count_month(
 ) -> Flow[Month]:
     """What the other jobs of the DAG count in this calendar month, after this job was noted as about to start.
 
-    The note, in the job's description, lets others that look at the same moment count it. Of two that see each other,
-    the older one goes first; but if both do not fit, it first waits for the younger one, which may have looked before
-    the note was there: then it starts, and counts. Batch statistical has no description that can be changed: there only
-    started jobs count.
+    The note, in the job's description, lets others that look at the same moment count it. The lists may lag, so nothing
+    is decided before they show this note: then they show each note that was written before it, too. Of two that see
+    each other, the older one goes first; but if both do not fit, it first waits for the younger one, which may have
+    looked before the note was there: then it starts, and counts. Batch statistical has no description that can be
+    changed: there only started jobs count.
 
     :param policy: with `max_per_month`.
     :param prepare: see `price_request`; for running jobs of which the service and their marker tell no price.
     """
     now = yield Now()
-    mark = mark_of(job.description)
+    mark, noted = mark_of(job.description), None
     if mark is not None:
         probable = None if price is None else price.expected
         expected = None if probable is None else round(probable, 3)
-        yield from _noted(api, job, replace(mark, expected=expected, reserved=int(now)), patience)
+        note = replace(mark, expected=expected, reserved=int(now))
+        listed = not mark.adopts and not (job.created and job.created < month_of(now) - WAITS)
+        noted = note.reserved if (yield from _noted(api, job, note, patience)) and listed else None
     low, others = None if price is None else price.low, _Others(dag, job, patience, prepare)
     for pause in SETTLING:
         month = yield from others.counted()
+        shown = noted is None or others.own_note == noted
         fits = policy.allows_in_month(low, month.counted)
-        if not fits or policy.allows_in_month(low, month.counted + month.behind):
+        if not fits or (shown and policy.allows_in_month(low, month.counted + month.behind)):
             break
         yield Sleep(pause)
     else:  # they may still start
         month = replace(month, counted=month.counted + month.behind)
+        if not shown:
+            lag = f"the list of the account does not show it as about to start after {sum(SETTLING):.0f} s"
+            told = "jobs that start at the same time may not be counted in the budget of the month"
+            yield Note(f"Batch request {job.request_id}: {lag}, so {told}", warning=True)
     told = f"{month.others()} {month.counted:,.0f} PU in this calendar month"
     if month.unknown:
         told += f"; what {len(month.unknown)} will cost in all is not known: {', '.join(month.unknown[:3])}"
@@ -189,12 +197,16 @@ def count_month(
 
 
 class _Others:
-    """The other jobs of the DAG in this month, looked at several times. What does not change is asked for once."""
+    """The other jobs of the DAG in this month, looked at several times. What does not change is asked for once.
+
+    `own_note` is when this job was about to start, by the lists (seconds since 1970); None if they do not show it.
+    """
 
     def __init__(
         self, dag: OfDag, own: Snapshot, patience: float, prepare: Callable[[], Estimating] | None = None
     ) -> None:
         self._dag, self._own, self._patience, self._prepare = dag, own, patience, prepare
+        self.own_note: int | None = None
         self._tiles: dict[str, float | None] = {}
         self._expected: dict[str, float | None] = {}
 
@@ -209,7 +221,9 @@ class _Others:
                 continue
             answering.append(api)
             for job, mark in found:
-                if job.request_id != self._own.request_id and of_month(job, begin):
+                if job.request_id == self._own.request_id:
+                    self.own_note = mark.reserved
+                elif of_month(job, begin):
                     jobs.append((yield from self._known(api, job, mark)))
         self._dag = replace(self._dag, apis=answering)
         for line in unread:
@@ -260,8 +274,8 @@ def release(api: Generation, job: Snapshot, patience: float) -> Flow[None]:
         yield from _noted(api, job, replace(mark, expected=None, reserved=None), patience)
 
 
-def _noted(api: Generation, job: Snapshot, mark: Mark, patience: float) -> Flow[None]:
-    """Write the marker; where that is refused, others count this job only once it is started."""
+def _noted(api: Generation, job: Snapshot, mark: Mark, patience: float) -> Flow[bool]:
+    """Write the marker, and whether that was done; where it is refused, others count this job once it is started."""
     words = marked(job.description, mark)
     try:
         done = yield from outlast(lambda: describe(api, job.request_id, words), patience, job.request_id)
@@ -270,3 +284,4 @@ def _noted(api: Generation, job: Snapshot, mark: Mark, patience: float) -> Flow[
         yield Note(f"The description of batch request {job.request_id} could not be changed: {err}", warning=True)
     if not done and api.update is not None:
         yield Note(f"Batch request {job.request_id} counts in the budget of the month once it is started")
+    return done
