@@ -210,3 +210,27 @@ def test_sums_begin_with_the_month_if_nobody_says_otherwise(bench: Any) -> None:
     assert [each.request_id for each in costs.requests] == [second["request_id"]]
     assert costs.since == bench.clock.utcnow().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     assert len(bench.hook.costs("maps", "2020-01-01").requests) == 2, first["request_id"]
+
+
+@v2
+def test_a_failed_part_has_a_price_of_its_own(bench: Any, logged: Callable[[], str]) -> None:
+    """The request that continues another one is a smaller job: what the whole one costs is not noted for it again."""
+    bench.sim.fault(kind="fail_tiles", share=0.3, times=1)
+    bench.run(job(bench, evalscript=DEAR, max_restarts=1, max_processing_units_per_month=10_000), tries(bench, 0))
+    first, second = bench.sim.requests()
+    noted = [mark_of(description(bench, each["id"])) for each in (first, second)]
+    whole, part = (mark.expected if mark is not None else None for mark in noted)
+    assert whole is not None
+    assert part is not None
+    assert part < whole
+    said = logged()
+    assert all(f"Batch request {each['id']}: expected cost about" in said for each in (first, second))
+
+
+@v2
+def test_a_failed_part_is_held_against_the_month_anew(bench: Any) -> None:
+    """The request that it continues has cost its share by then."""
+    bench.sim.fault(kind="fail_tiles", share=0.3, times=1)
+    with pytest.raises(AirflowFailException, match="one other job of this DAG counts 100 PU in this calendar month"):
+        bench.run(job(bench, max_restarts=1, max_processing_units_per_month=99), tries(bench, 0))
+    assert bench.effects().count("billed_start") == 1

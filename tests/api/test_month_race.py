@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_sentinelhub.api.call import Flow, Now, Send, Sleep, exchange
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Now, Reply, Send, Sleep, exchange
 from airflow_sentinelhub.api.decide.marker import Mark, mark_of, marked
 from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.decide.price import Price
 from airflow_sentinelhub.api.flows.actions import start_once
-from airflow_sentinelhub.api.flows.costs import OfDag, count_month, release
+from airflow_sentinelhub.api.flows.costs import SETTLING, OfDag, costs_of_dag, count_month, release
 from airflow_sentinelhub.api.flows.read import read
 from airflow_sentinelhub.api.service.generations import Generation, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.exceptions import ServerError, UnknownStateError
 from tests.api.fake_service import FakeService, Job, drive
+from tests.api.feeding import error
 
 DAG, PRICE = "d" * 12, Price(100.0, 100.0, "us")
 
@@ -117,16 +120,70 @@ def test_one_after_the_other_all_that_fit_are_started(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["v1", "v2"])
-def test_what_a_lagging_list_hides_is_what_it_overruns_by(name: str) -> None:
-    """Said in the docs: each of the tasks that start within the lag may be started."""
+@pytest.mark.parametrize("lag", [0.0, 1.0, 30.0, 55.0])
+def test_nobody_decides_before_the_list_shows_its_own_note(name: str, lag: float) -> None:
+    """Then it shows each note that was written before, too: a list that lags less than a minute hides nobody."""
     service, api = Paid(name), generation(name)
     jobs = [analysed(service, api, number) for number in range(4)]
-    done = [drive(service, task(api, job, 150), lag=30.0).result for job in jobs[:2]]
-    service.now += 60
-    done += [drive(service, task(api, job, 150), lag=30.0).result for job in jobs[2:]]
-    assert done[0] is True
-    assert done[2:] == [False, False]
-    assert service.started <= 2
+    waited = [drive(service, task(api, job, 150), lag=lag) for job in jobs]
+    assert [each.result for each in waited] == [True, False, False, False]
+    assert sum(waited[0].slept) >= lag
+    assert lag or not waited[0].slept, "without a lag nothing is waited for"
+    assert not any("does not show it" in text for text in waited[0].warnings)
+
+
+@pytest.mark.parametrize("name", ["v1", "v2"])
+def test_what_a_list_hides_that_lags_longer_is_what_it_overruns_by(name: str) -> None:
+    """Said in the docs, and in the log: after a minute the job is started by what the list shows."""
+    service, api = Paid(name), generation(name)
+    jobs = [analysed(service, api, number) for number in range(3)]
+    service.now += 300
+    policy, dag = Policy(max_per_month=150), OfDag(DAG, (api,))
+    waited = [drive(service, count_month(dag, api, job, PRICE, policy, 0.0), lag=300.0) for job in jobs]
+    assert [each.result.counted for each in waited] == [0, 0, 0]
+    assert all(sum(each.slept) == sum(SETTLING) for each in waited)
+    assert all("the list of the account does not show it as about to start" in str(each.warnings) for each in waited)
+    assert drive(service, task(api, analysed(service, api, 9), 150)).result is False, "the notes are seen by then"
+
+
+@pytest.mark.parametrize("name", ["v1", "v2"])
+def test_a_job_that_the_sums_leave_out_is_not_waited_for(name: str) -> None:
+    """One that was created long before the month is in no reading, so the list cannot show its note."""
+    service, api = Paid(name), generation(name)
+    job = analysed(service, api, 1)
+    service.now += 45 * 86_400
+    assert not drive(service, task(api, job, 150)).slept
+
+
+@pytest.mark.parametrize("name", ["v1", "v2"])
+def test_a_list_that_does_not_answer_is_asked_again(name: str) -> None:
+    """An outage that is shorter than the task's patience ends neither the start of a job nor the sums of a DAG."""
+    service, api = Paid(name), generation(name)
+    older, job = analysed(service, api, 1), analysed(service, api, 2)
+    drive(service, task(api, older, 1000))
+    dag = OfDag(DAG, (api,))
+
+    def out(until: float) -> Any:
+        def answer(call: Call[Any]) -> Reply | Lost:
+            is_list = call.method == "GET" and not call.path.rpartition("/process")[2].strip("/")
+            return error(503) if is_list and service.now < until else service.answer(call)
+
+        return answer
+
+    def counting(patience: float) -> Flow[Any]:
+        return count_month(dag, api, job, PRICE, Policy(max_per_month=1000), patience)
+
+    def summing(patience: float) -> Flow[Any]:
+        return costs_of_dag(dag, "maps", datetime.fromtimestamp(0, timezone.utc), {}, tiles=False, patience=patience)
+
+    for flow in (counting, summing):
+        fed = drive(service, flow(3600.0), out(service.now + 1200))
+        assert fed.error is None
+        assert sum(fed.slept) >= 1200
+        month = fed.result
+        assert (month.counted if flow is counting else month.expected) == pytest.approx(100)
+        assert isinstance(drive(service, flow(0.0), out(service.now + 1200)).error, ServerError)
+        assert isinstance(drive(service, flow(60.0), out(service.now + 1200)).error, UnknownStateError)
 
 
 @pytest.mark.parametrize("name", ["v1", "v2"])

@@ -176,13 +176,14 @@ def count_month(
         listed = not mark.adopts and not (job.created and job.created < month_of(now) - WAITS)
         noted = note.reserved if (yield from _noted(api, job, note, patience)) and listed else None
     low, others = None if price is None else price.low, _Others(dag, job, patience, prepare)
-    for pause in SETTLING:
+    for pause in (*SETTLING, None):
         month = yield from others.counted()
         shown = noted is None or others.own_note == noted
         fits = policy.allows_in_month(low, month.counted)
         if not fits or (shown and policy.allows_in_month(low, month.counted + month.behind)):
             break
-        yield Sleep(pause)
+        if pause is not None:
+            yield Sleep(pause)
     else:  # they may still start
         month = replace(month, counted=month.counted + month.behind)
         if not shown:
