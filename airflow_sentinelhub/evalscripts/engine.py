@@ -41,6 +41,7 @@ _KINDS = "(() => [typeof setup, typeof evaluatePixel].join())"
 _CALL = """
 (() => {
   const told = setup();
+  if (told && typeof told.then === "function") return "a promise";
   return told && typeof told === "object" && !Array.isArray(told)
     ? {input: told.input, output: told.output, mosaicking: told.mosaicking} : told;
 })

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_sentinelhub.api.call import Send
 from airflow_sentinelhub.api.service import payloads, payloads_v2
+from airflow_sentinelhub.api.service.data_sources import UNCHECKED
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.hooks.statistical import SentinelHubBatchStatistical
 from airflow_sentinelhub.hooks.v1 import SentinelHubBatch
@@ -43,6 +44,10 @@ def sent(**changes: Any) -> Any:
 )
 def test_data_sources_come_from_any_iterable(data: Iterable[Any]) -> None:
     assert sent(input_data=data)["input"]["data"] == [SOURCE]
+
+
+def test_what_is_said_to_us_alone_is_not_sent() -> None:
+    assert sent(input_data=({**SOURCE, UNCHECKED: False},))["input"]["data"] == [SOURCE]
 
 
 @pytest.mark.parametrize("name", ["input_features", "aggregation", "output"])

@@ -68,6 +68,8 @@ def returning(value: str) -> str:
         (returning("{output: {bands: 1, sampleType: 8}}"), "A sampleType in the output of setup() is no text."),
         (returning(f"{{{GOOD}, mosaicking: 'ORBITS'}}"), "The mosaicking of setup() is none of SIMPLE, ORBIT, TILE."),
         (returning("{output: {bands: 10n}}"), "setup() returns what is no plain data: "),
+        (returning("Promise.resolve({input: ['B04']})"), "setup() does not return an object."),
+        (returning("{input: ['B04']}").replace("function setup", "async function setup"), "does not return an object."),
     ],
 )
 def test_what_is_said_of_a_wrong_script(script: str, said: str) -> None:

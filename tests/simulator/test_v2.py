@@ -333,3 +333,32 @@ def test_an_unknown_data_collection_is_refused(api: Api, sim: Simulator, name: s
         assert found["parameter"] == "processRequest->input->data->0->type"
         assert found["violation"] == f"Unknown data collection {name!r}."
     assert not effects(sim)
+
+
+def test_the_cost_grows_each_billing_period(api: Api, sim: Simulator) -> None:
+    """What is finished between two billings is charged at the next one, not at once (doc: from time to time)."""
+    sim.settings(billing_period=30, concurrency=1, tile_seconds=4, action_lag=1)
+    path = api.create("v2")
+    api.post(f"{path}/start")
+    while task(api, path)["status"] != "PROCESSING":
+        sim.step(1)
+    seen = []
+    for _ in range(70):
+        sim.step(1)
+        seen.append(task(api, path))
+    assert {one["status"] for one in seen} == {"PROCESSING"}
+    costs = [one["costPU"] for one in seen]
+    billed = [second for second in range(1, 70) if costs[second] != costs[second - 1]]
+    assert len(billed) == 2
+    assert billed[1] - billed[0] == 30
+    assert len({one["completionPercentage"] for one in seen}) > 4
+
+
+def test_a_page_has_no_more_than_the_limit(api: Api, sim: Simulator) -> None:
+    sim.settings(page_size=2)
+    for _ in range(3):
+        api.create("v2")
+    for asked in (2, 3, 1000):
+        page = api.get(f"{NEW}/process", params={"count": asked}).json()
+        assert len(page["data"]) == 2
+        assert page["links"]["nextToken"] == "2"
