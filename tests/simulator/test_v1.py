@@ -597,8 +597,9 @@ def test_zarr(api: Api, sim: Simulator) -> None:
     body["processRequest"]["output"]["responses"][0]["format"]["type"] = "zarr/array"
     reply = api.post(f"{BASE}/process", json=body)
     assert reply.status_code == 201, reply.text
-    zarr["arrayParameters"]["chunks"] = [1, 999, 1000]
-    assert "dividing the tile" in api.post(f"{BASE}/process", json=body).text
+    for wrong in ([1, 999, 1000], [1, 1000, 999], [2, 1000, 1000], [1, 0, 1000], [1000, 1000], [1, 1000, "1000"]):
+        zarr["arrayParameters"]["chunks"] = wrong
+        assert "dividing the tile" in api.post(f"{BASE}/process", json=body).text
     zarr["arrayParameters"]["chunks"] = [1, 1000, 1000]
     assert (
         "WGS84 and LAEA" in api.post(f"{BASE}/process", json={**body, "tilingGrid": {"id": 1, "resolution": 10}}).text
