@@ -34,7 +34,15 @@ def put(tables: None) -> Iterator[Put]:
     def write(dag_id: str = "d", run_id: str = "r", task_id: str = "t", map_index: int = -1, **more: Any) -> None:
         at, xcoms = more.pop("at", 0), more.pop("xcoms", {})
         where = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
-        columns = {"id": uuid.uuid4(), "try_number": 1, "max_tries": 1, "pool": "p", "pool_slots": 1, "operator": "Op"}
+        as_column = TaskInstance.__table__.c.id.type.python_type  # text before Airflow 3.2
+        columns = {
+            "id": as_column(str(uuid.uuid4())),
+            "try_number": 1,
+            "max_tries": 1,
+            "pool": "p",
+            "pool_slots": 1,
+            "operator": "Op",
+        }
         columns |= {"start_date": BORN + timedelta(seconds=at), "dag_version_id": uuid.uuid4(), **more}
         known = (dag_id, run_id) in runs
         number = runs.setdefault((dag_id, run_id), len(runs) + 1)
