@@ -31,6 +31,8 @@ DAG = "sentinelhub_ndvi_corsica"
 SHOWN = ("running", "deferred", "success", "failed", "up_for_retry", "upstream_failed", "skipped", "removed")
 TAB_OF = "create"
 """First task of the example DAG with the job: its tab shows it from the start to the end."""
+PATIENCE = 400
+"""Seconds that Airflow has to come up and to know the DAG: a busy machine takes ten times as long as an idle one."""
 MAP = ROOT / "build" / "demo-map.html"
 UUID = re.compile(r"\b([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 AIRFLOW = importlib.metadata.version("apache-airflow")
@@ -204,13 +206,19 @@ def demo_ui(options: argparse.Namespace) -> int:
         airflow = Process("standalone", ["airflow", "standalone"], env=env, log=home / "standalone.log")
         try:
             clock.say(f"Airflow {AIRFLOW} starts; this takes half a minute")
-            rest = Rest(url, patience=120, login=login)
+            rest = Rest(url, patience=PATIENCE, login=login)
             run_id = f"demo__{secrets.token_hex(4)}"
-            known = wait_for(
-                lambda: airflow.exit_code is not None or rest.trigger(options.dag_id, run_id, options.conf), timeout=120
-            )
+            try:
+                known = wait_for(
+                    lambda: airflow.exit_code is not None or rest.trigger(options.dag_id, run_id, options.conf),
+                    timeout=PATIENCE,
+                )
+            except RuntimeError as problem:
+                raise RuntimeError(f"{problem}\nThe last lines of Airflow:\n{airflow.tail()}") from None
             if airflow.exit_code is not None or not known:
-                raise RuntimeError(f"airflow standalone did not come up:\n{airflow.tail()}")
+                raise RuntimeError(
+                    f"airflow standalone did not come up in {clock.seconds:.0f} s. Its last lines:\n{airflow.tail()}"
+                )
             clock.say(f"DAG {options.dag_id} with batch API {options.batch_api}, run {run_id}")
             print(f"\n  {url}/dags/{options.dag_id}/runs/{run_id}")
             if options.dag_id == DAG:
