@@ -306,6 +306,23 @@ def test_a_request_is_kept_from_one_poll_to_the_next_and_forgotten_after_that(mo
     virtual.run(run())
 
 
+def test_each_request_is_kept_for_a_moment_of_its_own() -> None:
+    """One that ends shortly before another is forgotten comes back at its next poll, with what is known of it."""
+    account = Account(2)
+
+    async def run() -> tuple[bool, bool, bool]:
+        poller = poller_of(account)
+        await poller.reading("id-0", 0.0, None)
+        await asyncio.sleep(0.9 * FORGOTTEN)
+        await poller.reading("id-1", 0.0, None)
+        await asyncio.sleep(0.2 * FORGOTTEN)
+        gone, kept = poller._waits.get("id-0") is None, poller._waits.get("id-1") is not None
+        await asyncio.sleep(FORGOTTEN)
+        return gone, kept, poller._waits.get("id-1") is None
+
+    assert virtual.run(run()) == (True, True, True)
+
+
 @pytest.mark.parametrize("bad", ["id-0", "id-3"])
 def test_an_outage_is_told_from_one_reply_that_cannot_be_read(bad: str) -> None:
     """After an outage one request is read for all; one unreadable reply holds up no other."""
