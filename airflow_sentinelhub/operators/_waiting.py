@@ -55,6 +55,7 @@ class WaitingTask(SentinelHubTask):
         :raises InvalidInputError: `max_poll_interval` is less than `poll_interval`.
         """
         check_most(self.poll_interval, self.max_poll_interval)
+        self.hook.driver.follow_wall()
         plan = WaitPlan(
             poll_interval=self.hook.interval(self.poll_interval),
             deadline=deadline_from(context, self.timeout, self.execution_timeout, deferring=self.deferrable),

@@ -153,6 +153,7 @@ class _BatchSensor(TellsLineage, SentinelHubTask, BaseSensorOperator):
         if self.mode == "reschedule" and not self.deferrable:
             first = first_rescheduled(context, self.retries or 0)
         execution_timeout = self.execution_timeout if self.deferrable else None  # in a worker Airflow applies it
+        self.hook.driver.follow_wall()
         deadline = deadline_from(context, self.timeout, execution_timeout, deferring=True)
         if first is not None and deadline is not None:
             deadline += first.timestamp() - time.time()

@@ -81,6 +81,10 @@ class SyncDriver:
         """The time of the flows, in seconds since 1970: see `EvenClock`."""
         return self._clock.now()
 
+    def follow_wall(self) -> None:
+        """Set the clock of the flows to the wall clock: a wait begins whose end is a time of that."""
+        self._clock = EvenClock()
+
     @property
     def lifetime(self) -> float | None:
         """Seconds for which the access token was issued that these settings use now; None if there is none."""

@@ -266,3 +266,20 @@ def test_a_call_that_was_given_up_while_the_clock_was_set_is_one_failed_poll(mon
         return loop.time()
 
     assert virtual.run(run()) == pytest.approx(60.0, abs=0.1)
+
+
+@pytest.mark.parametrize("by", [5 * HOUR, -5 * HOUR])
+def test_a_deadline_that_is_made_after_the_clock_was_set_counts_by_the_new_time(
+    by: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task has made calls, the wall clock is set, and then it waits until a time of the wall clock."""
+    world = World([(10.0, by)])
+    monkeypatch.setattr(time, "time", world.wall)
+    monkeypatch.setattr(time, "monotonic", world.monotonic)
+    driver = InThread(world)
+    world.even = 20.0
+    driver.follow_wall()
+    assert driver.now() == world.wall()
+    ended = driver.run(wait(V2, "id-0", "DONE", plan_of(deadline=world.wall() + HOUR)))
+    assert ended.outcome is Outcome.TIMED_OUT
+    assert HOUR <= world.even - 20.0 <= HOUR + INTERVAL
