@@ -219,3 +219,11 @@ def test_a_payload_is_shown_without_what_is_secret_in_it_wherever_it_stands() ->
     assert [secret for secret in SECRETS if secret in text] == []
     for plain in ("s3://b/x.gpkg", "sv=2024-01-01", "se=2026", "sample.signature"):
         assert plain in text
+
+
+def test_an_error_of_a_reading_is_one_line_without_secrets() -> None:
+    said = reading.plain(ValueError("https://user:hush1@host/x?X-Amz-Signature=hush2\n<b>broke</b> off " + "x" * 5_000))
+    assert "hush" not in said
+    assert "\n" not in said
+    assert len(said) <= 1_000
+    assert "broke" in said
