@@ -1,4 +1,4 @@
-"""Two hundred mapped tasks that look at the budget of a month at the same moment, on the simulator, whose lists lag."""
+"""Mapped tasks that look at the budget of a month at the same moment, on the simulator, whose lists lag."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from airflow_sentinelhub.api.flows.read import read
 from airflow_sentinelhub.api.service.generations import Generation, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 
-TASKS, FIT = 200, 20
-AT_ONCE = pytest.param(25.0, TASKS, marks=[pytest.mark.thorough, pytest.mark.timeout(1200)])
+TASKS, FIT = 30, 20
 LATENCY = 2.0
 """Seconds that a call takes at most here."""
 
@@ -102,11 +101,12 @@ def race(bench: Any, tasks: int, lag: float, seed: int) -> tuple[AtOnce, list[fl
     return AtOnce(bench, [task(api, dag, job, looked, started) for job in jobs], seed).run(), looked, started
 
 
-@pytest.mark.parametrize(("lag", "tasks"), [(0.0, 30), (5.0, 30), (25.0, 30), AT_ONCE])
-def test_tasks_that_start_at_once_do_not_overrun_the_month(bench: Any, lag: float, tasks: int) -> None:
+@pytest.mark.thorough
+@pytest.mark.parametrize("lag", [0.0, 5.0, 25.0])
+def test_tasks_that_start_at_once_do_not_overrun_the_month(bench: Any, lag: float) -> None:
     """The bound that the docs state: nothing, while the lists lag less than a minute."""
-    found, _, _ = race(bench, tasks, lag, seed=int(lag))
-    assert len(found.results) == tasks
+    found, _, _ = race(bench, TASKS, lag, seed=int(lag))
+    assert len(found.results) == TASKS
     starts = bench.effects().count("billed_start")
     assert starts == sum(found.results.values())
     assert 0 < starts <= FIT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -567,3 +569,18 @@ def test_variables_of_airflow_are_looked_up(bench: Any, tmp_path: Path, monkeypa
     assert there.payload["description"] == "found instead"
     (missing,) = previews_of(file, "missing")
     assert "Variable no_such is not known here" in " ".join(missing.refused)
+
+
+def test_the_garbage_collector_rests_only_while_airflow_is_imported() -> None:
+    from airflow_sentinelhub.cli.preview import _uncollected
+
+    try:
+        for enabled in (True, False):
+            (gc.enable if enabled else gc.disable)()
+            with suppress(ImportError), _uncollected():
+                assert not gc.isenabled()
+                raise ImportError
+            assert gc.isenabled() is enabled
+    finally:
+        gc.unfreeze()
+        gc.enable()
