@@ -620,9 +620,17 @@ async def _mask_aside(secret: str) -> None:
 
 
 def _settings(conn_id: str, connection: Any) -> Settings:
-    """Settings from an Airflow connection; its secret is masked in logs from here on."""
+    """Settings from an Airflow connection; its secret is masked in logs from here on.
+
+    :raises SettingsError: it is of another type: its password is of another service, and must not be sent to this one.
+    """
     if isinstance(connection.password, str):
         mask_forms(connection.password)
+    if connection.conn_type and connection.conn_type != SentinelHubHook.conn_type:
+        raise SettingsError(
+            f"Connection {conn_id!r} is of type {connection.conn_type!r}, not {SentinelHubHook.conn_type!r}; nothing "
+            "of it was sent. Name a connection of type sentinelhub in sentinelhub_conn_id, or give this one that type."
+        )
     settings = settings_from(
         conn_id=conn_id,
         login=connection.login,

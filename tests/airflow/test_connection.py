@@ -378,3 +378,23 @@ def test_what_was_masked_in_one_test_is_not_masked_in_the_next(turn: int) -> Non
     for secret in ("b", "blue sea"):
         _compat.mask_secret(secret)
     assert _compat.masked("a blue sea") != "a blue sea"
+
+
+@pytest.mark.parametrize("conn_type", ["aws", "http", "generic", "google_cloud_platform"])
+def test_a_connection_of_another_type_is_refused_before_its_secret_is_sent(bench: Any, conn_type: str) -> None:
+    bench.connection(
+        "sentinelhub_default",
+        conn_type=conn_type,
+        login=bench.sim.client_id,
+        password=bench.sim.client_secret,
+        host=bench.sim.url,
+        extra={"token_url": bench.sim.token_url},
+    )
+    with pytest.raises(SettingsError, match=f"is of type '{conn_type}', not 'sentinelhub'; nothing of it") as caught:
+        bench.hook.batch.get_latest_request()
+    one_sentence(str(caught.value).replace(". Name", "; name"))
+    assert bench.sim.client_secret not in str(caught.value)
+    tested, why = bench.hook.test_connection()
+    assert not tested
+    assert "not 'sentinelhub'" in why
+    assert bench.sim.journal() == []
