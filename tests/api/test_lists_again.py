@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import gc
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -60,7 +59,6 @@ class Service:
 
     @property
     def alive(self) -> int:
-        gc.collect()
         return sum(one() is not None for one in self.given)
 
 
