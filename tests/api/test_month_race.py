@@ -229,3 +229,20 @@ def test_two_hundred_tasks_that_start_at_once(name: str, lag: float, monkeypatch
     assert len(results) == 200
     assert 0 < service.started <= 20
     assert service.started == sum(results.values())
+
+
+@pytest.mark.parametrize("name", ["v1", "v2"])
+def test_a_younger_job_whose_task_stays_away_counts_until_it_is_refused(name: str) -> None:
+    """It may have looked before the older one could be seen, and still start."""
+    service, api = Paid(name), generation(name)
+    older, younger = analysed(service, api, 1), analysed(service, api, 2)
+    policy, dag = Policy(max_per_month=150), OfDag(DAG, (api,))
+    drive(service, count_month(dag, api, younger, PRICE, policy, 0.0))
+    waited = drive(service, count_month(dag, api, older, PRICE, policy, 0.0))
+    assert waited.result.counted == 100
+    assert sum(waited.slept) == sum(SETTLING)
+    drive(service, release(api, younger, 0.0))
+    mark = mark_of(drive(service, read(api, younger.request_id)).result.description)
+    assert mark is not None
+    assert (mark.expected, mark.reserved) == (None, None)
+    assert not drive(service, count_month(dag, api, older, PRICE, policy, 0.0)).slept
