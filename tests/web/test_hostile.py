@@ -13,7 +13,8 @@ from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.flows.progress import Progress
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus
-from airflow_sentinelhub.hooks.job_map import Known, Source
+from airflow_sentinelhub.hooks.job_map import Known, Source, read_request
+from airflow_sentinelhub.maps.html import html_page
 from airflow_sentinelhub.redaction import hidden
 from airflow_sentinelhub.web import app, reading
 from airflow_sentinelhub.web.job_view import KEYS, job_view
@@ -227,3 +228,35 @@ def test_an_error_of_a_reading_is_one_line_without_secrets() -> None:
     assert "\n" not in said
     assert len(said) <= 1_000
     assert "broke" in said
+
+
+def test_what_is_read_of_a_request_is_kept_without_its_secrets() -> None:
+    class Hook:
+        settings: Any = None
+
+        def run(self, flow: Any) -> Any:
+            flow.close()
+            body = {"output": {"delivery": {"s3": {"accessKey": "hush1", "secretAccessKey": "hush2"}}}}
+            return Snapshot(ID, "v2", BatchRequestStatus("DONE")), body
+
+    known = Known()
+    read_request(Hook(), Source(ID, "v2", "c"), known, 1.0)
+    assert "output" in known.payload
+    assert "hush" not in json.dumps(known.payload)
+
+
+def test_the_address_of_a_report_is_shown_without_its_signature() -> None:
+    origin = {"request_id": ID, "batch_api": "v2", "sentinelhub_conn_id": "c"}
+    url = "https://user:hush1@host/report.html?X-Amz-Signature=hush2"
+    view = job_view(facts(sentinelhub_request=origin, sentinelhub_report=url), None, 2.0)
+    assert "host/report.html" in view["request"]["report"]
+    assert "hush" not in view["request"]["report"]
+
+
+def test_the_file_of_a_map_may_load_nothing() -> None:
+    text = html_page({"found": False, "now": 1.0}, {"area": [], "table": None})
+    policy = text.split('Content-Security-Policy" content="')[1].split('"')[0]
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert "*" not in policy
