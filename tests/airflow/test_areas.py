@@ -9,7 +9,6 @@ from typing import Any
 import pendulum
 import pytest
 import shapely
-from airflow.providers.common.compat.sdk import DAG
 from shapely.geometry import box, mapping, shape
 
 from airflow_sentinelhub import BatchSpecification, process_request, tiling_grid
@@ -21,6 +20,7 @@ from airflow_sentinelhub.operators.batch import (
     SentinelHubUpdateBatchOperator,
 )
 from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
+from tests.names import DAG
 
 once = pytest.mark.parametrize("generation", ["v2"], indirect=True)
 WEST, EAST = box(8.9, 41.9, 9.1, 42.3), box(9.1, 41.9, 9.3, 42.3)

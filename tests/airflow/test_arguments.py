@@ -14,7 +14,6 @@ from typing import Any
 import numpy
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 
 from airflow_sentinelhub import BatchSpecification, process_request, sentinelhub_batch, tiling_grid
 from airflow_sentinelhub._compat import AirflowFailException, BaseOperator
@@ -31,6 +30,7 @@ from airflow_sentinelhub.operators.batch import (
 )
 from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor, SentinelHubBatchTileSensor
+from tests.names import DAG
 
 once = pytest.mark.parametrize("generation", ["v2"], indirect=True)
 FIXED = {"self", "kwargs", "specification", "context", "since"}

@@ -18,8 +18,8 @@ from tests.airflow.home import ROOT, environment, put_tables
 
 DAGS = """
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias
-from airflow.providers.common.compat.sdk import BaseOperator
+from tests.names import DAG, Asset, AssetAlias
+from tests.names import BaseOperator
 from airflow_sentinelhub import process_request, tiling_grid
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
 

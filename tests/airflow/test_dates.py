@@ -10,7 +10,6 @@ from typing import Any
 
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 
 from airflow_sentinelhub import last, process_request, tiling_grid
 from airflow_sentinelhub._compat import AirflowFailException
@@ -18,6 +17,7 @@ from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator, SentinelHubCreateBatchOperator
 from tests.airflow.job import RETRY, described, v2
+from tests.names import DAG
 
 try:
     from airflow.serialization.serialized_objects import DagSerialization as Serialization

@@ -16,7 +16,7 @@ from tests.airflow.home import ROOT, environment, put_tables
 DAGS = """
 import json
 import pendulum
-from airflow.providers.common.compat.sdk import DAG
+from tests.names import DAG
 from airflow_sentinelhub import process_request, tiling_grid
 from airflow_sentinelhub.operators.batch import (
     SentinelHubBatchOperator, SentinelHubCreateBatchOperator, SentinelHubStartBatchOperator

@@ -10,7 +10,6 @@ from typing import Any
 
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 
 from airflow_sentinelhub import BatchSpecification, sentinelhub_batch
 from airflow_sentinelhub._compat import AirflowFailException
@@ -22,6 +21,7 @@ from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
 from tests.airflow.conftest import operators
 from tests.airflow.test_arguments import NO_NUMBERS, NO_TIMES, NO_TRUTHS, render
 from tests.airflow.test_wrong_host import GIVEN, JOB, REQUEST
+from tests.names import DAG
 
 once = pytest.mark.parametrize("generation", ["v2"], indirect=True)
 HUGE = [10**400, -(10**400), float("inf"), "1e400"]

@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 
 from airflow_sentinelhub import groups, process_request, sentinelhub_batch, tiling_grid
 from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException, BaseOperator, approval_operator
@@ -16,6 +15,7 @@ from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators._arguments import arguments_of
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
 from tests.airflow.job import described, modes, v1, v2
+from tests.names import DAG
 
 APPROVAL = approval_operator()
 needs_approval = pytest.mark.skipif(APPROVAL is None, reason="Airflow 3.1 and later have a human-in-the-loop step")

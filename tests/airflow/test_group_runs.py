@@ -25,7 +25,7 @@ DAGS = f"""
 import json
 from pathlib import Path
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, BaseOperator, task_group
+from tests.names import DAG, BaseOperator, task_group
 from airflow_sentinelhub import process_request, sentinelhub_batch, tiling_grid
 
 EVALSCRIPT = {EVALSCRIPT!r}

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 
 from airflow_sentinelhub import sentinelhub_batch
 from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException, BaseOperator, approval_operator
 from tests.airflow.job import described, modes, v1, v2
+from tests.names import DAG
 
 START = datetime(2024, 1, 1, tzinfo=timezone.utc)
 BILLED = {"billed_start", "restarted"}

@@ -42,7 +42,7 @@ for name, dates in plan["dags"].items():
 """
 OTHERS = """
 import pendulum
-from airflow.providers.common.compat.sdk import DAG
+from tests.names import DAG
 from airflow_sentinelhub import last, process_request, tiling_grid
 from airflow_sentinelhub.operators.batch import SentinelHubCreateBatchOperator
 

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import Asset
 
 from airflow_sentinelhub import _identity
 from airflow_sentinelhub._compat import AirflowFailException
@@ -17,6 +16,7 @@ from airflow_sentinelhub.exceptions import DeadlineError, InvalidInputError, Job
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
 from airflow_sentinelhub.results.root import delivery_root
 from tests.airflow.job import CLEARED, RETRY, Killed, creating, job, kill, modes, thorough_but, v2
+from tests.names import Asset
 
 
 @modes

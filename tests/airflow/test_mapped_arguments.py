@@ -6,13 +6,13 @@ from typing import Any
 
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_sentinelhub import process_request, tiling_grid
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator, SentinelHubListBatchTilesOperator
 from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchTileSensor
+from tests.names import DAG, task
 
 once = pytest.mark.parametrize("generation", ["v2"], indirect=True)
 LIMITS = ["max_processing_units", "max_restarts", "max_failed_tiles", "min_success_ratio"]

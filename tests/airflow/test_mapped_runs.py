@@ -20,7 +20,7 @@ function evaluatePixel(s) { return [s.B04]; }
 """
 DAGS = f"""
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, task, task_group
+from tests.names import DAG, task, task_group
 from airflow_sentinelhub import process_request, sentinelhub_batch, tiling_grid
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator, SentinelHubListBatchTilesOperator
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor

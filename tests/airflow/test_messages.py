@@ -12,7 +12,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.api.call import Lost, Reply
@@ -39,6 +38,7 @@ from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor, SentinelHu
 from airflow_sentinelhub.transport import client
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 from airflow_sentinelhub.triggers.events import broken_off, error_event, read_event
+from tests.names import DAG
 
 once = pytest.mark.parametrize("generation", ["v2"], indirect=True)
 REQUEST = str(uuid4())

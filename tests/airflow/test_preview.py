@@ -239,7 +239,7 @@ def written(folder: Path, body: str) -> Path:
     file = folder / "my_dag.py"
     head = """
         import pendulum
-        from airflow.providers.common.compat.sdk import DAG
+        from tests.names import DAG
         from airflow_sentinelhub import last, process_request, tiling_grid
         from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
         SCRIPT = '''//VERSION=3

@@ -7,12 +7,12 @@ from typing import Any
 import jinja2
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 
 from airflow_sentinelhub import process_request, tiling_grid
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator, SentinelHubCreateBatchOperator
+from tests.names import DAG
 
 try:
     from airflow.sdk import Param

@@ -11,7 +11,6 @@ from typing import Any
 
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 
 from airflow_sentinelhub import process_request, tiling_grid
 from airflow_sentinelhub._compat import BaseOperator
@@ -23,6 +22,7 @@ from airflow_sentinelhub.operators.batch import (
     SentinelHubUpdateBatchOperator,
 )
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor, SentinelHubBatchTileSensor
+from tests.names import DAG
 
 try:
     from airflow.serialization.serialized_objects import DagSerialization as Serialization

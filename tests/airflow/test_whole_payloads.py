@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 import numpy
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 
 from airflow_sentinelhub import (
     BatchSpecification,
@@ -35,6 +34,7 @@ from airflow_sentinelhub.operators.batch import (
 )
 from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
 from tests.airflow.test_literals import described
+from tests.names import DAG
 
 once = pytest.mark.parametrize("generation", ["v2"], indirect=True)
 DAYS = ("2024-06-01", "2024-06-30")

@@ -241,7 +241,8 @@ def test_a_run_that_is_made_again_under_its_id(begin: Begin) -> None:
     assert run.cluster.door.trigger(run.dag_id, run.run_id, begin.conf())
     run.until_noted(2)
 
-    old, new = run.end()
+    old, *later = run.end()  # on a busy machine Airflow may try one of the two again
+    new = next(note for note in later if note.start_date != old.start_date)
     assert datetime.fromisoformat(old.start_date) < datetime.fromisoformat(new.start_date)
     assert (new.run_id, new.max_tries, new.clear_number) == (old.run_id, RETRIES, 0)
     assert new.kept is None

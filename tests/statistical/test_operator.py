@@ -9,7 +9,6 @@ from typing import Any
 
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException
 
 from airflow_sentinelhub import aggregation, last
 from airflow_sentinelhub._compat import BaseOperator
@@ -19,6 +18,7 @@ from airflow_sentinelhub.operators._arguments import arguments_of
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
 from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
 from tests.airflow.conftest import AWS
+from tests.names import DAG, AirflowFailException, AirflowSkipException
 from tests.statistical.conftest import StatisticalBench
 from tests.statistical.fields import GEOPACKAGE, NDVI, parcels, put_fields
 

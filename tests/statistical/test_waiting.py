@@ -6,7 +6,6 @@ import warnings
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_sentinelhub import aggregation
 from airflow_sentinelhub.exceptions import InvalidInputError, JobNotStartedError, NotFoundError
@@ -19,6 +18,7 @@ from airflow_sentinelhub.operators.batch import (
 from airflow_sentinelhub.operators.statistical import SentinelHubListStatisticsOperator
 from airflow_sentinelhub.sensors.statistical import SentinelHubBatchStatisticalSensor
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchStatisticalTrigger
+from tests.names import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from tests.statistical.conftest import StatisticalBench
 from tests.statistical.fields import DATA, GEOPACKAGE, NDVI, OUTPUT, body, parcels, put_fields
 
