@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +31,14 @@ def environment(home: Path, dags: Path) -> dict[str, str]:
 def put_tables(home: Path) -> None:
     """Give a home the tables of a new Airflow."""
     shutil.copy(_tables(), home / "airflow.db")
+
+
+def have_tables(home: Path) -> None:
+    """Give a home the tables of a new Airflow, unless it has some. The file alone may be there, from a mere look."""
+    with closing(sqlite3.connect(home / "airflow.db")) as database:
+        found = database.execute("SELECT 1 FROM sqlite_master WHERE type = 'table'").fetchone()
+    if not found:
+        put_tables(home)
 
 
 @cache

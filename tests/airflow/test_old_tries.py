@@ -14,7 +14,7 @@ import sqlalchemy
 
 from airflow_sentinelhub._compat import AIRFLOW_V_3_0_PLUS, first_begin
 from airflow_sentinelhub._identity import SKEW, earliest, mark_for
-from tests.airflow.home import put_tables
+from tests.airflow.home import have_tables
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 DAY = timedelta(days=1)
@@ -29,9 +29,7 @@ def task(try_number: Any = 3, map_index: int = -1, **more: Any) -> Any:
 @pytest.fixture
 def put() -> Iterator[Callable[..., None]]:
     """Writes an old try into the tables."""
-    home = Path(os.environ["AIRFLOW_HOME"])
-    if not (home / "airflow.db").exists():
-        put_tables(home)
+    have_tables(Path(os.environ["AIRFLOW_HOME"]))
     from airflow.models.taskinstancehistory import TaskInstanceHistory
     from airflow.utils.session import create_session
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub._compat import HAS_PAGES
-from tests.airflow.home import put_tables
+from tests.airflow.home import have_tables
 
 collect_ignore_glob = [] if HAS_PAGES else ["test_access.py", "test_hostile.py", "test_replies.py", "test_tables.py"]
 
@@ -16,9 +16,7 @@ collect_ignore_glob = [] if HAS_PAGES else ["test_access.py", "test_hostile.py",
 @pytest.fixture(scope="session")
 def tables() -> None:
     """Airflow's tables, in the home of this process."""
-    home = Path(os.environ["AIRFLOW_HOME"])
-    if not (home / "airflow.db").exists():
-        put_tables(home)
+    have_tables(Path(os.environ["AIRFLOW_HOME"]))
 
 
 @pytest.fixture
