@@ -31,6 +31,8 @@ class _Word(str, Enum):
 
     def __eq__(self, other: object) -> bool:
         """Whether it is the same word, as a text or as a member of our enumeration or of the vendor's."""
+        if other.__class__ is self.__class__:
+            return other is self  # each word has one member; waits compare some twenty times a reading
         if isinstance(other, Enum) and not isinstance(other, str):
             return type(other).__name__ == type(self).__name__ and other.value == self._value_
         return str.__eq__(self, other)

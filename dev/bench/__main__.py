@@ -210,12 +210,14 @@ def delays_of(found: dict[str, Any], jobs: int, ends: tuple[float, float]) -> li
 
 
 def parse_seconds(source: str, python: str | Path = sys.executable) -> float:
-    """CPU seconds to run some Python in a process of its own: the least of three."""
+    """CPU seconds to run some Python in a process of its own, once its modules are compiled: the least of three."""
     import resource
+
+    surroundings = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
     def seconds() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([str(python), "-c", source], check=True, cwd=env.ROOT, capture_output=True)
+        subprocess.run([str(python), "-c", source], check=True, cwd=env.ROOT, capture_output=True, env=surroundings)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import operator
 import pickle
+import threading
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any
@@ -121,6 +123,27 @@ def test_an_unknown_word_is_a_word(kind: Any) -> None:
         assert pickle.loads(pickle.dumps(member)) is member
     with pytest.raises(ValueError, match="is not a valid"):
         kind("")
+
+
+def test_threads_that_meet_a_new_word_at_once_get_one_member() -> None:
+    """Members are compared by identity."""
+    together, found = threading.Barrier(8), list[list[BatchRequestStatus]]()
+
+    def meet() -> None:
+        words = []
+        for number in range(100):
+            together.wait()
+            words.append(BatchRequestStatus(f"MET_{number}"))
+        found.append(words)
+
+    threads = [threading.Thread(target=meet) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    for words in found:
+        assert all(map(operator.is_, words, found[0]))
 
 
 @pytest.mark.parametrize(
