@@ -8,7 +8,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_sentinelhub._compat import airflow_url, conf, first_begin, start_of_run
+from airflow_sentinelhub._compat import conf
+from airflow_sentinelhub._compat.links import airflow_url
+from airflow_sentinelhub._compat.tasks import first_begin, start_of_run
 from airflow_sentinelhub.api.decide.marker import (
     Mark,
     Relation,

@@ -7,12 +7,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_sentinelhub._compat import (
-    DEFERRAL_FAILED,
-    AirflowFailException,
-    AirflowSkipException,
-    deferral_error,
-)
+from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException
+from airflow_sentinelhub._compat.tasks import DEFERRAL_FAILED, deferral_error
 from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub._task_arguments import TakesArguments
 from airflow_sentinelhub.api.call import Call, Flow

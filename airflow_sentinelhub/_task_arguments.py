@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from airflow_sentinelhub._compat import AirflowFailException, conf, mapped_over
+from airflow_sentinelhub._compat import AirflowFailException, conf
+from airflow_sentinelhub._compat.tasks import mapped_over
 from airflow_sentinelhub._types import Rendered
 from airflow_sentinelhub.api.arguments import KINDS, check_literal, check_word, request_id, taken, templates_told
 from airflow_sentinelhub.api.rings import shown

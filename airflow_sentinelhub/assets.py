@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import SplitResult, quote
 
-from airflow_sentinelhub._compat import asset_of, is_alias, is_asset
+from airflow_sentinelhub._compat.assets import asset_of, is_alias, is_asset
 
 _log = logging.getLogger(__name__)
 TOLD = (

@@ -16,7 +16,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._compat import AirflowTaskTimeout, TaskState, state_in_triggerer, state_in_worker
+from airflow_sentinelhub._compat import AirflowTaskTimeout
+from airflow_sentinelhub._compat.task_state import TaskState, state_in_triggerer, state_in_worker
 from airflow_sentinelhub.api.call import ONCE, exchange
 from airflow_sentinelhub.api.decide.marker import Mark
 from airflow_sentinelhub.api.service.generations import Generation

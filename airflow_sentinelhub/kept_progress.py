@@ -12,7 +12,8 @@ import logging
 import time
 from typing import Any
 
-from airflow_sentinelhub._compat import HAS_PAGES, xcom_in_triggerer
+from airflow_sentinelhub._compat import HAS_PAGES
+from airflow_sentinelhub._compat.supervisor import xcom_in_triggerer
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.flows.progress import Progress, progress_from
 from airflow_sentinelhub.api.flows.wait import Watch, share_of

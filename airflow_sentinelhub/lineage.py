@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_sentinelhub._compat import operator_lineage
+from airflow_sentinelhub._compat.assets import operator_lineage
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from airflow_sentinelhub._compat import BaseOperatorLink, XCom, airflow_url, link_key, shows_pages
+from airflow_sentinelhub._compat import BaseOperatorLink, XCom
+from airflow_sentinelhub._compat.links import airflow_url, link_key, shows_pages
 
 URL_KEY = "request_url"
 """XCom key of the request's address in the API, which needs a token."""

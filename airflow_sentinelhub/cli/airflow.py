@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from airflow_sentinelhub._compat import cli_group
+from airflow_sentinelhub._compat.command_line import cli_group
 from airflow_sentinelhub.cli.command import Command
 from airflow_sentinelhub.cli.commands import COMMANDS
 from airflow_sentinelhub.cli.main import carry_out

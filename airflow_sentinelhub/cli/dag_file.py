@@ -13,7 +13,7 @@ from traceback import extract_tb
 from types import SimpleNamespace
 from typing import Any
 
-from airflow_sentinelhub._compat import dags_in, template_context
+from airflow_sentinelhub._compat.dag_file import dags_in, template_context
 from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError
 from airflow_sentinelhub.operators._preview import NotThereYet, Previewed
 from airflow_sentinelhub.preview.report import Finding, Preview

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from airflow_sentinelhub._compat import mask_secret
+from airflow_sentinelhub._compat.masking import mask_secret
 from airflow_sentinelhub.redaction import forms_of
 
 _PASSWORD = re.compile(r"(?:(?<=://)|^)[^/@:\s]*:([^/\s]+)@")

@@ -17,14 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from airflow_sentinelhub._compat import (
-    AirflowFailException,
-    BaseHook,
-    aside,
-    get_async_connection,
-    mask_secret,
-    metrics,
-)
+from airflow_sentinelhub._compat import AirflowFailException, BaseHook, get_async_connection
+from airflow_sentinelhub._compat.masking import mask_secret
+from airflow_sentinelhub._compat.metrics import metrics
+from airflow_sentinelhub._compat.supervisor import aside
 from airflow_sentinelhub._identity import (
     Kept,
     deployment_name,

@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_sentinelhub._compat import AirflowException, BaseHook, aside, get_async_connection
+from airflow_sentinelhub._compat import AirflowException, BaseHook, get_async_connection
+from airflow_sentinelhub._compat.supervisor import aside
 from airflow_sentinelhub.api.call import Flow, Note, Work
 from airflow_sentinelhub.api.decide.due import due_of
 from airflow_sentinelhub.api.decide.verdict import nothing_to_do

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow_sentinelhub._compat import AirflowException, masked
+from airflow_sentinelhub._compat import AirflowException
+from airflow_sentinelhub._compat.masking import masked
 from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.service.generations import Generation, generation

@@ -8,13 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_sentinelhub._compat import (
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    BaseSensorOperator,
-    conf,
-    first_rescheduled,
-)
+from airflow_sentinelhub._compat import AirflowSensorTimeout, AirflowSkipException, BaseSensorOperator, conf
+from airflow_sentinelhub._compat.tasks import first_rescheduled
 from airflow_sentinelhub._deadline import backstop, deadline_from
 from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._compat import AirflowSensorTimeout, BaseSensorOperator, conf, first_rescheduled
+from airflow_sentinelhub._compat import AirflowSensorTimeout, BaseSensorOperator, conf
+from airflow_sentinelhub._compat.tasks import first_rescheduled
 from airflow_sentinelhub._deadline import backstop, deadline_from
 from airflow_sentinelhub._identity import run_of, tried
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors

@@ -19,7 +19,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from airflow_sentinelhub._compat import NO_WATCHERS, BaseEventTrigger, TriggerEvent, WatcherStore
+from airflow_sentinelhub._compat import NO_WATCHERS, BaseEventTrigger, TriggerEvent
+from airflow_sentinelhub._compat.watcher_store import WatcherStore
 from airflow_sentinelhub.api.arguments import seconds
 from airflow_sentinelhub.api.decide.marker import short_digest
 from airflow_sentinelhub.api.decide.watching import Memory, Sight

@@ -22,7 +22,8 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
-from airflow_sentinelhub._compat import TaskFacts, dags_to_read, may_read_xcoms, task_facts, tasks_with, user_of_request
+from airflow_sentinelhub._compat.pages import dags_to_read, may_read_xcoms, user_of_request
+from airflow_sentinelhub._compat.task_tables import TaskFacts, task_facts, tasks_with
 from airflow_sentinelhub._task import ORIGIN_KEY
 from airflow_sentinelhub.hooks.job_map import Known, Source
 from airflow_sentinelhub.web.accounts import Accounts

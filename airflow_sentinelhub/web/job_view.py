@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airflow_sentinelhub._compat import TaskFacts
+from airflow_sentinelhub._compat.task_tables import TaskFacts
 from airflow_sentinelhub._task import ORIGIN_KEY, REPORT_KEY, REQUEST_ID_KEY
 from airflow_sentinelhub.api.decoding import number
 from airflow_sentinelhub.api.flows.progress import progress_from

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from airflow_sentinelhub._compat import HAS_PAGES, plugin_base
+from airflow_sentinelhub._compat import HAS_PAGES
+from airflow_sentinelhub._compat.pages import plugin_base
 
 PREFIX = "/sentinelhub"
 

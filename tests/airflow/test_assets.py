@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from airflow_sentinelhub import assets
-from airflow_sentinelhub._compat import asset_of, is_alias, is_asset
+from airflow_sentinelhub._compat.assets import asset_of, is_alias, is_asset
 from airflow_sentinelhub.assets import event_extra, sanitize_uri, tell_outlets
 from airflow_sentinelhub.simulator import Simulator
 from tests.airflow.home import ROOT, environment, put_tables

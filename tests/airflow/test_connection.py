@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 
-from airflow_sentinelhub import _compat
-from airflow_sentinelhub._compat import AirflowFailException
+from airflow_sentinelhub._compat import AirflowFailException, masking
 from airflow_sentinelhub.exceptions import SettingsError
 from airflow_sentinelhub.hooks import _masking, sentinelhub, storage
 from airflow_sentinelhub.hooks._masking import mask_passwords
@@ -338,7 +337,7 @@ def test_a_trigger_never_asks_the_supervisor_from_its_event_loop(bench: Any, mon
     def mask(secret: str) -> None:
         async_to_sync(supervisor)(secret)
 
-    for module in (_compat, sentinelhub, _masking):
+    for module in (masking, sentinelhub, _masking):
         monkeypatch.setattr(module, "mask_secret", mask)
     PROCESS.tokens.clear()
     trigger = SentinelHubBatchTrigger(
@@ -374,10 +373,10 @@ def test_a_connection_that_is_half_edited_is_not_taken_for_an_error_of_the_wait(
 
 @pytest.mark.parametrize("turn", [1, 2])
 def test_what_was_masked_in_one_test_is_not_masked_in_the_next(turn: int) -> None:
-    assert _compat.masked("a blue sea") == "a blue sea"
+    assert masking.masked("a blue sea") == "a blue sea"
     for secret in ("b", "blue sea"):
-        _compat.mask_secret(secret)
-    assert _compat.masked("a blue sea") != "a blue sea"
+        masking.mask_secret(secret)
+    assert masking.masked("a blue sea") != "a blue sea"
 
 
 @pytest.mark.parametrize("conn_type", ["aws", "http", "generic", "google_cloud_platform"])

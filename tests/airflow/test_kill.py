@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub import cancel
-from airflow_sentinelhub._compat import NO_ANSWER, AirflowTaskTimeout, TaskState
+from airflow_sentinelhub._compat import AirflowTaskTimeout
+from airflow_sentinelhub._compat.task_state import NO_ANSWER, TaskState
 from airflow_sentinelhub.api.flows import wait as flows_wait
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from airflow_sentinelhub.transport import finish

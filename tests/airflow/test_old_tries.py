@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import sqlalchemy
 
-from airflow_sentinelhub._compat import AIRFLOW_V_3_0_PLUS, first_begin
+from airflow_sentinelhub._compat import AIRFLOW_V_3_0_PLUS
+from airflow_sentinelhub._compat.tasks import first_begin
 from airflow_sentinelhub._identity import SKEW, earliest, mark_for
 from tests.airflow.home import have_tables
 

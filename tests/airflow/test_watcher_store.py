@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub._compat import NO_WATCHERS, BaseEventTrigger, WatcherStore
+from airflow_sentinelhub._compat import NO_WATCHERS, BaseEventTrigger
+from airflow_sentinelhub._compat.watcher_store import WatcherStore
 
 with_watchers = pytest.mark.skipif(BaseEventTrigger is None, reason="this Airflow has no watchers")
 

@@ -352,7 +352,7 @@ def test_the_job_may_come_out_of_templates(bench: StatisticalBench) -> None:
 
 def test_kill_by_a_user_stops_the_job(bench: StatisticalBench, monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow_sentinelhub import cancel
-    from airflow_sentinelhub._compat import TaskState
+    from airflow_sentinelhub._compat.task_state import TaskState
 
     request_id = bench.started()
     bench.clock.sleep(230)

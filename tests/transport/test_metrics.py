@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from airflow_sentinelhub import _compat
+from airflow_sentinelhub._compat import metrics as airflow_metrics
 from airflow_sentinelhub.api.call import Reply
 from airflow_sentinelhub.api.service.generations import V2
 from airflow_sentinelhub.transport import poller as module
@@ -51,16 +51,16 @@ class Told:
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     for name in ("incr", "gauge"):
-        assert callable(getattr(_compat.Stats, name))
+        assert callable(getattr(airflow_metrics.Stats, name))
     told = Told()
-    monkeypatch.setattr(_compat, "Stats", told)
+    monkeypatch.setattr(airflow_metrics, "Stats", told)
     return told
 
 
 @pytest.fixture
 def metrics(told: Told) -> Metrics:
     metrics = Metrics()
-    metrics.begin(lambda: _compat.metrics(GAUGES, PREFIX))
+    metrics.begin(lambda: airflow_metrics.metrics(GAUGES, PREFIX))
     return metrics
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub._compat import TaskFacts
+from airflow_sentinelhub._compat.task_tables import TaskFacts
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.flows.progress import Progress
 from airflow_sentinelhub.api.snapshot import Snapshot
@@ -56,7 +56,7 @@ def test_other_methods_tell_nothing(pages: Any, login: Login, path: str, method:
         "/static/../app.py",
         "/static/%2e%2e/app.py",
         "/static/..%2fapp.py",
-        "/static/%2e%2e%2f%2e%2e%2f_compat.py",
+        "/static/%2e%2e%2f%2e%2e%2f_compat%2f__init__.py",
         "/static/....//app.py",
         "/static//etc/passwd",
         "/static/%00",

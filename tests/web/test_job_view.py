@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub._compat import TaskFacts
+from airflow_sentinelhub._compat.task_tables import TaskFacts
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.flows.progress import Progress
 from airflow_sentinelhub.api.snapshot import Snapshot

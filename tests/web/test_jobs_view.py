@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub._compat import TaskFacts
+from airflow_sentinelhub._compat.task_tables import TaskFacts
 from airflow_sentinelhub.api.decide.costs import RequestCost, month_of
 from airflow_sentinelhub.api.decide.marker import dag_word, task_word
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited

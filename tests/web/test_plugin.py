@@ -23,7 +23,7 @@ def test_the_tab_is_there_from_airflow_3_1_on() -> None:
 
 def test_every_process_loads_the_plugin_and_nothing_heavy_with_it() -> None:
     code = (
-        "from airflow_sentinelhub._compat import plugin_base; plugin_base(); import sys; had = set(sys.modules);"
+        "from airflow_sentinelhub._compat.pages import plugin_base; plugin_base(); import sys; had = set(sys.modules);"
         "import airflow_sentinelhub.web.plugin;"
         "print(sorted({name.split('.')[0] for name in set(sys.modules) - had}))"
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub._compat import TaskFacts
+from airflow_sentinelhub._compat.task_tables import TaskFacts
 from airflow_sentinelhub.api.tile_table import TileTable
 from airflow_sentinelhub.hooks import job_map, map_file
 from airflow_sentinelhub.hooks.job_map import Known, Source

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy
 
-from airflow_sentinelhub._compat import task_facts, tasks_with
+from airflow_sentinelhub._compat.task_tables import task_facts, tasks_with
 from airflow_sentinelhub.web.job_view import KEYS, job_view
 from airflow_sentinelhub.web.jobs_view import jobs_view
 

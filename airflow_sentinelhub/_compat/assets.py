@@ -1,0 +1,38 @@
+"""Assets, which are called datasets on 2.11, and the lineage of OpenLineage, which is made of them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from airflow_sentinelhub._compat import AIRFLOW_V_3_0_PLUS
+
+
+def _asset_module() -> Any:
+    """Where this Airflow has its assets, which are called datasets on 2.11."""
+    return import_module("airflow.sdk" if AIRFLOW_V_3_0_PLUS else "airflow.datasets")
+
+
+def asset_of(uri: str) -> Any:
+    """An asset (2.11: a dataset) with this URI.
+
+    :raises ValueError: it is none that this Airflow takes.
+    """
+    module = _asset_module()
+    return module.Asset(uri) if AIRFLOW_V_3_0_PLUS else module.Dataset(uri)
+
+
+def is_alias(outlet: Any) -> bool:
+    """Whether an outlet is an alias, whose assets are known only when the task runs."""
+    module = _asset_module()
+    return isinstance(outlet, module.AssetAlias if AIRFLOW_V_3_0_PLUS else module.DatasetAlias)
+
+
+def is_asset(outlet: Any) -> bool:
+    """Whether an outlet is an asset, or refers to one by its URI or name (3.x)."""
+    return hasattr(outlet, "uri") or type(outlet).__name__ == "AssetNameRef"
+
+
+def operator_lineage() -> Any:
+    """The class in which the OpenLineage provider, whose listener alone asks for it, takes the lineage of a task."""
+    return import_module("airflow.providers.openlineage.extractors").OperatorLineage
