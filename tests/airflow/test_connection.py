@@ -12,7 +12,7 @@ from asgiref.sync import async_to_sync
 
 from airflow_sentinelhub._compat import AirflowFailException, masking
 from airflow_sentinelhub.exceptions import SettingsError
-from airflow_sentinelhub.hooks import _masking, sentinelhub, storage
+from airflow_sentinelhub.hooks import _masking, connection, storage
 from airflow_sentinelhub.hooks._masking import mask_passwords
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 from airflow_sentinelhub.operators.batch import SentinelHubCancelBatchOperator
@@ -337,7 +337,7 @@ def test_a_trigger_never_asks_the_supervisor_from_its_event_loop(bench: Any, mon
     def mask(secret: str) -> None:
         async_to_sync(supervisor)(secret)
 
-    for module in (masking, sentinelhub, _masking):
+    for module in (masking, connection, _masking):
         monkeypatch.setattr(module, "mask_secret", mask)
     PROCESS.tokens.clear()
     trigger = SentinelHubBatchTrigger(

@@ -431,12 +431,13 @@ async def test_waits_of_a_triggerer_share_one_poller_and_one_look_at_the_connect
 ) -> None:
     """Through the real triggers' driver: 60 waits for the same requests, on a real socket."""
     from airflow_sentinelhub.api.flows.wait import WaitPlan, wait
-    from airflow_sentinelhub.hooks import sentinelhub as hooks
+    from airflow_sentinelhub.hooks import connection
+    from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
     from airflow_sentinelhub.transport.process import PROCESS
 
     monkeypatch.setenv("AIRFLOW_CONN_SENTINELHUB_DEFAULT", simulator.airflow_connection_uri)
     looked_up, told = 0, dict[str, float]()
-    look_up = hooks.get_async_connection
+    look_up = connection.get_async_connection
 
     async def counted(conn_id: str) -> Any:
         nonlocal looked_up
@@ -446,8 +447,8 @@ async def test_waits_of_a_triggerer_share_one_poller_and_one_look_at_the_connect
     def tell(name: str, value: float) -> None:
         told[name] = told.get(name, 0) + value
 
-    monkeypatch.setattr(hooks, "get_async_connection", counted)
-    monkeypatch.setattr(hooks, "metrics", lambda gauges, prefix: tell)
+    monkeypatch.setattr(connection, "get_async_connection", counted)
+    monkeypatch.setattr(connection, "metrics", lambda gauges, prefix: tell)
     monkeypatch.setattr(PROCESS, "metrics", Metrics())
     PROCESS.looked_up.clear()
     payload = {
@@ -463,14 +464,14 @@ async def test_waits_of_a_triggerer_share_one_poller_and_one_look_at_the_connect
             "delivery": {"s3": {"url": "s3://maps/ndvi", "accessKey": "AKIA", "secretAccessKey": "hush"}},
         },
     }
-    driver = await hooks.SentinelHubHook().async_driver()
+    driver = await SentinelHubHook().async_driver()
     jobs = [await driver.run(exchange(V2.create(payload))) for _ in range(4)]
     for job in jobs:
         await driver.run(exchange(V2.start(job.request_id)))
     simulator.step(3 * 3600)
 
     async def one(request_id: str) -> Any:
-        own = await hooks.SentinelHubHook().async_driver()
+        own = await SentinelHubHook().async_driver()
         return await own.run(wait(V2, request_id, "DONE", WaitPlan(poll_interval=10.0, known=True)))
 
     before = len(simulator.journal())
