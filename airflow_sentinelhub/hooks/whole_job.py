@@ -33,8 +33,9 @@ from airflow_sentinelhub.api.decide.price import Price, price_of
 from airflow_sentinelhub.api.decide.verdict import Waited
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.flows.costs import OfDag
+from airflow_sentinelhub.api.flows.job_life import JobPlan, Listener
 from airflow_sentinelhub.api.flows.price import price_request
-from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, answered, run_job
+from airflow_sentinelhub.api.flows.run_job import answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own, Wanted, check_grid
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, wait
 from airflow_sentinelhub.api.places import check_buckets

@@ -10,7 +10,7 @@ from airflow_sentinelhub._task_arguments import checked_id
 from airflow_sentinelhub._types import Templated
 from airflow_sentinelhub.api.decide.adoption import stopped_by_service
 from airflow_sentinelhub.api.decide.verdict import fate
-from airflow_sentinelhub.api.flows.run_job import Woken
+from airflow_sentinelhub.api.flows.job_life import Woken
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import JobNotStartedError
 from airflow_sentinelhub.operators._on_request import StepResult

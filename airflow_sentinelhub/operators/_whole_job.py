@@ -24,8 +24,9 @@ from airflow_sentinelhub.api.decide.price import Price, price_of
 from airflow_sentinelhub.api.decide.results import Results
 from airflow_sentinelhub.api.decide.verdict import Waited
 from airflow_sentinelhub.api.decoding import member
+from airflow_sentinelhub.api.flows.job_life import JobPlan, Listener, Woken
 from airflow_sentinelhub.api.flows.price import price_request
-from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, Woken, answered, run_job
+from airflow_sentinelhub.api.flows.run_job import answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own
 from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
 from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation

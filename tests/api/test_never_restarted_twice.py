@@ -17,8 +17,9 @@ from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.marker import Mark, identity, mark_of, marked, restart_word
 from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.decide.results import TileResults
+from airflow_sentinelhub.api.flows.job_life import JobPlan
 from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL, restart_once
-from airflow_sentinelhub.api.flows.run_job import JobPlan, answered, run_job
+from airflow_sentinelhub.api.flows.run_job import answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Wanted
 from airflow_sentinelhub.api.flows.wait import WaitPlan, wait
 from airflow_sentinelhub.api.service.generations import V1

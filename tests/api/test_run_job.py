@@ -13,8 +13,9 @@ from airflow_sentinelhub.api.decide.marker import Mark, identity, mark_of, marke
 from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.decide.results import TileResults
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
+from airflow_sentinelhub.api.flows.job_life import JobPlan, Listener, Woken
 from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL
-from airflow_sentinelhub.api.flows.run_job import JobPlan, Listener, Woken, answered, run_job
+from airflow_sentinelhub.api.flows.run_job import answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Wanted, continue_with, find_own
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, wait
 from airflow_sentinelhub.api.service.generations import generation
