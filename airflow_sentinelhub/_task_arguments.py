@@ -11,9 +11,10 @@ from typing import Any
 from airflow_sentinelhub._compat import AirflowFailException, conf
 from airflow_sentinelhub._compat.tasks import mapped_over
 from airflow_sentinelhub._types import Rendered
-from airflow_sentinelhub.api.arguments import KINDS, check_literal, check_word, request_id, taken, templates_told
+from airflow_sentinelhub.api.arguments import KINDS, check_literal, check_word, request_id, taken
 from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.api.service.generations import generation
+from airflow_sentinelhub.api.template_origins import templates_told
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 

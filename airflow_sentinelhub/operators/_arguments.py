@@ -10,8 +10,10 @@ from typing import Any
 
 from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub.api.areas import early_bounds
-from airflow_sentinelhub.api.arguments import PARTS, check_part, members, seconds, taken, text
+from airflow_sentinelhub.api.arguments import PARTS, check_part, taken
 from airflow_sentinelhub.api.decoding import member
+from airflow_sentinelhub.api.kinds import seconds, text
+from airflow_sentinelhub.api.payload_members import members
 from airflow_sentinelhub.api.places import bucket, check_geopackage_literal, check_output
 from airflow_sentinelhub.api.plain import check_plain, refuse_circles, refuse_nulls
 from airflow_sentinelhub.api.service.data_sources import check_sources

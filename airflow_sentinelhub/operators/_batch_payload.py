@@ -11,10 +11,11 @@ from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub._task_arguments import naming_task
 from airflow_sentinelhub._types import Rendered
 from airflow_sentinelhub.api.areas import kept_area
-from airflow_sentinelhub.api.arguments import KINDS, members
+from airflow_sentinelhub.api.arguments import KINDS
 from airflow_sentinelhub.api.call import Flow, Work
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.flows.task_request import check_grid
+from airflow_sentinelhub.api.payload_members import members
 from airflow_sentinelhub.api.places import check_buckets
 from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation

@@ -10,7 +10,7 @@ from airflow_sentinelhub._identity import PER_MONTH, month_by_default, run_of, t
 from airflow_sentinelhub._task import airflow_errors
 from airflow_sentinelhub._task_arguments import checked_id
 from airflow_sentinelhub._types import Rendered
-from airflow_sentinelhub.api.arguments import all_taken, truth
+from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.adoption import Stopped
 from airflow_sentinelhub.api.decide.policy import (
@@ -29,6 +29,7 @@ from airflow_sentinelhub.api.flows.price import price_request
 from airflow_sentinelhub.api.flows.run_job import answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own
 from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
+from airflow_sentinelhub.api.kinds import truth
 from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.times import is_late, resolved, resolved_range

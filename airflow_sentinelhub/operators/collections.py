@@ -10,10 +10,10 @@ from airflow_sentinelhub._compat import BaseOperator
 from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
 from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
-from airflow_sentinelhub.api.arguments import members
 from airflow_sentinelhub.api.call import exchange
 from airflow_sentinelhub.api.flows.actions import delete_once
 from airflow_sentinelhub.api.flows.collections import collection_once
+from airflow_sentinelhub.api.payload_members import members
 from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
 from airflow_sentinelhub.hooks._client import id_of

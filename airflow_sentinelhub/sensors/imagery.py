@@ -12,8 +12,8 @@ from airflow_sentinelhub._deadline import backstop, deadline_from
 from airflow_sentinelhub._identity import run_of, tried
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
 from airflow_sentinelhub._types import Rendered, SensorArguments, Templated, Unpack
-from airflow_sentinelhub.api.arguments import nothing
 from airflow_sentinelhub.api.flows.imagery import as_plain, find_in, where_of
+from airflow_sentinelhub.api.kinds import nothing
 from airflow_sentinelhub.api.times import checked_range, resolved_range
 from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError, from_plain
 from airflow_sentinelhub.operators._files import ReadsFiles, beside

@@ -21,9 +21,9 @@ from weakref import WeakKeyDictionary
 
 from airflow_sentinelhub._compat import NO_WATCHERS, BaseEventTrigger, TriggerEvent
 from airflow_sentinelhub._compat.watcher_store import WatcherStore
-from airflow_sentinelhub.api.arguments import seconds
 from airflow_sentinelhub.api.decide.marker import short_digest
 from airflow_sentinelhub.api.decide.watching import Memory, Sight
+from airflow_sentinelhub.api.kinds import seconds
 from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError, one_line
 

@@ -17,7 +17,9 @@ import pytest
 
 from airflow_sentinelhub import BatchSpecification, process_request, sentinelhub_batch, tiling_grid
 from airflow_sentinelhub._compat import AirflowFailException, BaseOperator
-from airflow_sentinelhub.api.arguments import KINDS, members, number, seconds, taken, text, truth, whole
+from airflow_sentinelhub.api.arguments import KINDS, taken
+from airflow_sentinelhub.api.kinds import number, seconds, text, truth, whole
+from airflow_sentinelhub.api.payload_members import members
 from airflow_sentinelhub.api.service.payloads import output
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook

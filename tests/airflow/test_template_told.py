@@ -9,7 +9,7 @@ import pytest
 
 from airflow_sentinelhub import last, process_request, tiling_grid
 from airflow_sentinelhub._compat import AirflowFailException
-from airflow_sentinelhub.api.arguments import templates_told
+from airflow_sentinelhub.api.template_origins import templates_told
 from airflow_sentinelhub.operators.batch import (
     SentinelHubBatchBudgetOperator,
     SentinelHubBatchOperator,

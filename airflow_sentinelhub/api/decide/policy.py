@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_sentinelhub.api.arguments import ON_OVER_BUDGET, ON_PARTIAL, RESUMES, number, truth
+from airflow_sentinelhub.api.arguments import ON_OVER_BUDGET, ON_PARTIAL, RESUMES
+from airflow_sentinelhub.api.kinds import number, truth
 from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError

@@ -12,9 +12,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from airflow_sentinelhub.api.areas import area_bounds, early_bounds, kept_area
-from airflow_sentinelhub.api.arguments import as_object, member_taken, members, taken
+from airflow_sentinelhub.api.arguments import as_object, taken
 from airflow_sentinelhub.api.decoding import member, number
 from airflow_sentinelhub.api.late import Late
+from airflow_sentinelhub.api.payload_members import member_taken, members
 from airflow_sentinelhub.api.rings import shown, told
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import UNCHECKED, as_sent, check_sources

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from airflow_sentinelhub.api.arguments import as_object, members, taken
+from airflow_sentinelhub.api.arguments import as_object, taken
 from airflow_sentinelhub.api.decoding import member
+from airflow_sentinelhub.api.payload_members import members
 from airflow_sentinelhub.api.places import bucket, check_output, place
 from airflow_sentinelhub.api.plain import plain, refuse_nulls
 from airflow_sentinelhub.api.rings import shown, told

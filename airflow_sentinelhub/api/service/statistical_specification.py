@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_sentinelhub.api.arguments import as_object, members, taken
+from airflow_sentinelhub.api.arguments import as_object, taken
 from airflow_sentinelhub.api.late import Late
+from airflow_sentinelhub.api.payload_members import members
 from airflow_sentinelhub.api.places import place
 from airflow_sentinelhub.api.plain import plain, refuse_nulls
 from airflow_sentinelhub.api.rings import number_of, shown
