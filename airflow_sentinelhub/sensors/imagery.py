@@ -17,7 +17,7 @@ from airflow_sentinelhub.api.kinds import nothing
 from airflow_sentinelhub.api.times import checked_range, resolved_range
 from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError, from_plain
 from airflow_sentinelhub.operators._files import ReadsFiles, beside
-from airflow_sentinelhub.sensors.batch import _Soft
+from airflow_sentinelhub.sensors._soft_fail import SoftFail
 from airflow_sentinelhub.triggers.acquisitions import VERSION, SentinelHubNewImageryTrigger
 
 if TYPE_CHECKING:
@@ -183,4 +183,4 @@ class SentinelHubNewImagerySensor(ReadsFiles, SentinelHubTask, BaseSensorOperato
         return len(found) >= self.min_count
 
     def _soft(self) -> Any:
-        return _Soft(self.soft_fail, getattr(self, "never_fail", False))
+        return SoftFail(self.soft_fail, getattr(self, "never_fail", False))
