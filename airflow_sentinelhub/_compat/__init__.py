@@ -65,7 +65,9 @@ else:  # the official constraints of Airflow 3.0 pin such an old one
 
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context as Context
+    from airflow.providers.common.compat.sdk import Context
+else:
+    Context = dict  # what a task is run with; it stands in annotations only
 
 try:
     from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
@@ -106,6 +108,7 @@ __all__ = [
     "BaseOperatorLink",
     "BaseSensorOperator",
     "BaseTrigger",
+    "Context",
     "Stats",
     "TaskDeferralError",
     "TaskDeferralTimeout",

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from airflow_sentinelhub._compat import BaseOperator
+from airflow_sentinelhub._task_arguments import naming_task
 from airflow_sentinelhub.api.areas import early_bounds
 from airflow_sentinelhub.api.arguments import PARTS, check_part, taken
 from airflow_sentinelhub.api.decoding import member
@@ -23,6 +24,7 @@ from airflow_sentinelhub.api.service.statistical_specification import check_stat
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators._files import as_json
+from airflow_sentinelhub.operators._times import check_dates
 
 
 def check_payload(task: Any) -> None:
@@ -32,11 +34,32 @@ def check_payload(task: Any) -> None:
         payload cannot be right; the area is none; a place is none.
     """
     values = {name: getattr(task, name) for name in task.template_fields}
+    own = values.get("request_id") is None
+    if own:
+        _check_given(values)
+    if "process_request" in values:
+        check_dates(values["process_request"])
+    elif "aggregation" in values:
+        check_dates({"input": {"data": values["data"]}}, values["aggregation"])
     check_values(values)
-    if "process_request" in values and values.get("request_id") is None:
+    if "process_request" in values and own:
         _check_batch_job(values)
-    elif "aggregation" in values and values.get("request_id") is None:
+    elif "aggregation" in values and own:
         _check_statistical_job(values)
+
+
+def _check_given(values: Mapping[str, Any]) -> None:
+    """:raises InvalidInputError: neither a whole job nor the id of a request is given, where an operator takes both."""
+    if "request_id" not in values:
+        return
+    if "process_request" in values and values["process_request"] is None:
+        raise InvalidInputError(
+            "Give process_request and the other arguments that describe the job, or the request_id of a request that "
+            "exists."
+        )
+    missing = [name for name in ("geopackage", "data", "aggregation", "destination") if values.get(name) is None]
+    if "aggregation" in values and missing:
+        raise InvalidInputError(f"Give {', '.join(missing)}, or the request_id of a request that exists.")
 
 
 def check_values(values: Mapping[str, Any]) -> None:
@@ -131,13 +154,15 @@ def approves(value: Any) -> bool:
 _BOTH_NAMES = "Give destination; output is its old name, and both are given."
 
 
-def one_destination(destination: Any, output: Any) -> Any:
+def one_destination(task_id: Any, destination: Any, output: Any) -> Any:
     """The value of `destination`, given by that name or by its old name `output`.
 
+    :param task_id: of the task, for the error.
     :raises InvalidInputError: both are given.
     """
-    if destination is not None and output is not None:
-        raise InvalidInputError(_BOTH_NAMES)
+    with naming_task(task_id):
+        if destination is not None and output is not None:
+            raise InvalidInputError(_BOTH_NAMES)
     return destination if output is None else output
 
 

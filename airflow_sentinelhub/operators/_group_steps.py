@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from airflow_sentinelhub._compat import AirflowSkipException, approval_operator
+from airflow_sentinelhub._compat import AirflowSkipException, Context, approval_operator
 from airflow_sentinelhub._task_arguments import checked_id
 from airflow_sentinelhub._types import Templated
 from airflow_sentinelhub.api.decide.adoption import stopped_by_service
@@ -17,9 +17,6 @@ from airflow_sentinelhub.operators._on_request import StepResult
 from airflow_sentinelhub.operators.analysis import BudgetResult, SentinelHubBatchBudgetOperator
 from airflow_sentinelhub.operators.job import SentinelHubBatchOperator
 from airflow_sentinelhub.operators.steps import SentinelHubStartBatchOperator
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub._compat import Context
 
 
 class BudgetStep(SentinelHubBatchBudgetOperator):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow_sentinelhub._compat import Context
 from airflow_sentinelhub._identity import PER_MONTH, month_by_default, run_of, tried
 from airflow_sentinelhub._task import airflow_errors
 from airflow_sentinelhub._task_arguments import checked_id
@@ -36,7 +37,8 @@ from airflow_sentinelhub.api.times import is_late, resolved, resolved_range
 from airflow_sentinelhub.assets import event_extra, tell_outlets
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.lineage import Source, sources_of
-from airflow_sentinelhub.links import push_results_link
+from airflow_sentinelhub.links import LINKS, push_results_link
+from airflow_sentinelhub.operators._arguments import check_payload
 from airflow_sentinelhub.operators._costs import cost_reader, of_dag, push_price
 from airflow_sentinelhub.operators._lineage import TellsLineage
 from airflow_sentinelhub.operators._own_request import OwnsRequest
@@ -46,13 +48,14 @@ from airflow_sentinelhub.results.root import delivery_root
 from airflow_sentinelhub.triggers.events import read_event, resume_state_of
 
 if TYPE_CHECKING:
-    from airflow_sentinelhub._compat import Context
     from airflow_sentinelhub.hooks.job_results import ResultsReader
 
 
 class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
     """Mixed into the operators of a whole job. Each of them declares its arguments, `limits` and `reads_by`."""
 
+    operator_extra_links: Any = LINKS
+    ui_color = "#dbeef4"
     aws_conn_id: Rendered[str | None]
     analysis_poll_interval: Rendered[float]
     resume_stopped: Rendered[str]
@@ -65,11 +68,13 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
 
         :raises InvalidInputError: an argument is invalid, or contradicts another one.
         """
-        check_literals(**self._limits_by_default())
-        if not is_late(self._reads_results):
-            looks = truth(self._reads_results)
-            check_looks(self.reads_by, looks, self._limits_of_results(self.batch_api))
-        check_resume(self.resume_stopped)
+        with self.literals():
+            check_payload(self)
+            check_literals(**self._limits_by_default())
+            if not is_late(self._reads_results):
+                looks = truth(self._reads_results)
+                check_looks(self.reads_by, looks, self._limits_of_results(self.batch_api))
+            check_resume(self.resume_stopped)
 
     def policy(self) -> Policy:
         """The policy made from the limits as they are rendered now.

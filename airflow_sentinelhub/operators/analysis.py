@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from airflow_sentinelhub._compat import Context
 from airflow_sentinelhub._task import airflow_errors
 from airflow_sentinelhub._task_arguments import checked_id
 from airflow_sentinelhub._types import TaskArguments, Templated, Unpack
@@ -33,9 +34,6 @@ from airflow_sentinelhub.operators._costs import cost_reader, push_price
 from airflow_sentinelhub.operators._lineage import TellsLineage
 from airflow_sentinelhub.operators._on_request import OnRequest, StepResult, step_result
 from airflow_sentinelhub.operators._waiting import WaitingTask
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub._compat import Context
 
 
 class AnalysisResult(StepResult, Expected):

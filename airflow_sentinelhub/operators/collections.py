@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow_sentinelhub._compat import BaseOperator
+from airflow_sentinelhub._compat import BaseOperator, Context
 from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
 from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
@@ -19,9 +19,6 @@ from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
 from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.operators._arguments import check_payload
 from airflow_sentinelhub.operators._files import ReadsFiles
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub._compat import Context
 
 
 class _OnCollection(ReadsFiles, SentinelHubTask, BaseOperator):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow_sentinelhub._compat import BaseOperator
+from airflow_sentinelhub._compat import BaseOperator, Context
 from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub._task import airflow_errors
-from airflow_sentinelhub._task_arguments import naming_task
 from airflow_sentinelhub._types import TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.decide.adoption import ended_by_hand
 from airflow_sentinelhub.api.decide.errors import conclude
@@ -20,10 +19,6 @@ from airflow_sentinelhub.links import LINKS
 from airflow_sentinelhub.operators._arguments import check_payload, one_destination
 from airflow_sentinelhub.operators._batch_payload import DescribesBatchJob
 from airflow_sentinelhub.operators._on_request import StepResult, step_result
-from airflow_sentinelhub.operators._times import check_dates
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub._compat import Context
 
 
 class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
@@ -100,8 +95,7 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
         **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
-        with naming_task(self.task_id):
-            destination = one_destination(destination, output)
+        destination = one_destination(self.task_id, destination, output)
         self.process_request = process_request
         self.tiling_grid = tiling_grid
         self.geopackage = geopackage
@@ -118,7 +112,6 @@ class SentinelHubCreateBatchOperator(DescribesBatchJob, BaseOperator):
         self.batch_api = batch_api
         self.max_unknown_time = max_unknown_time
         with self.literals():
-            check_dates(process_request)
             check_payload(self)
 
     def execute(self, context: Context) -> StepResult:

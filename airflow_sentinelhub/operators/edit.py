@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
+from airflow_sentinelhub._compat import Context
 from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub._task import airflow_errors
-from airflow_sentinelhub._task_arguments import checked_id, naming_task
+from airflow_sentinelhub._task_arguments import checked_id
 from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.call import exchange
 from airflow_sentinelhub.api.decide.marker import mark_of, marked
@@ -19,9 +20,6 @@ from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
 from airflow_sentinelhub.operators._arguments import check_payload, one_destination, renamed
 from airflow_sentinelhub.operators._files import as_json
 from airflow_sentinelhub.operators._on_request import OnRequest, StepResult, step_result
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub._compat import Context
 
 
 class DeletedResult(TypedDict):
@@ -69,8 +67,7 @@ class SentinelHubUpdateBatchOperator(OnRequest):
         **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
-        with naming_task(self.task_id):
-            destination = one_destination(destination, output)
+        destination = one_destination(self.task_id, destination, output)
         self.request_id = request_id
         self.description = description
         self.destination = destination

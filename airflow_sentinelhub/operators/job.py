@@ -5,32 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from airflow_sentinelhub._compat import BaseOperator
-from airflow_sentinelhub._task_arguments import naming_task
+from airflow_sentinelhub._compat import BaseOperator, Context
 from airflow_sentinelhub._types import TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.decide.job_result import JobResult
-from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.links import LINKS
-from airflow_sentinelhub.operators._arguments import check_payload, one_destination
+from airflow_sentinelhub.api.decide.policy import LIMITS
+from airflow_sentinelhub.operators._arguments import one_destination
 from airflow_sentinelhub.operators._batch_payload import DescribesBatchJob
-from airflow_sentinelhub.operators._times import check_dates
 from airflow_sentinelhub.operators._whole_job import RunsWholeJob
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub._compat import Context
-
-_LIMITS = (
-    "max_processing_units",
-    "max_processing_units_per_month",
-    "on_over_budget",
-    "require_estimate",
-    "max_restarts",
-    "max_failed_tiles",
-    "min_success_ratio",
-    "on_partial",
-)
 
 
 class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
@@ -39,82 +22,59 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
     - **Calls** what the operators of the single steps call, in their order; **start exactly once**.
     - **Returns** a `JobResult`: `{"request_id", "batch_api", "status", "tile_count", "processed", "failed",
       "failed_tiles", "estimated_pu", "expected_pu", "expected_pu_low", "expected_pu_high", "estimated_by",
-      "processing_units", "restarts", "output_url", "checked"}`. `failed_tiles` are at most a hundred names; `checked`
-      tells whether the tiles were read; `estimated_by` is `service` (v1), `us` (v2) or None; `processing_units` is the
-      real cost.
-    - **On kill** the state of the task in Airflow decides. If a user has marked the task failed or success, or the run
-      failed, the job is cancelled (v2: stopped), if `cancel_on_kill`. After a clear, a restart of Airflow or a takeover
-      by another triggerer, the job is left running for the next try. A worker has only some seconds to cancel;
-      docs/kubernetes.md describes what that means for a pod.
+      "processing_units", "restarts", "output_url", "checked"}`. `processing_units` is the real cost.
+    - **On kill** the job is cancelled (v2: stopped), if `cancel_on_kill`, when a user has marked the task failed or
+      success, or the run failed. After a clear, a restart of Airflow or a takeover by another triggerer it is left
+      running for the next try. A worker has only some seconds to cancel: for pods, see docs/kubernetes.md.
     - **On timeout** (`timeout`, or `execution_timeout`, also while deferred) the job is cancelled (v2: stopped), if
-      `cancel_on_timeout`, and the task fails without a retry. If the job was left running, the task is retried, and
-      the retry finds the job.
+      `cancel_on_timeout`, and the task fails without a retry. A job that was left running is found by a retry.
     - **On retry** it finds its request by the marker and continues from the request's status; nothing is paid twice. A
-      job that was cancelled or stopped, by a user or by this task, is a final error: no retry starts it again.
-    - **On clear** it continues with a running job if the job has not changed, cancels and replaces it if it has, and
-      creates a new one if the old one has ended. For a job that was stopped for its budget, see `on_over_budget`.
-
-    Arguments that describe the job:
+      job that a user or this task has cancelled or stopped is a final error: no retry starts it again.
+    - **On clear** it continues with a running job that has not changed, cancels and replaces one that has, and creates
+      a new one if the old one has ended. For a job that was stopped for its budget, see `on_over_budget`.
 
     :param process_request: Process API payload, as built by `airflow_sentinelhub.process_request()`.
     :param tiling_grid: tiling grid and resolution, from `airflow_sentinelhub.tiling_grid(grid_id, resolution)`.
     :param geopackage: v2 only, instead of `tiling_grid`: `s3://bucket/file.gpkg`, or the payload's `input` in full.
-    :param destination: place of the results: `s3://bucket/path`, or the `output` of the payload in full (v1:
-        `airflow_sentinelhub.output()`).
+    :param destination: place of the results: `s3://bucket/path`, or the payload's `output` in full (v1: `output()`).
     :param output: old name of `destination`; Airflow itself calls the task's XCom `output`.
     :param bucket_name: short for a `destination` at the root of this bucket.
-    :param area: GeoJSON, a bounding box `[west, south, east, north]`, WKT, a geometry of shapely or geopandas, or the
-        name of a GeoJSON, GeoPackage, Shapefile or GeoParquet file; see docs/areas.md.
+    :param area: GeoJSON, `[west, south, east, north]`, WKT, a geometry of shapely, or a file's name; docs/areas.md.
     :param simplify: metres by which the border of the area may move, so that it has at most 1,500 points.
     :param evalscript: its text, or the name or path of a file with it, in the folder of the DAG file or absolute.
     :param description: free text; the task appends its marker.
-    :param aws_conn_id: id of an Airflow connection of type `aws` whose keys may write to the bucket and read it. v2
-        needs this or `iam_role_arn`.
+    :param aws_conn_id: `aws` connection that may write to the bucket and read it; v2 needs it or `iam_role_arn`.
     :param iam_role_arn: ARN of a role that may write to the bucket (v2 on AWS).
     :param payload_extra: further members of the payload, by the names that the service uses.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param batch_api: `v1` or `v2`; default: that of the connection.
-
-    Arguments that control the run:
-
-    :param request_id: id of an existing request to continue with, instead of finding or creating one. The arguments
-        that describe the job are not needed then.
+    :param request_id: id of an existing request to continue with; no argument above that describes a job is needed.
     :param max_processing_units: PU that the job may cost. A job that is expected to cost more is not started; one that
         exceeds it while it runs (v2) is stopped. None, set in the DAG itself: no limit. See docs/cost.md.
     :param max_processing_units_per_month: PU that all jobs of the DAG may cost in a calendar month (UTC); default: that
         of `[sentinelhub] max_processing_units_per_month`, else no limit. Looked at before the start; see docs/cost.md.
-    :param on_over_budget: what happens if the cost exceeds a limit: `fail` the task, `skip` it, or `stop` the job and
-        succeed with the tiles that are done. A running job is stopped in each case. After a clear with a higher limit
-        the missing part is processed (v2); see docs/retries-and-clears.md.
-    :param require_estimate: True: a job whose cost cannot be estimated before the start, as when the bucket cannot be
-        read, is not started, and the task fails. False: it is started with a warning.
-    :param max_restarts: maximal number of restarts of the failed part. On v1 a PARTIAL request is restarted; on v2,
-        which has no restart, a new request over the same output skips the tiles that are there.
+    :param on_over_budget: what happens if the cost exceeds a limit: `fail`, `skip`, or `stop` and succeed with what
+        is done. A running job is stopped in each case. To go on later (v2), see docs/retries-and-clears.md.
+    :param require_estimate: True: fail instead of starting a job whose cost cannot be estimated. False: only warn.
+    :param max_restarts: restarts of the failed part at most; on v2 by a new request that skips finished tiles.
     :param max_failed_tiles: number of failed tiles that is accepted.
     :param min_success_ratio: share (0 to 1) of the tiles that must be processed.
     :param on_partial: what happens if more tiles have failed: `fail` the task, `skip` it, or `accept` any number.
-    :param check_tiles: True: read the tiles when the job is done, for `max_unknown_time` if they cannot be read. False:
-        do not, so that on v2 the bucket need not be readable; a job that is DONE is then a success, even if tiles have
-        failed, the numbers of tiles are None, and `checked` is False.
+    :param check_tiles: False: do not read the tiles at the end, so that on v2 the bucket need not be readable. A job
+        that is DONE is then a success even if tiles have failed; their numbers are None, and `checked` is False.
     :param resume_stopped: what happens if the service stops the job (v2: no PU left, or unhealthy). `never`: the task
-        fails, and another try pays for the whole job again. `if_accepted`: the job is started again and continues; if
-        the service refuses, the task fails. `when_accepted`: the task waits in its worker while the service refuses, at
-        most an hour. A job that a user has stopped is never started again.
+        fails; another try pays for the whole job again. `if_accepted`: start it again, and fail if the service refuses.
+        `when_accepted`: wait in the worker while it refuses, at most an hour. What a user has stopped stays stopped.
     :param cancel_on_kill: cancel (v2: stop) the job if a user marks the task failed or success; see **On kill**.
     :param cancel_on_timeout: cancel (v2: stop) the job when `timeout` or `execution_timeout` is over.
     :param deferrable: wait in the triggerer instead of in the worker; default: `[operators] default_deferrable`.
     :param poll_interval: seconds between polls.
     :param max_poll_interval: seconds that `poll_interval` may grow to while the end is far; see docs/at-scale.md.
     :param analysis_poll_interval: seconds between polls during analysis.
-    :param timeout: maximal time for the whole job: seconds, a timedelta, or text such as `90`, `1:30:00` or `PT5M`,
-        which all intervals and times may be; None: no limit.
+    :param timeout: maximal time for the whole job; None: no limit. All times may be seconds, a timedelta, or `PT5M`.
     :param max_unknown_time: seconds for which the status may be unreadable before the task fails; the job is left
         running. So long a PARTIAL job is waited for whose tiles are neither processed nor failed.
-    :param report: write a report when the job has ended: one file with its tiles on a map, cost and progress. True:
-        `report-<id>.html` beside the output; else `s3://bucket/path`, a folder or a file. See docs/see-the-job.md.
-
-    Limit the number of jobs at a time with a `pool` or `max_active_tis_per_dag`. A deferred task occupies its pool slot
-    only if the pool includes deferred tasks.
+    :param report: True: write a report beside the output at the end; else `s3://bucket/path`; see docs/see-the-job.md.
     """
 
     template_fields: Sequence[str] = (
@@ -133,7 +93,14 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         "sentinelhub_conn_id",
         "batch_api",
         "request_id",
-        *_LIMITS,
+        "max_processing_units",
+        "max_processing_units_per_month",
+        "on_over_budget",
+        "require_estimate",
+        "max_restarts",
+        "max_failed_tiles",
+        "min_success_ratio",
+        "on_partial",
         "check_tiles",
         "resume_stopped",
         "cancel_on_kill",
@@ -146,9 +113,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         "max_unknown_time",
         "report",
     )
-    operator_extra_links = LINKS
-    ui_color = "#dbeef4"
-    limits = _LIMITS
+    limits = tuple(name for name in template_fields if name in LIMITS)
     reads_by = "check_tiles"
 
     def __init__(
@@ -192,8 +157,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
-        with naming_task(self.task_id):
-            destination = one_destination(destination, output)
+        destination = one_destination(self.task_id, destination, output)
         self.process_request = process_request
         self.tiling_grid = tiling_grid
         self.geopackage = geopackage
@@ -228,15 +192,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         self.timeout = timeout
         self.max_unknown_time = max_unknown_time
         self.report = report
-        with self.literals():
-            if process_request is None and request_id is None:
-                raise InvalidInputError(
-                    "Give process_request and the other arguments that describe the job, or the request_id of a "
-                    "request that exists."
-                )
-            check_dates(process_request)
-            check_payload(self)
-            self.check_job()
+        self.check_job()
 
     def execute(self, context: Context) -> JobResult:
         result: JobResult = self.run_whole_job(context)

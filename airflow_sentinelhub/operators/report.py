@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from airflow_sentinelhub._compat import Context
 from airflow_sentinelhub._task import airflow_errors
 from airflow_sentinelhub._task_arguments import checked_id
 from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
@@ -14,9 +15,6 @@ from airflow_sentinelhub.api.flows.read import read_patiently
 from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError
 from airflow_sentinelhub.operators._on_request import OnRequest, StepResult, step_result
 from airflow_sentinelhub.operators._report import check_form, put_report, warn_unwritten
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub._compat import Context
 
 
 class ReportResult(StepResult):

@@ -6,15 +6,16 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from airflow_sentinelhub._compat import BaseOperator, conf
+from airflow_sentinelhub._compat import BaseOperator, Context, conf
 from airflow_sentinelhub._identity import run_of
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
 from airflow_sentinelhub._task_arguments import checked_id, naming_task
 from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.call import Flow, Work, exchange
 from airflow_sentinelhub.api.decide.job_result import StatisticalResult
+from airflow_sentinelhub.api.decide.policy import LIMITS
 from airflow_sentinelhub.api.places import check_buckets
 from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation
@@ -24,26 +25,14 @@ from airflow_sentinelhub.api.tile_references import Items
 from airflow_sentinelhub.api.times import resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.links import LINKS
-from airflow_sentinelhub.operators._arguments import check_payload, one_destination
+from airflow_sentinelhub.operators._arguments import one_destination
 from airflow_sentinelhub.operators._batch_payload import CreatesRequest
-from airflow_sentinelhub.operators._times import check_dates, names_both_ends
+from airflow_sentinelhub.operators._times import names_both_ends
 from airflow_sentinelhub.operators._whole_job import RunsWholeJob
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub._compat import Context
 
 __all__ = ["SentinelHubBatchStatisticalOperator", "SentinelHubListStatisticsOperator", "StatisticalResult"]
 
 _STATUSES = ("OK", "FAILED", None)
-_LIMITS = (
-    "max_processing_units",
-    "max_processing_units_per_month",
-    "on_over_budget",
-    "require_estimate",
-    "max_failed_features",
-    "min_success_ratio",
-    "on_partial",
-)
 _INSTEAD = {
     "process_request": "say what to compute with data, evalscript, aggregation and calculations",
     "tiling_grid": "the features of geopackage are computed one by one, and aggregation says at which resolution",
@@ -158,7 +147,13 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         "payload_extra",
         "sentinelhub_conn_id",
         "request_id",
-        *_LIMITS,
+        "max_processing_units",
+        "max_processing_units_per_month",
+        "on_over_budget",
+        "require_estimate",
+        "max_failed_features",
+        "min_success_ratio",
+        "on_partial",
         "check_features",
         "resume_stopped",
         "cancel_on_kill",
@@ -179,10 +174,8 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         "evalscript": "js",
         "payload_extra": "json",
     }
-    operator_extra_links = LINKS
-    ui_color = "#dbeef4"
     batch_api = "statistical"
-    limits = _LIMITS
+    limits = tuple(name for name in template_fields if name in LIMITS)
     reads_by = "check_features"
 
     def __init__(
@@ -223,7 +216,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
     ) -> None:
         with naming_task(kwargs.get("task_id")):
             _refuse(kwargs)
-            destination = one_destination(destination, output)
+        destination = one_destination(kwargs.get("task_id"), destination, output)
         super().__init__(**kwargs)
         self.geopackage = geopackage
         self.data = data
@@ -255,14 +248,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         self.timeout = timeout
         self.max_unknown_time = max_unknown_time
         self.report = report
-        with self.literals():
-            required = {"geopackage": geopackage, "data": data, "aggregation": aggregation, "destination": destination}
-            missing = [name for name, value in required.items() if value is None]
-            if request_id is None and missing:
-                raise InvalidInputError(f"Give {', '.join(missing)}, or the request_id of a request that exists.")
-            check_dates({"input": {"data": data}}, aggregation)
-            check_payload(self)
-            self.check_job()
+        self.check_job()
 
     def execute(self, context: Context) -> StatisticalResult:
         result: StatisticalResult = self.run_whole_job(context)

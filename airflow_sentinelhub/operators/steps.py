@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from airflow_sentinelhub._compat import Context
 from airflow_sentinelhub._identity import PER_MONTH, mark_for, month_by_default
 from airflow_sentinelhub._task import airflow_errors
 from airflow_sentinelhub._task_arguments import checked_id
@@ -37,10 +38,6 @@ from airflow_sentinelhub.operators._lineage import TellsLineage
 from airflow_sentinelhub.operators._on_request import OnRequest, StepResult, step_result
 from airflow_sentinelhub.operators._waiting import WaitingTask
 from airflow_sentinelhub.operators.analysis import checked_policy
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub._compat import Context
-
 
 _FIELDS_OF_A_WAIT = (
     "wait_for_completion",

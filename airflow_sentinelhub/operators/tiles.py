@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
-from airflow_sentinelhub._compat import BaseOperator, conf
+from airflow_sentinelhub._compat import BaseOperator, Context, conf
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
 from airflow_sentinelhub._task_arguments import checked_id
 from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
@@ -15,9 +14,6 @@ from airflow_sentinelhub.api.flows.reread import until_read
 from airflow_sentinelhub.api.statuses import TILE_STATUSES
 from airflow_sentinelhub.api.tile_references import Item, Items, Listed, References
 from airflow_sentinelhub.links import LINKS
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub._compat import Context
 
 
 class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):

@@ -8,7 +8,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._compat import AirflowSensorTimeout, AirflowSkipException, BaseSensorOperator, conf
+from airflow_sentinelhub._compat import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    BaseTrigger,
+    Context,
+    conf,
+)
 from airflow_sentinelhub._compat.tasks import first_rescheduled
 from airflow_sentinelhub._deadline import backstop, deadline_from
 from airflow_sentinelhub._identity import tried
@@ -28,7 +35,6 @@ from airflow_sentinelhub.sensors._soft_fail import SoftFail
 from airflow_sentinelhub.triggers.events import read_event
 
 if TYPE_CHECKING:
-    from airflow_sentinelhub._compat import BaseTrigger, Context
     from airflow_sentinelhub.api.snapshot import Snapshot
 
 

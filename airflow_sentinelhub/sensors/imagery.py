@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow_sentinelhub._compat import AirflowSensorTimeout, BaseSensorOperator, conf
+from airflow_sentinelhub._compat import AirflowSensorTimeout, BaseSensorOperator, Context, conf
 from airflow_sentinelhub._compat.tasks import first_rescheduled
 from airflow_sentinelhub._deadline import backstop, deadline_from
 from airflow_sentinelhub._identity import run_of, tried
@@ -19,9 +19,6 @@ from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError, 
 from airflow_sentinelhub.operators._files import ReadsFiles, beside
 from airflow_sentinelhub.sensors._soft_fail import SoftFail
 from airflow_sentinelhub.triggers.acquisitions import VERSION, SentinelHubNewImageryTrigger
-
-if TYPE_CHECKING:
-    from airflow_sentinelhub._compat import Context
 
 __all__ = ["SentinelHubNewImagerySensor"]
 

@@ -66,6 +66,20 @@ class Policy:
         return month < limit if expected is None else month + expected <= limit
 
 
+LIMITS = (
+    "max_processing_units",
+    "max_processing_units_per_month",
+    "on_over_budget",
+    "require_estimate",
+    "max_restarts",
+    "max_failed_tiles",
+    "max_failed_features",
+    "min_success_ratio",
+    "on_partial",
+)
+"""Arguments of operators of which `policy_from` makes a policy."""
+
+
 def policy_from(**given: Any) -> Policy:
     """The policy, from arguments or rendered templates.
 
