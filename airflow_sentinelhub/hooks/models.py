@@ -1,9 +1,9 @@
-# No `from __future__ import annotations` here: dataclasses-json reads the annotations at run time.
+# No `from __future__ import annotations` here: the annotations are read at run time (`_json.py`).
 # ruff: noqa: UP007, UP045
 """The service's objects as dataclasses, with the names of the vendor's client.
 
-`from_dict`, `from_json`, `to_dict`, `to_json` and `schema` come from dataclasses-json. `other_data` stores members that
-this version does not know, and `to_dict` writes them back. An unknown status is read as it is (`statuses.py`). A
+`from_dict`, `from_json`, `to_dict`, `to_json` and `schema` come from `_json.py`. `other_data` stores members that this
+version does not know, and `to_dict` writes them back. An unknown status is read as it is (`statuses.py`). A
 request must have an id and a status; any other member that is missing or has a wrong type is read as None or as empty.
 """
 
@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, TypeVar, Union
-
-from dataclasses_json import CatchAll, DataClassJsonMixin, LetterCase, Undefined, config
 
 from airflow_sentinelhub.api.areas import BBox, Geometry, bbox_of, bounds_of, geometry_of
 from airflow_sentinelhub.api.decoding import id_in, number, read_time, status_in, text, whole, word
@@ -33,6 +31,7 @@ from airflow_sentinelhub.exceptions import (
     SettingsError,
     one_line,
 )
+from airflow_sentinelhub.hooks._json import JsonModel, config
 
 __all__ = [
     "BaseBatchRequest",
@@ -56,7 +55,6 @@ else:
 """A time that `schema()` reads and writes as a text: the vendor's classes declare it as one."""
 E = TypeVar("E")  # an enumeration
 R = TypeVar("R", bound="BaseBatchRequest")
-_CAMEL = config(letter_case=LetterCase.CAMEL, undefined=Undefined.INCLUDE)["dataclasses_json"]
 
 
 def write_time(time: Union[datetime, str, None]) -> Optional[str]:
@@ -67,7 +65,7 @@ def write_time(time: Union[datetime, str, None]) -> Optional[str]:
 
 
 def _time() -> dict[str, Any]:
-    return config(encoder=write_time, decoder=read_time, letter_case=LetterCase.CAMEL)
+    return config(encoder=write_time, decoder=read_time)
 
 
 def _word(enumeration: type[E]) -> dict[str, Any]:
@@ -75,7 +73,6 @@ def _word(enumeration: type[E]) -> dict[str, Any]:
         encoder=lambda value: None if value is None else str(value),
         decoder=lambda value: word(enumeration, value),
         exclude=lambda value: value is None,
-        letter_case=LetterCase.CAMEL,
     )
 
 
@@ -91,10 +88,9 @@ def _share(value: Any) -> float:
     return number(value) or 0
 
 
-class BaseBatchRequest(DataClassJsonMixin):
+class BaseBatchRequest(JsonModel):
     """Base of the requests of all generations, with the vendor's name."""
 
-    dataclass_json_config = _CAMEL
     generation: ClassVar[str]
     _needed: ClassVar[dict[str, Callable[[Any], Any]]]
     """Members that `from_dict` always sets, and the function that reads each; it gets None for a missing member."""
@@ -214,7 +210,7 @@ class BatchRequest(BaseBatchRequest):
     user_action: Optional[BatchUserAction] = field(metadata=_word(BatchUserAction), default=None)
     user_action_updated: Optional[_TextInSchema] = field(metadata=_time(), default=None)
     error: Optional[str] = None
-    other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
+    other_data: dict[str, Any] = field(default_factory=dict)
 
     def _process(self) -> dict[str, Any]:
         return self.process_request
@@ -244,7 +240,7 @@ class BatchProcessRequest(BaseBatchRequest):
     last_updated: Optional[datetime] = field(metadata=_time(), default=None)
     cost_PU: Optional[float] = field(metadata=_named("costPU"), default=None)
     stopped_status_reason: Optional[StoppedStatusReason] = field(metadata=_word(StoppedStatusReason), default=None)
-    other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
+    other_data: dict[str, Any] = field(default_factory=dict)
 
     def _process(self) -> dict[str, Any]:
         return _object(self.request.get("processRequest"))
@@ -280,7 +276,7 @@ class BatchStatisticalRequest(BaseBatchRequest):
     user_action: Optional[BatchUserAction] = field(metadata=_word(BatchUserAction), default=None)
     user_action_updated: Optional[_TextInSchema] = field(metadata=_time(), default=None)
     error: Optional[str] = None
-    other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
+    other_data: dict[str, Any] = field(default_factory=dict)
 
     def _process(self) -> dict[str, Any]:
         aggregation = _object(self.request.get("aggregation"))
@@ -293,24 +289,22 @@ class BatchStatisticalRequest(BaseBatchRequest):
 
 
 @dataclass
-class BatchCollectionBatchData(DataClassJsonMixin):
+class BatchCollectionBatchData(JsonModel):
     """The `batchData` of a batch collection."""
 
-    dataclass_json_config = _CAMEL
     tiling_grid_id: Optional[int] = None
-    other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
+    other_data: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
-class BatchCollectionAdditionalData(DataClassJsonMixin):
+class BatchCollectionAdditionalData(JsonModel):
     """The `additionalData` of a batch collection."""
 
-    dataclass_json_config = _CAMEL
     bands: Optional[dict[str, Any]] = None
-    other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
+    other_data: dict[str, Any] = field(default_factory=dict)
 
 
-class BaseCollection(DataClassJsonMixin):
+class BaseCollection(JsonModel):
     """Base of the collections, with the vendor's name."""
 
     name: str
@@ -341,7 +335,6 @@ class BaseCollection(DataClassJsonMixin):
 class BatchCollection(BaseCollection):
     """A batch collection of v1: a data set that batch requests write, and its bucket."""
 
-    dataclass_json_config = _CAMEL
     name: str
     s3_bucket: str
     additional_data: Optional[BatchCollectionAdditionalData] = None
@@ -349,7 +342,7 @@ class BatchCollection(BaseCollection):
     user_id: Optional[str] = None
     created: Optional[datetime] = field(metadata=_time(), default=None)
     no_data: Optional[Union[int, float]] = None
-    other_data: CatchAll = field(default_factory=dict)  # type: ignore[type-arg]
+    other_data: dict[str, Any] = field(default_factory=dict)
     batch_data: Optional[BatchCollectionBatchData] = field(
-        metadata=config(exclude=lambda value: value is None, letter_case=LetterCase.CAMEL), default=None
+        metadata=config(exclude=lambda value: value is None), default=None
     )

@@ -6,6 +6,7 @@ import copy
 import json
 import operator
 import pickle
+import sys
 import threading
 from datetime import datetime, timedelta, timezone
 from enum import Enum
@@ -15,7 +16,7 @@ import pytest
 
 from airflow_sentinelhub.api.areas import CRS84, BBox, Geometry
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.exceptions import InvalidInputError, JobFailedError, NoEvalscriptError
+from airflow_sentinelhub.exceptions import InvalidInputError, JobFailedError, NoEvalscriptError, SettingsError
 from airflow_sentinelhub.hooks import models
 from airflow_sentinelhub.hooks._client import id_of
 from airflow_sentinelhub.hooks.models import (
@@ -500,3 +501,66 @@ def test_a_repr_names_the_request_in_one_line() -> None:
 @pytest.mark.parametrize(("share", "read"), [(None, 0), ("many", 0), ([], 0), (37.5, 37.5), (100, 100)])
 def test_a_share_that_cannot_be_read_is_none(kind: Any, share: Any, read: float) -> None:
     assert kind.from_dict(statistical(completionPercentage=share)).completion_percentage == read
+
+
+# Without dataclasses-json
+
+
+def test_a_schema_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dataclasses_json", None)
+    with pytest.raises(SettingsError, match=r"^schema needs dataclasses-json.*pip install dataclasses-json"):
+        BatchRequest.schema()
+    assert BatchRequest.from_dict(v1()).to_dict()["id"] == ID
+
+
+@pytest.mark.filterwarnings("ignore")  # dataclasses-json has not heard of the newest marshmallow yet
+@pytest.mark.parametrize(
+    ("kind", "body"), [(BatchRequest, v1()), (BatchProcessRequest, v2()), (BatchStatisticalRequest, statistical())]
+)
+def test_a_schema_writes_and_reads(kind: Any, body: dict[str, Any]) -> None:
+    read = kind.from_dict({**body, "brandNew": 1})
+    dumped = kind.schema().dump(read)
+    assert (dumped["id"], dumped["brandNew"]) == (ID, 1)
+    assert kind.schema(many=True).dump([read, read]) == [dumped, dumped]
+    assert kind.from_dict(read.to_dict()) == read  # the schema has changed nothing
+
+
+@pytest.mark.parametrize("kvs", [None, [], "a", 5])
+def test_what_is_no_object_is_no_collection(kvs: Any) -> None:
+    with pytest.raises(ValueError, match="not an object"):
+        BatchCollection.from_dict(kvs)
+
+
+def test_a_collection_without_its_bucket_is_none() -> None:
+    for error in (ValueError, KeyError):
+        with pytest.raises(error, match="it has no s3Bucket"):
+            BatchCollection.from_dict({"name": "n"})
+    assert BatchCollection.from_dict({"name": "n"}, infer_missing=True).s3_bucket is None
+
+
+@pytest.mark.parametrize("other", [{"a": 1}, None, 5, "text", ["x"]])
+def test_a_member_with_the_name_of_the_store_is_kept(other: Any) -> None:
+    read = BatchRequest.from_dict(v1(other_data=other, brandNew=2))
+    assert read.other_data["brandNew"] == 2
+    assert read.other_data.get("a" if isinstance(other, dict) else "other_data") == (
+        1 if isinstance(other, dict) else other
+    )
+    assert BatchRequest.from_dict(read.to_dict()) == read
+
+
+def test_a_known_member_wins_over_one_of_the_store() -> None:
+    read = BatchRequest.from_dict(v1())
+    read.other_data["id"] = "another"
+    assert read.to_dict()["id"] == ID
+
+
+def test_json_is_written_as_asked() -> None:
+    read = BatchRequest.from_dict(v1(brandNew=datetime(2024, 1, 2, tzinfo=timezone.utc)))
+    assert json.loads(read.to_json())["brandNew"] == 1704153600.0
+    assert read.to_dict(encode_json=True)["brandNew"] == 1704153600.0
+    assert json.loads(read.to_json(default=str))["brandNew"] == "2024-01-02 00:00:00+00:00"
+    assert "\n  " in read.to_json(indent=2)
+    read.other_data["brandNew"] = object()
+    with pytest.raises(TypeError):
+        read.to_json()
+    assert BatchRequest.from_json(json.dumps(v1(costs=1.5)), parse_float=str).other_data["costs"] == "1.5"
