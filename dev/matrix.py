@@ -2,6 +2,7 @@
 
     python3 -m dev.matrix                                     every Airflow, on the Python that runs this
     python3 -m dev.matrix 3.1 3.2:examples                    these; of 3.2 only the example DAGs
+    python3 -m dev.matrix 3.0:airflow                         of the fast tests those whose code meets Airflow
     python3 -m dev.matrix --python python3.10 --python python3.12
                                                               every Airflow on each of these Pythons that it knows
 
@@ -25,8 +26,15 @@ FAST = "not e2e and not chaos and not dag_test and not thorough and not browser"
 EVERY_CORE = ("-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--no-loadscope-reorder")
 EXAMPLES = ("tests/airflow/test_examples.py", "tests/statistical/test_example.py", "-n", "auto", "--maxprocesses", "8")
 """Each in a process of its own, which mostly waits."""
-WITHOUT_NAMES_OF_TODAY = ("tests/api", "tests/results", "tests/simulator", "tests/transport")
-"""The fast tests of the oldest dependencies: the others import names that common-compat did not have then."""
+MEETS_AIRFLOW = (
+    *("tests/airflow", "tests/statistical", "tests/web", "tests/contract"),
+    *("tests/api/test_data_sources.py", "tests/results/test_connection.py", "tests/results/test_way_to_bucket.py"),
+    *("tests/transport/test_clocks.py", "tests/transport/test_given_up.py", "tests/transport/test_metrics.py"),
+    *("tests/transport/test_poller.py", "tests/transport/test_poller_at_scale.py"),
+    *("tests/transport/test_poller_attacks.py", "tests/test_docs.py", "tests/test_imports.py"),
+)
+"""The tests whose code imports Airflow, which is another one in each cell: the others see the same everywhere."""
+PARTS = ("fast", "airflow", "examples")
 QUIET = ("-q", "--show-capture=no", "-p", "no:cacheprovider")
 
 
@@ -45,11 +53,14 @@ class Cell(NamedTuple):
     parts: tuple[Part, ...]
 
 
-def parts_of(airflow: str, name: str) -> tuple[Part, ...]:
-    """The calls of pytest that `fast`, `examples` or nothing asks for."""
-    chosen = WITHOUT_NAMES_OF_TODAY if airflow == "oldest" else ()
-    known = {"fast": Part("fast", ("-m", FAST, *EVERY_CORE, *chosen)), "examples": Part("examples", EXAMPLES)}
-    return (known[name],) if name else tuple(known.values())
+def parts_of(name: str) -> tuple[Part, ...]:
+    """The calls of pytest that `fast`, `airflow`, `examples` or nothing (`fast` and `examples`) asks for."""
+    known = {
+        "fast": Part("fast", ("-m", FAST, *EVERY_CORE)),
+        "airflow": Part("airflow", ("-m", FAST, *EVERY_CORE, *MEETS_AIRFLOW)),
+        "examples": Part("examples", EXAMPLES),
+    }
+    return (known[name],) if name else (known["fast"], known["examples"])
 
 
 def version_of(python: str) -> tuple[int, int]:
@@ -69,13 +80,13 @@ def cells_of(asked: list[str], pythons: list[str]) -> list[Cell]:
         version = version_of(python)
         for one in asked or list(env.FLAVOURS):
             airflow, _, part = one.partition(":")
-            if airflow not in env.FLAVOURS or part not in ("", "fast", "examples"):
+            if airflow not in env.FLAVOURS or part not in ("", *PARTS):
                 raise env.Problem(
-                    f"{one} is no cell: give one of {', '.join(env.FLAVOURS)}, or with :fast or :examples"
+                    f"{one} is no cell: give one of {', '.join(env.FLAVOURS)}, or with :{', :'.join(PARTS)}"
                 )
             flavour = env.FLAVOURS[airflow]
             if flavour.oldest <= version <= flavour.newest:
-                cells.append(Cell(airflow, python, parts_of(airflow, part)))
+                cells.append(Cell(airflow, python, parts_of(part)))
     return cells
 
 
@@ -98,7 +109,9 @@ def run_cell(cell: Cell, beside: bool) -> Iterator[tuple[str, bool, float]]:
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="dev.matrix", description=__doc__.split("\n")[0])
-    parser.add_argument("cells", nargs="*", metavar="CELL", help="an Airflow, or 3.1:fast, 3.1:examples; default: all")
+    parser.add_argument(
+        "cells", nargs="*", metavar="CELL", help="an Airflow, or 3.1:fast, 3.1:airflow, 3.1:examples; default: all"
+    )
     parser.add_argument("--python", action="append", default=[], help="an interpreter; may be given several times")
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

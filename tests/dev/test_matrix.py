@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,6 +39,7 @@ def test_a_python_that_an_airflow_does_not_know_makes_no_cell(monkeypatch: pytes
         ("3.1", ["fast", "examples"]),
         ("3.1:fast", ["fast"]),
         ("3.2:examples", ["examples"]),
+        ("3.0:airflow", ["airflow"]),
         ("oldest", ["fast", "examples"]),
         ("oldest:examples", ["examples"]),
     ],
@@ -81,3 +85,68 @@ def test_constraints_name_versions_only(name: str) -> None:
     assert lines[0].startswith("# Written by `make constraints`")
     assert all("==" in line and "/" not in line and " @ " not in line for line in lines[1:])
     assert Path(env.FLAVOURS[name].folder).name.startswith(".venv")
+
+
+# Which tests meet Airflow: found by following the imports of each file, those within functions too.
+
+TOOLS = ("tests/dev", "tests/e2e", "tests/chaos", "tests/browser")
+"""Not for the part: tools of this checkout, and tests that need an Airflow's processes."""
+
+
+def file_of(module: str) -> Path | None:
+    path = env.ROOT.joinpath(*module.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+@cache
+def imported(file: Path) -> frozenset[str]:
+    """The modules that a file imports, and the names that it takes from them, but for the types alone."""
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING":
+            node.body = []
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
+    return frozenset(found)
+
+
+def meets_airflow(file: Path) -> bool:
+    seen: set[Path] = set()
+    left = [file]
+    while left:
+        one = left.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        for module in imported(one):
+            names = module.split(".")
+            if names[0] == "airflow":
+                return True
+            left += filter(None, (file_of(".".join(names[: count + 1])) for count in range(len(names))))
+    return False
+
+
+def chosen(names: tuple[str, ...]) -> Iterator[Path]:
+    for name in names:
+        path = env.ROOT / name
+        yield from path.rglob("test_*.py") if path.is_dir() else [path]
+
+
+def test_the_part_airflow_has_all_tests_that_meet_airflow() -> None:
+    every = set((env.ROOT / "tests").rglob("test_*.py")) - set(chosen(TOOLS))
+    wanted = {file for file in every if meets_airflow(file)}
+    assert env.ROOT / "tests/airflow/test_lineage.py" in wanted
+    assert env.ROOT / "tests/api/test_times.py" not in wanted
+    assert wanted <= set(chosen(matrix.MEETS_AIRFLOW))
+    assert all((env.ROOT / name).exists() for name in matrix.MEETS_AIRFLOW)
+
+
+def test_ci_runs_them_on_the_oldest_airflow_3_and_examples_on_all() -> None:
+    told = (env.ROOT / ".ci" / "run").read_text()
+    (cells,) = [line.split('"')[1].split() for line in told.splitlines() if line.startswith("check make test-matrix")]
+    assert "3.0:airflow" in cells
+    assert {"3.1:examples", "3.2:examples", "oldest:examples"} <= set(cells)
