@@ -19,6 +19,7 @@ from airflow_sentinelhub.api.flows.read import read
 from airflow_sentinelhub.api.flows.restart import restart_counted
 from airflow_sentinelhub.api.service.generations import V1, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
+from tests.api import fake_service
 from tests.api.fake_service import FakeService, Process, State, drive
 from tests.api.feeding import error, lost
 
@@ -200,6 +201,82 @@ def test_a_request_that_was_not_started_or_has_failed_in_a_later_try_ends_no_sea
     running = in_a_full_account(v2, FIRST, older=0, newer=60)
     in_a_full_account(v2, replace(FIRST, tried=1 if state is None else 2), older=0, newer=3, state=state)
     _, settled = calls_of(v2, replace(FIRST, tried=3))
+    assert settled.job.request_id == running
+
+
+def by_the_clock(v2: FakeService, mark: Mark, hours: float = 0.0) -> Mark:
+    """The marker of a run that was started so many hours ago by the service's clock."""
+    return replace(mark, born=round((v2.now - hours * 3600) * 1_000_000))
+
+
+def an_unstarted_one_in_a_full_account(v2: FakeService, *, older: int, **mark: Any) -> Mark:
+    """A request that the first try has made half an hour after the start of its run, among others; its marker."""
+    for number in range(older):
+        v2._create({"description": f"older {number}"})
+        v2.now += 3600
+    first = replace(by_the_clock(v2, FIRST, 0.5), **mark)
+    in_a_full_account(v2, first, older=0, newer=3, state=None)
+    return first
+
+
+@pytest.mark.parametrize("after", ["a retry", "a clear", "a clear of the run", "a second clear"])
+def test_an_unstarted_request_of_the_first_try_tells_how_far_back_the_list_is_read(v2: FakeService, after: str) -> None:
+    """It carries the start of the run of the first try, which a clear has moved. From before that there is none."""
+    first = an_unstarted_one_in_a_full_account(v2, older=300)
+    later = {
+        "a retry": replace(first, tried=2),
+        "a clear": replace(first, tried=2, round=5, job=B),
+        "a clear of the run": replace(by_the_clock(v2, first), tried=2, round=5, clears=1, job=B),
+        "a second clear": replace(by_the_clock(v2, first), tried=5, round=9, clears=2, job=B),
+    }
+    calls, settled = calls_of(v2, later[after])
+    assert settled.adopted is (after == "a retry")
+    assert calls <= 8
+
+
+def test_nothing_since_the_start_of_the_run_is_overlooked(v2: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of the first try that was held up has made the newer request; hours before, the other one was started."""
+    monkeypatch.setattr(fake_service, "PROCESSING", 100_000.0)
+    first = by_the_clock(v2, FIRST)
+    running = in_a_full_account(v2, first, older=0, newer=60)
+    v2.now += 36_000
+    in_a_full_account(v2, first, older=0, newer=30, state=None)
+    _, settled = calls_of(v2, replace(by_the_clock(v2, first), tried=2, round=5, clears=1))
+    assert settled.job.request_id == running
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        {"identity": identity("production", "dag", "run", "other", -1)},  # of another task
+        {"clears": 1},  # of a run that was deleted and made again
+        {"tried": 2},  # of a later try: the first may have made an older one
+        {"born": None},
+    ],
+    ids=["other task", "foreign", "later try", "no start"],
+)
+def test_what_is_not_of_the_first_try_tells_no_start(v2: FakeService, mark: dict[str, Any]) -> None:
+    an_unstarted_one_in_a_full_account(v2, older=60, **mark)
+    calls, _ = calls_of(v2, replace(by_the_clock(v2, FIRST), tried=3, clears=0 if "clears" in mark else 1))
+    assert calls >= 20
+
+
+def test_a_start_after_the_request_itself_is_not_believed(v2: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that is wrong, or a marker that somebody has edited, hides nothing."""
+    monkeypatch.setattr(fake_service, "PROCESSING", 100_000.0)
+    running = in_a_full_account(v2, by_the_clock(v2, FIRST), older=0, newer=30)
+    v2.now += 36_000
+    in_a_full_account(v2, by_the_clock(v2, FIRST, -1.0), older=0, newer=30, state=None)
+    _, settled = calls_of(v2, replace(FIRST, born=None, tried=2))
+    assert settled.job.request_id == running
+
+
+def test_clocks_that_differ_hide_nothing_of_the_first_try(v2: FakeService) -> None:
+    """The service's clock is slower than Airflow's, by which the run was started after the request of its first try."""
+    first = by_the_clock(v2, FIRST, -0.01)
+    running = in_a_full_account(v2, first, older=0, newer=60)
+    in_a_full_account(v2, first, older=0, newer=30, state=None)
+    _, settled = calls_of(v2, replace(first, tried=2))
     assert settled.job.request_id == running
 
 
@@ -888,15 +965,16 @@ def test_a_request_that_starts_between_the_two_readings_is_seen_wherever_it_stan
     assert fed.result.job.request_id == older
 
 
-@pytest.mark.parametrize(("state", "calls"), [("DONE", 0), ("FAILED", 0), ("STOPPED", 1)])
+@pytest.mark.parametrize(("state", "calls"), [("DONE", 0), ("FAILED", 0), ("STOPPED", 1), (None, 2)])
 def test_after_a_create_what_can_change_is_read_again_and_what_was_done_or_has_failed_is_not(
-    v2: FakeService, state: str, calls: int
+    v2: FakeService, state: str | None, calls: int
 ) -> None:
+    """One that has not ended is read each time, once."""
     ours = in_a_full_account(v2, FIRST, older=0, newer=30, state="PROCESSING" if state == "STOPPED" else state)
     if state == "STOPPED":
         v2._end(v2.jobs[ours], "STOP", "STOPPED")
     v2.now += 86400
-    again = replace(FIRST, tried=2, round=5, clears=1, born=2_000)
+    again = replace(FIRST, tried=2, round=5, clears=1, born=2_000, job=A if state else B)
     fed = drive(v2, find_or_create(generation("v2"), PAYLOAD, again))
     assert not fed.result.adopted
     assert sum(call.method == "GET" and ours in call.path for call in fed.sent) == calls

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from airflow_sentinelhub.api.call import Flow
+from airflow_sentinelhub.api.decide import adoption
 from airflow_sentinelhub.api.decide.marker import Mark, identity
 from airflow_sentinelhub.api.flows import find_or_create as finding
-from airflow_sentinelhub.api.flows import read
 from airflow_sentinelhub.api.flows.actions import analyse_once, start_once
 from airflow_sentinelhub.api.flows.find_or_create import LAG_PATIENCE, find_or_create
 from airflow_sentinelhub.api.service.generations import generation
@@ -67,10 +67,14 @@ class Tries(Copies):
             self.job,
             tried=self.tried,
             clears=self.clears,
-            born=self.born,
+            born=self.start_of(self.born),
             ended=self.ended if self.round not in self.remembered else None,  # a try that has stored more is at work
         )
         self.begin_copy(copy, self._try(copy, mark, memory))
+
+    def start_of(self, born: int) -> int:
+        """What the marker says of a start of the run: here its number, so that the markers are the same each time."""
+        return born
 
     @precondition(lambda self: len(self.living) < 3)
     @rule(remembers=st.booleans())
@@ -239,7 +243,8 @@ class TriesOnV2(Tries):
 
 
 class TriesThatSearchNoFurther(TriesOnV2):
-    """A page has one request, and the search goes no moment further back than to the request behind which none counts.
+    """A page has one request, and the search goes no moment further back than to the request behind which none counts,
+    or to the start of the run of which a request of the first try tells. So the starts are times of the service here.
 
     After a create it goes back as far as the list may lag here. What a deleted run has left running is told by the try
     that creates the request of the new one.
@@ -249,12 +254,23 @@ class TriesThatSearchNoFurther(TriesOnV2):
 
     def __init__(self) -> None:
         super().__init__()
-        self.before = fake_service.PAGE, read.BEFORE_LAST, finding.BEFORE_LAST, finding.LAG_PATIENCE
+        self.starts: dict[int, int] = {}
+        self.before = fake_service.PAGE, adoption.BEFORE_LAST, finding.BEFORE_LAST, finding.LAG_PATIENCE
         self._set(1, timedelta(0), timedelta(0), self.lag)
 
     @staticmethod
     def _set(page: int, margin: timedelta, further: timedelta, lag: float) -> None:
-        fake_service.PAGE, read.BEFORE_LAST, finding.BEFORE_LAST, finding.LAG_PATIENCE = page, margin, further, lag
+        fake_service.PAGE, adoption.BEFORE_LAST, finding.BEFORE_LAST, finding.LAG_PATIENCE = page, margin, further, lag
+
+    def start_of(self, born: int) -> int:
+        if born not in self.starts:
+            latest = max(self.starts.values(), default=0)
+            self.starts[born] = max(round(self.service.now * 1_000_000), latest + 1)
+        return self.starts[born]
+
+    def _life_of(self, job: Any) -> int:
+        started = job.mark(job.billed[0]).born
+        return next(number // 1_000 - 1 for number, at in self.starts.items() if at == started)
 
     def notes_that_count(self, last: Copy) -> list[str]:
         return [note for copy in self.copies for note in copy.notes]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 
 from airflow_sentinelhub.api.decide.marker import Mark, Relation, cleared_since, mark_of, relation
@@ -288,6 +288,32 @@ def ends_search(job: Snapshot, mark: Mark) -> bool:
     runs = not job.status.is_final and not job.ending
     useful = runs or job.status in (BatchRequestStatus.DONE, BatchRequestStatus.PARTIAL)
     return useful and kind in (Relation.SAME, Relation.LATER)
+
+
+BEFORE_LAST = timedelta(hours=1)
+"""How much further back the list is read than to the request behind which none matters, for copies of one try, and than
+to the start of the run, for the clocks of Airflow and the service."""
+
+
+def searched_to(job: Snapshot, mark: Mark) -> datetime | None:
+    """The time before which no request matters to a try with this marker, by this one; None where it does not say that.
+
+    - Nothing matters that is much older than a request that `ends_search`.
+    - A request of the first try of a task tells when the run was started that the first try belonged to, also if it was
+      never started itself. A task has no request from before its first try. That outlasts a clear, which moves the
+      start that Airflow shows.
+    """
+    if job.created is None:
+        return None
+    if ends_search(job, mark):
+        return job.created - BEFORE_LAST
+    request_mark = mark_of(job.description)
+    if request_mark is None or request_mark.born is None or request_mark.tried != 1 or mark.continues:
+        return None
+    if relation(request_mark, mark) is Relation.FOREIGN:
+        return None
+    started = datetime.fromtimestamp(request_mark.born / 1_000_000, timezone.utc)
+    return started - BEFORE_LAST if started <= job.created else None
 
 
 def notes_about(requests: Sequence[Snapshot], request_id: str) -> tuple[Snapshot, ...]:

@@ -11,22 +11,22 @@ from typing import Any
 
 from airflow_sentinelhub.api.call import Flow, Note, Now, Sleep, exchange
 from airflow_sentinelhub.api.decide.adoption import (
+    BEFORE_LAST,
     NONE_STOPPED,
     Decision,
     Owned,
     Plan,
     Stopped,
     choose,
-    ends_search,
     left_running,
     notes_about,
     owned,
+    searched_to,
 )
 from airflow_sentinelhub.api.decide.marker import Mark, Relation, mark_of, marked, relation
 from airflow_sentinelhub.api.flows.actions import AMBIGUOUS, LAG, end, resume
 from airflow_sentinelhub.api.flows.read import (
     AFTER_AMBIGUOUS,
-    BEFORE_LAST,
     LAGGING_LIST,
     current,
     find,
@@ -163,13 +163,16 @@ def find_or_create(
 
 
 def own_requests(
-    api: Generation, mark: Mark, since: datetime | None, is_last: Callable[[Snapshot], bool] | None = None
+    api: Generation,
+    mark: Mark,
+    since: datetime | None,
+    back_to: Callable[[Snapshot], datetime | None] = lambda job: None,
 ) -> Flow[list[Owned]]:
     """The requests of this task instance, read anew, oldest first; without notes and requests that others continue.
 
-    :param since, is_last: how far back the list is read, see `find`.
+    :param since, back_to: how far back the list is read, see `find`.
     """
-    requests = yield from current(api, (yield from find(api, mark.identity, since, is_last)), {})
+    requests = yield from current(api, (yield from find(api, mark.identity, since, back_to)), {})
     return owned(requests, mark)
 
 
@@ -269,19 +272,19 @@ def _listed(
     Without this wait, the list could hide a request that another copy of this task has created and started. After a
     create the list is read no further back than it may have lagged before; what is older was seen then (`known`), and
     is read by calls of its own. One that was DONE or FAILED is not: that does not change, and a try of this round that
-    creates would not have adopted it.
+    creates would not have adopted it. Nor is one that has not ended: whoever lists requests reads those anyway.
     """
-    is_last = partial(ends_search, mark=mark)
+    back_to = partial(searched_to, mark=mark)
     if written is not None and written.created is not None and not api.search:
         near = written.created - timedelta(seconds=max(patience, LAG_PATIENCE)) - BEFORE_LAST
         older = [job for job in known if job.created is not None and job.created < near]
         if len(older) <= FEW and (since is None or since < near):
-            newer = yield from _shown(api, mark, near, is_last, written, patience)
+            newer = yield from _shown(api, mark, near, back_to, written, patience)
             seen = {job.request_id for job in newer}
             missing = [job for job in older if job.request_id not in seen]
-            over = [job for job in missing if job.status in (S.DONE, S.FAILED)]
-            return [*newer, *over, *(yield from _again(api, [job for job in missing if job not in over]))]
-    return (yield from _shown(api, mark, since, is_last, written, patience))
+            as_known = [job for job in missing if job.status in (S.DONE, S.FAILED) or not job.status.is_final]
+            return [*newer, *as_known, *(yield from _again(api, [job for job in missing if job not in as_known]))]
+    return (yield from _shown(api, mark, since, back_to, written, patience))
 
 
 def _again(api: Generation, jobs: list[Snapshot]) -> Flow[list[Snapshot]]:
@@ -300,7 +303,7 @@ def _shown(
     api: Generation,
     mark: Mark,
     since: datetime | None,
-    is_last: Callable[[Snapshot], bool],
+    back_to: Callable[[Snapshot], datetime | None],
     written: _Written | None,
     patience: float,
 ) -> Flow[list[Snapshot]]:
@@ -308,7 +311,7 @@ def _shown(
 
     :raises UnknownStateError: it does not within `patience`.
     """
-    requests: list[Snapshot] = yield from find(api, mark.identity, since, is_last)
+    requests: list[Snapshot] = yield from find(api, mark.identity, since, back_to)
     if written is None:
         return requests
     began = yield Now()
@@ -319,7 +322,7 @@ def _shown(
         if seconds >= max(patience, sum(LAGGING_LIST)):
             break
         yield Sleep(pause)
-        requests = yield from find(api, mark.identity, since, is_last)
+        requests = yield from find(api, mark.identity, since, back_to)
     raise UnknownStateError(
         f"Batch request {written.request_id}: after {seconds:.0f} s the service's list of requests still does not show "
         "what was written, so another try of this task may have started a request. This request was not "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -234,26 +234,24 @@ def walk(
     return items
 
 
-BEFORE_LAST = timedelta(hours=1)
-"""How much further back the list is read than to the request behind which none matters: for copies of one try."""
-
-
 def find(
-    api: Generation, identity: str, since: datetime | None, is_last: Callable[[Snapshot], bool] | None = None
+    api: Generation,
+    identity: str,
+    since: datetime | None,
+    back_to: Callable[[Snapshot], datetime | None] = lambda job: None,
 ) -> Flow[list[Snapshot]]:
     """The requests that carry this identity, newest first, each once.
 
     v1 is searched; v2 has no search, so its list is walked from the newest back to `since`. A list that cannot be read
     to its end is an error, never a shorter list.
 
-    :param is_last: whether a request with this identity is the oldest that matters: the list is read `BEFORE_LAST`
-        further back.
+    :param back_to: how far back the list is read by what a request with this identity says, see
+        `api.decide.adoption.searched_to`.
     """
 
     def earliest(jobs: Sequence[Snapshot]) -> datetime | None:
         ours = (job for job in jobs if (mark := mark_of(job.description)) and mark.identity == identity)
-        times = [job.created - BEFORE_LAST for job in ours if job.created and is_last is not None and is_last(job)]
-        return max(times, default=None)
+        return max((time for job in ours if (time := back_to(job)) is not None), default=None)
 
     jobs = yield from find_marked(api, identity, since, earliest)
     return [job for job in jobs if (mark := mark_of(job.description)) and mark.identity == identity]

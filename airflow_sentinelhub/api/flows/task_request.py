@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from airflow_sentinelhub.api.call import Flow, Note, Work
-from airflow_sentinelhub.api.decide.adoption import NONE_STOPPED, Stopped, ends_search
+from airflow_sentinelhub.api.decide.adoption import NONE_STOPPED, Stopped, searched_to
 from airflow_sentinelhub.api.decide.marker import Mark, job_digest, mark_of
 from airflow_sentinelhub.api.flows.actions import end
 from airflow_sentinelhub.api.flows.find_or_create import Settled, find_or_create, own_requests
@@ -173,8 +173,8 @@ def _look_elsewhere(api: Generation, wanted: Wanted) -> Flow[Generation]:
     """
     for other in wanted.elsewhere:
         try:
-            is_last = partial(ends_search, mark=wanted.mark)
-            look = partial(own_requests, other, wanted.mark, wanted.since, is_last)
+            back_to = partial(searched_to, mark=wanted.mark)
+            look = partial(own_requests, other, wanted.mark, wanted.since, back_to)
             requests = yield from outlast(look, wanted.patience)
         except (NotFoundError, ForbiddenError, BadRequestError):
             continue  # the deployment or the account has no such API, so there are no requests either
