@@ -29,7 +29,7 @@ from airflow_sentinelhub.results.root import execution_url, manifest_url
 from dev import env
 from dev.bench import report
 from dev.bench.files import write
-from dev.bench.service import identifier
+from dev.bench.service import identifier, start_of_run
 from dev.bench.sides import IDENTITY
 
 HERE = Path(__file__).resolve().parent
@@ -41,14 +41,17 @@ ROUND = 0.97
 """Share of the interval after which the poller reads a list again: a reading is due within the last twentieth of it."""
 JOB = 3600.0
 """Seconds that the clock of the service is set forward while the job of the worker slot is waited for."""
-FIRST_TRY = f"crop map {IDENTITY} r3 j00000001 t1 n0 b00000000000007"
-CREATES: dict[str, tuple[float | None, int, dict[str, str]]] = {
+NEWER = 350
+"""Requests of the account since the first try of a task that was cleared."""
+FIRST_TRY = f"crop map {IDENTITY} r3 j00000002 t1 n0 b{start_of_run(NEWER):014x}"
+CREATES: dict[str, tuple[float | None, int, dict[str, Any]]] = {
     "create today": (0.0, 1, {}),
-    "create after a clear": (-365.0, 2, {"350": FIRST_TRY}),
-    "create after a clear, nothing started": (-365.0, 2, {}),
+    "create after a clear": (-365.0, 2, {"own": {str(NEWER): FIRST_TRY}}),
+    "create after a clear, nothing started": (-365.0, 2, {"own": {str(NEWER): FIRST_TRY}, "idle": True}),
+    "create after a clear, nothing created": (-365.0, 2, {}),
 }
 """Each create: days from the newest request of the account back to the bound of the search that the run gives, the
-number of the try, and requests of the task by their place in the list."""
+number of the try, and what the first try has left in the account (options of the service)."""
 
 
 VENDOR = ("3.11.1", "3.12.0")
@@ -268,8 +271,8 @@ def run(
     step("limited and ending", lambda: found.update(zip(waits, together(*waits.values()), strict=True)))
     found["delays"] = sorted(delays_of(found["ending"], few, ends))
 
-    for name, (days, number, own) in CREATES.items():
-        options = {"jobs": 10 * jobs, "own": own, "latency": LATENCY}
+    for name, (days, number, left) in CREATES.items():
+        options = {"jobs": 10 * jobs, "latency": LATENCY, **left}
         step(name, partial(once, "sides", mine, options, what="create", days=days, tried=number))
     found["sizes"] = list(sizes)
     for size in sizes:

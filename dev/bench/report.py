@@ -112,9 +112,10 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 CREATES = (
     ("create today", "a first try", "8"),
     ("create after a clear", "a catch-up run of last year, cleared after 350 newer requests", "8"),
+    ("create after a clear, nothing started", "the same, whose first try had created a request and started none", "8"),
     (
-        "create after a clear, nothing started",
-        "the same, whose first try had started nothing, on Airflow 3.0 to 3.2",
+        "create after a clear, nothing created",
+        "the same, whose first try had created nothing, on Airflow 3.0 to 3.2",
         "",
     ),
 )

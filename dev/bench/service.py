@@ -42,6 +42,11 @@ def identifier(number: int) -> str:
     return f"{number % BEHIND:08d}-0000-4000-8000-000000000000"
 
 
+def start_of_run(number: int) -> int:
+    """When the run was started whose task has made the job with this number, in microseconds since 1970."""
+    return round((NEWEST - timedelta(seconds=number * APART)).timestamp() * 1_000_000) - 1
+
+
 def number_of(request_id: str) -> int:
     """The number of a job by its id."""
     number = int(request_id[:8])
@@ -57,6 +62,7 @@ class Service:
     :param ends: seconds from the first call over which the jobs end one by one; None: they do not.
     :param tiles: tiles of each job (v1).
     :param own: descriptions of jobs that differ from the others', by the number of the job as text.
+    :param idle: whether those jobs were never started; otherwise they are done.
     """
 
     def __init__(
@@ -67,13 +73,14 @@ class Service:
         ends: tuple[float, float] | None = None,
         tiles: int = 0,
         own: dict[str, str] | None = None,
+        idle: bool = False,
     ) -> None:
         self.latency, self.limit, self.ends, self.jobs = latency, limit, ends, jobs
         self.began, self.called = time.time(), False
         self.left, self.filled = limit or 0.0, self.began
         self.asked = {"list": 0, "single": 0, "token": 0, "create": 0, "limited": 0, "bytes": 0}
         ring = [[13.0 + point / 1000, 45.0 + point / 999] for point in range(60)]
-        self.tiles, self.own, self.created = tiles, own or {}, list[str]()
+        self.tiles, self.own, self.idle, self.created = tiles, own or {}, idle, list[str]()
         asked = {
             "description": WORDS,
             "processRequest": {
@@ -104,14 +111,15 @@ class Service:
 
     def entry(self, number: int, now: float) -> str:
         """A request of v2."""
-        if number < 0:
+        created = (NEWEST - timedelta(seconds=number * APART)).isoformat()
+        if number < 0 or (self.idle and str(number) in self.own):
+            created = datetime.now(timezone.utc).isoformat() if number < 0 else created
             return (
                 f'{{"id": "{identifier(number)}", "request": {self.described(number)}, "domainAccountId": "bench", '
-                f'"status": "CREATED", "userAction": "NONE", "created": "{datetime.now(timezone.utc).isoformat()}"}}'
+                f'"status": "CREATED", "userAction": "NONE", "created": "{created}"}}'
             )
         end = self.end_of(number)
         done = (end is not None and end <= now) or str(number) in self.own
-        created = (NEWEST - timedelta(seconds=number * APART)).isoformat()
         share = 100 if done else round((now - self.began + number % 50) / JOB_SECONDS * 100, 2)
         return (
             f'{{"id": "{identifier(number)}", "request": {self.described(number)}, "domainAccountId": "bench", '

@@ -19,7 +19,7 @@ from typing import Any
 
 from dev.bench import end_with_parent
 from dev.bench.measures import asked, bytes_of_files, cpu, memory
-from dev.bench.service import NEWEST, identifier
+from dev.bench.service import NEWEST, identifier, start_of_run
 
 IDENTITY = "afx0123456789abcdef"
 """Identity of the task whose request is searched for."""
@@ -275,7 +275,8 @@ async def create(given: dict[str, Any]) -> dict[str, Any]:
     from airflow_sentinelhub.api.service.generations import V2
     from airflow_sentinelhub.transport.aio import AsyncDriver
 
-    mark = Mark(IDENTITY, 3 + given["tried"], "0" * 7 + "1", tried=given["tried"], clears=given["tried"] - 1, born=7)
+    tried, started = given["tried"], start_of_run(0)  # a clear has moved the start of the run
+    mark = Mark(IDENTITY, 3 + tried, "0" * 7 + "1", tried=tried, clears=tried - 1, born=started)
     since = None if given["days"] is None else NEWEST + timedelta(days=given["days"])
     calls, used = await asyncio.to_thread(asked, given["url"]), cpu()
     payload = {"description": "crop map", "processRequest": {}}
