@@ -12,6 +12,7 @@ import pytest
 from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api.call import Call, Lost, Reply
 from airflow_sentinelhub.api.service.generations import V1, V2
+from airflow_sentinelhub.transport import list_pages
 from airflow_sentinelhub.transport.gate import Gate
 from airflow_sentinelhub.transport.poller import Poller
 from tests.transport import virtual
@@ -297,3 +298,92 @@ def test_pollers_of_three_accounts_and_two_generations_do_not_wait_for_each_othe
     for waiting in (good, v1):
         assert waiting.failed == {}
         assert max(waiting.longest.values()) <= 1.3 * INTERVAL
+
+
+@pytest.mark.parametrize("seconds", [5.0, 25.0])
+@pytest.mark.parametrize("count", [3, 500], ids=["single calls", "pages"])
+def test_a_loop_that_others_block_delays_readings_by_that_and_fails_none(count: int, seconds: float) -> None:
+    """A foreign trigger in the same triggerer computes, or sleeps, for so long; twice a minute."""
+    account = Hundreds(count)
+
+    async def run() -> Waiting:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, virtual.VirtualLoop)
+        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
+        going = asyncio.ensure_future(waiting.during(240))
+        for _ in range(4):
+            await asyncio.sleep(30)
+            loop.blocked(seconds)
+        await going
+        return waiting
+
+    waiting = virtual.run(run())
+    assert waiting.failed == {}
+    assert max(waiting.longest.values()) <= 1.3 * INTERVAL + seconds
+    assert len(account.asked) <= (count if count < 10 else 13 * count // 100) * 30
+
+
+def refusing(listed: bool) -> Callable[[Call[Any]], Reply | None]:
+    """A gateway that lets only one kind of call through."""
+    return lambda call: Reply(403, {}, b"{}") if call.path.endswith("/process") is listed else None
+
+
+def test_where_the_list_is_refused_all_are_read_one_by_one() -> None:
+    account = Hundreds(300)
+    account.answer = refusing(listed=True)
+
+    async def run() -> Waiting:
+        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
+        await waiting.during(120)
+        return waiting
+
+    waiting = virtual.run(run())
+    assert waiting.failed == {}
+    assert max(waiting.longest.values()) <= 1.3 * INTERVAL
+    assert account.pages <= 2, "a list that is refused is tried again seldom"
+
+
+def test_where_single_requests_are_refused_the_list_still_says_what_runs_and_an_end_is_never_kept_silent() -> None:
+    """An end is not believed to a list alone: who waits for it is told that the request cannot be read, and why."""
+    account = Hundreds(300)
+    account.answer = refusing(listed=False)
+    ended = {f"id-{index}" for index in range(0, 300, 100)}
+
+    async def run() -> Waiting:
+        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
+        going = asyncio.ensure_future(waiting.during(120))
+        await asyncio.sleep(30)
+        for name in ended:
+            account.jobs[name]["status"] = "DONE"
+        await going
+        return waiting
+
+    waiting = virtual.run(run())
+    assert set(waiting.failed) == ended
+    assert all(isinstance(err, errors.ForbiddenError) for failed in waiting.failed.values() for err in failed)
+    assert min(map(len, waiting.failed.values())) >= 5, "at each interval"
+    others = {name: seconds for name, seconds in waiting.longest.items() if name not in ended}
+    assert max(others.values()) <= 1.3 * INTERVAL
+
+
+def test_requests_that_nobody_waits_for_any_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A triggerer runs for months: what it keeps of requests, their payloads too, is that of those waited for."""
+    monkeypatch.setattr(list_pages, "SLICE", 0)
+    account = Hundreds(500)
+    for number, job in enumerate(account.jobs.values()):
+        job["request"] = {"description": "x" * 1000, "number": number}
+
+    async def run() -> tuple[int, int, int, int]:
+        poller = Poller(account, V2, lambda name, by: None)
+        going = asyncio.ensure_future(poller.reading("id-7", 100.0, None))
+        waiting = Waiting(account, poller)
+        await waiting.during(45)
+        during = len(poller._waits._known), len(poller._payloads)
+        await asyncio.sleep(5)
+        after = len(poller._waits._known), len(poller._payloads)
+        going.cancel()
+        return *during, *after
+
+    known, payloads, known_after, payloads_after = virtual.run(run())
+    assert (known, payloads) == (500, 500)
+    assert (known_after, payloads_after) <= (1, 1)

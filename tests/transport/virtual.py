@@ -34,6 +34,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._waits.skipped
 
+    def blocked(self, seconds: float) -> None:
+        """Let so much time pass at once, as code does that does not give the loop back."""
+        self._waits.skipped += seconds
+
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run in a loop of virtual time."""
