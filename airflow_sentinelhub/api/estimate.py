@@ -208,8 +208,6 @@ def estimate(
                 high * factor.most,
             )
         )
-    if not tiles:
-        low = high = 0.0
     if job.skips_existing:
         low = 0.0
         assumed.append("files that exist already are skipped (skipExisting) and cost nothing; how many is not known")

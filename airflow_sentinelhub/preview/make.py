@@ -15,7 +15,6 @@ from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.estimate import Estimate, estimate, span
 from airflow_sentinelhub.api.service.generations import generation
 from airflow_sentinelhub.api.service.payloads import grid_complaint
-from airflow_sentinelhub.api.service.statistical import without_note
 from airflow_sentinelhub.evalscripts import read_setup
 from airflow_sentinelhub.exceptions import EstimateError, InvalidInputError, ResultsError
 from airflow_sentinelhub.grids.known import GRIDS
@@ -121,7 +120,7 @@ class _Look:
                 Finding("unknown", "The request has no evalscript as text, so its price is not known.")
             )
             return None
-        setup = read_setup(without_note(script))
+        setup = read_setup(script)
         if setup.problem:
             self.refuse(f"The evalscript: {setup.problem}")
         else:

@@ -100,6 +100,28 @@ def test_of_jobs_that_are_about_to_start_each_counts_those_before_it() -> None:
     assert counted == {"c": 0, "a": 100, "b": 200, "d": 300}
 
 
+@pytest.mark.parametrize("own", [None, NOW, NOW - timedelta(days=1)])
+@pytest.mark.parametrize("created", [None, NOW])
+def test_a_job_counts_before_this_one_if_nobody_tells_which_is_older(own: Any, created: Any) -> None:
+    """Rather none of two starts than both."""
+    reserved = int(NOW.timestamp())
+    other = job("ANALYSIS_DONE", "ANALYSE", id_="a", created=created)
+    marks = replace(MARK, expected=100.0, reserved=reserved)
+    month = month_total([(other, marks)], job("ANALYSIS_DONE", "ANALYSE", id_="z", created=own), NOW.timestamp())
+    before = None in (own, created) or own == NOW
+    assert (month.counted, month.behind) == ((100.0, 0.0) if before else (0.0, 100.0))
+
+
+def test_the_first_of_many_unknown_costs_are_named() -> None:
+    def warned(number: int) -> list[str]:
+        unknown = tuple(RequestCost(f"r{at}", "v2", "DONE", NOW) for at in range(number))
+        return Costs("maps", NOW, unknown).warnings()
+
+    assert warned(0) == []
+    assert warned(3) == ["What these cost in all is not known: r0, r1, r2."]
+    assert warned(5) == ["What these cost in all is not known: r0, r1, r2 and 2 more."]
+
+
 @pytest.mark.parametrize(("ago", "counted"), [(0, 100), (RESERVED_FOR, 100), (RESERVED_FOR + 1, 0)])
 def test_who_does_not_come_to_start_is_not_waited_for(ago: float, counted: float) -> None:
     own = job("ANALYSIS_DONE", "ANALYSE", id_="z")
@@ -217,7 +239,11 @@ def test_an_unknown_price_says_why() -> None:
         "expected_pu_high": None,
         "estimated_by": None,
     }
+    again = "Batch request a: its GeoPackage is locked."
+    assert price_lines(reading, price_of(reading, None, again))[0][0].count("Batch request a") == 1
     assert price_from(price.as_result()) is None
+    for by in (None, "somebody", 7):
+        assert price_from({"expected_pu_low": 1.0, "expected_pu_high": 2.0, "estimated_by": by}) is None
     assert price_from(Price(1.0, 2.0, "us").as_result()) == Price(1.0, 2.0, "us")
     assert price_from(Price(1.0, 2.0, "us", probable=1.9).as_result()) == Price(1.0, 2.0, "us", probable=1.9)
 
@@ -234,6 +260,9 @@ def test_what_may_exceed_a_limit(limit: float | None, spent: float, may: bool) -
     [
         (None, ""),
         (150.0, "150.0 PU, inside of the 100 to 200 PU estimated by us"),
+        (99.0, "99.0 PU, inside of the 100 to 200 PU estimated by us"),  # what is rounded is not outside
+        (202.0, "202.0 PU, inside of the 100 to 200 PU estimated by us"),
+        (98.9, "98.9 PU, outside of the 100 to 200 PU estimated by us"),
         (250.0, "250.0 PU, outside of the 100 to 200 PU estimated by us"),
     ],
 )

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_sentinelhub.api.decide.policy import Policy
-from airflow_sentinelhub.api.estimate import Estimate, Pixels, estimate
+from airflow_sentinelhub.api.estimate import Estimate, Pixels, estimate, span
 from airflow_sentinelhub.api.service.intervals import days_of, intervals_of
 from airflow_sentinelhub.exceptions import EstimateError
 
@@ -86,6 +86,12 @@ def test_area(sizes: list[tuple[int, int, int]], pu: float) -> None:
     assert priced(sizes=sizes).high == pytest.approx(pu)
 
 
+def test_it_is_said_how_many_tiles_have_no_discount() -> None:
+    text = "\n".join(priced(sizes=[(50, 50, 1_500), (512, 512, 900)]).lines())
+    assert "a third for tiles of at least 10,000 pixels, which 1,500 do not have)" in text
+    assert "do not have" not in "\n".join(priced().lines())
+
+
 @pytest.mark.parametrize(
     ("number", "low", "high"), [(3, 1, 100), (299, 299 / 3, 100), (300, 100, 100), (900, 300, 300)]
 )
@@ -155,8 +161,16 @@ def test_the_price_of_an_output_that_setup_does_not_have_is_a_range(asked: str |
     assert found.exact is (asked in ("a", "b", "userdata"))
 
 
+def test_the_only_output_is_the_default_one_but_no_other_one() -> None:
+    found = priced(job(responses=[{"identifier": "b"}]), setup=Setup(outputs=(Output("a", sample_type="FLOAT32"),)))
+    assert (found.low, found.high, found.exact) == (300, 600, False)
+
+
 def test_zarr_of_floats_counts_like_tiff_and_says_that_this_is_assumed() -> None:
-    found = priced(job(output={"type": "zarr"}), setup=Setup(outputs=(Output(sample_type="FLOAT32"),)))
+    for payload in (job(output={"type": "zarr"}), job(zarrOutput={"path": "s3://b/z"})):
+        assert "image" not in str(priced(payload).factors[3])
+        found = priced(payload, setup=Setup(outputs=(Output(sample_type="FLOAT32"),)))
+        assert str(found.factors[3]) == "x 2 (format: 32-bit float, Zarr)"
     assert found.low == pytest.approx(600)
     assert any("Zarr" in text for text in found.assumed)
 
@@ -221,6 +235,53 @@ def test_delivery_to_another_region(region: str | None, service: str | None, mor
     found = priced(payload, setup=Setup(outputs=(Output(sample_type="UINT16"),)), service_region=service)
     assert (found.low, found.high) == (pytest.approx(300), pytest.approx(300 + more))
     assert any("region" in text for text in found.assumed) is (region is None or service is None)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "bytes_"),
+    [
+        ((Output(sample_type="UINT8"),), 1),
+        ((Output(sample_type="INT16"),), 2),
+        ((Output(bands=3),), 3),  # AUTO: 8 bit
+        ((Output(bands=2, sample_type="FLOAT32"),), 8),
+        ((Output("a", 1, "UINT8"), Output("b", 2, "UINT16")), 5),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_is_delivered_is_counted_by_its_bytes(outputs: tuple[Output, ...], bytes_: int, wrapped: bool) -> None:
+    place = {"s3": {"url": "s3://b/p", "region": "us-west-2"}}
+    responses = [{"identifier": output.id} for output in outputs]
+    payload = job(responses=responses, output={"delivery": place} if wrapped else place)
+    found = priced(payload, setup=Setup(outputs=outputs), service_region="eu-central-1")
+    (delivery,) = (factor for factor in found.factors if factor.name == "delivery to another region")
+    assert (delivery.value, delivery.most) == (0, pytest.approx(512 * 512 * 900 * bytes_ / 1e6 * 0.03))
+
+
+def test_statistics_are_small_wherever_they_are_delivered_to() -> None:
+    payload = statistics() | {"output": {"s3": {"url": "s3://b/p", "region": "us-west-2"}}}
+    found = priced(payload, api="statistical", service_region="eu-central-1")
+    assert "delivery to another region" not in [factor.name for factor in found.factors]
+    assert found.low == found.high
+
+
+@pytest.mark.parametrize(("of", "told"), [("P1M", True), ("P1Y", True), ("P10D", False), ("PT5M", False)])
+def test_the_days_of_a_month_are_told_where_they_are_assumed(of: str, told: bool) -> None:
+    assert ("a month has 30 days, a year 365" in priced(statistics(of), api="statistical").assumed) is told
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (300, 300, "300"),
+        (300.2, 300.4, "300"),
+        (99.4, 99.44, "99.4"),
+        (0, 610.4, "0 to 610"),
+        (1.234, 1234.5, "1.23 to 1,234"),
+        (0.01234, 0.5, "0.0123 to 0.5"),
+    ],
+)
+def test_a_range_that_looks_like_one_number_is_one(low: float, high: float, text: str) -> None:
+    assert span(low, high) == text
 
 
 def test_files_that_are_skipped_make_the_low_value_nothing() -> None:
