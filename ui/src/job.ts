@@ -197,11 +197,11 @@ function render(view: View): void {
   const pace = speed(request.course);
   const left = share !== null && pace && ending ? (1 - share) / pace : null;
   const cost = request.final_cost ?? job.cost ?? null;
-  p.part(p.numbers, [share, done, failed, total, cost, job.expected_cost, request.budget, left && Math.round(left / 10), pace, request.read_at], () => [
+  p.part(p.numbers, [share, done, failed, total, cost, job.expected_cost, request.budget, left && Math.round(left / 10), pace, request.read_at, request.by_task, view.live], () => [
     number("Done", percent(share), share === null ? null : meter(share, "share done")),
     number(`${named(thing)}s`, total === null ? "unknown" : `${done === undefined ? "?" : count(done)} of ${count(total)}`, failed ? h("span", { class: "error" }, `${count(failed)} failed`) : failed === 0 ? "none failed" : null),
     number("Cost", cost === null ? (job.expected_cost == null ? "unknown" : `about ${units(job.expected_cost)} PU`) : `${units(cost)} PU`, costNote(cost, job.expected_cost ?? null, request.budget)),
-    number("Time left", left === null ? (ending ? "unknown" : "none") : duration(left), pace && total && ending ? `${units(pace * 60 * total)} ${thing}s a minute` : null),
+    number("Time left", left === null ? (ending ? "unknown" : "none") : duration(left), pace && total && ending ? rate(pace * total) : null),
     number("Read", age === null ? "not yet" : h("time", { "data-at": String(request.read_at) }, `${duration(age)} ago`), request.by_task ? (view.live ? "by the waiting task" : "by the task") : "by this page"),
   ]);
   p.numbers.classList.toggle("old", Boolean(old));
@@ -229,6 +229,12 @@ function tileCounts(tiles: Tiles): Record<string, number> {
 
 function number(label: string, value: string | Node, note: string | Node | null): HTMLElement {
   return h("div", {}, h("dt", {}, label), h("dd", {}, value), note && h("dd", { class: "sub" }, note));
+}
+
+/** Tiles or features by the minute, slow ones by the hour. */
+function rate(perSecond: number): string {
+  const minute = perSecond * 60;
+  return minute < 1 ? `${units(minute * 60)} ${thing}s an hour` : `${units(minute)} ${thing}s a minute`;
 }
 
 function meter(share: number, label: string): HTMLElement {

@@ -46,7 +46,7 @@ function render(): void {
   if (!jobs) return;
   const text = wanted.value.trim().toLowerCase();
   const rows = jobs.jobs.filter((row) => !text || `${row.dag_id} ${row.task_id ?? ""} ${row.run_id ?? ""} ${row.request_id}`.toLowerCase().includes(text));
-  const key = JSON.stringify([rows, jobs.costs, sources(jobs)]);
+  const key = JSON.stringify([text, { ...jobs, now: null }]);
   if (key === shown) return;
   shown = key;
   const many = (which: Kind) => count(jobs.jobs.filter((row) => kind(row) === which).length);
