@@ -18,6 +18,8 @@ JOB, JOBS = f"{HOST}/sentinelhub/job/d/r/t/-1", f"{HOST}/sentinelhub/jobs"
 NOW = 1_780_000_000.0
 """2026-05-28 20:26:40 UTC."""
 ID = "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"
+COLOUR = """([across, down]) => [...document.querySelectorAll('.map canvas')].map((canvas) => [...canvas
+  .getContext('2d').getImageData(canvas.width * across, canvas.height * down, 3, 3).data]).flat()"""
 HELD = """
 (() => {
   const real = window.setTimeout.bind(window);
@@ -30,15 +32,24 @@ HELD = """
 """Timers of a second and more go off when the test says so, and nobody sees the page while `away` is true."""
 
 Square = tuple[str, str, float]
+Ring = list[tuple[float, float]]
+
+
+def square(west: float, south: float = 45.0, side: float = 1.0) -> Ring:
+    return [(west, south), (west, south + side), (west + side, south + side), (west + side, south)]
+
+
+def table_of(*tiles: tuple[str, str, list[Ring]], **columns: Any) -> dict[str, Any]:
+    """Tiles of any outlines. :param tiles: name, status and rings of each."""
+    made = TileTable()
+    for name, status, rings in tiles:
+        made.add(name, status, rings)
+    return {**made.as_json(), **columns}
 
 
 def table(*squares: Square, side: float = 1.0, **columns: Any) -> dict[str, Any]:
     """Squares of one degree along 45 degrees north. :param squares: name, status and western edge of each."""
-    made = TileTable()
-    for name, status, west in squares:
-        ring = [(west, 45.0), (west, 45.0 + side), (west + side, 45.0 + side), (west + side, 45.0)]
-        made.add(name, status, [ring])
-    return {**made.as_json(), **columns}
+    return table_of(*((name, status, [square(west, side=side)]) for name, status, west in squares), **columns)
 
 
 def view(*, live: bool = True, found: bool = True, job: dict[str, Any] | None = None, **request: Any) -> dict[str, Any]:
@@ -140,10 +151,14 @@ class Played:
 
     def colour(self, across: float, down: float = 0.5) -> list[int]:
         """Of the map's picture at a place, in shares of its width and height."""
-        script = """([across, down]) => [...document.querySelectorAll('.map canvas')].map((canvas) => [...canvas
-          .getContext('2d').getImageData(canvas.width * across, canvas.height * down, 3, 3).data]).flat()"""
-        found: list[int] = self.page.evaluate(script, [across, down])
+        found: list[int] = self.page.evaluate(COLOUR, [across, down])
         return found
+
+    def wait_for_colour(self, across: float, wanted: list[int], *, other: bool = False) -> None:
+        """Wait until a place has a colour (see `colour`), or another one."""
+        same = "!==" if other else "==="
+        script = f"([across, wanted]) => ({COLOUR})([across, 0.5]).join() {same} wanted.join()"
+        self.page.wait_for_function(script, arg=[across, wanted])
 
     def point(self, across: float, down: float = 0.5) -> tuple[float, float]:
         """A place of the map on the screen, in shares of its width and height."""

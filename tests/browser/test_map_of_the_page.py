@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.played import Play, Played, table, view
+from tests.browser.played import JOB, Play, Played, read, square, table, table_of, view
 from tests.browser.played import play as play
 
 PAIR = [("one", "PROCESSED", 9.0), ("two", "FAILED", 10.0)]
@@ -107,14 +107,14 @@ def test_the_legend_counts_and_hides(play: Play) -> None:
     assert labels == ["1 done", "2 failed", "1 new_word"]
     assert "as of 28 May, 20:26:10" in played.text(".legend")
     assert "2 without a known place" in played.text(".legend")
-    seen = {word: played.colour(across) for word, across in (("done", 0.3), ("failed", 0.45))}
+    seen = {word: played.colour(across) for word, across in (("done", 0.14), ("failed", 0.4))}
     assert seen["done"] != seen["failed"]
-    water = played.colour(0.02)
+    water = played.colour(0.005)
     played.page.uncheck(".legend label:has-text('failed') input")
-    played.wait_for_colour(0.45, water)
-    played.wait_for_colour(0.3, seen["done"])
+    played.wait_for_colour(0.4, water)
+    played.wait_for_colour(0.14, seen["done"])
     played.page.check(".legend label:has-text('failed') input")
-    played.wait_for_colour(0.45, seen["failed"])
+    played.wait_for_colour(0.4, seen["failed"])
 
 
 def test_a_hidden_status_stays_hidden_when_the_tiles_are_read_again(play: Play) -> None:
@@ -141,7 +141,7 @@ def test_what_somebody_has_moved_the_map_to_stays_when_the_tiles_are_read_again(
 def test_the_area_is_there_before_the_tiles(play: Play) -> None:
     played = play()
     played.tiles = {"area": [[[9.0, 45.0], [9.0, 46.0], [10.0, 46.0], [9.0, 45.0]]], "table": None}
-    played.page.goto("http://airflow.test/sentinelhub/job/d/r/t/-1")
+    played.page.goto(JOB)
     played.page.wait_for_selector("body[data-land]")
     assert played.page.get_attribute("body", "data-ready") == "false"
     assert played.page.locator(".legend label").count() == 0
@@ -162,7 +162,78 @@ def test_the_page_is_as_light_as_the_browser_or_as_airflow_around_it(play: Play,
     other = "light" if scheme == "dark" else "dark"
     played.page.emulate_media(color_scheme=other)
     played.page.wait_for_function(f"{root} === '{other}'")
-    played.page.wait_for_function(f"{COLOUR}.join() !== before", arg=before)
+    played.wait_for_colour(LEFT, before, other=True)
     played.page.emulate_media(color_scheme=scheme)
     played.wait_for_colour(LEFT, before)
     assert played.page.locator(".legend canvas").count() == 2
+
+
+@pytest.mark.parametrize("around", ["light", "dark"])
+def test_airflows_page_around_it_decides_how_light_it_is(play: Play, around: str) -> None:
+    played = play(color_scheme="light" if around == "dark" else "dark")
+    outer = f'<html class="{around}"><body><iframe src="{JOB}" width="1200" height="800"></iframe></body></html>'
+    played.page.route("**/outer", lambda route: route.fulfill(body=outer, content_type="text/html"))
+    played.page.goto("http://airflow.test/outer")
+    frame = played.page.frame_locator("iframe")
+    frame.locator(f":root[data-theme={around}]").wait_for(state="attached")
+    other = "light" if around == "dark" else "dark"
+    played.page.evaluate("other => (document.documentElement.className = other)", other)
+    frame.locator(f":root[data-theme={other}]").wait_for(state="attached")
+
+
+TRIANGLE = [(9.0, 45.0), (9.0, 46.0), (10.0, 45.0)]
+PARTS = ("parts", "FAILED", [TRIANGLE, square(20.0)])
+
+
+def test_a_tile_of_several_parts_is_one_tile(play: Play) -> None:
+    played = play()
+    played.tiles = {
+        "area": [],
+        "table": table_of(PARTS, ("unplaced", "FAILED", []), ("last", "PENDING", [square(24.0)])),
+    }
+    played.open()
+    for across, words in ((0.038, "parts failed"), (0.38, None), (0.71, "parts failed"), (0.948, "last waiting")):
+        point_at(played, across, 0.54)
+        tip = played.page.locator(".tip")
+        assert (tip.inner_text() if tip.is_visible() else None) == words, across
+    with played.page.expect_download() as download:
+        played.page.click("text=Download GeoJSON")
+    first, second = read(download.value.path())["features"]
+    assert first["geometry"]["coordinates"] == [[[*map(list, ring), list(ring[0])]] for ring in PARTS[2]]
+    assert second["geometry"] is None
+    played.page.click(".failed li button >> nth=1")
+    assert "Tile unplaced" in played.text(".detail h2"), "nothing is on the map, and all else is said"
+
+
+def test_beside_a_slanted_border_there_is_no_tile(play: Play) -> None:
+    played = play()
+    played.tiles = {"area": [], "table": table_of(("one", "FAILED", [TRIANGLE]))}
+    played.open()
+    for across, down, there in ((0.4, 0.8, True), (0.6, 0.2, False)):
+        point_at(played, across, down)
+        assert played.page.locator(".tip").is_visible() is there
+
+
+def test_tiles_too_small_for_a_pattern_have_the_colour_of_their_status(play: Play) -> None:
+    block = [(f"{x} {y}", "FAILED", [square(9 + x / 10, 45 + y / 10, 0.1)]) for x in range(10) for y in range(10)]
+    ends = [("west", "PENDING", [square(-31.0)]), ("east", "PENDING", [square(49.0)])]
+    played = play()
+    played.tiles = {"area": [], "table": table_of(*ends, *block)}
+    played.open()
+    red, green, blue, _ = played.colour(0.5)[:4]
+    assert (red, green, blue) == pytest.approx((0xC8, 0x50, 0x1E), abs=40)
+
+
+def test_files_that_come_late_are_not_shown_for_another_tile(play: Play) -> None:
+    played = opened(play(), *PAIR)
+    late: list[Any] = []
+    played.page.route("**/tile/0", lambda route: late.append(route))
+    played.page.mouse.click(*played.point(LEFT))
+    played.page.wait_for_function("document.querySelector('.detail').innerText.includes('one')")
+    played.files = {"name": "two", "paths": {"a": "s3://b/two.tif"}}
+    played.page.mouse.click(*played.point(RIGHT))
+    played.page.locator(".detail", has_text="s3://b/two.tif").wait_for()
+    late[0].fulfill(json={"name": "one", "paths": {"a": "s3://b/one.tif"}})
+    played.page.wait_for_timeout(200)
+    assert "s3://b/two.tif" in played.text(".detail")
+    assert "one.tif" not in played.text(".detail")
