@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -318,6 +319,72 @@ def test_what_a_round_has_taken_over_is_noted_once(service: FakeService) -> None
     assert [note.mark(service.now).adopts for note in notes] == [number]
     assert not notes[0].billed
     assert "records that" in drive(service, search(service, round=3)).notes[-1]
+
+
+def unwilling(service: FakeService, fault: str, times: float) -> Callable[[Call[Any]], Reply | Lost]:
+    """An answer by which the next requests are not created, or their replies get lost."""
+    left = times
+
+    def answer(call: Call[Any]) -> Reply | Lost:
+        nonlocal left
+        creates = call.method == "POST" and call.path.endswith("/process")
+        left -= creates
+        return service.answer(call, fault if creates and left >= 0 else None)
+
+    return answer
+
+
+@pytest.mark.parametrize("fault", ["503_before", "503_after", "drop_before", "drop_after"])
+@pytest.mark.parametrize("times", [1, 5])
+def test_a_note_that_may_be_lost_is_made_again(service: FakeService, fault: str, times: int) -> None:
+    """Without one a retry after the end would pay for the job again."""
+    number = settle(service).job.request_id
+    start(service, number)
+    fed = drive(service, search(service, round=2), unwilling(service, fault, times))
+    assert fed.result.job.request_id == number
+    assert fed.waited <= 60
+    assert fed.warnings == []
+    service.now += 600
+    assert settle(service, round=2).job.request_id == number
+
+
+@pytest.mark.parametrize(("fault", "posts"), [("503_before", 6), ("drop_before", 6), ("403", 1)])
+def test_a_job_at_work_is_gone_on_with_although_nothing_can_be_noted(
+    service: FakeService, fault: str, posts: int
+) -> None:
+    number = settle(service).job.request_id
+    start(service, number)
+    answers = unwilling(service, fault, float("inf"))
+    refusal = error(403, "no rights")
+    fed = drive(
+        service,
+        search(service, round=2),
+        lambda call: refusal if fault == "403" and call.method == "POST" else answers(call),
+    )
+    assert fed.result.job.request_id == number
+    assert sum(call.method == "POST" for call in fed.sent) == posts
+    assert "Could not record" in fed.warnings[-1]
+    assert created(service) == 1
+
+
+def test_what_a_deleted_run_has_started_a_moment_ago_is_told_once_it_shows(service: FakeService) -> None:
+    """The first readings lag, and show another one only. Each is told once."""
+    api = generation(service.api)
+    first, second = (
+        drive(service, find_or_create(api, PAYLOAD, replace(FIRST, born=born))).result.job.request_id
+        for born in (1_000, 2_000)
+    )
+    start(service, first)
+    service.now += 60
+    start(service, second)
+
+    def answer(call: Call[Any]) -> Reply | Lost:
+        return service.answer(call, lag=0.0 if created(service) > 2 else 30.0)
+
+    fed = drive(service, find_or_create(api, PAYLOAD, replace(FIRST, born=3_000)), answer)
+    assert not fed.result.adopted
+    told = [message.split()[2] for message in fed.warnings if "is running and bills" in message]
+    assert told == [first, second]
 
 
 def test_a_clear_before_the_start_takes_the_request_over_in_its_own_words(service: FakeService) -> None:

@@ -47,6 +47,7 @@ class Tries(Copies):
         self.ended: int | None = None
         self.remembered: dict[int, str] = {}
         self.taken: list[tuple[str, int, float]] = []
+        self.begun = {0: self.service.now}
         self.numbers = {3}
         self.moved = ""
         self.checked = 0
@@ -89,6 +90,8 @@ class Tries(Copies):
 
         :param queued: somebody has set the run to queued by hand: that moves its start and nothing else. Not beside a
             clear of another task: the two look like a clear of this one, in a run that had finished.
+
+        Beside what a deleted run has left on v2 the old tries do not live on, see `a_clear`.
         """
         if queued and self.moved != "clears":
             self.born, self.moved = self.born + 1, "born"
@@ -97,6 +100,7 @@ class Tries(Copies):
         if changed and not (self.api == "v2" and self.living):
             self.job = JOBS[self.job == JOBS[0]]
         self.tried += 1
+        self._end_old_copies_beside_a_left_over()
         self.spawn(remembers=remembers)
 
     @rule(retries=st.integers(0, 4))
@@ -120,6 +124,12 @@ class Tries(Copies):
         number is that of the round before, in a run that goes on and does not count it: it looks like a retry. Where it
         is counted, Airflow 3.3 keeps that the task had ended (`ended`). One whose number is that of a round before that
         one is left out too: of these nothing is kept.
+
+        On v2, a request that a *deleted run* has left unstarted cannot be deleted either. A copy of the first try of
+        the new run sees that it is none of its own, and makes one; a newer try cannot tell it from one of an earlier
+        round of its run, and takes it. If the old copy is between its last look and its start just then, both start.
+        Nothing in a marker tells the two runs apart for certain, so that no copy lives beside a newer try here while
+        there is such a request.
         """
         max_tries = self.tried + self.retries
         if max_tries in self.numbers and not (finished or (counted and max_tries == self.max_tries)):
@@ -140,7 +150,18 @@ class Tries(Copies):
             self.born += 1
         if changed:
             self.job = JOBS[self.job == JOBS[0]]
+        self._end_old_copies_beside_a_left_over()
+        self.begun[self.round] = self.service.now
         self.spawn()
+
+    def _end_old_copies_beside_a_left_over(self) -> None:
+        """See `a_clear`."""
+        marks = [job.mark(self.service.now) for job in self.service.marked(WHO) if not job.billed]
+        if self.api == "v2" and any(
+            mark.adopts is None and mark.job == self.job and self._life(mark) < self._life(self) for mark in marks
+        ):
+            for copy in self.tries:
+                copy.kill()
 
     @rule(changed=st.booleans())
     def a_run_made_again(self, changed: bool) -> None:
@@ -153,13 +174,18 @@ class Tries(Copies):
         self.born += 1_000
         if changed:
             self.job = JOBS[self.job == JOBS[0]]
+        self.begun[self.round] = self.service.now
         self.spawn()
 
     # What must hold
 
     @invariant()
     def never_two(self) -> None:
-        """Each start was right at its moment: nothing else ran, and this round had not got what it wanted."""
+        """Each start was right at its moment: nothing else ran, and this round had not got what it wanted.
+
+        What had come to its end before the user cleared the task is to be made anew, although a copy whose readings lag
+        may take it for one that waits for its start, write down that it has taken it, and fail with "it is CANCELED".
+        """
         service = self.service
         for kind, number in service.effects[self.checked :]:
             if kind != "billed_start":
@@ -179,20 +205,35 @@ class Tries(Copies):
                 assert not other.running(at), told
                 # One whose job has changed may still be on its way to its end: it was told to, and bills no new tile.
                 assert state.status in FINAL or other.mark(at).job != mark.job, told
-                if state.status != "FAILED":
-                    assert self._taken_by(other, at) < self._taken_by(job, at), told
+                round = self._taken_by(job, at)
+                if state.status != "FAILED" and (round < 0 or self._over_since(other, at) >= self.begun[round]):
+                    assert self._taken_by(other, at) < round, told
         self.checked = len(service.effects)
 
     def _taken_by(self, job: Any, at: float) -> int:
-        """The last round in which a try has gone on with the request."""
+        """The last round in which a try has gone on with the request.
+
+        One that could not record it (the service makes no new request for half a minute), and says so, does not count:
+        a retry after the end takes the request for one of the round before.
+        """
         return max((round for number, round, when in self.taken if number == job.id and when <= at), default=-1)
+
+    @staticmethod
+    def _over_since(job: Any, at: float) -> float:
+        """When the request has ended; when somebody has asked for its end."""
+        state = job.at(at)
+        asked = [time for time in job.acted if time <= at]
+        return asked[-1] if state.action in ("CANCEL", "STOP") else float(state.at)
 
     def _life_of(self, job: Any) -> int:
         """In which life of the run the request was started. Each life may start one.
 
         A run that is made again can start a request that the deleted one has left: its marker is of the new run then.
         """
-        mark = job.mark(job.billed[0])
+        return self._life(job.mark(job.billed[0]))
+
+    @staticmethod
+    def _life(mark: Any) -> int:
         return int(mark.born // 1_000 - 1)
 
     def teardown(self) -> None:
@@ -231,7 +272,8 @@ class Tries(Copies):
         found = yield from find_or_create(api, PAYLOAD, mark, remembered=memory, patience=self.lag)
         number = copy.request = found.job.request_id
         self.remembered[copy.round] = number
-        self.taken.append((number, copy.round, self.service.now))
+        if not any("Could not record" in note for note in copy.notes):
+            self.taken.append((number, copy.round, self.service.now))
         job = yield from analyse_once(api, number, patience=self.patience)
         if str(job.status) not in FINAL:
             yield from start_once(api, number, patience=self.patience)

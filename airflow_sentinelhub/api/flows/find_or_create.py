@@ -108,7 +108,8 @@ def find_or_create(
             return Settled(_of(decision), True, decision.why, decision.plan is Plan.CONTINUE)
     words = {**payload, "description": marked(payload.get("description"), mark)}
     created: Snapshot | None = None
-    claimed, written, warned, waited = "", None, False, False
+    claimed, written, waited = "", None, False
+    told: set[str] = set()
     ended: dict[str, Snapshot] = {}
     requests: list[Snapshot] = []
     for _ in range(ROUNDS_OF_LOOKING):
@@ -117,13 +118,15 @@ def find_or_create(
             if reading is not None and all(job.request_id != reading.request_id for job in requests):
                 requests.append(ended.get(reading.request_id, reading))
         decision = choose(requests, mark, stopped)
-        if not warned and (running := left_running(requests, mark, decision)):
-            warned = True
-            names = ", ".join(job.request_id for job in running)
+        # More may show later than in the first reading, which lags.
+        for job in left_running(requests, mark, decision):
+            if job.request_id in told:
+                continue
+            told.add(job.request_id)
             yield Note(
-                f"Batch request {names} with this task's identity is running and bills, and no try of this run waits "
-                "for it: it was created by a run that was deleted and created again, or by another Airflow with the "
-                "same deployment name (or none). It is left alone; cancel it if it is not needed any more.",
+                f"Batch request {job.request_id} with this task's identity is running and bills, and no try of this "
+                "run waits for it: it was created by a run that was deleted and created again, or by another Airflow "
+                "with the same deployment name (or none). It is left alone; cancel it if it is not needed any more.",
                 warning=True,
             )
         if check is not None and decision.plan in (Plan.CREATE, Plan.REPLACE):
@@ -362,10 +365,23 @@ def _to_record(request_mark: Mark, mark: Mark) -> bool:
 
 
 def _noted(api: Generation, job: Snapshot, payload: dict[str, Any], mark: Mark) -> Flow[_Written | None]:
-    """Create a note about a request: a separate request that is never started. Returns what was written."""
+    """Create a note about a request: a separate request that is never started. Returns what was written.
+
+    It is created again where the reply was lost or the service failed, for as long as a new request may be looked for:
+    a second note costs nothing, and none at all has the next try pay for a job that has ended well.
+    """
     words = marked(payload.get("description"), replace(mark, adopts=job.request_id))
+    create = api.create({**payload, "description": words})
     try:
-        note_request = yield from exchange(api.create({**payload, "description": words}))
+        for pause in AFTER_AMBIGUOUS:
+            try:
+                note_request = yield from exchange(create)
+                break
+            except AMBIGUOUS as err:
+                yield Note(f"Whether the note on {job.request_id} was made is not known ({err}); making it again")
+                yield Sleep(pause)
+        else:
+            note_request = yield from exchange(create)
     except (ApiError, UnreachableError) as err:
         yield Note(
             f"Could not record that this task has adopted batch request {job.request_id} ({err}); going on with it. If "

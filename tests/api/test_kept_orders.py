@@ -1,0 +1,62 @@
+"""Orders in which a random machine of `test_never_twice.py` has once found a fault of the code, or was wrong itself."""
+
+from __future__ import annotations
+
+from tests.api.test_never_twice import WHO, Tries, TriesOnV2, TriesThatSearchNoFurther
+
+
+def begun(machine: type[Tries]) -> Tries:
+    task = machine()
+    task.begin(repeated_start=400, patience=0.0)
+    return task
+
+
+def starts(task: Tries) -> int:
+    return [kind for kind, _ in task.service.effects].count("billed_start")
+
+
+def test_a_note_that_the_service_has_no_time_for_is_made_again() -> None:
+    """Marked failed and cleared at once: the end of the job comes after the new try has found it at work.
+
+    Without the note the next try took the stopped job for one of before the clear, and paid for another one.
+    """
+    task = begun(TriesOnV2)
+    task.the_rest_of_a_try(which=0)
+    task.the_world("a moment")
+    task.a_users_hand(arrives=False, which=0)
+    task.a_clear(survivors=True, changed=False, finished=True, counted=False)
+    task.an_outage(which=0, calls=5, fault="drop_before")
+    task.a_fault(which=1, calls=4, fault="503_before")
+    task.teardown()
+    assert starts(task) == 1
+
+
+def test_what_a_deleted_run_has_started_is_told_although_the_first_readings_lag() -> None:
+    """Two deleted runs have left one each; the second start was too young to show in the first reading."""
+    task = begun(TriesThatSearchNoFurther)
+    task.some_calls(which=0, calls=11)
+    task.a_run_made_again(changed=False)
+    task.some_calls(which=0, calls=8, lag=30.0)
+    task.some_calls(which=0, calls=12)
+    assert starts(task) == 2
+    task.a_run_made_again(changed=True)
+    task.some_calls(which=0, calls=11, lag=3.0)
+    task.a_run_made_again(changed=False)
+    task.some_calls(which=0, calls=10, lag=30.0)
+    task.teardown()
+
+
+def test_a_cancelled_job_that_a_lagging_copy_takes_for_a_waiting_one_is_made_anew_by_its_twin() -> None:
+    """The job was cancelled before the clear, so that the start is what the user has asked for."""
+    task = begun(Tries)
+    task.some_calls(which=0, calls=8, lag=3.0)
+    task.some_calls(which=0, calls=8, lag=30.0)
+    task.a_clear(survivors=False, changed=True, finished=False, counted=False)
+    task.a_fault(which=0, calls=6, fault="drop_after")
+    task.a_clear(survivors=False, changed=True, finished=True, counted=False)
+    task.a_twin(remembers=False)
+    task.some_calls(which=1, calls=3)
+    task.a_fault(which=0, calls=8, fault="503_before", lag=30.0)
+    task.teardown()
+    assert starts(task) == 2
+    assert len([job for job in task.service.marked(WHO) if job.at_work(task.service.now)]) == 1
