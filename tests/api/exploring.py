@@ -30,6 +30,7 @@ from tests.api.fake_service import FAULTS, FakeService
 LAGS = st.sampled_from((0.0, 0.0, 3.0, 30.0))
 WHICH = st.integers(0, 2)
 OUTAGES = ("drop_before", "503_before", "503_after", "429")
+TURNS = st.lists(st.tuples(WHICH, st.integers(1, 6), LAGS), min_size=2, max_size=6)
 WORLD = ("a moment", "a minute", "the end", "DONE", "PARTIAL", "FAILED", "a user ends it")
 SHRINK = "SENTINELHUB_NO_SHRINKING" not in os.environ
 FEW = int(os.environ.get("SENTINELHUB_EXAMPLES", "80"))
@@ -133,6 +134,14 @@ class Copies(RuleBasedStateMachine):
     @rule(which=WHICH, lag=LAGS)
     def the_rest_of_a_try(self, which: int, lag: float = 0.0) -> None:
         self._advance(which, 200, lag)
+
+    @precondition(lambda self: len(self.living) > 1)
+    @rule(turns=TURNS)
+    def they_take_turns(self, turns: list[tuple[int, int, float]]) -> None:
+        """One copy gets some calls further, then another one, and so on."""
+        for which, calls, lag in turns:
+            if self.living:
+                self._advance(which, calls, lag)
 
     @precondition(lambda self: len(self.living) > 1)
     @rule(which=WHICH, calls=st.integers(1, 4), fault=st.none() | st.sampled_from(FAULTS), lag=LAGS)

@@ -279,6 +279,19 @@ def test_a_twin_is_asked_to_slow_down_for_as_long_as_a_restart_takes(machine: ty
     assert task.restarted() == 1
 
 
+def test_a_clear_just_after_a_restart_that_does_not_show_yet() -> None:
+    """Cannot be noted while the request is at work; it was once restarted without, and then once more."""
+    task = begun(SingleStep)
+    task.some_calls(which=0, calls=task.asked)
+    task.a_clear()
+    task.a_twin()
+    task.one_is_held_up(which=0, calls=3, fault="503_after")
+    task.spawn()
+    task.the_rest_of_a_try(which=0)
+    assert task.restarted(task.round) <= 1
+    task.teardown()
+
+
 def test_a_count_of_long_ago_is_not_written() -> None:
     task = begun(WholeJob, twins=False)
     task.spawn()

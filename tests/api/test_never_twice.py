@@ -163,6 +163,16 @@ class Tries(Copies):
             for copy in self.tries:
                 copy.kill()
 
+    @precondition(lambda self: self.living)
+    @rule(which=WHICH, calls=st.integers(0, 8), changed=st.booleans(), finished=st.booleans(), counted=st.booleans())
+    def a_clear_that_one_outlives(self, which: int, calls: int, changed: bool, finished: bool, counted: bool) -> None:
+        """An old copy gets nowhere from before the clear until the new try has come to its end."""
+        old = self.living[which % len(self.living)]
+        self._advance(which, calls, 0.0)
+        self.a_clear(survivors=True, changed=changed, finished=finished, counted=counted)
+        for copy in [*(other for other in self.living if other is not old), old]:
+            self._finish(copy)
+
     @rule(changed=st.booleans())
     def a_run_made_again(self, changed: bool) -> None:
         """The run is deleted and made again under its id: what it has left is none of the new one's."""
@@ -271,7 +281,9 @@ class Tries(Copies):
         api = generation(self.api)
         found = yield from find_or_create(api, PAYLOAD, mark, remembered=memory, patience=self.lag)
         number = copy.request = found.job.request_id
-        self.remembered[copy.round] = number
+        if (mark.tried, mark.clears) == (1, 0):  # later it cannot be told from one of an earlier round of this run
+            taken = self.service.jobs[number].mark(self.service.now)
+            assert self._life(taken) == self._life(mark), "a run has taken what a deleted one has left"
         if not any("Could not record" in note for note in copy.notes):
             self.taken.append((number, copy.round, self.service.now))
         job = yield from analyse_once(api, number, patience=self.patience)

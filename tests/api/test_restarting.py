@@ -140,9 +140,29 @@ def test_where_nothing_is_to_be_restarted_nothing_is_noted(status: str) -> None:
     assert {call.split()[0] for call in fed.calls} == {"GET"}
 
 
-def test_a_note_that_is_refused_keeps_nobody_from_restarting() -> None:
-    fed = feed(restart.restart_once(V1, ID, WORD), [PARTIAL, error(409), PARTIAL, done()])
+@pytest.mark.parametrize(("status", "times"), [(400, 1), (409, 19)])
+def test_a_note_that_is_refused_keeps_nobody_from_restarting(status: int, times: int) -> None:
+    """A 409 means that the request is at work, though it says PARTIAL, until that cannot be any more."""
+    fed = feed(restart.restart_once(V1, ID, WORD), [*[PARTIAL, error(status)] * times, PARTIAL, done()])
     assert fed.calls[-1].endswith("/restartpartial")
+    assert "could not be noted" in fed.warnings[0]
+    assert restart.STALE_PARTIAL - 20 <= fed.waited <= restart.STALE_PARTIAL or status == 400
+
+
+@pytest.mark.parametrize("looks", [1, 5])
+@pytest.mark.parametrize("shows", [noted(), PROCESSING, body("DONE", "START")], ids=["note", "PROCESSING", "DONE"])
+def test_what_refuses_its_note_was_restarted_by_somebody(shows: Reply, looks: int) -> None:
+    again = [] if b"PARTIAL" in shows.body else [shows]  # it is looked at twice
+    fed = feed(restart.restart_once(V1, ID, WORD), [*[PARTIAL, error(409)] * looks, shows, *again])
+    assert fed.error is None
+    assert {call.split()[0] for call in fed.calls} == {"GET", "PUT"}
+
+
+def test_what_is_partial_again_after_it_had_refused_its_note_is_restarted_with_a_note() -> None:
+    """A clear while the restart of before does not show yet."""
+    fed = feed(restart.restart_once(V1, ID, WORD), [PARTIAL, error(409), PARTIAL, ok({}), noted(), done()])
+    assert fed.calls[-1].endswith("/restartpartial")
+    assert fed.warnings == []
 
 
 def test_a_note_whose_reply_is_lost_is_not_taken_for_an_earlier_trys() -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from airflow_sentinelhub.api.call import PATIENT, Flow, Note, Now, Patience, exchange
+from airflow_sentinelhub.api.call import PATIENT, Flow, Note, Now, Patience, Sleep, exchange
 from airflow_sentinelhub.api.decide.marker import Mark, mark_of, marked
 from airflow_sentinelhub.api.decide.verdict import fate
 from airflow_sentinelhub.api.flows.actions import AMBIGUOUS, looked, shown_to_be
-from airflow_sentinelhub.api.flows.read import outlast
+from airflow_sentinelhub.api.flows.read import AFTER_AMBIGUOUS, outlast
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
@@ -28,6 +28,8 @@ from airflow_sentinelhub.exceptions import (
 
 STALE_PARTIAL = 300.0
 """Seconds for which a request may still say PARTIAL after its restart was accepted (minutes were seen)."""
+WHILE_STALE = (*AFTER_AMBIGUOUS, *[AFTER_AMBIGUOUS[-1]] * 13)
+"""Seconds between the looks at a request whose status may lag behind a restart; `STALE_PARTIAL` in all."""
 MOMENT = 60.0
 """Maximal age (seconds) of the reading on which a restart is asked for. With `LAG`, less than a restart takes."""
 AT_ONCE = Patience(rate_limited=0)
@@ -179,22 +181,35 @@ def _noted_restart(
     The record is checked in the same reading that says PARTIAL: PROCESSING in the reading before may have been the
     restart that an earlier try has asked for.
 
+    A request that says PARTIAL and refuses a new description (409) is at work: somebody has restarted it a moment ago.
+    It is looked at again, for as long as the status may lag. A restart without a record would be asked for once more
+    by the next try.
+
     :param new_description: the description with the record, from the old one; None: it must not be restarted.
     """
-    since, job = yield from _just_looked(api, request_id, patience)
-    if job.status != S.PARTIAL:
+    for pause in (*WHILE_STALE, None):
         since, job = yield from _just_looked(api, request_id, patience)
-    if job.status != S.PARTIAL or api.update is None:
-        return _left_as_it_is(job)
-    words = new_description(job.description)
-    if words is None:
-        yield Note(f"An earlier try has asked for the restart of batch request {request_id}; it is not asked again")
-        return job
-    update = api.update(request_id, {"description": words})
-    try:
-        yield from outlast(lambda: exchange(update), patience, request_id)
-    except (BadRequestError, ConflictError) as err:
-        yield Note(f"The restart could not be noted in the request's description ({err.reason})", warning=True)
+        if job.status != S.PARTIAL:
+            since, job = yield from _just_looked(api, request_id, patience)
+        if job.status != S.PARTIAL or api.update is None:
+            return _left_as_it_is(job)
+        words = new_description(job.description)
+        if words is None:
+            yield Note(f"An earlier try has asked for the restart of batch request {request_id}; it is not asked again")
+            return job
+        update = api.update(request_id, {"description": words})
+        try:
+            yield from outlast(lambda: exchange(update), patience, request_id)  # noqa: B023
+            break
+        except (BadRequestError, ConflictError) as err:
+            if isinstance(err, BadRequestError) or pause is None:
+                yield Note(f"The restart could not be noted in the request's description ({err.reason})", warning=True)
+                break
+            yield Note(
+                f"Batch request {request_id} says PARTIAL, but refuses a new description ({err.reason}), as it does "
+                f"while it is at work: somebody may have restarted it just now. Looking again in {pause:.0f} s"
+            )
+            yield Sleep(pause)
     return (yield from _restart(api, request_id, job, since, patience))
 
 
