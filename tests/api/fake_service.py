@@ -167,14 +167,17 @@ class FakeService:
         return ok(self._view(job, self.now), 201)
 
     def _list(self, query: dict[str, str], seen: float) -> Reply:
+        """A page. The next one is of the same view of the list or of a newer one: a list does not go back in time."""
         assert query["sort"] == "created:desc"
+        begin, _, view = query.get("viewtoken", "0").partition(" ")
+        seen = max(seen, float(view or 0))
         found = [job for job in self.jobs.values() if job.at(seen) is not None]
         if self.api == "v1" and "search" in query:
             found = [job for job in found if query["search"] in job.description(seen)]
         found.sort(key=lambda job: job.created, reverse=True)
-        begin = int(query.get("viewtoken", "0"))
-        token = str(begin + PAGE) if begin + PAGE < len(found) else None
-        return page([self._view(job, seen) for job in found[begin : begin + PAGE]], token)
+        end = int(begin) + PAGE
+        token = f"{end} {seen!r}" if end < len(found) else None
+        return page([self._view(job, seen) for job in found[int(begin) : end]], token)
 
     def _view(self, job: Job, seen: float) -> dict[str, Any]:
         state = job.at(seen)

@@ -272,10 +272,11 @@ def _listed(
 ) -> Flow[list[Snapshot]]:
     """This task's requests in the list, which lags. Once the list shows our last write, it shows all earlier ones.
 
-    Without this wait, the list could hide a request that another copy of this task has created and started. After a
-    create the list is read no further back than it may have lagged before; what is older was seen then (`known`), and
-    is read by calls of its own. One that was DONE or FAILED is not: that does not change, and a try of this round that
-    creates would not have adopted it. Nor is one that has not ended: whoever lists requests reads those anyway.
+    That holds for all pages of one reading if none of them is older than the one before. Without this wait, the list
+    could hide a request that another copy of this task has created and started. After a create the list is read no
+    further back than it may have lagged before; what is older was seen then (`known`), and is read by calls of its own.
+    One that was DONE or FAILED is not: that does not change, and a try of this round that creates would not have
+    adopted it. Nor is one that has not ended: whoever lists requests reads those anyway.
     """
     back_to = partial(searched_to, mark=mark)
     if written is not None and written.created is not None and not api.search:
