@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api.decide.adoption import Plan, Stopped, choose, left_running, oldest_first
+from airflow_sentinelhub.api.decide.adoption import (
+    Plan,
+    Stopped,
+    choose,
+    left_running,
+    oldest_first,
+    spent_before,
+)
 from airflow_sentinelhub.api.decide.marker import Mark, identity, marked
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
@@ -161,6 +169,31 @@ def test_what_was_stopped_for_its_budget(
     assert choose([found], NOW, Stopped(max_cost)).plan is (plan or by_hand)
 
 
+@pytest.mark.parametrize(("round", "plan"), [(3, Plan.ADOPT), (0, Plan.CREATE)])
+def test_what_the_service_has_stopped_above_the_budget_is_not_paid_anew_in_its_round(round: int, plan: Plan) -> None:
+    found = job("STOPPED", "START", round=round, generation="v2", cost=150.0, reason="OUT_OF_PU", limit=100.0)
+    assert choose([found], NOW, Stopped(100.0)).plan is plan
+
+
+@pytest.mark.parametrize("round", [0, 3])
+def test_what_the_service_has_stopped_was_not_stopped_for_its_budget(round: int) -> None:
+    found = job("STOPPED", "START", round=round, generation="v2", cost=150.0, reason="OUT_OF_PU", limit=100.0)
+    assert choose([found], NOW, Stopped(300.0)).plan is Plan.CREATE
+
+
+def test_what_was_spent_before_is_the_sum_of_all_that_a_request_continues() -> None:
+    jobs = [job(id=id, continues=before, cost=cost) for id, before, cost in (("1", None, 1.0), ("2", "1", 2.0))]
+    last = job(id="3", continues="2", cost=4.0)
+    assert spent_before(last, [*jobs, last]) == 3.0
+    assert spent_before(last, [jobs[1], last]) == 2.0
+
+
+def test_requests_that_name_each_other_in_their_descriptions_end_no_count() -> None:
+    """A user can write anything into a description."""
+    jobs = [job(id="1", continues="2", cost=1.0), job(id="2", continues="1", cost=2.0)]
+    assert spent_before(jobs[0], jobs) == 2.0
+
+
 def test_what_a_request_continues_counts_for_its_budget() -> None:
     first = job("STOPPED", "STOP", id="1", round=0, limit=100.0, generation="v2", cost=101.0, reason="USER_ACTION")
     second = job(
@@ -186,6 +219,11 @@ def test_a_continuation_that_failed_does_not_throw_away_what_it_continues(round:
 @pytest.mark.parametrize("state", [*RUNNING, *WELL, *BY_HAND])
 def test_a_try_that_cannot_render_its_job_goes_on_with_what_its_round_has_started(state: tuple[str, str]) -> None:
     found = job(*state)
+    assert choose([found], Mark(WHO, 3, "")).request is found
+
+
+def test_a_try_that_cannot_render_its_job_does_not_undo_what_a_person_has_ended_before_its_start() -> None:
+    found = job("STOPPED", "STOP", generation="v2", cost=0.0, reason="USER_ACTION")
     assert choose([found], Mark(WHO, 3, "")).request is found
 
 
@@ -379,6 +417,23 @@ def test_an_old_copy_takes_what_the_later_try_takes() -> None:
     assert old.remove == ()
 
 
+THIRD = "cccccccc"
+
+
+@pytest.mark.parametrize("tries", [True, False], ids=["tries", "rounds"])
+def test_of_two_later_jobs_an_old_copy_takes_that_of_the_last_try(tries: bool) -> None:
+    """Also if the last try has only taken it over, which a note says."""
+
+    def of(number: int, id: str, digest: str, **more: Any) -> Snapshot:
+        return job(id=id, digest=digest, round=number, tried=number if tries else None, born=number, **more)
+
+    old = Mark(WHO, 1, SAME, tried=1 if tries else None)
+    first, second = of(3, "a", CHANGED), of(4, "b", THIRD)
+    assert choose([first, second], old).request is second
+    note = of(5, "c", CHANGED, adopts="a")
+    assert choose([first, second, note], old).request is first
+
+
 def test_an_old_copy_removes_nothing_of_a_later_try() -> None:
     running, theirs = job("PROCESSING", "START", id="a", round=0), job(id="b", round=3, digest=CHANGED, born=9)
     decision = choose([running, theirs], OLD)
@@ -429,6 +484,13 @@ def test_the_last_note_of_a_round_says_what_the_job_may_cost() -> None:
         taken = job("STOPPED", "STOP", round=round, **stopped)
         assert choose([taken, notes[0]], NOW, Stopped(300.0)).plan is Plan.CONTINUE
         assert choose([taken, *notes], NOW, Stopped(300.0)).plan is Plan.ADOPT
+
+
+def test_a_note_does_not_undo_what_a_later_try_has_written_into_the_request() -> None:
+    stopped: dict[str, Any] = {"generation": "v2", "cost": 150.0, "reason": "USER_ACTION"}
+    taken = job("STOPPED", "STOP", tried=6, limit=100.0, **stopped)
+    note = job(id="2", adopts="1", tried=5, limit=200.0, born=9)
+    assert choose([taken, note], replace(NOW, tried=7), Stopped(300.0)).plan is Plan.CONTINUE
 
 
 # Requests that continue others (v2's restart)

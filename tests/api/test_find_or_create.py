@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Reply
+from airflow_sentinelhub.api.decide.adoption import Stopped
 from airflow_sentinelhub.api.decide.marker import Mark, Relation, identity, marked, relation
 from airflow_sentinelhub.api.flows.actions import start_once
 from airflow_sentinelhub.api.flows.find_or_create import Settled, claimed_by, end_all, find_or_create, take_over_stopped
@@ -128,8 +129,8 @@ def in_a_full_account(v2: FakeService, mark: Mark, *, older: int, newer: int, st
     ours = next(reversed(v2.jobs))
     assert number_of_ours.status == 201
     if state is not None:
-        v2._start(v2.jobs[ours])
         v2.outcome = state if state in ("DONE", "FAILED") else "DONE"
+        v2._start(v2.jobs[ours])
         v2.now += 1 if state == "PROCESSING" else 3600
     for number in range(newer):
         v2._create({"description": f"newer {number}"})
@@ -194,13 +195,20 @@ def test_what_says_nothing_of_older_requests_ends_no_search(v2: FakeService, mar
     assert calls >= 20
 
 
-@pytest.mark.parametrize("state", [None, "FAILED"])
-def test_a_request_that_was_not_started_or_has_failed_in_a_later_try_ends_no_search(
+@pytest.mark.parametrize("state", [None, "FAILED", "ending"])
+def test_a_request_that_was_not_started_has_failed_or_is_being_ended_in_a_later_try_ends_no_search(
     v2: FakeService, state: str | None
 ) -> None:
     """An older one may run: a copy that was held up has made the newer one."""
     running = in_a_full_account(v2, FIRST, older=0, newer=60)
-    in_a_full_account(v2, replace(FIRST, tried=1 if state is None else 2), older=0, newer=3, state=state)
+    v2.now += 3600
+    mark = replace(FIRST, tried=1 if state is None else 2)
+    newer = in_a_full_account(v2, mark, older=0, newer=3, state="PROCESSING" if state == "ending" else state)
+    v2.jobs[running].states = v2.jobs[running].states[:1]
+    v2._start(v2.jobs[running])
+    if state == "ending":
+        v2.now += 30
+        assert v2._stop(v2.jobs[newer]).status == 204
     _, settled = calls_of(v2, replace(FIRST, tried=3))
     assert settled.job.request_id == running
 
@@ -279,6 +287,37 @@ def test_clocks_that_differ_hide_nothing_of_the_first_try(v2: FakeService) -> No
     in_a_full_account(v2, first, older=0, newer=30, state=None)
     _, settled = calls_of(v2, replace(first, tried=2))
     assert settled.job.request_id == running
+
+
+def test_a_later_request_ends_no_search_for_what_continues_one_of_before(v2: FakeService) -> None:
+    """An old copy continues what was stopped; a later try has started the job anew. The continuation is the older."""
+    stopped = in_a_full_account(v2, FIRST, older=0, newer=3)
+    continuing = replace(FIRST, tried=2, continues=stopped)
+    ours = in_a_full_account(v2, continuing, older=0, newer=3)
+    v2.now += 7200
+    in_a_full_account(v2, replace(FIRST, tried=3, round=5), older=0, newer=3)
+    _, settled = calls_of(v2, continuing)
+    assert settled.job.request_id == ours
+
+
+def test_the_search_after_a_create_goes_no_further_back_than_the_one_before(v2: FakeService) -> None:
+    for number in range(60):
+        v2._create({"description": f"older {number}"})
+        v2.now += 60
+    since = datetime.fromtimestamp(v2.now, timezone.utc) - timedelta(minutes=2, seconds=1)
+    calls, settled = calls_of(v2, FIRST, since=since)
+    assert not settled.adopted
+    assert calls <= 4
+
+
+def test_what_the_list_shows_after_a_create_is_not_read_by_itself_too(v2: FakeService) -> None:
+    ours = in_a_full_account(v2, FIRST, older=0, newer=0)
+    v2._end(v2.jobs[ours], "STOP", "STOPPED")
+    v2.now += 9000
+    again = replace(FIRST, tried=2, round=5, clears=1, born=2_000)
+    fed = drive(v2, find_or_create(generation("v2"), PAYLOAD, again))
+    assert not fed.result.adopted
+    assert not any(ours in call.path for call in fed.sent)
 
 
 def test_copies_of_one_try_are_seen_beside_the_one_that_ends_the_search(v2: FakeService) -> None:
@@ -365,6 +404,34 @@ def test_a_job_at_work_is_gone_on_with_although_nothing_can_be_noted(
     assert sum(call.method == "POST" for call in fed.sent) == posts
     assert "Could not record" in fed.warnings[-1]
     assert created(service) == 1
+
+
+def test_a_job_at_work_is_gone_on_with_before_the_list_shows_its_note(service: FakeService) -> None:
+    """It is started already: there is nothing that two copies could start."""
+    number = settle(service).job.request_id
+    start(service, number)
+    service.now += 30
+    fed = drive(service, search(service, round=2), lag=20)
+    assert fed.result.job.request_id == number
+    assert fed.waited == 0
+    assert sum(call.method == "GET" and call.path.endswith("/process") for call in fed.sent) == 1
+
+
+@pytest.mark.parametrize("whose", ["of another run", "of before the start moved"])
+def test_a_note_that_says_nothing_of_this_round_is_none(service: FakeService, whose: str) -> None:
+    api = generation(service.api)
+    number = drive(service, find_or_create(api, PAYLOAD, tried(1, 3, A))).result.job.request_id
+    start(service, number)
+    service.now += 30
+    if whose == "of another run":
+        note, mark = tried(1, 3, A, born=9_000), tried(2, 5, A)
+    else:
+        note, mark = tried(2, 5, A), tried(3, 5, A, born=2_000)
+    service._create({"description": str(replace(note, adopts=number))})
+    found = drive(service, find_or_create(api, PAYLOAD, mark)).result
+    assert found.job.request_id == number
+    written = [job.mark(service.now) for job in service.jobs.values() if job.mark(service.now).adopts == number]
+    assert written[1:] == [replace(mark, adopts=number)]
 
 
 def test_what_a_deleted_run_has_started_a_moment_ago_is_told_once_it_shows(service: FakeService) -> None:
@@ -507,6 +574,25 @@ def test_a_create_whose_reply_is_lost_is_not_taken_for_a_request_that_was_there_
     assert created(service) == 2
 
 
+def test_a_create_whose_reply_is_lost_is_looked_up_behind_what_others_create_meanwhile(v2: FakeService) -> None:
+    """By the service's clock, which is somewhat behind ours."""
+    posts = 0
+
+    def answer(call: Call[Any]) -> Reply | Lost:
+        nonlocal posts
+        if call.method != "POST":
+            return v2.answer(call)
+        posts += 1
+        lost_reply = v2.answer(call, "drop_after")
+        for number in range(4):
+            v2._create({"description": f"of another {number}"})
+        v2.now += 60
+        return lost_reply
+
+    fed = drive(v2, search(v2), answer)
+    assert (posts, fed.result.job.request_id) == (1, next(iter(v2.jobs)))
+
+
 def test_a_create_that_is_never_seen_again_ends_in_an_error_and_nothing_is_started(service: FakeService) -> None:
     def answer(call: Call[Any]) -> Reply | Lost:
         return lost() if call.method == "POST" else service.answer(call)
@@ -594,6 +680,18 @@ def test_a_list_that_lags_for_minutes_is_waited_for(service: FakeService, lag: f
     assert created(service) == 1
 
 
+def test_what_runs_is_gone_on_with_at_once_whatever_cannot_be_deleted_beside_it(v1: FakeService) -> None:
+    """The service refuses to delete a request while it is analysed."""
+    running = settle(v1).job.request_id
+    start(v1, running)
+    v1._create({"description": str(Mark(WHO, 0, A))})
+    v1._analyse(list(v1.jobs.values())[-1])
+    fed = drive(v1, search(v1))
+    assert fed.result.job.request_id == running
+    assert "Could not delete" in fed.warnings[0]
+    assert fed.waited == 0
+
+
 def test_a_twin_whose_own_request_the_list_never_shows_takes_the_older_one(service: FakeService) -> None:
     """Even a list that lags for minutes may show the older of two."""
     first = settle(service).job.request_id
@@ -630,6 +728,7 @@ def test_an_old_copy_that_starts_behind_a_lagging_read_is_ended(v1: FakeService)
     fed = drive(v1, search(v1, round=2, job=B), lambda call: stale_reads(v1, call))
     assert fed.result.job.request_id != old
     assert [kind for kind, _ in v1.effects] == ["created", "billed_start", "ended", "created"]
+    assert v1.jobs[old].acted[-1] - v1.jobs[old].billed[0] < 1, "each second of it bills"
     v1.now += 60
     state = v1.jobs[old].at(v1.now)
     assert state is not None
@@ -656,6 +755,27 @@ def test_what_cannot_be_deleted_and_never_shows_that_it_was_started_is_ended(v1:
     drive(v1, search(v1, job=B), lambda call: v1.answer(call, lag=1000.0 if call.path.endswith(other) else 0.0))
     v1.now += 60
     assert not v1.jobs[other].at_work(v1.now)
+
+
+def test_what_v2_would_not_end_is_not_asked_for(v2: FakeService) -> None:
+    """A request that was never analysed, of a job of before a change."""
+    settle(v2)
+    fed = drive(v2, search(v2, round=2, job=B))
+    assert not fed.result.adopted
+    assert [call for call in fed.sent if call.path.endswith("/stop")] == []
+    assert "Left over" in fed.notes[0]
+
+
+def test_a_delete_that_fails_for_another_reason_than_a_start_holds_nothing_up(v1: FakeService) -> None:
+    old = settle(v1).job.request_id
+    fed = drive(
+        v1,
+        search(v1, round=2, job=B),
+        lambda call: error(403, "no rights") if call.method == "DELETE" else v1.answer(call),
+    )
+    assert fed.result.job.request_id != old
+    assert fed.waited == 0
+    assert [call for call in fed.sent if call.path.endswith("/cancel")] == []
 
 
 def test_what_is_left_over_of_the_same_job_is_not_ended(v2: FakeService) -> None:
@@ -895,6 +1015,24 @@ def test_a_remembered_request_that_no_list_shows_any_more_counts_too(service: Fa
     assert fed.result.job.request_id == number
     assert fed.result.job.status in ("CANCELED", "STOPPED")
     assert created(service) == 1
+
+
+def test_a_remembered_request_was_stopped_for_the_budget_that_it_had_then(v2: FakeService) -> None:
+    mark = Mark(WHO, 0, A, tried=1, limit=100.0)
+    v2._create({"description": marked("max NDVI", mark)})
+    (number,) = v2.jobs
+    v2.jobs[number].billed.append(v2.now)
+    v2.jobs[number].become(v2.now, State(v2.now, "STOPPED", "STOP"))
+
+    def answer(call: Call[Any]) -> Reply | Lost:
+        reply = v2.answer(call)
+        assert isinstance(reply, Reply)
+        return replace(reply, body=reply.body.replace(b'"costPU": 1.0', b'"costPU": 150.0'))
+
+    raised = replace(mark, tried=2, limit=300.0)
+    flow = find_or_create(generation("v2"), PAYLOAD, raised, remembered=number, stopped=Stopped(300.0))
+    found = drive(v2, flow, answer).result
+    assert (found.job.request_id, found.continued) == (number, True)
 
 
 @pytest.mark.parametrize("outcome", ["gone", "FAILED"])

@@ -15,6 +15,7 @@ from airflow_sentinelhub.api.decide.marker import (
     mark_of,
     marked,
     relation,
+    restart_word,
     unmarked,
 )
 from tests.api.feeding import ID, OTHER
@@ -103,6 +104,17 @@ def test_what_is_done_and_where_it_goes_is_the_job() -> None:
     ]
     digests = [job_digest(payload) for payload in (PAYLOAD, *changed)]
     assert len(set(digests)) == len(digests)
+
+
+@pytest.mark.parametrize("within", [list, tuple])
+def test_a_rotated_key_within_a_list_does_not_change_the_job(within: type) -> None:
+    one, other = (job_digest({"outputs": within([{"secretAccessKey": key}])}) for key in ("hush", "quiet"))
+    assert one == other
+
+
+def test_the_word_of_a_restart_names_the_round_and_the_run() -> None:
+    marks = [Mark(WHO, round, "", born=born) for round in (0, 3) for born in (None, 500, 600)]
+    assert len({restart_word(mark) for mark in marks}) == len(marks)
 
 
 def test_no_secret_is_in_a_marker() -> None:

@@ -253,9 +253,7 @@ def _related(requests: Sequence[Snapshot], mark: Mark) -> list[tuple[Snapshot, M
         for job, request_mark in read
         if request_mark.identity == mark.identity
     ]
-    same_start = [
-        request_mark for _, request_mark, _ in known if request_mark.born is not None and request_mark.born == mark.born
-    ]
+    same_start = [request_mark for _, request_mark, _ in known if request_mark.born == mark.born]
     return [
         (
             job,

@@ -42,7 +42,6 @@ from airflow_sentinelhub.exceptions import (
     ConflictError,
     JobError,
     NotFoundError,
-    RateLimitError,
     SentinelHubError,
     UnknownStateError,
     UnreachableError,
@@ -114,9 +113,8 @@ def find_or_create(
     requests: list[Snapshot] = []
     for _ in range(ROUNDS_OF_LOOKING):
         requests = yield from current(api, (yield from _listed(api, mark, since, written, patience, requests)), ended)
-        for reading in (kept, created):
-            if reading is not None and all(job.request_id != reading.request_id for job in requests):
-                requests.append(ended.get(reading.request_id, reading))
+        if kept is not None and all(job.request_id != kept.request_id for job in requests):
+            requests.append(ended.get(kept.request_id, kept))
         decision = choose(requests, mark, stopped)
         # More may show later than in the first reading, which lags.
         for job in left_running(requests, mark, decision):
@@ -133,7 +131,7 @@ def find_or_create(
             yield from _checked(check, decision.request)
             check = None
         if decision.plan is Plan.CREATE:
-            if (yield from _remove(api, decision.remove, mark, sure=waited)) and not waited:
+            if (yield from _remove(api, decision.remove, mark, sure=waited)):
                 waited = True
                 yield Sleep(LAG)  # a request that another task has started meanwhile is adopted in the next round
                 continue
@@ -411,8 +409,6 @@ def _create(api: Generation, payload: dict[str, Any], mark: Mark, known: set[str
     """Create a request. None if the reply was lost: the list was then read for as long as it may lag."""
     try:
         return (yield from exchange(api.create(payload)))
-    except RateLimitError:
-        raise
     except AMBIGUOUS as err:
         yield Note(f"Whether the batch request was created is not known ({err}); looking for it", warning=True)
     before = yield Now()
