@@ -158,7 +158,7 @@ class Tries(Copies):
         """See `a_clear`."""
         marks = [job.mark(self.service.now) for job in self.service.marked(WHO) if not job.billed]
         if self.api == "v2" and any(
-            mark.adopts is None and mark.job == self.job and self._life(mark) < self._life(self) for mark in marks
+            mark.adopts is None and mark.job == self.job and self._life(mark) < self.born // 1_000 - 1 for mark in marks
         ):
             for copy in self.tries:
                 copy.kill()
@@ -242,8 +242,7 @@ class Tries(Copies):
         """
         return self._life(job.mark(job.billed[0]))
 
-    @staticmethod
-    def _life(mark: Any) -> int:
+    def _life(self, mark: Any) -> int:
         return int(mark.born // 1_000 - 1)
 
     def teardown(self) -> None:
@@ -322,9 +321,8 @@ class TriesThatSearchNoFurther(TriesOnV2):
             self.starts[born] = max(round(self.service.now * 1_000_000), latest + 1)
         return self.starts[born]
 
-    def _life_of(self, job: Any) -> int:
-        started = job.mark(job.billed[0]).born
-        return next(number // 1_000 - 1 for number, at in self.starts.items() if at == started)
+    def _life(self, mark: Any) -> int:
+        return next(number // 1_000 - 1 for number, at in self.starts.items() if at == mark.born)
 
     def notes_that_count(self, last: Copy) -> list[str]:
         return [note for copy in self.copies for note in copy.notes]
