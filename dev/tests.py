@@ -22,6 +22,8 @@ WITH_AIRFLOW = "e2e and not chaos and not browser"
 OTHERS = "not e2e and not chaos and not browser"
 ON_EVERY_CORE = ("-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--no-loadscope-reorder")
 """One file is one worker's: its fixtures are made once. In the order of collection, so the slow ones are not last."""
+AIRFLOWS_FOLDERS = ("tests/chaos", "tests/e2e")
+"""Where the tests with an Airflow's processes are: the thousands of others need not be collected to be left out."""
 NOTHING_COLLECTED = 5
 GRACE = 60.0
 """Seconds in which the tests may end what they have started, before it is killed."""
@@ -49,7 +51,9 @@ def follow(process: Process) -> int:
 def run(more: list[str], marks: str = OTHERS) -> int:
     """Both parts; 0 if all tests of both have passed. `marks` chooses the tests that start no Airflow."""
     with tempfile.TemporaryDirectory(prefix="airflow-sentinelhub-said-") as folder, contextlib.ExitStack() as stack:
-        beside = start("with-airflow", WITH_AIRFLOW, more, Path(folder))
+        left_out = [option.rstrip("/") for option in more]
+        folders = [name for name in AIRFLOWS_FOLDERS if f"--ignore={name}" not in left_out]
+        beside = start("with-airflow", WITH_AIRFLOW, [*folders, *more], Path(folder))
         stack.callback(beside.end, GRACE)
         others = start("others", marks, [*ON_EVERY_CORE, *more], Path(folder))
         stack.callback(others.end, GRACE, signal.SIGINT)  # by which xdist ends its workers, and these what they hold

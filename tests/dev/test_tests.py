@@ -68,6 +68,27 @@ def test_no_test_is_in_both_parts_or_in_none() -> None:
         assert [eval(part, {"e2e": e2e, "chaos": False, "browser": True}) for part in parts].count(True) == 0
 
 
+def test_tests_with_an_airflow_are_where_they_are_looked_for() -> None:
+    marked = {file for file in ROOT.glob("tests/**/*.py") if "pytest.mark" + ".e2e" in file.read_text()}
+    assert marked
+    assert {"/".join(file.relative_to(ROOT).parts[:2]) for file in marked} == set(side_by_side.AIRFLOWS_FOLDERS)
+
+
+def test_only_their_folders_are_collected_but_for_those_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, list[str]] = {}
+
+    def start(name: str, marks: str, more: list[str], folder: Path) -> Process:
+        given[name] = more
+        return Process(name, [sys.executable, "-c", ""], env=os.environ, log=folder / name)
+
+    monkeypatch.setattr(side_by_side, "start", start)
+    assert side_by_side.run([]) == 0
+    assert given["with-airflow"] == ["tests/chaos", "tests/e2e"]
+    assert not set(given["others"]) & set(side_by_side.AIRFLOWS_FOLDERS)
+    assert side_by_side.run(["--ignore=tests/chaos/"]) == 0
+    assert given["with-airflow"] == ["tests/e2e", "--ignore=tests/chaos/"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_both_parts_are_ended_with_it(number: int) -> None:
     script = """
