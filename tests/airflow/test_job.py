@@ -96,8 +96,8 @@ def test_an_airflow_that_could_be_any_is_told_so(
 def test_a_crash_at_any_moment_and_a_retry(bench: Any, moment: int) -> None:
     bench.clock.at(moment, kill)
     with pytest.raises(Killed):
-        bench.run(job(bench, poll_interval=5.0))
-    result = bench.run(job(bench, poll_interval=5.0), bench.context(**RETRY))
+        bench.run(job(bench, poll_interval=10.0))
+    result = bench.run(job(bench, poll_interval=10.0), bench.context(**RETRY))
 
     assert (result["status"], result["failed"]) == ("DONE", 0)
     assert bench.effects().count("billed_start") == 1
@@ -128,16 +128,23 @@ def test_a_job_that_was_cancelled_is_made_anew_only_by_a_clear(bench: Any, defer
 # Outages
 
 
+LONG = ((0, 600), (31, 600), (80, 600))
+"""Outages: the moment and the seconds."""
+
+
 @modes
-@pytest.mark.parametrize("moment", thorough_but((0, 31, 80), (0, 4, 24, 29, 31, 36, 41, 80, 140)))
-def test_an_outage_of_ten_minutes_at_any_moment(bench: Any, deferrable: bool, moment: int) -> None:
+@pytest.mark.parametrize(
+    "outage", thorough_but(LONG, (*LONG, *((moment, 120) for moment in (4, 24, 29, 36, 41, 140)))), ids=str
+)
+def test_an_outage_at_any_moment(bench: Any, deferrable: bool, outage: tuple[int, int]) -> None:
     """The task needs no retry for it, wherever it is."""
-    outage = {"kind": "status", "status": 503, "times": None}
+    moment, seconds = outage
+    refused = {"kind": "status", "status": 503, "times": None}
     if moment:
-        bench.clock.at(moment, lambda: bench.sim.fault(path="/batch/", **outage))
+        bench.clock.at(moment, lambda: bench.sim.fault(path="/batch/", **refused))
     else:
-        bench.sim.fault(path="/batch/", **outage)
-    bench.clock.at(moment + 600, bench.sim.clear_faults)
+        bench.sim.fault(path="/batch/", **refused)
+    bench.clock.at(moment + seconds, bench.sim.clear_faults)
     result = bench.run(job(bench, deferrable=deferrable, poll_interval=5.0))
 
     assert result["status"] == "DONE"

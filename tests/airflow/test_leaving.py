@@ -85,7 +85,7 @@ def then_well(bench: Any, make: Callable[[], Any], context: Any) -> None:
 def test_a_refusal_at_any_moment(bench: Any, deferrable: bool, status: int, moment: float) -> None:
     """From then on each call is refused, for half an hour of the service's time."""
     bench.clock.at(moment, lambda: refusal(bench, status, "/batch/")) if moment else refusal(bench, status, "/batch/")
-    make = job(bench, deferrable=deferrable, max_unknown_time=300, poll_interval=10.0)
+    make = job(bench, deferrable=deferrable, max_unknown_time=120, poll_interval=20.0)
     left = runs(bench, make)
     assert isinstance(left, Exception)
     then_well(bench, make, bench.context(**RETRY))
@@ -98,7 +98,7 @@ def test_one_refusal_of_each_call(bench: Any, deferrable: bool, status: int, met
     """The first call of each kind is refused once."""
     for path in ("/process$", "/process/[^/]+$", "/analyse$", "/start$", "/tiles$", "/tilinggrids$"):
         refusal(bench, status, path, method=method, times=1)
-    make = job(bench, deferrable=deferrable, max_unknown_time=300, poll_interval=10.0)
+    make = job(bench, deferrable=deferrable, max_unknown_time=300)
     runs(bench, make)
     then_well(bench, make, bench.context(**RETRY))
 
@@ -111,7 +111,7 @@ def test_senseless_replies_from_any_moment(bench: Any, deferrable: bool, body: s
         bench.sim.fault("status", "/batch/", method="GET", status=200, body=body, times=None)
 
     bench.clock.at(moment, senseless) if moment else senseless()
-    make = job(bench, deferrable=deferrable, max_unknown_time=300, poll_interval=10.0)
+    make = job(bench, deferrable=deferrable, max_unknown_time=120, poll_interval=20.0)
     assert isinstance(runs(bench, make), Exception)
     then_well(bench, make, bench.context(**RETRY))
 

@@ -471,7 +471,7 @@ def test_outages_in_the_middle_of_a_wait(bench: Any, way: Way) -> None:
         if "token" in order["path"]:
             bench.clock.at(1000 * number - 100, lambda: bench.sim.fault("expire_tokens"))
 
-    bench.run(way.task(request_id))
+    bench.run(way.task(request_id, every=120))
 
     assert_over(bench, way, request_id)
     assert bench.effects() == ["created", "billed_start"]
@@ -579,7 +579,7 @@ def test_files_that_have_not_changed_are_fetched_once_a_wait(
     monkeypatch.setattr(BucketReader, "fetch", fetch_and_note)
     bench.sim.settings(tile_seconds=2000.0)
     request_id = bench.started()
-    bench.run(Way("tiles", mode).task(request_id, every=10))
+    bench.run(Way("tiles", mode).task(request_id, every=60))
     same = [times for (_, stamp), times in Counter(fetched).items() if stamp]
     assert same
     assert max(same) <= 2, "once, and again when the status has changed"

@@ -62,13 +62,13 @@ def test_what_ends_in_an_outage_of_an_hour_is_told_after_it(
 
     bench.clock.at(300, breaks)
     bench.clock.at(300 + HOUR, bench.sim.clear_faults)
-    told = live(SentinelHubBatchWatcherTrigger, 2 * HOUR)
+    told = live(SentinelHubBatchWatcherTrigger, 2 * HOUR, poll_interval=120)
     assert ids(told) == running
     assert told[0]["repeated"] is False
     failures = [line for line in logged().splitlines() if "could not look" in line]
     assert 1 <= len(failures) <= 8  # every ten minutes
     assert "works again" not in failures[-1]
-    assert live(SentinelHubBatchWatcherTrigger, HOUR) == []
+    assert live(SentinelHubBatchWatcherTrigger, HOUR, poll_interval=120) == []
 
 
 @once
@@ -81,7 +81,7 @@ def test_an_outage_of_the_catalog_loses_no_image(bench: Bench, live: Live) -> No
     before = published()
     bench.clock.at(300, lambda: bench.sim.fault("status", "/search$", status=503, times=None))
     bench.clock.at(2 * 86_400, bench.sim.clear_faults)
-    told = live(SentinelHubNewImageryWatcherTrigger, 3 * 86_400, **IMAGES)
+    told = live(SentinelHubNewImageryWatcherTrigger, 3 * 86_400, poll_interval=3600, **IMAGES)
     assert sorted(event["id"] for event in told) == sorted(published() - before) != []
 
 
@@ -108,8 +108,8 @@ def test_a_wrong_connection_is_told_in_the_log_and_may_be_mended(
         bench.connection("other", **members)
     ended: list[str] = []
     bench.clock.at(2000, lambda: bench.connect("other", batch_api="v2"))
-    bench.clock.at(3 * HOUR, lambda: ended.append(bench.ended(description="maps")))
-    told = live(SentinelHubBatchWatcherTrigger, 6 * HOUR, sentinelhub_conn_id="other")
+    bench.clock.at(1.5 * HOUR, lambda: ended.append(bench.ended(description="maps")))
+    told = live(SentinelHubBatchWatcherTrigger, 3 * HOUR, sentinelhub_conn_id="other")
     assert ids(told) == ended
     text = logged()
     failures = [line for line in text.splitlines() if "could not look" in line]
