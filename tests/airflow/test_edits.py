@@ -61,6 +61,7 @@ OTHER = "//VERSION=3\n// a comment\n"
 
 @pytest.mark.parametrize("retries", [0, 1, 2, 5])
 @pytest.mark.parametrize("clears", [0, 1])
+@pytest.mark.thorough
 def test_an_edit_of_retries_is_no_clear(bench: Any, store: Store | None, retries: int, clears: int) -> None:
     """Though a comment in the evalscript is deployed with it, and a user has cleared another task of the run."""
     killed(bench, job(bench), a_try(bench, store))
@@ -72,6 +73,7 @@ def test_an_edit_of_retries_is_no_clear(bench: Any, store: Store | None, retries
 
 
 @pytest.mark.parametrize("retries", [0, 1, 2, 5])
+@pytest.mark.thorough
 def test_an_edit_of_retries_after_too_many_failed_tiles_pays_nothing_more(
     bench: Any, store: Store | None, retries: int
 ) -> None:
@@ -443,6 +445,7 @@ def test_after_a_raised_budget_another_job_starts_anew(bench: Any) -> None:
 
 @pytest.mark.parametrize("name", ["max_processing_units", "max_restarts", "max_failed_tiles", "min_success_ratio"])
 @pytest.mark.parametrize("nothing", [None, "", "None"])
+@pytest.mark.thorough
 def test_a_limit_that_renders_to_nothing_is_refused_before_the_create(bench: Any, name: str, nothing: Any) -> None:
     def rendered() -> Any:
         task = job(bench, **{name: "{{ dag_run.conf.get('limit') }}"})()

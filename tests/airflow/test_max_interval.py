@@ -73,6 +73,7 @@ def polls_and_end(bench: Any, make: Any) -> tuple[int, float]:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", ["status", "tiles"])
+@pytest.mark.thorough
 def test_a_sensor_polls_seldom_and_sees_the_end_in_time(bench: Any, kind: str, mode: str) -> None:
     found = []
     for most in (None, 600):

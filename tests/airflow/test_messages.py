@@ -252,6 +252,7 @@ def test_an_unknown_request_of_the_dag_is_said_within_seconds(bench: Any, way: s
 
 @pytest.mark.parametrize("way", GIVEN)
 @pytest.mark.parametrize("new", ["upstream", "template", "mapped", "retry", "no dag"])
+@pytest.mark.thorough
 def test_a_request_that_may_be_new_is_waited_for(bench: Any, way: str, new: str) -> None:
     """What an upstream task may have created a moment ago is not known to all of the service yet."""
 
@@ -329,6 +330,7 @@ def test_a_wrong_host_is_said_in_the_first_minute(bench: Any, nobody: str, way: 
 
 
 @every_way
+@pytest.mark.thorough
 def test_a_retry_waits_for_a_host_as_ever(bench: Any, nobody: str, way: str) -> None:
     """A job of an earlier try may be running: an outage must not look like a wrong host."""
     wrong_host(bench, nobody)

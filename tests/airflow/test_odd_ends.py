@@ -32,6 +32,7 @@ def never_ending(bench: Any) -> None:
 @v1
 @modes
 @pytest.mark.parametrize("more", [{}, {"max_failed_tiles": 5}, {"max_restarts": 2}], ids=str)
+@pytest.mark.thorough
 def test_a_tile_that_never_ends_is_waited_for_within_bounds_and_named(
     bench: Any, deferrable: bool, more: dict[str, Any]
 ) -> None:

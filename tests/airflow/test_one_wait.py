@@ -164,6 +164,7 @@ def generation() -> str:
 @pytest.mark.parametrize(
     ("way", "case"), [(way, case) for way in WAYS for case in SERIES if way not in SENSORS or not SERIES[case].plan]
 )
+@pytest.mark.thorough
 def test_one_series_of_replies_has_one_end(bench: Any, way: str, case: str) -> None:
     series = SERIES[case]
     bench.sim.settings(tile_seconds=4000.0)  # the job itself outlasts what is said about it

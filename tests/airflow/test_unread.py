@@ -127,6 +127,7 @@ def test_files_that_come_later_are_waited_for(bench: Any, mode: str) -> None:
 @v2
 @sensor_modes
 @pytest.mark.parametrize("setting", BROKEN)
+@pytest.mark.thorough
 def test_files_that_cannot_be_read_are_read_again(bench: Any, mode: str, setting: str) -> None:
     bench.sim.settings(**{setting: True})
     request_id = bench.started()
@@ -243,6 +244,7 @@ def test_a_list_of_tiles_that_lags_behind_is_read_again(bench: Any, mode: str) -
 @pytest.mark.parametrize("name", ["tile", "count", "share"])
 @pytest.mark.parametrize("value", [None, "", "None", " "])
 @pytest.mark.parametrize("mode", ["poke", "deferred"])
+@pytest.mark.thorough
 def test_a_goal_that_comes_out_as_nothing_is_not_all_tiles(bench: Any, name: str, value: Any, mode: str) -> None:
     request_id = bench.ended()
 

@@ -51,6 +51,7 @@ def ids(told: list[dict[str, Any]]) -> list[str]:
     ],
     ids=lambda outage: f"{outage['kind']}-{outage.get('status', '')}",
 )
+@pytest.mark.thorough
 def test_what_ends_in_an_outage_of_an_hour_is_told_after_it(
     bench: Bench, live: Live, outage: dict[str, Any], logged: Callable[[], str]
 ) -> None:
@@ -96,6 +97,7 @@ WRONG: dict[str, dict[str, Any] | None] = {
 
 @once
 @pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.thorough
 def test_a_wrong_connection_is_told_in_the_log_and_may_be_mended(
     bench: Bench, live: Live, wrong: str, logged: Callable[[], str]
 ) -> None:
@@ -119,6 +121,7 @@ def test_a_wrong_connection_is_told_in_the_log_and_may_be_mended(
 
 
 @once
+@pytest.mark.thorough
 def test_many_requests_that_end_are_each_told_once(bench: Bench, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of the first pages at each look; the others when the whole list is read."""
     monkeypatch.setattr(watchers, "PAGES", 1)

@@ -114,6 +114,7 @@ LIMITS = [
 
 @pytest.mark.parametrize("body", LIMITS)
 @pytest.mark.parametrize("place", ["in setup", "at the top"])
+@pytest.mark.thorough
 def test_nothing_runs_for_ever_or_takes_all_memory(body: str, place: str) -> None:
     read_setup.cache_clear()
     before = time.process_time()

@@ -42,6 +42,7 @@ def test_outputs_are_read_from_the_text(text: str, found: dict[str, tuple[int, s
 
 
 @pytest.mark.parametrize("piece", ["{", "[", "output:[{", "/*", '"', "id:'", "bands:[", "output: {", "//", "\\"])
+@pytest.mark.thorough
 def test_a_long_script_takes_no_time(piece: str) -> None:
     begin = time.process_time()
     script_outputs("//VERSION=3\noutput: [{" + piece * (2_000_000 // len(piece)))

@@ -132,6 +132,7 @@ def bomb(mebibytes: int, bits: int = 31) -> bytes:
 
 @both
 @pytest.mark.parametrize("packing", ["gzip", "deflate", "none", "chunked"])
+@pytest.mark.thorough
 def test_a_reply_that_is_too_large_is_not_read_to_its_end(
     kind: str, packing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +208,7 @@ def test_a_broken_encoding_is_an_unreadable_reply(kind: str, coding: str, body: 
 # The event loop
 
 
+@pytest.mark.thorough
 async def test_a_bomb_does_not_block_the_event_loop() -> None:
     """60 MiB take a few tenths of a second in all; no step of it holds up others for a large part of that.
 

@@ -78,6 +78,7 @@ POISON: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
+@pytest.mark.thorough
 def test_one_poisoned_request_among_a_thousand_delays_no_other(poison: dict[str, Any]) -> None:
     account = Hundreds(1000)
     account.jobs["id-512"] |= poison
