@@ -87,7 +87,7 @@ def _rows(database: Database) -> Iterator[tuple[str, BaseGeometry, int, dict[str
 def _shape(name: str, blob: Any) -> BaseGeometry:
     try:
         start = 8 + _ENVELOPES[blob[3] >> 1 & 0b111]
-        shape: BaseGeometry = shapely.force_2d(shapely.from_wkb(blob[start:]))
+        shape: BaseGeometry = shapely.from_wkb(blob[start:])
     except (TypeError, IndexError, KeyError, ValueError, NotImplementedError, shapely.errors.ShapelyError):
         raise InvalidInputError(f"The geometry of feature {name} cannot be read.") from None
     if shape.geom_type not in ("Polygon", "MultiPolygon") or shape.is_empty:

@@ -34,7 +34,7 @@ def shape_of(bounds: Any) -> BaseGeometry:
     try:
         if (box := member(bounds, "bbox")) is not None:
             west, south, east, north = (float(number) for number in box)
-            parts.append(shapely.box(min(west, east), min(south, north), max(west, east), max(south, north)))
+            parts.append(shapely.box(west, south, east, north))
         if isinstance(geometry := member(bounds, "geometry"), Mapping):
             parts.append(shape({"type": geometry["type"], "coordinates": geometry["coordinates"]}))
         if not parts:

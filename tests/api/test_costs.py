@@ -31,6 +31,8 @@ from airflow_sentinelhub.api.decide.price import (
     price_of,
 )
 from airflow_sentinelhub.api.estimate import Estimate
+from airflow_sentinelhub.api.flows import costs as costs_flow
+from airflow_sentinelhub.api.service.generations import generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -68,6 +70,28 @@ def test_what_a_request_counts(
 ) -> None:
     found = cost_of(reading, replace(MARK, **mark), {})
     assert (found.cost, found.counted, found.known) == (cost, counted, known)
+
+
+def test_requests_of_all_apis_are_newest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {"v1": (1, 4, None), "v2": (3, 2)}
+
+    def found(api: Any, *_: Any) -> Any:
+        """What the lists of an API show."""
+        for days in times[api.name]:
+            created = None if days is None else NOW - timedelta(days=days)
+            yield job("DONE", generation=api.name, id_=f"{days}", created=created), MARK
+
+    def flow(*given: Any) -> Any:
+        return list(found(*given))
+        yield
+
+    monkeypatch.setattr(costs_flow, "_found", flow)
+    reading = costs_flow.costs_of_dag(
+        costs_flow.OfDag(None, [generation("v1"), generation("v2")]), "maps", NOW, {}, tiles=False
+    )
+    with pytest.raises(StopIteration) as ended:
+        next(reading)
+    assert [cost.request_id for cost in ended.value.value.requests] == ["1", "2", "3", "4", "None"]
 
 
 def test_sums_are_by_task_and_the_dearest_is_first() -> None:

@@ -243,6 +243,10 @@ def test_the_hour_since_when_nothing_new_comes_stays_and_goes(play: Play) -> Non
     played.facts = view()
     played.again()
     assert played.text(".notes") == ""
+    played.facts = None
+    played.again()
+    assert "Nothing new since" in played.text(".notes")
+    assert played.text(".notes") != first, "another time without an answer begins by itself"
 
 
 def test_a_first_answer_that_does_not_come_is_said_instead_of_a_job(play: Play) -> None:
@@ -402,6 +406,12 @@ def test_another_request_than_before_is_another_page(play: Play) -> None:
     [
         ([], None, None),
         ([[NOW, 0.5, 1.0]], None, None),
+        ([[NOW, 0.5, 1.0], [NOW, 0.6, 2.0]], None, None),
+        (
+            [[NOW - 3600, 0.1, 10.0], [NOW - 9, None, None], [NOW, 0.5, 50.0]],
+            None,
+            "From 19:26 to 20:26: 50 % done, 50 PU.",
+        ),
         ([[NOW - 60, None, None], [NOW, None, None]], None, None),
         ([[NOW - 3600, 0.1, 10.0], [NOW, 0.5, 50.0]], None, "From 19:26 to 20:26: 50 % done, 50 PU."),
         ([[NOW - 3600, None, 10.0], [NOW, None, 50.0]], 60.0, "From 19:26 to 20:26: unknown done, 50 PU."),

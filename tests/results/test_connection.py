@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
+from airflow_sentinelhub.exceptions import SettingsError
 from airflow_sentinelhub.hooks import _masking, storage
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.simulator import Simulator
@@ -70,6 +71,60 @@ def test_keys_for_a_payload_are_masked_wherever_they_stand(masked: list[str], mo
     aws(monkeypatch, login="", aws_access_key_id="AKIA2", aws_secret_access_key="hush2")
     storage.access_from("my_bucket")
     assert masked[3:] == ["AKIA2", "hush2"]
+
+
+def test_a_role_needs_no_connection(masked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    aws(monkeypatch)
+    for conn_id in ("my_bucket", "not_there", None):
+        access = storage.access_from(conn_id, "arn:aws:iam::1:role/r")
+        assert access is not None
+        assert (access.iam_role_arn, access.access_key, access.secret_access_key) == (
+            "arn:aws:iam::1:role/r",
+            None,
+            None,
+        )
+    assert masked == []
+    assert storage.access_from(None) is None
+
+
+@pytest.mark.parametrize(("login", "password"), [("AKIA", ""), ("", "hush"), ("", ""), (" ", "hush"), ("AKIA", "\n")])
+def test_half_a_key_is_none(masked: list[str], monkeypatch: pytest.MonkeyPatch, login: str, password: str) -> None:
+    aws(monkeypatch, login="", aws_access_key_id=login, aws_secret_access_key=password)
+    with pytest.raises(SettingsError, match="'my_bucket' holds no access key and secret key") as refused:
+        storage.access_from("my_bucket")
+    assert "hush" not in str(refused.value)
+
+
+def test_spaces_around_a_key_are_left_out(
+    masked: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As they come with a copy; the service would refuse the key only when the job has run."""
+    aws(monkeypatch, login=" AKIA", password="hush\n", region_name=" eu-west-1 ")
+    access = storage.access_from("my_bucket")
+    assert access is not None
+    assert (access.access_key, access.secret_access_key, access.region) == ("AKIA", "hush", "eu-west-1")
+    assert "a key begins or ends in a space" in caplog.text
+    assert "hush" not in caplog.text
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_whether_certificates_are_looked_at_is_said_for_s3_first(
+    masked: list[str], monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    aws(monkeypatch, endpoint_url="https://s3", verify=not own, service_config={"s3": {"verify": own}})
+    assert (storage.bucket_reader("my_bucket", sentinelhub())._verify is not False) is own
+
+
+def test_proxies_of_the_bucket_stand_in_the_place_of_all_others(
+    masked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://elsewhere:1")
+    proxies = {"proxies": {"http": "http://me:hush@p:2"}}
+    aws(monkeypatch, endpoint_url="https://s3", config_kwargs=proxies)
+    assert not storage.bucket_reader("my_bucket", sentinelhub())._proxy
+    aws(monkeypatch, endpoint_url="http://s3", config_kwargs=proxies)
+    assert storage.bucket_reader("my_bucket", sentinelhub())._proxy == "http://me:hush@p:2"
+    assert "hush" in masked[-1]
 
 
 def test_the_endpoint_of_s3_alone_comes_first(masked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

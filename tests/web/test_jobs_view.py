@@ -49,6 +49,33 @@ def test_a_request_of_several_tasks_is_one_job_and_is_paid_once() -> None:
     assert view["costs"] == {"dag1": 10.0}
 
 
+def test_of_several_tasks_the_one_that_has_read_last_is_shown_with_the_highest_cost() -> None:
+    older, newer = task(1, 10.0, ago=3 * DAY), task(1, 4.0, ago=DAY, task_id="later")
+    for tasks in ([older, newer], [newer, older]):
+        (row,) = jobs_view(tasks, NOW)["jobs"]
+        assert (row["task_id"], row["cost"]) == ("later", 10.0)
+
+
+def test_the_cost_of_a_job_whose_task_has_not_ended_is_what_it_has_read() -> None:
+    (row,) = jobs_view([task(1, None, cost=9.0, status="PROCESSING", state="deferred")], NOW)["jobs"]
+    assert row["cost"] == 9.0
+    (row,) = jobs_view([task(1, 0.0, cost=9.0)], NOW)["jobs"]
+    assert row["cost"] == 0.0
+
+
+def test_a_task_that_has_not_started_is_the_newest() -> None:
+    tasks = [task(1, ago=2 * DAY), task(2)._replace(started=None), task(3, ago=DAY)]
+    assert [row["request_id"][-2:] for row in jobs_view(tasks, NOW)["jobs"]] == ["02", "03", "01"]
+
+
+def test_an_id_in_other_letters_is_the_same_request() -> None:
+    loud = task(1, 4.0)
+    loud.xcoms["sentinelhub_request"]["request_id"] = loud.xcoms["sentinelhub_request"]["request_id"].upper()
+    for tasks in ([loud], [loud, task(1, 4.0)], [task(1, 4.0), loud]):
+        view = jobs_view(tasks, NOW, [listed(("dag1", cost(1, cost=4.0)))])
+        assert (len(view["jobs"]), view["costs"]) == (1, {"dag1": 4.0})
+
+
 def test_what_is_not_known_costs_nothing_and_is_said_as_not_known() -> None:
     view = jobs_view([task(1, "x"), task(2, True), task(3, float("nan"))], NOW)
     assert [row["cost"] for row in view["jobs"]] == [None, None, None]
@@ -66,6 +93,11 @@ def test_failed_tiles_are_not_done_although_the_service_counts_them() -> None:
     (row,) = jobs_view([done], NOW)["jobs"]
     assert row["share"] == pytest.approx(16 / 18)
     assert row["failed"] == 2
+    running = task(1, share_done=0.25, status="PROCESSING")
+    running.xcoms["sentinelhub_progress"]["counts"] = {"PROCESSED": 16, "FAILED": 2}
+    running.xcoms["sentinelhub_progress"]["job"]["share"] = 0.25
+    (row,) = jobs_view([running], NOW)["jobs"]
+    assert row["share"] == 0.25, "of those that are still to come nothing is counted"
 
 
 def listed(*requests: tuple[str, RequestCost], **members: Any) -> Listed:
