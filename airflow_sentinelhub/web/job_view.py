@@ -87,7 +87,7 @@ def job_view(facts: TaskFacts | None, known: Known | None, now: float) -> dict[s
     view["live"] = view["live"] or (isinstance(status, str) and not BatchRequestStatus(status).is_final)
     report = facts.xcoms.get(REPORT_KEY)
     view["request"]["report"] = redacted(report) if isinstance(report, str) else None
-    view["request"]["final_cost"] = number_in(facts.xcoms.get("processing_units"))
+    view["request"]["final_cost"] = number(facts.xcoms.get("processing_units"))
     return view
 
 
@@ -103,8 +103,3 @@ def _no_job(facts: TaskFacts) -> str:
     if "Sentinel" in facts.operator:
         return "This task ended before it had a batch request. Its log says why."
     return "This task has no Sentinel Hub job."
-
-
-def number_in(value: Any) -> float | None:
-    """The number in an XCom, None if it is none."""
-    return None if isinstance(value, bool) else number(value)

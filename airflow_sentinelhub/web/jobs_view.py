@@ -8,13 +8,14 @@ from typing import Any
 from airflow_sentinelhub._compat.task_tables import TaskFacts
 from airflow_sentinelhub._task import ORIGIN_KEY
 from airflow_sentinelhub.api.decide.costs import month_of
+from airflow_sentinelhub.api.decoding import number
 from airflow_sentinelhub.api.flows.progress import progress_from
 from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.hooks.account import dags_by_word, tasks_by_word
 from airflow_sentinelhub.hooks.job_map import things_of
 from airflow_sentinelhub.kept_progress import KEY
 from airflow_sentinelhub.web.accounts import Listed
-from airflow_sentinelhub.web.job_view import ENDED, number_in, source_of
+from airflow_sentinelhub.web.job_view import ENDED, source_of
 
 KEYS = (ORIGIN_KEY, KEY, "processing_units")
 """XComs of a task that the page shows."""
@@ -81,7 +82,7 @@ def _row(facts: TaskFacts) -> dict[str, Any] | None:
         return None
     kept = progress_from(facts.xcoms.get(KEY), source.request_id)
     job = kept.job if kept is not None else {}
-    cost = number_in(facts.xcoms.get("processing_units"))
+    cost = number(facts.xcoms.get("processing_units"))
     return {
         "dag_id": facts.dag_id,
         "run_id": facts.run_id,
@@ -96,7 +97,7 @@ def _row(facts: TaskFacts) -> dict[str, Any] | None:
         "status": job.get("status"),
         "share": _share(job, (kept.counts or {}) if kept is not None else {}),
         "failed": (kept.counts or {}).get("FAILED", 0) if kept is not None else 0,
-        "cost": cost if cost is not None else number_in(job.get("cost")),
+        "cost": cost if cost is not None else number(job.get("cost")),
         "read_at": kept.read_at if kept is not None else None,
         "unknown_since": kept.unknown_since if kept is not None else None,
         "earlier": False,
