@@ -406,6 +406,28 @@ def test_a_job_at_work_is_gone_on_with_although_nothing_can_be_noted(
     assert created(service) == 1
 
 
+def test_a_note_of_a_try_that_cannot_render_its_job_names_that_of_the_request(service: FakeService) -> None:
+    number = settle(service).job.request_id
+    start(service, number)
+    drive(service, claimed_by(generation(service.api), snapshot_of(service, number), PAYLOAD, Mark(WHO, 2, ""), []))
+    (note,) = [job.mark(service.now) for job in service.jobs.values() if job.id != number]
+    assert (note.adopts, note.round, note.job) == (number, 2, A)
+
+
+@pytest.mark.parametrize("status", [400, 409])
+def test_what_refuses_new_words_is_noted(service: FakeService, status: int) -> None:
+    """Whatever the service calls its refusal."""
+    number = settle(service).job.request_id
+    refusal = error(status, "It cannot be changed now.")
+    fed = drive(
+        service,
+        search(service, round=2),
+        lambda call: refusal if call.method == "PUT" else service.answer(call),
+    )
+    assert fed.result.job.request_id == number
+    assert [job.mark(service.now).adopts for job in service.jobs.values()] == [None, number]
+
+
 def test_a_job_at_work_is_gone_on_with_before_the_list_shows_its_note(service: FakeService) -> None:
     """It is started already: there is nothing that two copies could start."""
     number = settle(service).job.request_id
@@ -692,6 +714,22 @@ def test_what_runs_is_gone_on_with_at_once_whatever_cannot_be_deleted_beside_it(
     assert fed.waited == 0
 
 
+def test_a_list_that_lags_for_a_minute_is_waited_for_whatever_patience_there_is(service: FakeService) -> None:
+    fed = drive(service, search(service, patience=0.0), lag=60)
+    assert not fed.result.adopted
+    assert created(service) == 1
+
+
+def test_after_a_create_a_twins_request_is_seen_that_the_list_hid_before(v2: FakeService) -> None:
+    """It stands some pages behind our own, since others create too."""
+    first = settle(v2).job.request_id
+    for number in range(9):
+        v2._create({"description": f"of another {number}"})
+    v2.now += 20
+    assert settle(v2, lag=30).job.request_id == first
+    assert created(v2) == 11
+
+
 def test_a_twin_whose_own_request_the_list_never_shows_takes_the_older_one(service: FakeService) -> None:
     """Even a list that lags for minutes may show the older of two."""
     first = settle(service).job.request_id
@@ -883,6 +921,20 @@ def test_what_is_wrong_is_said_before_a_create(service: FakeService) -> None:
     assert created(service) == 0
 
 
+def test_what_takes_calls_is_checked_once(service: FakeService) -> None:
+    """Also if the request has to be created twice."""
+    checks = 0
+
+    def check() -> Flow[None]:
+        nonlocal checks
+        checks += 1
+        yield Note("checking")
+
+    fed = drive(service, search(service, check=check), unwilling(service, "drop_before", 1))
+    assert not fed.result.adopted
+    assert checks == 1
+
+
 @pytest.mark.parametrize("job", [A, B, ""])
 @pytest.mark.parametrize("moment", [0, 20, 600])
 def test_what_is_wrong_does_not_hide_what_runs_or_is_done(service: FakeService, job: str, moment: float) -> None:
@@ -945,7 +997,7 @@ def test_every_word_survives_every_rewrite(its: Mark, rewrite: str, words: str) 
 
 
 def snapshot_of(service: FakeService, number: str) -> Snapshot:
-    shot: Snapshot = drive(service, read(V1, number)).result
+    shot: Snapshot = drive(service, read(generation(service.api), number)).result
     return shot
 
 
@@ -1135,6 +1187,14 @@ def test_all_that_a_task_has_started_is_ended(service: FakeService, round: int) 
     drive(service, end_all(api, Mark(WHO, round, "")))
     assert not service.jobs[running].at_work(service.now)
     assert service.jobs[other.result.job.request_id].running(service.now), "that of a copy of the deployment"
+
+
+def test_what_was_never_started_is_not_ended(service: FakeService) -> None:
+    settle(service)
+    fed = drive(service, end_all(generation(service.api), Mark(WHO, 0, "")))
+    assert fed.error is None
+    assert {call.method for call in fed.sent} == {"GET"}
+    assert fed.waited == 0
 
 
 @pytest.mark.parametrize("newer", [9, 90])
