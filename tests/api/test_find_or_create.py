@@ -720,6 +720,23 @@ def test_a_list_that_lags_for_a_minute_is_waited_for_whatever_patience_there_is(
     assert created(service) == 1
 
 
+@pytest.mark.parametrize("hours", [0.1, 3.0, 30.0])
+def test_a_copy_that_is_held_up_before_its_create_sees_what_was_started_since(
+    v2: FakeService, hours: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its machine was suspended, say."""
+    monkeypatch.setattr(fake_service, "PROCESSING", 1_000_000.0)
+    old = Process(v2, search(v2))
+    old.run(before="POST")
+    v2.now += 60
+    running = settle(v2).job.request_id
+    start(v2, running)
+    for number in range(9):
+        v2._create({"description": f"of another {number}"})
+    v2.now += hours * 3600
+    assert old.run().result.job.request_id == running
+
+
 def test_after_a_create_a_twins_request_is_seen_that_the_list_hid_before(v2: FakeService) -> None:
     """It stands some pages behind our own, since others create too."""
     first = settle(v2).job.request_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from itertools import chain, repeat
 from typing import Any
@@ -112,6 +112,7 @@ def find_or_create(
     ended: dict[str, Snapshot] = {}
     requests: list[Snapshot] = []
     for _ in range(ROUNDS_OF_LOOKING):
+        looked = datetime.fromtimestamp((yield Now()), timezone.utc)
         requests = yield from current(api, (yield from _listed(api, mark, since, written, patience, requests)), ended)
         if kept is not None and all(job.request_id != kept.request_id for job in requests):
             requests.append(ended.get(kept.request_id, kept))
@@ -136,7 +137,7 @@ def find_or_create(
                 yield Sleep(LAG)  # a request that another task has started meanwhile is adopted in the next round
                 continue
             created = yield from _create(api, words, mark, {job.request_id for job in requests})
-            written = _Written(created.request_id, created=created.created) if created else None
+            written = _Written(created.request_id, before=min(created.created or looked, looked)) if created else None
             continue
         job = _of(decision)
         if decision.plan is Plan.CONTINUE:
@@ -249,12 +250,13 @@ def _renewed(request_mark: Mark, mark: Mark) -> Mark:
 class _Written:
     """The last write of this try: a new request, or its round in the description of a request (`words`).
 
-    :param created: when the new request was created, by the service's clock; None for another write.
+    :param before: of a new request: when the list was last looked at before, or when the request was created, by the
+        service's clock, if that was earlier. The try may have been held up for hours in between. Else None.
     """
 
     request_id: str
     words: str = ""
-    created: datetime | None = None
+    before: datetime | None = None
 
     def shows_in(self, requests: list[Snapshot]) -> bool:
         return any(job.request_id == self.request_id and self.words in job.description for job in requests)
@@ -272,13 +274,13 @@ def _listed(
 
     That holds for all pages of one reading if none of them is older than the one before. Without this wait, the list
     could hide a request that another copy of this task has created and started. After a create the list is read no
-    further back than it may have lagged before; what is older was seen then (`known`), and is read by calls of its own.
-    One that was DONE or FAILED is not: that does not change, and a try of this round that creates would not have
-    adopted it. Nor is one that has not ended: whoever lists requests reads those anyway.
+    further back than it may have lagged when it was looked at before; what is older was seen then (`known`), and is
+    read by calls of its own. One that was DONE or FAILED is not: that does not change, and a try of this round that
+    creates would not have adopted it. Nor is one that has not ended: whoever lists requests reads those anyway.
     """
     back_to = partial(searched_to, mark=mark)
-    if written is not None and written.created is not None and not api.search:
-        near = written.created - timedelta(seconds=max(patience, LAG_PATIENCE)) - BEFORE_LAST
+    if written is not None and written.before is not None and not api.search:
+        near = written.before - timedelta(seconds=max(patience, LAG_PATIENCE)) - BEFORE_LAST
         older = [job for job in known if job.created is not None and job.created < near]
         if len(older) <= FEW and (since is None or since < near):
             newer = yield from _shown(api, mark, near, back_to, written, patience)
