@@ -149,8 +149,14 @@ class Watcher(BaseEventTrigger, Generic[T]):
     # What Airflow calls
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class path and the arguments, from which a triggerer builds this trigger."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", self.arguments()
+        """The class path and the arguments, from which a triggerer builds this trigger.
+
+        An object is handed over as a JSON text: Airflow 3.1 and 3.2 store another object in its place (its keys are
+        `Encoding.TYPE` and `Encoding.VAR`), and end the triggerer when the trigger refuses that.
+        """
+        given = self.arguments().items()
+        plain = {name: json.dumps(value) if isinstance(value, dict) else value for name, value in given}
+        return f"{type(self).__module__}.{type(self).__qualname__}", plain
 
     def shared_stream_key(self) -> Hashable:
         """What watchers have in common that share one stream of looks (Airflow 3.3)."""

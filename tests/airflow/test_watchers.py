@@ -215,3 +215,46 @@ def test_bad_arguments_of_imagery_are_refused_when_the_dag_is_read(arguments: di
     with pytest.raises(InvalidInputError) as said:
         SentinelHubNewImageryWatcherTrigger(**{"collection": "sentinel-2-l2a", "area": AREA} | arguments)
     assert next(iter(arguments)) in str(said.value)
+
+
+SQUARE = [[[8.5, 41.3], [9.6, 41.3], [9.6, 43.1], [8.5, 41.3]]]
+FEATURE = {"type": "Feature", "properties": {"name": "Corsica"}, "geometry": {"type": "Polygon", "coordinates": SQUARE}}
+
+
+@pytest.mark.parametrize(
+    "area",
+    [
+        AREA,
+        [8.5, 41.3, 9.6, 43.1],
+        FEATURE["geometry"],
+        FEATURE,
+        {"type": "FeatureCollection", "features": [FEATURE]},
+        json.dumps(FEATURE),
+        "corsica.geojson",
+    ],
+    ids=str,
+)
+def test_a_triggerer_gets_the_area_as_a_text(area: Any) -> None:
+    """Airflow 3.1 and 3.2 store another object in the place of one, and the triggerer ended when that was refused."""
+    given = SentinelHubNewImageryWatcherTrigger(collection="sentinel-2-l2a", area=area)
+    _, kwargs = given.serialize()
+    assert isinstance(kwargs["area"], str)
+    built = SentinelHubNewImageryWatcherTrigger(**kwargs)
+    assert built.area == given.area
+    assert built.serialize() == given.serialize()
+    assert built.shared_stream_key() == given.shared_stream_key()
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        SentinelHubNewImageryWatcherTrigger(collection="sentinel-2-l2a", area=AREA, max_cloud_coverage=20),
+        SentinelHubBatchWatcherTrigger(status=("DONE", "FAILED"), description="maps", dag_id="d", task_id="t"),
+    ],
+    ids=lambda trigger: type(trigger).__name__,
+)
+def test_what_airflow_stores_of_a_watcher_has_no_object(trigger: Any) -> None:
+    _, kwargs = trigger.serialize()
+    for name, value in kwargs.items():
+        single = value if isinstance(value, list) else [value]
+        assert all(one is None or isinstance(one, (str, int, float)) for one in single), name
