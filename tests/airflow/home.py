@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+SELDOM = "import gc; gc.set_threshold(50_000, 20, 100)\n"
+"""For the begin of a program that imports Airflow and ends soon: garbage is looked for seldom, which saves a tenth."""
 
 
 def environment(home: Path, dags: Path) -> dict[str, str]:
@@ -26,6 +28,11 @@ def environment(home: Path, dags: Path) -> dict[str, str]:
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         "PYTHONPATH": str(ROOT),
     }
+
+
+def program(text: str, *arguments: str) -> list[str]:
+    """The command that runs this program, in which Airflow runs DAGs."""
+    return [sys.executable, "-c", SELDOM + text, *arguments]
 
 
 def put_tables(home: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +13,7 @@ from airflow_sentinelhub import assets
 from airflow_sentinelhub._compat.assets import asset_of, is_alias, is_asset
 from airflow_sentinelhub.assets import event_extra, sanitize_uri, tell_outlets
 from airflow_sentinelhub.simulator import Simulator
-from tests.airflow.home import ROOT, environment, put_tables
+from tests.airflow.home import ROOT, environment, program, put_tables
 
 DAGS = """
 import pendulum
@@ -85,7 +84,7 @@ def test_a_run_leaves_events_of_its_asset_and_of_its_alias(tmp_path: Any) -> Non
         keys = {"AIRFLOW_CONN_SENTINELHUB_DEFAULT": uri, "AIRFLOW_CONN_AWS": "aws://key:secret@"}
         env = environment(tmp_path, tmp_path / "dags") | keys
         put_tables(tmp_path)
-        command = [sys.executable, "-c", RUN, str(tmp_path / "dags")]
+        command = program(RUN, str(tmp_path / "dags"))
         ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=500, check=False)
         said = [json.loads(line[7:]) for line in ran.stdout.splitlines() if line.startswith("RESULT ")]
         assert said, ran.stdout[-6000:] + ran.stderr[-3000:]

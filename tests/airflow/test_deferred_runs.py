@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_sentinelhub.simulator import Simulator
-from tests.airflow.home import ROOT, environment, put_tables
+from tests.airflow.home import ROOT, environment, program, put_tables
 
 DAGS = """
 import json
@@ -144,7 +143,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         env = environment(folder, folder / "dags") | connections
         put_tables(folder)
         plan = json.dumps({"simulator": simulator.url, "dags": NAMES, "folder": str(folder / "dags")})
-        command = [sys.executable, "-c", RUN, plan]
+        command = program(RUN, plan)
         ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=280, check=False)
     logs = {part.partition("\n")[0]: part for part in (ran.stdout + ran.stderr).split("BEGIN ")[1:]}
     said = [json.loads(line[7:]) for line in ran.stdout.splitlines() if line.startswith("RESULT ")]

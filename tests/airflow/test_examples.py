@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import shapely
 
 from airflow_sentinelhub.simulator import Simulator
 from airflow_sentinelhub.simulator.gpkg import Layer, geometry, geopackage
-from tests.airflow.home import environment, put_tables
+from tests.airflow.home import environment, program, put_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = """
@@ -110,7 +109,7 @@ def run_all(
         put_tables(folder)
         plan = json.dumps({"simulator": simulator.url, "dags": dags, "folder": str(folder / "dags")})
         ran = subprocess.run(
-            [sys.executable, "-c", script, plan],
+            program(script, plan),
             cwd=ROOT,
             env=env,
             capture_output=True,

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 
 from airflow_sentinelhub._compat import approval_operator
 from airflow_sentinelhub.simulator import Simulator
-from tests.airflow.home import ROOT, environment, put_tables
+from tests.airflow.home import ROOT, environment, program, put_tables
 
 CORSICA, SARDINIA = [8.9, 41.9, 9.3, 42.2], [8.9, 40.1, 9.2, 40.3]
 EVALSCRIPT = """//VERSION=3
@@ -175,7 +174,7 @@ def results(folder: Path) -> Results:
         env = environment(folder, folder / "dags") | connection
         put_tables(folder)
         plan = json.dumps({"simulator": simulator.url, "dags": names, "folder": str(folder / "dags")})
-        command = [sys.executable, "-c", RUN, plan]
+        command = program(RUN, plan)
         ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=500, check=False)
     said = [json.loads(line[7:]) for line in ran.stdout.splitlines() if line.startswith("RESULT ")]
     assert len(said) == len(names), ran.stdout[-6000:] + ran.stderr[-3000:]

@@ -20,7 +20,7 @@ from airflow_sentinelhub.results.root import delivery_root
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
 from airflow_sentinelhub.simulator import Simulator
 from dev import env
-from tests.airflow.home import ROOT, environment, put_tables
+from tests.airflow.home import ROOT, environment, program, put_tables
 from tests.airflow.test_assets import DAGS
 from tests.airflow.test_job import job
 from tests.installed import kept
@@ -150,9 +150,7 @@ def told_by(tmp_path: Path, state: str, **arguments: str) -> tuple[dict[str, Any
             f"import sys; sys.path.insert(0, {str(tmp_path / 'dags')!r})\nimport lineage_runs as r\n"
             "run = r.maker.test()\nprint('ENDED', getattr(run.state, 'value', run.state))"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=400
-        )
+        done = subprocess.run(program(code), cwd=ROOT, env=variables, capture_output=True, text=True, timeout=400)
         assert f"ENDED {state}" in done.stdout, done.stderr[-3000:]
         (request,) = simulator.requests()
     assert not {simulator.client_secret, "hush"} & set(log.read_text().split('"'))

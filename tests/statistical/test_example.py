@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_sentinelhub.simulator import Simulator
-from tests.airflow.home import ROOT, environment, put_tables
+from tests.airflow.home import ROOT, environment, program, put_tables
 from tests.statistical.fields import parcels, put_fields
 
 RUN = """
@@ -48,7 +48,7 @@ def fast(tmp_path: Path) -> Iterator[Simulator]:
 def test_from_parcels_to_numbers(home: Path, fast: Simulator, deferrable: bool) -> None:
     fast.fault("fail_tiles", names=["field-07"])
     ran = subprocess.run(
-        [sys.executable, "-c", RUN],
+        program(RUN),
         cwd=ROOT,
         env={
             **environment(home, ROOT / "example_dags"),
