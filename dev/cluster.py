@@ -145,10 +145,13 @@ class Cluster:
         return run_id
 
     def watch(self, dag_id: str, run_id: str, *, timeout: float = 300) -> Iterator[list[TaskInstance]]:
-        """Until the run has ended: at every look, the task instances that changed since the one before (often none)."""
+        """Until the run has ended: at every look, the task instances that changed since the one before (often none).
+
+        It looks in the database: a look several times a second would keep the server of 3.x busy.
+        """
         deadline = time.monotonic() + timeout
         before: dict[tuple[str, int], TaskInstance] = {}
-        state = ""
+        state, eyes = "", self.database()
         while state not in ENDED:
             self.check()
             if time.monotonic() > deadline:
@@ -156,8 +159,8 @@ class Cluster:
                     f"{dag_id} has not ended after {timeout:g} s\n{self.report(dag_id, run_id, processes=True)}"
                 )
             # First the run, then its tasks: so the last look shows how they ended.
-            state = self.dag_run_state(dag_id, run_id)
-            now = {(found.task_id, found.map_index): found for found in self.task_instances(dag_id, run_id)}
+            state = eyes.dag_run_state(dag_id, run_id)
+            now = {(found.task_id, found.map_index): found for found in eyes.task_instances(dag_id, run_id)}
             yield [found for key, found in now.items() if _moved(before.get(key), found)]
             before = now
             if state not in ENDED:

@@ -86,15 +86,20 @@ def e2e_dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def started(simulator: Simulator, dags: Path) -> Iterator[Cluster]:
+def started(simulator: Simulator, dags: Path, parse_interval: int = 600) -> Iterator[Cluster]:
     """Airflow with a connection to the simulator for each generation: sentinelhub_default (v2) and sentinelhub_v1."""
     env = {
         **simulator.connections("v2"),
         "AIRFLOW_CONN_SENTINELHUB_V1": simulator.connections("v1")["AIRFLOW_CONN_SENTINELHUB_DEFAULT"],
         "SENTINELHUB_EXAMPLE_POLL_INTERVAL": "2",
     }
-    # Else a new triggerer waits half a minute before it takes over what a killed one had.
-    with Cluster(dags, env=env, settings={"triggerer.triggerer_health_check_threshold": 12}) as cluster:
+    settings: dict[str, object] = {
+        # Else a new triggerer waits half a minute before it takes over what a killed one had.
+        "triggerer.triggerer_health_check_threshold": 12,
+        # Files that change are parsed at once all the same. To parse all the others again takes a tenth of a core.
+        "dag_processor.min_file_process_interval": parse_interval,
+    }
+    with Cluster(dags, env=env, settings=settings) as cluster:
         yield cluster
     assert not any(process.members() for process in cluster.processes.values())
     assert not cluster.home.exists()

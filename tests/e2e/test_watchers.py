@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -31,9 +32,15 @@ def simulator(ended_by_sigterm: None) -> Iterator[Simulator]:
 
 
 @pytest.fixture(scope="module")
-def cluster(simulator: Simulator, e2e_dags: Path) -> Iterator[Cluster]:
-    """An Airflow whose watchers have seen nothing yet, and whose triggerer nobody else ends."""
-    with started(simulator, e2e_dags) as cluster:
+def cluster(simulator: Simulator, e2e_dags: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """An Airflow whose watchers have seen nothing yet, and whose triggerer nobody else ends.
+
+    It parses its DAGs, and no others, every half a minute: watchers of a DAG that is unpaused begin then.
+    """
+    dags = tmp_path_factory.mktemp("watching")
+    for name in ("watching", *WATCHING):
+        shutil.copy(e2e_dags / f"{name}.py", dags)
+    with started(simulator, dags, parse_interval=30) as cluster:
         yield cluster
 
 
@@ -75,7 +82,7 @@ def said(cluster: Cluster, word: str) -> int:
 
 
 def until(cluster: Cluster, look: Any, timeout: float = 240) -> None:
-    assert wait_for(look, timeout=timeout, every=0.3), "\n".join(
+    assert wait_for(look, timeout=timeout, every=0.6), "\n".join(
         cluster.processes[name].tail(25) for name in ("scheduler", "triggerer")
     )
 
