@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from airflow_sentinelhub.api.service.generations import NAMES
+
 
 class Argument(NamedTuple):
     """An argument of a command.
@@ -45,9 +47,7 @@ CONN_ID = argument(
 OUTPUT = argument(
     "--output", choices=("table", "json"), default="table", help="a table for people (default), or JSON for programs"
 )
-BATCH_API = argument(
-    "--batch-api", choices=("v1", "v2", "statistical"), help="generation; by default those of the connection"
-)
+BATCH_API = argument("--batch-api", choices=NAMES, help="generation; by default those of the connection")
 AWS_CONN_ID = argument(
     "--aws-conn-id", metavar="ID", help="Airflow connection of type aws that may read the bucket (v2, statistical)"
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from airflow_sentinelhub.api.call import Patience, exchange
@@ -50,19 +49,13 @@ def find(hook: Any, args: Any) -> Found:
     except ValueError:
         raise InvalidInputError(f"{args.request_id!r} is no id of a batch request, which is a UUID.") from None
     last: Exception | None = None
-    apis = generations_of(hook, args)
-    for api in apis if args.batch_api else [*apis, *_others(hook, apis)]:
+    for api in generations_of(hook, args) if args.batch_api else hook.all_generations():
         try:
             return Found(api, hook.run(exchange(api.get(request_id), PATIENCE)))
         except NOT_OFFERED as err:
             last = last or err
     assert last is not None
     raise last
-
-
-def _others(hook: Any, apis: tuple[Generation, ...]) -> Iterator[Generation]:
-    names = {api.name for api in apis}
-    yield from (hook.generation(name) for name in ("v2", "v1", "statistical") if name not in names)
 
 
 def members_of(job: Snapshot) -> dict[str, Any]:

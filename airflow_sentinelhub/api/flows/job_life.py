@@ -24,6 +24,7 @@ from airflow_sentinelhub.api.flows.wait import Await, WaitPlan
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.specification import can_be_continued
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ class Life:
             target,
             replace(
                 plan,
-                poll_interval=every if target == "ANALYSIS_DONE" else plan.poll_interval,
+                poll_interval=every if target == S.ANALYSIS_DONE else plan.poll_interval,
                 stale_partial=stale_partial,
                 max_cost=None if limit is None else max(limit - known.spent_before, 0.0),
             ),

@@ -21,6 +21,7 @@ from airflow_sentinelhub.api.flows.read import outlast
 from airflow_sentinelhub.api.flows.restart import restart_counted
 from airflow_sentinelhub.api.flows.wait import Await
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from airflow_sentinelhub.exceptions import SentinelHubError
 
 Doing = Generator["Step | Await", Any, "Snapshot | None"]
@@ -65,7 +66,7 @@ def _start(life: Life, known: Known) -> Doing:
 
 
 def _await_end(life: Life, known: Known) -> Doing:
-    if life.restarts and job_of(known).status.value == "PARTIAL":
+    if life.restarts and job_of(known).status == S.PARTIAL:
         yield Note(f"Batch request {job_of(known).request_id} was PARTIAL and restarted; reading its state again")
     return (yield from life.wait(known, "DONE"))
 

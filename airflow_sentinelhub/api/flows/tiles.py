@@ -22,6 +22,7 @@ from airflow_sentinelhub.api.flows.wait import POLL, Told, WaitPlan, look, until
 from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from airflow_sentinelhub.api.statuses import BatchTileStatus
 from airflow_sentinelhub.exceptions import NotFoundError, ResultsError
 
@@ -127,7 +128,7 @@ def look_at_tiles(
     :raises ListTooLongError: the list has more pages than the request has tiles.
     """
     job = yield from next_reading(api, request_id, within, POLL)
-    analysed = job.status.value not in ("CREATED", "ANALYSING")
+    analysed = job.status not in (S.CREATED, S.ANALYSING)
     total = job.tile_count if analysed else None
     seen, calls = _Seen(), Calls()
     memory = TileMemory() if memory is None else memory

@@ -25,6 +25,7 @@ from airflow_sentinelhub.api.flows.actions import end
 from airflow_sentinelhub.api.flows.read import SILENCE, next_reading, outlast
 from airflow_sentinelhub.api.flows.reread import AGAIN_FIRST, longer
 from airflow_sentinelhub.api.service.generations import NEW_REQUEST_404, Generation
+from airflow_sentinelhub.api.statuses import BatchTileStatus
 from airflow_sentinelhub.exceptions import (
     Interrupted,
     NotFoundError,
@@ -395,7 +396,7 @@ def share_of(waited: Waited) -> float | None:
     """The share of the job that is done, 0 to 1, None if it is not known."""
     if waited.counts and (total := sum(waited.counts.values())):
         return waited.counts.get("PROCESSED", 0) / total
-    if waited.goal == "PROCESSED" and waited.total and waited.matching is not None:
+    if waited.goal == BatchTileStatus.PROCESSED and waited.total and waited.matching is not None:
         return waited.matching / waited.total
     return waited.job.share_done if waited.job else None
 
