@@ -18,6 +18,7 @@ from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.flows.progress import Progress, progress_from
 from airflow_sentinelhub.api.flows.wait import Watch, share_of
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.transport.process import PROCESS
 
 KEY = "sentinelhub_progress"
 """XCom key of the record."""
@@ -117,8 +118,7 @@ class KeptInTriggerer(_Kept):
         self._dirty = True
         if self._writing is None or self._writing.done():
             self._writing = asyncio.ensure_future(self._write())
-            _WRITING.add(self._writing)
-            self._writing.add_done_callback(_WRITING.discard)
+            PROCESS.keep(self._writing)
 
     async def flush(self) -> None:
         """Write the last record, for a few seconds at most: the event of the trigger waits for it."""
@@ -146,13 +146,8 @@ class KeptInTriggerer(_Kept):
         self._go_on_from(await xcom_in_triggerer(self._ti, KEY))
 
 
-_WRITING: set[asyncio.Task[None]] = set()
-_next_turn = 0.0
-
-
 async def _turn() -> None:
     """Wait until this triggerer may write its next record."""
-    global _next_turn
     now = time.monotonic()
-    _next_turn = max(now, _next_turn + GAP)
-    await asyncio.sleep(_next_turn - now)
+    turn = PROCESS.next_record = max(now, PROCESS.next_record + GAP)
+    await asyncio.sleep(turn - now)

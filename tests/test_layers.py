@@ -63,7 +63,7 @@ LAYERS: dict[str, set[str]] = {
     "lineage": {"_compat"},
     "cancel": {"exceptions", "api", "transport", "hooks", "_compat"},
     "_identity": {"api", "_compat"},
-    "kept_progress": {"api", "_compat"},
+    "kept_progress": {"api", "_compat", "transport"},
     "_deadline": set(),
     "_task_arguments": {"exceptions", "api", "_compat", "_types"},
     "_task": {"exceptions", "api", "hooks", "links", "_compat", "_identity", "_task_arguments", "kept_progress"},
@@ -333,6 +333,52 @@ def private_of_others(trees: dict[str, ast.AST]) -> set[tuple[str, str]]:
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("_")
         if node.attr not in ours
     }
+
+
+SHARED = {("_compat.tasks", "_test_runs")}
+"""What a process shares beside `transport.process.PROCESS`: `_compat` may not import it, and only 2.11 needs this."""
+CHANGES = ("add", "append", "clear", "discard", "extend", "insert", "pop", "remove", "setdefault", "update")
+
+
+def changed_globals(tree: ast.Module) -> set[str]:
+    """The names of a module that its functions bind anew, or whose content they change."""
+    own = {
+        target.id
+        for node in tree.body
+        if isinstance(node, (ast.Assign, ast.AnnAssign))
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    changed: set[str] = set()
+    for function in (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))):
+        local = {
+            node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
+        for node in ast.walk(function):
+            if isinstance(node, ast.Global):
+                changed |= set(node.names)
+            elif isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
+                changed |= {node.value.id} - local if isinstance(node.value, ast.Name) else set()
+            elif isinstance(node, ast.Attribute) and node.attr in CHANGES and isinstance(node.value, ast.Name):
+                changed |= {node.value.id} - local
+    return changed & own
+
+
+def test_what_a_process_shares_stands_in_one_object() -> None:
+    """What is remembered elsewhere outlives a closed event loop, a rotated secret and a fork without a word on it."""
+    found = {
+        (module_of(file), name)
+        for file in FILES
+        if layer_of(module_of(file)) != "simulator"
+        for name in changed_globals(tree_of(file))
+    }
+    assert found == SHARED
+
+
+def test_the_test_of_shared_things_can_fail() -> None:
+    begin = "a = {}\nb: set = set()\nc = 0\nd = {}\ndef f(k):\n"
+    code = "    global c\n    a[k] = 1\n    b.add(k)\n    e = []\n    e.append(a)\n    return d[k]\n"
+    assert changed_globals(ast.parse(begin + code)) == {"a", "b", "c"}
 
 
 def test_no_private_member_of_airflow_is_used_elsewhere() -> None:

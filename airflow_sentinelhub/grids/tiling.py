@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -111,17 +112,12 @@ def _crs_member(code: int) -> dict[str, Any]:
     return {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{code}"}}
 
 
-_SQUARES: dict[tuple[int, int, int], str] = {}
-
-
+@lru_cache(maxsize=65_536)  # more than there are on Earth
 def _square(crs: int, column: int, row: int) -> str:
     """Name of a 100 km square. Its band is that of its centre, so that all tiles of a square share one name."""
-    key = (crs, column, row)
-    if key not in _SQUARES:
-        x, y = (column + 0.5) * SQUARE, (row + 0.5) * SQUARE
-        _, latitude = transformer(crs, WGS84).transform(x, y)
-        _SQUARES[key] = square_name(crs % 100, latitude, x, y)
-    return _SQUARES[key]
+    x, y = (column + 0.5) * SQUARE, (row + 0.5) * SQUARE
+    _, latitude = transformer(crs, WGS84).transform(x, y)
+    return square_name(crs % 100, latitude, x, y)
 
 
 def tiles_of(area: BaseGeometry, grid: Grid) -> TileSet:

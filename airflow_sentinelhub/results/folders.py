@@ -15,10 +15,10 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 PREFIX = "sentinelhub-copies-"
-_cleared: set[tuple[int, str]] = set()  # processes (a forked one is another), with the place that each has cleared
 
 
 class TemporaryFolder:
@@ -56,10 +56,13 @@ def is_abandoned(name: str, mode: int, owner: int, user: int, held: bool) -> boo
 
 def clear_abandoned_once() -> None:
     """Remove the folders of processes that are gone; only the first call of a process looks for them."""
-    place = tempfile.gettempdir()
-    if (os.getpid(), place) not in _cleared:
-        _cleared.add((os.getpid(), place))
-        clear_abandoned(Path(place))
+    _cleared(os.getpid(), tempfile.gettempdir())
+
+
+@cache
+def _cleared(process: int, place: str) -> None:
+    """A forked process is another one, and clears once, too."""
+    clear_abandoned(Path(place))
 
 
 def clear_abandoned(place: Path) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
@@ -54,6 +54,18 @@ class InLoop:
     pollers: dict[str, Poller] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Watched:
+    """What the watchers of one event loop share, by the key of what they look at.
+
+    :param looks: the last look of each kind, and when it began.
+    :param lists: what is known of the list of an account's requests.
+    """
+
+    looks: dict[Hashable, tuple[float, asyncio.Future[Any]]] = field(default_factory=dict)
+    lists: dict[Hashable, Any] = field(default_factory=dict)
+
+
 class Process:
     """What is shared within a process, why, and what ends it.
 
@@ -77,6 +89,9 @@ class Process:
     `rates`: calls of a minute by account and connection, as they were read last: an edit counts for waits that have
         begun before, too. Of several connections of one account the lowest counts.
     `metrics`: counts the calls and readings of all pollers, and passes them on to Airflow's own metrics.
+    `next_record`: when a triggerer has planned its last record of progress, by a clock that runs evenly: its waits take
+        turns. Ends with the process.
+    `watched`: what the watchers of each event loop share. It goes with the loop, as `loops` does.
     `looked_up`: when a triggerer has looked up a connection, and its settings, by event loop and id.
 
     A forked process starts with an empty object: threads and event loops belong to its parent.
@@ -93,6 +108,8 @@ class Process:
         self.warned: set[str] = set()
         self.metrics = Metrics()
         self.rates: dict[Key, dict[str, float]] = {}
+        self.next_record = 0.0
+        self.watched: WeakKeyDictionary[asyncio.AbstractEventLoop, Watched] = WeakKeyDictionary()
         self.looked_up: dict[tuple[asyncio.AbstractEventLoop, str], tuple[float, asyncio.Future[Settings]]] = {}
         self._own_loop: asyncio.AbstractEventLoop | None = None
         self._changing = threading.RLock()  # a signal handler may need it below a function that holds it
@@ -150,11 +167,18 @@ class Process:
             self._drop_closed_loops()
             return self.loops.setdefault(asyncio.get_running_loop(), {})
 
+    def watched_in_this_loop(self) -> Watched:
+        """What the watchers of the running event loop share."""
+        with self._changing:
+            self._drop_closed_loops()
+            return self.watched.setdefault(asyncio.get_running_loop(), Watched())
+
     def leave_this_loop(self) -> None:
         """The running event loop is about to be closed."""
         with self._changing:
             loop = asyncio.get_running_loop()
             self.loops.pop(loop, None)
+            self.watched.pop(loop, None)
             self.looked_up = {key: known for key, known in self.looked_up.items() if key[0] is not loop}
 
     def keep(self, work: asyncio.Future[Any]) -> None:
@@ -165,8 +189,9 @@ class Process:
         work.add_done_callback(self.background.discard)
 
     def _drop_closed_loops(self) -> None:
-        for loop in [loop for loop in self.loops if loop.is_closed()]:
-            del self.loops[loop]
+        for of_loops in (self.loops, self.watched):
+            for loop in [loop for loop in of_loops if loop.is_closed()]:
+                del of_loops[loop]
         self.looked_up = {key: known for key, known in self.looked_up.items() if not key[0].is_closed()}
         self.background -= {work for work in self.background.copy() if work.get_loop().is_closed()}
 

@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequen
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
-from weakref import WeakKeyDictionary
 
 from airflow_sentinelhub._compat import NO_WATCHERS, BaseEventTrigger, TriggerEvent
 from airflow_sentinelhub._compat.watcher_store import WatcherStore
@@ -26,6 +25,7 @@ from airflow_sentinelhub.api.decide.watching import Memory, Sight
 from airflow_sentinelhub.api.kinds import seconds
 from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError, one_line
+from airflow_sentinelhub.transport.process import PROCESS
 
 if BaseEventTrigger is None:
     raise ImportError(NO_WATCHERS)
@@ -90,12 +90,6 @@ def text_or_none(value: Any, name: str) -> str | None:
     if value is not None and (not isinstance(value, str) or not value.strip()):
         raise InvalidInputError(f"{name} is a text that is not empty, or None, not {shown(value)}.")
     return value
-
-
-_LOOKS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, tuple[float, asyncio.Future[Any]]]] = (
-    WeakKeyDictionary()
-)
-"""The last look of each kind in an event loop, and when it began."""
 
 
 def _why(err: Exception) -> str:
@@ -222,8 +216,7 @@ class Watcher(BaseEventTrigger, Generic[T]):
 
     async def _shared_look(self, make: Callable[[], Awaitable[Look[T]]], age: float) -> Look[T]:
         """A look that this process has begun less than so many seconds ago, or else a new one."""
-        loop = asyncio.get_running_loop()
-        known, key, now = _LOOKS.setdefault(loop, {}), self.shared_stream_key(), time.monotonic()
+        known, key, now = PROCESS.watched_in_this_loop().looks, self.shared_stream_key(), time.monotonic()
         began, look = known.get(key, (float("-inf"), None))
         if look is None or now - began > age or (look.done() and look.exception() is not None):
             look = asyncio.ensure_future(make())

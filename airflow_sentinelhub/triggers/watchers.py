@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from airflow_sentinelhub._identity import deployment_name
 from airflow_sentinelhub.api.decide.marker import dag_word, mark_of, task_word, unmarked
@@ -20,6 +18,7 @@ from airflow_sentinelhub.api.service.generations import Generation, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, status_word
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
+from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.triggers._watcher import VERSION, Look, Watcher, length, text_or_none
 
 if TYPE_CHECKING:
@@ -46,9 +45,6 @@ class _Account:
     jobs: dict[str, Snapshot] = field(default_factory=dict)
     pages: int = 0
     whole_at: float = float("-inf")
-
-
-_ACCOUNTS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Account]] = WeakKeyDictionary()
 
 
 class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
@@ -122,7 +118,7 @@ class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
         api = hook.generation(self.batch_api)
         now, even = time.time(), time.monotonic()
         since = datetime.fromtimestamp(now - self.lookback, tz=timezone.utc)
-        known = _ACCOUNTS.setdefault(asyncio.get_running_loop(), {}).setdefault(self.shared_stream_key(), _Account())
+        known: _Account = PROCESS.watched_in_this_loop().lists.setdefault(self.shared_stream_key(), _Account())
         whole = even - known.whole_at >= known.pages * SECONDS_A_PAGE
         listed = await driver.run(requests_since(api, since, None if whole else PAGES))
         read = {job.request_id.lower(): job for job in listed.jobs}

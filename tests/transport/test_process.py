@@ -123,6 +123,8 @@ def others() -> list[Any]:
 
 async def crowd(settings: Settings) -> tuple[ref[Any], ref[Any], ref[Any]]:
     """Use all that a loop shares, with more flows than the gate lets through."""
+    look = asyncio.get_running_loop().create_future()
+    PROCESS.watched_in_this_loop().looks["an account"] = (0.0, look)
     await asyncio.gather(*(AsyncDriver(settings).run(grids()) for _ in range(20)))
     shared = await in_loop(settings)
     return ref(shared.client), ref(shared.gate), ref(shared.lock)
@@ -140,6 +142,7 @@ def test_a_loop_that_ends_closes_its_client_and_leaves_nothing(simulator: Simula
 
     left = asyncio.run(use())
     assert others() == []
+    assert not PROCESS.watched
     assert PROCESS.background == set()
     assert clients.pop().is_closed
     gc.collect()
@@ -162,6 +165,7 @@ def test_a_loop_that_is_only_closed_is_dropped_at_the_next_use(simulator: Simula
 
     asyncio.run(another())
     gc.collect()
+    assert not PROCESS.watched
     assert PROCESS.background == set()
     assert [one() for one in (*left, weak)] == [None, None, None, None]
 
