@@ -303,7 +303,7 @@ class SentinelHubTask(TakesArguments):
         raise error
 
     def keep_progress(self, context: Any, request_id: str) -> None:
-        """Show what this task reads of the request from now on to whoever opens its page in Airflow."""
+        """Record what this task reads of the request from now on, for the page of the task in Airflow."""
         record = Progress(request_id, self.api.name, tried(context))
         self.progress = KeptInWorker(context, record, resumed=self._resumed)
 

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Kept:
-    """Takes the readings of a wait in. It is called by the wait's flow (`Told`)."""
+    """Records the readings of a wait; the flow of the wait calls it at each poll (`Told`)."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -95,7 +95,7 @@ class KeptInWorker(_Kept):
                 self._begun = True
                 self._go_on_from(ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index, key=KEY))
             ti.xcom_push(key=KEY, value=self.progress.as_json())
-        except Exception as err:  # the page is not worth a failed wait, whatever Airflow raises
+        except Exception as err:  # the wait must not fail because its page cannot be shown; Airflow raises many kinds
             _log.warning("What was read of batch request %s is not shown: %r", self.progress.request_id, err)
 
 
@@ -135,7 +135,7 @@ class KeptInTriggerer(_Kept):
                 if not self._begun:
                     await self._begin()
                 await xcom_in_triggerer(self._ti, KEY, self.progress.as_json())
-            except Exception as err:  # as above
+            except Exception as err:  # the wait goes on, as in a worker
                 _log.warning("What was read of batch request %s is not shown: %r", self.progress.request_id, err)
                 return
 

@@ -31,7 +31,7 @@ ON_AWS = ("services.sentinel-hub.com", "services-uswest2.sentinel-hub.com")
 
 
 class _KeptLink(BaseOperatorLink):
-    """A link whose address the task has pushed to XCom. Empty, which Airflow does not show, where there is none."""
+    """A link whose address the task has pushed to XCom. Airflow shows no link without an address."""
 
     key = ""
 

@@ -91,7 +91,7 @@ NO_WATCHERS = (
     f"Watchers need Airflow 3.0 or later, and this is {airflow_version}: here a DAG with a schedule and a sensor does "
     "the same."
 )
-"""What is said where `BaseEventTrigger` is None."""
+"""The error where `BaseEventTrigger` is None, on 2.11."""
 
 __all__ = [
     "AIRFLOW_V_3_0_PLUS",

@@ -1,4 +1,4 @@
-"""The DAGs of a file, and what the templates of a task see in a run that nobody has made."""
+"""The DAGs of a file, and what the templates of a task see in a run that does not exist."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def dags_in(path: Path) -> list[Any]:
 def template_context(
     dag: Any, task: Any, ti: Any, run_id: str, date: datetime | None, run_conf: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """What the templates of a task see in a run that nobody has made: for a look ahead, without a database.
+    """What the templates of a task see in a run that does not exist: for a preview, without a database.
 
     :param ti: stands for the task instance.
     :param date: a date within the data interval of the run; None: the newest interval that is over.

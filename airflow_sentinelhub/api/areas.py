@@ -194,7 +194,7 @@ def geometry_of(process_request: Mapping[str, Any]) -> Geometry | None:
     found = Geometry(shape, crs=_crs_of(bounds))
     try:
         return Geometry(found.get_geojson(), crs=found.crs)
-    except InvalidInputError:  # a CRS that nobody knows: whoever needs it is told so
+    except InvalidInputError:  # an unknown CRS: the code that needs the coordinates raises the error
         return found
 
 

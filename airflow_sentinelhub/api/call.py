@@ -68,7 +68,7 @@ class Lost:
     """Nothing usable came back.
 
     :param ambiguous: the call may have reached the service.
-    :param over: its time is over: repeating it does not help.
+    :param over: the call's time limit is over, so it is not repeated.
     :param nowhere: where nothing answers, and why, as a sentence; empty for a call that was sent.
     """
 
@@ -275,7 +275,7 @@ def decide(
     patience: Patience,
     limited: int = 0,
 ) -> _Again | SentinelHubError:
-    """What to do about an outcome that stands for this error: `_Again` to repeat the call, or the error to raise.
+    """Decide about a failed call: `_Again` to repeat it, or the error to raise.
 
     :param failures: how often this call has failed before.
     :param waited: seconds already spent on 429.
@@ -376,7 +376,7 @@ class _Result(Generic[T]):
 
 
 def _taken(call: Call[T], reply: Reply) -> _Result[T] | ApiError:
-    """What the reply says: the result, or an error. Whatever goes wrong with reading a success, it is unreadable."""
+    """The result or the error in a reply. A reply of status 2xx that cannot be parsed is an `UnreadableReplyError`."""
     if not 200 <= reply.status < 300:
         return error_of(call, reply)
     if reply.unread:
@@ -404,7 +404,7 @@ def _unreadable(call: Call[Any], reply: Reply, why: str) -> UnreadableReplyError
 
 
 def error_of(call: Call[Any], reply: Reply) -> ApiError:
-    """The error that a reply stands for which is no success."""
+    """The error for a reply with an HTTP status other than 2xx."""
     clean = partial(call.shown, reply=reply)
     reason, code = said_in(reply.body, clean)
     body, headers = _start_of(call, reply), _headers_of(call, reply)

@@ -153,7 +153,7 @@ class Crs(str):
 
 
 def known_by(crs: Any) -> str:
-    """One name for all CRSs in which coordinates mean the same, for comparing: a URL, or what was given."""
+    """One name for all CRSs with the same coordinates, for comparisons: a URL, or else the given name."""
     try:
         return _degrees_by_code(crs_url(name_of(crs)))
     except InvalidInputError:

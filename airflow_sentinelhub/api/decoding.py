@@ -21,7 +21,7 @@ from airflow_sentinelhub.exceptions import one_line
 W = TypeVar("W")
 
 ID_LIMIT, WORD_LIMIT = 200, 100
-"""Characters of an id, and of a status or another word of the service; what is longer is none."""
+"""Characters of an id, and of a status or another word of the service; a longer text is not taken for one."""
 _DIGITS = 300
 """Digits of a whole number that is kept as one: all that fit into a float. Python reads no more than 4,300 at all."""
 _TOO_MUCH = 10**_DIGITS

@@ -331,5 +331,5 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _floor(moment: datetime) -> datetime:
-    """In whole milliseconds, which is as far as anything is told to the service."""
+    """In whole milliseconds, the precision of times in the service's API."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

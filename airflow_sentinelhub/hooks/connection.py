@@ -125,16 +125,16 @@ class ConnectedHook(BaseHook):
         return await aside(lambda: _settings(self.sentinelhub_conn_id, connection))
 
     def _read_again(self) -> Settings:
-        """The settings of the connection as it is now, at the deployment of before; those of before if that fails."""
+        """The connection's settings, read again, at the same deployment; those used so far if that fails."""
         before = self.settings
         try:
             connection = self.get_connection(self.sentinelhub_conn_id)
-        except Exception as err:  # whatever Airflow raises: the credentials of before were refused, and stay so
+        except Exception as err:  # Airflow raises many kinds; the refused credentials are kept then
             return self._unread_again(before, err)
         return self._edited(before, lambda: _settings(self.sentinelhub_conn_id, connection))
 
     def _edited(self, before: Settings, read: Callable[[], Settings]) -> Settings:
-        """The settings of the connection as it was edited; those of before while it is not whole or is elsewhere."""
+        """The edited connection's settings, at the same deployment; those used so far while they are incomplete."""
         try:
             self._settings = read().at(before.place())
         except SettingsError as err:
@@ -142,12 +142,12 @@ class ConnectedHook(BaseHook):
         return self._settings
 
     def _half_edited(self, before: Settings, err: SettingsError) -> Settings:
-        """The settings of before: whoever edits the connection may not be ready yet."""
+        """The settings of before: the connection may be in the middle of an edit."""
         self.log.warning("The client secret was refused, and the connection cannot be used as it is now: %s", err)
         return before
 
     async def _read_again_in_loop(self) -> Settings:
-        """The same, without blocking the event loop."""
+        """What `_read_again` returns, without blocking the event loop."""
         before = await self.async_settings()
         try:
             settings = await self._looked_up(anew=True)

@@ -111,10 +111,10 @@ class RunsJobs(ConnectedHook):
         :param max_processing_units_per_month: PU that all jobs of the DAG may cost in a calendar month; it needs
             `context`.
         :param since: the job of this name was begun after that: a datetime, a date, or text such as `2026-06-01`; UTC
-            without a zone. v2 has no search: before a new name is created the list is read back to then, or as a whole
-            if this is left out. **A request that is older is not found, and its job would be paid again.** The other
-            limits, intervals and policies mean what they mean in `SentinelHubBatchOperator`; `max_failed` counts tiles,
-            or features.
+            without a zone. v2 has no search: before a request of a new name is created, the list of requests is read
+            back to that time, or to its end without one. **An older request is not found, and its job is paid again.**
+        :param max_failed: number of failed tiles, or features of a statistical job, that is accepted. The limits,
+            intervals and policies not listed here mean what they mean in `SentinelHubBatchOperator`.
         :returns: what the operator returns: a `JobResult`, or a `StatisticalResult`.
         :raises InvalidInputError: neither name nor context is given, limits make no sense, or the GeoPackage breaks a
             rule of the service; nothing was created.

@@ -73,7 +73,7 @@ class ReportsAtEnd(SentinelHubTask):
         """Write the report when the job has ended, well or not. It never decides what becomes of the task."""
         try:
             yield
-        except Exception as err:  # a deferral is none
+        except Exception as err:  # a deferral is raised too, and is no error
             self._try_report(context, getattr(err, "snapshot", None), "skipped" if _skips(err) else "failed")
             raise
         self._try_report(context, None, "success")

@@ -205,7 +205,7 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
             return None
 
     def writes(self, job: Snapshot) -> bool:
-        """Whatever became of the job, its output is told: the task is there to write it."""
+        """The output is reported as lineage even if the job failed, since the task exists to write it."""
         return True
 
     def _find_sources(self, context: Any) -> tuple[Source, ...]:
@@ -232,7 +232,7 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
         return self.results_reader().read(api, job, must)
 
     def _price(self, api: Generation, job: Snapshot) -> Flow[Price]:
-        """The expected cost of a request. Nobody looks into the bucket for it if neither results nor limits need it."""
+        """The expected cost of a request. The bucket is read for it only if the results or a limit need it."""
         policy = self.policy()
         budgets = (policy.max_processing_units, policy.max_per_month)
         if not self._reads_results and not policy.require_estimate and budgets == (None, None):

@@ -173,7 +173,7 @@ def opened(source: Source) -> Iterator[Database]:
         raise source.error(_HALF)
     try:
         # immutable: no locks, and no look for a journal beside the copy.
-        # A reader that nobody has read to its end may be closed, by the garbage collector, in any thread.
+        # A generator that was not read to its end may be closed, by the garbage collector, in any thread.
         connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
     except sqlite3.Error as err:
         raise source.error(f"SQLite says {one_line(str(err), 200)!r}.") from err

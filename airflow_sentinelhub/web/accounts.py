@@ -18,7 +18,7 @@ from airflow_sentinelhub.hooks.job_map import Source
 from airflow_sentinelhub.web.reading import MOST_KEPT, SHARE, hook_of, plain
 
 AGAIN = 300.0
-"""Seconds between two readings of the same account, whoever looks; after a failure, too."""
+"""Seconds between two readings of the same account, for all users together; after a failure, too."""
 MOST_ACCOUNTS = 8
 """Connections whose lists a viewer is shown; those of the newest jobs. Viewers may read different DAGs."""
 _log = logging.getLogger(__name__)

@@ -24,15 +24,15 @@ from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 from airflow_sentinelhub.redaction import redacted
 
 AGAIN = 30.0
-"""Seconds between two readings of the same, whoever looks; after a failure, too."""
+"""Seconds between two readings of the same request, for all users together; after a failure, too."""
 LASTING = 600.0
 """The same for a request that has ended."""
 SHARE = 5.0
 """A reading that took long is repeated after so many times its duration: a list of 1,000 pages is not read all day."""
 FORGOTTEN = 120.0
-"""Seconds after which a list of tiles is not read on that nobody has looked at."""
+"""Seconds after the last look at a page for which its list of tiles is still read on."""
 MOST_KEPT = 16
-"""Requests that are kept; the one that nobody has looked at for longest goes first."""
+"""Requests that are kept; the one whose page was opened least recently is dropped first."""
 _log = logging.getLogger(__name__)
 
 
@@ -107,7 +107,7 @@ class Readings:
                     known.table, known.tiles_at, known.partly = table, self._clock(), True
                     known.revision += 1
                 if self._clock() - self._looked.get(source, 0.0) > FORGOTTEN:
-                    return  # nobody looks any more; what there is stays marked as a part
+                    return  # no page is open any more; what was read stays marked as a part
             if table is not None:
                 known.table, known.tiles_at = table, self._clock()
             known.partly = False

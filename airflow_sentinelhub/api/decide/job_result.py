@@ -6,7 +6,7 @@ from airflow_sentinelhub.api.decide.price import Expected
 
 
 class JobResult(Expected):
-    """The result of a job of batch v1 or v2. What nobody has looked at is None.
+    """The result of a job of batch v1 or v2. A value that was not read is None.
 
     :param status: of the request at its end.
     :param tile_count: number of tiles, of which so many are `processed` and so many have `failed`.
@@ -33,7 +33,7 @@ class JobResult(Expected):
 
 
 class StatisticalResult(Expected):
-    """The result of a statistical job. What nobody has looked at is None.
+    """The result of a statistical job. A value that was not read is None.
 
     :param status: of the request at its end.
     :param feature_count: number of features, of which so many are `processed` and so many have `failed`.

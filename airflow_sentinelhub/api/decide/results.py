@@ -89,7 +89,7 @@ class TileResults:
         return names_of([f"{name} ({status})" for name, status in self.unfinished_tiles], of=self.unfinished)
 
     def as_result(self) -> dict[str, Any]:
-        """The task's return value: small and JSON. What nobody has looked at is None."""
+        """The task's return value: small and JSON. A value that was not read is None."""
         job = self.job
         result: JobResult = {
             "request_id": job.request_id,
@@ -148,7 +148,7 @@ class FeatureResults:
         return ""
 
     def as_result(self) -> dict[str, Any]:
-        """The task's return value: small and JSON. What nobody has looked at is None."""
+        """The task's return value: small and JSON. A value that was not read is None."""
         job = self.job
         result: StatisticalResult = {
             "request_id": job.request_id,

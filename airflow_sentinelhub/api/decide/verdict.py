@@ -1,4 +1,4 @@
-"""Decide what a reading means: pure functions that operators, sensors and triggers share."""
+"""Decide what a reading of a request means for a wait: pure functions that operators, sensors and triggers share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a watcher remembers, and what of a list is news to it: each thing is told once, also after a restart.
+"""What a watcher remembers, and which things of a list are new to it: each makes one event, also after a restart.
 
 The service says neither when a request has ended nor when an acquisition was published. So a watcher remembers by
 name what it has told, over a window that looks back; a list that comes late or out of order changes nothing.

@@ -119,9 +119,9 @@ def _tiles_cost(api: Generation, job: Snapshot, unread: list[str]) -> Flow[float
 def _found(
     api: Generation, dag: OfDag, since: datetime, patience: float, unread: list[str]
 ) -> Flow[list[tuple[Snapshot, Mark]] | None]:
-    """The requests of the DAG in one generation; None if that does not answer, which is told in `unread`.
+    """The requests of the DAG in one generation; None if its list cannot be read; the reason is added to `unread`.
 
-    A generation that the deployment does not have (404) has no requests either: nothing is told.
+    A generation that the deployment does not have (404) has no requests either: nothing is added.
 
     :param since: requests that were created before are left out.
     """

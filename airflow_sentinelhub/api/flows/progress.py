@@ -60,7 +60,7 @@ class Progress:
         """Take a reading in.
 
         :param share: share of the job that is done, 0 to 1, None if it is not known.
-        :return: whether the state has changed, so that whoever looks should know at once.
+        :return: whether the state has changed, so that the record is written at once.
         """
         was_unknown, self.unknown_since, self.why = self.unknown_since is not None, None, ""
         self.read_at = now

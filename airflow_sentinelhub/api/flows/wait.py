@@ -109,7 +109,7 @@ class Watch:
         few for one that cannot be new.
     :param first: nothing was read before, and whoever runs this wait gives it up soon if nothing answers at the
         service's address (see `if_answered`).
-    :param told: is told of each poll, once it is judged.
+    :param told: is called after each poll with what it has shown.
     :param since: see `Pace`.
 
     `last`: the last reading. `pause`: seconds until the next poll. `unknown_since`: time of the first of the failed
@@ -311,7 +311,7 @@ def wait(
     """Wait until the request is `target` or cannot become it any more. Ends it at the deadline, and over the budget.
 
     :param first_poll: seconds before the first poll.
-    :param told: is told of each poll.
+    :param told: is called after each poll.
     """
 
     def one_look(within: float) -> Flow[Waited]:

@@ -69,7 +69,7 @@ def _found(body: Any) -> Found:
 
 
 def _item(feature: Any) -> Acquisition | None:
-    """An item; None for one without an id, by which nobody could know it again."""
+    """An item; None for an item without an id, since it could not be recognised at the next look."""
     name = text(member(feature, "id"))
     if not name:
         return None
