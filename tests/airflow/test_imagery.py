@@ -56,3 +56,27 @@ def test_what_is_there_is_returned_at_once(bench: Bench) -> None:
 def test_what_cannot_be_right_is_final_and_says_why(bench: Bench, given: dict[str, Any]) -> None:
     with pytest.raises((AirflowFailException, ValueError)):
         bench.run(sensor(bench, **given))
+
+
+@modes
+def test_exactly_enough_is_enough_and_spaces_are_no_part_of_a_name(bench: Bench, how: dict[str, Any]) -> None:
+    bench.clock.sleep(20 * DAY)
+    end = bench.clock.utcnow()
+    given = {"time_range": (end - timedelta(days=15), end), **how}
+    there = bench.run(sensor(bench, **given))
+    began = bench.clock.time()
+    found = bench.run(sensor(bench, collection=" sentinel-2-l2a\n", min_count=len(there), timeout=DAY, **given))
+    assert found == there
+    assert bench.clock.time() - began < 3600
+    assert not bench.triggers
+
+
+@modes
+def test_without_a_timeout_it_is_that_of_airflows_configuration(
+    bench: Bench, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SENSORS__DEFAULT_TIMEOUT", str(3 * DAY))
+    began = bench.clock.time()
+    with pytest.raises(AirflowSensorTimeout):
+        bench.run(sensor(bench, min_count=500, **how))
+    assert 2.5 * DAY < bench.clock.time() - began < 4 * DAY

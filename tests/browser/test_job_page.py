@@ -351,6 +351,23 @@ def test_an_id_is_copied(play: Play) -> None:
     played.page.locator("button", has_text="Copy id").wait_for()
 
 
+@pytest.mark.parametrize(("works", "words"), [("true", "Copied"), ("false", "Could not copy")])
+def test_without_the_right_to_the_clipboard_an_id_is_copied_the_old_way(play: Play, works: str, words: str) -> None:
+    played = play().open()
+    played.page.evaluate(
+        """works => {
+          const refuse = () => Promise.reject(new Error('no'));
+          Object.defineProperty(navigator, 'clipboard', { value: { writeText: refuse } });
+          document.execCommand = (what) => { window.copied = [what, document.activeElement.value]; return works; };
+        }""",
+        works == "true",
+    )
+    played.page.click("text=Copy id")
+    played.page.locator("button", has_text=words).wait_for()
+    assert played.page.evaluate("window.copied") == ["copy", ID]
+    assert played.page.locator("textarea").count() == 0
+
+
 def test_failed_tiles_are_listed_up_to_some_number_and_all_of_them_downloaded(play: Play) -> None:
     played = play()
     squares = [(f"t{number}", "FAILED", number / 10) for number in range(203)]

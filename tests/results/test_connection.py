@@ -119,12 +119,12 @@ def test_proxies_of_the_bucket_stand_in_the_place_of_all_others(
     masked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://elsewhere:1")
-    proxies = {"proxies": {"http": "http://me:hush@p:2"}}
+    proxies = {"proxies": {"http": "http://me:quiet@p:2"}}
     aws(monkeypatch, endpoint_url="https://s3", config_kwargs=proxies)
     assert not storage.bucket_reader("my_bucket", sentinelhub())._proxy
     aws(monkeypatch, endpoint_url="http://s3", config_kwargs=proxies)
-    assert storage.bucket_reader("my_bucket", sentinelhub())._proxy == "http://me:hush@p:2"
-    assert "hush" in masked[-1]
+    assert storage.bucket_reader("my_bucket", sentinelhub())._proxy == "http://me:quiet@p:2"
+    assert "quiet" in masked
 
 
 def test_the_endpoint_of_s3_alone_comes_first(masked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
