@@ -237,3 +237,15 @@ def test_files_that_come_late_are_not_shown_for_another_tile(play: Play) -> None
     played.page.wait_for_timeout(200)
     assert "s3://b/two.tif" in played.text(".detail")
     assert "one.tif" not in played.text(".detail")
+
+
+def test_what_lies_beyond_the_antimeridian_is_found_too(play: Play) -> None:
+    played = opened(play(), ("one", "PROCESSED", 178.5), ("two", "FAILED", -180.0))
+    find = played.page.locator("input[type=search]")
+    find.fill("one")
+    find.press("Enter")
+    played.page.wait_for_timeout(300)
+    point_at(played, 0.5)
+    assert played.text(".tip") == "one done"
+    point_at(played, 0.842)
+    assert played.text(".tip") == "two failed"
