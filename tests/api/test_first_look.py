@@ -257,6 +257,13 @@ def test_before_a_task_defers_a_deadline_that_is_over_counts(end: bool, status: 
     assert str(fed.result.job.status) == status
 
 
+@pytest.mark.parametrize("status", ["DONE", "FAILED", "PROCESSING"])
+def test_a_request_is_ended_only_by_a_deadline_that_is_over(status: str) -> None:
+    plan = WaitPlan(deadline=BEGAN + 1000, end_at_deadline=True, max_cost=10.0)
+    fed = feed(look_before_deferring(V2, ID, "DONE", plan), [job(status, costPU=9.0)])
+    assert [call.method for call in fed.sent] == ["GET"]
+
+
 # When a poll is given up
 
 
@@ -336,3 +343,11 @@ def test_the_log_has_a_line_for_each_change_and_one_every_ten_minutes() -> None:
     assert "left" not in lines[1], "of one reading nothing can be said"
     assert lines[2].endswith(" left")
     assert "2 of 100 tiles PROCESSED (2%)" in lines[2]
+
+
+def test_a_share_that_is_not_known_any_more_leaves_the_line_without_an_estimate() -> None:
+    """Such as where counts begin anew, or a replica lacks the progress."""
+    watch = watching()
+    watch.line(tiles(10, 100), BEGAN)
+    assert str(watch.line(tiles(20, 100), BEGAN + 60)).endswith(" left")
+    assert "left" not in str(watch.line(RUNS, BEGAN + 120))
