@@ -10,6 +10,7 @@ While the service is out of reach, one request is read for all of them, and all 
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -50,19 +51,28 @@ class Runs(Protocol):
 
 
 class Notes:
-    """The log of the poller's driver: passes lines on, and keeps the last warning. Times are the event loop's."""
+    """The log of the poller's driver: passes lines on, and keeps the last warning, and the last other line. Times are
+    the event loop's.
+
+    They tell why a call has to be made again: it has failed (a warning), or the service asks to slow down (429).
+    """
 
     def __init__(self) -> None:
-        self._last, self._at = "", 0.0
+        self._warning, self._other = ("", 0.0), ("", 0.0)
+        self.quiet = False
+        """The lines are passed on at DEBUG: what they say stands in the log already."""
 
     def log(self, level: int, msg: str, /, *args: Any) -> None:
-        _log.log(level, msg, *args)
+        _log.log(logging.DEBUG if self.quiet else level, msg, *args)
+        line = (msg % args).rstrip("."), asyncio.get_running_loop().time()
         if level >= logging.WARNING:
-            self._last, self._at = msg % args, asyncio.get_running_loop().time()
+            self._warning = line
+        else:
+            self._other = line
 
     def since(self, time: float) -> str:
-        """The last warning after that time, empty if there was none."""
-        return self._last.rstrip(".") if self._at >= time else ""
+        """The last warning after that time, else the last other line, empty if there was none."""
+        return next((text for text, at in (self._warning, self._other) if at >= time), "")
 
 
 class Poller:
@@ -87,7 +97,7 @@ class Poller:
         self._driver = driver
         self._api = api
         self._count = count
-        self._notes = notes
+        self._notes = Notes() if notes is None else notes
         self._measure = measure
         self._payloads: dict[str, Payload] = {}
         self._waits = Waits(forgotten=lambda name: self._payloads.pop(name, None))
@@ -161,21 +171,23 @@ class Poller:
         if not waits:
             return
         wrong = self._down or now < self._list_again or late > REPORT_EVERY
+        why = self._notes.since(now - late) if late > REPORT_EVERY else ""
         _log.log(
             logging.INFO if wrong else logging.DEBUG,
-            "Batch %s: %d wait, the oldest reading is %.0f s old, the poller is %.0f s late%s%s",
+            "Batch %s: %d wait, the oldest reading is %.0f s old, the poller is %.0f s late%s%s%s",
             self._api.name,
             len(waits),
             oldest,
             late,
             "; Sentinel Hub is out of reach" if self._down else "",
             "; the list cannot be read, so requests are read one by one" if now < self._list_again else "",
+            f"; the last that it has met: {why}" if why else "",
         )
 
     def _give_up(self, wait: Wait) -> None:
         if wait.future.done():
             return
-        why = self._notes.since(wait.since) if self._notes is not None else ""
+        why = self._notes.since(wait.since)
         wait.future.set_exception(
             UnreachableError(
                 f"Batch request {wait.request_id} was not read before the time for waiting was over."
@@ -322,12 +334,26 @@ class Poller:
         if name is None:
             return False
         known = wanted.pop(name)
-        err = await self._read_one(known)
-        self._down = err is not None and _is_outage(err)
+        was_down, err = self._down, await self._read_one(known)
+        self._down = self._notes.quiet = err is not None and _is_outage(err)
         if err is not None and self._down:
+            if not was_down:
+                _log.warning(
+                    "Batch %s: one call is made for all that wait until Sentinel Hub answers. %s", self._api.name, err
+                )
+            shown = _of_another(err)
             for other in wanted.values():
-                other.fail(err)
+                other.fail(shown)
+        elif was_down:
+            _log.info("Batch %s: Sentinel Hub answers again", self._api.name)
         return not self._down
+
+
+def _of_another(err: SentinelHubError) -> SentinelHubError:
+    """The error of a call for one request, for those who wait for others: it says that the call stands for all."""
+    shown = copy.copy(err)
+    shown.args = (f"One call is made for all requests that are waited for. {err}", *err.args[1:])
+    return shown
 
 
 def _is_outage(err: SentinelHubError) -> bool:

@@ -114,6 +114,25 @@ def test_what_is_given_up_says_the_last_trouble_of_its_own_time_only(since: str,
     assert err.over is (since == "before"), "why it was not read is known"
 
 
+def test_what_is_given_up_at_a_gate_that_429s_have_closed_says_so(wall: None) -> None:
+    """No call fails then: they only wait for their turn."""
+    account = Account(1)
+    account.hang = {"id-0"}
+
+    async def run() -> errors.UnreachableError:
+        loop, notes = asyncio.get_running_loop(), Notes()
+        reading = asyncio.ensure_future(poller_of(account, notes).reading("id-0", 0.0, loop.time() + 60))
+        await asyncio.sleep(5)
+        notes.log(20, "%s", "Sentinel Hub asks to slow down (429)")
+        with pytest.raises(errors.UnreachableError) as caught:
+            await reading
+        return caught.value
+
+    err = virtual.run(run())
+    assert "429" in str(err)
+    assert not err.over, "why it was not read is known"
+
+
 def test_a_reading_that_is_wanted_earlier_than_the_next_one_wakes_the_poller() -> None:
     account = Account(9)
 
