@@ -103,6 +103,7 @@ def push_link(context: Any, url: str) -> None:
     if ti is not None:
         ti.xcom_push(key=URL_KEY, value=url)
         _push(ti, SentinelHubRequestLink, job_page(ti))
+        _push(ti, SentinelHubResultsLink, "")
 
 
 def push_results_link(context: Any, base_url: str, folder_url: str) -> None:
@@ -122,6 +123,8 @@ def push_report(context: Any, url: str, page: str) -> None:
 
 
 def _push(ti: Any, link: type[_KeptLink], url: str) -> None:
+    """Push the address of a link, an empty one too: Airflow 3 reads each link when a task ends, and what it does not
+    find it reports as an error, which would be one in the output of each job whose results no page shows."""
+    ti.xcom_push(key=link.key, value=url)
     if url:
-        ti.xcom_push(key=link.key, value=url)
         ti.xcom_push(key=link_key(link), value=url)

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from airflow_sentinelhub.cli.command import Command, argument
+from airflow_sentinelhub.cli.command import OUTPUT, Command, argument
+from airflow_sentinelhub.cli.output import print_json
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 _PREFIX = "sentinelhub_"
@@ -21,17 +22,30 @@ def run(args: Any) -> int:
     :raises InvalidInputError: there is no such example, or a file of another content would be overwritten.
     """
     files = _files()
+    as_json = args.output == "json"
     if args.list:
+        lines = {name: _first_line(file) for name, file in files.items()}
+        if as_json:
+            print_json([{"name": name, "description": line} for name, line in lines.items()])
+            return 0
         width = max(map(len, files))
-        for name, file in files.items():
-            print(f"{name.ljust(width)}  {_first_line(file)}")
+        for name, line in lines.items():
+            print(f"{name.ljust(width)}  {line}")
         return 0
     name = args.name.removesuffix(".py").removeprefix(_PREFIX)
     if name not in files:
         raise InvalidInputError(f"There is no example {args.name}; the examples are {', '.join(files)}.")
     beside = _beside(files[name])
     if args.into is not None:
-        _write([files[name], *beside], Path(args.into))
+        written = _write([files[name], *beside], Path(args.into))
+        if as_json:
+            print_json({"name": name, "files": [str(file) for file in written]})
+        else:
+            print(*written, sep="\n")
+        return 0
+    if as_json:
+        names = [file.name for file in beside]
+        print_json({"name": name, "text": files[name].read_text(encoding="utf-8"), "reads": names})
         return 0
     print(files[name].read_text(encoding="utf-8"), end="")
     if beside:
@@ -63,8 +77,11 @@ def _beside(file: Path) -> list[Path]:
     return [path for name in dict.fromkeys(named) if (path := file.with_name(name)).is_file()]
 
 
-def _write(sources: list[Path], folder: Path) -> None:
-    """Copy files into a folder; one that is there with another content is a user's, and is kept."""
+def _write(sources: list[Path], folder: Path) -> list[Path]:
+    """Copy files into a folder; one that is there with another content is a user's, and is kept.
+
+    :returns: the files of the folder.
+    """
     targets = {source: folder / source.name for source in sources}
     for source, target in targets.items():
         if target.exists() and (not target.is_file() or target.read_bytes() != source.read_bytes()):
@@ -73,9 +90,9 @@ def _write(sources: list[Path], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for source, target in targets.items():
             target.write_bytes(source.read_bytes())
-            print(target)
     except OSError as err:
         raise InvalidInputError(f"{err.filename or folder} cannot be written: {err.strerror}.") from None
+    return list(targets.values())
 
 
 COMMAND = Command(
@@ -85,6 +102,7 @@ COMMAND = Command(
         argument("name", nargs="?", default=_FIRST, metavar="NAME", help=f"of the example (default: {_FIRST})"),
         argument("--list", action="store_true", help="list the examples"),
         argument("--into", metavar="DIR", help="write the DAG, and the files that it reads, into this folder"),
+        OUTPUT,
     ),
     run,
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from airflow_sentinelhub.cli.command import AWS_CONN_ID, BATCH_API, CONN_ID, REQUEST_ID, Command, argument
-from airflow_sentinelhub.cli.output import said
+from airflow_sentinelhub.cli.command import AWS_CONN_ID, BATCH_API, CONN_ID, OUTPUT, REQUEST_ID, Command, argument
+from airflow_sentinelhub.cli.output import print_json, said
 from airflow_sentinelhub.cli.reading import find, hook_of
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -26,6 +26,9 @@ def run(args: Any) -> int:
     found = find(hook, args)
     made = hook.map(found.job.request_id, batch_api=found.api.name, aws_conn_id=args.aws_conn_id)
     made.save(target)
+    if args.output == "json":
+        print_json({"id": found.job.request_id, "title": said(made.title()), "file": str(target)})
+        return 0
     print(said(made.title()))
     print(said(f"Map written to {target}"))
     return 0
@@ -46,6 +49,7 @@ COMMAND = Command(
         CONN_ID,
         BATCH_API,
         AWS_CONN_ID,
+        OUTPUT,
     ),
     run,
 )

@@ -89,8 +89,10 @@ class OwnsRequest(SentinelHubTask):
         self.announce(context, own.settled.job.request_id)
         if not own.settled.adopted and could_be_any_airflow():
             self.log.warning(
-                "No unique deployment name: another Airflow that runs this DAG on this account could adopt the request "
-                "of a task that is cleared. Set [sentinelhub] deployment, or a base URL."
+                "No unique deployment name. If another Airflow (a copy, a colleague's) runs the same DAG on the same "
+                "Sentinel Hub account, one could take over the other's request when a task is cleared: give each a name "
+                "of its own, such as AIRFLOW__SENTINELHUB__DEPLOYMENT=production ([sentinelhub] deployment in "
+                "airflow.cfg). If this is the only one, nothing is to be done."
             )
 
     def _store(self, context: Any, mark: Mark, request_id: str, *, over: bool = False) -> None:

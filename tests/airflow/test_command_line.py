@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.cli import cancel
+from airflow_sentinelhub.cli.command import OUTPUT, Command
 from airflow_sentinelhub.cli.commands import COMMANDS
 from airflow_sentinelhub.cli.main import INTERRUPTED, main
 from airflow_sentinelhub.grids.known import GRIDS
@@ -36,6 +37,11 @@ def read(capsys: Any, *arguments: str) -> Any:
     code, out, err = run(capsys, *arguments, "--output", "json")
     assert code == 0, err
     return json.loads(out)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_each_command_prints_json_for_programs(command: Command) -> None:
+    assert command.rest or OUTPUT in command.arguments
 
 
 def test_requests_are_listed_and_chosen(bench: Any, capsys: Any) -> None:
@@ -116,6 +122,9 @@ def test_a_map_in_each_form(bench: Any, capsys: Any, tmp_path: Path) -> None:
     assert {f"{name} {status}" for name, status in names.items()} <= drawn
     features = json.loads(made("map.geojson"))["features"]
     assert {each["properties"]["name"]: each["properties"]["status"] for each in features} == names
+    told = read(capsys, "map", request_id, "-o", str(tmp_path / "again.svg"))
+    assert (told["id"], told["file"]) == (request_id, str(tmp_path / "again.svg"))
+    assert (tmp_path / "again.svg").read_bytes() == (tmp_path / "map.SVG").read_bytes()
     pytest.importorskip("resvg_py")
     assert made("map.png").startswith(b"\x89PNG")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +44,22 @@ def test_each_is_written_with_the_files_it_reads(name: str, tmp_path: Path, caps
     printed = capsys.readouterr()
     assert printed.out == source
     assert all(file in printed.err for file in expected)
+
+
+def test_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def told(*arguments: str) -> Any:
+        assert main(["example", *arguments, "--output", "json"]) == 0
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        return json.loads(printed.out)
+
+    listed = told("--list")
+    assert sorted(f"sentinelhub_{each['name']}" for each in listed) == NAMES
+    assert all(each["description"] for each in listed)
+    text = (EXAMPLES / "sentinelhub_geopackage.py").read_text()
+    assert told("geopackage") == {"name": "geopackage", "text": text, "reads": ["max_ndvi.js"]}
+    files = [str(tmp_path / name) for name in ("sentinelhub_geopackage.py", "max_ndvi.js")]
+    assert told("geopackage", "--into", str(tmp_path)) == {"name": "geopackage", "files": files}
 
 
 def test_a_file_of_the_user_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,13 @@ import pytest
 
 from airflow_sentinelhub import links
 from airflow_sentinelhub.links import LINKS, job_page, results_page
+from airflow_sentinelhub.operators.batch import (
+    SentinelHubAnalyseBatchOperator,
+    SentinelHubListBatchTilesOperator,
+    SentinelHubStartBatchOperator,
+)
 from airflow_sentinelhub.results.root import delivery_root
+from tests.airflow.job import creating
 from tests.airflow.test_job import job
 
 once = pytest.mark.parametrize("generation", ["v2"], indirect=True)
@@ -63,6 +69,22 @@ def test_a_job_pushes_its_links_early_and_none_leads_to_the_api(bench: Any, monk
     assert found["Sentinel Hub job"] == shown["_link_SentinelHubRequestLink"]
     assert found["Results in the bucket"] == shown["_link_SentinelHubResultsLink"]
     assert found["Sentinel Hub docs"] == links.DOCS[bench.api]
+
+
+@once
+@pytest.mark.parametrize(
+    "task",
+    [creating, job, SentinelHubAnalyseBatchOperator, SentinelHubStartBatchOperator, SentinelHubListBatchTilesOperator],
+)
+def test_what_airflow_reads_of_a_link_is_there(bench: Any, task: Any) -> None:
+    """Airflow 3 reads the XCom of each link at the end of a task, and reports one that is missing as an error."""
+    context = bench.context()
+    if isinstance(task, type):
+        request_id = bench.ended() if task is SentinelHubListBatchTilesOperator else bench.create()
+        bench.run(lambda: task(task_id="t", request_id=request_id), context)
+    else:
+        bench.run(task(bench), context)
+    assert {link.key for link in LINKS if isinstance(link, links._KeptLink)} <= set(context["ti"].xcoms)
 
 
 @once

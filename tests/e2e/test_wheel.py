@@ -128,7 +128,8 @@ def test_the_first_five_minutes(home: Path, environ: dict[str, str], exported: d
     (home / "dags").mkdir()
     (home / "dags" / "first.py").write_text(run(python, "-m", "airflow_sentinelhub", "example", cwd=home, env=environ))
     run("airflow", "db", "migrate", cwd=home, env=environ, timeout=300)
-    run("airflow", "dags", "test", "sentinelhub_first_job", cwd=home, env=environ, timeout=300)
+    told = run("airflow", "dags", "test", "sentinelhub_first_job", cwd=home, env=environ, timeout=300)
+    assert [line for line in told.splitlines() if re.search(r"\[error |\bERROR\b", line)] == []
 
     (address,) = re.findall(r"@([\d.]+:\d+)/", exported["AIRFLOW_CONN_SENTINELHUB_DEFAULT"])
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
