@@ -90,8 +90,8 @@ class OwnsRequest(SentinelHubTask):
         if not own.settled.adopted and could_be_any_airflow():
             self.log.warning(
                 "No unique deployment name. If another Airflow (a copy, a colleague's) runs the same DAG on the same "
-                "Sentinel Hub account, one could take over the other's request when a task is cleared: give each a name "
-                "of its own, such as AIRFLOW__SENTINELHUB__DEPLOYMENT=production ([sentinelhub] deployment in "
+                "Sentinel Hub account, one could take over the other's request when a task is cleared: give each its "
+                "own name, such as AIRFLOW__SENTINELHUB__DEPLOYMENT=production ([sentinelhub] deployment in "
                 "airflow.cfg). If this is the only one, nothing is to be done."
             )
 
