@@ -97,7 +97,7 @@ dist:  ## build wheel and sdist in dist/, and check what the package index will 
 	@$(ENV) 3.3
 	@rm -rf dist
 	@.venv-uv/bin/uv build --out-dir dist
-	@.venv/bin/twine check --strict dist/*
+	@.venv/bin/python -m twine check --strict dist/*
 
 lint:  ## ruff: lint and format
 	@$(ENV) 3.3

@@ -89,10 +89,10 @@ class OwnsRequest(SentinelHubTask):
         self.announce(context, own.settled.job.request_id)
         if not own.settled.adopted and could_be_any_airflow():
             self.log.warning(
-                "No unique deployment name. If another Airflow (a copy, a colleague's) runs the same DAG on the same "
-                "Sentinel Hub account, one could take over the other's request when a task is cleared: give each its "
-                "own name, such as AIRFLOW__SENTINELHUB__DEPLOYMENT=production ([sentinelhub] deployment in "
-                "airflow.cfg). If this is the only one, nothing is to be done."
+                "No unique deployment name. If this is the only Airflow that runs the DAG on this Sentinel Hub "
+                "account, nothing is to be done. If there are others (a copy, a colleague's), one could take over the "
+                "request of another one's task that is cleared: give each its own name, such as "
+                "AIRFLOW__SENTINELHUB__DEPLOYMENT=production, while no job is under way."
             )
 
     def _store(self, context: Any, mark: Mark, request_id: str, *, over: bool = False) -> None:
