@@ -8,11 +8,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_sentinelhub import exceptions
 from airflow_sentinelhub.cli.commands import COMMANDS
+from dev.cluster import VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -98,13 +100,31 @@ def test_the_test_in_the_docs_passes(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout[-2000:]
 
 
-def test_the_sensor_in_the_docs_is_a_dag() -> None:
-    spec = importlib.util.spec_from_file_location("snippet", DOCS / "snippets" / "statistical_sensor.py")
+def snippet(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location("snippet", DOCS / "snippets" / f"{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module.dag.task_dict["fields"].upstream_task_ids == {"done"}
+    return module
+
+
+def test_the_sensor_in_the_docs_is_a_dag() -> None:
+    assert snippet("statistical_sensor").dag.task_dict["fields"].upstream_task_ids == {"done"}
+
+
+@pytest.mark.skipif(VERSION < (3, 0), reason="assets have other names on 2.11")
+def test_the_assets_in_the_docs_are_two_dags() -> None:
+    module = snippet("new_maps")
+    assert module.monthly_maps.task_dict["job"].outlets == [module.maps, module.new_folder]
+    assert set(module.read_maps.task_dict) == {"read"}
+
+
+def test_each_snippet_is_on_a_page_and_has_a_test() -> None:
+    pages, tests = "".join(page.read_text() for page in DOCS.glob("*.md")), Path(__file__).read_text()
+    for file in (DOCS / "snippets").glob("*.py"):
+        assert f"snippets/{file.name}" in pages
+        assert f'"{file.stem}"' in tests or f'"{file.name}"' in tests
 
 
 PICTURES = [
