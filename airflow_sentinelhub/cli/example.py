@@ -44,8 +44,8 @@ def run(args: Any) -> int:
             print(*written, sep="\n")
         return 0
     if as_json:
-        names = [file.name for file in beside]
-        print_json({"name": name, "text": files[name].read_text(encoding="utf-8"), "reads": names})
+        reads = [file.name for file in beside]
+        print_json({"name": name, "text": files[name].read_text(encoding="utf-8"), "reads": reads})
         return 0
     print(files[name].read_text(encoding="utf-8"), end="")
     if beside:
