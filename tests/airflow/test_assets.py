@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from airflow_sentinelhub import assets
+from airflow_sentinelhub._compat import AIRFLOW_V_3_0_PLUS
 from airflow_sentinelhub._compat.assets import asset_of, is_alias, is_asset
 from airflow_sentinelhub.assets import event_extra, sanitize_uri, tell_outlets
 from airflow_sentinelhub.simulator import Simulator
-from tests.airflow.home import ROOT, environment, program, put_tables
+from tests.airflow.home import ROOT, environment, put_tables
 
 DAGS = """
 import pendulum
@@ -84,7 +87,7 @@ def test_a_run_leaves_events_of_its_asset_and_of_its_alias(tmp_path: Any) -> Non
         keys = {"AIRFLOW_CONN_SENTINELHUB_DEFAULT": uri, "AIRFLOW_CONN_AWS": "aws://key:secret@"}
         env = environment(tmp_path, tmp_path / "dags") | keys
         put_tables(tmp_path)
-        command = program(RUN, str(tmp_path / "dags"))
+        command = [sys.executable, "-c", RUN, str(tmp_path / "dags")]
         ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=500, check=False)
         said = [json.loads(line[7:]) for line in ran.stdout.splitlines() if line.startswith("RESULT ")]
         assert said, ran.stdout[-6000:] + ran.stderr[-3000:]
@@ -143,3 +146,32 @@ def test_what_names_no_collection_is_no_uri(given: str) -> None:
     with pytest.raises(ValueError, match="must contain the id of a data collection") as caught:
         sanitize_uri(urlsplit(given))
     assert "hush" not in str(caught.value)
+
+
+class Kept(dict[Any, Any]):
+    """Stands for the events of a task's outlets: one is made when it is asked for."""
+
+    def __missing__(self, outlet: Any) -> Any:
+        self[outlet] = event = SimpleNamespace(extra=None, added=[])
+        event.add = lambda asset, extra: event.added.append((asset, extra))
+        return event
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="datasets have no names apart from their URI")
+def test_an_outlet_may_be_named() -> None:
+    from airflow.sdk import Asset
+
+    named, events = Asset.ref(name="maps"), Kept()
+    tell_outlets({"outlet_events": events}, [named], {"paths": [], "failed": 0})
+    assert events[named].extra == {"paths": [], "failed": 0}
+
+
+def test_an_alias_gets_addresses_that_airflow_takes_and_members_that_2_11_takes() -> None:
+    from tests.names import AssetAlias
+
+    alias, events = AssetAlias("new maps"), Kept()
+    tell_outlets({"outlet_events": events}, [alias], {"paths": ["s3://maps/sommer ü"], "failed": 0})
+    ((asset, extra),) = events[alias].added
+    assert asset.uri == "s3://maps/sommer%20%C3%BC"
+    assert extra == {"paths": ("s3://maps/sommer ü",), "failed": 0}
+    assert hash(tuple(extra.values())) is not None

@@ -184,3 +184,8 @@ def test_the_provider_writes_a_failure_to_a_file(tmp_path: Path) -> None:
     assert (facts["request_id"], facts["batch_api"]) == (request["id"], "v2")
     assert facts["status"] == "ANALYSIS_DONE"
     assert not facts["processing_units"]
+
+
+def test_a_source_keeps_the_times_of_its_own() -> None:
+    own = {"type": "a", "dataFilter": {"timeRange": {"from": "1", "to": "2"}}}
+    assert sources_of([own, {"type": "b"}], {"from": "x", "to": "y"}) == (Source("a", "1", "2"), Source("b", "x", "y"))
