@@ -30,7 +30,11 @@ MEETS_AIRFLOW = (
     *("tests/airflow", "tests/statistical", "tests/web", "tests/contract"),
     *("tests/api/test_data_sources.py", "tests/results/test_connection.py", "tests/results/test_way_to_bucket.py"),
     *("tests/transport/test_clocks.py", "tests/transport/test_given_up.py", "tests/transport/test_metrics.py"),
-    *("tests/transport/test_poller.py", "tests/transport/test_poller_at_scale.py"),
+    *(
+        "tests/transport/test_poller.py",
+        "tests/transport/test_poller_at_scale.py",
+        "tests/transport/test_poller_log.py",
+    ),
     *("tests/transport/test_poller_attacks.py", "tests/test_docs.py", "tests/test_imports.py"),
 )
 """The tests whose code imports Airflow, which is another one in each cell: the others see the same everywhere."""
