@@ -163,7 +163,9 @@ class JsonModel:
             if each.field.name != _OTHER and not each.leave_out(value):
                 written[each.name] = each.write(value)
         other = getattr(self, _OTHER, None)
-        return {**(_plain(other) if isinstance(other, Mapping) else {}), **written}
+        for name, value in _plain(other).items() if isinstance(other, Mapping) else ():
+            written.setdefault(name, value)
+        return written
 
     def to_json(self, *, default: Callable[[Any], Any] | None = None, **how: Any) -> str:
         """The object as a JSON text.

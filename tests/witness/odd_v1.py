@@ -192,7 +192,10 @@ def _(w: World) -> Any:
     least = {"name": "n", "s3Bucket": "b", "additionalData": None}
     changes: tuple[dict, ...] = ({"noData": 0}, {"created": None}, {"additionalData": {"bands": {}, "z": 1}})
     read = w.names.BatchCollection.from_dict
-    return [[read({**least, **change}).to_dict() for change in changes], outcome(lambda: read({}))]
+    return [
+        [read({**least, **change}).to_dict() for change in changes],
+        "KeyError" in outcome(lambda: read({}))["raises"],
+    ]
 
 
 @pattern("BatchCollection with name and bucket alone")
