@@ -146,9 +146,12 @@ def test_an_event_that_was_on_its_way_at_a_kill_is_not_lost(cluster: Cluster, ac
     until(cluster, lambda: said(cluster, "Trigger fired event") > fired)
     cluster.kill("triggerer")
     cluster.start("triggerer")
-    until(cluster, lambda: all_written(cluster, [name]) or name in ids(cluster, "watching_all"))
+    dags = ("watching_all", "watching_some", "watching_twin")
+    # The next event comes once this one has had its run, so that each has a run of its own.
+    until(cluster, lambda: said(cluster, " goes on; ") >= 3)
+    until(cluster, lambda: all(name in ids(cluster, dag_id) for dag_id in dags))
     after = account.ended("maps of the time after a kill")
-    for dag_id in ("watching_all", "watching_some", "watching_twin"):
+    for dag_id in dags:
         until(cluster, lambda dag_id=dag_id: after in ids(cluster, dag_id))
         events = [event for event in told(cluster, dag_id) if event["request_id"] == name]
         assert [event["repeated"] for event in events] in ([False], [True], [False, True]), events
