@@ -148,13 +148,18 @@ def test_what_names_no_collection_is_no_uri(given: str) -> None:
     assert "hush" not in str(caught.value)
 
 
-class Kept(dict[Any, Any]):
-    """Stands for the events of a task's outlets: one is made when it is asked for."""
+class Kept:
+    """Stands for the events of a task's outlets, by their names: on 3.0 an alias cannot be a key."""
 
-    def __missing__(self, outlet: Any) -> Any:
-        self[outlet] = event = SimpleNamespace(extra=None, added=[])
-        event.add = lambda asset, extra: event.added.append((asset, extra))
-        return event
+    def __init__(self) -> None:
+        self.events: dict[str, Any] = {}
+
+    def __getitem__(self, outlet: Any) -> Any:
+        if outlet.name not in self.events:
+            event = SimpleNamespace(extra=None, added=[])
+            event.add = lambda asset, extra: event.added.append((asset, extra))
+            self.events[outlet.name] = event
+        return self.events[outlet.name]
 
 
 @pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="datasets have no names apart from their URI")
