@@ -11,29 +11,8 @@ import pytest
 
 from airflow_sentinelhub.api.tile_table import Placer, TileTable
 from airflow_sentinelhub.maps.html import html_page
+from tests.browser.played import view
 
-REQUEST = {
-    "id": "x",
-    "batch_api": "v2",
-    "things": "tiles",
-    "conn_id": "c",
-    "job": {"status": "PROCESSING"},
-    "read_at": 1.0,
-    "every": 60.0,
-    "by_task": False,
-    "unknown_since": None,
-    "why": "",
-    "error": "",
-    "reading": False,
-    "states": [],
-    "course": [],
-    "counts": None,
-    "budget": None,
-    "final_cost": None,
-    "marker": None,
-    "payload": None,
-    "tiles": {"revision": 1, "number": 1, "read_at": 1.0, "partly": False, "error": ""},
-}
 PAN = """() => new Promise(resolve => {
   const map = document.querySelector('.map canvas').closest('.ol-viewport');
   const box = map.getBoundingClientRect();
@@ -77,9 +56,8 @@ def tiles(number: int) -> TileTable:
 
 @pytest.mark.parametrize(("number", "seconds"), [(1_000, 1.0), (100_000, 3.0)])
 def test_first_paint_and_frames_while_panning(browser: Any, tmp_path: Path, number: int, seconds: float) -> None:
-    view = {"found": True, "now": 1.0, "live": False, "request": REQUEST}
     file = tmp_path / "map.html"
-    file.write_text(html_page(view, {"area": [], "table": tiles(number).as_json()}))
+    file.write_text(html_page(view(live=False), {"area": [], "table": tiles(number).as_json()}))
     drawn, frames = math.inf, 0.0
     for _ in range(ATTEMPTS):
         page = browser.new_page(viewport={"width": 1280, "height": 900})

@@ -64,6 +64,17 @@ class Waiting:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def waited(account: Hundreds, seconds: float) -> Waiting:
+    """All requests of this account were waited for by one poller, in an event loop of its own."""
+
+    async def run() -> Waiting:
+        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
+        await waiting.during(seconds)
+        return waiting
+
+    return virtual.run(run())
+
+
 POISON: dict[str, dict[str, Any]] = {
     "no status": {"status": None},
     "a list for a status": {"status": ["PROCESSING"]},
@@ -83,12 +94,7 @@ def test_one_poisoned_request_among_a_thousand_delays_no_other(poison: dict[str,
     account = Hundreds(1000)
     account.jobs["id-512"] |= poison
 
-    async def run() -> Waiting:
-        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
-        await waiting.during(120)
-        return waiting
-
-    waiting = virtual.run(run())
+    waiting = waited(account, 120)
     assert set(waiting.failed) <= {"id-512"}
     assert max(seconds for name, seconds in waiting.longest.items() if name != "id-512") <= 1.3 * INTERVAL
     assert account.pages <= 14 * 10
@@ -118,12 +124,7 @@ def test_entries_that_are_no_requests_are_left_out() -> None:
 
     account.answer = answer
 
-    async def run() -> Waiting:
-        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
-        await waiting.during(60)
-        return waiting
-
-    waiting = virtual.run(run())
+    waiting = waited(account, 60)
     assert waiting.failed == {}
     assert account.singles == []
 
@@ -183,12 +184,7 @@ def test_whatever_the_order_of_the_list_all_are_read_in_time(order: Order) -> No
 
     account.answer = answer
 
-    async def run() -> Waiting:
-        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
-        await waiting.during(120)
-        return waiting
-
-    waiting = virtual.run(run())
+    waiting = waited(account, 120)
     assert waiting.failed == {}
     assert max(waiting.longest.values()) <= 1.3 * INTERVAL
     assert len(account.asked) <= 2 * 13 * 10
@@ -270,13 +266,8 @@ def test_two_event_loops_have_pollers_of_their_own() -> None:
     """As a triggerer beside a worker's thread: what one leaves behind does not hold up the other."""
     account = Hundreds(200)
 
-    async def run() -> Waiting:
-        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
-        await waiting.during(30)
-        return waiting
-
     for _ in range(2):
-        waiting = virtual.run(run())
+        waiting = waited(account, 30)
         assert waiting.failed == {}
         assert max(waiting.longest.values()) <= 1.3 * INTERVAL
 
@@ -333,12 +324,7 @@ def test_where_the_list_is_refused_all_are_read_one_by_one() -> None:
     account = Hundreds(300)
     account.answer = refusing(listed=True)
 
-    async def run() -> Waiting:
-        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
-        await waiting.during(120)
-        return waiting
-
-    waiting = virtual.run(run())
+    waiting = waited(account, 120)
     assert waiting.failed == {}
     assert max(waiting.longest.values()) <= 1.3 * INTERVAL
     assert account.pages <= 2, "a list that is refused is tried again seldom"
