@@ -121,16 +121,20 @@ class UnreachableError(SentinelHubError):
 
     `ambiguous` is True when the service may have carried out the call all the same; `over` when the call was given up
     because the time for it was over. `nowhere` says where nothing answers, and why; empty for a call that was sent.
+    `busy` is True when it was held back because the service had asked to slow down (429).
     `response` is None, as `request_exception.response` of the vendor's client then.
     """
 
     response: ErrorResponse | None = None
 
-    def __init__(self, message: str, *, ambiguous: bool, over: bool = False, nowhere: str = "") -> None:
+    def __init__(
+        self, message: str, *, ambiguous: bool, over: bool = False, nowhere: str = "", busy: bool = False
+    ) -> None:
         super().__init__(message)
         self.ambiguous = ambiguous
         self.over = over
         self.nowhere = nowhere
+        self.busy = busy
 
     @property
     def request_exception(self) -> UnreachableError:
@@ -138,14 +142,14 @@ class UnreachableError(SentinelHubError):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild_unreachable, (type(self), str(self), self.ambiguous, self.over, self.nowhere)
+        return _rebuild_unreachable, (type(self), str(self), self.ambiguous, self.over, self.nowhere, self.busy)
 
 
 def _rebuild_unreachable(
-    kind: type[UnreachableError], message: str, ambiguous: bool, over: bool, nowhere: str = ""
+    kind: type[UnreachableError], message: str, ambiguous: bool, over: bool, nowhere: str = "", busy: bool = False
 ) -> UnreachableError:
     """Pickle an UnreachableError: Airflow carries exceptions between processes."""
-    return kind(message, ambiguous=ambiguous, over=over, nowhere=nowhere)
+    return kind(message, ambiguous=ambiguous, over=over, nowhere=nowhere, busy=busy)
 
 
 class ApiError(SentinelHubError):

@@ -70,12 +70,14 @@ class Lost:
     :param ambiguous: the call may have reached the service.
     :param over: the call's time limit is over, so it is not repeated.
     :param nowhere: where nothing answers, and why, as a sentence; empty for a call that was sent.
+    :param busy: it was held back because the service had asked to slow down (429).
     """
 
     why: str
     ambiguous: bool
     over: bool = False
     nowhere: str = ""
+    busy: bool = False
 
 
 @dataclass(frozen=True)
@@ -483,5 +485,9 @@ def _lost(call: Call[Any], lost: Lost) -> UnreachableError:
     ambiguous = lost.ambiguous and not call.repeatable
     tail = " Whether it was carried out is not known." if ambiguous else ""
     return UnreachableError(
-        f"{_what(call)} got no reply: {lost.why}.{tail}", ambiguous=ambiguous, over=lost.over, nowhere=lost.nowhere
+        f"{_what(call)} got no reply: {lost.why}.{tail}",
+        ambiguous=ambiguous,
+        over=lost.over,
+        nowhere=lost.nowhere,
+        busy=lost.busy,
     )

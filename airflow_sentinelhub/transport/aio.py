@@ -115,7 +115,16 @@ class AsyncDriver:
         if api.name not in pollers:
             notes = Notes()
             driver = AsyncDriver(self._settings, notes, self._mask, self._reread)
-            pollers[api.name] = Poller(driver, api, PROCESS.metrics.count, notes, PROCESS.metrics.measure)
+            metrics, gate = PROCESS.metrics, mine[key].gate
+            pollers[api.name] = Poller(
+                driver,
+                api,
+                metrics.count,
+                notes,
+                metrics.measure,
+                conn_id=self._settings.conn_id,
+                busy=lambda: gate.slowed,
+            )
         self._polling = asyncio.get_running_loop(), api.name, pollers[api.name]
         return pollers[api.name]
 

@@ -78,14 +78,18 @@ async def _request(
     except asyncio.TimeoutError:
         if progress.sent:
             return Lost("no reply before the time for waiting was over", ambiguous=True, over=True)
-        why = "was not connected to" if progress.begun else "was not asked, since other calls went first,"
-        return Lost(f"{url.split('?')[0]} {why} before the time for waiting was over", ambiguous=False, over=True)
+        busy = not progress.begun and progress.gate is not None and progress.gate.slowed
+        why = "Sentinel Hub asks to slow down (429)" if busy else "other calls went first"
+        what = "was not connected to" if progress.begun else f"was not asked, since {why},"
+        text = f"{url.split('?')[0]} {what} before the time for waiting was over"
+        return Lost(text, ambiguous=False, over=True, busy=busy)
 
 
 @dataclass
 class _Progress:
     """The progress of a call. `begun`: the gate let it through; `sent`: the service may have received some of it."""
 
+    gate: Gate | None = None
     begun: bool = False
     sent: bool = False
 
@@ -99,6 +103,7 @@ async def _in_turn(
     settings: Settings, method: str, url: str, progress: _Progress, urgent: bool, content: dict[str, Any]
 ) -> Reply | Lost:
     shared = await in_loop(settings)
+    progress.gate = shared.gate
     async with shared.gate.at_once() if urgent else shared.gate:
         progress.begun = True
         asking = _asking.set(True)

@@ -135,6 +135,11 @@ class Gate:
     ) -> None:
         self._free.release()
 
+    @property
+    def slowed(self) -> bool:
+        """Calls are held back because of a 429: none is made for a while, or they are made rarely."""
+        return self.paced and (self.closed_for() > 0 or self._rate() < math.inf)
+
     def closed_for(self) -> float:
         """Seconds for which no request is let through from now on."""
         return max(self._closed_until - asyncio.get_running_loop().time(), 0.0) if self.paced else 0.0

@@ -84,6 +84,8 @@ class Poller:
     :param notes: the driver's log, which knows why a call has not been answered yet.
     :param measure: is told, with this object, once a minute how many wait (`waiting`), how old the oldest of their
         readings is (`oldest_reading`, seconds), and how late it is (`lag`); and zeros when nobody waits any more.
+    :param conn_id: id of the connection, for the log: a triggerer may have several pollers.
+    :param busy: whether calls are held back because the service asks to slow down (429).
     """
 
     def __init__(
@@ -93,12 +95,17 @@ class Poller:
         count: Callable[[str, float], None],
         notes: Notes | None = None,
         measure: Callable[[object, str, float], None] = lambda source, name, value: None,
+        *,
+        conn_id: str = "",
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self._driver = driver
         self._api = api
         self._count = count
         self._notes = Notes() if notes is None else notes
         self._measure = measure
+        self._name = f"Batch {api.name}" + (f" (connection {conn_id})" if conn_id else "")
+        self._busy = busy
         self._payloads: dict[str, Payload] = {}
         self._waits = Waits(forgotten=lambda name: self._payloads.pop(name, None))
         self._changed = asyncio.Event()
@@ -154,7 +161,7 @@ class Poller:
             try:
                 await self._read(wanted)
             except Exception as err:
-                _log.exception("The poller of batch %s broke off", self._api.name)
+                _log.exception("%s: the poller broke off", self._name)
                 failure = SentinelHubError(f"The poller of this triggerer broke off ({type(err).__name__}).")
                 for known in wanted.values():
                     known.fail(failure)
@@ -174,8 +181,8 @@ class Poller:
         why = self._notes.since(now - late) if late > REPORT_EVERY else ""
         _log.log(
             logging.INFO if wrong else logging.DEBUG,
-            "Batch %s: %d wait, the oldest reading is %.0f s old, the poller is %.0f s late%s%s%s",
-            self._api.name,
+            "%s: %d wait, the oldest reading is %.0f s old, the poller is %.0f s late%s%s%s",
+            self._name,
             len(waits),
             oldest,
             late,
@@ -194,6 +201,7 @@ class Poller:
                 + (f" {why}." if why else ""),
                 ambiguous=False,
                 over=not why,
+                busy=self._busy(),
             )
         )
 
@@ -338,14 +346,12 @@ class Poller:
         self._down = self._notes.quiet = err is not None and _is_outage(err)
         if err is not None and self._down:
             if not was_down:
-                _log.warning(
-                    "Batch %s: one call is made for all that wait until Sentinel Hub answers. %s", self._api.name, err
-                )
+                _log.warning("%s: one call is made for all that wait until Sentinel Hub answers. %s", self._name, err)
             shown = _of_another(err)
             for other in wanted.values():
                 other.fail(shown)
         elif was_down:
-            _log.info("Batch %s: Sentinel Hub answers again", self._api.name)
+            _log.info("%s: Sentinel Hub answers again", self._name)
         return not self._down
 
 

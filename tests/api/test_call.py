@@ -511,6 +511,8 @@ def test_other_errors_travel_between_processes() -> None:
     assert (type(copied), str(copied), copied.request_id) == (errors.JobPartialError, "partial", "7")
     gone = pickle.loads(pickle.dumps(errors.UnreachableError("gone", ambiguous=True)))
     assert (str(gone), gone.ambiguous) == ("gone", True)
+    full = errors.UnreachableError("x", ambiguous=False, over=True, nowhere="y", busy=True)
+    assert pickle.loads(pickle.dumps(full)).__dict__ == copy.copy(full).__dict__ == full.__dict__
 
 
 def test_an_action_answers_nothing() -> None:

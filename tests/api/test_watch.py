@@ -28,6 +28,7 @@ GONE = errors.NotFoundError("404", status=404)
 DOWN = errors.ServerError("503", status=503)
 CUT = errors.UnreachableError("cut", ambiguous=True)
 BUSY = errors.RateLimitError("429", status=429)
+HELD = errors.UnreachableError("held back", ambiguous=False, over=True, busy=True)
 REFUSED = errors.ForbiddenError("403", status=403)
 WRONG = errors.BadRequestError("400", status=400)
 UNREAD = errors.ResultsError("no such bucket")
@@ -89,6 +90,28 @@ TABLE: dict[str, tuple[dict[str, Any], list[Look]]] = {
     ),
     "an outage that does not": ({}, [(0, RUNS, GO), (60, DOWN, OUT), (1860, CUT, Outcome.UNKNOWN)]),
     "no patience": ({"max_unknown_time": 0.0}, [(0, RUNS, GO), (60, DOWN, Outcome.UNKNOWN)]),
+    # The service asks to slow down
+    "429s for less than 15 minutes": (
+        {"max_unknown_time": 60.0},
+        [(0, BUSY, OUT), (400, HELD, OUT), (839, BUSY, OUT), (895, BUSY, OUT), (899, RUNS, GO), (960, BUSY, OUT)],
+    ),
+    "429s for longer": (
+        {"max_unknown_time": 60.0},
+        [(0, BUSY, OUT), (400, HELD, OUT), (839, HELD, OUT), (899, BUSY, OUT), (900, BUSY, Outcome.UNKNOWN)],
+    ),
+    "429s, then an outage": (
+        {"max_unknown_time": 60.0},
+        [(0, BUSY, OUT), (400, HELD, OUT), (459, DOWN, OUT), (460, DOWN, Outcome.UNKNOWN)],
+    ),
+    "an outage, then 429s, then an outage": (
+        {"max_unknown_time": 60.0},
+        [(0, DOWN, OUT), (59, BUSY, OUT), (118, DOWN, OUT), (119, DOWN, Outcome.UNKNOWN)],
+    ),
+    "429s where more than 15 minutes are allowed": (
+        {"max_unknown_time": 1000.0},
+        [(0, BUSY, OUT), (999, BUSY, OUT), (1000, BUSY, Outcome.UNKNOWN)],
+    ),
+    "429s, and no patience": ({"max_unknown_time": 0.0}, [(0, BUSY, Outcome.UNKNOWN)]),
     "refused at first": ({}, [(0, REFUSED, REFUSED)]),
     "wrong at first": ({}, [(0, WRONG, WRONG)]),
     "refused after an outage": ({}, [(0, DOWN, OUT), (60, REFUSED, REFUSED)]),

@@ -16,6 +16,8 @@ from airflow_sentinelhub.transport.poller import Poller
 from tests.transport import virtual
 from tests.transport.test_poller import Account
 
+NAME = "Batch v2 (connection sh)"
+
 
 class Telling(Account):
     """An account whose driver tells the poller's notes what it meets, as that of a triggerer."""
@@ -49,7 +51,7 @@ def test_an_outage_of_hours_is_told_once_in_the_log_and_its_end_too(caplog: pyte
 
     async def waiting() -> None:
         account.notes = module.Notes()
-        poller = Poller(account, V2, lambda name, by: None, account.notes)
+        poller = Poller(account, V2, lambda name, by: None, account.notes, conn_id="sh")
 
         async def one(name: str) -> None:
             while True:
@@ -73,9 +75,13 @@ def test_an_outage_of_hours_is_told_once_in_the_log_and_its_end_too(caplog: pyte
     lines = [(record.levelno, record.getMessage()) for record in caplog.records]
     warnings = [line for level, line in lines if level >= logging.WARNING]
     assert len(warnings) <= 3, "the list, one request, and what that means"
-    assert sum("until Sentinel Hub answers" in line for line in warnings) == 1
-    assert [line for _, line in lines if "answers again" in line] == ["Batch v2: Sentinel Hub answers again"]
-    assert sum("out of reach" in line for _, line in lines) in (59, 60, 61), "once a minute"
+    assert [line.startswith(f"{NAME}: one call is made for all ") for line in warnings if "until Sentinel" in line] == [
+        True
+    ]
+    assert [line for _, line in lines if "answers again" in line] == [f"{NAME}: Sentinel Hub answers again"]
+    reports = [line for _, line in lines if "out of reach" in line]
+    assert len(reports) in (59, 60, 61), "once a minute"
+    assert all(line.startswith(f"{NAME}: 30 wait, ") for line in reports)
     assert set(failed) == set(account.jobs)
     for name, told in failed.items():
         named_another = {line for line in told if name not in line.split()[:3] and f"/{name} " not in line}

@@ -43,6 +43,9 @@ NOT_STARTED_GRACE = 120.0
 """Seconds for which a request may look unstarted after its start: readings lag."""
 UNCERTAIN_PAUSE = 10.0
 """Maximal seconds between polls while a reading may be older than the last action on the request."""
+BUSY = 900.0
+"""Seconds for which a state counts as readable that is not read only because the service asks to slow down (429): the
+calls come late, not in vain. Ten minutes after the last 429 none is held back any more."""
 LAST_LOOK = 2.0
 """Seconds that a poll has at least, also one that begins at the deadline."""
 
@@ -135,6 +138,8 @@ class Watch:
         self.uncertain = self.soon = False
         self._not_found_after, self._first = not_found_after, first
         self.unknown_since: float | None = None
+        self._unread_since = began
+        self._busy = False
         self._not_there_since: float | None = None
         self.not_started_since: float | None = None
         self._again = AGAIN_FIRST
@@ -155,14 +160,15 @@ class Watch:
     def until(self, now: float, within: float) -> float | None:
         """When a poll that begins now is given up: at the deadline, or when the state was unreadable for too long.
 
-        The state is unknown from the begin of a poll that fails. A wait that allows no such time has one whole poll.
+        The state is unknown from the begin of a poll that fails. A wait that allows no such time has one whole poll,
+        and so has one that calls are held back from (429).
 
         :param within: seconds that the poll waits before it reads.
         """
         self._polled = now + within
         ends = [self.plan.deadline] if self.plan.deadline is not None else []
         if self.unknown_since is not None or self.plan.max_unknown_time > 0:
-            since = self._polled if self.unknown_since is None else self.unknown_since
+            since = self._polled if self.unknown_since is None or self._busy else self._unread_since
             ends.append(since + self.plan.max_unknown_time)
         return max(min(ends), self._polled + LAST_LOOK) if ends else None
 
@@ -196,7 +202,11 @@ class Watch:
         if self.last.job is None and not self.plan.known and not isinstance(err, PASSING):
             raise err
         if self.unknown_since is None:
-            self.unknown_since = now if self._polled is None else self._polled
+            self.unknown_since = self._unread_since = now if self._polled is None else self._polled
+        until = self.unknown_since + BUSY - self.plan.max_unknown_time
+        self._busy = _is_busy(err) and now < until
+        if _is_busy(err):
+            self._unread_since = max(self._unread_since, min(now, until))
         self.uncertain, self.pause, self.soon = True, self.plan.poll_interval, False
         self._first = self._first and isinstance(err, UnreachableError)
         if not self._cause or not (isinstance(err, UnreachableError) and err.over):
@@ -225,7 +235,7 @@ class Watch:
             missing = now - (now if self._not_there_since is None else self._not_there_since)
             never_there = missing >= min(self._not_found_after, longest)
             return Waited(Outcome.NOT_FOUND, None, str(err)) if never_there else None
-        seconds = now - (now if self.unknown_since is None else self.unknown_since)
+        seconds = now - (now if self.unknown_since is None else self._unread_since)
         outcome = Outcome.UNREAD if isinstance(err, ResultsError) and err.snapshot is not None else Outcome.UNKNOWN
         return replace(self.last, outcome=outcome, why=self._cause) if seconds >= longest else None
 
@@ -237,6 +247,11 @@ class Watch:
             return replace(self.last, outcome=Outcome.TIMED_OUT)
         self.pause = min(self.pause, self.plan.deadline - now)
         return None
+
+
+def _is_busy(err: SentinelHubError) -> bool:
+    """Whether the service has asked to slow down, or a call was held back because it had."""
+    return isinstance(err, RateLimitError) or (isinstance(err, UnreachableError) and err.busy)
 
 
 Told = Callable[[Watch, float], None]
