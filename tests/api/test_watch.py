@@ -202,3 +202,15 @@ def test_a_plan_of_another_version_is_read() -> None:
     given = {**WaitPlan(deadline=7.0).as_json(), "of_a_later_version": [1]}
     del given["known"]
     assert WaitPlan.from_json(given) == WaitPlan(deadline=7.0)
+
+
+def test_a_poll_whose_calls_are_held_back_has_the_whole_time_again() -> None:
+    """Of an interval that is as long as that time nothing would be left for it."""
+    watch = Watch(ID, WaitPlan(poll_interval=60.0, max_unknown_time=60.0), BEGAN)
+    assert watch.until(BEGAN, 0.0) == BEGAN + 60
+    watch.failed(HELD, BEGAN + 60)
+    assert watch.until(BEGAN + 60, 60.0) == BEGAN + 180
+    watch.failed(DOWN, BEGAN + 119)
+    assert watch.until(BEGAN + 119, 0.0) == BEGAN + 121, "a moment, at the least"
+    watch.read(RUNS, BEGAN + 120)
+    assert watch.until(BEGAN + 120, 60.0) == BEGAN + 240

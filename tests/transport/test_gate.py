@@ -236,3 +236,17 @@ def test_the_pause_grows_with_each_429_in_a_row_and_begins_anew_after_a_reply() 
     assert 0 < first < second < third
     assert after == 0
     assert again == pytest.approx(first)
+
+
+@pytest.mark.parametrize("per_minute", [1.0, 540.0])
+def test_calls_are_held_back_from_a_429_until_they_are_as_frequent_as_before(per_minute: float) -> None:
+    async def one() -> list[bool]:
+        gate, slowed = Gate(per_minute), list[bool]()
+        slowed.append(gate.slowed)
+        gate.heard(Reply(429, {"retry-after": "10000"}, b"{}"))
+        for seconds in (5.0, 10.0, module.FORGOTTEN):
+            slowed.append(gate.slowed)
+            await asyncio.sleep(seconds)
+        return [*slowed, gate.slowed]
+
+    assert virtual.run(one()) == [False, True, True, per_minute > 1, False]
