@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Kept:
-    """Records the readings of a wait; the flow of the wait calls it at each poll (`Told`)."""
+    """Records the readings of a wait; the flow of the wait calls it at each poll (`OnPoll`)."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress

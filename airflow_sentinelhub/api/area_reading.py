@@ -308,11 +308,11 @@ class Reading:
     def _check(self) -> None:
         """Say what is wrong with an area that is not all polygons, and what has been left out."""
         if self._others:
-            told = ", ".join(
+            kinds = ", ".join(
                 kind + (f" ({times} of them)" if times > 1 else "") for kind, times in self._others.items()
             )
             raise InvalidInputError(
-                f"The area has a GeoJSON geometry of type {told}; only Polygon and MultiPolygon work, since a job "
+                f"The area has a GeoJSON geometry of type {kinds}; only Polygon and MultiPolygon work, since a job "
                 "needs a surface."
             )
         plural = "feature" if self._without == 1 else "features"
@@ -353,9 +353,9 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        told = "it is nested too deep"
+        reason = "it is nested too deep"
     except ValueError as err:
-        told = str(err)
+        reason = str(err)
     lines = [line.strip("\x1e \t\r") for line in text.split("\n")]
     try:
         features = [json.loads(line) for line in lines if line]
@@ -364,7 +364,7 @@ def _json(text: str) -> Any:
     if features and all(isinstance(feature, dict) for feature in features):
         return {"type": "FeatureCollection", "features": features}
     hint = " It looks like a dict of Python: write `| tojson` in the template." if "{'" in text[:100] else ""
-    raise InvalidInputError(f"The area {shown(text, 60)} is neither GeoJSON nor four numbers: {told}.{hint}")
+    raise InvalidInputError(f"The area {shown(text, 60)} is neither GeoJSON nor four numbers: {reason}.{hint}")
 
 
 def is_name_of_file(text: str) -> bool:

@@ -27,7 +27,7 @@ from airflow_sentinelhub.api.kinds import (
     within,
 )
 from airflow_sentinelhub.api.reports import is_place, report_place
-from airflow_sentinelhub.api.rings import shown, told
+from airflow_sentinelhub.api.rings import described, shown
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -198,7 +198,7 @@ def as_object(value: Any, name: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise InvalidInputError(f"{name} must be an object of the payload, not {told(value)}.")
+        raise InvalidInputError(f"{name} must be an object of the payload, not {described(value)}.")
     return dict(value)
 
 
@@ -223,8 +223,10 @@ def check_word(name: str, value: Any, words: Sequence[str | None]) -> None:
     :raises InvalidInputError: it is another word.
     """
     if not is_late(value) and value not in words:
-        told = ", ".join(word for word in words if word is not None) + (", or be None for all" if None in words else "")
-        raise InvalidInputError(f"{name} is {shown(value)}; it must be one of {told}.")
+        choices = ", ".join(word for word in words if word is not None) + (
+            ", or be None for all" if None in words else ""
+        )
+        raise InvalidInputError(f"{name} is {shown(value)}; it must be one of {choices}.")
 
 
 def taken(name: str, value: Any, template: Any = None) -> Any:

@@ -422,12 +422,12 @@ def error_of(call: Call[Any], reply: Reply) -> ApiError:
             body=body,
             headers=headers,
         )
-    said = f"{reply.status}" + (f" {code}" if code else "") + f": {reason}"
+    answer = f"{reply.status}" + (f" {code}" if code else "") + f": {reason}"
     kind, advice = _KINDS.get(reply.status, (ServerError if reply.status >= 500 else BadRequestError, ""))
     if reply.status == 404 and _SERVICES.search(call.path):
         advice = _NO_SERVICE
     return kind(
-        f"{_what(call)} was answered with {said}" + ("" if said.endswith((".", "!", "?")) else ".") + advice,
+        f"{_what(call)} was answered with {answer}" + ("" if answer.endswith((".", "!", "?")) else ".") + advice,
         status=reply.status,
         reason=reason,
         code=code,

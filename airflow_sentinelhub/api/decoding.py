@@ -242,12 +242,12 @@ def said_in(body: bytes | bytearray, clean: Callable[[str], str] | None = None) 
     if len(body) > _LARGEST_ERROR:
         return _plain_words(body, line), None
     try:
-        return _said(decoded(body), line)
+        return _message_of(decoded(body), line)
     except Exception:  # no JSON, or JSON of a shape that cannot even be written again
         return _plain_words(body, line), None
 
 
-def _said(read: Any, line: Callable[..., str]) -> tuple[str, str | None]:
+def _message_of(read: Any, line: Callable[..., str]) -> tuple[str, str | None]:
     if not isinstance(read, dict):
         raise ValueError("not an object")
     inner = read if read.get("error") is None else read["error"]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_sentinelhub.api.rings import shown, told
+from airflow_sentinelhub.api.rings import described, shown
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -35,20 +35,20 @@ def place(value: Any, what: str = OUTPUT, about: str = "") -> str:
         hint = ""
         if isinstance(value, os.PathLike) and re.match(r"(?i)s3:/[^/]", text):
             hint = " A pathlib path drops one of the slashes: give the URL as text."
-        raise InvalidInputError(f"{what} is s3://bucket/path, not {_told(value)}{named}.{hint}")
+        raise InvalidInputError(f"{what} is s3://bucket/path, not {_described(value)}{named}.{hint}")
     if found[1] == "None":
         raise InvalidInputError(
-            f"{what} is s3://bucket/path, not {_told(value)}{named}: its template has given no bucket."
+            f"{what} is s3://bucket/path, not {_described(value)}{named}: its template has given no bucket."
         )
     if not _is_bucket(found[1]):
         conn_id, at, bucket = found[1].partition("@")
         hint = f"; leave {conn_id}@ out, and give aws_conn_id={conn_id!r}" if at and bucket else _NAMES
         raise InvalidInputError(
-            f"{what} is s3://bucket/path, not {_told(value)}{named}: {shown(found[1], 60)} is no name of a bucket"
+            f"{what} is s3://bucket/path, not {_described(value)}{named}: {shown(found[1], 60)} is no name of a bucket"
             f"{hint}."
         )
     if wrong := _wrong_key((found[2] or "")[1:]):
-        raise InvalidInputError(f"{what} is s3://bucket/path, not {_told(value)}{named}: its path {wrong}.")
+        raise InvalidInputError(f"{what} is s3://bucket/path, not {_described(value)}{named}: its path {wrong}.")
     return text
 
 
@@ -110,7 +110,7 @@ def delivery(output: Mapping[str, Any], name: str, *, early: bool = False) -> Ma
     places = output["delivery"]
     example = '{"s3": {"url": "s3://bucket/path"}}'
     if not isinstance(places, Mapping) or not places:
-        given = "an empty one" if isinstance(places, Mapping) else _told(places)
+        given = "an empty one" if isinstance(places, Mapping) else _described(places)
         raise InvalidInputError(f"{name}.delivery is an object such as {example}, not {given}.")
     for kind, given in places.items():
         if early and is_late(given):
@@ -135,7 +135,7 @@ def check_output(output: Any, name: str = "destination", *, early: bool = False)
             place(output, about=name)
         return
     if not isinstance(output, Mapping):
-        raise InvalidInputError(f"{name} is s3://bucket/path, or an object of the payload, not {_told(output)}.")
+        raise InvalidInputError(f"{name} is s3://bucket/path, or an object of the payload, not {_described(output)}.")
     if "delivery" in output and not (early and is_late(output["delivery"])):
         delivery(output, name, early=early)
     path = output.get("defaultTilePath")
@@ -155,9 +155,9 @@ def check_geopackage_literal(given: Any) -> None:
 
 def _is_json(text: Any) -> bool:
     """Whether it is JSON text, or the name of a file with it."""
-    told = str(text).lstrip("\ufeff \t\r\n").rstrip()
-    return told.endswith(".json") or told.startswith("{")
+    content = str(text).lstrip("\ufeff \t\r\n").rstrip()
+    return content.endswith(".json") or content.startswith("{")
 
 
-def _told(value: Any) -> str:
-    return told(str(value) if isinstance(value, os.PathLike) else value)
+def _described(value: Any) -> str:
+    return described(str(value) if isinstance(value, os.PathLike) else value)

@@ -149,8 +149,8 @@ class _Reading:
             number = float(value)
         if math.isfinite(number):
             return number
-        said = "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
-        raise self._refusal(path, f"is {said}, which JSON does not have")
+        word = "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
+        raise self._refusal(path, f"is {word}, which JSON does not have")
 
     def _moment(self, value: date, path: str) -> str:
         if value != value:  # pandas.NaT

@@ -33,7 +33,7 @@ def shown(value: Any, limit: int = 100) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
-def told(value: Any) -> str:
+def described(value: Any) -> str:
     """A value in a message about what may hold keys: text and numbers as `shown`, of anything else its type."""
     if value is None or isinstance(value, (str, int, float)):
         return shown(value)
@@ -143,13 +143,13 @@ def check_world(west: float, south: float, east: float, north: float) -> None:
     """:raises InvalidInputError: these limits are not those of longitudes and latitudes."""
     if -90 <= south <= north <= 90 and -360 <= west <= east <= 360 and east - west <= 360:
         return
-    told = f"x from {west:.10g} to {east:.10g}, y from {south:.10g} to {north:.10g}"
+    extent = f"x from {west:.10g} to {east:.10g}, y from {south:.10g} to {north:.10g}"
     if -90 <= west <= east <= 90 and -180 <= south <= north <= 180:
         raise InvalidInputError(
-            f"The area has latitudes beyond 90 degrees ({told}): are the axes swapped? Longitude comes first."
+            f"The area has latitudes beyond 90 degrees ({extent}): are the axes swapped? Longitude comes first."
         )
     raise InvalidInputError(
-        f"The area is not in degrees of longitude and latitude ({told}); are these metres? Then name their CRS, such "
+        f"The area is not in degrees of longitude and latitude ({extent}); are these metres? Then name their CRS, such "
         "as EPSG:32632."
     )
 

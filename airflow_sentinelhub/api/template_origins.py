@@ -29,8 +29,8 @@ def templates_told(message: str, values: Mapping[str, Any], templates: Mapping[s
             empty.append(text)
         elif _mentions(message, value) or ("." not in path and _is_about(message, path)):
             shows.append(text)
-    told = f" Out of templates: {', '.join(shows)}." if shows else ""
-    return told + (f" Nothing came out of templates: {', '.join(empty)}." if empty else "")
+    sentence = f" Out of templates: {', '.join(shows)}." if shows else ""
+    return sentence + (f" Nothing came out of templates: {', '.join(empty)}." if empty else "")
 
 
 def _templated(values: Any, templates: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:

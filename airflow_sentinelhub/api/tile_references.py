@@ -189,8 +189,8 @@ def _ranges(total: int, size: int | None, most: int, unit: int) -> Iterable[tupl
 
 
 def _mark(item: Item) -> bytes:
-    told = json.dumps(item, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=_MARK).digest()
+    encoded = json.dumps(item, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(encoded.encode("utf-8", "surrogatepass"), digest_size=_MARK).digest()
 
 
 def _digest(marks: bytes) -> str:

@@ -204,8 +204,8 @@ def _span(parts: Mapping[str, Any], name: str) -> timedelta:
             return span
     except (TypeError, ValueError, OverflowError):
         pass
-    told = ", ".join(f"{unit}={value!r}" for unit, value in parts.items())
-    raise InvalidInputError(f"{name}=last({told}) is no length of time; give numbers above 0, such as last(days=30).")
+    given = ", ".join(f"{unit}={value!r}" for unit, value in parts.items())
+    raise InvalidInputError(f"{name}=last({given}) is no length of time; give numbers above 0, such as last(days=30).")
 
 
 def _part(unit: str, value: Any) -> timedelta:

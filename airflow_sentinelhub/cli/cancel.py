@@ -8,7 +8,7 @@ from typing import Any
 from airflow_sentinelhub.api.decide.verdict import fate
 from airflow_sentinelhub.api.flows.actions import end
 from airflow_sentinelhub.cli.command import BATCH_API, CONN_ID, OUTPUT, REQUEST_ID, Command, argument
-from airflow_sentinelhub.cli.output import said, show
+from airflow_sentinelhub.cli.output import one_line, show
 from airflow_sentinelhub.cli.reading import find, hook_of, members_of
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -35,7 +35,7 @@ def run(args: Any) -> int:
 
 
 def _about(job: Any) -> str:
-    words = said(job.description)[:100]
+    words = one_line(job.description)[:100]
     return f"It is {job.status.value}{f' ({words})' if words else ''}. {fate(job)}"
 
 

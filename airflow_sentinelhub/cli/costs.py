@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from airflow_sentinelhub.cli.command import CONN_ID, OUTPUT, Command, argument
-from airflow_sentinelhub.cli.output import print_table, said
+from airflow_sentinelhub.cli.output import one_line, print_table
 from airflow_sentinelhub.cli.reading import hook_of
 
 _TASKS = ("task", "pu")
@@ -19,7 +19,7 @@ def run(args: Any) -> int:
     if args.output == "json":
         print(json.dumps(costs.as_dict(), indent=2))  # no secrets, but perhaps a task called `password`
         return 0
-    print(said(f"{costs.dag_id}: {costs.total:,.1f} PU since {costs.since:%Y-%m-%d %H:%M} UTC"))
+    print(one_line(f"{costs.dag_id}: {costs.total:,.1f} PU since {costs.since:%Y-%m-%d %H:%M} UTC"))
     if costs.running:
         print(f"Running: {costs.running}; in all about {costs.expected:,.1f} PU when that is done.")
     if costs.requests:
@@ -42,7 +42,7 @@ def run(args: Any) -> int:
             _REQUESTS,
         )
     for line in costs.warnings():
-        print(said(line))
+        print(one_line(line))
     return 0
 
 

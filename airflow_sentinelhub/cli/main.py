@@ -11,7 +11,7 @@ from typing import Any
 from airflow_sentinelhub._version import __version__
 from airflow_sentinelhub.cli.command import Command
 from airflow_sentinelhub.cli.commands import COMMANDS
-from airflow_sentinelhub.cli.output import own_stdout, said
+from airflow_sentinelhub.cli.output import one_line, own_stdout
 from airflow_sentinelhub.exceptions import SentinelHubError
 
 INTERRUPTED = 130
@@ -57,11 +57,11 @@ def carry_out(command: Command, arguments: Any) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except SentinelHubError as err:
-        print(said(str(err)), file=sys.stderr)
+        print(one_line(str(err)), file=sys.stderr)
     except Exception as err:
         if not _of_airflow(err):
             raise
-        print(said(str(err)), file=sys.stderr)
+        print(one_line(str(err)), file=sys.stderr)
     finally:
         logging.disable(logging.NOTSET)
     return 1

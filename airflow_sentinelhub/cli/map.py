@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_sentinelhub.cli.command import AWS_CONN_ID, BATCH_API, CONN_ID, OUTPUT, REQUEST_ID, Command, argument
-from airflow_sentinelhub.cli.output import print_json, said
+from airflow_sentinelhub.cli.output import one_line, print_json
 from airflow_sentinelhub.cli.reading import find, hook_of
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -15,7 +15,7 @@ def run(args: Any) -> int:
     """Read the request and its tiles, and write the map."""
     from airflow_sentinelhub.hooks.map_file import check_ending
 
-    # What is wrong with the file is said before a large job is read.
+    # What is wrong with the file is reported before a large job is read.
     target = Path(args.file)
     check_ending(target.suffix)
     if not target.absolute().parent.is_dir():
@@ -27,10 +27,10 @@ def run(args: Any) -> int:
     made = hook.map(found.job.request_id, batch_api=found.api.name, aws_conn_id=args.aws_conn_id)
     made.save(target)
     if args.output == "json":
-        print_json({"id": found.job.request_id, "title": said(made.title()), "file": str(target)})
+        print_json({"id": found.job.request_id, "title": one_line(made.title()), "file": str(target)})
         return 0
-    print(said(made.title()))
-    print(said(f"Map written to {target}"))
+    print(one_line(made.title()))
+    print(one_line(f"Map written to {target}"))
     return 0
 
 

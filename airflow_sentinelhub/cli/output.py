@@ -90,7 +90,7 @@ def shown(line: str) -> str:
     return _CONTROL.sub(" ", line)
 
 
-def said(text: str) -> str:
+def one_line(text: str) -> str:
     """A text of the service or an error as one line that a terminal can show."""
     return shown(redacted(text)).strip()
 
@@ -106,5 +106,5 @@ def _cell(value: Any, widest: int = _WIDEST) -> str:
         return f"{value:,.2f}".rstrip("0").rstrip(".")
     if isinstance(value, date):
         return value.isoformat(timespec="seconds") if hasattr(value, "hour") else value.isoformat()  # type: ignore[call-arg]
-    text = said(str(value))
+    text = one_line(str(value))
     return text if len(text) <= widest else f"{text[: widest - 3]}..."

@@ -12,7 +12,7 @@ from airflow_sentinelhub.api.decide.marker import dag_word, mark_of, unmarked
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.cli.command import BATCH_API, CONN_ID, OUTPUT, Command, argument
-from airflow_sentinelhub.cli.output import said, show
+from airflow_sentinelhub.cli.output import one_line, show
 from airflow_sentinelhub.cli.reading import NOT_OFFERED, PATIENCE, generations_of, hook_of, members_of
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -42,7 +42,7 @@ def run(args: Any) -> int:
                     break
         except NOT_OFFERED as err:
             refused.append(err)
-            print(f"Batch {api.name} could not be listed: {said(str(err))}", file=sys.stderr)
+            print(f"Batch {api.name} could not be listed: {one_line(str(err))}", file=sys.stderr)
         found += matching
     if len(refused) == len(apis):
         raise refused[0]

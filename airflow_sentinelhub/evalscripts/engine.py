@@ -40,10 +40,10 @@ _KINDS = "(() => [typeof setup, typeof evaluatePixel].join())"
 # Only what is read: the rest of the object may be of any kind.
 _CALL = """
 (() => {
-  const told = setup();
-  if (told && typeof told.then === "function") return "a promise";
-  return told && typeof told === "object" && !Array.isArray(told)
-    ? {input: told.input, output: told.output, mosaicking: told.mosaicking} : told;
+  const made = setup();
+  if (made && typeof made.then === "function") return "a promise";
+  return made && typeof made === "object" && !Array.isArray(made)
+    ? {input: made.input, output: made.output, mosaicking: made.mosaicking} : made;
 })
 """
 _FRAME = re.compile(r"<input>:([0-9]+)")
@@ -95,8 +95,8 @@ def run(script: str) -> Outcome | None:
         text = to_text(returned)
         return Outcome(value=json.loads(text) if isinstance(text, str) else None)
     except quickjs.JSException as err:
-        said = _failed(str(err))
-        return Outcome(problem=f"setup() returns what is no plain data: {said.problem}", certain=said.certain)
+        failure = _failed(str(err))
+        return Outcome(problem=f"setup() returns what is no plain data: {failure.problem}", certain=failure.certain)
     except RecursionError:
         return Outcome(problem="setup() returns lists or objects that are nested too deeply.", certain=False)
 
@@ -106,12 +106,12 @@ def _readable(script: str) -> str:
     return script.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _failed(said: str) -> Outcome:
+def _failed(report: str) -> Outcome:
     """An exception of JavaScript, in the manner of the service: file, line, error."""
-    message, _, frames = said.partition("\n")
+    message, _, frames = report.partition("\n")
     if message == "null":  # also what is thrown where no memory is left for an error
-        said = f"the script throws null, or needs more than {_MEMORY // 1024 // 1024} MB of memory"
-        return Outcome(problem=f"evalscript.js: {said}.", certain=False)
+        report = f"the script throws null, or needs more than {_MEMORY // 1024 // 1024} MB of memory"
+        return Outcome(problem=f"evalscript.js: {report}.", certain=False)
     if message == "InternalError: interrupted":
         return Outcome(
             problem=f"evalscript.js: the script does not end within {_SECONDS:g} s of computing time.", certain=False

@@ -32,13 +32,13 @@ def read_setup(script: str) -> Setup:
     outcome = engine.run(script.lstrip(_BOM))
     if outcome is None:
         return replace(text.guess(script), problem=text.problem(script))
-    said = outcome.problem
-    if said is None:
+    problem = outcome.problem
+    if problem is None:
         try:
             return setup_of(outcome.value)
         except UnreadableError as err:
             return replace(text.guess(script), exact=True, problem=str(err))
-    if "SyntaxError: " in said:
+    if "SyntaxError: " in problem:
         # Where a bracket has no partner, the words that say which one: they are nearer to the service's.
-        said = text.unbalanced(script) or said
-    return replace(text.guess(script), exact=outcome.certain, problem=said)
+        problem = text.unbalanced(script) or problem
+    return replace(text.guess(script), exact=outcome.certain, problem=problem)

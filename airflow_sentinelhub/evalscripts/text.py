@@ -22,9 +22,9 @@ _SETUP = re.compile(r"\bfunction\s+setup\s*\(|\bsetup\s*[=:]")
 
 def problem(script: str) -> str | None:
     """What the look of a text says against it: brackets without a partner, functions that are not there."""
-    said = unbalanced(script)
-    if said:
-        return said
+    problem = unbalanced(script)
+    if problem:
+        return problem
     code = _hidden(script)
     for function in ("setup", "evaluatePixel"):
         if not re.search(rf"\bfunction\s+{function}\s*\(|\b{function}\s*[=:]", code):

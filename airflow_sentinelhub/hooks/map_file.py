@@ -70,8 +70,8 @@ class JobMap:
         counts = {} if table is None else table.counts()
         things = things_of(self.source.batch_api)
         numbers = ", ".join(f"{number:,} {word}" for word, number in counts.items())
-        said = f": {sum(counts.values()):,} {things} ({numbers})" if counts else ""
-        return f"Batch request {self.source.request_id}{status}{said}"
+        things_done = f": {sum(counts.values()):,} {things} ({numbers})" if counts else ""
+        return f"Batch request {self.source.request_id}{status}{things_done}"
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the map to a file, in the form that the ending of its name says.

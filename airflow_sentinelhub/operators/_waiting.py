@@ -90,11 +90,11 @@ class WaitingTask(SentinelHubTask):
         """
         waited: Waited | None
         if self.deferrable:
-            waited = self.hook.run(look_before_deferring(self.api, request_id, target, plan, told=self.progress))
+            waited = self.hook.run(look_before_deferring(self.api, request_id, target, plan, on_poll=self.progress))
             if waited is None:
                 self.defer_for(Await(request_id, target, plan), method_name=method_name, resume_state=resume_state)
         else:
-            waited = self.hook.run(wait_here(self.api, request_id, target, plan, told=self.progress))
+            waited = self.hook.run(wait_here(self.api, request_id, target, plan, on_poll=self.progress))
         self.known = waited.job or self.known
         return waited
 

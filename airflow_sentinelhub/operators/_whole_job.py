@@ -195,7 +195,7 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
     def _answer(self, awaited: Await) -> Flow[Waited | None]:
         """Wait in this worker; a deferrable task reads the request once and returns None if it has to defer."""
         flow = look_before_deferring if self.deferrable else wait
-        return flow(self.api, awaited.request_id, awaited.target, awaited.plan, told=self.progress)
+        return flow(self.api, awaited.request_id, awaited.target, awaited.plan, on_poll=self.progress)
 
     def limit(self) -> float | None:
         """PU that the job may cost, None for no limit; also None if a limit is invalid, which `checks` reports."""

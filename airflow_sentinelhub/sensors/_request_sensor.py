@@ -167,7 +167,7 @@ class RequestSensor(TellsLineage, SentinelHubTask, BaseSensorOperator):
                 time.time(),
                 not_found_after=sum(OLD_REQUEST_404 if self.is_old(context) else NEW_REQUEST_404),
                 first=not plan.known and tried(context) <= 1,
-                told=self.progress,
+                on_poll=self.progress,
                 since=None if first is None else first.timestamp(),
             )
         return self._watch

@@ -51,7 +51,7 @@ def _of_gis(path: Path, layer: str = "") -> tuple[list[Mapping[str, Any] | None]
         chosen = _chosen(what, path.name, layers, wanted)
         meta, _, geometries, _ = pyogrio.raw.read(path, layer=chosen, columns=[], force_2d=True)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as err:
-        raise InvalidInputError(f"{what} cannot be read: {_said(err)}.") from None
+        raise InvalidInputError(f"{what} cannot be read: {_reason(err)}.") from None
     return [from_wkb(binary, path.name) for binary in geometries], meta.get("crs") or None
 
 
@@ -66,8 +66,8 @@ def _parquet(path: Path) -> tuple[list[Mapping[str, Any] | None], str | None]:
         return _of_gis(path)
     path.open("rb").close()  # says why it cannot be read
     try:
-        told = (parquet.read_schema(path).metadata or {}).get(b"geo")
-        geo = json.loads(told) if told else None
+        geo_member = (parquet.read_schema(path).metadata or {}).get(b"geo")
+        geo = json.loads(geo_member) if geo_member else None
         if not isinstance(geo, dict) or geo.get("primary_column") not in (geo.get("columns") or {}):
             raise InvalidInputError(f"{what} is Parquet without geometries (no `geo` metadata of GeoParquet).")
         column = geo["columns"][geo["primary_column"]]
@@ -77,7 +77,7 @@ def _parquet(path: Path) -> tuple[list[Mapping[str, Any] | None], str | None]:
     except (ArrowException, ValueError) as err:
         if isinstance(err, InvalidInputError):
             raise
-        raise InvalidInputError(f"{what} cannot be read: {_said(err)}.") from None
+        raise InvalidInputError(f"{what} cannot be read: {_reason(err)}.") from None
     return [from_wkb(binary, path.name) for binary in rows], _crs_of_parquet(column, what)
 
 
@@ -106,7 +106,7 @@ def _chosen(what: str, file: str, layers: Mapping[str, bool], wanted: tuple[str,
     :raises InvalidInputError: there is no such layer, or it takes a choice.
     """
     full = [name for name, has_shapes in layers.items() if has_shapes]
-    told = f"{', '.join(full[:10])}{', ...' if len(full) > 10 else ''}"
+    choice = f"{', '.join(full[:10])}{', ...' if len(full) > 10 else ''}"
     if wanted is not None:
         option, value = wanted
         names = list(layers)
@@ -115,17 +115,19 @@ def _chosen(what: str, file: str, layers: Mapping[str, bool], wanted: tuple[str,
         if name in full:
             return str(name)
         why = "has no geometries" if name in layers else "is not there"
-        raise InvalidInputError(f"{what}: the layer {option}={value[:60]!r} {why}; with geometries there are: {told}.")
+        raise InvalidInputError(
+            f"{what}: the layer {option}={value[:60]!r} {why}; with geometries there are: {choice}."
+        )
     if not full:
         raise InvalidInputError(f"{what} has no geometries; give a file with a layer of polygons.")
     if len(full) > 1:
         raise InvalidInputError(
-            f"{what} has {len(full)} layers with geometries ({told}); choose one, such as {file}|layername={full[0]}."
+            f"{what} has {len(full)} layers with geometries ({choice}); choose one, such as {file}|layername={full[0]}."
         )
     return full[0]
 
 
-def _said(err: Exception) -> str:
+def _reason(err: Exception) -> str:
     """The first sentence of a library's error, cut."""
     return " ".join(str(err).partition(";")[0].split())[:150].rstrip(".")
 

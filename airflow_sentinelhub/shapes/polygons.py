@@ -44,7 +44,7 @@ def united(polygons: Sequence[Any], *, at_antimeridian: bool = False, simplify: 
             whole = shapely.simplify(whole, simplify, preserve_topology=True)
             whole = whole if whole.is_valid else shapely.unary_union(shapely.get_parts(whole))
     except shapely.errors.ShapelyError as err:
-        raise InvalidInputError(f"The polygons of the area cannot be put together: {_said(err)}.") from None
+        raise InvalidInputError(f"The polygons of the area cannot be put together: {_reason(err)}.") from None
     parts = [part for part in shapely.get_parts(whole) if part.geom_type == "Polygon" and part.area > 0]
     if not parts:
         raise InvalidInputError("The area is empty: nothing is left of its polygons.")
@@ -78,7 +78,7 @@ def shape_of(geojson: Mapping[str, Any]) -> Any:
     try:
         return shapely.geometry.shape(dict(geojson))
     except (shapely.errors.ShapelyError, AttributeError, KeyError, TypeError, ValueError) as err:
-        raise InvalidInputError(f"The geometry cannot be read: {_said(err)}.") from None
+        raise InvalidInputError(f"The geometry cannot be read: {_reason(err)}.") from None
 
 
 def from_wkt(text: str) -> Mapping[str, Any]:
@@ -91,7 +91,7 @@ def from_wkt(text: str) -> Mapping[str, Any]:
     try:
         return _geojson(shapely.from_wkt(text))
     except (shapely.errors.ShapelyError, ValueError, NotImplementedError) as err:
-        raise InvalidInputError(f"The area {text[:60]!r} looks like WKT and cannot be read: {_said(err)}.") from None
+        raise InvalidInputError(f"The area {text[:60]!r} looks like WKT and cannot be read: {_reason(err)}.") from None
 
 
 def from_wkb(binary: Any, where: str) -> Mapping[str, Any] | None:
@@ -107,7 +107,7 @@ def from_wkb(binary: Any, where: str) -> Mapping[str, Any] | None:
     try:
         return _geojson(shapely.from_wkb(binary))
     except (shapely.errors.ShapelyError, TypeError, ValueError, NotImplementedError) as err:
-        raise InvalidInputError(f"The area in {where} has a geometry that cannot be read: {_said(err)}.") from None
+        raise InvalidInputError(f"The area in {where} has a geometry that cannot be read: {_reason(err)}.") from None
 
 
 def from_wkb_with_srid(binary: bytes) -> tuple[Mapping[str, Any] | None, int]:
@@ -131,7 +131,7 @@ def _geojson(geometry: Any) -> Mapping[str, Any]:
     return found
 
 
-def _said(err: Exception) -> str:
+def _reason(err: Exception) -> str:
     return " ".join(str(err).split())[:150].rstrip(".")
 
 

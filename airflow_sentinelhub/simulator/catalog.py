@@ -54,14 +54,14 @@ def search(context: Context) -> Reply:
         if ids is None or item.number in ids
     ]
     page = newest_first(found)[first : first + limit]
-    told: Json = {"limit": limit, "returned": len(page)}
+    page_info: Json = {"limit": limit, "returned": len(page)}
     links: list[Json] = []
     if first + limit < len(found):
-        told["next"] = first + limit
+        page_info["next"] = first + limit
         href = f"{context.call.base}{context.call.path}"
         links.append({"href": href, "rel": "next", "method": "POST", "body": {"next": first + limit}, "merge": True})
     features = [_item(item, context) for item in page]
-    return _geojson({"type": "FeatureCollection", "features": features, "links": links, "context": told})
+    return _geojson({"type": "FeatureCollection", "features": features, "links": links, "context": page_info})
 
 
 def landing(context: Context) -> Reply:

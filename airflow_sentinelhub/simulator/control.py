@@ -138,7 +138,7 @@ def _collections(world: World, call: Call) -> Json:
 
 def _limits(world: World, call: Call) -> Json:
     """The rate limits that are on, and what is left of each. The service itself does not tell any more."""
-    return {"limits": world.limits.told(world.settings, world.moment, world.now, world.pu_used)}
+    return {"limits": world.limits.described(world.settings, world.moment, world.now, world.pu_used)}
 
 
 def _change_settings(world: World, call: Call) -> Json:

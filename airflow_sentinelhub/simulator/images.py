@@ -32,8 +32,8 @@ def images(job: Job, units: Units, indices: list[int]) -> Iterator[tuple[str, by
         for response in responses_of(job.body):
             kind = response.get("format", {}).get("type")
             if kind == "application/json":
-                told = {"requestId": job.id, "tileName": units.name(index)}
-                yield output_url(job, units, index, response), json.dumps(told).encode()
+                content = {"requestId": job.id, "tileName": units.name(index)}
+                yield output_url(job, units, index, response), json.dumps(content).encode()
                 continue
             if picture is None:
                 bounds = extent(units, index, job.body, job.generation)

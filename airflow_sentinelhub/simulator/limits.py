@@ -82,13 +82,13 @@ class Limits:
                 bucket.left -= 0.0 if policy.kind == "PROCESSING_UNITS" else 1.0
         return longest
 
-    def told(self, settings: Settings, real: float, simulated: float, used: float) -> list[dict[str, Any]]:
+    def described(self, settings: Settings, real: float, simulated: float, used: float) -> list[dict[str, Any]]:
         """The limits that are on, in the words of the vendor's library, and what is left of each."""
-        told = []
+        shown = []
         for policy in policies(settings):
             pu = policy.kind == "PROCESSING_UNITS"
             bucket = self._filled(policy, simulated if pu else real, used if pu else 0.0)
-            told.append(
+            shown.append(
                 {
                     "type": policy.kind,
                     "capacity": policy.capacity,
@@ -97,7 +97,7 @@ class Limits:
                     "left": bucket.left,
                 }
             )
-        return told
+        return shown
 
     def _filled(self, policy: Policy, now: float, used: float) -> _Bucket:
         bucket = self._buckets.get(policy)

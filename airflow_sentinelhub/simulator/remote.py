@@ -93,7 +93,7 @@ class ControlPlane:
         finally:
             connection.close()
         if response.status != 200:
-            told = reply.get("error", reply)
+            refusal = reply.get("error", reply)
             # A call that came no further than the edge is refused in the form of the service.
-            raise SimulatorError(str(told.get("message", told) if isinstance(told, dict) else told))
+            raise SimulatorError(str(refusal.get("message", refusal) if isinstance(refusal, dict) else refusal))
         return reply

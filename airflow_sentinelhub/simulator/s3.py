@@ -74,12 +74,12 @@ class S3Bucket:
         try:
             return getattr(self._client, operation)(**arguments)
         except self._errors.ClientError as error:
-            said = error.response
-            if said.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404 and operation != "put_object":
+            response = error.response
+            if response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404 and operation != "put_object":
                 return None
             # A bucket that was removed behind our back is made anew by the next one who writes.
             self._made.discard(arguments["Bucket"])
-            raise OSError(f"S3 refused {operation}: {said.get('Error', {}).get('Message', error)}") from None
+            raise OSError(f"S3 refused {operation}: {response.get('Error', {}).get('Message', error)}") from None
         except self._errors.BotoCoreError as error:
             raise OSError(f"S3 cannot be reached: {error}") from None
 

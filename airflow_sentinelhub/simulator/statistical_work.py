@@ -186,7 +186,7 @@ def _output(job: Job, name: str, count: int, level: float, samples: int, empty: 
         statistics = wanted.get("statistics") or {}
         shares = ((statistics.get(band) or statistics.get("default") or {}).get("percentiles") or {}).get("k") or []
         spread = 0.1 * level
-        told: Json = {
+        of_band: Json = {
             "min": level - spread,
             "max": level + spread,
             "mean": level,
@@ -195,16 +195,16 @@ def _output(job: Job, name: str, count: int, level: float, samples: int, empty: 
             "noDataCount": samples if empty else samples // 50,
         }
         if shares:
-            told["percentiles"] = {f"{100 * share}": level + (2 * share - 1) * spread for share in shares}
-        bands[band] = {"stats": _emptied(told) if empty else told}
+            of_band["percentiles"] = {f"{100 * share}": level + (2 * share - 1) * spread for share in shares}
+        bands[band] = {"stats": _emptied(of_band) if empty else of_band}
     return {"bands": bands}
 
 
-def _emptied(told: Json) -> Json:
+def _emptied(statistics: Json) -> Json:
     """Statistics over nothing: the text "NaN" for every number but the counts (seen)."""
     return {
         name: value if name.endswith("Count") else dict.fromkeys(value, "NaN") if isinstance(value, dict) else "NaN"
-        for name, value in told.items()
+        for name, value in statistics.items()
     }
 
 

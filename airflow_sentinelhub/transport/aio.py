@@ -131,7 +131,7 @@ class AsyncDriver:
     async def _send(self, call: Call[Any], until: float | None) -> Reply | Lost:
         if isinstance(call, TokenCall):
             answer = await client.ask_for_token(self._settings, self._tokens.form(), self._clock.by_wall(until))
-            self._tokens.heard(answer)
+            self._tokens.note_reply(answer)
             return answer
         try:
             token = await asyncio.wait_for(self._token(until), client.seconds_to(self._clock.by_wall(until)))

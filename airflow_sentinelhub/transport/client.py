@@ -113,7 +113,7 @@ async def _in_turn(
             return _lost(err, settings, url, progress)
         finally:
             _asking.reset(asking)
-        shared.gate.heard(reply)
+        shared.gate.note_reply(reply)
         return reply
 
 

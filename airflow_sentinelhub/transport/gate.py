@@ -144,7 +144,7 @@ class Gate:
         """Seconds for which no request is let through from now on."""
         return max(self._closed_until - asyncio.get_running_loop().time(), 0.0) if self.paced else 0.0
 
-    def heard(self, reply: Reply) -> None:
+    def note_reply(self, reply: Reply) -> None:
         """Process a reply.
 
         A 429 closes the gate and makes the calls after it rare; any other reply resets the length of the pause.

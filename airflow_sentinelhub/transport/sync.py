@@ -124,7 +124,7 @@ class SyncDriver:
     def _send(self, call: Call[Any], until: float | None) -> Reply | Lost:
         if isinstance(call, TokenCall):
             answer = _in_loop(client.ask_for_token(self._settings, self._tokens.form(), self._clock.by_wall(until)))
-            self._tokens.heard(answer)
+            self._tokens.note_reply(answer)
             return answer
         left = client.seconds_to(self._clock.by_wall(until))
         if not PROCESS.fetching.acquire(timeout=-1 if left is None else left):

@@ -111,7 +111,7 @@ class Tokens:
         if self._token and self._token.value == value:
             self._token = None
 
-    def heard(self, answer: Reply | Lost) -> None:
+    def note_reply(self, answer: Reply | Lost) -> None:
         """Keep how a request for a token ended, for the message of `not_in_time`."""
         if isinstance(answer, Reply):
             self.trouble = "" if answer.status == 200 else f"HTTP {answer.status}"

@@ -247,9 +247,9 @@ class Watcher(BaseEventTrigger, Generic[T]):
             sights = (self.sight(thing, look) for thing in look.things.values())
             self._memory.end([sight for sight in sights if sight is not None], look.at - self.lookback)
             self._unsaved = True
-            self.log.info("%s begins; %d that are there already are not new", self._name, len(self._memory.told))
+            self.log.info("%s begins; %d that are there already are not new", self._name, len(self._memory.sent))
         else:
-            self.log.info("%s goes on; it has told %d", self._name, len(self._memory.told))
+            self.log.info("%s goes on; it has told %d", self._name, len(self._memory.sent))
         return True
 
     async def _news(self, look: Look[T]) -> list[tuple[Sight, T]]:

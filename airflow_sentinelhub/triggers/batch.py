@@ -148,7 +148,7 @@ class SentinelHubBatchTrigger(_WaitTrigger):
         return {**super()._kwargs(), "target_status": self.target_status}
 
     async def _flow(self, api: Generation) -> Flow[Waited]:
-        return wait(api, self.request_id, self.target_status, self.plan, first_poll=_first_poll(), told=self._kept)
+        return wait(api, self.request_id, self.target_status, self.plan, first_poll=_first_poll(), on_poll=self._kept)
 
 
 class SentinelHubBatchStatisticalTrigger(SentinelHubBatchTrigger):
@@ -192,5 +192,5 @@ class SentinelHubBatchTileTrigger(_WaitTrigger):
         reader = await bucket_reader_in_triggerer(self.aws_conn_id, settings)
         read_tiles = read_tiles_by(reader)
         return wait_for_tiles(
-            api, self.request_id, goal, self.plan, read_tiles, first_poll=_first_poll(), told=self._kept
+            api, self.request_id, goal, self.plan, read_tiles, first_poll=_first_poll(), on_poll=self._kept
         )

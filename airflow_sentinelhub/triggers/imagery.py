@@ -104,5 +104,5 @@ class SentinelHubNewImageryWatcherTrigger(Watcher[Acquisition]):
         return Sight(thing.id, look.at if thing.taken is None else thing.taken.timestamp())
 
     def payload(self, thing: Acquisition, *, repeated: bool) -> dict[str, Any]:
-        told = {"version": VERSION, "sentinelhub_conn_id": self.sentinelhub_conn_id, "repeated": repeated}
-        return {**told, **as_plain(thing)}
+        event = {"version": VERSION, "sentinelhub_conn_id": self.sentinelhub_conn_id, "repeated": repeated}
+        return {**event, **as_plain(thing)}

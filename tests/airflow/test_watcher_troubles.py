@@ -212,7 +212,7 @@ def test_an_event_counts_as_told_only_when_airflow_has_answered_after_it(bench: 
     request_id = bench.ended()
     Store.asked.clear()
     assert ids(live(SentinelHubBatchWatcherTrigger, 200)) == [request_id]
-    assert Store.asked[1:] == ["telling", "event", "read", "read", "told"]
+    assert Store.asked[1:] == ["sending", "event", "read", "read", "sent"]
 
 
 @once
@@ -224,7 +224,7 @@ def test_while_airflow_does_not_answer_an_event_stays_on_its_way(bench: Bench, l
     live(SentinelHubBatchWatcherTrigger, 1000)
     assert bench.clock.now - began >= 1000
     (kept,) = Store.kept.values()
-    assert json.loads(kept)["telling"]
+    assert json.loads(kept)["sending"]
     Store.broken.clear()
     (again,) = live(SentinelHubBatchWatcherTrigger, 200)
     assert again["repeated"] is True

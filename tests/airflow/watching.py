@@ -27,7 +27,7 @@ class Store:
         return json.loads(self.kept[self._key]) if self._key in self.kept else None
 
     async def write(self, value: Any) -> None:
-        self.asked.append("telling" if value["telling"] else "told")
+        self.asked.append("sending" if value["sending"] else "sent")
         if "write" in self.broken:
             raise RuntimeError("no answer")
         self.kept[self._key] = json.dumps(value)

@@ -57,7 +57,7 @@ async def calls(account: Account, number: int, gate: Gate | None = None, who: st
     while done < number:
         async with gate:
             reply = await account.reply(who)
-            gate.heard(reply)
+            gate.note_reply(reply)
         done += reply.status == 200
 
 
@@ -158,7 +158,7 @@ def test_after_a_429_the_calls_become_rare_and_frequent_again() -> None:
 def test_a_429_is_forgotten_after_some_minutes() -> None:
     async def one() -> float:
         gate, now = Gate(CALLS_PER_MINUTE), asyncio.get_running_loop().time
-        gate.heard(Reply(429, {"retry-after": "1000"}, b"{}"))
+        gate.note_reply(Reply(429, {"retry-after": "1000"}, b"{}"))
         await asyncio.sleep(module.FORGOTTEN + 2)
         began = now()
         await calls(Account({}), CALLS, gate)
@@ -175,7 +175,7 @@ def test_what_ends_a_request_does_not_keep_the_interval_after_a_429(monkeypatch:
 
     async def one() -> tuple[float, float]:
         gate, now = Gate(CALLS_PER_MINUTE), asyncio.get_running_loop().time
-        gate.heard(Reply(429, {"retry-after": "1000"}, b"{}"))
+        gate.note_reply(Reply(429, {"retry-after": "1000"}, b"{}"))
         other = asyncio.ensure_future(calls(Account({}), 1, gate))
         async with gate.at_once():
             ended = now()
@@ -228,7 +228,7 @@ def test_the_pause_grows_with_each_429_in_a_row_and_begins_anew_after_a_reply() 
         gate, pauses = Gate(540.0), list[float]()
         for status in (429, 429, 429, 200, 429):
             await asyncio.sleep(gate.closed_for())
-            gate.heard(Reply(status, {"retry-after": "1"}, b"{}"))
+            gate.note_reply(Reply(status, {"retry-after": "1"}, b"{}"))
             pauses.append(gate.closed_for())
         return pauses
 

@@ -80,7 +80,7 @@ async def minutes_of_waiting(metrics: Metrics, count: int, minutes: float) -> No
     await asyncio.gather(*tasks, return_exceptions=True)
     await asyncio.sleep(60)
     gate = Gate(600, metrics.count)
-    gate.heard(Reply(429, {}, b"{}"))
+    gate.note_reply(Reply(429, {}, b"{}"))
 
 
 def test_all_names_reach_airflow_with_their_values(told: Told, metrics: Metrics) -> None:

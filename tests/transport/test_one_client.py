@@ -272,19 +272,19 @@ async def test_each_429_in_a_row_closes_it_for_longer_until_another_reply_comes(
     gate = Gate(6000.0)
     pauses = []
     for _ in range(4):
-        gate.heard(client.Reply(429, {"retry-after": "500"}))
-        gate.heard(client.Reply(429, {"retry-after": "500"}))  # under way when it was closed
+        gate.note_reply(client.Reply(429, {"retry-after": "500"}))
+        gate.note_reply(client.Reply(429, {"retry-after": "500"}))  # under way when it was closed
         pauses.append(gate.closed_for())
         now += gate.closed_for()
     assert pauses == [1, 2, 4, 8]
-    gate.heard(client.Reply(200))
-    gate.heard(client.Reply(429, {"retry-after": "500"}))
+    gate.note_reply(client.Reply(200))
+    gate.note_reply(client.Reply(429, {"retry-after": "500"}))
     assert gate.closed_for() == 1
 
 
 async def test_a_wait_at_a_closed_gate_that_is_given_up_leaves_no_place_taken() -> None:
     gate = Gate(6000.0)
-    gate.heard(client.Reply(429, {"retry-after": "60000"}))
+    gate.note_reply(client.Reply(429, {"retry-after": "60000"}))
     for _ in range(3 * IN_FLIGHT):
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(gate.__aenter__(), 0.001)

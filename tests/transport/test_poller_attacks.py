@@ -255,7 +255,7 @@ def test_whatever_a_429_asks_for_the_gate_opens_again(name: str, given: str, mon
             async with gate:
                 pass
         began = now()
-        gate.heard(Reply(429, {name: given}, b"{}"))
+        gate.note_reply(Reply(429, {name: given}, b"{}"))
         async with gate:
             return now() - began
 

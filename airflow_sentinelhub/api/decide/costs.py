@@ -236,15 +236,15 @@ def month_total(jobs: Iterable[tuple[Snapshot, Mark]], own: Snapshot, now: float
         cost = cost_of(job, mark, {})
         if cost.started:
             amount = cost.counted
-            told = cost.known or (cost.running and cost.expected is not None)
+            is_known = cost.known or (cost.running and cost.expected is not None)
         elif not _about_to_start(job, mark, now):
             continue
         elif not _is_before(job, own):
             behind += mark.expected or 0.0
             continue
         else:
-            amount, told = mark.expected or 0.0, mark.expected is not None
-        unknown += [] if told else [job.request_id]
+            amount, is_known = mark.expected or 0.0, mark.expected is not None
+        unknown += [] if is_known else [job.request_id]
         counted, number = counted + amount, number + 1
     return Month(counted, number, tuple(unknown), behind)
 

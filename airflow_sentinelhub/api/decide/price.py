@@ -144,5 +144,5 @@ def comparison(expected: Mapping[str, Any] | Price, cost: float | None) -> str:
     if price is None or cost is None or price.low is None or price.high is None:
         return ""
     place = "inside" if price.low * 0.99 <= cost <= price.high * 1.01 else "outside"
-    told = "estimated by us" if price.by == US else f"expected ({whose(price.by)})"
-    return f"{cost:,.1f} PU, {place} of the {span(price.low, price.high)} PU {told}"
+    origin = "estimated by us" if price.by == US else f"expected ({whose(price.by)})"
+    return f"{cost:,.1f} PU, {place} of the {span(price.low, price.high)} PU {origin}"

@@ -38,18 +38,18 @@ class Sight:
 
 @dataclass
 class Memory:
-    """What a watcher has told (`told`), and what it was about to tell when it wrote this down (`telling`).
+    """What a watcher has told (`sent`), and what it was about to tell when it wrote this down (`sending`).
 
-    Both map keys of sights to their time and mark. What is in `telling` at the start of a watcher may have been told or
+    Both map keys of sights to their time and mark. What is in `sending` at the start of a watcher may have been told or
     not: it is told again, and said to be a repetition.
     """
 
-    told: dict[str, tuple[float, float]] = field(default_factory=dict)
-    telling: dict[str, tuple[float, float]] = field(default_factory=dict)
+    sent: dict[str, tuple[float, float]] = field(default_factory=dict)
+    sending: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON, for the store of Airflow."""
-        parts = {"told": self.told, "telling": self.telling}
+        parts = {"sent": self.sent, "sending": self.sending}
         return {
             "version": VERSION,
             **{name: {key: list(pair) for key, pair in part.items()} for name, part in parts.items()},
@@ -64,13 +64,13 @@ class Memory:
         if not isinstance(value, Mapping) or value.get("version") != VERSION:
             raise ValueError("it is not the memory of a watcher of this version")
         try:
-            told, telling = (
+            sent, sending = (
                 {str(key): (float(at), float(mark)) for key, (at, mark) in value[name].items()}
-                for name in ("told", "telling")
+                for name in ("sent", "sending")
             )
         except (KeyError, TypeError, ValueError, AttributeError) as err:
             raise ValueError(f"it cannot be read ({type(err).__name__})") from None
-        return cls(told, telling)
+        return cls(sent, sending)
 
     def news(self, sights: Iterable[Sight]) -> list[Sight]:
         """What was not told yet, the earliest first."""
@@ -79,13 +79,13 @@ class Memory:
 
     def is_news(self, sight: Sight) -> bool:
         """Whether it was not told yet, or was told before it got a higher mark."""
-        known = self.told.get(sight.key)
+        known = self.sent.get(sight.key)
         return known is None or sight.mark > known[1]
 
     def begin(self, sights: Sequence[Sight]) -> list[Sight]:
         """Note that these are about to be told; returns those that may have been told already."""
-        again = [sight for sight in sights if sight.key in self.telling]
-        self.telling.update({sight.key: (sight.at, sight.mark) for sight in sights})
+        again = [sight for sight in sights if sight.key in self.sending]
+        self.sending.update({sight.key: (sight.at, sight.mark) for sight in sights})
         return again
 
     def end(self, sights: Iterable[Sight], window_begin: float) -> None:
@@ -94,8 +94,8 @@ class Memory:
         :param window_begin: seconds since 1970.
         """
         for sight in sights:
-            self.telling.pop(sight.key, None)
-            self.told[sight.key] = (sight.at, sight.mark)
-        for part in (self.told, self.telling):
+            self.sending.pop(sight.key, None)
+            self.sent[sight.key] = (sight.at, sight.mark)
+        for part in (self.sent, self.sending):
             for key in [key for key, (at, _) in part.items() if at < window_begin - MARGIN]:
                 del part[key]

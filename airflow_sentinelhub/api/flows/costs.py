@@ -188,12 +188,12 @@ def count_month(
         month = replace(month, counted=month.counted + month.behind)
         if not shown:
             lag = f"the list of the account does not show it as about to start after {sum(SETTLING):.0f} s"
-            told = "jobs that start at the same time may not be counted in the budget of the month"
-            yield Note(f"Batch request {job.request_id}: {lag}, so {told}", warning=True)
-    told = f"{month.others()} {month.counted:,.0f} PU in this calendar month"
+            risk = "jobs that start at the same time may not be counted in the budget of the month"
+            yield Note(f"Batch request {job.request_id}: {lag}, so {risk}", warning=True)
+    line = f"{month.others()} {month.counted:,.0f} PU in this calendar month"
     if month.unknown:
-        told += f"; what {len(month.unknown)} will cost in all is not known: {', '.join(month.unknown[:3])}"
-    yield Note(told, warning=bool(month.unknown))
+        line += f"; what {len(month.unknown)} will cost in all is not known: {', '.join(month.unknown[:3])}"
+    yield Note(line, warning=bool(month.unknown))
     return month
 
 

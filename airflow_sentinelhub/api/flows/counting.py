@@ -47,7 +47,7 @@ class Pages:
 
     :param status: list only tiles in this status; None for all.
     :param tile_count: number of tiles of the request.
-    :param told: is called after each page that was read.
+    :param on_page: is called after each page that was read.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Pages:
         request_id: str,
         status: str | None,
         tile_count: int | None,
-        told: Callable[[Pages], None] = lambda pages: None,
+        on_page: Callable[[Pages], None] = lambda pages: None,
     ) -> None:
         self.status = status
         self.number = 0
@@ -64,7 +64,7 @@ class Pages:
         """Pages that were read."""
         self.last = 0
         """Tiles on the page that was read last."""
-        self._request_id, self._tile_count, self._told = request_id, tile_count, told
+        self._request_id, self._tile_count, self._on_page = request_id, tile_count, on_page
         self._begin()
 
     def _begin(self) -> None:
@@ -103,7 +103,7 @@ class Pages:
         self.number += len(page.items) - (self.last if again else 0)
         self.last = len(page.items)
         self.pages += not again
-        self._told(self)
+        self._on_page(self)
 
     def read_on(self, calls: Calls, enough: int, spare: int = 0) -> Flow[None]:
         """Read pages until `enough` tiles are counted, the list has ended, or only `spare` calls are left."""

@@ -108,7 +108,7 @@ def find_or_create(
     words = {**payload, "description": marked(payload.get("description"), mark)}
     created: Snapshot | None = None
     claimed, written, waited = "", None, False
-    told: set[str] = set()
+    mentioned: set[str] = set()
     ended: dict[str, Snapshot] = {}
     requests: list[Snapshot] = []
     for _ in range(ROUNDS_OF_LOOKING):
@@ -119,9 +119,9 @@ def find_or_create(
         decision = choose(requests, mark, stopped)
         # More may show later than in the first reading, which lags.
         for job in left_running(requests, mark, decision):
-            if job.request_id in told:
+            if job.request_id in mentioned:
                 continue
-            told.add(job.request_id)
+            mentioned.add(job.request_id)
             yield Note(
                 f"Batch request {job.request_id} with this task's identity is running and bills, and no try of this "
                 "run waits for it: it was created by a run that was deleted and created again, or by another Airflow "

@@ -77,8 +77,8 @@ def find_own(api: Generation, wanted: Wanted) -> Flow[Own]:
     :raises Exception: the error of `wanted.render`, after it is known that no request is running.
     """
     finding = _find_own(api, wanted)
-    told = wanted.unanswered or (None if wanted.again else (NOTHING_STARTED, RETRIED))
-    return (yield from (finding if told is None else if_answered(finding, *told)))
+    sentences = wanted.unanswered or (None if wanted.again else (NOTHING_STARTED, RETRIED))
+    return (yield from (finding if sentences is None else if_answered(finding, *sentences)))
 
 
 def _find_own(api: Generation, wanted: Wanted) -> Flow[Own]:

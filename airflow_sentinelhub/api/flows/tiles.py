@@ -18,7 +18,7 @@ from airflow_sentinelhub.api.decoding import whole
 from airflow_sentinelhub.api.flows.counting import CALLS, COURSE, LASTING, UNFINISHED, Calls, Pages, TileMemory
 from airflow_sentinelhub.api.flows.read import next_reading
 from airflow_sentinelhub.api.flows.reread import reading
-from airflow_sentinelhub.api.flows.wait import POLL, Told, WaitPlan, look, until_ended
+from airflow_sentinelhub.api.flows.wait import POLL, OnPoll, WaitPlan, look, until_ended
 from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
@@ -62,18 +62,18 @@ def wait_for_tiles(
     read_tiles: ReadTiles,
     *,
     first_poll: float = 0.0,
-    told: Told | None = None,
+    on_poll: OnPoll | None = None,
 ) -> Flow[Waited]:
     """Wait until the tiles reach `goal` or cannot reach it any more.
 
-    :param first_poll, told: see `wait`.
+    :param first_poll, on_poll: see `wait`.
     """
     memory = TileMemory()
 
     def one_look(within: float) -> Flow[Waited]:
         return look_at_tiles(api, request_id, goal, read_tiles, within, memory)
 
-    return (yield from until_ended(one_look, request_id, plan, first_poll, told))
+    return (yield from until_ended(one_look, request_id, plan, first_poll, on_poll))
 
 
 def monitor(api: Generation, request_id: str, target: str, plan: WaitPlan) -> Flow[Waited]:

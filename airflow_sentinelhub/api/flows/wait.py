@@ -112,7 +112,7 @@ class Watch:
         few for one that cannot be new.
     :param first: nothing was read before, and whoever runs this wait gives it up soon if nothing answers at the
         service's address (see `if_answered`).
-    :param told: is called after each poll with what it has shown.
+    :param on_poll: is called after each poll with what it has shown.
     :param since: see `Pace`.
 
     `last`: the last reading. `pause`: seconds until the next poll. `unknown_since`: time of the first of the failed
@@ -129,10 +129,10 @@ class Watch:
         *,
         not_found_after: float = sum(NEW_REQUEST_404),
         first: bool = False,
-        told: Told | None = None,
+        on_poll: OnPoll | None = None,
         since: float | None = None,
     ) -> None:
-        self.request_id, self.plan, self.began, self.told = request_id, plan, began, told
+        self.request_id, self.plan, self.began, self.on_poll = request_id, plan, began, on_poll
         self.last = Waited(Outcome.WAITING)
         self.pause = plan.poll_interval
         self.uncertain = self.soon = False
@@ -254,8 +254,8 @@ def _is_busy(err: SentinelHubError) -> bool:
     return isinstance(err, RateLimitError) or (isinstance(err, UnreachableError) and err.busy)
 
 
-Told = Callable[[Watch, float], None]
-"""Is told of each poll of a wait, and its time: to show what is known. It must not raise, and decides nothing."""
+OnPoll = Callable[[Watch, float], None]
+"""Is called after each poll, with the wait and the time, to show what is known. It must not raise."""
 
 OneLook = Callable[[float], Flow[Waited]]
 """Makes a flow that reads the state once, within so many seconds, such as `look` with its arguments."""
@@ -271,8 +271,8 @@ def poll(watch: Watch, one_look: OneLook, within: float = 0.0) -> Flow[Waited | 
     except SentinelHubError as err:
         now = yield Now()
         ended = watch.failed(err, now)
-        if watch.told is not None:
-            watch.told(watch, now)
+        if watch.on_poll is not None:
+            watch.on_poll(watch, now)
         if ended is None and not known_failure:
             message = f"The state of batch request {watch.request_id} cannot be read: {err} Trying again."
             yield Note(message, warning=True)
@@ -281,8 +281,8 @@ def poll(watch: Watch, one_look: OneLook, within: float = 0.0) -> Flow[Waited | 
     if line := watch.line(waited, now):
         yield Note(line)
     judged = watch.read(waited, now)
-    if watch.told is not None:
-        watch.told(watch, now)
+    if watch.on_poll is not None:
+        watch.on_poll(watch, now)
     return judged
 
 
@@ -321,29 +321,29 @@ def wait(
     plan: WaitPlan,
     *,
     first_poll: float = 0.0,
-    told: Told | None = None,
+    on_poll: OnPoll | None = None,
 ) -> Flow[Waited]:
     """Wait until the request is `target` or cannot become it any more. Ends it at the deadline, and over the budget.
 
     :param first_poll: seconds before the first poll.
-    :param told: is called after each poll.
+    :param on_poll: is called after each poll.
     """
 
     def one_look(within: float) -> Flow[Waited]:
         return look(api, request_id, target, within)
 
-    waited = yield from until_ended(one_look, request_id, plan, first_poll, told)
+    waited = yield from until_ended(one_look, request_id, plan, first_poll, on_poll)
     return (yield from _ended_for_us(api, request_id, target, plan, waited))
 
 
 def look_before_deferring(
-    api: Generation, request_id: str, target: str, plan: WaitPlan, *, told: Told | None = None
+    api: Generation, request_id: str, target: str, plan: WaitPlan, *, on_poll: OnPoll | None = None
 ) -> Flow[Waited | None]:
     """Poll once before a task defers: how the wait has ended, or None to defer.
 
     Over the budget, and at the deadline, it ends the request as `wait` does.
     """
-    watch = Watch(request_id, plan, (yield Now()), told=told)
+    watch = Watch(request_id, plan, (yield Now()), on_poll=on_poll)
     waited = yield from poll(watch, lambda within: look(api, request_id, target))
     return None if waited is None else (yield from _ended_for_us(api, request_id, target, plan, waited))
 
@@ -368,14 +368,14 @@ def _ended_for_us(api: Generation, request_id: str, target: str, plan: WaitPlan,
 
 
 def until_ended(
-    one_look: OneLook, request_id: str, plan: WaitPlan, first_poll: float = 0.0, told: Told | None = None
+    one_look: OneLook, request_id: str, plan: WaitPlan, first_poll: float = 0.0, on_poll: OnPoll | None = None
 ) -> Flow[Waited]:
     """Poll until the wait has ended.
 
     :param first_poll: seconds before the first poll.
-    :param told: of each poll.
+    :param on_poll: is called after each poll.
     """
-    watch = Watch(request_id, plan, (yield Now()), told=told)
+    watch = Watch(request_id, plan, (yield Now()), on_poll=on_poll)
     yield Sleep(first_poll)
     pause = 0.0
     while (ended := (yield from poll(watch, one_look, pause))) is None:

@@ -16,7 +16,7 @@ from airflow_sentinelhub.api.arguments import as_object, taken
 from airflow_sentinelhub.api.decoding import member, number
 from airflow_sentinelhub.api.late import Late
 from airflow_sentinelhub.api.payload_members import member_taken, members
-from airflow_sentinelhub.api.rings import shown, told
+from airflow_sentinelhub.api.rings import described, shown
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import UNCHECKED, as_sent, check_sources
 from airflow_sentinelhub.api.times import Run, checked, checked_range, is_late, resolved
@@ -224,7 +224,8 @@ def process_request(
         for name, (value, instead) in given.items():
             if value is not None:
                 raise InvalidInputError(
-                    f"{name} goes with a data source by name; `data` objects have {instead} (data is {told(data)})."
+                    f"{name} goes with a data source by name; `data` objects have {instead} "
+                    f"(data is {described(data)})."
                 )
     if not (check_collection if is_late(check_collection) else taken("check_collection", check_collection)):
         sources = [{**item, UNCHECKED: False} if isinstance(item, Mapping) else item for item in sources]

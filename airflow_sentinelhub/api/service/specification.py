@@ -19,7 +19,7 @@ from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.payload_members import members
 from airflow_sentinelhub.api.places import bucket, check_output, place
 from airflow_sentinelhub.api.plain import plain, refuse_nulls
-from airflow_sentinelhub.api.rings import shown, told
+from airflow_sentinelhub.api.rings import described, shown
 from airflow_sentinelhub.api.service.payloads import Json, check_script, finished, without_none
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -163,7 +163,7 @@ def _check_forms(job: BatchSpecification) -> None:
     as_object(job.tiling_grid, "tiling_grid")
     as_object(as_object(job.extra, "payload_extra").get("zarrOutput"), "payload_extra.zarrOutput")
     if job.geopackage is not None and not isinstance(job.geopackage, (str, os.PathLike, Mapping)):
-        raise InvalidInputError(f"geopackage is s3://bucket/file.gpkg, or an object, not {told(job.geopackage)}.")
+        raise InvalidInputError(f"geopackage is s3://bucket/file.gpkg, or an object, not {described(job.geopackage)}.")
 
 
 def check_shape(payload: Json, batch_api: str) -> None:
@@ -175,7 +175,7 @@ def check_shape(payload: Json, batch_api: str) -> None:
     data, output = member(payload, "processRequest", "input", "data"), member(payload, "processRequest", "output")
     if batch_api == "v2" and not isinstance(output, Mapping):
         raise InvalidInputError(
-            f"process_request.output must be an object of the payload, which batch v2 needs, not {told(output)}; "
+            f"process_request.output must be an object of the payload, which batch v2 needs, not {described(output)}; "
             "process_request() builds it from `responses`."
         )
     _check_data(data, where)
