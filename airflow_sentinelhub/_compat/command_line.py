@@ -1,9 +1,29 @@
-"""Commands of Airflow's own command line."""
+"""Commands of Airflow's own command line, and what a command may read of Airflow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+CONTEXT = "_AIRFLOW_PROCESS_CONTEXT"
+"""Private, Airflow 3.2 and later: says which secrets backends a process asks that no task and no triggerer started."""
+
+
+@contextmanager
+def stored_connections() -> Iterator[None]:
+    """Let a command read the connections and Variables that stand in Airflow's database, as Airflow's commands do.
+
+    Else 3.2 and later show it those of the environment and of a secrets backend only, and call all others undefined.
+    """
+    before = os.environ.get(CONTEXT)
+    os.environ.setdefault(CONTEXT, "server")
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(CONTEXT, None)
 
 
 def cli_group(name: str, about: str, commands: list[tuple[Any, Callable[[Any], None]]]) -> Any:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from airflow_sentinelhub._compat import AIRFLOW_V_3_0_PLUS, BaseHook, get_async_connection
+
 T = TypeVar("T")
 
 
@@ -18,6 +20,20 @@ def supervisor() -> tuple[Any, Any]:
     from airflow.sdk.execution_time import comms, task_runner
 
     return comms, getattr(task_runner, "SUPERVISOR_COMMS", None) or getattr(comms, "SUPERVISOR_COMMS", None)
+
+
+async def connection_in_loop(conn_id: str) -> Any:
+    """A connection, read without blocking the event loop, if there is any other way.
+
+    `dag.test()` and `airflow dags test` of 3.2 and later run a trigger beside a supervisor that takes no message by
+    `await` (`InProcessSupervisorComms` has no `asend`), and Airflow calls a connection of its database undefined then.
+    Nobody else runs in that event loop, so it is asked in the way that blocks.
+    """
+    if AIRFLOW_V_3_0_PLUS:
+        _, channel = supervisor()
+        if channel is not None and not hasattr(channel, "asend"):
+            return BaseHook.get_connection(conn_id)
+    return await get_async_connection(conn_id)
 
 
 async def whole_answer(asked: Coroutine[Any, Any, T]) -> T:

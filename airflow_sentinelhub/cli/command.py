@@ -32,6 +32,7 @@ class Command(NamedTuple):
     :param arguments: of it.
     :param run: takes the parsed arguments and returns the exit code; errors of the package are raised.
     :param rest: what follows the word is passed on as it is (`args.rest`).
+    :param asks_airflow: whether it reads connections, or a DAG's file; without, Airflow is not even imported.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Command(NamedTuple):
     arguments: tuple[Argument, ...]
     run: Callable[[Any], int]
     rest: bool = False
+    asks_airflow: bool = True
 
 
 CONN_ID = argument(

@@ -105,4 +105,5 @@ COMMAND = Command(
         OUTPUT,
     ),
     run,
+    asks_airflow=False,
 )

@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from airflow_sentinelhub._version import __version__
@@ -46,7 +47,7 @@ def carry_out(command: Command, arguments: Any) -> int:
     """Run a command and turn what may happen into an exit code."""
     logging.disable(logging.ERROR)  # a command says itself what went wrong, in one sentence
     try:
-        with own_stdout():
+        with own_stdout(), _connections(command):
             code = command.run(arguments)
         sys.stdout.flush()
         return code
@@ -65,6 +66,15 @@ def carry_out(command: Command, arguments: Any) -> int:
     finally:
         logging.disable(logging.NOTSET)
     return 1
+
+
+def _connections(command: Command) -> AbstractContextManager[None]:
+    """Where the command may read all connections that Airflow has."""
+    if not command.asks_airflow:
+        return nullcontext()
+    from airflow_sentinelhub._compat.command_line import stored_connections  # imports Airflow
+
+    return stored_connections()
 
 
 def _of_airflow(err: Exception) -> bool:

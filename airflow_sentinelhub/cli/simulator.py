@@ -28,4 +28,5 @@ COMMAND = Command(
     (argument("rest", nargs="...", metavar="...", help="arguments of the simulator; with `airflow`, after --"),),
     run,
     rest=True,
+    asks_airflow=False,
 )

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_sentinelhub._compat import BaseHook, get_async_connection
+from airflow_sentinelhub._compat import BaseHook
 from airflow_sentinelhub._compat.masking import mask_secret
 from airflow_sentinelhub._compat.metrics import metrics
-from airflow_sentinelhub._compat.supervisor import aside
+from airflow_sentinelhub._compat.supervisor import aside, connection_in_loop
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
 from airflow_sentinelhub.exceptions import SettingsError
@@ -121,7 +121,7 @@ class ConnectedHook(BaseHook):
             raise
 
     async def _look_up(self) -> Settings:
-        connection = await get_async_connection(self.sentinelhub_conn_id)
+        connection = await connection_in_loop(self.sentinelhub_conn_id)
         return await aside(lambda: _settings(self.sentinelhub_conn_id, connection))
 
     def _read_again(self) -> Settings:

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_sentinelhub._compat import AirflowException, BaseHook, get_async_connection
-from airflow_sentinelhub._compat.supervisor import aside
+from airflow_sentinelhub._compat import AirflowException, BaseHook
+from airflow_sentinelhub._compat.supervisor import aside, connection_in_loop
 from airflow_sentinelhub.api.call import Flow, Note, Work
 from airflow_sentinelhub.api.decide.due import due_of
 from airflow_sentinelhub.api.decide.verdict import nothing_to_do
@@ -68,7 +68,7 @@ async def bucket_reader_in_triggerer(aws_conn_id: str | None, settings: Settings
     if settings.bucket_mount or not aws_conn_id:
         return await asyncio.to_thread(_reader, None, settings)  # it may read a folder of certificates
     try:
-        connection = await get_async_connection(aws_conn_id)
+        connection = await connection_in_loop(aws_conn_id)
     except AirflowException as err:
         raise _unknown(aws_conn_id, err) from err
     return await aside(lambda: _reader(connection, settings))

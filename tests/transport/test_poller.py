@@ -437,7 +437,7 @@ async def test_waits_of_a_triggerer_share_one_poller_and_one_look_at_the_connect
 
     monkeypatch.setenv("AIRFLOW_CONN_SENTINELHUB_DEFAULT", simulator.airflow_connection_uri)
     looked_up, told = 0, dict[str, float]()
-    look_up = connection.get_async_connection
+    look_up = connection.connection_in_loop
 
     async def counted(conn_id: str) -> Any:
         nonlocal looked_up
@@ -447,7 +447,7 @@ async def test_waits_of_a_triggerer_share_one_poller_and_one_look_at_the_connect
     def tell(name: str, value: float) -> None:
         told[name] = told.get(name, 0) + value
 
-    monkeypatch.setattr(connection, "get_async_connection", counted)
+    monkeypatch.setattr(connection, "connection_in_loop", counted)
     monkeypatch.setattr(connection, "metrics", lambda gauges, prefix: tell)
     monkeypatch.setattr(PROCESS, "metrics", Metrics())
     PROCESS.looked_up.clear()
