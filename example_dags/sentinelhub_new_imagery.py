@@ -43,7 +43,8 @@ with DAG(
     def days(**context: Any) -> list[str]:
         """The days on which the new images were taken: time ranges for a job, for example."""
         events = [event for found in context["triggering_asset_events"].values() for event in found]
-        images = [event.extra["payload"] for event in events if "payload" in event.extra]
+        told = [event.extra["payload"] for event in events if "payload" in event.extra]
+        images = [image for payload in told for image in payload["acquisitions"]]
         for image in images:
             print(f"{image['id']} of {image['datetime']}, {image['cloud_cover']} percent clouds")
         return sorted({image["datetime"][:10] for image in images if image["datetime"]})

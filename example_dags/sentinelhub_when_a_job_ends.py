@@ -36,9 +36,9 @@ with DAG(
 
     @task
     def ended(**context: Any) -> list[str]:
-        """The ids of the requests that have ended: one run may be for several of them."""
+        """The ids of the requests that have ended: one event, and so one run, may be for several of them."""
         events = [event for found in context["triggering_asset_events"].values() for event in found]
-        told = [event.extra["payload"] for event in events if "payload" in event.extra]
+        told = [job for event in events if "payload" in event.extra for job in event.extra["payload"]["requests"]]
         for job in told:
             print(f"{job['request_id']} is {job['status']}: {job['description'] or 'no description'}, {job['output']}")
         return [job["request_id"] for job in told]

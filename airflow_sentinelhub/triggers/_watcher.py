@@ -1,6 +1,8 @@
 """The base of our watchers: triggers that look again and again, and tell each thing that is new once.
 
 A watcher belongs to an asset (`AssetWatcher`), and each of its events starts the DAGs that are scheduled by the asset.
+All that is new at one look is one event: of several within one turn of the scheduler, Airflow's run gets the first
+only, and the others wait until there is a next event, for days perhaps (Airflow 3.0 to 3.3).
 It has no task: what it remembers stands in a store of Airflow (`WatcherStore`), and is written before and after each
 event. So a triggerer that is restarted goes on where the former one was. Only of an event that was on its way when a
 triggerer was killed nobody knows whether Airflow has it: it is told again, and says so (`repeated`).
@@ -41,6 +43,8 @@ SETTLE = 2.0
 """Seconds after which a triggerer has handed over what its triggers tell: it does so every second."""
 TURNS = 20
 """Into so many parts the time above is cut. On a busy machine a triggerer gets its turns between them."""
+MOST_TOLD = 1000
+"""Things that one event tells: the rest comes with the next look."""
 MOST_AT_ONCE = 200
 """Things that are compared with the memory before other triggers get their turn."""
 SAY_AGAIN = 600.0
@@ -110,6 +114,8 @@ class Watcher(BaseEventTrigger, Generic[T]):
     :param lookback: seconds; things that are older are not looked at.
     """
 
+    things = "things"
+    """Name of the list, in the payload of an event, of what is told."""
     shared: tuple[str, ...] = ("sentinelhub_conn_id", "poll_interval", "lookback")
     """Arguments that decide what a look reads: watchers that have the same ones share it."""
 
@@ -136,9 +142,9 @@ class Watcher(BaseEventTrigger, Generic[T]):
         """What is remembered of a thing, None if this watcher does not mean it."""
         raise SentinelHubError(f"{type(self).__name__} must define sight.")
 
-    def payload(self, thing: T, *, repeated: bool) -> dict[str, Any]:
+    def described(self, thing: T) -> dict[str, Any]:
         """What is told of it: plain JSON."""
-        raise SentinelHubError(f"{type(self).__name__} must define payload.")
+        raise SentinelHubError(f"{type(self).__name__} must define described.")
 
     # What Airflow calls
 
@@ -169,7 +175,7 @@ class Watcher(BaseEventTrigger, Generic[T]):
             yield look
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
-        """The events of this watcher among the looks."""
+        """The events of this watcher among the looks: one for all that is new at a look."""
         async for look in shared_stream:
             if not await self._remembers(look):
                 continue
@@ -180,9 +186,9 @@ class Watcher(BaseEventTrigger, Generic[T]):
                 sights = [sight for sight, _ in news]
                 repeated = {sight.key for sight in memory.begin(sights)}
                 await self._save()
-                for sight, thing in news:
-                    again = sight.key in repeated
-                    yield TriggerEvent(self.payload(thing, repeated=again))  # type: ignore[no-untyped-call]
+                items = [{**self.described(thing), "repeated": sight.key in repeated} for sight, thing in news]
+                about = {"version": VERSION, "sentinelhub_conn_id": self.sentinelhub_conn_id}
+                yield TriggerEvent({**about, self.things: items})  # type: ignore[no-untyped-call]
                 await self._settle()
                 memory.end(sights, look.at - self.lookback)
                 self._unsaved = True
@@ -272,10 +278,12 @@ class Watcher(BaseEventTrigger, Generic[T]):
             now = None if now_thing is None else self.sight(now_thing, look)
             if now_thing is not None and now is not None and self._memory.is_news(now):
                 found.append((now, now_thing))
+                if len(found) == MOST_TOLD:
+                    break
         return found
 
     async def _settle(self) -> None:
-        """Wait until Airflow has the events that were told in its database.
+        """Wait until Airflow has the event that was told in its database.
 
         Nothing says when that is. But the process that writes them answers all questions of this one, in the order in
         which they come: it has written what it was handed over before a question whose answer is here, at the latest

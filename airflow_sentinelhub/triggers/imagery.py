@@ -13,7 +13,7 @@ from airflow_sentinelhub.api.flows.imagery import as_plain, cloud_limit, find_ac
 from airflow_sentinelhub.api.service.catalog import Acquisition
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.triggers._watcher import VERSION, Look, Watcher, length, text_or_none
+from airflow_sentinelhub.triggers._watcher import Look, Watcher, length, text_or_none
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
@@ -28,9 +28,9 @@ triggerer may be late, and a simulator's may run faster than any."""
 class SentinelHubNewImageryWatcherTrigger(Watcher[Acquisition]):
     """Tells of each new acquisition of a collection over an area: for an `AssetWatcher`.
 
-    The event has, as `payload` in the `extra` of the asset's event: `id`, `collection`, `datetime` (when it was taken),
-    `cloud_cover` (percent; null where the catalog does not say), `platform`, `bbox`, `sentinelhub_conn_id` and
-    `repeated`.
+    All that are new at a look are one event. It has, as `payload` in the `extra` of the asset's event,
+    `sentinelhub_conn_id` and the list `acquisitions`; of each `id`, `collection`, `datetime` (when it was taken),
+    `cloud_cover` (percent; null where the catalog does not say), `platform`, `bbox` and `repeated`.
 
     - **Calls**: a search of the Catalog API every `poll_interval`, over the last `lookback`. Watchers of the same
       acquisitions share it.
@@ -50,6 +50,7 @@ class SentinelHubNewImageryWatcherTrigger(Watcher[Acquisition]):
     :raises InvalidInputError: an argument cannot be right. None of them is a template: a watcher has no run.
     """
 
+    things = "acquisitions"
     shared = ("sentinelhub_conn_id", "collection", "area", "max_cloud_coverage", "poll_interval", "lookback")
 
     def __init__(
@@ -103,6 +104,5 @@ class SentinelHubNewImageryWatcherTrigger(Watcher[Acquisition]):
     def sight(self, thing: Acquisition, look: Look[Acquisition]) -> Sight | None:
         return Sight(thing.id, look.at if thing.taken is None else thing.taken.timestamp())
 
-    def payload(self, thing: Acquisition, *, repeated: bool) -> dict[str, Any]:
-        event = {"version": VERSION, "sentinelhub_conn_id": self.sentinelhub_conn_id, "repeated": repeated}
-        return {**event, **as_plain(thing)}
+    def described(self, thing: Acquisition) -> dict[str, Any]:
+        return as_plain(thing)

@@ -19,7 +19,7 @@ from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, status_word
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
 from airflow_sentinelhub.transport.process import PROCESS
-from airflow_sentinelhub.triggers._watcher import VERSION, Look, Watcher, length, text_or_none
+from airflow_sentinelhub.triggers._watcher import Look, Watcher, length, text_or_none
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
@@ -50,9 +50,10 @@ class _Account:
 class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
     """Tells of each request of the account that ends, whoever has started it: for an `AssetWatcher`.
 
-    The event has, as `payload` in the `extra` of the asset's event: `request_id`, `batch_api`, `status`, `description`
-    (as its author wrote it), `created`, `cost_pu`, `expected_pu` (PU; null where the service does not say), `tiles`,
-    `error`, `stopped_reason`, `output`, `sentinelhub_conn_id` and `repeated`.
+    All that have ended by a look are one event. It has, as `payload` in the `extra` of the asset's event,
+    `sentinelhub_conn_id` and the list `requests`; of each `request_id`, `batch_api`, `status`, `description` (as its
+    author wrote it), `created`, `cost_pu`, `expected_pu` (PU; null where the service does not say), `tiles`, `error`,
+    `stopped_reason`, `output` and `repeated`.
 
     - **Calls**: the list of the account's requests, every `poll_interval`, back to `lookback`; and one call for each
       request that is told of. Watchers with the same connection, `batch_api`, interval and lookback share the list. Of
@@ -75,6 +76,7 @@ class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
     :raises InvalidInputError: an argument cannot be right. None of them is a template: a watcher has no run.
     """
 
+    things = "requests"
     shared = ("sentinelhub_conn_id", "batch_api", "poll_interval", "lookback")
 
     def __init__(
@@ -151,10 +153,8 @@ class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
             return False
         return self.task_id is None or mark.task == task_word(deployment, self.dag_id, self.task_id)
 
-    def payload(self, thing: Snapshot, *, repeated: bool) -> dict[str, Any]:
+    def described(self, thing: Snapshot) -> dict[str, Any]:
         return {
-            "version": VERSION,
-            "sentinelhub_conn_id": self.sentinelhub_conn_id,
             "request_id": thing.request_id,
             "batch_api": thing.generation,
             "status": thing.status.value,
@@ -166,7 +166,6 @@ class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
             "error": thing.error,
             "stopped_reason": None if thing.stopped_reason is None else thing.stopped_reason.value,
             "output": thing.output_url,
-            "repeated": repeated,
         }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub._compat import BaseEventTrigger
+from airflow_sentinelhub._compat import BaseEventTrigger, TriggerEvent
 from airflow_sentinelhub.api.flows.imagery import find_acquisitions, where_of
 from airflow_sentinelhub.exceptions import InvalidInputError
 from tests.airflow.conftest import Bench
@@ -22,13 +22,14 @@ from airflow_sentinelhub.triggers import _watcher
 from airflow_sentinelhub.triggers.imagery import SentinelHubNewImageryWatcherTrigger
 from airflow_sentinelhub.triggers.watchers import SentinelHubBatchWatcherTrigger
 from tests.airflow.watching import Store
+from tests.told import things_of
 
 Watch = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
 def watch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Watch:
-    """Let a watcher that a triggerer has built anew look; `kill` ends it before its n-th event is written down."""
+    """What a watcher tells that a triggerer has built anew; `kill` ends it before its n-th event is written down."""
     monkeypatch.setattr(_watcher, "WatcherStore", Store)
     monkeypatch.setattr(_watcher, "SETTLE", 0)
     monkeypatch.setattr(_watcher.time, "time", bench.clock.time)
@@ -51,9 +52,11 @@ def watch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Watch:
                     yield await built.look(hook, await hook.async_driver())
 
             told: list[dict[str, Any]] = []
+            events = 0
             async for event in built.filter_shared_stream(seen()):
-                told.append(json.loads(json.dumps(event.payload)))
-                if len(told) == kill:
+                told.extend(things_of(json.loads(json.dumps(event.payload))))
+                events += 1
+                if events == kill:
                     return told
             return told
 
@@ -79,10 +82,26 @@ def test_what_ends_is_told_once(bench: Bench, watch: Watch) -> None:
     assert before not in {event["request_id"] for event in told}
 
 
+def test_what_ends_together_is_one_event(bench: Bench, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several events within a turn of the scheduler, a run of Airflow gets the first: the others wait for a next."""
+    told: list[int] = []
+    monkeypatch.setattr(
+        _watcher, "TriggerEvent", lambda payload: (told.append(len(payload["requests"])), TriggerEvent(payload))[1]
+    )
+    watch()
+    ids = [bench.ended() for _ in range(3)]
+    assert [event["request_id"] for event in watch(looks=2)] == ids
+    assert told == [3]
+    monkeypatch.setattr(_watcher, "MOST_TOLD", 2)
+    ids = [bench.ended() for _ in range(5)]
+    assert [event["request_id"] for event in watch(looks=4)] == ids
+    assert told == [3, 2, 2, 1]
+
+
 def test_killed_on_the_way_it_is_repeated_and_says_so(bench: Bench, watch: Watch) -> None:
     watch()
     ids = [bench.ended(), bench.ended()]
-    assert [event["request_id"] for event in watch(kill=1)] == ids[:1]
+    assert [event["request_id"] for event in watch(kill=1)] == ids
     again = watch(looks=2)
     assert [(event["request_id"], event["repeated"]) for event in again] == [(ids[0], True), (ids[1], True)]
     assert watch() == []

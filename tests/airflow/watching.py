@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow_sentinelhub.triggers import _watcher
+from tests.told import things_of
 
 
 class Store:
@@ -67,7 +68,7 @@ class Live:
         async def run() -> None:
             async for event in built.run():
                 Store.asked.append("event")
-                told.append(json.loads(json.dumps(event.payload)))
+                told.extend(things_of(json.loads(json.dumps(event.payload))))
 
         try:
             asyncio.run(run())
