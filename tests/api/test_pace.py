@@ -131,3 +131,56 @@ def test_bounds_that_make_sense(least: float, most: float | None) -> None:
 def test_bounds_that_do_not() -> None:
     with pytest.raises(InvalidInputError, match=r"max_poll_interval is 29 s, less than poke_interval, which is 30 s"):
         check_most(30, 29, "poke_interval")
+
+
+def after(pace: Pace, share: float | None, now: float, status: str = "PROCESSING", **members: Any) -> float:
+    job = V2.get("7").parse({"id": "7", "status": status, "userAction": "START", **members})
+    return pace.after(job, share, now)
+
+
+def test_no_reading_keeps_the_interval() -> None:
+    assert Pace(30, 900, None, since=0.0).after(None, None, 9000.0) == 30
+
+
+def test_no_interval_is_beyond_the_bounds() -> None:
+    assert after(Pace(30, 900, None, since=0.0), None, 1e6) == 900
+    assert after(Pace(60, 45, None, since=0.0), None, 1e6) == 60, "the lower one was raised to what the service advises"
+
+
+def test_the_smaller_of_the_two_shares_counts() -> None:
+    """A tenth of what has passed, or a quarter of what is left."""
+    for share, interval in ((0.1, 100.0), (0.9, 1000 / 9 / 4)):
+        pace = Pace(1, 900, None)
+        after(pace, 0.0, 0.0)
+        assert after(pace, share, 1000.0) == pytest.approx(interval)
+
+
+def test_a_budget_of_nothing_is_reached_from_the_first_reading_on() -> None:
+    pace = Pace(30, 900, 0.0, since=0.0)
+    assert [after(pace, 0.1, now, costPU=0.0) for now in (3000.0, 6000.0)] == [30, 30]
+
+
+CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "the status": ({"share": None}, {"share": None, "status": "ANALYSIS_DONE"}),
+    "the action": ({"share": None}, {"share": None, "userAction": "STOP"}),
+    "less is done than before": ({"share": 0.5}, {"share": 0.1}),
+    "the share becomes known": ({"share": None}, {"share": 0.1}),
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "since"),
+    [
+        *((change, None) for change in CHANGES),
+        ("the status", 0.0),
+        ("the action", 0.0),
+        ("the share becomes known", 0.0),
+    ],
+)
+def test_what_was_measured_says_nothing_after_a_change(change: str, since: float | None) -> None:
+    before, now = CHANGES[change]
+    pace = Pace(30, 900, None, since=since)
+    after(pace, now=0.0, **before)
+    assert after(pace, now=1000.0, **before) == 100
+    assert after(pace, now=1010.0, **now) == 30
+    assert after(pace, now=1510.0, **now) == 50

@@ -56,6 +56,7 @@ def test_a_page_without_a_next_one_is_the_last(body: Any) -> None:
         ({"next": "/batch/v2/process?viewtoken=a%2Fb%3D"}, "a/b="),
         ({"nextToken": "1", "next": "https://h/p?viewtoken=2"}, "1"),
         ({"nextToken": "1", "next": ["x"]}, "1"),
+        ({"nextToken": "", "next": "https://h/p?viewtoken=2"}, "2"),
     ],
 )
 def test_the_token_of_the_next_page_is_found(links: dict[str, Any], token: str) -> None:
@@ -86,6 +87,19 @@ def test_links_that_do_not_say_whether_there_is_more_make_a_page_unreadable(link
     call: Call[Page[Any]] = Call("GET", "/p", parse, about="a list")
     fed = feed(exchange(call), [ok({"data": [1], "links": links})])
     assert isinstance(fed.error, UnreadableReplyError)
+
+
+@pytest.mark.parametrize(("length", "fits"), [(8_000, True), (8_001, False)])
+@pytest.mark.parametrize("member", ["nextToken", "next"])
+def test_a_token_that_fits_into_no_url_is_refused(member: str, length: int, fits: bool) -> None:
+    start = "https://h/p?viewtoken=" if member == "next" else ""
+    given = start + "x" * (length - len(start))
+    body = {"data": [1], "links": {member: given}}
+    if fits:
+        assert parse(body).next_token == given.removeprefix(start)
+        return
+    with pytest.raises(ValueError, match=r"8,001 characters, too many for a URL"):
+        parse(body)
 
 
 # Replies that are no lists

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
-from airflow_sentinelhub.api.flows.progress import MOST_POINTS, MOST_STATES, Progress, progress_from
+from airflow_sentinelhub.api.flows.progress import MOST_POINTS, MOST_STATES, MOST_TEXT, Progress, progress_from
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
 
@@ -93,3 +95,61 @@ def test_an_odd_reading_in_it_counts_as_not_said() -> None:
     assert record is not None
     assert set(record.job.values()) == {None}
     assert "more" not in record.job
+
+
+def test_what_was_written_is_read_again_whole() -> None:
+    at = [datetime(2026, 1, day, tzinfo=timezone.utc) for day in (1, 2)]
+    words = {"error": "e", "description": "d", "output_url": "s3://maps/ndvi"}
+    numbers = {"tile_count": 9, "estimate": 21.0, "cost": 5.0}
+    job = waited(created=at[0], acted=at[1], stopped_reason="r", **words, **numbers)
+    record = Progress(ID, "v2", try_number=3, counts={"PROCESSED": 2}, budget=8.0, every=60.0)
+    record.read(job, 0.5, 1.0)
+    record.failed("503", 2.0)
+    kept = progress_from(json.loads(json.dumps(record.as_json())), ID)
+    assert kept == record
+    told = record.job
+    assert (told["created"], told["acted"]) == (at[0].timestamp(), at[1].timestamp())
+    assert None not in told.values()
+
+
+def test_a_record_that_does_not_say_its_try_is_of_the_first_one() -> None:
+    record = progress_from({"version": 1, "request_id": ID, "counts": {"PROCESSED": 2, "FAILED": "x"}}, ID)
+    assert record is not None
+    assert (record.try_number, record.counts) == (1, {"PROCESSED": 2})
+
+
+def test_an_outage_that_is_over_is_urgent_whatever_was_read() -> None:
+    record = Progress(ID, "v2")
+    record.failed("x" * 100_000, 1.0)
+    assert len(record.why) == MOST_TEXT
+    assert record.read(Waited(Outcome.WAITING), None, 2.0)
+    assert not record.read(Waited(Outcome.WAITING), None, 3.0)
+    assert (record.read_at, record.job) == (3.0, {})
+
+
+def test_tiles_that_are_waited_for_are_counts_too() -> None:
+    record = Progress(ID, "v1")
+    record.read(replace(waited(), goal="PROCESSED", matching=3, total=10), None, 1.0)
+    assert record.counts == {"PROCESSED": 3, "OTHER": 7}
+    record.read(replace(waited(), goal="PROCESSED", total=10), None, 2.0)
+    assert record.counts == {"PROCESSED": 3, "OTHER": 7}, "not counted to the end yet"
+
+
+def test_a_share_that_is_not_known_is_none_and_not_nothing() -> None:
+    record = Progress(ID, "v2")
+    for at, share in ((1.0, None), (2.0, 0.0), (3.0, 0.123456)):
+        record.read(waited(cost=share), share, at)
+    assert record.as_json()["course"] == [[1.0, None, None], [2.0, 0.0, 0.0], [3.0, 0.1235, 0.123]]
+
+
+def test_what_this_process_has_read_goes_before_what_was_kept() -> None:
+    before, record = Progress(ID, "v2", counts={"PROCESSED": 1}, budget=5.0), Progress(ID, "v2")
+    for second in range(MOST_STATES):
+        for one in (before, record):
+            one.read(waited("PROCESSING" if second % 2 else "ANALYSIS_DONE"), 0.5, float(second))
+    record.go_on_from(before)
+    assert len(record.states) == MOST_STATES
+    assert (record.counts, record.budget) == ({"PROCESSED": 1}, 5.0)
+    record.counts, record.budget = {"PROCESSED": 2}, 6.0
+    record.go_on_from(before)
+    assert (record.counts, record.budget) == ({"PROCESSED": 2}, 6.0)

@@ -11,7 +11,7 @@ from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api.call import Lost, Reply
 from airflow_sentinelhub.api.decide.verdict import Outcome, TileGoal, Waited
 from airflow_sentinelhub.api.flows.tiles import monitor, wait_for_tiles
-from airflow_sentinelhub.api.flows.wait import HEARTBEAT, NOT_STARTED_GRACE, WaitPlan, wait
+from airflow_sentinelhub.api.flows.wait import HEARTBEAT, NOT_STARTED_GRACE, WaitPlan, Watch, wait
 from airflow_sentinelhub.api.service.generations import V1, V2, Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from tests.api import feeding
@@ -475,3 +475,38 @@ def test_a_monitor_counts_tiles_once_it_is_started() -> None:
     )
     assert "2 of 9 tiles done (22%), 1 failed" in fed.notes[1]
     assert fed.result == Waited(Outcome.REACHED, fed.result.job, counts={"PROCESSED": 8, "FAILED": 1, "PENDING": 0})
+
+
+# What is told, and what ends a task
+
+
+def test_each_poll_is_told_with_what_it_has_shown() -> None:
+    told: list[tuple[float, str | None, bool]] = []
+
+    def tell(watch: Watch, now: float) -> None:
+        job = watch.last.job
+        told.append((now - EPOCH, str(job.status) if job else None, watch.unknown_since is not None))
+
+    feed(wait(V1, ID, "DONE", PLAN, told=tell), [error(404), RUNNING, error(404), DONE])
+    assert told == [(0, None, True), (10, "PROCESSING", False), (70, "PROCESSING", True), (80, "DONE", False)]
+
+
+def test_a_failure_that_ends_the_wait_is_not_tried_again() -> None:
+    fed = waited(RUNNING, error(404), max_unknown_time=0)
+    assert fed.result.outcome is Outcome.UNKNOWN
+    assert not fed.warnings
+
+
+def test_a_task_that_is_being_ended_is_no_outage() -> None:
+    for script in ([RUNNING, errors.Interrupted("ended")], [RUNNING, RUNNING, errors.Interrupted("ended")]):
+        fed = waited(*script, deadline=EPOCH if len(script) > 2 else None, end_at_deadline=True)
+        assert isinstance(fed.error, errors.Interrupted)
+        assert not any("cannot be read" in line or "could not be ended" in line for line in fed.warnings)
+
+
+def test_the_log_says_why_a_request_is_ended() -> None:
+    fed = waited(RUNNING, DONE, deadline=EPOCH, end_at_deadline=True)
+    assert fed.warnings == [f"The time allowed for batch request {ID} is over; ending it"]
+    costly = body(V2, "PROCESSING", "START", costPU=1234.5)
+    fed = waited(costly, body(V2, "DONE", "START"), api=V2, max_cost=1000)
+    assert fed.warnings == [f"Batch request {ID} has cost more than 1,000 PU; ending it"]

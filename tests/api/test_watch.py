@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -136,6 +137,10 @@ TABLE: dict[str, tuple[dict[str, Any], list[Look]]] = {
         {"deadline": BEGAN + 90},
         [(0, DOWN, OUT), (60, DOWN, (30.0, True)), (90, DOWN, Outcome.TIMED_OUT)],
     ),
+    "the deadline, and not read for too long": (
+        {"deadline": BEGAN + 1800},
+        [(0, DOWN, OUT), (1790, DOWN, (10.0, True)), (1800, DOWN, Outcome.UNKNOWN)],
+    ),
     "a deadline that has passed": ({"deadline": BEGAN - 5}, [(0, RUNS, Outcome.TIMED_OUT)]),
 }
 
@@ -214,3 +219,19 @@ def test_a_poll_whose_calls_are_held_back_has_the_whole_time_again() -> None:
     assert watch.until(BEGAN + 119, 0.0) == BEGAN + 121, "a moment, at the least"
     watch.read(RUNS, BEGAN + 120)
     assert watch.until(BEGAN + 120, 60.0) == BEGAN + 240
+
+
+def test_results_that_cannot_be_read_do_not_make_the_last_reading_unknown() -> None:
+    watch = Watch(ID, WaitPlan(), BEGAN)
+    watch.read(RUNS, BEGAN)
+    watch.failed(UNREAD, BEGAN + 60)
+    assert watch.last == RUNS
+
+
+def test_a_reading_that_has_not_read_all_is_uncertain() -> None:
+    """A sensor in reschedule mode goes on in the same process, whose count is lost otherwise."""
+    watch = Watch(ID, WaitPlan(poll_interval=60.0), BEGAN)
+    assert watch.read(replace(RUNS, look_again=2.0), BEGAN) is None
+    assert (watch.uncertain, watch.pause) == (True, 2.0)
+    assert watch.read(RUNS, BEGAN + 2) is None
+    assert (watch.uncertain, watch.pause) == (False, 60.0)

@@ -53,7 +53,7 @@ class Pace:
         :param share: of the job that is done, 0 to 1, None if it is not known.
         :param now: the time in seconds.
         """
-        if job is None or self._most == self._least:
+        if job is None:
             return self._least
         shares = [share]
         if self._max_cost is not None:

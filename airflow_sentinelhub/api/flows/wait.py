@@ -175,7 +175,6 @@ class Watch:
     def read(self, waited: Waited, now: float) -> Waited | None:
         """Judge a reading: how the wait has ended, or None to poll again after `pause`."""
         self.last, self.unknown_since, self._again, self._cause = waited, None, AGAIN_FIRST, ""
-        self._not_there_since = None
         self.soon = self._first = False
         self.pause = self._pace.after(waited.job, share_of(waited), now)
         if waited.outcome is not Outcome.NOT_STARTED:
