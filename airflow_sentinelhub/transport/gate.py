@@ -63,7 +63,6 @@ class Gate:
         self._saved += 1  # no call was made
         self.per_minute, self._per_second = per_minute, per_minute / 60
         self._most = max(per_minute * BURST, 1.0)
-        self._saved = min(self._saved, self._most)
 
     async def __aenter__(self) -> None:
         await self._turn()
@@ -80,12 +79,12 @@ class Gate:
 
     async def _turn(self) -> None:
         """Keep the interval between calls after a 429. The order is that of the callers."""
-        if not self.paced or self._rate() == math.inf:
+        if not self.paced:
             return
         async with self._queue:
             now = asyncio.get_running_loop().time
             while (rate := self._rate()) < math.inf:
-                if (left := max(self._next, self._closed_until) - now()) <= 0:
+                if (left := self._next - now()) <= 0:
                     self._next = now() + _MINUTE / rate * (0.5 + random.random())
                     return
                 await asyncio.sleep(left)
@@ -94,7 +93,7 @@ class Gate:
         """Calls of a minute that are made at present because of 429s; infinite if none was seen lately."""
         if self._slowed_to == math.inf:
             return math.inf
-        passed = max(asyncio.get_running_loop().time() - self._slowed_since, 0.0)
+        passed = asyncio.get_running_loop().time() - self._slowed_since
         rate = self._slowed_to * (1 + passed / _MINUTE)
         if passed > FORGOTTEN or rate >= self._per_second * _MINUTE:
             self._slowed_to = rate = math.inf

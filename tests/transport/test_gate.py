@@ -238,7 +238,7 @@ def test_the_pause_grows_with_each_429_in_a_row_and_begins_anew_after_a_reply() 
     assert again == pytest.approx(first)
 
 
-@pytest.mark.parametrize("per_minute", [1.0, 540.0])
+@pytest.mark.parametrize("per_minute", [0.5, 540.0])
 def test_calls_are_held_back_from_a_429_until_they_are_as_frequent_as_before(per_minute: float) -> None:
     async def one() -> list[bool]:
         gate, slowed = Gate(per_minute), list[bool]()
@@ -250,3 +250,66 @@ def test_calls_are_held_back_from_a_429_until_they_are_as_frequent_as_before(per
         return [*slowed, gate.slowed]
 
     assert virtual.run(one()) == [False, True, True, per_minute > 1, False]
+
+
+def test_callers_are_let_through_in_their_order_after_a_429() -> None:
+    random.seed(1)
+
+    async def one() -> list[int]:
+        gate, came = Gate(540.0), list[int]()
+        gate.heard(Reply(429, {"retry-after": "1000"}, b"{}"))
+
+        async def call(number: int) -> None:
+            async with gate:
+                came.append(number)
+
+        async def callers() -> None:
+            waiting = []
+            for number in range(60):
+                waiting.append(asyncio.ensure_future(call(number)))
+                await asyncio.sleep(random.random() * 5)
+                waiting[number].cancel() if number % 7 == 3 else None
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+        await callers()
+        return came
+
+    came = virtual.run(one())
+    assert len(came) > 50
+    assert came == sorted(came)
+
+
+def test_a_gate_that_is_not_paced_holds_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gate, "paced", False)
+
+    async def one() -> tuple[float, bool]:
+        gate = Gate(1.0)
+        for _ in range(20):
+            async with gate:
+                gate.heard(Reply(429, {"retry-after": "60000"}, b"{}"))
+        return asyncio.get_running_loop().time(), gate.slowed
+
+    seconds, slowed = virtual.run(one())
+    assert seconds < 0.1
+    assert not slowed
+
+
+def test_an_edit_of_the_rate_takes_no_call_and_grants_none() -> None:
+    async def one() -> tuple[float, int]:
+        now = asyncio.get_running_loop().time
+        fresh, used, began = Gate(1.0), Gate(6.0), now()
+        fresh.keep_to(2.0)
+        await calls(Account({}), 1, fresh)
+        first = now() - began
+        await calls(Account({}), 1, used)
+        await asyncio.sleep(5.0)
+        used.keep_to(600.0)
+        account = Account({})
+        going = asyncio.ensure_future(calls(account, 100, used))
+        await asyncio.sleep(1.0)
+        going.cancel()
+        return first, account.asked.total()
+
+    first, made = virtual.run(one())
+    assert first < 1
+    assert 5 <= made <= 12, "those of one second at the new rate"
