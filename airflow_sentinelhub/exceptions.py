@@ -121,7 +121,7 @@ class UnreachableError(SentinelHubError):
 
     `ambiguous` is True when the service may have carried out the call all the same; `over` when the call was given up
     because the time for it was over. `nowhere` says where nothing answers, and why; empty for a call that was sent.
-    `busy` is True when it was held back because the service had asked to slow down (429).
+    `busy` is True when we have held it back: the service asks to slow down (429), or the connection's rate is spent.
     `response` is None, as `request_exception.response` of the vendor's client then.
     """
 

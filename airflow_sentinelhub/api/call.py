@@ -70,7 +70,7 @@ class Lost:
     :param ambiguous: the call may have reached the service.
     :param over: the call's time limit is over, so it is not repeated.
     :param nowhere: where nothing answers, and why, as a sentence; empty for a call that was sent.
-    :param busy: it was held back because the service had asked to slow down (429).
+    :param busy: we have held it back: the service had asked to slow down (429), or the connection's rate is spent.
     """
 
     why: str

@@ -123,7 +123,7 @@ class AsyncDriver:
                 notes,
                 metrics.measure,
                 conn_id=self._settings.conn_id,
-                busy=lambda: gate.slowed,
+                held=gate.held_back,
             )
         self._polling = asyncio.get_running_loop(), api.name, pollers[api.name]
         return pollers[api.name]

@@ -78,11 +78,14 @@ async def _request(
     except asyncio.TimeoutError:
         if progress.sent:
             return Lost("no reply before the time for waiting was over", ambiguous=True, over=True)
-        busy = not progress.begun and progress.gate is not None and progress.gate.slowed
-        why = "Sentinel Hub asks to slow down (429)" if busy else "other calls went first"
-        what = "was not connected to" if progress.begun else f"was not asked, since {why},"
+        held = progress.gate.held_back(progress.since) if progress.gate is not None and not progress.begun else ""
+        what = (
+            f"was not asked, since {held or 'other calls went first'},"
+            if not progress.begun
+            else "was not connected to"
+        )
         text = f"{url.split('?')[0]} {what} before the time for waiting was over"
-        return Lost(text, ambiguous=False, over=True, busy=busy)
+        return Lost(text, ambiguous=False, over=True, busy=bool(held))
 
 
 @dataclass
@@ -90,6 +93,7 @@ class _Progress:
     """The progress of a call. `begun`: the gate let it through; `sent`: the service may have received some of it."""
 
     gate: Gate | None = None
+    since: float = 0.0
     begun: bool = False
     sent: bool = False
 
@@ -103,7 +107,7 @@ async def _in_turn(
     settings: Settings, method: str, url: str, progress: _Progress, urgent: bool, content: dict[str, Any]
 ) -> Reply | Lost:
     shared = await in_loop(settings)
-    progress.gate = shared.gate
+    progress.gate, progress.since = shared.gate, asyncio.get_running_loop().time()
     async with shared.gate.at_once() if urgent else shared.gate:
         progress.begun = True
         asking = _asking.set(True)

@@ -47,13 +47,14 @@ class Gate:
         self.per_minute = per_minute
         self._free, self._queue = asyncio.Semaphore(IN_FLIGHT), asyncio.Lock()
         self._count = count
-        self._closed_until = 0.0
+        self._closed_until = -math.inf
         self._in_a_row = 0
         self._per_second = per_minute / 60
         self._most = max(per_minute * BURST, 1.0)
         self._saved, self._at = self._most, asyncio.get_running_loop().time()
         self._recent, self._counted = 0.0, self._at
         self._slowed_to, self._slowed_since, self._next = math.inf, self._at, self._at
+        self._slowed_until = self._spent_until = -math.inf
 
     def keep_to(self, per_minute: float) -> None:
         """Let so many calls a minute through from now on: the connection was edited."""
@@ -97,6 +98,7 @@ class Gate:
         rate = self._slowed_to * (1 + passed / _MINUTE)
         if passed > FORGOTTEN or rate >= self._per_second * _MINUTE:
             self._slowed_to = rate = math.inf
+            self._slowed_until = asyncio.get_running_loop().time()
         return rate
 
     async def _enter(self) -> None:
@@ -105,6 +107,7 @@ class Gate:
         try:
             if delay > 0:
                 await asyncio.sleep(delay)
+                self._spent_until = asyncio.get_running_loop().time()
             while (left := self.closed_for()) > 0:  # noqa: ASYNC110 - a pause, which may be made longer meanwhile
                 await asyncio.sleep(left * (1 + RATE_LIMITED_JITTER * random.random()))
         except BaseException:
@@ -134,10 +137,19 @@ class Gate:
     ) -> None:
         self._free.release()
 
-    @property
-    def slowed(self) -> bool:
-        """Calls are held back because of a 429: none is made for a while, or they are made rarely."""
-        return self.paced and (self.closed_for() > 0 or self._rate() < math.inf)
+    def held_back(self, since: float) -> str:
+        """Why calls wait for their turn here, or did so after that time, though the service would answer; empty if not.
+
+        :param since: by the event loop's time.
+        """
+        if not self.paced:
+            return ""
+        if self._rate() < math.inf or max(self._slowed_until, self._closed_until) > since:
+            return "Sentinel Hub asks to slow down (429)"
+        saved = self._saved + (asyncio.get_running_loop().time() - self._at) * self._per_second
+        if saved < 0 or self._spent_until > since:
+            return f"max_calls_per_minute of the connection lets {self.per_minute:g} calls a minute through"
+        return ""
 
     def closed_for(self) -> float:
         """Seconds for which no request is let through from now on."""

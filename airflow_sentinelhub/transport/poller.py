@@ -85,7 +85,7 @@ class Poller:
     :param measure: is told, with this object, once a minute how many wait (`waiting`), how old the oldest of their
         readings is (`oldest_reading`, seconds), and how late it is (`lag`); and zeros when nobody waits any more.
     :param conn_id: id of the connection, for the log: a triggerer may have several pollers.
-    :param busy: whether calls are held back because the service asks to slow down (429).
+    :param held: why calls are held back, or were since a time, though the service would answer; empty if not.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Poller:
         measure: Callable[[object, str, float], None] = lambda source, name, value: None,
         *,
         conn_id: str = "",
-        busy: Callable[[], bool] = lambda: False,
+        held: Callable[[float], str] = lambda since: "",
     ) -> None:
         self._driver = driver
         self._api = api
@@ -105,7 +105,7 @@ class Poller:
         self._notes = Notes() if notes is None else notes
         self._measure = measure
         self._name = f"Batch {api.name}" + (f" (connection {conn_id})" if conn_id else "")
-        self._busy = busy
+        self._held = held
         self._payloads: dict[str, Payload] = {}
         self._waits = Waits(forgotten=lambda name: self._payloads.pop(name, None))
         self._changed = asyncio.Event()
@@ -178,7 +178,7 @@ class Poller:
         if not waits:
             return
         wrong = self._down or now < self._list_again or late > REPORT_EVERY
-        why = self._notes.since(now - late) if late > REPORT_EVERY else ""
+        why = self._notes.since(now - late) or self._held(now) if late > REPORT_EVERY else ""
         _log.log(
             logging.INFO if wrong else logging.DEBUG,
             "%s: %d wait, the oldest reading is %.0f s old, the poller is %.0f s late%s%s%s",
@@ -194,14 +194,15 @@ class Poller:
     def _give_up(self, wait: Wait) -> None:
         if wait.future.done():
             return
-        why = self._notes.since(wait.since)
+        held = self._held(wait.since)
+        why = self._notes.since(wait.since) or held
         wait.future.set_exception(
             UnreachableError(
                 f"Batch request {wait.request_id} was not read before the time for waiting was over."
                 + (f" {why}." if why else ""),
                 ambiguous=False,
                 over=not why,
-                busy=self._busy(),
+                busy=bool(held),
             )
         )
 

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited, judge
+from airflow_sentinelhub.api.flows import wait as module
 from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
@@ -92,13 +93,13 @@ TABLE: dict[str, tuple[dict[str, Any], list[Look]]] = {
     "an outage that does not": ({}, [(0, RUNS, GO), (60, DOWN, OUT), (1860, CUT, Outcome.UNKNOWN)]),
     "no patience": ({"max_unknown_time": 0.0}, [(0, RUNS, GO), (60, DOWN, Outcome.UNKNOWN)]),
     # The service asks to slow down
-    "429s for less than 15 minutes": (
+    "429s for less than half an hour": (
         {"max_unknown_time": 60.0},
-        [(0, BUSY, OUT), (400, HELD, OUT), (839, BUSY, OUT), (895, BUSY, OUT), (899, RUNS, GO), (960, BUSY, OUT)],
+        [(0, BUSY, OUT), (400, HELD, OUT), (1739, BUSY, OUT), (1795, BUSY, OUT), (1799, RUNS, GO), (1860, BUSY, OUT)],
     ),
     "429s for longer": (
         {"max_unknown_time": 60.0},
-        [(0, BUSY, OUT), (400, HELD, OUT), (839, HELD, OUT), (899, BUSY, OUT), (900, BUSY, Outcome.UNKNOWN)],
+        [(0, BUSY, OUT), (400, HELD, OUT), (1739, HELD, OUT), (1799, BUSY, OUT), (1800, BUSY, Outcome.UNKNOWN)],
     ),
     "429s, then an outage": (
         {"max_unknown_time": 60.0},
@@ -108,9 +109,9 @@ TABLE: dict[str, tuple[dict[str, Any], list[Look]]] = {
         {"max_unknown_time": 60.0},
         [(0, DOWN, OUT), (59, BUSY, OUT), (118, DOWN, OUT), (119, DOWN, Outcome.UNKNOWN)],
     ),
-    "429s where more than 15 minutes are allowed": (
-        {"max_unknown_time": 1000.0},
-        [(0, BUSY, OUT), (999, BUSY, OUT), (1000, BUSY, Outcome.UNKNOWN)],
+    "429s where more than half an hour is allowed": (
+        {"max_unknown_time": 2000.0},
+        [(0, BUSY, OUT), (1999, BUSY, OUT), (2000, BUSY, Outcome.UNKNOWN)],
     ),
     "429s, and no patience": ({"max_unknown_time": 0.0}, [(0, BUSY, Outcome.UNKNOWN)]),
     "refused at first": ({}, [(0, REFUSED, REFUSED)]),
@@ -209,12 +210,17 @@ def test_a_plan_of_another_version_is_read() -> None:
     assert WaitPlan.from_json(given) == WaitPlan(deadline=7.0)
 
 
-def test_a_poll_whose_calls_are_held_back_has_the_whole_time_again() -> None:
-    """Of an interval that is as long as that time nothing would be left for it."""
+def test_a_poll_whose_calls_are_held_back_keeps_its_place() -> None:
+    """Were it given up again and again, others would have their turn first each time."""
     watch = Watch(ID, WaitPlan(poll_interval=60.0, max_unknown_time=60.0), BEGAN)
     assert watch.until(BEGAN, 0.0) == BEGAN + 60
     watch.failed(HELD, BEGAN + 60)
-    assert watch.until(BEGAN + 60, 60.0) == BEGAN + 180
+    assert watch.until(BEGAN + 60, 60.0) == BEGAN + module.BUSY
+    watch.failed(HELD, BEGAN + module.BUSY - 30)
+    assert watch.until(BEGAN + module.BUSY - 30, 10.0) == BEGAN + module.BUSY
+    watch = Watch(ID, WaitPlan(poll_interval=60.0, max_unknown_time=60.0), BEGAN)
+    watch.until(BEGAN, 0.0)
+    watch.failed(HELD, BEGAN + 60)
     watch.failed(DOWN, BEGAN + 119)
     assert watch.until(BEGAN + 119, 0.0) == BEGAN + 121, "a moment, at the least"
     watch.read(RUNS, BEGAN + 120)

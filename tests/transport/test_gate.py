@@ -242,12 +242,12 @@ def test_the_pause_grows_with_each_429_in_a_row_and_begins_anew_after_a_reply() 
 def test_calls_are_held_back_from_a_429_until_they_are_as_frequent_as_before(per_minute: float) -> None:
     async def one() -> list[bool]:
         gate, slowed = Gate(per_minute), list[bool]()
-        slowed.append(gate.slowed)
+        slowed.append(bool(gate.held_back(asyncio.get_running_loop().time())))
         gate.heard(Reply(429, {"retry-after": "10000"}, b"{}"))
         for seconds in (5.0, 10.0, module.FORGOTTEN):
-            slowed.append(gate.slowed)
+            slowed.append("429" in gate.held_back(asyncio.get_running_loop().time()))
             await asyncio.sleep(seconds)
-        return [*slowed, gate.slowed]
+        return [*slowed, bool(gate.held_back(asyncio.get_running_loop().time()))]
 
     assert virtual.run(one()) == [False, True, True, per_minute > 1, False]
 
@@ -287,11 +287,25 @@ def test_a_gate_that_is_not_paced_holds_nothing_back(monkeypatch: pytest.MonkeyP
         for _ in range(20):
             async with gate:
                 gate.heard(Reply(429, {"retry-after": "60000"}, b"{}"))
-        return asyncio.get_running_loop().time(), gate.slowed
+        return asyncio.get_running_loop().time(), gate.held_back(asyncio.get_running_loop().time())
 
-    seconds, slowed = virtual.run(one())
+    seconds, why = virtual.run(one())
     assert seconds < 0.1
-    assert not slowed
+    assert why == ""
+
+
+def test_a_rate_that_is_spent_holds_calls_back_until_all_have_had_their_turn() -> None:
+    async def one() -> list[str]:
+        gate, said = Gate(60.0), list[str]()
+        for number in (6, 3):
+            going = asyncio.gather(*(calls(Account({}), 1, gate) for _ in range(number)))
+            await asyncio.sleep(0.1)
+            said.append(gate.held_back(asyncio.get_running_loop().time()))
+            await going
+            said.append(gate.held_back(asyncio.get_running_loop().time()))
+        return said
+
+    assert virtual.run(one()) == ["", "", "max_calls_per_minute of the connection lets 60 calls a minute through", ""]
 
 
 def test_an_edit_of_the_rate_takes_no_call_and_grants_none() -> None:

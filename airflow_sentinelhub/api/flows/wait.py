@@ -43,9 +43,10 @@ NOT_STARTED_GRACE = 120.0
 """Seconds for which a request may look unstarted after its start: readings lag."""
 UNCERTAIN_PAUSE = 10.0
 """Maximal seconds between polls while a reading may be older than the last action on the request."""
-BUSY = 900.0
-"""Seconds for which a state counts as readable that is not read only because the service asks to slow down (429): the
-calls come late, not in vain. Ten minutes after the last 429 none is held back any more."""
+BUSY = 1800.0
+"""Seconds for which a state counts as readable that is not read only because the service asks to slow down (429), or
+because the rate of the connection is spent: the calls come late, not in vain. Ten minutes after the last 429 none is
+held back any more."""
 LAST_LOOK = 2.0
 """Seconds that a poll has at least, also one that begins at the deadline."""
 
@@ -160,16 +161,18 @@ class Watch:
     def until(self, now: float, within: float) -> float | None:
         """When a poll that begins now is given up: at the deadline, or when the state was unreadable for too long.
 
-        The state is unknown from the begin of a poll that fails. A wait that allows no such time has one whole poll,
-        and so has one that calls are held back from (429).
+        The state is unknown from the begin of a poll that fails. A wait that allows no such time has one whole poll.
+        After one whose calls were held back a poll has all of `BUSY`: it would lose its turn.
 
         :param within: seconds that the poll waits before it reads.
         """
         self._polled = now + within
         ends = [self.plan.deadline] if self.plan.deadline is not None else []
         if self.unknown_since is not None or self.plan.max_unknown_time > 0:
-            since = self._polled if self.unknown_since is None or self._busy else self._unread_since
+            since = self._polled if self.unknown_since is None else self._unread_since
             ends.append(since + self.plan.max_unknown_time)
+            if self.unknown_since is not None and self._busy:  # whoever waits longest has its turn
+                ends[-1] = max(ends[-1], self.unknown_since + BUSY)
         return max(min(ends), self._polled + LAST_LOOK) if ends else None
 
     def read(self, waited: Waited, now: float) -> Waited | None:
@@ -249,7 +252,7 @@ class Watch:
 
 
 def _is_busy(err: SentinelHubError) -> bool:
-    """Whether the service has asked to slow down, or a call was held back because it had."""
+    """Whether the service has asked to slow down, or we have held the call back."""
     return isinstance(err, RateLimitError) or (isinstance(err, UnreachableError) and err.busy)
 
 
