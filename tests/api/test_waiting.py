@@ -18,6 +18,7 @@ from tests.api import feeding
 from tests.api.feeding import EPOCH, ID, Fed, done, error, feed, html, lost, ok, page
 
 PLAN = WaitPlan(poll_interval=60)
+HALF_AN_HOUR = 1800
 
 
 def body(api: Generation, status: str = "CREATED", action: str = "NONE", **members: Any) -> Reply:
@@ -123,7 +124,8 @@ def test_a_state_that_cannot_be_read_for_too_long_ends_the_wait(kind: str) -> No
     assert fed.result.outcome is Outcome.UNKNOWN
     assert str(fed.result.job.status) == "PROCESSING"
     assert fed.result.why
-    assert 900 <= fed.now - EPOCH < 900 + 3 * 60 + 70
+    allowed = HALF_AN_HOUR if kind == "429" else 900  # then calls come late, not in vain
+    assert allowed <= fed.now - EPOCH < allowed + 3 * 60 + 70
 
 
 def test_the_time_of_not_knowing_begins_anew_with_every_reading() -> None:
