@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from airflow_sentinelhub.api.flows import wait as flow_of_a_wait
 from airflow_sentinelhub.simulator import Simulator
 from airflow_sentinelhub.transport.gate import Gate
 from airflow_sentinelhub.transport.process import PROCESS
@@ -301,7 +302,10 @@ def test_waits_end_at_their_deadline(connect: Connect, kind: str, slow: str, tok
 @pytest.mark.parametrize(
     ("kind", "slow"), [*(("request", slow) for slow in SLOW), ("tiles", "silent"), ("statistical", "silent")]
 )
-def test_waits_end_when_the_state_is_unknown_for_too_long(connect: Connect, kind: str, slow: str) -> None:
+def test_waits_end_when_the_state_is_unknown_for_too_long(
+    connect: Connect, kind: str, slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow_of_a_wait, "BUSY", 3.0)
     with serving(SLOW[slow]) as server:
         connect(server.url, timeout=1)
         began = time.time()
