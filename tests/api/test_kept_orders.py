@@ -46,6 +46,18 @@ def test_what_a_deleted_run_has_started_is_told_although_the_first_readings_lag(
     task.teardown()
 
 
+def test_what_a_deleted_run_has_started_is_told_although_the_new_one_began_after_it() -> None:
+    """The start is younger than the list shows, and the request of the new run says that nothing of it is as old."""
+    task = begun(TriesThatSearchNoFurther)
+    task.the_rest_of_a_try(which=0)
+    task.a_crash_and_a_retry(changed=False, lives_on=False, queued=False, remembers=False, which=0)
+    task.some_calls(which=0, calls=2, lag=3.0)
+    task.a_run_made_again(changed=False)
+    task.the_rest_of_a_try(which=0, lag=3.0)
+    task.teardown()
+    assert starts(task) == 2
+
+
 def test_a_cancelled_job_that_a_lagging_copy_takes_for_a_waiting_one_is_made_anew_by_its_twin() -> None:
     """The job was cancelled before the clear, so that the start is what the user has asked for."""
     task = begun(Tries)

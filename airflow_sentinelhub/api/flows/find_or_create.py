@@ -276,14 +276,16 @@ def _listed(
     could hide a request that another copy of this task has created and started. After a create the list is read no
     further back than it may have lagged when it was looked at before; what is older was seen then (`known`), and is
     read by calls of its own. One that was DONE or FAILED is not: that does not change, and a try of this round that
-    creates would not have adopted it. Nor is one that has not ended: whoever lists requests reads those anyway.
+    creates would not have adopted it. Nor is one that has not ended: whoever lists requests reads those anyway. It is
+    read as far back as that whatever the new request says of its run: what a run has started that was deleted just
+    before may not have shown yet, and is mentioned now.
     """
     back_to = partial(searched_to, mark=mark)
     if written is not None and written.before is not None and not api.search:
         near = written.before - timedelta(seconds=max(patience, LAG_PATIENCE)) - BEFORE_LAST
         older = [job for job in known if job.created is not None and job.created < near]
         if len(older) <= FEW and (since is None or since < near):
-            newer = yield from _shown(api, mark, near, back_to, written, patience)
+            newer = yield from _shown(api, mark, near, lambda job: None, written, patience)
             seen = {job.request_id for job in newer}
             missing = [job for job in older if job.request_id not in seen]
             as_known = [job for job in missing if job.status in (S.DONE, S.FAILED) or not job.status.is_final]
