@@ -489,7 +489,7 @@ def test_each_poll_is_told_with_what_it_has_shown() -> None:
         job = watch.last.job
         told.append((now - EPOCH, str(job.status) if job else None, watch.unknown_since is not None))
 
-    feed(wait(V1, ID, "DONE", PLAN, told=tell), [error(404), RUNNING, error(404), DONE])
+    feed(wait(V1, ID, "DONE", PLAN, on_poll=tell), [error(404), RUNNING, error(404), DONE])
     assert told == [(0, None, True), (10, "PROCESSING", False), (70, "PROCESSING", True), (80, "DONE", False)]
 
 

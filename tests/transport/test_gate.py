@@ -243,7 +243,7 @@ def test_calls_are_held_back_from_a_429_until_they_are_as_frequent_as_before(per
     async def one() -> list[bool]:
         gate, slowed = Gate(per_minute), list[bool]()
         slowed.append(bool(gate.held_back(asyncio.get_running_loop().time())))
-        gate.heard(Reply(429, {"retry-after": "10000"}, b"{}"))
+        gate.note_reply(Reply(429, {"retry-after": "10000"}, b"{}"))
         for seconds in (5.0, 10.0, module.FORGOTTEN):
             slowed.append("429" in gate.held_back(asyncio.get_running_loop().time()))
             await asyncio.sleep(seconds)
@@ -257,7 +257,7 @@ def test_callers_are_let_through_in_their_order_after_a_429() -> None:
 
     async def one() -> list[int]:
         gate, came = Gate(540.0), list[int]()
-        gate.heard(Reply(429, {"retry-after": "1000"}, b"{}"))
+        gate.note_reply(Reply(429, {"retry-after": "1000"}, b"{}"))
 
         async def call(number: int) -> None:
             async with gate:
@@ -286,7 +286,7 @@ def test_a_gate_that_is_not_paced_holds_nothing_back(monkeypatch: pytest.MonkeyP
         gate = Gate(1.0)
         for _ in range(20):
             async with gate:
-                gate.heard(Reply(429, {"retry-after": "60000"}, b"{}"))
+                gate.note_reply(Reply(429, {"retry-after": "60000"}, b"{}"))
         return asyncio.get_running_loop().time(), gate.held_back(asyncio.get_running_loop().time())
 
     seconds, why = virtual.run(one())
