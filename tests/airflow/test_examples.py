@@ -18,7 +18,9 @@ from tests.airflow.home import environment, program, put_tables
 ROOT = Path(__file__).resolve().parents[2]
 RUN = """
 import importlib, json, sys
+from pathlib import Path
 from airflow_sentinelhub.simulator import ControlPlane
+from tests.airflow.home import only
 plan = json.loads(sys.argv[1])
 sys.path.insert(0, plan["folder"])
 service = ControlPlane(plan["simulator"])
@@ -26,6 +28,7 @@ for name, faults in plan["dags"].items():
     service.reset()
     for fault in faults:
         service.fault(**fault)
+    only(Path(plan["folder"]), name)
     run = importlib.import_module(name).dag.test()
     tasks = {}
     for ti in run.get_task_instances():

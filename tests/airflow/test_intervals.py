@@ -18,15 +18,18 @@ pytestmark = [pytest.mark.dag_test, pytest.mark.timeout(600)]
 RUN = """
 import importlib, json, sys
 from datetime import datetime
+from pathlib import Path
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow_sentinelhub.api.call import Call, exchange
 from airflow_sentinelhub.api.service.generations import generation
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 from airflow_sentinelhub.simulator import ControlPlane
+from tests.airflow.home import only
 plan = json.loads(sys.argv[1])
 sys.path.insert(0, plan["folder"])
 service, hook = ControlPlane(plan["simulator"]), SentinelHubHook()
 for name, dates in plan["dags"].items():
+    only(Path(plan["folder"]), name)
     dag, runs = importlib.import_module(name).dag, []
     for date in dates:
         service.reset()

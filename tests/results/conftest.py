@@ -7,10 +7,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from airflow_sentinelhub.simulator import Simulator
+from tests import plain_http
 
 EVALSCRIPT = """//VERSION=3
 function setup() { return {input: ["B04"], output: [{id: "ndvi", bands: 1}, {id: "mask", bands: 1}]}; }
@@ -39,7 +39,7 @@ class Jobs:
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator
-        self.http = httpx.Client(base_url=simulator.url, timeout=30)
+        self.http = plain_http.Client(base_url=simulator.url, timeout=30)
         who = {"client_id": simulator.client_id, "client_secret": simulator.client_secret}
         reply = self.http.post(simulator.token_url, data={"grant_type": "client_credentials", **who})
         self.http.headers["Authorization"] = f"Bearer {reply.json()['access_token']}"
@@ -114,7 +114,7 @@ def s3_url() -> Iterator[str]:
 @pytest.fixture
 def s3(s3_url: str) -> str:
     """The same, without any buckets."""
-    httpx.post(f"{s3_url}/moto-api/reset")
+    plain_http.post(f"{s3_url}/moto-api/reset")
     return s3_url
 
 

@@ -11,11 +11,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from airflow_sentinelhub.exceptions import ResultsError, SettingsError
 from airflow_sentinelhub.results.bucket import BucketReader
+from tests import plain_http
 
 SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
 
@@ -219,11 +219,11 @@ class TestWhatIsWrongFromTheStart:
 @contextmanager
 def checking_keys(url: str) -> Iterator[None]:
     """moto looks at keys and rights only when told to."""
-    httpx.post(f"{url}/moto-api/reset-auth", content=b"0").raise_for_status()
+    plain_http.post(f"{url}/moto-api/reset-auth", content=b"0").raise_for_status()
     try:
         yield
     finally:
-        httpx.post(f"{url}/moto-api/reset-auth", content=b"1000000000").raise_for_status()
+        plain_http.post(f"{url}/moto-api/reset-auth", content=b"1000000000").raise_for_status()
 
 
 @contextmanager

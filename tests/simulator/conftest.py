@@ -6,10 +6,10 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from airflow_sentinelhub.simulator import Simulator
+from tests import plain_http
 
 NDVI = """//VERSION=3
 function setup() {
@@ -39,7 +39,7 @@ class Api:
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator
-        self.http = httpx.Client(base_url=simulator.url, timeout=20)
+        self.http = plain_http.Client(base_url=simulator.url, timeout=20)
         self.login()
 
     def login(self) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from airflow_sentinelhub.simulator import Simulator
 from airflow_sentinelhub.simulator.__main__ import main
+from tests import plain_http
 
 from .conftest import Api
 
@@ -31,7 +32,7 @@ def token(api: Api, path: str) -> httpx.Response:
         "client_id": api.simulator.client_id,
         "client_secret": api.simulator.client_secret,
     }
-    return httpx.post(f"{api.simulator.url}{path}", data=form)
+    return plain_http.post(f"{api.simulator.url}{path}", data=form)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_sentinelhub.simulator import Simulator, SimulatorError
 from airflow_sentinelhub.simulator import faults as ordered
+from tests import plain_http
 
 if TYPE_CHECKING:
     from .conftest import Api
@@ -94,7 +95,7 @@ class TestCuts:
 
 def test_html(api: Api, sim: Simulator) -> None:
     sim.fault("html", "/token$", status=429)
-    reply = httpx.post(sim.token_url)
+    reply = plain_http.post(sim.token_url)
     assert reply.status_code == 429
     assert reply.headers["content-type"].startswith("text/html")
     assert "<h1>429 Too Many Requests</h1>" in reply.text
@@ -163,17 +164,17 @@ class TestTokens:
     def test_no_token_of_ours(self, sim: Simulator, header: str | None) -> None:
         headers = {} if header is None else {"Authorization": header}
         for path in (PROCESS, "/api/v1/batch/tilinggrids/", "/api/v1/batch/process"):
-            assert httpx.get(sim.url + path, headers=headers).status_code == 401
+            assert plain_http.get(sim.url + path, headers=headers).status_code == 401
 
     def test_a_token_with_another_lifetime_written_into_it(self, api: Api, sim: Simulator) -> None:
         head, claims, signature = api.http.headers["Authorization"].removeprefix("Bearer ").split(".")
         forged = f"{head}.{claims[:-4]}AAAA.{signature}"
-        assert httpx.get(sim.url + PROCESS, headers={"Authorization": f"Bearer {forged}"}).status_code == 401
+        assert plain_http.get(sim.url + PROCESS, headers={"Authorization": f"Bearer {forged}"}).status_code == 401
 
     def test_token_reply(self, sim: Simulator) -> None:
         form = {"grant_type": "client_credentials", "client_id": sim.client_id, "client_secret": sim.client_secret}
         for url in (sim.token_url, f"{sim.url}/oauth/token"):
-            reply = httpx.post(url, data=form)
+            reply = plain_http.post(url, data=form)
             assert reply.status_code == 200
             body = reply.json()
             assert body.pop("access_token").count(".") == 2
@@ -188,17 +189,17 @@ class TestTokens:
     def test_wrong_credentials(self, sim: Simulator) -> None:
         good = {"grant_type": "client_credentials", "client_id": sim.client_id, "client_secret": sim.client_secret}
         for wrong in ({"client_secret": "x"}, {"client_id": "x"}, {"client_id": ""}):
-            reply = httpx.post(sim.token_url, data={**good, **wrong})
+            reply = plain_http.post(sim.token_url, data={**good, **wrong})
             assert reply.status_code == 401
             assert reply.json()["error_description"] == "Invalid client or Invalid client credentials"
-        basic = httpx.post(
+        basic = plain_http.post(
             sim.token_url, data={"grant_type": "client_credentials"}, auth=(sim.client_id, sim.client_secret)
         )
         assert basic.status_code == 401, "credentials go in the body"
-        missing = httpx.post(sim.token_url, data={**good, "grant_type": ""})
+        missing = plain_http.post(sim.token_url, data={**good, "grant_type": ""})
         assert (missing.status_code, missing.json()["error_description"]) == (400, "Missing grant_type parameter")
-        assert httpx.post(sim.token_url, data={**good, "grant_type": "password"}).status_code == 400
-        assert httpx.get(sim.token_url).status_code == 405
+        assert plain_http.post(sim.token_url, data={**good, "grant_type": "password"}).status_code == 400
+        assert plain_http.get(sim.token_url).status_code == 405
 
 
 class TestTiles:
@@ -307,15 +308,15 @@ class TestControlPlane:
     def test_wrong_faults_are_refused_in_a_sentence(self, sim: Simulator, order: dict[str, Any]) -> None:
         with pytest.raises(SimulatorError, match=r"fault|A fault"):
             sim.fault(**order)
-        assert httpx.get(f"{sim.url}/_simulator/faults").json() == {"faults": []}
+        assert plain_http.get(f"{sim.url}/_simulator/faults").json() == {"faults": []}
 
     def test_faults_are_listed_and_cleared(self, api: Api, sim: Simulator) -> None:
         assert sim.fault("status", "/x", times=3) == "1"
         assert sim.fault("lag", times=None) == "2"
-        listed = httpx.get(f"{sim.url}/_simulator/faults").json()["faults"]
+        listed = plain_http.get(f"{sim.url}/_simulator/faults").json()["faults"]
         assert [(one["id"], one["kind"], one["times"]) for one in listed] == [("1", "status", 3), ("2", "lag", None)]
         sim.clear_faults()
-        assert httpx.get(f"{sim.url}/_simulator/faults").json() == {"faults": []}
+        assert plain_http.get(f"{sim.url}/_simulator/faults").json() == {"faults": []}
 
     @pytest.mark.parametrize(
         ("method", "path", "body", "status"),
@@ -330,7 +331,7 @@ class TestControlPlane:
         ],
     )
     def test_nonsense(self, sim: Simulator, method: str, path: str, body: Any, status: int) -> None:
-        reply = httpx.request(method, f"{sim.url}/_simulator{path}", json=body)
+        reply = plain_http.request(method, f"{sim.url}/_simulator{path}", json=body)
         assert reply.status_code == status
         assert reply.json()["error"].endswith(".")
 

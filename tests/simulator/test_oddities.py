@@ -7,12 +7,12 @@ from collections import Counter
 from contextlib import closing
 from typing import Any
 
-import httpx
 import pytest
 
 from airflow_sentinelhub.simulator import Simulator
 from airflow_sentinelhub.simulator.__main__ import _parser, _settings
 from airflow_sentinelhub.simulator.settings import REALISTIC, Settings
+from tests import plain_http
 
 from .conftest import Api
 
@@ -83,7 +83,7 @@ def test_odd_answers_are_the_same_for_the_same_seed() -> None:
     told = []
     for _ in range(2):
         with Simulator(speed=0, seed=3, odd_share=0.3) as simulator:
-            told.append([httpx.get(f"{simulator.url}{PLACES['v2']}").status_code for _ in range(40)])
+            told.append([plain_http.get(f"{simulator.url}{PLACES['v2']}").status_code for _ in range(40)])
     assert told[0] == told[1]
     assert 503 in told[0]
 

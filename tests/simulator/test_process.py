@@ -22,6 +22,7 @@ import pytest
 from airflow_sentinelhub.simulator import ControlPlane, Simulator, SimulatorError
 from airflow_sentinelhub.simulator.__main__ import PORT, _parser, main
 from airflow_sentinelhub.simulator.store import Store
+from tests import plain_http
 
 pytestmark = pytest.mark.thorough
 
@@ -60,8 +61,8 @@ def running(*arguments: str, expect: int = 0) -> Iterator[tuple[subprocess.Popen
 
 def login(info: dict[str, Any]) -> httpx.Client:
     form = {"grant_type": "client_credentials", "client_id": info["client_id"], "client_secret": info["client_secret"]}
-    token = httpx.post(info["token_url"], data=form).json()["access_token"]
-    return httpx.Client(base_url=info["url"], headers={"Authorization": f"Bearer {token}"})
+    token = plain_http.post(info["token_url"], data=form).json()["access_token"]
+    return plain_http.Client(base_url=info["url"], headers={"Authorization": f"Bearer {token}"})
 
 
 BODY = {
@@ -168,15 +169,15 @@ def test_nothing_is_lost_by_a_kill(tmp_path: Path) -> None:
     options = ["--state", str(tmp_path / "state"), "--bucket-dir", str(tmp_path / "buckets"), "--speed", "0"]
     with running(*options, expect=-signal.SIGKILL) as (process, info):
         client = login(info)
-        httpx.post(f"{info['url']}/_simulator/settings", json={"balance": 5000})
-        httpx.post(f"{info['url']}/_simulator/faults", json={"kind": "drop_after", "path": "/start$", "times": 2})
+        plain_http.post(f"{info['url']}/_simulator/settings", json={"balance": 5000})
+        plain_http.post(f"{info['url']}/_simulator/faults", json={"kind": "drop_after", "path": "/start$", "times": 2})
         path = f"/api/v1/batch/process/{client.post('/api/v1/batch/process', json=BODY).json()['id']}"
         client.post("/api/v1/batch/collections", json={"name": "c", "s3Bucket": "maps"})
         with pytest.raises(httpx.TransportError):
             client.post(f"{path}/start")
-        httpx.post(f"{info['url']}/_simulator/clock", json={"step": 100})
+        plain_http.post(f"{info['url']}/_simulator/clock", json={"step": 100})
         reads = ["journal", "requests", "settings", "faults", "clock"]
-        before = [httpx.get(f"{info['url']}/_simulator/{name}").json() for name in reads]
+        before = [plain_http.get(f"{info['url']}/_simulator/{name}").json() for name in reads]
         shown = client.get(path).json()
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -186,13 +187,13 @@ def test_nothing_is_lost_by_a_kill(tmp_path: Path) -> None:
         assert client.get(path).json() == shown
         assert shown["userAction"] == "START"
         assert len(client.get("/api/v1/batch/collections").json()["data"]) == 1
-        after = [httpx.get(f"{info['url']}/_simulator/{name}").json() for name in reads]
+        after = [plain_http.get(f"{info['url']}/_simulator/{name}").json() for name in reads]
         kept = len(before[0]["calls"])
         assert after[0]["calls"][:kept] == before[0]["calls"]
         assert after[1:] == before[1:]
         assert after[3]["faults"][0]["times"] == 1
         assert after[1]["requests"][0]["billed_starts"] == 1
-        httpx.post(f"{info['url']}/_simulator/clock", json={"step": 3600})
+        plain_http.post(f"{info['url']}/_simulator/clock", json={"step": 3600})
         assert client.get(path).json()["status"] == "DONE"
         # New things get new names.
         assert client.post("/api/v1/batch/process", json=BODY).json()["id"] != shown["id"]
@@ -222,8 +223,8 @@ def test_every_reply_was_on_disk_first(tmp_path: Path) -> None:
             thread.join(timeout=20)
     assert len(created) > 20
     with running(*options) as (_, info):
-        kept = {one["id"] for one in httpx.get(f"{info['url']}/_simulator/requests").json()["requests"]}
-        journal = httpx.get(f"{info['url']}/_simulator/journal").json()["calls"]
+        kept = {one["id"] for one in plain_http.get(f"{info['url']}/_simulator/requests").json()["requests"]}
+        journal = plain_http.get(f"{info['url']}/_simulator/journal").json()["calls"]
     assert set(created) <= kept
     assert kept == {call["request_id"] for call in journal if call["effect"] == "created"}
 

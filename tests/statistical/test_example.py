@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from airflow_sentinelhub.simulator import Simulator
-from tests.airflow.home import ROOT, environment, program, put_tables
+from tests.airflow.home import ROOT, environment, only, program, put_tables
 from tests.statistical.fields import parcels, put_fields
 
 RUN = """
 import json, sys
-sys.path.insert(0, "example_dags")
+sys.path.insert(0, sys.argv[1])
 from sentinelhub_statistics_fields import dag
 run = dag.test()
 tis = [{"task": ti.task_id, "map_index": ti.map_index, "state": str(getattr(ti.state, "value", ti.state))}
@@ -28,9 +29,11 @@ print("RESULT " + json.dumps({"state": str(getattr(run.state, "value", run.state
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with Airflow's tables."""
+    """A home with Airflow's tables and the one DAG."""
     home = tmp_path_factory.mktemp("airflow")
     put_tables(home)
+    shutil.copytree(ROOT / "example_dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    only(home / "dags", "sentinelhub_statistics_fields")
     return home
 
 
@@ -48,10 +51,10 @@ def fast(tmp_path: Path) -> Iterator[Simulator]:
 def test_from_parcels_to_numbers(home: Path, fast: Simulator, deferrable: bool) -> None:
     fast.fault("fail_tiles", names=["field-07"])
     ran = subprocess.run(
-        program(RUN),
+        program(RUN, str(home / "dags")),
         cwd=ROOT,
         env={
-            **environment(home, ROOT / "example_dags"),
+            **environment(home, home / "dags"),
             "AIRFLOW_CONN_SENTINELHUB_DEFAULT": fast.airflow_connection_uri,
             "AIRFLOW_CONN_SENTINELHUB_BUCKET": json.dumps({"conn_type": "aws", "login": "AKIA", "password": "hush"}),
             "SENTINELHUB_EXAMPLE_POLL_INTERVAL": "1",

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from airflow_sentinelhub.simulator import Simulator
+from tests import plain_http
 from tests.statistical.fields import body, put_fields
 
 Json = dict[str, Any]
@@ -38,7 +39,7 @@ PROCESS: Json = {
 
 def of_the_simulator() -> list[tuple[tuple[str, str], Json]]:
     """((model, when), reply)."""
-    with Simulator(speed=0) as simulator, httpx.Client(base_url=simulator.url) as http:
+    with Simulator(speed=0) as simulator, plain_http.Client(base_url=simulator.url) as http:
         form = {"grant_type": "client_credentials"}
         form |= {"client_id": simulator.client_id, "client_secret": simulator.client_secret}
         token = http.post(simulator.token_url, data=form).json()["access_token"]
