@@ -186,6 +186,7 @@ ROUTES = [
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_any_body_at_any_route(method: str, path: str, rough: Api) -> None:
+    number = ROUTES.index((method, path))
     known = {"{id}": "x", "{tile}": "7"}
     if "v1/batch/process" in path:
         known["{id}"] = rough.create("v1").rpartition("/")[2]
@@ -202,7 +203,8 @@ def test_any_body_at_any_route(method: str, path: str, rough: Api) -> None:
         b"grant_type=%ff&client_id=\xff",
         b"",
     ]
-    for body in bodies:
+    # What reads no body gets some of them, and the next such route others.
+    for body in bodies if method in ("POST", "PUT", "PATCH") else bodies[number % 5 :: 5]:
         answer(rough, method, path, body)
     is_alive(rough)
 
@@ -390,9 +392,12 @@ MARK = "put the junk here"
 
 # Pieces of junk that each member is replaced by: with all of them the tests below take some minutes, and find no more.
 SAMPLE = 8
+# Bodies whose input is that of the first of their generation, and is read by the same code: there few of the pieces do.
+AGAIN = {"v1 bucket", "v1 zarr", "v2 features", "v2 zarr"}
+FEW = 2
 
 
-def mutations(body: Any, sample: int = len(JUNK)) -> Iterator[str]:
+def mutations(body: Any, sample: int = len(JUNK), again: bool = False) -> Iterator[str]:
     """The body as JSON with each member, however deep, replaced by pieces of junk, and left out. Seeded."""
     dice = random.Random(11)
     for way in list(ways(body)):
@@ -402,7 +407,8 @@ def mutations(body: Any, sample: int = len(JUNK)) -> Iterator[str]:
             place = place[step]
         place[way[-1]] = MARK
         text = json.dumps(changed)
-        for junk in dice.sample(JUNK, sample):
+        pieces = dice.sample(JUNK, sample)
+        for junk in pieces[:FEW] if again and way[:2] == ("processRequest", "input") else pieces:
             yield text.replace(f'"{MARK}"', junk)
         del place[way[-1]]
         yield json.dumps(changed)
@@ -444,7 +450,7 @@ def test_each_member_of_a_valid_body(kind: str, rough: Api) -> None:
     assert status == 201, told
     live(rough, f"{base}/{told['id']}")
     taken = 0
-    for text in mutations(body, SAMPLE):
+    for text in mutations(body, SAMPLE, kind in AGAIN):
         status, told = answer(rough, "POST", base, text.encode("utf-8", "surrogatepass"))
         assert status in (201, 400), text[:300]
         if status == 201:
@@ -482,9 +488,12 @@ def test_each_member_of_an_order(path: str, body: dict[str, Any], rough: Api) ->
     if "id" in body:
         body = {**body, "id": request.rpartition("/")[2]}
     for text in mutations(body):
-        answer(rough, "POST", f"/_simulator/{path}", text.encode("utf-8", "surrogatepass"))
-        answer(rough, "GET", "/_simulator/requests")
-        answer(rough, "GET", "/_simulator/faults")
+        status, _ = answer(rough, "POST", f"/_simulator/{path}", text.encode("utf-8", "surrogatepass"))
+        if status == 200:  # else nothing has changed
+            answer(rough, "GET", "/_simulator/requests")
+            answer(rough, "GET", "/_simulator/faults")
+    answer(rough, "GET", "/_simulator/requests")
+    answer(rough, "GET", "/_simulator/faults")
     rough.simulator.clear_faults()
     rough.login()
     answer(rough, "GET", request)
