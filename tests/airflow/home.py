@@ -1,17 +1,28 @@
-"""Homes for DAGs that `dag.test()` runs in a process of its own: Airflow's tables are made once, then copied."""
+"""Homes for DAGs that `dag.test()` runs in a process of its own.
+
+Airflow is imported once, and its tables are made once: each program is a fork of that process, each home has a copy.
+Before 3.3, which is the first to keep for all tasks what they need, each program is a new process.
+"""
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
+import threading
 from contextlib import closing
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
+VERSION = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 ROOT = Path(__file__).resolve().parents[2]
 SELDOM = "import gc; gc.set_threshold(50_000, 20, 100)\n"
 """For the begin of a program that imports Airflow and ends soon: garbage is looked for seldom, which saves a tenth."""
@@ -34,6 +45,71 @@ def environment(home: Path, dags: Path) -> dict[str, str]:
 def program(text: str, *arguments: str) -> list[str]:
     """The command that runs this program, in which Airflow runs DAGs."""
     return [sys.executable, "-c", SELDOM + text, *arguments]
+
+
+def live_in(folder: Path) -> tuple[Path, dict[str, str]]:
+    """Make this folder, with its `dags`, the home of what `run` runs from now on; it gets tables, unless it has some.
+
+    Answers the path by which they know it, always the same, and their environment.
+    """
+    have_tables(folder)
+    _move_to(folder)
+    home = _place() / "home"
+    return home, environment(home, home / "dags")
+
+
+def run(text: str, *arguments: str, env: dict[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
+    """What a program says in which Airflow runs DAGs."""
+    if VERSION < (3, 3):
+        command = program(text, *arguments)
+        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout, check=False)
+    server = _server()
+    assert server.stdin is not None
+    assert server.stdout is not None
+    with tempfile.TemporaryDirectory(dir=_place()) as folder:
+        said = {name: Path(folder) / name for name in ("stdout", "stderr")}
+        for file in said.values():
+            file.touch()
+        given = {"text": text, "arguments": arguments, "environment": env}
+        print(json.dumps({**given, **{name: str(file) for name, file in said.items()}}), file=server.stdin, flush=True)
+        first = server.stdout.readline()
+        assert first, (_place() / "server.log").read_text()[-6000:]
+        end = threading.Timer(timeout, os.kill, (int(first), signal.SIGKILL))
+        end.start()
+        code = int(server.stdout.readline())
+        end.cancel()
+        return subprocess.CompletedProcess(
+            arguments, code, *(file.read_text(errors="replace") for file in said.values())
+        )
+
+
+@cache
+def _place() -> Path:
+    return Path(tempfile.mkdtemp(dir=os.environ["AIRFLOW_HOME"]))  # a temporary one, see tests/conftest.py
+
+
+def _move_to(folder: Path) -> None:
+    link = _place() / "home"
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder, target_is_directory=True)
+
+
+@cache
+def _server() -> subprocess.Popen[str]:
+    """A process that runs programs by a fork of itself; see fork_server.py."""
+    home = _place() / "home"
+    with (_place() / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            program("from tests.airflow.fork_server import serve\nserve()"),
+            cwd=ROOT,
+            env=environment(home, home / "dags"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    atexit.register(server.communicate)  # it ends when there is no more to read
+    return server
 
 
 def only(dags: Path, name: str) -> None:
@@ -65,9 +141,12 @@ def have_tables(home: Path) -> None:
 @cache
 def _tables() -> Path:
     """A database of this Airflow without any content. It takes seconds to make: once in each process of the tests."""
-    home = Path(os.environ["AIRFLOW_HOME"]) / "tables"  # a temporary one, see tests/conftest.py
-    home.mkdir()
-    migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
-    subprocess.run(migrate, env=environment(home, home / "dags"), check=True, capture_output=True)
-    assert not list(home.glob("airflow.db-*")), "all of it stands in the one file"
-    return home / "airflow.db"
+    folder = _place() / "tables"
+    folder.mkdir()
+    _move_to(folder)
+    home = _place() / "home"
+    migrate = "from airflow.__main__ import main\nmain()"
+    done = run(migrate, "db", "migrate", env=environment(home, home / "dags"), timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert not list(folder.glob("airflow.db-*")), "all of it stands in the one file"
+    return folder / "airflow.db"

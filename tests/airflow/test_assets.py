@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +14,7 @@ from airflow_sentinelhub._compat import AIRFLOW_V_3_0_PLUS
 from airflow_sentinelhub._compat.assets import asset_of, is_alias, is_asset
 from airflow_sentinelhub.assets import event_extra, sanitize_uri, tell_outlets
 from airflow_sentinelhub.simulator import Simulator
-from tests.airflow.home import ROOT, environment, put_tables
+from tests.airflow.home import live_in, run
 
 DAGS = """
 import pendulum
@@ -85,10 +83,8 @@ def test_a_run_leaves_events_of_its_asset_and_of_its_alias(tmp_path: Any) -> Non
     with Simulator(speed=300, bucket_dir=tmp_path / "buckets") as simulator:
         uri = f"{simulator.airflow_connection_uri}&bucket_mount={tmp_path / 'buckets'}"
         keys = {"AIRFLOW_CONN_SENTINELHUB_DEFAULT": uri, "AIRFLOW_CONN_AWS": "aws://key:secret@"}
-        env = environment(tmp_path, tmp_path / "dags") | keys
-        put_tables(tmp_path)
-        command = [sys.executable, "-c", RUN, str(tmp_path / "dags")]
-        ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=500, check=False)
+        home, env = live_in(tmp_path)
+        ran = run(RUN, str(home / "dags"), env=env | keys, timeout=500)
         said = [json.loads(line[7:]) for line in ran.stdout.splitlines() if line.startswith("RESULT ")]
         assert said, ran.stdout[-6000:] + ran.stderr[-3000:]
         (request,) = simulator.requests()

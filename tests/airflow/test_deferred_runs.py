@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_sentinelhub.simulator import Simulator
-from tests.airflow.home import ROOT, environment, program, put_tables
+from tests.airflow.home import live_in, run
 
 DAGS = """
 import json
@@ -140,11 +139,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         wrong = uri.replace(simulator.client_secret, "never-the-secret")
         assert wrong != uri
         connections = {"AIRFLOW_CONN_SENTINELHUB_DEFAULT": uri, "AIRFLOW_CONN_WRONG": wrong}
-        env = environment(folder, folder / "dags") | connections
-        put_tables(folder)
-        plan = json.dumps({"simulator": simulator.url, "dags": NAMES, "folder": str(folder / "dags")})
-        command = program(RUN, plan)
-        ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=280, check=False)
+        home, env = live_in(folder)
+        plan = json.dumps({"simulator": simulator.url, "dags": NAMES, "folder": str(home / "dags")})
+        ran = run(RUN, plan, env=env | connections, timeout=280)
     logs = {part.partition("\n")[0]: part for part in (ran.stdout + ran.stderr).split("BEGIN ")[1:]}
     said = [json.loads(line[7:]) for line in ran.stdout.splitlines() if line.startswith("RESULT ")]
     assert [result["dag"] for result in said] == NAMES, ran.stdout[-6000:] + ran.stderr[-3000:]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import shapely
 
 from airflow_sentinelhub.simulator import Simulator
 from airflow_sentinelhub.simulator.gpkg import Layer, geometry, geopackage
-from tests.airflow.home import environment, program, put_tables
+from tests.airflow.home import live_in, run
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = """
@@ -102,24 +101,17 @@ def run_all(
     with Simulator(speed=300, bucket_dir=buckets) as simulator:
         (buckets / "my-bucket").mkdir(parents=True, exist_ok=True)
         (buckets / "my-bucket" / "parcels.gpkg").write_bytes(parcels(["north", "south", "west"]))
-        env = environment(folder, folder / "dags") | {
+        home, env = live_in(folder)
+        env |= {
             "AIRFLOW_CONN_SENTINELHUB_DEFAULT": f"{simulator.airflow_connection_uri}&batch_api={generation}",
             "AIRFLOW_CONN_SENTINELHUB_BUCKET": BUCKET,
             "AIRFLOW_CONN_MY_BUCKET": BUCKET,
             "SENTINELHUB_EXAMPLE_POLL_INTERVAL": "1",
             "SENTINELHUB_EXAMPLE_DEFERRABLE": str(deferrable).lower(),
         }
-        put_tables(folder)
-        plan = json.dumps({"simulator": simulator.url, "dags": dags, "folder": str(folder / "dags")})
-        ran = subprocess.run(
-            program(script, plan),
-            cwd=ROOT,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=1500,  # on a machine that others keep busy; else it is over in a minute or two
-            check=False,
-        )
+        plan = json.dumps({"simulator": simulator.url, "dags": dags, "folder": str(home / "dags")})
+        # On a machine that others keep busy; else it is over in a minute or two.
+        ran = run(script, plan, env=env, timeout=1500)
     said = [json.loads(line[7:]) for line in ran.stdout.splitlines() if line.startswith("RESULT ")]
     assert len(said) == len(dags), ran.stdout[-6000:] + ran.stderr[-3000:]
     return {result["dag"]: result for result in said}

@@ -5,7 +5,6 @@ estimates."""
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from airflow_sentinelhub._compat import approval_operator
 from airflow_sentinelhub.simulator import Simulator
-from tests.airflow.home import ROOT, environment, program, put_tables
+from tests.airflow.home import live_in, run
 
 CORSICA, SARDINIA = [8.9, 41.9, 9.3, 42.2], [8.9, 40.1, 9.2, 40.3]
 EVALSCRIPT = """//VERSION=3
@@ -171,11 +170,9 @@ def results(folder: Path) -> Results:
     names = [*SKIPPED, *FAILED, "mapped", *(["asked", "refused"] if HAS_APPROVAL else [])]
     with Simulator(speed=300, bucket_dir=folder / "buckets") as simulator:
         connection = {"AIRFLOW_CONN_SENTINELHUB_DEFAULT": f"{simulator.airflow_connection_uri}&batch_api=v1"}
-        env = environment(folder, folder / "dags") | connection
-        put_tables(folder)
-        plan = json.dumps({"simulator": simulator.url, "dags": names, "folder": str(folder / "dags")})
-        command = program(RUN, plan)
-        ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=500, check=False)
+        home, env = live_in(folder)
+        plan = json.dumps({"simulator": simulator.url, "dags": names, "folder": str(home / "dags")})
+        ran = run(RUN, plan, env=env | connection, timeout=500)
     said = [json.loads(line[7:]) for line in ran.stdout.splitlines() if line.startswith("RESULT ")]
     assert len(said) == len(names), ran.stdout[-6000:] + ran.stderr[-3000:]
     return {result["dag"]: result for result in said}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from airflow_sentinelhub.simulator import Simulator
-from tests.airflow.home import ROOT, environment, only, program, put_tables
+from tests.airflow.home import ROOT, live_in, only, run
 from tests.statistical.fields import parcels, put_fields
 
 RUN = """
@@ -29,9 +29,8 @@ print("RESULT " + json.dumps({"state": str(getattr(run.state, "value", run.state
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with Airflow's tables and the one DAG."""
+    """A home with the one DAG."""
     home = tmp_path_factory.mktemp("airflow")
-    put_tables(home)
     shutil.copytree(ROOT / "example_dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     only(home / "dags", "sentinelhub_statistics_fields")
     return home
@@ -50,20 +49,18 @@ def fast(tmp_path: Path) -> Iterator[Simulator]:
 @pytest.mark.parametrize("deferrable", [False, True], ids=["plain", "deferred"])
 def test_from_parcels_to_numbers(home: Path, fast: Simulator, deferrable: bool) -> None:
     fast.fault("fail_tiles", names=["field-07"])
-    ran = subprocess.run(
-        program(RUN, str(home / "dags")),
-        cwd=ROOT,
+    seen, env = live_in(home)
+    ran = run(
+        RUN,
+        str(seen / "dags"),
         env={
-            **environment(home, home / "dags"),
+            **env,
             "AIRFLOW_CONN_SENTINELHUB_DEFAULT": fast.airflow_connection_uri,
             "AIRFLOW_CONN_SENTINELHUB_BUCKET": json.dumps({"conn_type": "aws", "login": "AKIA", "password": "hush"}),
             "SENTINELHUB_EXAMPLE_POLL_INTERVAL": "1",
             "SENTINELHUB_EXAMPLE_DEFERRABLE": str(deferrable).lower(),
         },
-        capture_output=True,
-        text=True,
         timeout=250,
-        check=False,
     )
     said = [line for line in ran.stdout.splitlines() if line.startswith("RESULT ")]
     assert said, ran.stdout[-6000:] + ran.stderr[-4000:]
