@@ -33,7 +33,12 @@ ANSWER_WITHIN = 2.0
 LAST_CALL = 1.5
 """Timeout (seconds) of one cancel call while a task is being killed."""
 KILLED_AFTER, AGAIN_AFTER = 4.0, 1.0
-"""Seconds that a killed task surely has, and seconds between two cancel calls."""
+"""Seconds that a killed task surely has, and seconds between two cancel calls, or two questions in a triggerer."""
+ASKED_AGAIN, ASKED_FOR = 20.0, 600.0
+"""Seconds after which a triggerer asks Airflow again that has not answered, and seconds in all."""
+ANSWER_AFTER_KILL = 8.0
+"""Seconds to wait for the answer where Airflow 3.3 has called `on_kill`, so not in a triggerer that shuts down. It
+leaves that 30 s in all (`[triggerer] on_kill_timeout`), of which the cancel may take 20."""
 
 
 def nobody_waits(answer: TaskState) -> bool:
@@ -154,12 +159,68 @@ def _how_long(api: Generation) -> str:
 
 
 async def end_in_triggerer(
-    hook: SentinelHubHook, api: Generation, request_id: str, ti: Any, *, on_kill: bool, log: Any
+    hook: SentinelHubHook,
+    api: Generation,
+    request_id: str,
+    ti: Any,
+    *,
+    on_kill: bool,
+    log: Any,
+    wait: float,
 ) -> None:
-    """The same decision and cancel for a trigger that ends without an event, without blocking the event loop."""
+    """The same decision and cancel for a trigger that ends without an event, without blocking the event loop.
+
+    A triggerer that goes on running asks until Airflow answers, so a user's action on a busy Airflow is not missed.
+
+    :param wait: seconds to wait for Airflow's answer; after that the decision and the cancel come in the background.
+    """
     if ti is None:
         return
-    answer = await ask_in_triggerer(ti, ANSWER_WITHIN)
+    answering = asyncio.ensure_future(_answer(ti))
+    ending = asyncio.ensure_future(_end_if_unneeded(hook, api, request_id, answering, on_kill=on_kill, log=log))
+    PROCESS.keep(ending)
+    await asyncio.wait({answering}, timeout=wait)
+    if not answering.done():
+        log.info(
+            "Airflow has not answered yet whether a task still waits for batch request %s, as when a triggerer shuts "
+            "down. It runs on and bills; this triggerer asks again for ten minutes, as long as it runs",
+            request_id,
+        )
+        return
+    await asyncio.wait({ending}, timeout=20)
+    if not ending.done():
+        log.warning(
+            "The %s of batch request %s has not taken effect yet; this triggerer retries in the background for ten "
+            "minutes. Until it has ended, the request is billed",
+            api.end_word,
+            request_id,
+        )
+
+
+async def _answer(ti: Any) -> TaskState:
+    """The state of the trigger's task, asked for until Airflow says it, or for ten minutes."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + ASKED_FOR
+    while True:
+        answer = await ask_in_triggerer(ti, ASKED_AGAIN)
+        if answer.answered or clock() >= until:
+            return answer
+        await asyncio.sleep(AGAIN_AFTER)
+
+
+async def _end_if_unneeded(
+    hook: SentinelHubHook,
+    api: Generation,
+    request_id: str,
+    answering: asyncio.Future[TaskState],
+    *,
+    on_kill: bool,
+    log: Any,
+) -> None:
+    answer = await answering
+    if not answer.answered:
+        _say_left_alone(log, api, request_id, f"{_why(answer)}, for ten minutes")
+        return
     if not nobody_waits(answer):
         log.info(
             "Did not %s batch request %s (%s): another trigger or the next try of its task waits for it",
@@ -174,27 +235,19 @@ async def end_in_triggerer(
     log.warning("Asking Sentinel Hub to %s batch request %s: %s", api.end_word, request_id, _why(answer))
     from airflow_sentinelhub.transport.finish import end_in_time
 
-    driver = await hook.async_driver()
-    ending = asyncio.ensure_future(driver.run(end_in_time(api, request_id)))
-    PROCESS.keep(ending)
-    await asyncio.wait({ending}, timeout=20)
-    if not ending.done():
-        log.warning(
-            "The %s of batch request %s has not taken effect yet; this triggerer retries in the background for ten "
-            "minutes. Until it has ended, the request is billed",
-            api.end_word,
-            request_id,
-        )
-    elif ending.exception() is not None:
+    try:
+        driver = await hook.async_driver()
+        job = await driver.run(end_in_time(api, request_id))
+    except Exception as err:
         log.error(
             "Could not %s batch request %s: %s It may run on and bill; check it, and %s it by hand.",
             api.end_word,
             request_id,
-            ending.exception(),
+            err,
             api.end_word,
         )
     else:
-        log.warning("Batch request %s is %s", request_id, ending.result().status)
+        log.warning("Batch request %s is %s", request_id, job.status)
 
 
 async def ask_in_triggerer(ti: Any, wait: float) -> TaskState:

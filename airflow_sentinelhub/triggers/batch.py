@@ -18,7 +18,7 @@ from airflow_sentinelhub.api.flows.progress import Progress
 from airflow_sentinelhub.api.flows.tiles import wait_for_tiles
 from airflow_sentinelhub.api.flows.wait import WaitPlan, wait
 from airflow_sentinelhub.api.service.generations import Generation, generation
-from airflow_sentinelhub.cancel import end_in_triggerer, warm_up
+from airflow_sentinelhub.cancel import ANSWER_AFTER_KILL, ANSWER_WITHIN, end_in_triggerer, warm_up
 from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.hooks.storage import bucket_reader_in_triggerer, read_tiles_by
 from airflow_sentinelhub.kept_progress import KeptInTriggerer
@@ -104,19 +104,19 @@ class _WaitTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Airflow 3.3 calls this after a user's action or a takeover by another triggerer; see also `cleanup`."""
-        await self._end()
+        await self._end(ANSWER_AFTER_KILL)
 
     async def cleanup(self) -> None:
         """Airflow calls this whenever a trigger ends (event, user's action, restart), and does not say why."""
-        await self._end()
+        await self._end(ANSWER_WITHIN)
 
-    async def _end(self) -> None:
+    async def _end(self, wait: float) -> None:
         if self._ended:
             return
         self._ended = True
         ti = getattr(self, "task_instance", None)
-        on_kill = self.cancel_on_kill
-        await end_in_triggerer(self._hook(), self._api(), self.request_id, ti, on_kill=on_kill, log=self.log)
+        hook, api, on_kill = self._hook(), self._api(), self.cancel_on_kill
+        await end_in_triggerer(hook, api, self.request_id, ti, on_kill=on_kill, log=self.log, wait=wait)
 
     def _hook(self) -> SentinelHubHook:
         from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook  # loads HTTP libraries

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -18,7 +18,9 @@ from airflow_sentinelhub._compat.task_state import NO_ANSWER, TaskState
 from airflow_sentinelhub.api.flows import wait as flows_wait
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from airflow_sentinelhub.transport import finish
+from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.sync import Interrupted
+from airflow_sentinelhub.triggers import batch as triggers
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 from tests.airflow.job import RETRY, creating, job, v2
 
@@ -28,12 +30,18 @@ ENDED = [TaskState(True, state) for state in ("failed", "success", "skipped", "r
 LEFT = [
     TaskState(True, state)
     for state in ("running", "queued", "scheduled", "restarting", "up_for_retry", "up_for_reschedule", "deferred", None)
-] + [NO_ANSWER]
-told = pytest.mark.parametrize(
-    ("state", "ended"),
-    [(state, True) for state in ENDED] + [(state, False) for state in LEFT],
-    ids=lambda value: f"{value.state}-{value.exists}-{value.answered}" if isinstance(value, TaskState) else str(value),
-)
+]
+
+
+def table(*left: TaskState) -> Any:
+    """What Airflow answers, and whether the job is ended then. :param left: further answers at which it is not."""
+    return pytest.mark.parametrize(
+        ("state", "ended"),
+        [(state, True) for state in ENDED] + [(state, False) for state in (*LEFT, *left)],
+        ids=lambda value: (
+            f"{value.state}-{value.exists}-{value.answered}" if isinstance(value, TaskState) else str(value)
+        ),
+    )
 
 
 WORD = {"v1": "cancel", "v2": "stop"}
@@ -87,7 +95,7 @@ def on_worker(bench: Any, request_id: str, **more: Any) -> Any:
     return operator
 
 
-@told
+@table(NO_ANSWER)
 def test_on_a_worker(
     bench: Any, processing: str, airflow_says: Say, logged: Logged, state: TaskState, ended: bool
 ) -> None:
@@ -293,8 +301,11 @@ def test_in_a_pod_nothing_is_promised_that_the_pod_may_not_live_to_keep(
 # In the triggerer
 
 
-@told
-@pytest.mark.parametrize("door", ["on_kill", "cleanup"])
+doors = pytest.mark.parametrize("door", ["on_kill", "cleanup"])
+
+
+@table()
+@doors
 def test_in_the_triggerer(
     bench: Any, processing: str, airflow_says: Say, logged: Logged, state: TaskState, ended: bool, door: str
 ) -> None:
@@ -302,6 +313,101 @@ def test_in_the_triggerer(
     asyncio.run(getattr(trigger(bench, processing), door)())
     assert asked(bench) == ended
     assert (processing if ended else "another trigger or the next try of its task waits for it") in logged()
+
+
+Answers = Callable[[], Awaitable[TaskState]]
+
+
+@pytest.fixture
+def airflow_answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answers], None]:
+    """Airflow answers a trigger so; whoever ends a trigger waits for the first answer only for a moment."""
+
+    def answers(answer: Answers) -> None:
+        monkeypatch.setattr(cancel, "state_in_triggerer", lambda *_: answer())
+        monkeypatch.setattr(cancel, "AGAIN_AFTER", 0.001)
+        for wait in ("ANSWER_WITHIN", "ANSWER_AFTER_KILL"):
+            monkeypatch.setattr(triggers, wait, 0.01)
+
+    return answers
+
+
+async def until_decided() -> None:
+    await asyncio.gather(*PROCESS.background)
+
+
+@pytest.mark.parametrize(("state", "ended"), [("failed", True), ("deferred", False)])
+@doors
+def test_an_airflow_that_answers_late_still_has_the_job_of_a_failed_task_ended(
+    bench: Any,
+    processing: str,
+    airflow_answers: Callable[[Answers], None],
+    logged: Logged,
+    state: str,
+    ended: bool,
+    door: str,
+) -> None:
+    """As on a machine that is busy: a user has marked the task failed, and nobody else would end its job."""
+
+    async def story() -> None:
+        late = asyncio.Event()
+
+        async def answer() -> TaskState:
+            await late.wait()
+            return TaskState(True, state)
+
+        airflow_answers(answer)
+        await getattr(trigger(bench, processing), door)()
+        assert not asked(bench)
+        said = logged()
+        assert f"Airflow has not answered yet whether a task still waits for batch request {processing}" in said
+        assert "another trigger or the next try" not in said, "that is not known"
+        late.set()
+        await until_decided()
+
+    asyncio.run(story())
+    assert asked(bench) == ended
+    assert ("another trigger or the next try of its task waits for it" in logged()) != ended
+
+
+def test_an_airflow_that_cannot_answer_is_asked_again(
+    bench: Any, processing: str, airflow_answers: Callable[[Answers], None], logged: Logged
+) -> None:
+    """As with SQLite, whose file is locked for a moment."""
+    replies = [NO_ANSWER] * 3 + [TaskState(True, "failed")]
+
+    async def answer() -> TaskState:
+        return replies.pop(0)
+
+    async def story() -> None:
+        airflow_answers(answer)
+        await trigger(bench, processing).cleanup()
+        await until_decided()
+
+    asyncio.run(story())
+    assert asked(bench)
+    assert replies == []
+
+
+def test_an_airflow_that_never_answers_has_the_job_left_alone_and_says_so(
+    bench: Any,
+    processing: str,
+    airflow_answers: Callable[[Answers], None],
+    logged: Logged,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cancel, "ASKED_FOR", 0.0)
+
+    async def answer() -> TaskState:
+        return NO_ANSWER
+
+    async def story() -> None:
+        airflow_answers(answer)
+        await trigger(bench, processing).cleanup()
+        await until_decided()
+
+    asyncio.run(story())
+    assert not asked(bench)
+    assert f"{processing} (Airflow did not say why, for ten minutes): if it was started, it runs on" in logged()
 
 
 def test_both_doors_end_a_request_once(bench: Any, processing: str, airflow_says: Say) -> None:
