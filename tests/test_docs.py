@@ -14,6 +14,7 @@ import pytest
 
 from airflow_sentinelhub import exceptions
 from airflow_sentinelhub.cli.commands import COMMANDS
+from airflow_sentinelhub.provider import get_provider_info
 from dev.cluster import VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,8 +72,10 @@ def test_each_operator_and_sensor_has_its_section() -> None:
     )
     there = {
         name
-        for module in ("operators.batch", "operators.statistical", "sensors.batch", "sensors.statistical")
-        for name in vars(importlib.import_module(f"airflow_sentinelhub.{module}"))
+        for kind in ("operators", "sensors")
+        for entry in get_provider_info()[kind]
+        for module in entry["python-modules"]
+        for name in vars(importlib.import_module(module))
         if re.fullmatch(r"SentinelHub\w+(Operator|Sensor)", name)
     }
     assert there == {name.rpartition(".")[2] for name in shown} - {"sentinelhub_batch"}
@@ -109,7 +112,8 @@ def snippet(name: str) -> Any:
     return module
 
 
-def test_the_sensor_in_the_docs_is_a_dag() -> None:
+def test_the_sensors_in_the_docs_are_dags() -> None:
+    assert snippet("imagery_sensor").dag.task_dict["job"].upstream_task_ids == {"seen"}
     assert snippet("statistical_sensor").dag.task_dict["fields"].upstream_task_ids == {"done"}
 
 
