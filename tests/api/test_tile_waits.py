@@ -496,3 +496,20 @@ def test_counts_that_are_not_complete_are_not_shown() -> None:
         waited = feed(look_with_counts(V1, ID, "DONE", memory=memory), [service, ...]).result
     assert waited.counts == {name: service.statuses.count(name) for name in ("PROCESSED", "FAILED", "PENDING")}
     assert max(service.polls) <= MOST
+
+
+def test_counts_of_a_request_that_has_just_ended_go_on() -> None:
+    """Its result has the numbers, also of a list that is longer than a poll."""
+    service, memory = Service(["PROCESSED"] * 1_000 + ["FAILED"] * 200), TileMemory()
+    for _ in range(10):
+        waited = feed(look_with_counts(V1, ID, "DONE", memory=memory), [service, ...]).result
+    assert waited.counts == {"PROCESSED": 1_000, "FAILED": 200, "PENDING": 0}
+    service.status = "PARTIAL"
+    assert feed(look_with_counts(V1, ID, "DONE", memory=memory), [service, ...]).result.counts == waited.counts
+
+
+def test_more_tiles_in_the_list_than_the_request_says_leave_none_pending() -> None:
+    service = Service(["PROCESSED"] * 5 + ["FAILED"] * 2)
+    service.members["tileCount"] = 6
+    counts = feed(look_with_counts(V1, ID, "DONE"), [service, ...]).result.counts
+    assert counts == {"PROCESSED": 5, "FAILED": 2, "PENDING": 0}
