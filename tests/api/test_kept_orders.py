@@ -58,6 +58,28 @@ def test_what_a_deleted_run_has_started_is_told_although_the_new_one_began_after
     assert starts(task) == 2
 
 
+def test_a_request_that_an_old_first_page_lacks_is_seen_although_a_later_page_shows_what_was_written() -> None:
+    """The job is changed, and changed back at once: the last try takes what an earlier one has left over.
+
+    That stands behind all newer requests of the account. The page that shows that it was taken says nothing of the
+    pages before it, which may be older, and lack the changed job, which runs.
+    """
+    task = begun(TriesThatSearchNoFurther)
+    task.some_calls(which=0, calls=2)
+    task.a_clear(survivors=False, changed=False, finished=False, counted=False)
+    task.a_clear(survivors=True, changed=False, finished=False, counted=False)
+    task.some_calls(which=0, calls=8, lag=30.0)
+    task.a_clear(survivors=False, changed=True, finished=False, counted=False)
+    task.some_calls(which=0, calls=16)
+    assert starts(task) == 1
+    task.a_clear(survivors=False, changed=True, finished=False, counted=False)
+    task.some_calls(which=0, calls=6, lag=3.0)
+    task.some_calls(which=0, calls=9)
+    task.teardown()
+    assert starts(task) == 2
+    assert len([job for job in task.service.marked(WHO) if job.at_work(task.service.now)]) == 1
+
+
 def test_a_cancelled_job_that_a_lagging_copy_takes_for_a_waiting_one_is_made_anew_by_its_twin() -> None:
     """The job was cancelled before the clear, so that the start is what the user has asked for."""
     task = begun(Tries)

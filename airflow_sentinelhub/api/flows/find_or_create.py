@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -258,7 +258,7 @@ class _Written:
     words: str = ""
     before: datetime | None = None
 
-    def shows_in(self, requests: list[Snapshot]) -> bool:
+    def shows_in(self, requests: Sequence[Snapshot]) -> bool:
         return any(job.request_id == self.request_id and self.words in job.description for job in requests)
 
 
@@ -272,13 +272,13 @@ def _listed(
 ) -> Flow[list[Snapshot]]:
     """This task's requests in the list, which lags. Once the list shows our last write, it shows all earlier ones.
 
-    That holds for all pages of one reading if none of them is older than the one before. Without this wait, the list
-    could hide a request that another copy of this task has created and started. After a create the list is read no
-    further back than it may have lagged when it was looked at before; what is older was seen then (`known`), and is
-    read by calls of its own. One that was DONE or FAILED is not: that does not change, and a try of this round that
-    creates would not have adopted it. Nor is one that has not ended: whoever lists requests reads those anyway. It is
-    read as far back as that whatever the new request says of its run: what a run has started that was deleted just
-    before may not have shown yet, and is mentioned now.
+    That holds for all pages of one reading if none of them is older than the one before, see `_shown`. Without this
+    wait, the list could hide a request that another copy of this task has created and started. After a create the list
+    is read no further back than it may have lagged when it was looked at before; what is older was seen then (`known`),
+    and is read by calls of its own. One that was DONE or FAILED is not: that does not change, and a try of this round
+    that creates would not have adopted it. Nor is one that has not ended: whoever lists requests reads those anyway.
+    It is read as far back as that whatever the new request says of its run: what a run has started that was deleted
+    just before may not have shown yet, and is mentioned now.
     """
     back_to = partial(searched_to, mark=mark)
     if written is not None and written.before is not None and not api.search:
@@ -315,20 +315,30 @@ def _shown(
 ) -> Flow[list[Snapshot]]:
     """This task's requests in the list, once it shows our last write.
 
-    :raises UnknownStateError: it does not within `patience`.
+    The write shows that its page and those after it are new enough. Where it is not on the first page, that one may be
+    older, and may lack a request that another copy has created and started: the newest are read again then.
+
+    :raises UnknownStateError: the list does not show it within `patience`.
     """
-    requests: list[Snapshot] = yield from find(api, mark.identity, since, back_to)
+    pages: list[Sequence[Snapshot]] = []
+    requests: list[Snapshot] = yield from find(api, mark.identity, since, back_to, pages.append)
     if written is None:
         return requests
     began = yield Now()
     for pause in chain(LAGGING_LIST, repeat(LAGGING_LIST[-1])):
         if written.shows_in(requests):
-            return requests
+            if written.shows_in(pages[0]):
+                return requests
+            newest = next((job.created for job in pages[0]), None)
+            newer = yield from find(api, mark.identity, newest)
+            seen = {job.request_id for job in newer}
+            return [*newer, *(job for job in requests if job.request_id not in seen)]
         seconds = (yield Now()) - began
         if seconds >= max(patience, sum(LAGGING_LIST)):
             break
         yield Sleep(pause)
-        requests = yield from find(api, mark.identity, since, back_to)
+        pages.clear()
+        requests = yield from find(api, mark.identity, since, back_to, pages.append)
     raise UnknownStateError(
         f"Batch request {written.request_id}: after {seconds:.0f} s the service's list of requests still does not show "
         "what was written, so another try of this task may have started a request. This request was not "

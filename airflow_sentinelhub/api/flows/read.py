@@ -239,6 +239,7 @@ def find(
     identity: str,
     since: datetime | None,
     back_to: Callable[[Snapshot], datetime | None] = lambda job: None,
+    on_page: Callable[[Sequence[Snapshot]], None] = lambda jobs: None,
 ) -> Flow[list[Snapshot]]:
     """The requests that carry this identity, newest first, each once.
 
@@ -247,9 +248,11 @@ def find(
 
     :param back_to: how far back the list is read by what a request with this identity says, see
         `api.decide.adoption.searched_to`.
+    :param on_page: is called with all requests of each page.
     """
 
     def earliest(jobs: Sequence[Snapshot]) -> datetime | None:
+        on_page(jobs)
         ours = (job for job in jobs if (mark := mark_of(job.description)) and mark.identity == identity)
         return max((time for job in ours if (time := back_to(job)) is not None), default=None)
 
@@ -278,9 +281,10 @@ def find_marked(
     def too_old(jobs: Sequence[Snapshot]) -> bool:
         """Whether the next pages are older than `since`; known only if this page is sorted."""
         nonlocal since
+        by_page = earliest(jobs)
         if searched:
             return False
-        since = max((time for time in (since, earliest(jobs)) if time is not None), default=None)
+        since = max((time for time in (since, by_page) if time is not None), default=None)
         times = [job.created for job in jobs if job.created is not None]
         if since is None or not times:
             return False
