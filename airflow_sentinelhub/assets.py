@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import SplitResult, quote
 
-from airflow_sentinelhub._compat.assets import asset_of, is_alias, is_asset
+from airflow_sentinelhub._compat.assets import asset_of, extra_of_alias, is_alias, is_asset
 
 _log = logging.getLogger(__name__)
 TOLD = (
@@ -48,13 +48,9 @@ def tell_outlets(context: Any, outlets: Iterable[Any] | None, extra: Mapping[str
 
 
 def _add(events: Any, alias: Any, path: str, extra: Mapping[str, Any]) -> None:
-    """The job is done and paid: a path that Airflow takes for no URI is a warning, and no error of the task.
-
-    Airflow 2.11 puts the members of the extra into a set, after the task has ended: a list there would fail it.
-    """
-    hashable = {name: tuple(value) if isinstance(value, list) else value for name, value in extra.items()}
+    """The job is done and paid: a path that Airflow takes for no URI is a warning, and no error of the task."""
     try:
-        events[alias].add(asset_of(quote(path, safe=_SAFE)), extra=hashable)
+        events[alias].add(asset_of(quote(path, safe=_SAFE)), extra=extra_of_alias(extra))
     except ValueError as err:
         _log.warning("There is no event for %s, since Airflow does not take %s for an asset: %s", alias, path, err)
 

@@ -84,7 +84,7 @@ try:
 except ImportError:  # 2.11
     BaseEventTrigger = None  # type: ignore[assignment,misc]
 
-HAS_PAGES = tuple(int(part) for part in airflow_version.split(".")[:2]) >= (3, 1)
+AIRFLOW_V_3_1_PLUS = HAS_PAGES = tuple(int(part) for part in airflow_version.split(".")[:2]) >= (3, 1)
 """Whether this Airflow shows pages of plugins on its task instances."""
 
 NO_WATCHERS = (
@@ -95,6 +95,7 @@ NO_WATCHERS = (
 
 __all__ = [
     "AIRFLOW_V_3_0_PLUS",
+    "AIRFLOW_V_3_1_PLUS",
     "HAS_PAGES",
     "NO_WATCHERS",
     "AirflowException",

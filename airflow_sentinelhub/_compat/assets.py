@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from airflow_sentinelhub._compat import AIRFLOW_V_3_0_PLUS
+from airflow_sentinelhub._compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS
 
 
 def _asset_module() -> Any:
@@ -26,6 +27,17 @@ def is_alias(outlet: Any) -> bool:
     """Whether an outlet is an alias, whose assets are known only when the task runs."""
     module = _asset_module()
     return isinstance(outlet, module.AssetAlias if AIRFLOW_V_3_0_PLUS else module.DatasetAlias)
+
+
+def extra_of_alias(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """What the event of an alias may hold of this. Before 3.1 Airflow puts its members into a set.
+
+    2.11 does that within the task, so that a tuple serves for a list. 3.0 does it in its API server, where a tuple has
+    become a list, and sets the task to failed then, whose job is paid: there lists are left out.
+    """
+    if AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS:
+        return {name: value for name, value in extra.items() if not isinstance(value, (list, tuple))}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in extra.items()}
 
 
 def is_asset(outlet: Any) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from airflow_sentinelhub import assets
-from airflow_sentinelhub._compat import AIRFLOW_V_3_0_PLUS
+from airflow_sentinelhub._compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS
 from airflow_sentinelhub._compat.assets import asset_of, is_alias, is_asset
 from airflow_sentinelhub.assets import event_extra, sanitize_uri, tell_outlets
 from airflow_sentinelhub.simulator import Simulator
@@ -75,6 +75,10 @@ with create_session() as session:
 """
 
 
+NO_LISTS = AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS
+"""Airflow 3.0 fails a task after its end for a list in the event of an alias."""
+
+
 @pytest.mark.dag_test
 @pytest.mark.timeout(600)
 def test_a_run_leaves_events_of_its_asset_and_of_its_alias(tmp_path: Any) -> None:
@@ -92,6 +96,9 @@ def test_a_run_leaves_events_of_its_asset_and_of_its_alias(tmp_path: Any) -> Non
     folder = f"s3://my-bucket/ndvi/{request['id']}"
     events = {event["uri"]: event["extra"] for event in said[0]["events"]}
     assert set(events) == {"s3://my-bucket/ndvi", folder}
+    if NO_LISTS:
+        assert "paths" not in events[folder], "the asset of an alias is the folder itself"
+        events[folder]["paths"] = [folder]
     for extra in events.values():
         assert extra["request_id"] == request["id"]
         assert (extra["status"], extra["failed"]) == ("DONE", 0)
@@ -167,12 +174,12 @@ def test_an_outlet_may_be_named() -> None:
     assert events[named].extra == {"paths": [], "failed": 0}
 
 
-def test_an_alias_gets_addresses_that_airflow_takes_and_members_that_2_11_takes() -> None:
+def test_an_alias_gets_addresses_and_members_that_each_airflow_takes() -> None:
     from tests.names import AssetAlias
 
     alias, events = AssetAlias("new maps"), Kept()
     tell_outlets({"outlet_events": events}, [alias], {"paths": ["s3://maps/sommer ü"], "failed": 0})
     ((asset, extra),) = events[alias].added
     assert asset.uri == "s3://maps/sommer%20%C3%BC"
-    assert extra == {"paths": ("s3://maps/sommer ü",), "failed": 0}
+    assert extra == {"failed": 0, **({} if NO_LISTS else {"paths": ("s3://maps/sommer ü",)})}
     assert hash(tuple(extra.values())) is not None
