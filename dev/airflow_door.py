@@ -168,6 +168,13 @@ class Database:
         )
         return True
 
+    def run_ids(self, dag_id: str) -> list[str]:
+        """The runs of a DAG, the oldest first."""
+        return [
+            row["run_id"]
+            for row in self._rows("select run_id from dag_run where dag_id = :dag_id order by id", dag_id=dag_id)
+        ]
+
     def dag_run_state(self, dag_id: str, run_id: str) -> str:
         query = "select state from dag_run where dag_id = :dag_id and run_id = :run_id"
         (row,) = self._rows(query, dag_id=dag_id, run_id=run_id)
