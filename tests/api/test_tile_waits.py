@@ -422,6 +422,26 @@ def test_a_page_that_fails_in_the_middle_of_a_count(failure: Reply) -> None:
     assert polls == (3 if failure.status == 503 else 5)
 
 
+@pytest.mark.parametrize("needed", [700, 2_000], ids=["within a poll", "longer than a poll"])
+def test_tiles_that_were_seen_done_count_although_the_count_has_to_begin_anew(needed: int) -> None:
+    """A token of a page has expired; no tile leaves PROCESSED, so the goal stays reached."""
+    service, memory = Service(["PROCESSED"] * needed + ["PENDING"] * (3_000 - needed)), TileMemory()
+    assert polled(service, TileGoal(count=needed), memory)[0].outcome is Outcome.REACHED
+    memory.forget()
+    waited = feed(look_at_tiles(V1, ID, TileGoal(count=needed), memory=memory), [service, ...]).result
+    assert waited.outcome is Outcome.REACHED
+    assert waited.matching == needed
+    assert service.polls[-1] <= MOST
+
+
+@pytest.mark.parametrize("status", ["CREATED", "ANALYSING"])
+def test_before_the_analysis_the_number_of_tiles_is_not_known(status: str) -> None:
+    """What the request says by then is a guess of the service, which the analysis corrects."""
+    service = Service(["PENDING"] * 10, status)
+    waited = feed(look_at_tiles(V1, ID, TileGoal()), [service, ...]).result
+    assert (waited.outcome, waited.total) == (Outcome.WAITING, None)
+
+
 def test_a_list_that_does_not_end_is_an_error_and_the_next_poll_begins_anew() -> None:
     service, memory = Service(["PROCESSED"] * 1_000), TileMemory()
     service.members["tileCount"] = 3
