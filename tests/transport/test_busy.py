@@ -104,13 +104,7 @@ def ended(kind: str, service: Service, monkeypatch: pytest.MonkeyPatch, **plan: 
             return InThread(SETTINGS).run(flow), loop.time()
         return loop.run_until_complete(asyncio.wait_for(AsyncDriver(SETTINGS).run(flow), 20_000)), loop.time()
     finally:
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        if left:
-            loop.run_until_complete(asyncio.wait(left))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+        virtual.end(loop)
 
 
 both = pytest.mark.parametrize("kind", ["worker", "triggerer"])
