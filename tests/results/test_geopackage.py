@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -324,20 +323,13 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
 
 
 @pytest.mark.thorough
-def test_the_most_features_are_checked_in_seconds_and_one_more_is_refused(many: Callable[[int], Path]) -> None:
-    begin = time.process_time()
+def test_the_most_features_are_checked_and_one_more_is_refused(many: Callable[[int], Path]) -> None:
     file = many(700_000)
-    made = time.process_time() - begin
-    begin = time.process_time()
     assert complaint_about(file, {"resolution": 10}) is None
-    taken = time.process_time() - begin
-    assert taken < 4 * made + 5  # by the same machine, under the same load
     with closing(sqlite3.connect(file)) as database:
         database.execute("INSERT INTO fields (id, identifier) VALUES (-1, 'one more')")
         database.commit()
-    begin = time.process_time()
     assert "more than 700,000 features" in str(complaint_about(file, {"resolution": 10}))
-    assert time.process_time() - begin < taken
 
 
 def test_defaults_stand_in_for_sizes(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import shutil
 import socket
 import sqlite3
 import struct
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -28,6 +27,7 @@ from airflow_sentinelhub.simulator.faults import parse
 from airflow_sentinelhub.simulator.features import FeaturesError, read_features
 from airflow_sentinelhub.simulator.gpkg import geometry, geopackage
 from airflow_sentinelhub.simulator.settings import Settings
+from tests.growth import assert_linear
 
 from .conftest import NDVI, Api
 from .test_geopackage_input import field, layer
@@ -772,14 +772,16 @@ LONG_SCRIPTS = [
 
 
 @pytest.mark.parametrize("piece", [*LONG_SCRIPTS, '"', "'", "(", "sampleType: ", "= \t", "\n"])
-def test_a_long_evalscript_takes_no_time(piece: str) -> None:
+def test_a_long_evalscript_is_read_once(piece: str) -> None:
     """What begins anew and anew and never ends; a search that goes to the end each time takes minutes."""
-    script = "//VERSION=3\n" + piece * (1_000_000 // len(piece))
-    begun = time.process_time()
-    evalscript.problem(script, ["x"])
-    for read in (evalscript.input_bands, evalscript.output_bands, evalscript.sample_type, evalscript.mosaicking):
-        assert read(script)
-    assert time.process_time() - begun < 5
+
+    def read_all(size: int) -> None:
+        script = "//VERSION=3\n" + piece * (size // len(piece))
+        evalscript.problem(script, ["x"])
+        for read in (evalscript.input_bands, evalscript.output_bands, evalscript.sample_type, evalscript.mosaicking):
+            assert read(script)
+
+    assert_linear(read_all, 40_000)
 
 
 # Regular expressions of faults
@@ -859,9 +861,7 @@ def test_no_pattern_that_is_taken_takes_long() -> None:
             continue
         taken += 1
         for path in ("a" * 128, "a" * 127 + "c", "ab" * 64):
-            begun = time.process_time()
-            patterns.matches(pattern, path)
-            assert time.process_time() - begun < 2, pattern
+            patterns.matches(pattern, path)  # one that searches for ever meets the time limit of each test
     assert taken > 500
 
 

@@ -7,7 +7,6 @@ import gzip
 import json
 import pickle
 import random
-import time
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -25,6 +24,7 @@ from airflow_sentinelhub.transport import client
 from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings
 from tests.api.feeding import ID
+from tests.growth import assert_linear
 from tests.transport.conftest import QuickAsync, QuickSync
 from tests.transport.raw import Raw, always, reply, serving
 from tests.transport.wire import CLIENT_SECRET, TOKENS, OnWire, token_reply, traces_in, wired
@@ -304,16 +304,7 @@ def test_a_token_of_a_page_that_fits_into_no_url_is_none(form: str) -> None:
     ],
 )
 def test_no_text_takes_long_to_redact(text: str) -> None:
-    def seconds(of: str) -> float:
-        took = []
-        for _ in range(5):
-            began = time.thread_time()
-            redacted(of)
-            took.append(time.thread_time() - began)
-        return min(took)
-
-    # Four times the length takes four times as long, not sixteen times; below a few milliseconds it does not matter.
-    assert seconds(text) < max(0.03, 8 * seconds(text[: len(text) // 4]))
+    assert_linear(lambda size: redacted(text[:size]), len(text))
 
 
 def test_a_password_in_a_url_is_redacted() -> None:
