@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.chaos)
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(900))
-    first(items, "tests/chaos/", "test_big.py")
+    first(items, "tests/chaos/", "test_big.py")  # it has an Airflow of its own: that of the others starts later
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

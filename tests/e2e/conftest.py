@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = "sentinelhub_ndvi_corsica"
 WATCHING = ("sentinelhub_when_a_job_ends", "sentinelhub_new_imagery")
 CONNECTIONS = {"v1": "sentinelhub_v1", "v2": "sentinelhub_default"}
+SPEED = 60
+"""A job of ten minutes takes ten seconds, unless a test moves the clock."""
 EXAMPLES = [(batch_api, deferrable) for batch_api in CONNECTIONS for deferrable in (True, False)]
 
 
@@ -33,7 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             # Starting the processes counts as part of the first test; 2.11 needs some seconds for every single task.
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(900))
-    first(items, "tests/e2e/", "test_watchers.py", "test_wheel.py")
+    # The first starts no cluster, which would idle meanwhile; the second wants one in which nothing has happened yet.
+    first(items, "tests/e2e/", "test_wheel.py", "test_watchers.py")
 
 
 @pytest.fixture(scope="session")
@@ -50,8 +52,7 @@ def ended_by_sigterm() -> Iterator[None]:
 
 @pytest.fixture(scope="package")
 def simulator(ended_by_sigterm: None) -> Iterator[Simulator]:
-    """A job of ten minutes takes ten seconds, unless a test moves the clock."""
-    with Simulator(speed=60) as simulator:
+    with Simulator(speed=SPEED) as simulator:
         yield simulator
 
 
@@ -85,8 +86,8 @@ def e2e_dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@contextmanager
-def started(simulator: Simulator, dags: Path, parse_interval: int = 600) -> Iterator[Cluster]:
+@pytest.fixture(scope="package")
+def cluster(simulator: Simulator, e2e_dags: Path) -> Iterator[Cluster]:
     """Airflow with a connection to the simulator for each generation: sentinelhub_default (v2) and sentinelhub_v1."""
     env = {
         **simulator.connections("v2"),
@@ -97,15 +98,9 @@ def started(simulator: Simulator, dags: Path, parse_interval: int = 600) -> Iter
         # Else a new triggerer waits half a minute before it takes over what a killed one had.
         "triggerer.triggerer_health_check_threshold": 12,
         # Files that change are parsed at once all the same. To parse all the others again takes a tenth of a core.
-        "dag_processor.min_file_process_interval": parse_interval,
+        "dag_processor.min_file_process_interval": 600,
     }
-    with Cluster(dags, env=env, settings=settings) as cluster:
+    with Cluster(e2e_dags, env=env, settings=settings) as cluster:
         yield cluster
     assert not any(process.members() for process in cluster.processes.values())
     assert not cluster.home.exists()
-
-
-@pytest.fixture(scope="package")
-def cluster(simulator: Simulator, e2e_dags: Path) -> Iterator[Cluster]:
-    with started(simulator, e2e_dags) as cluster:
-        yield cluster

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 import urllib.parse
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +15,7 @@ from dev.cluster import VERSION, Cluster
 from dev.processes import wait_for
 from dev.simulator import Simulator
 from tests.e2e.account import Account
-from tests.e2e.conftest import WATCHING, started
+from tests.e2e.conftest import SPEED, WATCHING
 from tests.told import things_of
 
 pytestmark = pytest.mark.skipif(VERSION < (3, 0), reason="watchers need Airflow 3.0")
@@ -25,31 +23,34 @@ pytestmark = pytest.mark.skipif(VERSION < (3, 0), reason="watchers need Airflow 
 CORSICA = [8.5, 41.3, 9.6, 43.1]
 
 
-@pytest.fixture(scope="module")
-def simulator(ended_by_sigterm: None) -> Iterator[Simulator]:
-    """An account in which nobody else has anything done. Its time passes by the steps of these tests alone."""
-    with Simulator(speed=0) as simulator:
-        yield simulator
+OURS = tuple(f"watching_{name}" for name in ("all", "some", "twin", "images", "late"))
 
 
 @pytest.fixture(scope="module")
-def cluster(simulator: Simulator, e2e_dags: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """An Airflow whose watchers have seen nothing yet, and whose triggerer nobody else ends.
+def account(cluster: Cluster, simulator: Simulator) -> Iterator[Account]:
+    """An account in which nobody else does anything. Its time passes by the steps of these tests alone.
 
-    It parses its DAGs, and no others, every half a minute: watchers of a DAG that is unpaused begin then.
+    These tests are the first of this Airflow: its watchers have seen nothing yet, and nobody has ended its triggerer.
     """
-    dags = tmp_path_factory.mktemp("watching")
-    for name in ("watching", *WATCHING):
-        shutil.copy(e2e_dags / f"{name}.py", dags)
-    with started(simulator, dags, parse_interval=30) as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def account(simulator: Simulator) -> Iterator[Account]:
+    simulator.control("POST", "clock", {"speed": 0})
+    unpause(cluster, "watching", *OURS)
     account = Account(simulator)
     yield account
     account.api.http.close()
+    for dag_id in (*OURS, *WATCHING):
+        call(cluster, "PATCH", f"dags/{dag_id}", {"is_paused": True})
+    simulator.control("POST", "clock", {"speed": SPEED})
+
+
+def unpause(cluster: Cluster, name: str, *dag_ids: str) -> None:
+    """Unpause the DAGs of a file as soon as Airflow knows them; their watchers begin when it is parsed after that."""
+
+    def unpaused(dag_id: str) -> bool:
+        return call(cluster, "PATCH", f"dags/{dag_id}", {"is_paused": False}).get("status") != 404
+
+    for dag_id in dag_ids:
+        until(cluster, partial(unpaused, dag_id))
+    (cluster.dags / f"{name}.py").touch()
 
 
 def call(cluster: Cluster, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -186,14 +187,9 @@ def test_a_connection_that_comes_later_begins_its_watcher(cluster: Cluster, acco
 
 def test_the_examples_are_started(cluster: Cluster, account: Account) -> None:
     """Each begins when its DAG is unpaused; a job ends, and a clear image appears."""
-
-    def unpaused(name: str) -> bool:
-        """Unpause the DAG as soon as Airflow knows it."""
-        return call(cluster, "PATCH", f"dags/{name}", {"is_paused": False}).get("status") != 404
-
     begun = said(cluster, " begins; ")
     for name in WATCHING:
-        until(cluster, partial(unpaused, name))
+        unpause(cluster, name, name)
     until(cluster, lambda: said(cluster, " begins; ") >= begun + len(WATCHING))
     name, images = account.ended("for the example"), account.published(CORSICA, 30)
     jobs_dag, images_dag = WATCHING

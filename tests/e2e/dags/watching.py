@@ -27,7 +27,7 @@ else:
     }
     for name, trigger in TRIGGERS.items():
         seen = Asset(f"seen_{name}", watchers=[AssetWatcher(name=f"watcher_{name}", trigger=trigger)])
-        with DAG(f"watching_{name}", schedule=[seen], is_paused_upon_creation=False):
+        with DAG(f"watching_{name}", schedule=[seen]):
 
             @task
             def told(**context: Any) -> list[dict[str, Any]]:
