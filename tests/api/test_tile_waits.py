@@ -391,6 +391,29 @@ def test_a_count_is_not_carried_over_a_change_of_the_number_of_tiles() -> None:
     assert polled(service, TileGoal(count=500), memory)[0].outcome is Outcome.WAITING
 
 
+def test_a_restart_begins_a_count_anew_also_between_two_ends_of_one_kind() -> None:
+    """Of 1,000 failed tiles 150 come through, all on pages that were read before the restart."""
+    service, memory = Service(["FAILED"] * 1_000 + ["PROCESSED"] * 2_000, "PARTIAL", by_id=True), TileMemory()
+    first = feed(look_at_tiles(V1, ID, TileGoal("FAILED", count=900), memory=memory), [service, ...]).result
+    assert first.outcome is Outcome.WAITING
+    service.statuses[:150] = ["PROCESSED"] * 150
+    service.members["userActionUpdated"] = "2020-12-22T10:00:00Z"
+    service.change()
+    waited, _ = polled(service, TileGoal("FAILED", count=900), memory)
+    assert (waited.outcome, waited.matching) == (Outcome.PARTIAL, 850)
+
+
+def test_tiles_of_another_analysis_do_not_vouch_for_a_list_that_is_not_there_yet() -> None:
+    """Few tiles in the other statuses are a success only if the list has tiles as wanted: it shows none at all now."""
+    service, memory = Service(["PROCESSED"] * 1_000, size=10), TileMemory()
+    assert polled(service, TileGoal(count=10), memory)[0].outcome is Outcome.REACHED
+    service.statuses, service.listed = ["PENDING"] * 1_200, 0
+    service.change()
+    for _ in range(4):
+        waited = feed(look_at_tiles(V1, ID, TileGoal(), memory=memory), [service, ...]).result
+        assert waited.outcome is Outcome.WAITING
+
+
 # Failures in the middle
 
 

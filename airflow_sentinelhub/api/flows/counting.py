@@ -61,7 +61,7 @@ class Pages:
         self.number = 0
         """Tiles on the pages that were read."""
         self.pages = 0
-        """Pages that were read."""
+        """Pages that were read, each as often as it was."""
         self.last = 0
         """Tiles on the page that was read last."""
         self._request_id, self._tile_count, self._on_page = request_id, tile_count, on_page
@@ -102,12 +102,12 @@ class Pages:
             raise
         self.number += len(page.items) - (self.last if again else 0)
         self.last = len(page.items)
-        self.pages += not again
+        self.pages += 1
         self._on_page(self)
 
-    def read_on(self, calls: Calls, enough: int, spare: int = 0) -> Flow[None]:
-        """Read pages until `enough` tiles are counted, the list has ended, or only `spare` calls are left."""
-        while calls.left > spare:
+    def read_on(self, calls: Calls, enough: int) -> Flow[None]:
+        """Read pages until `enough` tiles are counted, the list has ended, or no calls are left."""
+        while calls.left > 0:
             yield from self.read(calls)
             if self.complete or self.number >= enough:
                 return

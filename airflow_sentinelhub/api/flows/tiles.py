@@ -103,9 +103,9 @@ def look_with_counts(
     memory = TileMemory() if memory is None else memory
     calls = memory.begin(job, over_the_end=True)
     counts: dict[str, int] | None = {}
-    for status, spare in (("PROCESSED", 1), ("FAILED", 0)):
+    for status in ("PROCESSED", "FAILED"):
         count = memory.next_count(job, status, lasting=True)
-        yield from count.read_on(calls, job.tile_count, spare)
+        yield from count.read_on(calls, job.tile_count)
         counts = {**counts, status: count.number} if counts is not None and count.complete else None
     if counts is None or behind(job, sum(counts.values()), 0):
         return waited
