@@ -414,6 +414,22 @@ def test_tiles_of_another_analysis_do_not_vouch_for_a_list_that_is_not_there_yet
         assert waited.outcome is Outcome.WAITING
 
 
+def test_a_recount_of_another_analysis_is_given_up() -> None:
+    """It had read tiles that are not there any more, and would add those that come after them."""
+    service, memory = Service(["PROCESSED"] * 1_200 + ["PENDING"] * 800, by_id=True), TileMemory()
+
+    def poll(goal: TileGoal) -> Outcome:
+        outcome: Outcome = feed(look_at_tiles(V1, ID, goal, memory=memory), [service, ...]).result.outcome
+        return outcome
+
+    while memory._recount is None:
+        assert poll(TileGoal(count=1_300)) is Outcome.WAITING
+        assert len(service.polls) < 40
+    service.statuses = ["PENDING"] * 1_000 + ["PROCESSED"] * 600 + ["PENDING"] * 401
+    service.change()
+    assert {poll(TileGoal(count=1_000)) for _ in range(20)} == {Outcome.WAITING}
+
+
 # Failures in the middle
 
 
