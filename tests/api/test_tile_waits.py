@@ -50,6 +50,7 @@ class Service:
         self.statuses, self.status = statuses, status
         self.size, self.by_id = size, by_id
         self.listed: int | None = None
+        self.first_name = 0
         self.members: dict[str, Any] = {}
         self.polls: list[int] = []
         self.asked: Counter[str] = Counter()
@@ -87,7 +88,7 @@ class Service:
         return feeding.page([self.tile(number) for number in found[start:end]], next_token)
 
     def tile(self, number: int) -> dict[str, Any]:
-        return {"id": number, "name": f"tile {number}", "status": self.statuses[number]}
+        return {"id": number, "name": f"tile {number + self.first_name}", "status": self.statuses[number]}
 
 
 def spread(count: int, **of: float) -> list[str]:
@@ -428,6 +429,26 @@ def test_a_recount_of_another_analysis_is_given_up() -> None:
     service.statuses = ["PENDING"] * 1_000 + ["PROCESSED"] * 600 + ["PENDING"] * 401
     service.change()
     assert {poll(TileGoal(count=1_000)) for _ in range(20)} == {Outcome.WAITING}
+
+
+def test_the_search_for_a_tile_begins_anew_after_another_analysis() -> None:
+    """The tile stands on a page now that the search has behind it."""
+    service, memory = Service(["PENDING"] * 1_200), TileMemory()
+    goal = TileGoal(tile="tile 1150")
+    assert feed(look_at_tiles(V1, ID, goal, memory=memory), [service, ...]).result.outcome is Outcome.WAITING
+    service.statuses, service.status, service.first_name = ["PROCESSED"] * 1_201, "DONE", 1_000
+    service.change()
+    assert polled(service, goal, memory)[0].outcome is Outcome.REACHED
+
+
+def test_a_count_that_fits_into_a_poll_is_made_anew() -> None:
+    """Tokens may stand for a tile: then a count that goes on misses tiles that come before it."""
+    service, memory = Service(["PENDING"] * 250 + ["PROCESSED"] * 150, by_id=True), TileMemory()
+    goal = TileGoal(count=200)
+    assert feed(look_at_tiles(V1, ID, goal, memory=memory), [service, ...]).result.outcome is Outcome.WAITING
+    service.statuses[:60] = ["PROCESSED"] * 60
+    service.change()
+    assert feed(look_at_tiles(V1, ID, goal, memory=memory), [service, ...]).result.outcome is Outcome.REACHED
 
 
 # Failures in the middle
