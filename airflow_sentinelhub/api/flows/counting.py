@@ -128,7 +128,7 @@ class TileMemory:
         self._polls_since_recount = 0
         self._poll = 0
         self._seen_at: dict[str, int] = {}  # status -> the poll in which it was seen to have tiles
-        self._few_in = 0  # the last poll in which few tiles were in other statuses
+        self._few_in = -1  # the last poll in which few tiles were in other statuses
         self.page_size = USUAL_PAGE
         """About how many tiles stand on a page."""
         self.least = 0
@@ -151,7 +151,7 @@ class TileMemory:
         if tiles != self._tiles:
             self.least, self.tile_id = 0, None
             self._seen_at.clear()
-            self._few_in = 0
+            self._few_in = -1
         if (tiles, state) != (self._tiles, self._state):
             self.forget()
         self._tiles, self._state = tiles, state
@@ -187,7 +187,7 @@ class TileMemory:
 
     def few_again(self) -> bool:
         """Note that few tiles are in other statuses: whether the last poll has found that, too."""
-        again, self._few_in = self._few_in == self._poll - 1 and self._poll > 1, self._poll
+        again, self._few_in = self._few_in == self._poll - 1, self._poll
         return again
 
     def pages_for(self, tiles: int) -> int:
