@@ -1,4 +1,4 @@
-"""A process that has imported Airflow 3.3, and forks for each program that runs DAGs by `dag.test()`.
+"""A process that has imported Airflow, and forks for each program that runs DAGs by `dag.test()`.
 
 Airflow takes as long to import, and to build the API that a task calls within its own process, as a short DAG takes
 to run. A fork shares nothing with the next one but the environment in which Airflow was imported.
@@ -6,6 +6,8 @@ to run. A fork shares nothing with the next one but the environment in which Air
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -45,10 +47,13 @@ def serve() -> None:
 
 def _import_airflow() -> None:
     for name in IMPORTED:
-        importlib.import_module(name)
-    from airflow.sdk.execution_time.supervisor import in_process_api_server
-
-    in_process_api_server().app._cadwyn_initialize()  # kept for all tasks of a process
+        with contextlib.suppress(ModuleNotFoundError):  # of another version
+            importlib.import_module(name)
+    if (supervisor := sys.modules.get("airflow.sdk.execution_time.supervisor")) is None:
+        return  # 2.11: its tasks call no API
+    # 3.3 keeps it for all tasks of a process. Those before build it anew for each task, for seconds.
+    supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
+    supervisor.in_process_api_server().app._cadwyn_initialize()
 
 
 def _tell(answers: TextIO, number: int) -> None:

@@ -1,8 +1,6 @@
 """Homes for DAGs that `dag.test()` runs in a process of its own.
 
-Airflow is imported once, and its tables are made once: each program is a fork of that process, each home has a copy.
-Before 3.3, which is the first to keep for all tasks what they need, each program is a new process.
-"""
+Airflow is imported once, and its tables are made once: each program is a fork of that process, each home has a copy."""
 
 from __future__ import annotations
 
@@ -19,10 +17,8 @@ import tempfile
 import threading
 from contextlib import closing
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
-VERSION = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 ROOT = Path(__file__).resolve().parents[2]
 SELDOM = "import gc; gc.set_threshold(50_000, 20, 100)\n"
 """For the begin of a program that imports Airflow and ends soon: garbage is looked for seldom, which saves a tenth."""
@@ -60,9 +56,6 @@ def live_in(folder: Path) -> tuple[Path, dict[str, str]]:
 
 def run(text: str, *arguments: str, env: dict[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
     """What a program says in which Airflow runs DAGs."""
-    if VERSION < (3, 3):
-        command = program(text, *arguments)
-        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout, check=False)
     server = _server()
     assert server.stdin is not None
     assert server.stdout is not None
