@@ -26,9 +26,9 @@ FAST = "not e2e and not chaos and not dag_test and not thorough and not browser"
 EVERY_CORE = ("-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--no-loadscope-reorder")
 EXAMPLES = (
     *("tests/airflow/test_examples.py", "tests/statistical/test_example.py", "tests/airflow/test_assets.py"),
-    *("-n", "auto", "--maxprocesses", "8"),
+    *("-n", "auto", "--maxprocesses", "8", "--dist", "loadgroup"),
 )
-"""DAGs, each in a process of its own, which mostly waits: the examples, and one whose outlets have events."""
+"""DAGs, run by `dag.test()`: the examples, and one whose outlets have events."""
 MEETS_AIRFLOW = (
     *("tests/airflow", "tests/statistical", "tests/web", "tests/contract"),
     *("tests/api/test_data_sources.py", "tests/results/test_connection.py", "tests/results/test_way_to_bucket.py"),

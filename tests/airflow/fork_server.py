@@ -15,6 +15,8 @@ import os
 import sys
 from typing import Any, NoReturn, TextIO
 
+from sqlalchemy.orm import configure_mappers
+
 IMPORTED = (
     "airflow.models.dag",
     "airflow.models.dagrun",
@@ -26,6 +28,7 @@ IMPORTED = (
     "airflow.sdk.execution_time.task_runner",
     "airflow.api_fastapi.execution_api.app",
     "airflow.providers.common.compat.sdk",
+    "a2wsgi",
 )
 """What `dag.test()` imports."""
 
@@ -49,6 +52,7 @@ def _import_airflow() -> None:
     for name in IMPORTED:
         with contextlib.suppress(ModuleNotFoundError):  # of another version
             importlib.import_module(name)
+    configure_mappers()  # else the first query does, in each program
     if (supervisor := sys.modules.get("airflow.sdk.execution_time.supervisor")) is None:
         return  # 2.11: its tasks call no API
     # 3.3 keeps it for all tasks of a process. Those before build it anew for each task, for seconds.

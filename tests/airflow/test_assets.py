@@ -40,7 +40,7 @@ with DAG("maker", schedule=None, start_date=START) as maker:
         evalscript="//VERSION=3\\nfunction setup() { return {input: ['B04'], output: {bands: 1}}; }\\n"
         "function evaluatePixel(s) { return [s.B04]; }",
         area=[8.9, 41.9, 9.0, 42.0], tiling_grid=tiling_grid(1, 10), destination="s3://my-bucket/ndvi",
-        aws_conn_id="aws", poll_interval=1, analysis_poll_interval=1, outlets=[MAPS, NEW],
+        aws_conn_id="aws", poll_interval=0.2, analysis_poll_interval=0.2, outlets=[MAPS, NEW],
     )
 """
 RUN = """

@@ -62,7 +62,9 @@ WATCHING = {"sentinelhub_when_a_job_ends", "sentinelhub_new_imagery"}
 BUCKET = json.dumps({"conn_type": "aws", "login": "AKIA", "password": "hush-hush"})
 README = "sentinelhub_first_job"
 """The example that the README shows."""
-QUICKLY = "poll_interval=1, analysis_poll_interval=1,"
+EVERY = 0.2
+"""Seconds between two polls, for all examples."""
+QUICKLY = f"poll_interval={EVERY}, analysis_poll_interval={EVERY},"
 
 Results = dict[str, dict[str, Any]]
 
@@ -79,7 +81,7 @@ def parcels(names: list[str]) -> bytes:
 
 
 def write_dags(folder: Path) -> None:
-    """The examples, polling every second."""
+    """The examples, polling without much waiting."""
     shutil.copytree(ROOT / "example_dags", folder, ignore=shutil.ignore_patterns("__pycache__"))
     first = folder / f"{README}.py"
     assert "poll_interval=5," in first.read_text()
@@ -106,7 +108,7 @@ def run_all(
             "AIRFLOW_CONN_SENTINELHUB_DEFAULT": f"{simulator.airflow_connection_uri}&batch_api={generation}",
             "AIRFLOW_CONN_SENTINELHUB_BUCKET": BUCKET,
             "AIRFLOW_CONN_MY_BUCKET": BUCKET,
-            "SENTINELHUB_EXAMPLE_POLL_INTERVAL": "1",
+            "SENTINELHUB_EXAMPLE_POLL_INTERVAL": str(EVERY),
             "SENTINELHUB_EXAMPLE_DEFERRABLE": str(deferrable).lower(),
         }
         plan = json.dumps({"simulator": simulator.url, "dags": dags, "folder": str(home / "dags")})
@@ -128,6 +130,9 @@ def v2(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 pytestmark = [pytest.mark.dag_test, pytest.mark.timeout(1800)]
+of_v1, of_v2 = pytest.mark.xdist_group("v1"), pytest.mark.xdist_group("v2")
+"""The tests that look at the same runs: by `--dist loadgroup` one process has them, and runs the DAGs once."""
+of_each = pytest.mark.parametrize("generation", [pytest.param("v1", marks=of_v1), pytest.param("v2", marks=of_v2)])
 
 
 def test_every_example_is_run_somewhere() -> None:
@@ -135,6 +140,7 @@ def test_every_example_is_run_somewhere() -> None:
     assert examples == {*V1, *V2, *ELSEWHERE, *WATCHING, README}
 
 
+@of_v1
 def test_the_failed_part_is_restarted(v1: Results) -> None:
     result = v1["sentinelhub_restart_partial"]
     assert set(result["tasks"].values()) == {"success"}
@@ -142,19 +148,21 @@ def test_the_failed_part_is_restarted(v1: Results) -> None:
     assert [request["status"] for request in result["requests"]] == ["DONE"]
 
 
+@of_v1
 def test_update_and_delete(v1: Results) -> None:
     result = v1["sentinelhub_update_and_delete"]
     assert set(result["tasks"].values()) == {"success"}
     assert result["effects"] == ["created", "updated", "deleted"]
 
 
+@of_v1
 def test_collections(v1: Results) -> None:
     result = v1["sentinelhub_collections"]
     assert result["tasks"] == {"create": "success", "update": "success", "delete": "success"}
     assert result["effects"] == ["created", "updated", "deleted"]
 
 
-@pytest.mark.parametrize("generation", ["v1", "v2"])
+@of_each
 def test_one_tile_and_then_the_end(generation: str, request: pytest.FixtureRequest) -> None:
     result = request.getfixturevalue(generation)["sentinelhub_one_tile"]
     assert set(result["tasks"].values()) == {"success"}
@@ -162,6 +170,7 @@ def test_one_tile_and_then_the_end(generation: str, request: pytest.FixtureReque
     assert result["requests"][0]["status"] in ("CANCELED", "STOPPED", "DONE")  # DONE: it was faster than the cancel
 
 
+@of_v1
 def test_the_hook_in_python(v1: Results) -> None:
     result = v1["sentinelhub_in_python"]
     assert result["tasks"] == {"job": "success"}
@@ -169,7 +178,7 @@ def test_the_hook_in_python(v1: Results) -> None:
     assert result["effects"].count("billed_start") == 1
 
 
-@pytest.mark.parametrize("generation", ["v1", "v2"])
+@of_each
 def test_the_steps_as_a_group(generation: str, request: pytest.FixtureRequest) -> None:
     result = request.getfixturevalue(generation)["sentinelhub_batch_group"]
     assert set(result["tasks"]) == {f"ndvi.{step}" for step in ("create", "analyse", "budget", "start", "finish")}
@@ -177,20 +186,21 @@ def test_the_steps_as_a_group(generation: str, request: pytest.FixtureRequest) -
     assert result["effects"].count("billed_start") + result["effects"].count("restarted") == 2
 
 
-@pytest.mark.parametrize("generation", ["v1", "v2"])
+@of_each
 def test_the_price_before_the_start(generation: str, request: pytest.FixtureRequest) -> None:
     result = request.getfixturevalue(generation)["sentinelhub_what_will_it_cost"]
     assert result["tasks"] == dict.fromkeys(("create", "analyse", "budget", "start", "bill"), "success")
     assert result["effects"].count("billed_start") == 1
 
 
+@of_v2
 def test_parcels_of_a_geopackage(v2: Results) -> None:
     result = v2["sentinelhub_geopackage"]
     assert result["tasks"] == {"parcels": "success", "tiles": "success", "publish[0]": "success"}
     assert [(request["status"], request["billed_starts"]) for request in result["requests"]] == [("DONE", 1)]
 
 
-@pytest.mark.parametrize("generation", ["v1", "v2"])
+@of_each
 def test_references_to_tiles_are_opened_in_mapped_tasks(generation: str, request: pytest.FixtureRequest) -> None:
     result = request.getfixturevalue(generation)["sentinelhub_many_tiles"]
     chunks = {name for name in result["tasks"] if name.startswith("publish[")}
@@ -200,7 +210,7 @@ def test_references_to_tiles_are_opened_in_mapped_tasks(generation: str, request
     assert len(chunks) == -(-job["tiles"] // 50)
 
 
-@pytest.mark.parametrize("generation", ["v1", "v2"])
+@of_each
 def test_the_dag_of_the_readme(generation: str, request: pytest.FixtureRequest) -> None:
     result = request.getfixturevalue(generation)[README]
     chunks = {name for name in result["tasks"] if name.startswith("publish[")}

@@ -33,7 +33,7 @@ def ndvi(**more):
     given = dict(
         process_request=process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30")),
         evalscript=EVALSCRIPT, area=AREAS[0], tiling_grid=tiling_grid(1, 10), destination="s3://my-bucket/ndvi",
-        poll_interval=1, analysis_poll_interval=1,
+        poll_interval=0.2, analysis_poll_interval=0.2,
     )
     return sentinelhub_batch("ndvi", **{{**given, **more}})
 

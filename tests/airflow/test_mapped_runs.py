@@ -29,11 +29,11 @@ FIXED = dict(
         "sentinel-2-l2a", ("2024-06-01", "2024-06-30"), max_cloud_coverage="{{{{ params.cloud }}}}"
     ),
     evalscript="{{{{ params.word }}}} script.js", tiling_grid=tiling_grid(1, "{{{{ params.size }}}}"),
-    destination="s3://my-bucket/ndvi", poll_interval="{{{{ params.every }}}}", analysis_poll_interval="0:00:01",
+    destination="s3://my-bucket/ndvi", poll_interval="{{{{ params.every }}}}", analysis_poll_interval="0:00:00.2",
 )
 
 def dag(name):
-    params = dict(cloud=30, size=10, every="PT1S", word="green")
+    params = dict(cloud=30, size=10, every="PT0.2S", word="green")
     return DAG(name, schedule=None, start_date=pendulum.datetime(2024, 1, 1, tz="UTC"), params=params)
 
 with dag("expand") as expand:
@@ -41,7 +41,7 @@ with dag("expand") as expand:
         task_id="jobs", deferrable=True, map_index_template="{{{{ task.description }}}}",
         description="{{{{ params.word }}}} {{{{ ti.map_index }}}}", **FIXED
     ).expand(area=AREAS)
-    done = SentinelHubBatchSensor.partial(task_id="done", poke_interval="0:00:01", timeout="PT5M").expand(
+    done = SentinelHubBatchSensor.partial(task_id="done", poke_interval="0:00:00.2", timeout="PT5M").expand(
         request_id=jobs.output.map(lambda result: result["request_id"])
     )
     tiles = SentinelHubListBatchTilesOperator.partial(task_id="tiles", chunk_size="{{{{ 6 }}}}").expand(

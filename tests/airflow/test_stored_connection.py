@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.simulator import Simulator
-from tests.airflow.home import ROOT, environment, program, put_tables
+from tests.airflow.home import ROOT, live_in, run
 
 RUN = """
 import os, sys
@@ -35,15 +35,12 @@ def test_a_deferrable_job_and_the_commands_find_it(tmp_path: Any) -> None:
     text = (ROOT / "example_dags" / "sentinelhub_first_job.py").read_text()
     assert "deferrable=True" in text
     (dags / "first.py").write_text(
-        text.replace('"retries": 2', '"retries": 0').replace("poll_interval=5", "poll_interval=1")
+        text.replace('"retries": 2', '"retries": 0').replace("poll_interval=5", "poll_interval=0.2")
     )
-    put_tables(tmp_path)
-    env = environment(tmp_path, dags)
+    home, env = live_in(tmp_path)
     with Simulator(speed=300, bucket_dir=tmp_path / "buckets") as simulator:
         uri = f"{simulator.airflow_connection_uri}&bucket_mount={tmp_path / 'buckets'}"
-        ran = subprocess.run(
-            program(RUN, str(dags), uri), cwd=ROOT, env=env, capture_output=True, text=True, timeout=500, check=False
-        )
+        ran = run(RUN, str(home / "dags"), uri, env=env, timeout=500)
         assert "RESULT success" in ran.stdout, ran.stdout[-6000:] + ran.stderr[-3000:]
         (request,) = simulator.requests()
         command = [sys.executable, "-m", "airflow_sentinelhub", "requests", "--output", "json"]

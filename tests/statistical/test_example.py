@@ -57,7 +57,7 @@ def test_from_parcels_to_numbers(home: Path, fast: Simulator, deferrable: bool) 
             **env,
             "AIRFLOW_CONN_SENTINELHUB_DEFAULT": fast.airflow_connection_uri,
             "AIRFLOW_CONN_SENTINELHUB_BUCKET": json.dumps({"conn_type": "aws", "login": "AKIA", "password": "hush"}),
-            "SENTINELHUB_EXAMPLE_POLL_INTERVAL": "1",
+            "SENTINELHUB_EXAMPLE_POLL_INTERVAL": "0.2",
             "SENTINELHUB_EXAMPLE_DEFERRABLE": str(deferrable).lower(),
         },
         timeout=250,
