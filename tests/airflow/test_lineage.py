@@ -128,61 +128,87 @@ def provider() -> Path:
     return kept(folder, requirements, install, "the OpenLineage provider")
 
 
-def told_by(tmp_path: Path, state: str, **arguments: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The last event of the job's task in the file of the provider's transport, and the request."""
+RUN = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import lineage_runs, lineage_stopped
+for dag in (lineage_runs.maker, lineage_stopped.maker):
+    run = dag.test()
+    print("ENDED", dag.dag_id, getattr(run.state, "value", run.state))
+"""
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Of a job that succeeds, and of one that its limit stops: the last event of its task, and the request.
+
+    The events are those in the file of the provider's transport.
+    """
     packages = provider()
-    (tmp_path / "dags").mkdir()
-    dags = DAGS.replace(", outlets=[MAPS, NEW]", "".join(f", {name}={value}" for name, value in arguments.items()))
-    (tmp_path / "dags" / "lineage_runs.py").write_text(dags)
-    log = tmp_path / "events.json"
+    folder = tmp_path_factory.mktemp("lineage")
+    dags = folder / "dags"
+    dags.mkdir()
+    (dags / "lineage_runs.py").write_text(DAGS.replace(", outlets=[MAPS, NEW]", ""))
+    stopped = DAGS.replace(", outlets=[MAPS, NEW]", ", max_processing_units=0.001")
+    for name in ("maker", "reader"):
+        stopped = stopped.replace(f'DAG("{name}"', f'DAG("{name}_stopped"')
+    (dags / "lineage_stopped.py").write_text(stopped)
+    log = folder / "events.json"
     transport = json.dumps({"type": "file", "log_file_path": str(log), "append": True})
-    with Simulator(speed=300, bucket_dir=tmp_path / "buckets") as simulator:
-        uri = f"{simulator.airflow_connection_uri}&bucket_mount={tmp_path / 'buckets'}"
+    with Simulator(speed=300, bucket_dir=folder / "buckets") as simulator:
+        uri = f"{simulator.airflow_connection_uri}&bucket_mount={folder / 'buckets'}"
         keys = {"AIRFLOW_CONN_SENTINELHUB_DEFAULT": uri, "AIRFLOW_CONN_AWS": "aws://key:secret@"}
-        home = environment(tmp_path, tmp_path / "dags")
+        home = environment(folder, dags)
         paths = {"PYTHONPATH": ":".join([str(packages), *(path for path in sys.path if path)])}
         # The provider tells each event from a process that it ends after ten seconds: on a slow machine, before it has
         # told anything.
         settings = {"AIRFLOW__OPENLINEAGE__TRANSPORT": transport, "AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "300"}
         variables = {**home, **keys, **paths, **settings}
-        put_tables(tmp_path)
-        code = (
-            f"import sys; sys.path.insert(0, {str(tmp_path / 'dags')!r})\nimport lineage_runs as r\n"
-            "run = r.maker.test()\nprint('ENDED', getattr(run.state, 'value', run.state))"
-        )
-        done = subprocess.run(program(code), cwd=ROOT, env=variables, capture_output=True, text=True, timeout=400)
-        assert f"ENDED {state}" in done.stdout, done.stderr[-3000:]
-        (request,) = simulator.requests()
+        put_tables(folder)
+        command = program(RUN, str(dags))
+        done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=400)
+        ended = [line for line in done.stdout.splitlines() if line.startswith("ENDED")]
+        assert ended == ["ENDED maker success", "ENDED maker_stopped failed"], done.stderr[-3000:]
+        requests = {one["id"]: one for one in simulator.requests()}
+    assert len(requests) == 2
     assert not {simulator.client_secret, "hush"} & set(log.read_text().split('"'))
     events = [json.loads(line) for line in log.read_text().splitlines()]
-    return [one for one in events if one["job"]["name"] == "maker.job"][-1], request
+    last = {
+        name: [one for one in events if one["job"]["name"] == f"{name}.job"][-1] for name in ("maker", "maker_stopped")
+    }
+    of = {name: event["run"]["facets"]["sentinelhub_job"]["facts"]["request_id"] for name, event in last.items()}
+    assert len(set(of.values())) == 2
+    return {name: (event, requests[of[name]]) for name, event in last.items()}
 
 
 @pytest.mark.dag_test
 @pytest.mark.timeout(600)
-def test_the_provider_writes_it_to_a_file(tmp_path: Path) -> None:
-    told, request = told_by(tmp_path, "success")
-    assert told["eventType"] == "COMPLETE"
-    (source,) = told["inputs"]
+def test_the_provider_writes_it_to_a_file(told: Any) -> None:
+    event, request = told["maker"]
+    assert event["eventType"] == "COMPLETE"
+    (source,) = event["inputs"]
     assert source["name"] == "sentinel-2-l2a"
     times = source["facets"]["sentinelhub_timeRange"]
     assert (times["begin"], times["end"]) == ("2024-06-01T00:00:00Z", "2024-06-30T23:59:59Z")
-    assert [(one["namespace"], one["name"]) for one in told["outputs"]] == [("s3://my-bucket", f"ndvi/{request['id']}")]
-    facts = told["run"]["facets"]["sentinelhub_job"]["facts"]
+    assert [(one["namespace"], one["name"]) for one in event["outputs"]] == [
+        ("s3://my-bucket", f"ndvi/{request['id']}")
+    ]
+    facts = event["run"]["facets"]["sentinelhub_job"]["facts"]
     assert (facts["request_id"], facts["status"], facts["failed"]) == (request["id"], "DONE", 0)
+    assert (request["status"], request["billed_starts"]) == ("DONE", 1)
     assert facts["processing_units"] > 0
 
 
 @pytest.mark.dag_test
 @pytest.mark.timeout(600)
-def test_the_provider_writes_a_failure_to_a_file(tmp_path: Path) -> None:
+def test_the_provider_writes_a_failure_to_a_file(told: Any) -> None:
     """The job is stopped by its limit before anything is billed: the request is named, with what is known of it."""
-    told, request = told_by(tmp_path, "failed", max_processing_units="0.001")
-    assert told["eventType"] == "FAIL"
-    assert [one["name"] for one in told["inputs"]] == ["sentinel-2-l2a"]
-    facts = told["run"]["facets"]["sentinelhub_job"]["facts"]
+    event, request = told["maker_stopped"]
+    assert event["eventType"] == "FAIL"
+    assert [one["name"] for one in event["inputs"]] == ["sentinel-2-l2a"]
+    facts = event["run"]["facets"]["sentinelhub_job"]["facts"]
     assert (facts["request_id"], facts["batch_api"]) == (request["id"], "v2")
-    assert facts["status"] == "ANALYSIS_DONE"
+    assert (facts["status"], request["billed_starts"]) == ("ANALYSIS_DONE", 0)
     assert not facts["processing_units"]
 
 
