@@ -98,7 +98,7 @@ asked = {}
 def answer():
     \"\"\"Agree to the second area and refuse all others, as the API server does when a person answers.\"\"\"
     while True:
-        time.sleep(0.5)
+        time.sleep(0.1)
         with create_session() as session:
             for detail in session.scalars(select(HITLDetail).where(HITLDetail.responded_at.is_(None))).all():
                 ti = session.scalar(select(TaskInstance).where(TaskInstance.id == detail.ti_id))
