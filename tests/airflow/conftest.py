@@ -24,7 +24,8 @@ import pytest
 import airflow_sentinelhub
 from airflow_sentinelhub._compat import HAS_PAGES, BaseEventTrigger, BaseOperator, BaseSensorOperator
 from airflow_sentinelhub.simulator import Simulator
-from tests.airflow.in_process import InProcess
+from tests.airflow.short_way import short_way_to
+from tests.in_process import InProcess
 
 try:
     from airflow.sdk._shared.module_loading import import_string
@@ -57,6 +58,13 @@ def modules() -> tuple[ModuleType, ...]:
     left_out = [".simulator"] + ([] if HAS_PAGES else [".web.app"])
     left_out += [] if BaseEventTrigger else [".triggers._watcher", ".triggers.watchers", ".triggers.imagery"]
     return tuple(importlib.import_module(name) for name in names if not any(part in name for part in left_out))
+
+
+@cache
+def modules_with_time() -> tuple[ModuleType, ...]:
+    """Those whose time is the real one, as long as no test changes it."""
+    base = sys.modules[BaseSensorOperator.__module__]
+    return tuple(module for module in (*modules(), base) if getattr(module, "time", None) is real_time)
 
 
 def operators() -> list[type[BaseOperator]]:
@@ -121,7 +129,7 @@ class Clock:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Simulator]:
-    with InProcess(speed=0) as simulator:
+    with InProcess(speed=0) as simulator, short_way_to(simulator):
         yield simulator
 
 
@@ -142,9 +150,8 @@ def clock(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(sim)
     stand = _Stand(real_time, time=clock.time, monotonic=clock.time, sleep=clock.sleep)
     base = sys.modules[BaseSensorOperator.__module__]
-    for module in (*modules(), base):
-        if getattr(module, "time", None) is real_time:
-            monkeypatch.setattr(module, "time", stand)
+    for module in modules_with_time():
+        monkeypatch.setattr(module, "time", stand)
     monkeypatch.setattr(base, "timezone", _Stand(base.timezone, utcnow=clock.utcnow))
     sync_perform, async_perform = sync.SyncDriver._perform, aio.AsyncDriver._perform
 

@@ -53,6 +53,7 @@ def test_a_job_comes_through_with_all_that_the_service_does_by_itself(
 def test_statistics_come_through_too(sim: Any, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = StatisticalBench(sim, clock, monkeypatch)
     monkeypatch.setattr(sim._world, "real", clock.time)
+    monkeypatch.setitem(sim._world.counters, "resets", 3)
     sim.settings(**{**LIMITED, **ODD})
     result = bench.run(bench.whole(poll_interval=20.0))
     (request,) = sim.requests()

@@ -26,8 +26,10 @@ from airflow_sentinelhub.simulator.deployments import TOKEN_PATHS
 from airflow_sentinelhub.simulator.faults import parse
 from airflow_sentinelhub.simulator.features import FeaturesError, read_features
 from airflow_sentinelhub.simulator.gpkg import geometry, geopackage
+from airflow_sentinelhub.simulator.replies import Call
 from airflow_sentinelhub.simulator.settings import Settings
 from tests.growth import assert_linear
+from tests.in_process import InProcess
 
 from .conftest import NDVI, Api
 from .test_geopackage_input import field, layer
@@ -125,7 +127,7 @@ HEADERS: list[dict[str, str]] = [
 def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
     """A simulator whose buckets lie deep in a folder of which the rest stays empty."""
     top = tmp_path_factory.mktemp("top")
-    with Simulator(speed=0, bucket_dir=top / "a" / "b" / "buckets", write_images=True, balance=1e12) as simulator:
+    with InProcess(speed=0, bucket_dir=top / "a" / "b" / "buckets", write_images=True, balance=1e12) as simulator:
         yield simulator
     outside = [
         path for path in top.rglob("*") if path.is_file() and not path.is_relative_to(top / "a" / "b" / "buckets")
@@ -160,15 +162,30 @@ def answer(api: Api, method: str, target: str, body: bytes | None = None, **head
         content = reply.read()
     finally:
         connection.close()
-    what = f"{method} {target[:200]} {(body or b'')[:300]!r} -> {reply.status} {content[:300]!r}"
-    assert reply.status < 500, what
+    return reply.status, judged(method, target, body, reply.status, content)
+
+
+def answer_of_the_service(api: Api, method: str, target: str, body: bytes | None = None) -> tuple[int, Any]:
+    """The same without the way there, which `test_any_body_at_any_route` goes with every body of this kind."""
+    simulator = api.simulator
+    assert isinstance(simulator, InProcess)
+    call = Call(method, target, headers={"authorization": api.http.headers["Authorization"]}, body=body or b"")
+    reply = simulator.told(call) if target.startswith("/_simulator/") else simulator.answered(call).reply
+    assert reply is not None
+    return reply.status, judged(method, target, body, reply.status, reply.content())
+
+
+def judged(method: str, target: str, body: bytes | None, status: int, content: bytes) -> Any:
+    """What is told; and whether it is told as the service does."""
+    what = f"{method} {target[:200]} {(body or b'')[:300]!r} -> {status} {content[:300]!r}"
+    assert status < 500, what
     told = json.loads(content) if content else None
-    if reply.status >= 400 and method != "HEAD":
+    if status >= 400 and method != "HEAD":
         assert set(told) >= {"error"}, what
         if not target.startswith(("/_simulator", *TOKEN_PATHS)):
             assert told["error"].keys() >= {"status", "reason", "message", "code"}, what
-            assert told["error"]["status"] == reply.status, what
-    return reply.status, told
+            assert told["error"]["status"] == status, what
+    return told
 
 
 def is_alive(api: Api) -> None:
@@ -430,16 +447,16 @@ def put_fields(simulator: Simulator, *rows: dict[str, Any]) -> None:
 
 def live(api: Api, path: str) -> None:
     """The whole life of a request that was taken, with every file it writes."""
-    answer(api, "POST", f"{path}/analyse")
+    answer_of_the_service(api, "POST", f"{path}/analyse")
     api.simulator.step(500)
-    answer(api, "GET", path)
-    answer(api, "POST", f"{path}/start")
+    answer_of_the_service(api, "GET", path)
+    answer_of_the_service(api, "POST", f"{path}/start")
     for _ in range(2):
         api.simulator.step(100_000)
         for part in ("", "/tiles", "/status"):
-            answer(api, "GET", path + part)
-    answer(api, "PUT", path, b'{"description": "y"}')
-    answer(api, "DELETE", path)
+            answer_of_the_service(api, "GET", path + part)
+    answer_of_the_service(api, "PUT", path, b'{"description": "y"}')
+    answer_of_the_service(api, "DELETE", path)
 
 
 @pytest.mark.parametrize("kind", BODIES)
@@ -451,7 +468,7 @@ def test_each_member_of_a_valid_body(kind: str, rough: Api) -> None:
     live(rough, f"{base}/{told['id']}")
     taken = 0
     for text in mutations(body, SAMPLE, kind in AGAIN):
-        status, told = answer(rough, "POST", base, text.encode("utf-8", "surrogatepass"))
+        status, told = answer_of_the_service(rough, "POST", base, text.encode("utf-8", "surrogatepass"))
         assert status in (201, 400), text[:300]
         if status == 201:
             taken += 1
@@ -488,10 +505,10 @@ def test_each_member_of_an_order(path: str, body: dict[str, Any], rough: Api) ->
     if "id" in body:
         body = {**body, "id": request.rpartition("/")[2]}
     for text in mutations(body):
-        status, _ = answer(rough, "POST", f"/_simulator/{path}", text.encode("utf-8", "surrogatepass"))
+        status, _ = answer_of_the_service(rough, "POST", f"/_simulator/{path}", text.encode("utf-8", "surrogatepass"))
         if status == 200:  # else nothing has changed
-            answer(rough, "GET", "/_simulator/requests")
-            answer(rough, "GET", "/_simulator/faults")
+            answer_of_the_service(rough, "GET", "/_simulator/requests")
+            answer_of_the_service(rough, "GET", "/_simulator/faults")
     answer(rough, "GET", "/_simulator/requests")
     answer(rough, "GET", "/_simulator/faults")
     rough.simulator.clear_faults()
@@ -509,14 +526,15 @@ def test_any_value_of_a_setting(name: str, rough: Api) -> None:
     """What is taken can be lived with."""
     values = [junk for junk in JUNK if junk in ("0", "1.5", "32768", "1e300", "true", "null", "1e-320", "1" + "0" * 18)]
     for value in [*values, "1000000000000", "1000000", "1"]:
-        status, _ = answer(rough, "POST", "/_simulator/settings", f'{{"{name}": {value}}}'.encode())
+        order = f'{{"{name}": {value}}}'.encode()
+        status, _ = answer_of_the_service(rough, "POST", "/_simulator/settings", order)
         if status == 200:
             for generation in ("v1", "v2"):
-                base = BODIES[generation][0]
-                status, told = answer(rough, "POST", base, json.dumps(BODIES[generation][1]).encode())
+                base, body = BODIES[generation]
+                status, told = answer_of_the_service(rough, "POST", base, json.dumps(body).encode())
                 if status == 201:
                     live(rough, f"{base}/{told['id']}")
-            answer(rough, "GET", "/_simulator/requests")
+            answer_of_the_service(rough, "GET", "/_simulator/requests")
         rough.simulator.reset()
     is_alive(rough)
 
