@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,7 @@ TOOLS = ("tests/dev", "tests/e2e", "tests/chaos", "tests/browser")
 """Not for the part: tools of this checkout, and tests that need an Airflow's processes."""
 
 
+@cache
 def file_of(module: str) -> Path | None:
     path = env.ROOT.joinpath(*module.split("."))
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
@@ -101,12 +103,8 @@ def file_of(module: str) -> Path | None:
 @cache
 def imported(file: Path) -> frozenset[str]:
     """The modules that a file imports, and the names that it takes from them, but for the types alone."""
-    tree = ast.parse(file.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING":
-            node.body = []
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in statements(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             found |= {each.name for each in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -114,19 +112,38 @@ def imported(file: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+def statements(part: ast.AST) -> Iterator[ast.AST]:
+    """All statements within, however deep, but those for the types alone; what they are made of is left aside."""
+    for name in ("body", "handlers", "orelse", "finalbody", "cases"):
+        if name == "body" and isinstance(part, ast.If) and getattr(part.test, "id", None) == "TYPE_CHECKING":
+            continue
+        inner = getattr(part, name, ())
+        for node in inner if isinstance(inner, list) else ():
+            yield node
+            yield from statements(node)
+
+
+@cache
+def needed(file: Path) -> frozenset[Path]:
+    """The files of this checkout that a file imports."""
+    names = {name for module in imported(file) for name in accumulate(module.split("."), "{}.{}".format)}
+    return frozenset(filter(None, map(file_of, names)))
+
+
+@cache
+def names_airflow(file: Path) -> bool:
+    return any(module.split(".")[0] == "airflow" for module in imported(file))
+
+
 def meets_airflow(file: Path) -> bool:
     seen: set[Path] = set()
     left = [file]
     while left:
         one = left.pop()
-        if one in seen:
-            continue
+        if names_airflow(one):
+            return True
         seen.add(one)
-        for module in imported(one):
-            names = module.split(".")
-            if names[0] == "airflow":
-                return True
-            left += filter(None, (file_of(".".join(names[: count + 1])) for count in range(len(names))))
+        left += needed(one) - seen
     return False
 
 
