@@ -291,8 +291,8 @@ SLOW: dict[str, Answers] = {
 def test_waits_end_at_their_deadline(connect: Connect, kind: str, slow: str, token: str) -> None:
     """Also where the token does not come, and where all wait for their turn."""
     with serving(SLOW[slow]) as server:
-        connect(server.url, timeout=1, auth_url=f"{server.url}/{token}")
-        deadline = time.time() + 3.0
+        connect(server.url, timeout=0.5, auth_url=f"{server.url}/{token}")
+        deadline = time.time() + 1.5
         plan = {"deadline": deadline, "max_unknown_time": 1800.0}
         events = asyncio.run(gathered(100, lambda: KINDS[kind](plan=plan)))
         assert time.time() - deadline < LATE
@@ -305,10 +305,10 @@ def test_waits_end_at_their_deadline(connect: Connect, kind: str, slow: str, tok
 def test_waits_end_when_the_state_is_unknown_for_too_long(
     connect: Connect, kind: str, slow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flow_of_a_wait, "BUSY", 3.0)
+    monkeypatch.setattr(flow_of_a_wait, "BUSY", 1.5)
     with serving(SLOW[slow]) as server:
-        connect(server.url, timeout=1)
+        connect(server.url, timeout=0.5)
         began = time.time()
-        events = asyncio.run(gathered(100, lambda: KINDS[kind](plan={"max_unknown_time": 3.0})))
-        assert time.time() - began < 3.0 + LATE
+        events = asyncio.run(gathered(100, lambda: KINDS[kind](plan={"max_unknown_time": 1.5})))
+        assert time.time() - began < 1.5 + LATE
         assert {event["outcome"] for event in events} == {"unknown"}

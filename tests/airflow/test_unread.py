@@ -571,7 +571,7 @@ def busy_s3(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             return None
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     bench.connect(bucket_mount=None)
     keys = {"conn_type": "aws", "login": "AKIA", "password": "hush"}

@@ -64,7 +64,7 @@ class Bucket(http.server.BaseHTTPRequestHandler):
 def bucket() -> Iterator[tuple[type[Bucket], str]]:
     handler = type("Handler", (Bucket,), {"asked": []})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield handler, f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
