@@ -13,6 +13,7 @@ import pytest
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from airflow_sentinelhub.results import geopackage as files
 from airflow_sentinelhub.results._geometry import geometry_of
 from airflow_sentinelhub.results.geopackage import complaint_about, needs_journal
 from airflow_sentinelhub.simulator.gpkg import Layer, geometry, geopackage
@@ -323,13 +324,18 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
 
 
 @pytest.mark.thorough
-def test_the_most_features_are_checked_and_one_more_is_refused(many: Callable[[int], Path]) -> None:
-    file = many(700_000)
+def test_the_most_features_are_checked_and_one_more_is_refused(
+    many: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look at each of 700,000 takes long, and shows no more than to look at fewer."""
+    assert "more than 700,000 features" in str(complaint_about(many(700_001), {"resolution": 10}))
+    monkeypatch.setattr(files, "MOST_FEATURES", 20_000)
+    file = many(20_000)
     assert complaint_about(file, {"resolution": 10}) is None
     with closing(sqlite3.connect(file)) as database:
         database.execute("INSERT INTO fields (id, identifier) VALUES (-1, 'one more')")
         database.commit()
-    assert "more than 700,000 features" in str(complaint_about(file, {"resolution": 10}))
+    assert "more than 20,000 features" in str(complaint_about(file, {"resolution": 10}))
 
 
 def test_defaults_stand_in_for_sizes(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_an_outage_that_lasts_ends_it_when_its_time_is_over(
 @pytest.mark.thorough
 def test_the_poller_goes_on_for_many(jumps: Jumps, monkeypatch: pytest.MonkeyPatch) -> None:
     """No wait hangs or is given up early, whatever is set in between."""
-    world, account = World(jumps), Account(300)
+    world, account = World(jumps), Account(100)
     monkeypatch.setattr(time, "time", world.wall)
     monkeypatch.setattr(time, "monotonic", world.monotonic)
     longest = dict.fromkeys(account.jobs, 0.0)
