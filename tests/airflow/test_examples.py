@@ -131,7 +131,10 @@ def v2(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 pytestmark = [pytest.mark.dag_test, pytest.mark.timeout(1800)]
 of_v1, of_v2 = pytest.mark.xdist_group("v1"), pytest.mark.xdist_group("v2")
-"""The tests that look at the same runs: by `--dist loadgroup` one process has them, and runs the DAGs once."""
+"""The tests that look at the same runs: by `--dist loadgroup` one process has them, and runs the DAGs once.
+
+But xdist 3.8 makes no groups with pytest 9.2 (Airflow 2.11 and 3.3), where each process runs the DAGs of its tests.
+"""
 of_each = pytest.mark.parametrize("generation", [pytest.param("v1", marks=of_v1), pytest.param("v2", marks=of_v2)])
 
 
