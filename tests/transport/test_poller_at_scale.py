@@ -91,7 +91,6 @@ def pages_of_a_hundred(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (1000, 65, 0.02, "at once"),
         (1000, 70, 0.1, "over a minute"),
-        pytest.param(5000, 350, 0.02, "at once", marks=pytest.mark.thorough),
         pytest.param(5000, 350, 0.1, "one after the other", marks=pytest.mark.thorough),
     ],
 )
