@@ -15,7 +15,7 @@ from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.api.decide.marker import mark_of
 from airflow_sentinelhub.exceptions import MovedError
 from airflow_sentinelhub.operators.batch import SentinelHubCreateBatchOperator
-from tests.airflow.job import CLEARED, RETRY, Killed, described, job, kill, modes, v1, v2
+from tests.airflow.job import CLEARED, GENERATIONS, RETRY, Killed, described, every_other, job, kill, modes, v1, v2
 
 
 class Store:
@@ -31,7 +31,10 @@ class Store:
         self.kept[key] = value
 
 
-@pytest.fixture(params=["3.3", "before"])
+STORES = ("3.3", "before")
+
+
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> Store | None:
     """With the store of Airflow 3.3, and without any."""
     return Store() if request.param == "3.3" else None
@@ -59,8 +62,7 @@ OTHER = "//VERSION=3\n// a comment\n"
 # `retries`
 
 
-@pytest.mark.parametrize("retries", [0, 1, 2, 5])
-@pytest.mark.parametrize("clears", [0, 1])
+@every_other(retries=[0, 1, 2, 5], clears=[0, 1], store=STORES, generation=GENERATIONS)
 @pytest.mark.thorough
 def test_an_edit_of_retries_is_no_clear(bench: Any, store: Store | None, retries: int, clears: int) -> None:
     """Though a comment in the evalscript is deployed with it, and a user has cleared another task of the run."""
@@ -72,7 +74,7 @@ def test_an_edit_of_retries_is_no_clear(bench: Any, store: Store | None, retries
     assert starts(bench) == 1
 
 
-@pytest.mark.parametrize("retries", [0, 1, 2, 5])
+@every_other(retries=[0, 1, 2, 5], store=STORES, generation=GENERATIONS)
 @pytest.mark.thorough
 def test_an_edit_of_retries_after_too_many_failed_tiles_pays_nothing_more(
     bench: Any, store: Store | None, retries: int
@@ -443,8 +445,11 @@ def test_after_a_raised_budget_another_job_starts_anew(bench: Any) -> None:
     assert result["processing_units"] == pytest.approx(bench.state(result["request_id"])["cost"])
 
 
-@pytest.mark.parametrize("name", ["max_processing_units", "max_restarts", "max_failed_tiles", "min_success_ratio"])
-@pytest.mark.parametrize("nothing", [None, "", "None"])
+@every_other(
+    name=["max_processing_units", "max_restarts", "max_failed_tiles", "min_success_ratio"],
+    nothing=[None, "", "None"],
+    generation=GENERATIONS,
+)
 @pytest.mark.thorough
 def test_a_limit_that_renders_to_nothing_is_refused_before_the_create(bench: Any, name: str, nothing: Any) -> None:
     def rendered() -> Any:

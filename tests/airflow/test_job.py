@@ -15,7 +15,20 @@ from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.exceptions import DeadlineError, InvalidInputError, JobCancelledError, UnknownStateError
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
 from airflow_sentinelhub.results.root import delivery_root
-from tests.airflow.job import CLEARED, RETRY, Killed, creating, job, kill, modes, thorough_but, v2
+from tests.airflow.job import (
+    CLEARED,
+    GENERATIONS,
+    MODES,
+    RETRY,
+    Killed,
+    creating,
+    every_other,
+    job,
+    kill,
+    modes,
+    thorough_but,
+    v2,
+)
 from tests.names import Asset
 
 
@@ -132,9 +145,10 @@ LONG = ((0, 600), (31, 600), (80, 600))
 """Outages: the moment and the seconds."""
 
 
-@modes
-@pytest.mark.parametrize(
-    "outage", thorough_but(LONG[1:2], (*LONG, *((moment, 120) for moment in (4, 24, 29, 36, 41, 140)))), ids=str
+@every_other(
+    outage=thorough_but(LONG[1:2], (*LONG, *((moment, 120) for moment in (4, 24, 29, 36, 41, 140)))),
+    deferrable=MODES,
+    generation=GENERATIONS,
 )
 def test_an_outage_at_any_moment(bench: Any, deferrable: bool, outage: tuple[int, int]) -> None:
     """The task needs no retry for it, wherever it is."""

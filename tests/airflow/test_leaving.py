@@ -24,7 +24,7 @@ from airflow_sentinelhub.operators.batch import (
     SentinelHubUpdateBatchOperator,
 )
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
-from tests.airflow.job import CLEARED, RETRY, Killed, job, kill, modes
+from tests.airflow.job import CLEARED, GENERATIONS, MODES, RETRY, Killed, every_other, job, kill
 
 pytestmark = pytest.mark.thorough
 
@@ -77,13 +77,14 @@ def then_well(bench: Any, make: Callable[[], Any], context: Any) -> None:
         assert all(one["status"] == "DONE" for one in bench.sim.requests() if one["billed_starts"])
 
 
-@modes
-@pytest.mark.parametrize(
-    ("status", "moment"),
-    [(status, moment) for at, status in enumerate(STATUSES) for moment in MOMENTS[at % 3 :: 3]],
+@every_other(
+    refused=[(status, moment) for at, status in enumerate(STATUSES) for moment in MOMENTS[at % 3 :: 3]],
+    deferrable=MODES,
+    generation=GENERATIONS,
 )
-def test_a_refusal_at_any_moment(bench: Any, deferrable: bool, status: int, moment: float) -> None:
+def test_a_refusal_at_any_moment(bench: Any, deferrable: bool, refused: tuple[int, float]) -> None:
     """From then on each call is refused, for half an hour of the service's time."""
+    status, moment = refused
     bench.clock.at(moment, lambda: refusal(bench, status, "/batch/")) if moment else refusal(bench, status, "/batch/")
     make = job(bench, deferrable=deferrable, max_unknown_time=120, poll_interval=20.0)
     left = runs(bench, make)
@@ -91,9 +92,7 @@ def test_a_refusal_at_any_moment(bench: Any, deferrable: bool, status: int, mome
     then_well(bench, make, bench.context(**RETRY))
 
 
-@modes
-@pytest.mark.parametrize("status", STATUSES)
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@every_other(status=STATUSES, method=["GET", "POST"], deferrable=MODES, generation=GENERATIONS)
 def test_one_refusal_of_each_call(bench: Any, deferrable: bool, status: int, method: str) -> None:
     """The first call of each kind is refused once."""
     for path in ("/process$", "/process/[^/]+$", "/analyse$", "/start$", "/tiles$", "/tilinggrids$"):
@@ -103,9 +102,7 @@ def test_one_refusal_of_each_call(bench: Any, deferrable: bool, status: int, met
     then_well(bench, make, bench.context(**RETRY))
 
 
-@modes
-@pytest.mark.parametrize("body", SENSELESS, ids=lambda body: body[:12])
-@pytest.mark.parametrize("moment", [0, 25, 90])
+@every_other(body=SENSELESS, moment=[0, 25, 90], deferrable=MODES, generation=GENERATIONS)
 def test_senseless_replies_from_any_moment(bench: Any, deferrable: bool, body: str, moment: float) -> None:
     def senseless() -> None:
         bench.sim.fault("status", "/batch/", method="GET", status=200, body=body, times=None)
@@ -138,22 +135,21 @@ GONE: dict[str, Callable[[Any], dict[str, Any]]] = {
 }
 
 
-@modes
-@pytest.mark.parametrize("again", [RETRY, CLEARED], ids=["retry", "clear"])
-@pytest.mark.parametrize("what", GONE)
+@every_other(what=GONE, again=["retry", "clear"], deferrable=MODES, generation=GENERATIONS)
 def test_what_cannot_be_rendered_any_more_does_not_hide_what_runs(
-    bench: Any, deferrable: bool, what: str, again: dict[str, Any]
+    bench: Any, deferrable: bool, what: str, again: str
 ) -> None:
+    context = {"retry": RETRY, "clear": CLEARED}[again]
     first = job(bench, deferrable=deferrable)
     request_id = processing(bench, first)
     broken = job(bench, deferrable=deferrable, **GONE[what](bench))
-    left = runs(bench, broken, bench.context(**again))
+    left = runs(bench, broken, bench.context(**context))
     assert bench.effects().count("billed_start") == 1
     if isinstance(left, dict):
         assert left["request_id"] == request_id
     else:
         assert not {"cancelled", "stopped"} & set(bench.effects()), "it was ended for a job that cannot be made"
-        then_well(bench, first, bench.context(**{**again, "try_number": 3}))
+        then_well(bench, first, bench.context(**{**context, "try_number": 3}))
 
 
 @pytest.mark.parametrize("path", ["/tilinggrids$", "/process$", "/process/[^/]+$"])
@@ -225,8 +221,7 @@ STEPS: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 503])
-@pytest.mark.parametrize("step", STEPS)
+@every_other(step=STEPS, status=[302, 400, 401, 403, 404, 503], generation=GENERATIONS)
 def test_a_step_on_a_request_at_work(bench: Any, step: str, status: int) -> None:
     request_id = bench.started()
     bench.clock.sleep(60)

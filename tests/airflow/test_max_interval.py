@@ -12,7 +12,7 @@ from airflow_sentinelhub import BatchSpecification, process_request, tiling_grid
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubStartBatchOperator
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor, SentinelHubBatchTileSensor
-from tests.airflow.job import job, v2
+from tests.airflow.job import GENERATIONS, every_other, job, v2
 
 
 def starting(request_id: str, *, every: float = 10, **how: Any) -> Any:
@@ -71,8 +71,7 @@ def polls_and_end(bench: Any, make: Any) -> tuple[int, float]:
     return len(calls), bench.clock.time() - began
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("kind", ["status", "tiles"])
+@every_other(kind=["status", "tiles"], mode=MODES, generation=GENERATIONS)
 @pytest.mark.thorough
 def test_a_sensor_polls_seldom_and_sees_the_end_in_time(bench: Any, kind: str, mode: str) -> None:
     found = []

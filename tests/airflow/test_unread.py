@@ -28,7 +28,7 @@ from airflow_sentinelhub.exceptions import (
 )
 from airflow_sentinelhub.operators.batch import SentinelHubListBatchTilesOperator
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchTileSensor
-from tests.airflow.job import RETRY, job, modes, v1, v2
+from tests.airflow.job import GENERATIONS, RETRY, every_other, job, modes, v1, v2
 
 sensor_modes = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferred"])
 BROKEN = {
@@ -241,9 +241,12 @@ def test_a_list_of_tiles_that_lags_behind_is_read_again(bench: Any, mode: str) -
 # Arguments that come out of templates
 
 
-@pytest.mark.parametrize("name", ["tile", "count", "share"])
-@pytest.mark.parametrize("value", [None, "", "None", " "])
-@pytest.mark.parametrize("mode", ["poke", "deferred"])
+@every_other(
+    name=["tile", "count", "share"],
+    value=[None, "", "None", " "],
+    mode=["poke", "deferred"],
+    generation=GENERATIONS,
+)
 @pytest.mark.thorough
 def test_a_goal_that_comes_out_as_nothing_is_not_all_tiles(bench: Any, name: str, value: Any, mode: str) -> None:
     request_id = bench.ended()
