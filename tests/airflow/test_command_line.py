@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from airflow_sentinelhub.api.call import exchange
 from airflow_sentinelhub.cli import cancel
 from airflow_sentinelhub.cli.command import OUTPUT, Command
 from airflow_sentinelhub.cli.commands import COMMANDS
@@ -172,6 +174,48 @@ def test_cancel_asks_and_says_what_was_reached(bench: Any, capsys: Any, monkeypa
     assert len({"cancelled", "stopped"} & set(bench.effects())) == 1
     code, _, err = run(capsys, "cancel", request_id, "--yes")
     assert (code, "already" in err) == (0, True)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("answer", "agreed"), [("y\n", True), ("YES\n", True), ("\n", False), ("n\n", False), ("yet\n", False), ("", False)]
+)
+def test_only_a_yes_cancels(
+    bench: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch, answer: str, agreed: bool
+) -> None:
+    request_id = bench.started()
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    code, _, err = run(capsys, "cancel", request_id)
+    assert (code, "Nothing was sent" in err) == ((0, False) if agreed else (1, True))
+    assert bool({"cancelled", "stopped"} & set(bench.effects())) == agreed
+
+
+def test_what_goes_on_after_a_cancel_is_no_success(bench: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    request_id = bench.started()
+    bench.clock.sleep(90)
+    monkeypatch.setattr(cancel, "end", lambda api, request_id: exchange(api.get(request_id)))
+    code, _, err = run(capsys, "cancel", request_id, "--yes")
+    assert (code, "runs on and bills" in err) == (1, True)
+
+
+def test_a_program_reads_what_a_cancel_has_reached(bench: Any, capsys: Any) -> None:
+    request_id = bench.started()
+    code, out, _ = run(capsys, "cancel", request_id, "--yes", "--output", "json")
+    shown = json.loads(out[out.index("{\n") :])
+    assert (code, shown["id"], "does not run any more" in shown["state"]) == (0, request_id, True)
+
+
+def test_no_description_steers_the_terminal_that_asks(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(cancel, "_agreed", lambda question: asked.append(question) or False)
+    assert main(["cancel", bench.started(description="mine\x1b[2J\nCancel batch request of yours?")]) == 1
+    assert "\x1b" not in asked[0]
+    assert "\n" not in asked[0]
+    assert "mine" in asked[0]
 
 
 def test_the_question_names_the_request(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
