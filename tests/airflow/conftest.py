@@ -10,12 +10,14 @@ import asyncio
 import importlib
 import json
 import pkgutil
+import shutil
 import sys
 import time as real_time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cache
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -137,6 +139,8 @@ def server() -> Iterator[Simulator]:
 def sim(server: Simulator) -> Simulator:
     """Empty and frozen."""
     server.reset()
+    for bucket in Path(server.bucket_dir).iterdir():
+        shutil.rmtree(bucket)
     return server
 
 
