@@ -130,18 +130,19 @@ class Clock:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Simulator]:
-    with InProcess(speed=0) as simulator, short_way_to(simulator):
+def server() -> Iterator[InProcess]:
+    with InProcess(speed=0) as simulator:
         yield simulator
 
 
 @pytest.fixture
-def sim(server: Simulator) -> Simulator:
+def sim(server: InProcess) -> Iterator[Simulator]:
     """Empty and frozen."""
     server.reset()
     for bucket in Path(server.bucket_dir).iterdir():
         shutil.rmtree(bucket)
-    return server
+    with short_way_to(server):
+        yield server
 
 
 @pytest.fixture
