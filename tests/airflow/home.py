@@ -131,6 +131,19 @@ def have_tables(home: Path) -> None:
         put_tables(home)
 
 
+def have_own_tables() -> None:
+    """Give the home of this process the tables of a new Airflow, if it has none.
+
+    A connection that a mere look has left open would not see them.
+    """
+    from airflow import settings
+
+    home = Path(os.environ["AIRFLOW_HOME"])
+    if settings.engine is not None:
+        settings.engine.dispose()
+    have_tables(home)
+
+
 @cache
 def _tables() -> Path:
     """A database of this Airflow without any content. It takes seconds to make: once in each process of the tests."""

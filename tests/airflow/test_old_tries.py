@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +13,7 @@ import sqlalchemy
 from airflow_sentinelhub._compat import AIRFLOW_V_3_0_PLUS
 from airflow_sentinelhub._compat.tasks import first_begin
 from airflow_sentinelhub._identity import SKEW, earliest, mark_for
-from tests.airflow.home import have_tables
+from tests.airflow.home import have_own_tables
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 DAY = timedelta(days=1)
@@ -30,7 +28,7 @@ def task(try_number: Any = 3, map_index: int = -1, **more: Any) -> Any:
 @pytest.fixture
 def put() -> Iterator[Callable[..., None]]:
     """Writes an old try into the tables."""
-    have_tables(Path(os.environ["AIRFLOW_HOME"]))
+    have_own_tables()
     from airflow.models.taskinstancehistory import TaskInstanceHistory
     from airflow.utils.session import create_session
 

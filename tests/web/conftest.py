@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_sentinelhub._compat import HAS_PAGES
-from tests.airflow.home import have_tables
+from tests.airflow.home import have_own_tables
 
 collect_ignore_glob = [] if HAS_PAGES else ["test_access.py", "test_hostile.py", "test_replies.py", "test_tables.py"]
 
@@ -16,7 +14,7 @@ collect_ignore_glob = [] if HAS_PAGES else ["test_access.py", "test_hostile.py",
 @pytest.fixture(scope="session")
 def tables() -> None:
     """Airflow's tables, in the home of this process."""
-    have_tables(Path(os.environ["AIRFLOW_HOME"]))
+    have_own_tables()
 
 
 @pytest.fixture
