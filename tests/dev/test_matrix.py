@@ -46,7 +46,11 @@ def test_a_python_that_an_airflow_does_not_know_makes_no_cell(monkeypatch: pytes
     ],
 )
 def test_what_is_run_in_a_cell(asked: str, parts: list[str]) -> None:
-    (cell,) = matrix.cells_of([asked], [PYTHON])
+    cells = matrix.cells_of([asked], [PYTHON])
+    if sys.version_info[:2] > env.FLAVOURS[asked.partition(":")[0]].newest:
+        assert cells == []
+        return
+    (cell,) = cells
     assert [part.name for part in cell.parts] == parts
     assert ["tests/airflow/test_examples.py" in part.arguments for part in cell.parts] == [
         name == "examples" for name in parts

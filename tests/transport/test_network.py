@@ -56,6 +56,12 @@ def without_pauses_in_a_loop(perform: Any) -> Any:
     return performed
 
 
+KEY_USES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
+
+
 def signed(name: str, issuer: Any = None, key: Any = None) -> tuple[Any, Any]:
     """A certificate for 127.0.0.1 and its key; without an issuer one that signs others."""
     own = ec.generate_private_key(ec.SECP256R1())
@@ -74,7 +80,13 @@ def signed(name: str, issuer: Any = None, key: Any = None) -> tuple[Any, Any]:
             x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]),
             critical=False,
         )
+        # Python 3.13 takes no certificate without these two.
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(own.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key((key or own).public_key()), critical=False)
     )
+    if issuer is None:
+        signs = dict.fromkeys(("key_cert_sign", "crl_sign"), True)
+        builder = builder.add_extension(x509.KeyUsage(**{**dict.fromkeys(KEY_USES, False), **signs}), critical=True)
     return builder.sign(key or own, hashes.SHA256()), own
 
 
