@@ -114,6 +114,10 @@ class Events(dict[Any, Any]):
         raise ValueError("no such URI")
 
 
+def test_an_event_of_a_job_without_a_known_place_has_no_paths() -> None:
+    assert event_extra({"request_id": "7"}, None)["paths"] == []
+
+
 def test_a_path_that_is_no_asset_does_not_fail_a_job_that_is_paid(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

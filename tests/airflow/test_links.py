@@ -41,7 +41,11 @@ def test_the_results_are_shown_by_the_console_of_the_bucket(base_url: str, outpu
 
 @pytest.mark.parametrize(
     ("map_index", "page"),
-    [(-1, "dags/a%2Fb/runs/r%2B1/tasks/g.t/plugin"), (3, "dags/a%2Fb/runs/r%2B1/tasks/g.t/mapped/3/plugin")],
+    [
+        (-1, "dags/a%2Fb/runs/r%2B1/tasks/g.t/plugin"),
+        (0, "dags/a%2Fb/runs/r%2B1/tasks/g.t/mapped/0/plugin"),
+        (3, "dags/a%2Fb/runs/r%2B1/tasks/g.t/mapped/3/plugin"),
+    ],
 )
 def test_the_page_of_the_job_is_the_tab_of_the_task(map_index: int, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ti = SimpleNamespace(dag_id="a/b", run_id="r+1", task_id="g.t", map_index=map_index)
