@@ -136,9 +136,9 @@ def server() -> Iterator[InProcess]:
 
 
 @pytest.fixture
-def sim(server: InProcess) -> Iterator[Simulator]:
+def sim(server: InProcess, request: pytest.FixtureRequest) -> Iterator[Simulator]:
     """Empty and frozen."""
-    server.reset()
+    server.begin(request.node.nodeid)
     for bucket in Path(server.bucket_dir).iterdir():
         shutil.rmtree(bucket)
     with short_way_to(server):

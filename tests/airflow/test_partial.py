@@ -145,7 +145,7 @@ def test_the_step_restarts_once_for_all_its_tries(bench: Any, deferrable: bool) 
 
 
 @v1
-@pytest.mark.parametrize("moment", [1, 20, 60])
+@pytest.mark.parametrize("moment", [1, 20, 40])
 def test_the_step_is_killed_and_goes_on(bench: Any, moment: int) -> None:
     failing(bench)
     request_id = bench.ended()
