@@ -138,8 +138,10 @@ class Waits:
             self._unused[name] = loop.time() + FORGOTTEN
 
     def _forget(self) -> None:
+        """Once a second, not at the moment of each: a thousand waits end in every interval."""
         loop = asyncio.get_running_loop()
-        over = [name for name, at in self._unused.items() if at <= loop.time() + 0.01]
+        late = loop.time() + 0.01
+        over = [name for name, at in self._unused.items() if at <= late]
         for name in over:
             del self._unused[name]
             known = self._known.get(name)
@@ -147,7 +149,7 @@ class Waits:
                 del self._known[name]
                 self._forgotten(name)
         if self._unused:
-            loop.call_at(min(self._unused.values()), self._forget)
+            loop.call_later(FORGOTTEN, self._forget)
 
     def first_due(self) -> float | None:
         """When the next reading is due of all requests that are not being read; None if there is none."""

@@ -68,8 +68,9 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         "350; all; 15 s",
     )
     for waiting, side, goal in ((jobs, ours, "2 s; 50 ms"), (number, many, "6 s; 100 ms")):
-        burst = f"{side['all_read']:.1f} s; {side['burst_lag']['max']:.0f} ms"
-        add(f"restart with {waiting:,} waiting: all are read; largest lag of the loop", burst, "", goal)
+        burst = f"{side['all_read']:.1f} s; {side['burst_lag']['max']:.0f} ms, {side['burst_collection']:.0f} ms"
+        what = "all are read; largest lag of the loop, longest garbage collection in it"
+        add(f"restart with {waiting:,} waiting: {what}", burst, "", goal)
     if "lag" in ours:
         above = {name: ours["lag"][name] - ours["idle"][name] for name in ("p99", "max")}
         theirs_lag = f"httpx: {httpx['lag']['p99']:.0f} / {httpx['lag']['max']:.0f} ms" if httpx else ""

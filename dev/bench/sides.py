@@ -154,10 +154,20 @@ SIDES: dict[str, Any] = {"ours": ours, "httpx": per_trigger_httpx, "aiohttp": pe
 
 
 class Lag:
-    """How late the event loop is, look by look."""
+    """How late the event loop is, look by look. `collection`: the longest garbage collection meanwhile, in seconds."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
+        self.collection = 0.0
+        self._collecting = 0.0
+
+    def collected(self, phase: str, info: dict[str, int]) -> None:
+        """For `gc.callbacks`: a collection stops everything, and takes the longer the more objects there are."""
+        now = time.perf_counter()
+        if phase == "start":
+            self._collecting = now
+        else:
+            self.collection = max(self.collection, now - self._collecting)
 
     async def watch(self) -> None:
         loop = asyncio.get_running_loop()
@@ -190,6 +200,7 @@ async def waiting(given: dict[str, Any]) -> dict[str, Any]:
     async with SIDES[given["side"]](given, readings) as wait:
         gc.collect()
         before, began = memory(), time.time()
+        gc.callbacks.append(lag.collected)
         watching = asyncio.ensure_future(lag.watch())
         tasks = []
         for number in range(given["jobs"]):
@@ -198,7 +209,9 @@ async def waiting(given: dict[str, Any]) -> dict[str, Any]:
         with contextlib.suppress(asyncio.TimeoutError):  # under a limit some are never read
             await asyncio.wait_for(readings.complete.wait(), given.get("within", 60))
         complete = time.time()
+        gc.callbacks.remove(lag.collected)
         found: dict[str, Any] = {"all_read": complete - began, "complete": complete, "burst_lag": lag.found()}
+        found["burst_collection"] = 1000 * lag.collection
         watching.cancel()
         await asyncio.sleep(max(given["settle"] - (time.time() - began), 0.0))
         gc.collect()

@@ -36,7 +36,7 @@ def test_what_tile_sensors_visits_and_the_vendor_take_is_in_the_table_and_the_pi
     vendor = {**poll, "calls": 1001.0, "memory": 77_000_000, "import": 0.5, "interval": 120}
     calls = {"list": 20, "single": 0, "limited": 0, "bytes": 100_000}
     side = {"calls": calls, "seconds": 20.0, "readings": 2000, "cpu": 0.1, "oldest": 9.0, "all_read": 1.0}
-    side |= {"burst_lag": {"p99": 5.0, "max": 40.0}, "memory": 9_000.0}
+    side |= {"burst_lag": {"p99": 5.0, "max": 40.0}, "burst_collection": 30.0, "memory": 9_000.0}
     found: dict[str, Any] = {"jobs": 1000, "many_jobs": 5000, "interval": 10.0, "latency": 0.05, "delays": []}
     found |= dict.fromkeys(("ours", "many", "limited ours"), side)
     found |= {
