@@ -26,7 +26,8 @@ FOLDER_2.11 := .venv-2.11
 ENV := $(PYTHON) dev/env.py
 # All tests, with Airflow's processes beside the others; what ARGS names is run by one process, as pytest does.
 TESTS = $(if $(ARGS),-m pytest $(ARGS),-m dev.tests $(addprefix --without=,$(WITHOUT)) $(if $(filter no,$(THOROUGH)),--not-thorough))
-EVERY_CORE = $(if $(ARGS),$(ARGS),-n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder)
+EVERY_CORE = -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+FAST = $(if $(ARGS),$(ARGS),--cases 2 $(addprefix --ignore=tests/,chaos e2e browser forms) $(EVERY_CORE))
 
 # Many images set it. Then each of the processes that the tests start would compile the package and its tests anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -57,9 +58,9 @@ test:  ## all tests, on the newest Airflow (3.3)
 	@$(ENV) 3.3
 	@.venv/bin/python $(TESTS)
 
-test-fast:  ## the tests that start no Airflow, without those that try many inputs of one kind
+test-fast:  ## two cases of each test that starts no Airflow (ARGS=...: all of what that names)
 	@$(ENV) 3.3
-	@.venv/bin/python -m pytest -m "not e2e and not chaos and not dag_test and not thorough and not browser" $(EVERY_CORE)
+	@.venv/bin/python -m pytest -m "not e2e and not chaos and not dag_test and not thorough and not browser" $(FAST)
 
 test-2.11:  ## all tests, on Airflow 2.11
 	@$(ENV) 2.11

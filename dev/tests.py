@@ -24,6 +24,7 @@ ON_EVERY_CORE = ("-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--n
 """One file is one worker's: its fixtures are made once. In the order of collection, so the slow ones are not last."""
 AIRFLOWS_FOLDERS = ("tests/chaos", "tests/e2e")
 """Where the tests with an Airflow's processes are: the thousands of others need not be collected to be left out."""
+BROWSERS_FOLDERS = ("tests/browser", "tests/forms")
 NOTHING_COLLECTED = 5
 GRACE = 60.0
 """Seconds in which the tests may end what they have started, before it is killed."""
@@ -55,7 +56,8 @@ def run(more: list[str], marks: str = OTHERS) -> int:
         folders = [name for name in AIRFLOWS_FOLDERS if f"--ignore={name}" not in left_out]
         beside = start("with-airflow", WITH_AIRFLOW, [*folders, *more], Path(folder))
         stack.callback(beside.end, GRACE)
-        others = start("others", marks, [*ON_EVERY_CORE, *more], Path(folder))
+        without = [f"--ignore={name}" for name in (*AIRFLOWS_FOLDERS, *BROWSERS_FOLDERS)]
+        others = start("others", marks, [*ON_EVERY_CORE, *without, *more], Path(folder))
         stack.callback(others.end, GRACE, signal.SIGINT)  # by which xdist ends its workers, and these what they hold
         first = follow(others)
         print("\nThe tests with an Airflow's processes:\n", flush=True)

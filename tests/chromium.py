@@ -22,8 +22,9 @@ FLAGS = [
 def mark(items: list[pytest.Item], folder: Path, missing: str = "") -> None:
     """Mark the tests of a folder. :param missing: why they cannot run here, beside the lack of a Chromium."""
     missing = missing or ("" if CHROMIUM else "there is no Chromium: apt-get install chromium")
+    inside = f"{folder}{os.sep}"
     for item in items:
-        if folder in item.path.parents:
+        if inside in str(item.path):
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.timeout(600))
             if missing:

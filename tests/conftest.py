@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.order import left_out
+
 for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
     del os.environ[name]
 
@@ -32,6 +34,18 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 # A machine on which others work is slow now and then, which is no fault of what is tested.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cases", type=int, help="at most so many cases of each test, drawn by their names")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    most = config.getoption("--cases")
+    if most is not None:
+        chosen = {item.nodeid for item in items} - set(left_out([item.nodeid for item in items], most))
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
+        items[:] = [item for item in items if item.nodeid in chosen]
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -14,6 +14,7 @@ import pytest
 
 from dev import tests as side_by_side
 from dev.processes import Process, running
+from tests.order import left_out
 
 ROOT = Path(__file__).resolve().parents[2]
 Stand = Callable[..., None]
@@ -136,3 +137,13 @@ def test_thorough_tests_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None
         (["--ignore=tests/chaos"], f"{side_by_side.OTHERS} and not thorough"),
         ([], side_by_side.OTHERS),
     ]
+
+
+def test_a_short_run_has_so_many_cases_of_each_test_and_always_the_same() -> None:
+    many = [f"tests/a.py::test_many[{case}]" for case in range(10)]
+    alone = ["tests/a.py::test_alone", "tests/b.py::test_many[0]"]
+    out = left_out([*many, *alone], 2)
+    assert len(out) == 8
+    assert set(out) < set(many)
+    assert set(left_out(many[::-1], 2)) == set(out), "the order of collection does not matter"
+    assert left_out([*many, *alone], 10) == []
