@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import (
@@ -21,13 +20,14 @@ from airflow_sentinelhub._deadline import backstop, deadline_from
 from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
 from airflow_sentinelhub._task_arguments import checked_id
-from airflow_sentinelhub._types import Rendered, SensorArguments, Templated, Unpack
+from airflow_sentinelhub._types import Rendered, SensorArguments, Unpack
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.pace import check_most
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
-from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, until_answered, until_certain
+from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, look, until_answered, until_certain
 from airflow_sentinelhub.api.service.generations import NEW_REQUEST_404, OLD_REQUEST_404
+from airflow_sentinelhub.api.statuses import REQUEST_STATUSES
 from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.links import LINKS
 from airflow_sentinelhub.operators._lineage import TellsLineage
@@ -39,52 +39,23 @@ if TYPE_CHECKING:
 
 
 class RequestSensor(TellsLineage, SentinelHubTask, BaseSensorOperator):
-    """Base of the sensors of a request. They only read: they never start, cancel or change a request."""
+    """Base of the sensors of a request. They only read: they never start, cancel or change a request.
 
-    template_fields: Sequence[str] = (
-        "request_id",
-        "sentinelhub_conn_id",
-        "batch_api",
-        "deferrable",
-        "max_unknown_time",
-        "wait_for_start",
-        "poke_interval",
-        "max_poll_interval",
-        "timeout",
-    )
+    Each of them declares its own arguments: one that only the base class declared would be taken by `partial`.
+    """
+
     operator_extra_links = LINKS
     ui_color = "#dbeef4"
     poke_interval: Any
+    max_poll_interval: Any
     timeout: Any
     deferrable: Rendered[bool]
     wait_for_start: Rendered[bool]
     _told_by_trigger: Snapshot | None = None
 
-    def __init__(
-        self,
-        *,
-        request_id: Templated[str],
-        deferrable: Templated[bool] | None = None,
-        max_unknown_time: Templated[float | timedelta] = 1800.0,
-        wait_for_start: Templated[bool] = False,
-        poke_interval: Templated[float | timedelta] = 60.0,
-        max_poll_interval: Templated[float | timedelta] | None = None,
-        timeout: Templated[float | timedelta] | None = None,
-        sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
-        batch_api: Templated[str] | None = None,
-        **kwargs: Unpack[SensorArguments],
-    ) -> None:
+    def __init__(self, **kwargs: Unpack[SensorArguments]) -> None:
         # Airflow's sensor takes no text, so it is given its own values here, and the argument's when the task runs.
         super().__init__(**kwargs, poke_interval=60.0, timeout=60.0)
-        self.poke_interval = poke_interval
-        self.max_poll_interval: Any = max_poll_interval
-        self.timeout = timeout
-        self.request_id = request_id
-        self.deferrable = deferrable
-        self.max_unknown_time = max_unknown_time
-        self.wait_for_start = wait_for_start
-        self.sentinelhub_conn_id = sentinelhub_conn_id
-        self.batch_api = batch_api
         self._watch: Watch | None = None
 
     def _target(self) -> str:
@@ -233,3 +204,16 @@ class RequestSensor(TellsLineage, SentinelHubTask, BaseSensorOperator):
 
     def _soft(self) -> Any:
         return SoftFail(self.soft_fail, getattr(self, "never_fail", False))
+
+
+class StatusSensor(RequestSensor):
+    """Base of the sensors that wait for the status of a request, of a batch or a statistical one."""
+
+    words = {"target_status": REQUEST_STATUSES}
+    target_status: Rendered[str]
+
+    def _target(self) -> str:
+        return str(self.target_status)
+
+    def _look(self, request_id: str) -> Flow[Waited]:
+        return look(self.api, request_id, self.target_status)

@@ -12,11 +12,10 @@ from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.verdict import TileGoal, Waited
 from airflow_sentinelhub.api.flows.counting import TileMemory
 from airflow_sentinelhub.api.flows.tiles import look_at_tiles
-from airflow_sentinelhub.api.flows.wait import look
-from airflow_sentinelhub.api.statuses import REQUEST_STATUSES, TILE_STATUSES
+from airflow_sentinelhub.api.statuses import TILE_STATUSES
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.hooks.storage import FilesSeen, read_tiles_by
-from airflow_sentinelhub.sensors._request_sensor import RequestSensor
+from airflow_sentinelhub.sensors._request_sensor import RequestSensor, StatusSensor
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTileTrigger, SentinelHubBatchTrigger
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["SentinelHubBatchSensor", "SentinelHubBatchTileSensor"]
 
 
-class SentinelHubBatchSensor(RequestSensor):
+class SentinelHubBatchSensor(StatusSensor):
     """Wait until a request has a status.
 
     - **Calls** the request, with one call per poll, whatever the number of tiles.
@@ -56,9 +55,18 @@ class SentinelHubBatchSensor(RequestSensor):
     `mode`, `soft_fail` and `never_fail` are Airflow's, and behave the same in all modes.
     """
 
-    template_fields: Sequence[str] = (*RequestSensor.template_fields, "target_status")
-    words = {"target_status": REQUEST_STATUSES}
-    target_status: Rendered[str]
+    template_fields: Sequence[str] = (
+        "request_id",
+        "sentinelhub_conn_id",
+        "batch_api",
+        "deferrable",
+        "max_unknown_time",
+        "wait_for_start",
+        "poke_interval",
+        "max_poll_interval",
+        "timeout",
+        "target_status",
+    )
 
     def __init__(
         self,
@@ -75,26 +83,18 @@ class SentinelHubBatchSensor(RequestSensor):
         batch_api: Templated[str] | None = None,
         **kwargs: Unpack[SensorArguments],
     ) -> None:
-        super().__init__(
-            request_id=request_id,
-            deferrable=deferrable,
-            max_unknown_time=max_unknown_time,
-            wait_for_start=wait_for_start,
-            poke_interval=poke_interval,
-            max_poll_interval=max_poll_interval,
-            timeout=timeout,
-            sentinelhub_conn_id=sentinelhub_conn_id,
-            batch_api=batch_api,
-            **kwargs,
-        )
+        super().__init__(**kwargs)
+        self.request_id = request_id
+        self.sentinelhub_conn_id = sentinelhub_conn_id
+        self.batch_api = batch_api
+        self.deferrable = deferrable
+        self.max_unknown_time = max_unknown_time
+        self.wait_for_start = wait_for_start
+        self.poke_interval = poke_interval
+        self.max_poll_interval = max_poll_interval
+        self.timeout = timeout
         self.target_status = target_status
         self.check_arguments()
-
-    def _target(self) -> str:
-        return str(self.target_status)
-
-    def _look(self, request_id: str) -> Flow[Waited]:
-        return look(self.api, request_id, self.target_status)
 
     def _trigger(self, **common: Any) -> BaseTrigger:
         return SentinelHubBatchTrigger(target_status=self.target_status, **common)
@@ -150,7 +150,15 @@ class SentinelHubBatchTileSensor(RequestSensor):
     """
 
     template_fields: Sequence[str] = (
-        *RequestSensor.template_fields,
+        "request_id",
+        "sentinelhub_conn_id",
+        "batch_api",
+        "deferrable",
+        "max_unknown_time",
+        "wait_for_start",
+        "poke_interval",
+        "max_poll_interval",
+        "timeout",
         "tile_status",
         "tile",
         "count",
@@ -180,18 +188,16 @@ class SentinelHubBatchTileSensor(RequestSensor):
         batch_api: Templated[str] | None = None,
         **kwargs: Unpack[SensorArguments],
     ) -> None:
-        super().__init__(
-            request_id=request_id,
-            deferrable=deferrable,
-            max_unknown_time=max_unknown_time,
-            wait_for_start=wait_for_start,
-            poke_interval=poke_interval,
-            max_poll_interval=max_poll_interval,
-            timeout=timeout,
-            sentinelhub_conn_id=sentinelhub_conn_id,
-            batch_api=batch_api,
-            **kwargs,
-        )
+        super().__init__(**kwargs)
+        self.request_id = request_id
+        self.sentinelhub_conn_id = sentinelhub_conn_id
+        self.batch_api = batch_api
+        self.deferrable = deferrable
+        self.max_unknown_time = max_unknown_time
+        self.wait_for_start = wait_for_start
+        self.poke_interval = poke_interval
+        self.max_poll_interval = max_poll_interval
+        self.timeout = timeout
         self.tile_status = tile_status
         self.tile = tile
         self.count = count

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._types import SensorArguments, Templated, Unpack
-from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
+from airflow_sentinelhub.sensors._request_sensor import StatusSensor
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchStatisticalTrigger
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["SentinelHubBatchStatisticalSensor"]
 
 
-class SentinelHubBatchStatisticalSensor(SentinelHubBatchSensor):
+class SentinelHubBatchStatisticalSensor(StatusSensor):
     """Wait until a statistical request has a status.
 
     - **Calls** the request, with one call per poll, whatever the number of features.
@@ -47,9 +47,18 @@ class SentinelHubBatchStatisticalSensor(SentinelHubBatchSensor):
     `mode`, `soft_fail` and `never_fail` are Airflow's, and behave the same in all modes.
     """
 
-    template_fields: Sequence[str] = tuple(
-        name for name in SentinelHubBatchSensor.template_fields if name != "batch_api"
+    template_fields: Sequence[str] = (
+        "request_id",
+        "sentinelhub_conn_id",
+        "deferrable",
+        "max_unknown_time",
+        "wait_for_start",
+        "poke_interval",
+        "max_poll_interval",
+        "timeout",
+        "target_status",
     )
+    batch_api = "statistical"
 
     def __init__(
         self,
@@ -65,19 +74,17 @@ class SentinelHubBatchStatisticalSensor(SentinelHubBatchSensor):
         sentinelhub_conn_id: Templated[str] = "sentinelhub_default",
         **kwargs: Unpack[SensorArguments],
     ) -> None:
-        super().__init__(
-            request_id=request_id,
-            target_status=target_status,
-            deferrable=deferrable,
-            max_unknown_time=max_unknown_time,
-            wait_for_start=wait_for_start,
-            poke_interval=poke_interval,
-            max_poll_interval=max_poll_interval,
-            timeout=timeout,
-            sentinelhub_conn_id=sentinelhub_conn_id,
-            batch_api="statistical",
-            **kwargs,
-        )
+        super().__init__(**kwargs)
+        self.request_id = request_id
+        self.sentinelhub_conn_id = sentinelhub_conn_id
+        self.deferrable = deferrable
+        self.max_unknown_time = max_unknown_time
+        self.wait_for_start = wait_for_start
+        self.poke_interval = poke_interval
+        self.max_poll_interval = max_poll_interval
+        self.timeout = timeout
+        self.target_status = target_status
+        self.check_arguments()
 
     def _trigger(self, **common: Any) -> BaseTrigger:
         return SentinelHubBatchStatisticalTrigger(target_status=self.target_status, **common)

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from airflow_sentinelhub._compat import BaseOperator, BaseSensorOperator, XComArg
+from airflow_sentinelhub._compat import AirflowException, BaseOperator, BaseSensorOperator, XComArg
 from airflow_sentinelhub._types import SensorArguments, TaskArguments
 from airflow_sentinelhub.api.decide.results import FeatureResults, TileResults
 from airflow_sentinelhub.api.snapshot import Snapshot
@@ -20,9 +20,11 @@ from airflow_sentinelhub.operators._group_arguments import GroupArguments
 from airflow_sentinelhub.operators._group_steps import BudgetStep, FinishStep, StartStep, approve_step
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator, SentinelHubCreateBatchOperator
 from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
+from airflow_sentinelhub.sensors.statistical import SentinelHubBatchStatisticalSensor
 
 OWN = {"poke_interval", "timeout"}
 """Arguments of Airflow's sensor that our sensors have themselves."""
+ID = "0b7a3f9e-0d5c-4c3e-9f5e-5f1d2f7f1a11"
 OF_THE_APPROVAL = {"response_timeout", "assigned_users", "notifiers"}
 OF_SOME_AIRFLOWS = {"retry_policy", "task_concurrency", "render_template_as_native_obj"}
 
@@ -68,6 +70,20 @@ def test_further_arguments_are_those_of_airflow(operator_class: type[BaseOperato
     sensor = issubclass(operator_class, BaseSensorOperator)
     (kwargs,) = get_args(get_type_hints(operator_class.__init__)["kwargs"])
     assert kwargs is (SensorArguments if sensor else TaskArguments)
+
+
+def test_no_argument_of_a_base_class_is_taken(operator_class: type[BaseOperator]) -> None:
+    """Airflow's `partial` passes what any base class declares, and only the run would refuse it."""
+    bases = [cls for cls in operator_class.__mro__[1:] if cls.__module__.startswith("airflow_sentinelhub")]
+    inherited = {name for cls in bases if "__init__" in vars(cls) for name in names(inspect.unwrap(cls.__init__))}
+    assert inherited - names(operator_class) - names(BaseSensorOperator) - names(BaseOperator) == set()
+
+
+def test_a_statistical_sensor_refuses_a_generation_by_its_name() -> None:
+    for make in (SentinelHubBatchStatisticalSensor, SentinelHubBatchStatisticalSensor.partial):
+        with pytest.raises((TypeError, AirflowException), match=r"batch_api") as caught:
+            make(task_id="wait", request_id=ID, batch_api="v1")
+        assert "multiple values" not in str(caught.value)
 
 
 def test_airflows_arguments_are_known() -> None:
