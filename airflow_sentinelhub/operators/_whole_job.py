@@ -21,12 +21,12 @@ from airflow_sentinelhub.api.decide.policy import (
     check_resume,
     policy_from,
 )
-from airflow_sentinelhub.api.decide.price import Price, price_of
+from airflow_sentinelhub.api.decide.price import Price
 from airflow_sentinelhub.api.decide.results import Results
 from airflow_sentinelhub.api.decide.verdict import Waited
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.flows.job_life import JobPlan, Listener, Woken
-from airflow_sentinelhub.api.flows.price import price_request
+from airflow_sentinelhub.api.flows.price import price_if_asked
 from airflow_sentinelhub.api.flows.run_job import answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own
 from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
@@ -232,12 +232,7 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
         return self.results_reader().read(api, job, must)
 
     def _price(self, api: Generation, job: Snapshot) -> Flow[Price]:
-        """The expected cost of a request. The bucket is read for it only if the results or a limit need it."""
-        policy = self.policy()
-        budgets = (policy.max_processing_units, policy.max_per_month)
-        if not self._reads_results and not policy.require_estimate and budgets == (None, None):
-            return price_of(job)
-        return (yield from price_request(api, job, cost_reader(self).prepared))
+        return price_if_asked(api, job, self.policy(), self._reads_results, cost_reader(self).prepared)
 
     def _settled(self, context: Any, own: Own) -> None:
         request_id = own.settled.job.request_id

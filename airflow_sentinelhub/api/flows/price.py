@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from airflow_sentinelhub.api.call import Flow, Note, Work, exchange
+from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.decide.price import Price, price_lines, price_of
 from airflow_sentinelhub.api.estimate import Estimate
 from airflow_sentinelhub.api.flows.reread import READ_WITHIN
@@ -16,6 +17,20 @@ from airflow_sentinelhub.exceptions import ApiError, EstimateError, ResultsError
 Estimating = Callable[[Generation, Snapshot, Json], Estimate]
 """Estimates a request from its reading and its payload as the service has it; it may block and read the bucket."""
 _UNREAD = (EstimateError, ResultsError, SettingsError, ApiError, UnreachableError)
+
+
+def price_if_asked(
+    api: Generation, job: Snapshot, policy: Policy, reads_results: bool, prepare: Callable[[], Estimating]
+) -> Flow[Price]:
+    """The expected cost of a request (see `price_request`). The bucket is read for it only if somebody needs it.
+
+    :param policy: the limits; one that is compared with the cost needs it.
+    :param reads_results: the job reads the bucket anyway.
+    """
+    budgets = (policy.max_processing_units, policy.max_per_month)
+    if not reads_results and not policy.require_estimate and budgets == (None, None):
+        return price_of(job)
+    return (yield from price_request(api, job, prepare))
 
 
 def price_request(api: Generation, job: Snapshot, prepare: Callable[[], Estimating] | None) -> Flow[Price]:
