@@ -472,6 +472,38 @@ def plain(name: str) -> str | None:
     return name[1:] if name.startswith("a") else None
 
 
+SAME_NAMES = {"Json", "Point", "Ring", "Sizes", "RequestSpec"}
+"""Types that mean the same wherever they stand; `RequestSpec` is what each client takes for a request."""
+
+
+def class_names(tree: ast.AST) -> set[str]:
+    """The classes of a file, and the types that it gives a name."""
+    classes = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    assigned = {
+        target.id
+        for node in ast.iter_child_nodes(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.value, (ast.BinOp, ast.Subscript))
+        for target in node.targets
+        if isinstance(target, ast.Name) and re.fullmatch("[A-Z][a-z][A-Za-z]*", target.id)
+    }
+    return classes | assigned
+
+
+def test_a_class_has_a_name_of_its_own() -> None:
+    """Two of one name are two meanings of one word. The simulator is another program, with its own words."""
+    homes: dict[str, list[str]] = {}
+    for file in FILES:
+        if layer_of(module_of(file)) != "simulator":
+            for name in class_names(tree_of(file)):
+                homes.setdefault(name, []).append(module_of(file))
+    assert {name: modules for name, modules in homes.items() if len(modules) > 1 and name not in SAME_NAMES} == {}
+
+
+def test_the_test_of_class_names_can_fail() -> None:
+    code = "class A:\n    pass\nStep = A | int\nMany = list[A]\nNUMBER = 3 | 4\n"
+    assert class_names(ast.parse(code)) == {"A", "Step", "Many"}
+
+
 def test_nothing_public_exists_in_a_sync_and_an_async_form() -> None:
     """But the drivers (`SyncDriver`, `AsyncDriver`) and how the hook hands them out."""
     allowed = {("async_driver", "driver"), ("async_settings", "settings")}

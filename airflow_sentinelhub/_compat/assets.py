@@ -17,7 +17,7 @@ def _asset_module() -> Any:
 def asset_of(uri: str) -> Any:
     """An asset (2.11: a dataset) with this URI.
 
-    :raises ValueError: it is none that this Airflow takes.
+    :raises ValueError: this Airflow does not take the URI.
     """
     module = _asset_module()
     return module.Asset(uri) if AIRFLOW_V_3_0_PLUS else module.Dataset(uri)

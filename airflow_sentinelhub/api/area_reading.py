@@ -51,7 +51,7 @@ _FORMS = "give one of these, a pathlib path, a shape of shapely or geopandas, or
 
 
 class LaterError(Exception):
-    """It takes a library or a file, and that has to wait until the task runs."""
+    """The area cannot be read while a DAG is parsed: that takes a library or a file, and waits until the task runs."""
 
 
 class Reading:
@@ -73,7 +73,7 @@ class Reading:
     def take(self, area: Any) -> list[float] | None:
         """Read an area; a bounding box is returned as it is.
 
-        :raises InvalidInputError: it is none.
+        :raises InvalidInputError: it has none of the forms of an area.
         """
         if isinstance(area, os.PathLike):
             return self._file(Path(area))
@@ -102,7 +102,7 @@ class Reading:
     def _one_of_several(self, item: Any) -> None:
         geojson, crs = (item, None) if item is None or isinstance(item, Mapping) else self._interface(item)
         if geojson is None and item is not None:
-            raise InvalidInputError(f"The area is a list of geometries with one that is none: {shown(item)}.")
+            raise InvalidInputError(f"The area is a list of geometries, and one item is no geometry: {shown(item)}.")
         refuse_circles(geojson, "area")
         self._shape(geojson, None if crs is None else taken_url(crs))
 

@@ -233,7 +233,7 @@ def taken(name: str, value: Any, template: Any = None) -> Any:
     """The value of an argument while the task runs, as what the argument wants.
 
     :param template: what stands for it in the DAG, None where that is not known.
-    :raises InvalidInputError: it is none, or has come out as nothing where it must be there.
+    :raises InvalidInputError: the argument cannot have this value, or its template has rendered to nothing.
     """
     kind = KINDS.get(name)
     if kind is None:

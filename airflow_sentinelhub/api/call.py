@@ -123,7 +123,7 @@ class Call(Generic[T]):
 def path_part(identifier: Any) -> str:
     """An id as a part of a path.
 
-    :raises InvalidInputError: it is none: a dot stands for a folder, so the call would be about something else.
+    :raises InvalidInputError: it cannot be an id: a dot stands for a folder, so the call would be about something else.
     """
     text = str(identifier).strip()
     if text in ("", ".", ".."):
@@ -365,7 +365,7 @@ def ends_at(flow: Flow[R], at: float | None) -> Flow[R]:
                 step = Sleep(max(min(step.seconds, left), 0.0), 0.0)
             try:
                 received = yield step
-            except BaseException as err:  # it is the flow's to handle
+            except BaseException as err:  # the flow handles its own error
                 thrown = err
     except StopIteration as end:
         result: R = end.value

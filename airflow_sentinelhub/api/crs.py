@@ -51,7 +51,7 @@ def crs_url(crs: Any) -> str:
 def taken_url(crs: Any) -> str:
     """The same for the CRS of an area.
 
-    :raises InvalidInputError: it is none that the service takes.
+    :raises InvalidInputError: the service does not take this CRS.
     """
     url = crs_url(crs)
     if url != CRS84 and int(url.rpartition("/")[2]) not in TAKEN:

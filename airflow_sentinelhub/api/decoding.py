@@ -65,7 +65,7 @@ def decoded(body: bytes | bytearray) -> Any:
 
 
 def _storable(found: re.Match[str]) -> str:
-    """An escape, or what stands for one that cannot be written anywhere."""
+    """The escape that was found; a question mark or a space for one that no database can store."""
     if found[2] is None:
         return found[0]
     return " " if found[2] == "u0000" else "?"
@@ -105,7 +105,7 @@ def member(value: Any, *path: str) -> Any:
 def an_object(body: Any) -> dict[str, Any]:
     """The body, which must be a JSON object.
 
-    :raises ValueError: it is none.
+    :raises ValueError: it is something else.
     """
     if not isinstance(body, dict):
         raise ValueError(f"it is {_kind(body)}, not an object")
@@ -147,7 +147,7 @@ def text(value: Any) -> str | None:
 def number(value: Any) -> float | None:
     """A finite number from 0 on, above 64 bits a float; None for all else, NaN among it.
 
-    A longer whole number cannot be sent by the process of Airflow's triggers, which ends of it.
+    A longer whole number would end the process of Airflow's triggers, which cannot send it.
     """
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < _TOO_MUCH:
         return None

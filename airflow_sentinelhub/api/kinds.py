@@ -27,7 +27,7 @@ _LONGEST = 100 * 365 * 86400.0
 def number(value: Any) -> float | int:
     """A finite number, also from text.
 
-    :raises ValueError: it is none; True and False are none either.
+    :raises ValueError: it is no number; True and False are no numbers either.
     """
     if isinstance(value, str):
         text = value.strip()
@@ -46,7 +46,7 @@ def number(value: Any) -> float | int:
 def whole(value: Any) -> int:
     """A whole number, also from text.
 
-    :raises ValueError: it is none.
+    :raises ValueError: it is no whole number.
     """
     read = number(value)
     if read != int(read):
@@ -57,7 +57,7 @@ def whole(value: Any) -> int:
 def truth(value: Any) -> bool:
     """A boolean, also from text (`true`, `no`, `on`, `0` and so on), 0 and 1.
 
-    :raises ValueError: it is none.
+    :raises ValueError: it is something else.
     """
     if isinstance(value, bool):
         return value
@@ -74,7 +74,7 @@ def truth(value: Any) -> bool:
 def seconds(value: Any) -> float:
     """A length of time in seconds, from seconds, a timedelta or text: `90`, `1:30:00`, `1 day, 0:00:00`, `PT5M`.
 
-    :raises ValueError: it is none, or longer than a hundred years.
+    :raises ValueError: it is no length of time, or is longer than a hundred years.
     """
     if isinstance(value, timedelta):
         read = value.total_seconds()

@@ -117,7 +117,7 @@ class Walk:
         :raises UnreadableReplyError: the page names a next page that was read before.
         :raises ListTooLongError: there are more than `most` pages.
         """
-        self._pages += not self.over  # the last page, read again, counts once
+        self._pages += not self.over  # the last page is counted once, however often it is read
         self.over = page.next_token is None
         if page.next_token is None:
             return

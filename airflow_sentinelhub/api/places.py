@@ -91,7 +91,7 @@ _PLACES, _BUCKETS = ("url", "path", "defaultTilePath", "tilePath"), ("bucketName
 def bucket(value: str) -> str:
     """The name of a bucket, without blanks around it.
 
-    :raises InvalidInputError: it is none.
+    :raises InvalidInputError: no bucket can have this name.
     """
     text = value.strip()
     if not _is_bucket(text):

@@ -28,7 +28,7 @@ _MARK = 8
 
 
 @dataclass(frozen=True)
-class Listed:
+class TileList:
     """Which list of tiles it is.
 
     :param place: deployment and account, see `Settings.place`.
@@ -46,7 +46,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class TileReference(Listed):
+class TileReference(TileList):
     """The tiles of one chunk.
 
     :param count: number of tiles.
@@ -114,7 +114,7 @@ class Items:
 class References:
     """Takes the tiles of a list and keeps of each a name and a few bytes, whatever it holds."""
 
-    of: Listed
+    of: TileList
     _names: list[str] = field(default_factory=list)
     _marks: bytearray = field(default_factory=bytearray)
     _tokens: list[str | None] = field(default_factory=list)

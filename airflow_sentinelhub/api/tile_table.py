@@ -136,7 +136,7 @@ class Placer:
         self._systems: dict[int, Callable[[float, float], Place] | None] = {}
 
     def rings(self, geometry: Any, crs: int | None = None) -> list[Ring]:
-        """Outer rings of a GeoJSON polygon or multipolygon; none if it is none, or is in a system not known here.
+        """Outer rings of a GeoJSON polygon or multipolygon; empty for anything else, and for an unknown CRS.
 
         :param crs: EPSG code of the coordinates, by default the one that the geometry names, else degrees.
         """

@@ -172,7 +172,7 @@ def moment(value: Any, name: str) -> datetime:
     """A moment in UTC from a datetime, a date (its beginning) or text in the forms of a time range.
 
     :param name: of the argument, for the error.
-    :raises InvalidInputError: it is none.
+    :raises InvalidInputError: it is something else.
     """
     return _start_of(_moment(value, name))
 

@@ -14,7 +14,7 @@ NOT_OFFERED = (NotFoundError, ForbiddenError, BadRequestError)
 """Replies of a deployment or account that has no such API."""
 
 
-class Found(NamedTuple):
+class FoundRequest(NamedTuple):
     """A request and the generation it is of."""
 
     api: Generation
@@ -36,7 +36,7 @@ def generations_of(hook: Any, args: Any) -> tuple[Generation, ...]:
     return found
 
 
-def find(hook: Any, args: Any) -> Found:
+def find(hook: Any, args: Any) -> FoundRequest:
     """The request with the id in the arguments, in the first generation that has it.
 
     :raises InvalidInputError: it is no id.
@@ -51,7 +51,7 @@ def find(hook: Any, args: Any) -> Found:
     last: Exception | None = None
     for api in generations_of(hook, args) if args.batch_api else hook.all_generations():
         try:
-            return Found(api, hook.run(exchange(api.get(request_id), PATIENCE)))
+            return FoundRequest(api, hook.run(exchange(api.get(request_id), PATIENCE)))
         except NOT_OFFERED as err:
             last = last or err
     assert last is not None

@@ -9,7 +9,7 @@ from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.api.tiles import output_paths, tile_item
 from airflow_sentinelhub.cli.command import AWS_CONN_ID, BATCH_API, CONN_ID, OUTPUT, REQUEST_ID, Command, argument
 from airflow_sentinelhub.cli.output import show
-from airflow_sentinelhub.cli.reading import PATIENCE, Found, find, hook_of
+from airflow_sentinelhub.cli.reading import PATIENCE, FoundRequest, find, hook_of
 
 
 def run(args: Any) -> int:
@@ -27,7 +27,7 @@ def run(args: Any) -> int:
     return 0
 
 
-def _from_service(hook: Any, found: Found, args: Any) -> list[dict[str, Any]]:
+def _from_service(hook: Any, found: FoundRequest, args: Any) -> list[dict[str, Any]]:
     request_id, token, rows = found.job.request_id, None, list[dict[str, Any]]()
     paths = output_paths(hook.run(exchange(v1.get_body(request_id), PATIENCE))) if args.paths else None
     while True:
@@ -38,7 +38,7 @@ def _from_service(hook: Any, found: Found, args: Any) -> list[dict[str, Any]]:
         token = page.next_token
 
 
-def _from_bucket(hook: Any, found: Found, args: Any) -> list[dict[str, Any]]:
+def _from_bucket(hook: Any, found: FoundRequest, args: Any) -> list[dict[str, Any]]:
     with hook.results(found.job.request_id, args.aws_conn_id) as results:
         names = ("name", "status", "error", "paths")
         return [
@@ -47,7 +47,7 @@ def _from_bucket(hook: Any, found: Found, args: Any) -> list[dict[str, Any]]:
         ]
 
 
-def _of_features(hook: Any, found: Found, args: Any) -> list[dict[str, Any]]:
+def _of_features(hook: Any, found: FoundRequest, args: Any) -> list[dict[str, Any]]:
     results = hook.statistical_results(found.job.request_id, args.aws_conn_id)
     rows = []
     for feature in results.features():

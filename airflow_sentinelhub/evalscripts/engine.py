@@ -50,7 +50,7 @@ _FRAME = re.compile(r"<input>:([0-9]+)")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SetupResult:
     """What came of running a script: the value of its ``setup()`` as plain data, or the problem.
 
     ``certain`` is False when the engine gave up for its own limits, so that the service may do otherwise.
@@ -70,7 +70,7 @@ def is_there() -> bool:
     return True
 
 
-def run(script: str) -> Outcome | None:
+def run(script: str) -> SetupResult | None:
     """Loads a script and calls its ``setup()``. None: no engine is installed."""
     try:
         import quickjs
@@ -87,18 +87,18 @@ def run(script: str) -> Outcome | None:
         context.eval(_readable(script))
         for function, kind in zip(("setup", "evaluatePixel"), str(kinds()).split(","), strict=True):
             if kind != "function":
-                return Outcome(problem=f"The function {function} is not defined.")
+                return SetupResult(problem=f"The function {function} is not defined.")
         returned = call()
     except quickjs.JSException as err:
         return _failed(str(err))
     try:
         text = to_text(returned)
-        return Outcome(value=json.loads(text) if isinstance(text, str) else None)
+        return SetupResult(value=json.loads(text) if isinstance(text, str) else None)
     except quickjs.JSException as err:
         failure = _failed(str(err))
-        return Outcome(problem=f"setup() returns what is no plain data: {failure.problem}", certain=failure.certain)
+        return SetupResult(problem=f"setup() returns what is no plain data: {failure.problem}", certain=failure.certain)
     except RecursionError:
-        return Outcome(problem="setup() returns lists or objects that are nested too deeply.", certain=False)
+        return SetupResult(problem="setup() returns lists or objects that are nested too deeply.", certain=False)
 
 
 def _readable(script: str) -> str:
@@ -106,20 +106,20 @@ def _readable(script: str) -> str:
     return script.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _failed(report: str) -> Outcome:
+def _failed(report: str) -> SetupResult:
     """An exception of JavaScript, in the manner of the service: file, line, error."""
     message, _, frames = report.partition("\n")
     if message == "null":  # also what is thrown where no memory is left for an error
         report = f"the script throws null, or needs more than {_MEMORY // 1024 // 1024} MB of memory"
-        return Outcome(problem=f"evalscript.js: {report}.", certain=False)
+        return SetupResult(problem=f"evalscript.js: {report}.", certain=False)
     if message == "InternalError: interrupted":
-        return Outcome(
+        return SetupResult(
             problem=f"evalscript.js: the script does not end within {_SECONDS:g} s of computing time.", certain=False
         )
     if message.startswith("InternalError: "):
-        return Outcome(
+        return SetupResult(
             problem=f"evalscript.js: the script needs more than {_MEMORY // 1024 // 1024} MB of memory.", certain=False
         )
     line = _FRAME.search(frames)
     place = f"evalscript.js:{line[1]}" if line else "evalscript.js"
-    return Outcome(problem=f"{place}: {message[:_LONGEST]}", certain="call stack" not in message)
+    return SetupResult(problem=f"{place}: {message[:_LONGEST]}", certain="call stack" not in message)

@@ -142,7 +142,7 @@ class ConnectedHook(BaseHook):
         return self._settings
 
     def _half_edited(self, before: Settings, err: SettingsError) -> Settings:
-        """The settings of before: the connection may be in the middle of an edit."""
+        """The settings used so far: a user may be in the middle of editing the connection."""
         self.log.warning("The client secret was refused, and the connection cannot be used as it is now: %s", err)
         return before
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from airflow_sentinelhub.api.call import Call, Flow, Patience, exchange
 from airflow_sentinelhub.api.decide.marker import mark_of
 from airflow_sentinelhub.api.decide.verdict import spent
-from airflow_sentinelhub.api.flows.progress import Point, Progress, members_of
+from airflow_sentinelhub.api.flows.progress import CoursePoint, Progress, members_of
 from airflow_sentinelhub.api.paging import Walk
 from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.api.service.generations import NAMES, generation
@@ -41,7 +41,7 @@ class Reads(Protocol):
 
 
 @dataclass(frozen=True)
-class Source:
+class RequestSource:
     """Where a request is read: what the task has written down of it."""
 
     request_id: str
@@ -52,7 +52,7 @@ class Source:
 
 
 @dataclass
-class Known:
+class ShownRequest:
     """What was read of a request. Times are in seconds since 1970.
 
     :param read_at: time of the last reading that succeeded, None before it.
@@ -70,7 +70,7 @@ class Known:
     read_at: float | None = None
     error: str = ""
     table: TileTable | None = None
-    course: list[Point] = field(default_factory=list)
+    course: list[CoursePoint] = field(default_factory=list)
     tiles_at: float | None = None
     tiles_error: str = ""
     partly: bool = False
@@ -78,7 +78,7 @@ class Known:
     reading: bool = False
 
 
-def read_request(hook: Reads, source: Source, known: Known, now: float) -> None:
+def read_request(hook: Reads, source: RequestSource, known: ShownRequest, now: float) -> None:
     """Read the request into what is known of it.
 
     :param now: seconds since 1970.
@@ -89,7 +89,7 @@ def read_request(hook: Reads, source: Source, known: Known, now: float) -> None:
     known.payload, known.area = hidden(body), area_rings(body, Placer())
 
 
-def tiles_of(hook: Reads, source: Source, known: Known) -> Iterator[TileTable]:
+def tiles_of(hook: Reads, source: RequestSource, known: ShownRequest) -> Iterator[TileTable]:
     """The tiles of a request that was read: all of them at last, and before that those that were read so far.
 
     :raises SentinelHubError: they cannot be read, or not yet.
@@ -97,20 +97,20 @@ def tiles_of(hook: Reads, source: Source, known: Known) -> Iterator[TileTable]:
     return _TILES[generation(source.batch_api).results](hook, source, known)
 
 
-def _with_body(source: Source) -> Call[tuple[Snapshot, Any]]:
+def _with_body(source: RequestSource) -> Call[tuple[Snapshot, Any]]:
     """The call for the request, whose reply is read both as a `Snapshot` and as it is."""
     call = generation(source.batch_api).get(source.request_id)
     parse = call.parse
     return Call(call.method, call.path, lambda body: (parse(body), body), call.query, repeatable=True, about=call.about)
 
 
-def point_of(table: TileTable, now: float) -> Point:
+def point_of(table: TileTable, now: float) -> CoursePoint:
     """Share and cost by the tiles: v1 says neither of a request."""
     done, costs = table.counts().get("PROCESSED", 0), [cost for cost in table.costs if cost is not None]
     return now, done / len(table.names) if table.names else None, sum(costs) if costs else None
 
 
-def _listed(hook: Reads, source: Source, known: Known) -> Iterator[TileTable]:
+def _listed(hook: Reads, source: RequestSource, known: ShownRequest) -> Iterator[TileTable]:
     """The tiles of v1, as they are read page by page."""
     assert known.job is not None
     placer, table, walk = Placer(), TileTable(), Walk()
@@ -140,7 +140,7 @@ def _listed(hook: Reads, source: Source, known: Known) -> Iterator[TileTable]:
     yield table
 
 
-def _in_bucket(hook: Reads, source: Source, known: Known) -> Iterator[TileTable]:
+def _in_bucket(hook: Reads, source: RequestSource, known: ShownRequest) -> Iterator[TileTable]:
     """The tiles of v2, from the manifest and the execution database."""
     assert known.job is not None
     placer, table = Placer(), TileTable()
@@ -162,7 +162,7 @@ def _in_bucket(hook: Reads, source: Source, known: Known) -> Iterator[TileTable]
     yield table
 
 
-def _features(hook: Reads, source: Source, known: Known) -> Iterator[TileTable]:
+def _features(hook: Reads, source: RequestSource, known: ShownRequest) -> Iterator[TileTable]:
     """The features of batch statistical: those of the GeoPackage, and what became of them."""
     assert known.job is not None
     placer, table = Placer(), TileTable()
@@ -187,7 +187,7 @@ def _features(hook: Reads, source: Source, known: Known) -> Iterator[TileTable]:
     yield table
 
 
-_TILES: dict[str, Callable[[Reads, Source, Known], Iterator[TileTable]]] = {
+_TILES: dict[str, Callable[[Reads, RequestSource, ShownRequest], Iterator[TileTable]]] = {
     "listed": _listed,
     "bucket": _in_bucket,
     "features": _features,
@@ -195,7 +195,7 @@ _TILES: dict[str, Callable[[Reads, Source, Known], Iterator[TileTable]]] = {
 """How tiles are read, by the value of `Generation.results`."""
 
 
-def request_view(source: Source, known: Known, kept: Progress | None = None) -> dict[str, Any]:
+def request_view(source: RequestSource, known: ShownRequest, kept: Progress | None = None) -> dict[str, Any]:
     """What is shown of a request, as plain JSON without a secret.
 
     :param known: what was read here.
@@ -243,7 +243,7 @@ def things_of(batch_api: str) -> str:
     return generation(batch_api).pricing.things if batch_api in NAMES else "tiles"
 
 
-def _course(kept: Progress | None, known: Known) -> list[Point]:
+def _course(kept: Progress | None, known: ShownRequest) -> list[CoursePoint]:
     """Share and cost over time: what the task has read, or where that says neither (v1), what the page has."""
     course = kept.course if kept is not None else []
     return course if any(share is not None or cost is not None for _, share, cost in course) else known.course

@@ -14,7 +14,15 @@ from airflow_sentinelhub.api.flows.progress import Progress
 from airflow_sentinelhub.api.reports import FORMS
 from airflow_sentinelhub.api.tile_table import TileTable
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.hooks.job_map import Known, Reads, Source, read_request, request_view, things_of, tiles_of
+from airflow_sentinelhub.hooks.job_map import (
+    Reads,
+    RequestSource,
+    ShownRequest,
+    read_request,
+    request_view,
+    things_of,
+    tiles_of,
+)
 from airflow_sentinelhub.maps.html import html_page
 from airflow_sentinelhub.maps.places import Tile
 from airflow_sentinelhub.maps.png import png_of, require_png
@@ -35,8 +43,8 @@ class JobMap:
     :param task: which task, see `web.job_view`. None where there is none.
     """
 
-    source: Source
-    known: Known
+    source: RequestSource
+    known: ShownRequest
     at: float
     kept: Progress | None = None
     task: Mapping[str, Any] | None = None
@@ -110,12 +118,12 @@ def check_ending(ending: str) -> None:
         require_png()
 
 
-def map_of(hook: Reads, source: Source) -> JobMap:
+def map_of(hook: Reads, source: RequestSource) -> JobMap:
     """The map of a request, read now.
 
     :raises SentinelHubError: the request or its tiles cannot be read.
     """
-    known, now = Known(), time.time()
+    known, now = ShownRequest(), time.time()
     read_request(hook, source, known, now)
     for table in tiles_of(hook, source, known):
         known.table, known.tiles_at = table, now

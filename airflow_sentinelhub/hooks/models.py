@@ -165,7 +165,7 @@ class BaseBatchRequest(JsonModel):
     def _a_status(self, given: Any) -> BatchRequestStatus:
         """The status that is given as a word, or as a member of our enumeration or the vendor's.
 
-        :raises InvalidInputError: it is none. A word that nobody knows is one if the request has it.
+        :raises InvalidInputError: there is no such status. An unknown word is accepted if the request has it.
         """
         name = status_word(given)
         if name not in BatchRequestStatus.__members__ and name != self.status:

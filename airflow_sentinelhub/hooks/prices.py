@@ -18,7 +18,7 @@ from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.evalscripts import read_setup
 from airflow_sentinelhub.exceptions import EstimateError
 from airflow_sentinelhub.hooks.storage import results_of
-from airflow_sentinelhub.results._sqlite import Source
+from airflow_sentinelhub.results._sqlite import DatabaseFile
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.feature_sizes import feature_sizes
 from airflow_sentinelhub.results.folders import temporary_folder
@@ -95,7 +95,7 @@ def _in_geopackage(job: Snapshot, payload: Json, bucket: BucketReader) -> Sizes:
         path = bucket.fetch(url, folder)
         if path is None:
             raise EstimateError(f"There is no GeoPackage at {url} any more.")
-        return feature_sizes(Source(path, "GeoPackage", job.request_id, url), payload.get("aggregation") or {})
+        return feature_sizes(DatabaseFile(path, "GeoPackage", job.request_id, url), payload.get("aggregation") or {})
 
 
 _SIZES: dict[str, Callable[[Snapshot, Json, BucketReader], Sizes]] = {

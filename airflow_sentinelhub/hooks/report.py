@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from airflow_sentinelhub.api.flows.progress import Progress
 from airflow_sentinelhub.api.reports import ending, report_url
 from airflow_sentinelhub.exceptions import ResultsError, SentinelHubError, one_line
-from airflow_sentinelhub.hooks.job_map import Known, Reads, Source, read_request, things_of, tiles_of
+from airflow_sentinelhub.hooks.job_map import Reads, RequestSource, ShownRequest, read_request, things_of, tiles_of
 from airflow_sentinelhub.hooks.map_file import JobMap
 from airflow_sentinelhub.hooks.storage import bucket_reader
 from airflow_sentinelhub.redaction import redacted
@@ -39,7 +39,7 @@ class Written(NamedTuple):
 
 def report_of(
     hook: Reads,
-    source: Source,
+    source: RequestSource,
     kept: Progress | None = None,
     task: Mapping[str, Any] | None = None,
     clock: Callable[[], float] | None = None,
@@ -51,7 +51,7 @@ def report_of(
     :raises SentinelHubError: the request itself cannot be read.
     """
     clock = clock or time.time
-    known, began = Known(), clock()
+    known, began = ShownRequest(), clock()
     read_request(hook, source, known, began)
     try:
         for table in tiles_of(hook, source, known):
@@ -68,7 +68,7 @@ def report_of(
 
 def write_report(
     hook: Reads,
-    source: Source,
+    source: RequestSource,
     given: str | bool,
     kept: Progress | None = None,
     task: Mapping[str, Any] | None = None,

@@ -153,11 +153,11 @@ class SentinelHubHook(RunsJobs):
             a `bucket_mount`.
         :raises SentinelHubError: the request or its tiles cannot be read.
         """
-        from airflow_sentinelhub.hooks.job_map import Source
+        from airflow_sentinelhub.hooks.job_map import RequestSource
         from airflow_sentinelhub.hooks.map_file import map_of
 
         api = self.generation(batch_api)
-        return map_of(self, Source(id_of(request_id), api.name, self.sentinelhub_conn_id, aws_conn_id))
+        return map_of(self, RequestSource(id_of(request_id), api.name, self.sentinelhub_conn_id, aws_conn_id))
 
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and list the tiling grids: (True, ...) if both work, else (False, what is wrong)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Look(NamedTuple):
+class StatusLook(NamedTuple):
     """The look of a status.
 
     :param label: in words.
@@ -22,23 +22,23 @@ class Look(NamedTuple):
 
 
 LOOKS = {
-    "PROCESSED": Look("done", "#2a9d78", "full"),
-    "PROCESSING": Look("in work", "#3d8fd1", "stripes"),
-    "FAILED": Look("failed", "#c8501e", "cross"),
-    "QUEUED": Look("queued", "#8ea3b8", "dots"),
-    "SCHEDULED": Look("scheduled", "#8ea3b8", "dots"),
-    "PENDING": Look("waiting", "#b3bcc6", "none"),
+    "PROCESSED": StatusLook("done", "#2a9d78", "full"),
+    "PROCESSING": StatusLook("in work", "#3d8fd1", "stripes"),
+    "FAILED": StatusLook("failed", "#c8501e", "cross"),
+    "QUEUED": StatusLook("queued", "#8ea3b8", "dots"),
+    "SCHEDULED": StatusLook("scheduled", "#8ea3b8", "dots"),
+    "PENDING": StatusLook("waiting", "#b3bcc6", "none"),
 }
-PLANNED = Look("planned", "#3d8fd1", "none")
+PLANNED = StatusLook("planned", "#3d8fd1", "none")
 """Of a tile without a status: nothing was sent."""
 UNKNOWN_COLOUR = "#8d6fb8"
 
 
-def look(status: str | None) -> Look:
+def look(status: str | None) -> StatusLook:
     """The look of a tile's status, of one that is not known here too.
 
     :param status: None before anything is sent.
     """
     if status is None:
         return PLANNED
-    return LOOKS.get(status) or Look(status.lower(), UNKNOWN_COLOUR, "dots")
+    return LOOKS.get(status) or StatusLook(status.lower(), UNKNOWN_COLOUR, "dots")

@@ -28,10 +28,10 @@ from airflow_sentinelhub.operators._times import check_dates
 
 
 def check_payload(task: Any) -> None:
-    """What becomes a payload, as far as it can be told to be wrong by now.
+    """Check the arguments that become a payload, as far as their values are known while Airflow parses the DAG.
 
-    :raises InvalidInputError: an argument contains itself; a data collection is not known; a number or a boolean of the
-        payload cannot be right; the area is none; a place is none.
+    :raises InvalidInputError: an argument contains itself; a data collection is unknown; a number or a boolean of the
+        payload has an impossible value; the area, or a place in a bucket, is not valid.
     """
     values = {name: getattr(task, name) for name in task.template_fields}
     own = values.get("request_id") is None
@@ -63,7 +63,7 @@ def _check_given(values: Mapping[str, Any]) -> None:
 
 
 def check_values(values: Mapping[str, Any]) -> None:
-    """What each argument that becomes a part of a payload cannot be, whatever the others are.
+    """Check each argument that becomes a part of a payload by itself, whatever the others are.
 
     :raises InvalidInputError: as `check_payload`.
     """
@@ -94,15 +94,15 @@ def check_values(values: Mapping[str, Any]) -> None:
 
 
 _LATER = "{{ what a file holds }}"
-"""In the place of a part of which the DAG names only the file."""
+"""Takes the place of a part that stands in a file, which is read when the task runs."""
 _REPLACED = ("evalscript", "bounds")
-"""Members of a process request in whose place others arguments may put something."""
+"""Members of a process request that other arguments (`evalscript`, `area`) replace, so they may be None."""
 
 
 def _read(name: str, value: Any) -> Any:
     """A part of a payload as an object where its JSON stands in the DAG; `_LATER` where it is in a file.
 
-    :raises InvalidInputError: text that begins like an object of JSON is none.
+    :raises InvalidInputError: text that begins like a JSON object is not valid JSON.
     """
     if name in ("area", "evalscript") or value is None or is_late(value):
         return value
@@ -124,18 +124,18 @@ def _check_nulls(value: Any, name: str) -> None:
 def _check_batch_job(values: Mapping[str, Any]) -> None:
     """:raises InvalidInputError: a part of the job is missing, or is there twice."""
     if values["process_request"] == {}:
-        return  # an operator in the making; the run says what is missing
+        return  # an operator that is still being written; the run says what is missing
     given = {name: _read(name, values.get(name)) for name in ("process_request", "tiling_grid", "geopackage")}
     given |= {name: values.get(name) for name in ("area", "bucket_name", "evalscript", "description")}
     extra = _read("payload_extra", values.get("payload_extra"))
     destination = values.get("destination")
     if isinstance(destination, str) and isinstance(_read("destination", destination), Mapping):
-        destination = _LATER  # JSON text, which the run looks at
+        destination = _LATER  # JSON text is checked in the run
     check_whole(BatchSpecification(**given, output=destination, extra=extra or {}))
 
 
 def _check_statistical_job(values: Mapping[str, Any]) -> None:
-    """:raises InvalidInputError: a part of the job is missing, or is none."""
+    """:raises InvalidInputError: a part of the job is missing, or is not valid."""
     check_statistics(
         _read("aggregation", values.get("aggregation")) or _LATER,
         values.get("evalscript"),

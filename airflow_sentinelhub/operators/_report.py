@@ -23,11 +23,13 @@ def put_report(task: SentinelHubTask, context: Any, job: Snapshot, given: str | 
     :param state: what becomes of the task.
     :raises SentinelHubError: the request cannot be read, or the report cannot be written.
     """
-    from airflow_sentinelhub.hooks.job_map import Source
+    from airflow_sentinelhub.hooks.job_map import RequestSource
     from airflow_sentinelhub.hooks.report import write_report
 
     place = tuple(sorted(task.hook.settings.place().items()))
-    source = Source(job.request_id, job.generation, task.sentinelhub_conn_id, getattr(task, "aws_conn_id", None), place)
+    source = RequestSource(
+        job.request_id, job.generation, task.sentinelhub_conn_id, getattr(task, "aws_conn_id", None), place
+    )
     kept = task.progress.progress if task.progress is not None else None
     if kept is not None and kept.request_id != job.request_id:
         kept = None
@@ -37,7 +39,7 @@ def put_report(task: SentinelHubTask, context: Any, job: Snapshot, given: str | 
 
 
 def _facts(task: Any, context: Any, state: str | None) -> dict[str, Any]:
-    """Which task the report belongs to, as the page of the job shows it."""
+    """The task that the report belongs to, as the page of the job shows it."""
     ti = context["ti"]
     return {
         "dag_id": ti.dag_id,
@@ -84,7 +86,7 @@ class ReportsAtEnd(SentinelHubTask):
             return
         try:
             url = put_report(self, context, job, self.report, state)
-        except (Exception, AirflowTaskTimeout) as err:  # whatever it is, the job has ended, and is paid
+        except (Exception, AirflowTaskTimeout) as err:  # the job has ended, and is paid
             warn_unwritten(self, job, err)
         else:
             self.log.info("Report of batch request %s: %s", job.request_id, url)  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpac
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.flows.reread import until_read
 from airflow_sentinelhub.api.statuses import TILE_STATUSES
-from airflow_sentinelhub.api.tile_references import Item, Items, Listed, References
+from airflow_sentinelhub.api.tile_references import Item, Items, References, TileList
 from airflow_sentinelhub.links import LINKS
 
 
@@ -131,7 +131,7 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
         if not self.as_references:
             return Items()
         return References(
-            Listed(
+            TileList(
                 request_id=request_id,
                 batch_api=self.api.name,
                 sentinelhub_conn_id=self.sentinelhub_conn_id,

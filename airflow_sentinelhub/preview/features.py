@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.grids.projection import WGS84, reproject
 from airflow_sentinelhub.preview.shape import rings_of, square_kilometres
-from airflow_sentinelhub.results._sqlite import ANY_BUT_BINARY, TEXT, Database, Source, opened, quoted
+from airflow_sentinelhub.results._sqlite import ANY_BUT_BINARY, TEXT, Database, DatabaseFile, opened, quoted
 from airflow_sentinelhub.results.feature_sizes import feature_sizes
 
 _ENVELOPES = {0: 0, 1: 32, 2: 48, 3: 48, 4: 64}
@@ -45,7 +45,7 @@ def features_of(path: Path, payload: Mapping[str, Any], area: BaseGeometry | Non
     :raises ResultsError: the file cannot be read.
     :raises InvalidInputError: a feature cannot be.
     """
-    source = Source(path, "GeoPackage", "of this job", str(path))
+    source = DatabaseFile(path, "GeoPackage", "of this job", str(path))
     defaults = (payload.get("input") or {}).get("defaults") or {}
     names, outlines, total = list[str](), list[list[tuple[float, float]]](), 0.0
     counts: Counter[tuple[int, int]] = Counter()

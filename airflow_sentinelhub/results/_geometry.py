@@ -41,7 +41,7 @@ class GeometryError(ValueError):
     """The bytes are no geometry; the text says why, as the rest of a sentence about the geometry."""
 
 
-class Geometry(NamedTuple):
+class StoredGeometry(NamedTuple):
     """What is read of a geometry.
 
     :param kind: a type's name.
@@ -53,10 +53,10 @@ class Geometry(NamedTuple):
     size: tuple[float, float] | None = None
 
 
-def geometry_of(blob: bytes) -> Geometry:
+def geometry_of(blob: bytes) -> StoredGeometry:
     """The geometry in a value of a GeoPackage's geometry column.
 
-    :raises GeometryError: it is none.
+    :raises GeometryError: the value is no geometry.
     """
     if len(blob) < 8 or blob[:2] != b"GP":
         raise GeometryError("is not in the form of a GeoPackage (without its header 'GP')")
@@ -68,16 +68,16 @@ def geometry_of(blob: bytes) -> Geometry:
     try:
         kind = _part(blob, at).kind
         if kind not in POLYGONS or flags & _EMPTY:
-            return Geometry(kind, empty=bool(flags & _EMPTY))
+            return StoredGeometry(kind, empty=bool(flags & _EMPTY))
         box, end = _read(blob, at, kind)  # the envelope in the header is not believed
     except struct.error:
         raise GeometryError(_UNREADABLE) from None
     if end != len(blob):
         raise GeometryError(_UNREADABLE)
     if box is None:
-        return Geometry(kind, empty=True)
+        return StoredGeometry(kind, empty=True)
     west, east, south, north = box
-    return Geometry(kind, empty=False, size=(east - west, north - south))
+    return StoredGeometry(kind, empty=False, size=(east - west, north - south))
 
 
 def outer_rings(blob: object) -> list[list[tuple[float, float]]]:

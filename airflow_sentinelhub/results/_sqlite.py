@@ -38,7 +38,7 @@ _PRAGMAS = frozenset({"table_xinfo"})
 
 
 @dataclass(frozen=True)
-class Source:
+class DatabaseFile:
     """A file to read, and what messages say about it: `what` it is, of which request, from where (`url`)."""
 
     path: Path
@@ -54,7 +54,7 @@ class Source:
 class Database:
     """The plain tables of a file that is open. Every method raises the error of its source, and no other."""
 
-    def __init__(self, source: Source, connection: sqlite3.Connection, steps: int) -> None:
+    def __init__(self, source: DatabaseFile, connection: sqlite3.Connection, steps: int) -> None:
         self.source = source
         self._connection = connection
         self._left = steps // _STEP
@@ -161,7 +161,7 @@ class Database:
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[Database]:
+def opened(source: DatabaseFile) -> Iterator[Database]:
     """A file that nobody changes meanwhile (a copy of ours), opened for reading only.
 
     :raises ResultsError: it is no SQLite file, damaged, or half uploaded; also in the middle of reading.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from airflow_sentinelhub.results._sqlite import ANY_BUT_BINARY, TEXT, TEXT_OR_NULL, Source, opened, shown
+from airflow_sentinelhub.results._sqlite import ANY_BUT_BINARY, TEXT, TEXT_OR_NULL, DatabaseFile, opened, shown
 
 _TABLE = "features"
 _COLUMNS = {"name": TEXT, "status": TEXT_OR_NULL, "error": TEXT_OR_NULL, "delivered": ANY_BUT_BINARY}
@@ -47,12 +47,12 @@ class FeatureState:
         return _WORDS.get(self.status, self.status)
 
 
-def source(path: Path, request_id: str, url: str = "") -> Source:
+def source(path: Path, request_id: str, url: str = "") -> DatabaseFile:
     """The file, for the readers below."""
-    return Source(path, "execution database", request_id, url)
+    return DatabaseFile(path, "execution database", request_id, url)
 
 
-def read_states(file: Source) -> Iterator[FeatureState]:
+def read_states(file: DatabaseFile) -> Iterator[FeatureState]:
     """All features, ordered by name, one at a time.
 
     :raises ResultsError: the file cannot be read.
@@ -63,7 +63,7 @@ def read_states(file: Source) -> Iterator[FeatureState]:
             yield _state(*row)
 
 
-def state_of(file: Source, name: str) -> FeatureState | None:
+def state_of(file: DatabaseFile, name: str) -> FeatureState | None:
     """The state of the feature with this name, by one look-up; None if the database does not contain it.
 
     :raises ResultsError: the file cannot be read, or has the name twice.
@@ -76,17 +76,17 @@ def state_of(file: Source, name: str) -> FeatureState | None:
         return _state(name, *found[0]) if found else None
 
 
-def count_states(file: Source) -> dict[str, int]:
+def count_states(file: DatabaseFile) -> dict[str, int]:
     """How many features there are by status, in the service's words (PENDING, DONE, FATAL)."""
     return _summed((state.status, count) for state, count in _groups(file))
 
 
-def count_tiles(file: Source) -> dict[str, int]:
+def count_tiles(file: DatabaseFile) -> dict[str, int]:
     """How many features there are by status, in v1's words for tiles (PENDING, PROCESSING, PROCESSED, FAILED)."""
     return _summed((state.tile_status, count) for state, count in _groups(file))
 
 
-def failed_names(file: Source, limit: int | None = None) -> list[str]:
+def failed_names(file: DatabaseFile, limit: int | None = None) -> list[str]:
     """Names of the features that failed for good, in order, at most so many."""
     with opened(file) as database:
         database.require(_TABLE, _COLUMNS)
@@ -97,13 +97,13 @@ def failed_names(file: Source, limit: int | None = None) -> list[str]:
         return [str(name) for (name,) in rows]
 
 
-def unfinished(file: Source, limit: int | None = None) -> list[tuple[str, str]]:
+def unfinished(file: DatabaseFile, limit: int | None = None) -> list[tuple[str, str]]:
     """Names of the features that are not at their end, in order, at most so many, each with its status as a tile."""
     states = ((state.name, state.tile_status) for state in read_states(file))
     return list(islice((pair for pair in states if pair[1] not in ENDS), limit))
 
 
-def _groups(file: Source) -> Iterator[tuple[FeatureState, int]]:
+def _groups(file: DatabaseFile) -> Iterator[tuple[FeatureState, int]]:
     """Kinds of states and how many features are in each: one pass over the table, whatever its size."""
     with opened(file) as database:
         database.require(_TABLE, _COLUMNS)

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_sentinelhub.results._geometry import GeometryError, geometry_of
-from airflow_sentinelhub.results._sqlite import ANY_BUT_BINARY, TEXT, Source, opened, quoted
+from airflow_sentinelhub.results._sqlite import ANY_BUT_BINARY, TEXT, DatabaseFile, opened, quoted
 
 _DEFAULT_SIDE = 256
 _ALMOST = 1e-6
 
 
-def feature_sizes(file: Source, aggregation: Mapping[str, Any]) -> list[tuple[int, int, int]]:
+def feature_sizes(file: DatabaseFile, aggregation: Mapping[str, Any]) -> list[tuple[int, int, int]]:
     """How many features there are of each size: width and height in pixels, and the number.
 
     :param aggregation: of the payload, with `width` and `height`, or `resx` and `resy` in units of the CRS.

@@ -19,7 +19,7 @@ from typing import Any
 
 from airflow_sentinelhub.exceptions import ResultsError
 from airflow_sentinelhub.results._geometry import POLYGONS, GeometryError, geometry_of, outer_rings
-from airflow_sentinelhub.results._sqlite import ANY_BUT_BINARY, TEXT, Database, Source, opened, quoted, shown
+from airflow_sentinelhub.results._sqlite import ANY_BUT_BINARY, TEXT, Database, DatabaseFile, opened, quoted, shown
 
 MOST_FEATURES = 700_000
 MOST_PIXELS = 3500
@@ -31,7 +31,7 @@ _GEOMETRIES = {"table_name": TEXT, "column_name": TEXT, "geometry_type_name": TE
 _SYSTEMS = {"srs_id": ANY_BUT_BINARY, "organization": ANY_BUT_BINARY, "organization_coordsys_id": ANY_BUT_BINARY}
 
 
-def read_outlines(file: Source) -> Iterator[tuple[str, int, list[list[tuple[float, float]]]]]:
+def read_outlines(file: DatabaseFile) -> Iterator[tuple[str, int, list[list[tuple[float, float]]]]]:
     """Identifier, EPSG code and outer rings of each feature, in no order; tables that cannot be taken are left out.
 
     :raises ResultsError: the file cannot be read.
@@ -93,7 +93,7 @@ _OTHER_FILES = {
 """Begin of a file, and what it is."""
 
 
-class _Unsent(Source):
+class _Unsent(DatabaseFile):
     """The file of a request that is not there yet."""
 
     def error(self, why: str) -> ResultsError:

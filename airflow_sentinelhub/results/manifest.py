@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_sentinelhub.results._geometry import outer_rings
-from airflow_sentinelhub.results._sqlite import TEXT, Database, Source, opened, quoted
+from airflow_sentinelhub.results._sqlite import TEXT, Database, DatabaseFile, opened, quoted
 
 _ANYTHING = frozenset({"null", "integer", "real", "text", "blob"})
 _COLUMNS = {"identifier": TEXT, "outputId": TEXT, "path": TEXT, "width": _ANYTHING, "height": _ANYTHING}
@@ -37,12 +37,12 @@ class ManifestFeature:
     crs: int | None = None
 
 
-def source(path: Path, request_id: str, url: str = "") -> Source:
+def source(path: Path, request_id: str, url: str = "") -> DatabaseFile:
     """The file, for the readers below."""
-    return Source(path, "feature manifest", request_id, url)
+    return DatabaseFile(path, "feature manifest", request_id, url)
 
 
-def read_manifest(file: Source) -> Iterator[ManifestFeature]:
+def read_manifest(file: DatabaseFile) -> Iterator[ManifestFeature]:
     """All features, ordered by name, one at a time.
 
     :raises ResultsError: the file cannot be read.
@@ -58,7 +58,7 @@ def read_manifest(file: Source) -> Iterator[ManifestFeature]:
             yield _feature(name, group)
 
 
-def read_outlines(file: Source) -> Iterator[tuple[str, int, list[list[tuple[float, float]]]]]:
+def read_outlines(file: DatabaseFile) -> Iterator[tuple[str, int, list[list[tuple[float, float]]]]]:
     """Name, EPSG code and outer rings of each feature, once, in no order.
 
     The rings are empty where the geometry is missing or is no polygon.
@@ -74,7 +74,7 @@ def read_outlines(file: Source) -> Iterator[tuple[str, int, list[list[tuple[floa
                 yield str(name), crs, outer_rings(blob)
 
 
-def count_features(file: Source) -> int:
+def count_features(file: DatabaseFile) -> int:
     """How many features there are, by name."""
     with opened(file) as database:
         parts = (f"SELECT identifier FROM {quoted(name)}" for name in _tables(file, database))
@@ -82,7 +82,7 @@ def count_features(file: Source) -> int:
         return next(int(count) for (count,) in rows)
 
 
-def pixel_sizes(file: Source) -> list[tuple[int, int, int]]:
+def pixel_sizes(file: DatabaseFile) -> list[tuple[int, int, int]]:
     """How many features there are of each size: width and height in pixels, with buffers, and the number.
 
     A row without a size is that of an output without pixels (`userdata`), if its feature has others.
@@ -101,7 +101,7 @@ def pixel_sizes(file: Source) -> list[tuple[int, int, int]]:
     return found
 
 
-def has_feature(file: Source, name: str) -> bool:
+def has_feature(file: DatabaseFile, name: str) -> bool:
     """Whether there is a feature with this name, by one look-up in each table."""
     with opened(file) as database:
         tables = _tables(file, database)
@@ -122,7 +122,7 @@ def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _tables(file: Source, database: Database) -> dict[str, int]:
+def _tables(file: DatabaseFile, database: Database) -> dict[str, int]:
     """The feature tables and the EPSG codes in their names."""
     found = {name: int(match[1]) for name in database.names() if (match := _TABLE.fullmatch(name))}
     if not found:

@@ -22,7 +22,7 @@ from typing import Any
 
 from airflow_sentinelhub.api.service.statistical import features_of, place_of
 from airflow_sentinelhub.exceptions import ResultsError, SentinelHubError
-from airflow_sentinelhub.results._sqlite import TEXT, Source, opened, quoted
+from airflow_sentinelhub.results._sqlite import TEXT, DatabaseFile, opened, quoted
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.folders import temporary_folder
 from airflow_sentinelhub.results.geopackage import read_outlines
@@ -121,7 +121,7 @@ class StatisticalResults:
                     self._reason = f"there is no {self._geopackage} any more"
                     return None
                 self._reason = None
-                return _features(Source(path, "GeoPackage", self.request_id, self._geopackage))
+                return _features(DatabaseFile(path, "GeoPackage", self.request_id, self._geopackage))
         except SentinelHubError as err:
             self._reason = str(err)
             return None
@@ -150,7 +150,7 @@ class StatisticalResults:
             path = self._reader.fetch(self._geopackage, folder)
             if path is None:
                 return {}
-            file = Source(path, "GeoPackage", self.request_id, self._geopackage)
+            file = DatabaseFile(path, "GeoPackage", self.request_id, self._geopackage)
             return {name: (crs, rings) for name, crs, rings in read_outlines(file)}
 
     def url_of(self, number: int, identifier: str) -> str:
@@ -277,7 +277,7 @@ def _later(part: str) -> str:
     return f"(?P={part[1:-1].lower()})" if part in _PATTERNS else re.escape(part)
 
 
-def _features(file: Source) -> dict[int, str]:
+def _features(file: DatabaseFile) -> dict[int, str]:
     """Id -> identifier of the features of all tables."""
     found: dict[int, str] = {}
     with opened(file) as database:

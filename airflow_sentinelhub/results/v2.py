@@ -17,7 +17,7 @@ from airflow_sentinelhub.api.decide.due import Due
 from airflow_sentinelhub.api.statuses import TILE_STATUSES
 from airflow_sentinelhub.exceptions import ResultsError, SentinelHubError
 from airflow_sentinelhub.results import execution, manifest
-from airflow_sentinelhub.results._sqlite import Source
+from airflow_sentinelhub.results._sqlite import DatabaseFile
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.execution import FeatureState
 from airflow_sentinelhub.results.folders import TemporaryFolder
@@ -87,7 +87,7 @@ class BatchResults:
         self._reader = reader
         self._copies: TemporaryFolder | None = None
         self._folder: Path | None = None
-        self._files: dict[str, Source | None] = {}
+        self._files: dict[str, DatabaseFile | None] = {}
         self._checked: bool | None = None
         self._reason: str | None = None
 
@@ -237,7 +237,7 @@ class BatchResults:
         elif not self.nothing_to_do:
             raise self._no_database()
 
-    def _states(self) -> Source | None:
+    def _states(self) -> DatabaseFile | None:
         """The execution database, None before its first upload.
 
         :raises ResultsError: it is due and not there, or has to be whole and is behind the request.
@@ -304,15 +304,15 @@ class BatchResults:
             )
         return item
 
-    def _execution(self) -> Source | None:
+    def _execution(self) -> DatabaseFile | None:
         """The execution database, None before its first upload."""
         return self._file(execution_url(self.url, self.request_id), execution.source)
 
-    def _manifest(self) -> Source | None:
+    def _manifest(self) -> DatabaseFile | None:
         """The manifest, None before analysis has ended."""
         return self._file(manifest_url(self.url, self.request_id), manifest.source)
 
-    def _file(self, url: str, source: Any) -> Source | None:
+    def _file(self, url: str, source: Any) -> DatabaseFile | None:
         if url not in self._files:
             if self._folder is None:
                 self._copies = TemporaryFolder()

@@ -84,7 +84,7 @@ def shape_of(geojson: Mapping[str, Any]) -> Any:
 def from_wkt(text: str) -> Mapping[str, Any]:
     """The GeoJSON of a geometry in well-known text.
 
-    :raises InvalidInputError: it is none.
+    :raises InvalidInputError: the text is not well-known text.
     """
     with needed_for("An area as WKT"):
         import shapely

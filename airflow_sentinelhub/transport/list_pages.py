@@ -40,7 +40,7 @@ MOST_PAYLOADS = 20_000
 """Payloads that are kept; above that all are dropped and decoded anew."""
 
 
-class Payload(NamedTuple):
+class EntryPayload(NamedTuple):
     """A payload that was decoded: the length and the hash of its text, and its members that are needed."""
 
     length: int
@@ -48,7 +48,7 @@ class Payload(NamedTuple):
     value: Any
 
 
-def _entry(decoder: json.JSONDecoder, text: str, at: int, payloads: dict[str, Payload]) -> tuple[Any, int]:
+def _entry(decoder: json.JSONDecoder, text: str, at: int, payloads: dict[str, EntryPayload]) -> tuple[Any, int]:
     """Decode the entry that begins at `at`; return it and where it ends. A payload with known text is not decoded."""
     begun = _UP_TO_PAYLOAD.match(text, at)
     if begun is None:
@@ -59,7 +59,7 @@ def _entry(decoder: json.JSONDecoder, text: str, at: int, payloads: dict[str, Pa
         value, end = decoder.raw_decode(text, start)
         if len(payloads) >= MOST_PAYLOADS:
             payloads.clear()
-        kept = payloads[name] = Payload(end - start, hash(text[start:end]), _brief(value))
+        kept = payloads[name] = EntryPayload(end - start, hash(text[start:end]), _brief(value))
     end = start + kept.length
     around = f'{text[at : begun.start(2) - 1]}"":0{text[end : end + _BEHIND]}'
     try:
@@ -85,7 +85,9 @@ def _brief(value: dict[str, Any]) -> dict[str, Any]:
     return brief
 
 
-def entries_of(body: bytes, payloads: dict[str, Payload] | None = None) -> tuple[AsyncIterator[Any], Callable[[], Any]]:
+def entries_of(
+    body: bytes, payloads: dict[str, EntryPayload] | None = None
+) -> tuple[AsyncIterator[Any], Callable[[], Any]]:
     """The entries of a page, and a function that returns the page with its links once all entries were read.
 
     :param body: the page as it was received.

@@ -28,8 +28,8 @@ from airflow_sentinelhub.exceptions import (
     UnreachableError,
     UnreadableReplyError,
 )
-from airflow_sentinelhub.transport.list_pages import Payload, entries_of, name_of
-from airflow_sentinelhub.transport.waits import Known, Wait, Waits
+from airflow_sentinelhub.transport.list_pages import EntryPayload, entries_of, name_of
+from airflow_sentinelhub.transport.waits import PolledRequest, Wait, Waits
 
 _log = logging.getLogger(__name__)
 PATIENCE = Patience(backoff=(2.0,), rate_limited=60.0)
@@ -106,7 +106,7 @@ class Poller:
         self._measure = measure
         self._name = f"Batch {api.name}" + (f" (connection {conn_id})" if conn_id else "")
         self._held = held
-        self._payloads: dict[str, Payload] = {}
+        self._payloads: dict[str, EntryPayload] = {}
         self._waits = Waits(forgotten=lambda name: self._payloads.pop(name, None))
         self._changed = asyncio.Event()
         self._singles = asyncio.Semaphore(SINGLES)
@@ -216,7 +216,7 @@ class Poller:
             self._wakes_at = float("inf")
             waiting.cancel()
 
-    async def _read(self, wanted: dict[str, Known]) -> None:
+    async def _read(self, wanted: dict[str, PolledRequest]) -> None:
         """Read these requests: from the list, and the rest one by one."""
         if self._down and not await self._is_back(wanted):
             return
@@ -236,7 +236,7 @@ class Poller:
             if not known.being_read and known.may_be_read(loop.time()):
                 self._begin_single(name, known)
 
-    async def _read_list(self, left: dict[str, Known]) -> None:
+    async def _read_list(self, left: dict[str, PolledRequest]) -> None:
         """Read as many pages of the list as are worth it; what is read is taken out of `left`."""
         loop = asyncio.get_running_loop()
         taken = self._waits.on_pages()
@@ -273,7 +273,7 @@ class Poller:
                 if known.page is None or walked.over:
                     known.page, known.looked = NOT_LISTED, loop.time()
 
-    def _is_to_confirm(self, known: Known, item: Any, asked: float, wanted: bool) -> bool:
+    def _is_to_confirm(self, known: PolledRequest, item: Any, asked: float, wanted: bool) -> bool:
         """Hand out what a list says about a request. Whether a call for the request is to be made instead.
 
         :param asked: when the page was asked for.
@@ -299,18 +299,18 @@ class Poller:
         is_new, known.ended_in_list = known.ended_in_list != job.status, job.status
         return is_new and not known.being_read
 
-    def _hand_out(self, known: Known, waits: Iterable[Wait], job: Snapshot) -> None:
+    def _hand_out(self, known: PolledRequest, waits: Iterable[Wait], job: Snapshot) -> None:
         for _ in range(known.hand_out(waits, job)):
             self._count("readings", 1)
 
-    def _begin_single(self, name: str, known: Known) -> None:
+    def _begin_single(self, name: str, known: PolledRequest) -> None:
         """Read a request by a call of its own, beside the others: one that hangs holds up none of them."""
         known.being_read = True
         task = asyncio.ensure_future(self._single(known))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _single(self, known: Known) -> None:
+    async def _single(self, known: PolledRequest) -> None:
         try:
             async with self._singles:
                 if known.waits:
@@ -319,7 +319,7 @@ class Poller:
             known.being_read = False
             self._changed.set()
 
-    async def _read_one(self, known: Known) -> SentinelHubError | None:
+    async def _read_one(self, known: PolledRequest) -> SentinelHubError | None:
         """Read a request and hand out the reading, or the error, which is returned too."""
         asked = asyncio.get_running_loop().time()
         request_id = known.waits[0].request_id
@@ -337,7 +337,7 @@ class Poller:
         self._hand_out(known, [wait for wait in known.waits if wait.since <= asked], job)
         return None
 
-    async def _is_back(self, wanted: dict[str, Known]) -> bool:
+    async def _is_back(self, wanted: dict[str, PolledRequest]) -> bool:
         """Read one request for all, after the service was out of reach; all learn of the failure if it still is."""
         name = next((name for name, known in wanted.items() if known.waits), None)
         if name is None:

@@ -45,7 +45,7 @@ class Wait:
 
 
 @dataclass
-class Known:
+class PolledRequest:
     """What is known of a request.
 
     :param waits: who waits for its next reading.
@@ -100,7 +100,7 @@ class Waits:
     """
 
     def __init__(self, forgotten: Callable[[str], object]) -> None:
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, PolledRequest] = {}
         self._unused: dict[str, float] = {}
         """When each request is forgotten that nobody waits for."""
         self._forgotten = forgotten
@@ -111,7 +111,7 @@ class Waits:
     def __iter__(self) -> Iterator[Wait]:
         return (wait for known in self._known.values() for wait in known.waits)
 
-    def get(self, name: str) -> Known | None:
+    def get(self, name: str) -> PolledRequest | None:
         """What is known of the request with this id, in lower case; None if nobody waits for it."""
         return self._known.get(name)
 
@@ -122,7 +122,7 @@ class Waits:
         due = now + within * (1 - SPREAD * random.random())
         early, on_page = due - EARLY * within, due - EARLY_ON_PAGE * within
         wait = Wait(request_id, now, max(due, now + GATHER), early, on_page, loop.create_future())
-        self._known.setdefault(_name(request_id), Known()).waits.append(wait)
+        self._known.setdefault(_name(request_id), PolledRequest()).waits.append(wait)
         return wait
 
     def end(self, wait: Wait) -> None:
@@ -156,7 +156,7 @@ class Waits:
         free = (known for known in self._known.values() if not known.being_read)
         return min((wait.due for known in free for wait in known.waits), default=None)
 
-    def readable(self, now: float, per_page: float = 0.0) -> dict[str, Known]:
+    def readable(self, now: float, per_page: float = 0.0) -> dict[str, PolledRequest]:
         """The requests that may be read, and are not being read.
 
         :param per_page: seconds that a page of the list takes: a request may be read that may be so once its page is.

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 VERSION = 1
-"""Of the payload of an event."""
+"""Version of the form of an event's payload."""
 SETTLE = 2.0
 """Seconds after which a triggerer has handed over what its triggers tell: it does so every second."""
 TURNS = 20
@@ -75,7 +75,7 @@ class Look(Generic[T]):
 def length(value: Any, name: str) -> float:
     """A length of time above zero, in seconds.
 
-    :raises InvalidInputError: it is none.
+    :raises InvalidInputError: it is something else.
     """
     try:
         read = seconds(value)

@@ -14,7 +14,7 @@ from airflow_sentinelhub._compat import AirflowException
 from airflow_sentinelhub.api.decide.costs import month_of
 from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.hooks.account import Account, account_of
-from airflow_sentinelhub.hooks.job_map import Source
+from airflow_sentinelhub.hooks.job_map import RequestSource
 from airflow_sentinelhub.web.reading import MOST_KEPT, SHARE, hook_of, plain
 
 AGAIN = 300.0
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Listed:
+class AccountReading:
     """What is known of an account's lists.
 
     :param account: as it was read last.
@@ -49,19 +49,19 @@ class Accounts:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._known: OrderedDict[Source, Listed] = OrderedDict()
-        self._again: dict[Source, float] = {}
+        self._known: OrderedDict[RequestSource, AccountReading] = OrderedDict()
+        self._again: dict[RequestSource, float] = {}
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="sentinelhub-accounts")
 
-    def of(self, sources: Iterable[Source]) -> list[Listed]:
+    def of(self, sources: Iterable[RequestSource]) -> list[AccountReading]:
         """What is known now of the accounts that these requests are on. Lists are read again, beside this, if due."""
-        wanted = list(dict.fromkeys(Source("", "", source.conn_id, None, source.place) for source in sources))
+        wanted = list(dict.fromkeys(RequestSource("", "", source.conn_id, None, source.place) for source in sources))
         del wanted[MOST_ACCOUNTS:]
         due = []
         with self._lock:
             for source in wanted:
-                known = self._known.get(source, Listed(source.conn_id))
+                known = self._known.get(source, AccountReading(source.conn_id))
                 if not known.reading and self._clock() >= self._again.get(source, 0.0):
                     known = replace(known, reading=True)
                     due.append(source)
@@ -75,7 +75,7 @@ class Accounts:
         with self._lock:
             return [self._known[source] for source in wanted if source in self._known]
 
-    def _read(self, source: Source) -> None:
+    def _read(self, source: RequestSource) -> None:
         began, error, account = self._clock(), "", None
         try:
             account = account_of(hook_of(source), month_of(began))
@@ -86,7 +86,7 @@ class Accounts:
             error = f"Reading it broke off ({type(err).__name__})."
         now = self._clock()
         with self._lock:
-            before = self._known.get(source, Listed(source.conn_id))
+            before = self._known.get(source, AccountReading(source.conn_id))
             read_at = before.read_at if account is None else now
-            self._known[source] = Listed(source.conn_id, account or before.account, read_at, error)
+            self._known[source] = AccountReading(source.conn_id, account or before.account, read_at, error)
             self._again[source] = now + max(AGAIN, SHARE * (now - began))

@@ -25,7 +25,7 @@ from starlette.staticfiles import StaticFiles
 from airflow_sentinelhub._compat.pages import dags_to_read, may_read_xcoms, user_of_request
 from airflow_sentinelhub._compat.task_tables import TaskFacts, task_facts, tasks_with
 from airflow_sentinelhub._task import ORIGIN_KEY
-from airflow_sentinelhub.hooks.job_map import Known, Source
+from airflow_sentinelhub.hooks.job_map import RequestSource, ShownRequest
 from airflow_sentinelhub.web.accounts import Accounts
 from airflow_sentinelhub.web.job_view import KEYS, job_view, source_of
 from airflow_sentinelhub.web.jobs_view import KEYS as JOBS_KEYS
@@ -119,12 +119,12 @@ def _jobs(accounts: Accounts) -> APIRouter:
 _NO_TASK = "There is no such task instance."
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NUMBER = re.compile(r"-1|[0-9]{1,9}")
-"""Map indexes; larger numbers are none, and a database refuses them."""
+"""Map indexes. A larger number is no map index, and a database refuses it."""
 
 
 def _look(
     readings: Readings, dag_id: str, run_id: str, task_id: str, map_index: str
-) -> tuple[TaskFacts | None, Known | None]:
+) -> tuple[TaskFacts | None, ShownRequest | None]:
     """The task instance and what is known of its request."""
     if any(_CONTROL.search(name) for name in (dag_id, run_id, task_id)):
         raise HTTPException(404, _NO_TASK)  # PostgreSQL takes no NUL, and Airflow no such names
@@ -154,10 +154,10 @@ class _Packed:
     """
 
     def __init__(self) -> None:
-        self._made: OrderedDict[Source, tuple[int, bytes, str]] = OrderedDict()
+        self._made: OrderedDict[RequestSource, tuple[int, bytes, str]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, source: Source, known: Known) -> tuple[bytes, str]:
+    def of(self, source: RequestSource, known: ShownRequest) -> tuple[bytes, str]:
         """The reply, and its tag: of the content, since another process of the api-server counts readings anew."""
         with self._lock:
             made = self._made.get(source)

@@ -10,7 +10,7 @@ from airflow_sentinelhub._task import ORIGIN_KEY, REPORT_KEY, REQUEST_ID_KEY
 from airflow_sentinelhub.api.decoding import number
 from airflow_sentinelhub.api.flows.progress import progress_from
 from airflow_sentinelhub.api.statuses import BatchRequestStatus
-from airflow_sentinelhub.hooks.job_map import Known, Source, request_view
+from airflow_sentinelhub.hooks.job_map import RequestSource, ShownRequest, request_view
 from airflow_sentinelhub.kept_progress import KEY
 from airflow_sentinelhub.redaction import redacted
 
@@ -25,7 +25,7 @@ WAITING_FOR = {
 }
 
 
-def source_of(facts: TaskFacts) -> Source | None:
+def source_of(facts: TaskFacts) -> RequestSource | None:
     """Where the task's request can be read; None if the task has none (yet), or has not written down where it is."""
     origin = facts.xcoms.get(ORIGIN_KEY)
     if not isinstance(origin, Mapping):
@@ -34,7 +34,7 @@ def source_of(facts: TaskFacts) -> Source | None:
     if not all(isinstance(value, str) and value for value in (request_id, batch_api, conn_id)):
         return None
     place, aws = origin.get("place"), origin.get("aws_conn_id") or _bucket_of(str(request_id), facts.shared)
-    return Source(
+    return RequestSource(
         str(request_id),
         str(batch_api),
         str(conn_id),
@@ -51,7 +51,7 @@ def _bucket_of(request_id: str, origins: Iterable[Any]) -> Any:
     return None
 
 
-def job_view(facts: TaskFacts | None, known: Known | None, now: float) -> dict[str, Any]:
+def job_view(facts: TaskFacts | None, known: ShownRequest | None, now: float) -> dict[str, Any]:
     """All that the page shows beside the map.
 
     :param facts: the task instance, None if there is none.
@@ -81,7 +81,7 @@ def job_view(facts: TaskFacts | None, known: Known | None, now: float) -> dict[s
     if source is None:
         return {**view, "notice": _no_job(facts)}
     kept = progress_from(facts.xcoms.get(KEY), source.request_id)
-    view["request"] = request_view(source, known or Known(), kept)
+    view["request"] = request_view(source, known or ShownRequest(), kept)
     status = view["request"]["job"].get("status")
     # The job of a step that has ended may run: then the page goes on reading it.
     view["live"] = view["live"] or (isinstance(status, str) and not BatchRequestStatus(status).is_final)

@@ -14,7 +14,7 @@ from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.hooks.account import dags_by_word, tasks_by_word
 from airflow_sentinelhub.hooks.job_map import things_of
 from airflow_sentinelhub.kept_progress import KEY
-from airflow_sentinelhub.web.accounts import Listed
+from airflow_sentinelhub.web.accounts import AccountReading
 from airflow_sentinelhub.web.job_view import ENDED, source_of
 
 KEYS = (ORIGIN_KEY, KEY, "processing_units")
@@ -22,7 +22,7 @@ KEYS = (ORIGIN_KEY, KEY, "processing_units")
 
 
 def jobs_view(
-    tasks: Iterable[TaskFacts], now: float, listed: Iterable[Listed] = (), *, more: bool = False
+    tasks: Iterable[TaskFacts], now: float, listed: Iterable[AccountReading] = (), *, more: bool = False
 ) -> dict[str, Any]:
     """The jobs, newest first, and their cost in this month (UTC) by DAG.
 
@@ -112,7 +112,7 @@ def _share(job: Mapping[str, Any], counts: Mapping[str, int]) -> Any:
     return done / (done + failed) if over and done is not None and done + failed else job.get("share")
 
 
-def _take_in(listed: Listed, rows: dict[str, dict[str, Any]], tasks: list[TaskFacts]) -> None:
+def _take_in(listed: AccountReading, rows: dict[str, dict[str, Any]], tasks: list[TaskFacts]) -> None:
     """Add what an account lists: newer states and costs of the jobs, and jobs that no task knows any more."""
     dags = dags_by_word(facts.dag_id for facts in tasks)
     names = tasks_by_word({(facts.dag_id, facts.task_id) for facts in tasks})

@@ -19,7 +19,7 @@ from airflow_sentinelhub._compat import AirflowException
 from airflow_sentinelhub.api.flows.progress import course_with
 from airflow_sentinelhub.api.tile_table import TileTable
 from airflow_sentinelhub.exceptions import SentinelHubError, SettingsError, one_line
-from airflow_sentinelhub.hooks.job_map import Known, Source, point_of, read_request, tiles_of
+from airflow_sentinelhub.hooks.job_map import RequestSource, ShownRequest, point_of, read_request, tiles_of
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 from airflow_sentinelhub.redaction import redacted
 
@@ -44,18 +44,18 @@ class Readings:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._known: OrderedDict[Source, Known] = OrderedDict()
-        self._again: dict[Source, float] = {}
-        self._looked: dict[Source, float] = {}
+        self._known: OrderedDict[RequestSource, ShownRequest] = OrderedDict()
+        self._again: dict[RequestSource, float] = {}
+        self._looked: dict[RequestSource, float] = {}
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="sentinelhub-page")
 
-    def of(self, source: Source) -> Known:
+    def of(self, source: RequestSource) -> ShownRequest:
         """What is known of the request now. It is read again, beside this, if that is due."""
         with self._lock:
             if source not in self._known:
                 # Not from 0: a request that was forgotten meanwhile must not come to an older revision's number.
-                self._known[source] = Known(revision=int(self._clock() * 1000))
+                self._known[source] = ShownRequest(revision=int(self._clock() * 1000))
             known = self._known[source]
             self._known.move_to_end(source)
             self._looked[source] = self._clock()
@@ -72,7 +72,7 @@ class Readings:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _read(self, source: Source, known: Known) -> None:
+    def _read(self, source: RequestSource, known: ShownRequest) -> None:
         began = self._clock()
         try:
             self._read_all(source, known)
@@ -85,7 +85,7 @@ class Readings:
                 self._again[source] = now + max(LASTING if over else AGAIN, SHARE * (now - began))
                 known.revision += 1
 
-    def _read_all(self, source: Source, known: Known) -> None:
+    def _read_all(self, source: RequestSource, known: ShownRequest) -> None:
         try:
             hook = hook_of(source)
             read_request(hook, source, known, self._clock())
@@ -99,7 +99,7 @@ class Readings:
         known.revision += 1
         self._read_tiles(hook, source, known)
 
-    def _read_tiles(self, hook: SentinelHubHook, source: Source, known: Known) -> None:
+    def _read_tiles(self, hook: SentinelHubHook, source: RequestSource, known: ShownRequest) -> None:
         try:
             table: TileTable | None = None
             for table in tiles_of(hook, source, known):
@@ -121,7 +121,7 @@ class Readings:
             known.tiles_error = f"Reading the tiles broke off ({type(err).__name__})."
 
 
-def hook_of(source: Source) -> SentinelHubHook:
+def hook_of(source: RequestSource) -> SentinelHubHook:
     """The connection as it is now. What a task has written down never sends its credentials to another address.
 
     :raises SettingsError: the connection names another deployment by now.

@@ -275,7 +275,7 @@ def test_what_was_done_before_it_was_seen_is_a_success_with_a_warning(
     result = bench.run(job(bench, max_processing_units=10, deferrable=deferrable, poll_interval=600.0))
     assert result["status"] == "DONE"
     assert result["processing_units"] > 10
-    assert "was done before it was seen to cost 100 of 10 PU" in logged()
+    assert "has cost 100 of 10 PU: no reading showed that before its end" in logged()
 
 
 # Restarts on v2 count too

@@ -20,7 +20,7 @@ from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.exceptions import InvalidInputError, ResultsError
 from airflow_sentinelhub.hooks import job_map
 from airflow_sentinelhub.hooks.account import dags_by_word
-from airflow_sentinelhub.hooks.job_map import Source
+from airflow_sentinelhub.hooks.job_map import RequestSource
 from airflow_sentinelhub.kept_progress import KEY, KeptInTriggerer
 from airflow_sentinelhub.web import reading
 from airflow_sentinelhub.web.accounts import AGAIN as ACCOUNT_AGAIN
@@ -40,12 +40,12 @@ def readings(clock: Any, monkeypatch: pytest.MonkeyPatch) -> Readings:
     return made
 
 
-def source(bench: Any, request_id: str, **members: Any) -> Source:
+def source(bench: Any, request_id: str, **members: Any) -> RequestSource:
     place = tuple(sorted(bench.hook.settings.place().items()))
-    return Source(request_id, bench.api, "sentinelhub_default", "my_bucket", place, **members)
+    return RequestSource(request_id, bench.api, "sentinelhub_default", "my_bucket", place, **members)
 
 
-def look(readings: Readings, where: Source) -> Any:
+def look(readings: Readings, where: RequestSource) -> Any:
     """What a viewer sees who asks, and asks again as soon as the reading has ended."""
     readings.of(where)
     return readings.of(where)
@@ -180,7 +180,7 @@ def test_an_outage_is_said_and_what_was_known_stays(bench: Any, readings: Readin
 
 def test_credentials_go_nowhere_else_whatever_an_xcom_says(bench: Any, readings: Readings) -> None:
     place = (("account", bench.hook.settings.place()["account"]), ("base_url", "http://127.0.0.1:9"))
-    known = look(readings, Source(bench.create(), bench.api, "sentinelhub_default", None, place))
+    known = look(readings, RequestSource(bench.create(), bench.api, "sentinelhub_default", None, place))
     assert "names" in known.error
     assert "127.0.0.1:9" in known.error
     assert known.job is None
@@ -188,18 +188,18 @@ def test_credentials_go_nowhere_else_whatever_an_xcom_says(bench: Any, readings:
 
 @pytest.mark.parametrize("conn_id", ["missing", "my_bucket"])
 def test_a_connection_that_is_none_is_said(bench: Any, readings: Readings, conn_id: str) -> None:
-    known = look(readings, Source(bench.create(), bench.api, conn_id))
+    known = look(readings, RequestSource(bench.create(), bench.api, conn_id))
     assert known.error
     assert AWS["password"] not in known.error
 
 
 def test_an_unknown_generation_is_said(bench: Any, readings: Readings) -> None:
-    assert "batch_api" in look(readings, Source(ID, "v9", "sentinelhub_default")).error
+    assert "batch_api" in look(readings, RequestSource(ID, "v9", "sentinelhub_default")).error
 
 
 def test_few_requests_are_kept(bench: Any, readings: Readings) -> None:
     for number in range(3 * MOST_KEPT):
-        readings.of(Source(f"{ID[:-2]}{number:02}", bench.api, "sentinelhub_default"))
+        readings.of(RequestSource(f"{ID[:-2]}{number:02}", bench.api, "sentinelhub_default"))
     assert len(readings._known) == MOST_KEPT
     assert len(readings._again) <= MOST_KEPT
 
@@ -262,11 +262,11 @@ def test_viewers_of_other_dags_take_nothing_from_each_other(bench: Any, accounts
     mine = source(bench, ID)
     (before,) = accounts.of([mine])
     accounts.of([])
-    accounts.of([Source(ID, bench.api, "another", None, mine.place)])
-    accounts.of([Source(ID, "statistical", mine.conn_id, "my_bucket", mine.place)])
+    accounts.of([RequestSource(ID, bench.api, "another", None, mine.place)])
+    accounts.of([RequestSource(ID, "statistical", mine.conn_id, "my_bucket", mine.place)])
     assert accounts.of([mine]) == [before]
     for number in range(3 * MOST_KEPT):
-        accounts.of([Source(ID, bench.api, f"another_{number}", None, mine.place)])
+        accounts.of([RequestSource(ID, bench.api, f"another_{number}", None, mine.place)])
     assert len(accounts._known) == len(accounts._again) == MOST_KEPT
 
 
@@ -281,7 +281,7 @@ def test_what_was_listed_stays_while_the_service_is_out_of_reach(bench: Any, acc
 
 
 def test_an_accounts_secret_is_sent_to_no_other_deployment(bench: Any, accounts: Accounts) -> None:
-    elsewhere = Source(ID, bench.api, "sentinelhub_default", None, (("base_url", "https://elsewhere.example"),))
+    elsewhere = RequestSource(ID, bench.api, "sentinelhub_default", None, (("base_url", "https://elsewhere.example"),))
     before = calls(bench)
     (found,) = accounts.of([elsewhere])
     assert "elsewhere.example" in found.error

@@ -135,8 +135,8 @@ def test_bounds_of_a_request_keep_their_crs() -> None:
 @pytest.mark.parametrize(
     ("area", "says"),
     [
-        ([WEST, "POLYGON"], "a list of geometries with one that is none: 'POLYGON'"),
-        ([WEST, 5], "a list of geometries with one that is none: 5"),
+        ([WEST, "POLYGON"], "a list of geometries, and one item is no geometry: 'POLYGON'"),
+        ([WEST, 5], "a list of geometries, and one item is no geometry: 5"),
         ([[8, 41], [9, 42]], "four numbers"),
         ([WEST.wkt, EAST.wkt], "four numbers"),
         ({"west": 8, "south": 41}, "type None"),

@@ -336,7 +336,10 @@ def test_a_cost_that_was_seen_too_late_is_a_warning() -> None:
     for limit, expected in [(8.0, True), (9.0, False)]:
         fed = whole(FakeService("v2"), policy=Policy(limit))
         assert fed.result["status"] == "DONE"
-        assert any("before it was seen to cost 9 of 8 PU" in words for words in fed.warnings) is expected
+        assert (
+            any("has cost 9 of 8 PU: no reading showed that before its end" in words for words in fed.warnings)
+            is expected
+        )
 
 
 def test_a_step_that_may_not_start_its_request_starts_the_one_that_does_the_failed_part() -> None:

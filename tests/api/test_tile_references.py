@@ -12,7 +12,7 @@ import pytest
 
 from airflow_sentinelhub.api.call import Call, Reply
 from airflow_sentinelhub.api.flows.tile_list import list_tiles, tiles_of
-from airflow_sentinelhub.api.tile_references import Items, Listed, References, TileReference, reference_from
+from airflow_sentinelhub.api.tile_references import Items, References, TileList, TileReference, reference_from
 from airflow_sentinelhub.exceptions import InvalidInputError, TilesChangedError
 from tests.api.feeding import ID, Fed, feed, ok
 
@@ -21,7 +21,7 @@ MANY = 105_209
 MOST = 1024
 """Chunks over which Airflow maps at most, by default."""
 PLACE = {"base_url": "https://services.sentinel-hub.com", "token_url": "https://services.sentinel-hub.com/token"}
-LISTED = Listed(ID, "v1", "sentinelhub_default", None, {**PLACE, "account": "0123abcd"}, "PROCESSED", True)
+LISTED = TileList(ID, "v1", "sentinelhub_default", None, {**PLACE, "account": "0123abcd"}, "PROCESSED", True)
 
 
 class Service:

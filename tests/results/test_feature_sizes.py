@@ -9,7 +9,7 @@ import pytest
 import shapely
 
 from airflow_sentinelhub.exceptions import ResultsError
-from airflow_sentinelhub.results._sqlite import Source
+from airflow_sentinelhub.results._sqlite import DatabaseFile
 from airflow_sentinelhub.results.feature_sizes import feature_sizes
 from airflow_sentinelhub.simulator.gpkg import Layer, geometry, geopackage
 
@@ -24,10 +24,10 @@ def layer(name: str, *sides: tuple[float, float]) -> Layer:
     return Layer(name, 32632, COLUMNS, rows, (0.0, 0.0, 1.0, 1.0), geometry_type="POLYGON")
 
 
-def source(folder: Path, content: bytes) -> Source:
+def source(folder: Path, content: bytes) -> DatabaseFile:
     path = folder / "fields.gpkg"
     path.write_bytes(content)
-    return Source(path, "GeoPackage", "req-1", "s3://farm/fields.gpkg")
+    return DatabaseFile(path, "GeoPackage", "req-1", "s3://farm/fields.gpkg")
 
 
 @pytest.mark.parametrize(

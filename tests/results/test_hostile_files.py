@@ -13,7 +13,7 @@ import pytest
 
 from airflow_sentinelhub.exceptions import ResultsError
 from airflow_sentinelhub.results import execution, manifest, statistical
-from airflow_sentinelhub.results._sqlite import Source, opened
+from airflow_sentinelhub.results._sqlite import DatabaseFile, opened
 from airflow_sentinelhub.results.geopackage import complaint_about
 
 pytestmark = pytest.mark.thorough
@@ -41,7 +41,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "unfinished": lambda path: execution.unfinished(execution.source(path, "req-1")),
     "manifest": lambda path: list(manifest.read_manifest(manifest.source(path, "req-1"))),
     "total": lambda path: manifest.count_features(manifest.source(path, "req-1")),
-    "ids": lambda path: statistical._features(Source(path, "GeoPackage", "req-1")),
+    "ids": lambda path: statistical._features(DatabaseFile(path, "GeoPackage", "req-1")),
     "check": complaint_about,
 }
 EXECUTION = ("states", "counts", "failed", "unfinished")

@@ -13,7 +13,7 @@ from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.flows.progress import Progress
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus
-from airflow_sentinelhub.hooks.job_map import Known, Source, read_request
+from airflow_sentinelhub.hooks.job_map import RequestSource, ShownRequest, read_request
 from airflow_sentinelhub.maps.html import html_page
 from airflow_sentinelhub.redaction import hidden
 from airflow_sentinelhub.web import app, reading
@@ -141,7 +141,7 @@ def test_a_tile_that_is_not_there(pages: Any, login: Login, monkeypatch: pytest.
 
     table = TileTable()
     table.add("one", "PROCESSED")
-    monkeypatch.setattr(app, "_look", lambda *_: (None, Known(table=table)))
+    monkeypatch.setattr(app, "_look", lambda *_: (None, ShownRequest(table=table)))
     assert pages.get(f"/job/a/r/t/-1/tile/{index}", headers=login("VIEWER")).status_code in (404, 422)
     assert pages.get("/job/a/r/t/-1/tile/0", headers=login("VIEWER")).json() == {"name": "one", "paths": {}}
 
@@ -161,7 +161,7 @@ def test_a_forged_record_is_not_shown_and_breaks_nothing(progress: Any) -> None:
 def test_a_forged_place_never_gets_the_credentials_of_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """The address comes from the connection. An XCom that names another one is refused before any call."""
     monkeypatch.setenv("AIRFLOW_CONN_MINE", "sentinelhub://id:secret@aws-eu")
-    forged = Source(ID, "v2", "mine", None, (("base_url", "http://evil.example.org"),))
+    forged = RequestSource(ID, "v2", "mine", None, (("base_url", "http://evil.example.org"),))
     with pytest.raises(reading.SettingsError, match=r"is at http://evil\.example\.org, and connection mine names"):
         reading.hook_of(forged)
 
@@ -200,7 +200,7 @@ def test_whatever_an_xcom_holds_both_pages_have_a_reply(value: Any) -> None:
     ]
     tasks = [facts(**xcoms)._replace(shared=(value, {**origin, "aws_conn_id": value})) for xcoms in odd]
     for task in tasks:
-        assert app._json(job_view(task, Known(), 2.0)).status_code == 200
+        assert app._json(job_view(task, ShownRequest(), 2.0)).status_code == 200
     assert app._json(jobs_view(tasks, 2.0)).status_code == 200
 
 
@@ -214,7 +214,7 @@ def test_a_payload_is_shown_without_what_is_secret_in_it_wherever_it_stands() ->
         "elsewhere": "https://a.blob.core.windows.net/c?sv=2024-01-01&sig=hush5%3D&se=2026",
         "evalscript": "// password = 'hush6'\nfetch('https://host/?token=hush7')\nreturn sample.signature;",
     }
-    known = Known(payload=hidden(payload))
+    known = ShownRequest(payload=hidden(payload))
     origin = {"request_id": ID, "batch_api": "v2", "sentinelhub_conn_id": "c"}
     text = json.dumps(job_view(facts(sentinelhub_request=origin), known, 2.0))
     assert [secret for secret in SECRETS if secret in text] == []
@@ -239,8 +239,8 @@ def test_what_is_read_of_a_request_is_kept_without_its_secrets() -> None:
             body = {"output": {"delivery": {"s3": {"accessKey": "hush1", "secretAccessKey": "hush2"}}}}
             return Snapshot(ID, "v2", BatchRequestStatus("DONE")), body
 
-    known = Known()
-    read_request(Hook(), Source(ID, "v2", "c"), known, 1.0)
+    known = ShownRequest()
+    read_request(Hook(), RequestSource(ID, "v2", "c"), known, 1.0)
     assert "output" in known.payload
     assert "hush" not in json.dumps(known.payload)
 

@@ -13,7 +13,7 @@ from airflow_sentinelhub.api.flows.progress import Progress
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
 from airflow_sentinelhub.api.tile_table import TileTable
-from airflow_sentinelhub.hooks.job_map import Known
+from airflow_sentinelhub.hooks.job_map import ShownRequest
 from airflow_sentinelhub.web.job_view import job_view, source_of
 
 ID = "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"
@@ -50,7 +50,7 @@ def test_what_the_task_has_read_is_shown_without_any_reading_of_the_page() -> No
 
 @pytest.mark.parametrize(("read_at", "status", "by_task"), [(90.0, "PROCESSING", True), (110.0, "DONE", False)])
 def test_the_newer_reading_counts(read_at: float, status: str, by_task: bool) -> None:
-    known = Known(job=job("DONE", cost=9.0), read_at=read_at)
+    known = ShownRequest(job=job("DONE", cost=9.0), read_at=read_at)
     view = job_view(facts(sentinelhub_request=ORIGIN, sentinelhub_progress=record(100.0)), known, 130.0)
     assert (view["request"]["job"]["status"], view["request"]["by_task"]) == (status, by_task)
 
@@ -59,7 +59,7 @@ def test_while_the_service_is_out_of_reach_it_says_what_is_known_and_since_when(
     kept = Progress(ID, "v2")
     kept.read(Waited(Outcome.WAITING, job(cost=3.0)), 0.5, 100.0)
     kept.failed("Sentinel Hub does not answer.", 160.0)
-    known = Known(error="Sentinel Hub does not answer.")
+    known = ShownRequest(error="Sentinel Hub does not answer.")
     request = job_view(facts(sentinelhub_request=ORIGIN, sentinelhub_progress=kept.as_json()), known, 200.0)["request"]
     assert (request["read_at"], request["unknown_since"], request["job"]["cost"]) == (100.0, 160.0, 3.0)
     assert request["why"] == request["error"] == "Sentinel Hub does not answer."
@@ -115,18 +115,18 @@ def test_the_buckets_connection_may_come_from_another_task_of_the_run() -> None:
 def test_tiles_that_are_still_being_read_are_not_counted_as_all() -> None:
     table = TileTable()
     table.add("a", "PROCESSED")
-    known = Known(job=job(), read_at=1.0, table=table, partly=True)
+    known = ShownRequest(job=job(), read_at=1.0, table=table, partly=True)
     assert job_view(facts(sentinelhub_request=ORIGIN), known, 2.0)["request"]["counts"] is None
     known.partly = False
     assert job_view(facts(sentinelhub_request=ORIGIN), known, 2.0)["request"]["counts"] == {"PROCESSED": 1}
 
 
 def test_the_view_is_plain_json() -> None:
-    view = job_view(facts(sentinelhub_request=ORIGIN, sentinelhub_progress=record(1.0)), Known(job=job()), 2.0)
+    view = job_view(facts(sentinelhub_request=ORIGIN, sentinelhub_progress=record(1.0)), ShownRequest(job=job()), 2.0)
     assert json.loads(json.dumps(view, allow_nan=False)) == view
 
 
 @pytest.mark.parametrize(("status", "live"), [("PROCESSING", True), ("NEW_WORD", True), ("DONE", False)])
 def test_the_job_of_a_step_that_has_ended_may_still_run(status: str, live: bool) -> None:
-    known = Known(job=job(status), read_at=1.0)
+    known = ShownRequest(job=job(status), read_at=1.0)
     assert job_view(facts("success", sentinelhub_request=ORIGIN), known, 2.0)["live"] is live

@@ -16,7 +16,7 @@ from airflow_sentinelhub.api.flows.progress import Progress
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.hooks.account import Account
-from airflow_sentinelhub.web.accounts import Listed
+from airflow_sentinelhub.web.accounts import AccountReading
 from airflow_sentinelhub.web.jobs_view import jobs_view
 
 NOW = datetime(2026, 3, 31, 23, 0, tzinfo=timezone.utc).timestamp()
@@ -100,9 +100,9 @@ def test_failed_tiles_are_not_done_although_the_service_counts_them() -> None:
     assert row["share"] == 0.25, "of those that are still to come nothing is counted"
 
 
-def listed(*requests: tuple[str, RequestCost], **members: Any) -> Listed:
+def listed(*requests: tuple[str, RequestCost], **members: Any) -> AccountReading:
     account = Account(month_of(NOW), tuple((dag_word("", dag_id), cost) for dag_id, cost in requests))
-    return Listed("c", **{"account": account, "read_at": NOW - 60, **members})
+    return AccountReading("c", **{"account": account, "read_at": NOW - 60, **members})
 
 
 def cost(number: int, **members: Any) -> RequestCost:
@@ -145,7 +145,7 @@ def test_an_estimate_never_takes_the_place_of_what_a_task_has_counted() -> None:
 
 
 def test_an_account_that_cannot_be_read_is_said() -> None:
-    view = jobs_view([task(1, 4.0)], NOW, [Listed("c", error="no network")])
+    view = jobs_view([task(1, 4.0)], NOW, [AccountReading("c", error="no network")])
     assert view["costs"] == {"dag1": 4.0}
     assert view["accounts"] == [
         {"conn_id": "c", "read_at": None, "error": "no network", "reading": False, "unread": []}

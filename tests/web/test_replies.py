@@ -12,7 +12,7 @@ import pytest
 from airflow_sentinelhub._compat.task_tables import TaskFacts
 from airflow_sentinelhub.api.tile_table import TileTable
 from airflow_sentinelhub.hooks import job_map, map_file
-from airflow_sentinelhub.hooks.job_map import Known, Source
+from airflow_sentinelhub.hooks.job_map import RequestSource, ShownRequest
 from airflow_sentinelhub.hooks.map_file import JobMap
 from airflow_sentinelhub.web import accounts, app, reading
 from airflow_sentinelhub.web.accounts import Accounts
@@ -29,15 +29,15 @@ def facts(request_id: str = ID, conn_id: str = "c") -> TaskFacts:
     return TaskFacts("a", "r", "t", -1, "running", 1, "Op", 1.0, None, {"sentinelhub_request": origin})
 
 
-def known(*names: str, revision: int = 1) -> Known:
+def known(*names: str, revision: int = 1) -> ShownRequest:
     table = TileTable()
     for name in names:
         table.add(name, "PROCESSED", [[(9, 42), (9, 43), (10, 43)]])
-    return Known(table=table, revision=revision)
+    return ShownRequest(table=table, revision=revision)
 
 
 @pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> Known:
+def shown(monkeypatch: pytest.MonkeyPatch) -> ShownRequest:
     """What is known of the one request that there is."""
     there = known("one")
     monkeypatch.setattr(app, "task_facts", lambda *_: facts())
@@ -45,7 +45,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Known:
     return there
 
 
-def test_tiles_that_have_not_changed_are_not_sent_again(pages: Any, login: Login, shown: Known) -> None:
+def test_tiles_that_have_not_changed_are_not_sent_again(pages: Any, login: Login, shown: ShownRequest) -> None:
     headers = login("VIEWER")
     first = pages.get(TILES, headers=headers)
     assert first.json()["table"]["names"] == ["one"]
@@ -61,7 +61,7 @@ def test_tiles_that_have_not_changed_are_not_sent_again(pages: Any, login: Login
 
 def test_the_tag_is_of_what_is_sent_not_of_a_count_of_readings() -> None:
     """A request of the next try, or another process of the api-server, comes to the same number with other tiles."""
-    one, two = Source(ID, "v2", "c"), Source("other", "v2", "c")
+    one, two = RequestSource(ID, "v2", "c"), RequestSource("other", "v2", "c")
     tag = app._Packed().of(one, known("one"))[1]
     assert app._Packed().of(one, known("one", revision=7))[1] == tag
     assert app._Packed().of(two, known("one"))[1] != tag
@@ -75,15 +75,15 @@ def test_a_request_that_was_forgotten_meanwhile_does_not_count_from_the_beginnin
     now = [1_000.0]
     kept = Readings(lambda: now[0])
     monkeypatch.setattr(kept._threads, "submit", lambda *_: None)
-    source = Source(ID, "v2", "c")
+    source = RequestSource(ID, "v2", "c")
     before = kept.of(source).revision
     now[0] += 1
     for number in range(MOST_KEPT):
-        kept.of(Source(str(number), "v2", "c"))
+        kept.of(RequestSource(str(number), "v2", "c"))
     assert kept.of(source).revision > before + 100
 
 
-def test_a_304_is_for_those_who_may_look(pages: Any, login: Login, shown: Known) -> None:
+def test_a_304_is_for_those_who_may_look(pages: Any, login: Login, shown: ShownRequest) -> None:
     tag = pages.get(TILES, headers=login("VIEWER")).headers["ETag"]
     assert pages.get(TILES, headers={"If-None-Match": tag}).status_code == 401
     assert pages.get(TILES, headers={**login(None), "If-None-Match": tag}).status_code == 403
@@ -91,7 +91,7 @@ def test_a_304_is_for_those_who_may_look(pages: Any, login: Login, shown: Known)
 
 @pytest.mark.parametrize(("accepted", "packing"), [("gzip, br", "gzip"), ("identity", None), ("", None)])
 def test_tiles_are_packed_for_those_who_can_unpack_them(
-    pages: Any, login: Login, shown: Known, accepted: str, packing: str | None
+    pages: Any, login: Login, shown: ShownRequest, accepted: str, packing: str | None
 ) -> None:
     reply = pages.get(TILES, headers={**login("VIEWER"), "Accept-Encoding": accepted})
     assert reply.headers.get("Content-Encoding") == packing
@@ -108,13 +108,13 @@ def test_a_job_that_is_not_there_has_no_tiles(pages: Any, login: Login, monkeypa
 
 def test_tiles_are_packed_once_for_all_viewers_and_only_some_are_kept() -> None:
     packed, there = app._Packed(), known("one")
-    first, _ = packed.of(Source("0", "v2", "c"), there)
-    assert packed.of(Source("0", "v2", "c"), there)[0] is first
+    first, _ = packed.of(RequestSource("0", "v2", "c"), there)
+    assert packed.of(RequestSource("0", "v2", "c"), there)[0] is first
     for number in range(1, MOST_KEPT + 3):
-        packed.of(Source(str(number), "v2", "c"), there)
+        packed.of(RequestSource(str(number), "v2", "c"), there)
     assert len(packed._made) == MOST_KEPT
-    assert Source("0", "v2", "c") not in packed._made, "the one that nobody has looked at for longest is gone"
-    again = json.loads(gzip.decompress(packed.of(Source("0", "v2", "c"), known("two", revision=2))[0]))
+    assert RequestSource("0", "v2", "c") not in packed._made, "the one that nobody has looked at for longest is gone"
+    again = json.loads(gzip.decompress(packed.of(RequestSource("0", "v2", "c"), known("two", revision=2))[0]))
     assert again["table"]["names"] == ["two"]
 
 
@@ -131,7 +131,7 @@ def test_only_so_many_accounts_are_read(monkeypatch: pytest.MonkeyPatch) -> None
     read: list[str] = []
     kept = Accounts(lambda: 1_000.0)
     monkeypatch.setattr(kept._threads, "submit", lambda _, source: read.append(source.conn_id))
-    listed = kept.of(Source(ID, "v2", f"c{number}") for number in range(accounts.MOST_ACCOUNTS + 5))
+    listed = kept.of(RequestSource(ID, "v2", f"c{number}") for number in range(accounts.MOST_ACCOUNTS + 5))
     assert read == [each.conn_id for each in listed] == [f"c{number}" for number in range(accounts.MOST_ACCOUNTS)]
 
 
@@ -142,7 +142,7 @@ def test_what_is_being_read_is_not_read_a_second_time_however_long_it_takes(
     now, begun = [1_000.0], []
     kept = kind(lambda: now[0])
     monkeypatch.setattr(kept._threads, "submit", lambda _, source, *more: begun.append(source))
-    source = Source(ID, "v2", "c")
+    source = RequestSource(ID, "v2", "c")
     for _ in range(5):
         kept.of(source if kind is Readings else [source])
         now[0] += 10_000
@@ -158,15 +158,15 @@ def test_what_took_long_to_read_is_read_less_often(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Readings, "_read_all", slow)
     monkeypatch.setattr(accounts, "hook_of", slow)
     monkeypatch.setattr(accounts, "account_of", lambda *_: None)
-    source, tiles, lists = Source(ID, "v2", "c"), Readings(lambda: now[0]), Accounts(lambda: now[0])
-    tiles._read(source, Known())
+    source, tiles, lists = RequestSource(ID, "v2", "c"), Readings(lambda: now[0]), Accounts(lambda: now[0])
+    tiles._read(source, ShownRequest())
     assert tiles._again[source] == now[0] + reading.SHARE * 1_000
     lists._read(source)
     assert lists._again[source] == now[0] + reading.SHARE * 1_000
 
 
 def test_a_file_holds_paths_up_to_some_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = JobMap(Source(ID, "v2", "c"), known("one", "two"), 1.0)
+    made = JobMap(RequestSource(ID, "v2", "c"), known("one", "two"), 1.0)
     assert '"paths":[{}' in made.html()
     monkeypatch.setattr(map_file, "MOST_PATHS", 1)
     assert '"paths":[{}' not in made.html()

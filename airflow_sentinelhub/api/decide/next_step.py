@@ -15,7 +15,7 @@ from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 
 
-class Step(str, Enum):
+class NextStep(str, Enum):
     """The next step of a whole job. The last seven end the task."""
 
     ANALYSE = "analyse"
@@ -108,7 +108,7 @@ LEFT = (Outcome.UNKNOWN, Outcome.NOT_FOUND, Outcome.UNREAD, Outcome.TIMED_OUT, O
 """Outcomes of a wait after which nothing is done; only an error is raised."""
 
 
-def next_step(known: Known) -> Step:
+def next_step(known: Known) -> NextStep:
     """The next step of a whole job, from `known` alone, so that any try can continue where another was killed.
 
     | the request | step |
@@ -129,63 +129,63 @@ def next_step(known: Known) -> Step:
     """
     job = known.job
     if job is None or known.outcome in LEFT:
-        return Step.GIVE_UP
+        return NextStep.GIVE_UP
     if known.outcome is Outcome.OVER_BUDGET:
-        return Step.OVER_BUDGET
+        return NextStep.OVER_BUDGET
     if job.status == S.PARTIAL:
         if known.restarts and not known.settled:
-            return Step.AWAIT_END
+            return NextStep.AWAIT_END
         if known.restarts_parts and known.restarts < known.policy.max_restarts:
-            return Step.RESTART
+            return NextStep.RESTART
         return _judged(known)
     if job.status == S.STOPPED and over(job, known.policy.max_processing_units, known.spent_before):
-        return Step.OVER_BUDGET
+        return NextStep.OVER_BUDGET
     if known.resumes and stopped_by_service(job):
-        return Step.RESUME
+        return NextStep.RESUME
     if job.status == S.DONE or known.continued is not None:
         return _judged(known)
     if job.status.is_final:
-        return Step.GIVE_UP
+        return NextStep.GIVE_UP
     if job.started or job.ending:
-        return Step.AWAIT_END
+        return NextStep.AWAIT_END
     if not known.may_start:
-        return Step.AWAIT_END
+        return NextStep.AWAIT_END
     if job.status == S.ANALYSIS_DONE:
         return _start(known, job)
     if job.status == S.CREATED and job.user_action.value == "NONE":
-        return Step.ANALYSE
-    return Step.AWAIT_ANALYSIS
+        return NextStep.ANALYSE
+    return NextStep.AWAIT_ANALYSIS
 
 
-def _start(known: Known, job: Snapshot) -> Step:
+def _start(known: Known, job: Snapshot) -> NextStep:
     if known.late:
-        return Step.GIVE_UP
+        return NextStep.GIVE_UP
     if known.policy.max_processing_units is not None and known.estimates and job.estimate is None:
-        return Step.NOT_ESTIMATED
+        return NextStep.NOT_ESTIMATED
     if known.prices and known.price is None:
-        return Step.ESTIMATE
+        return NextStep.ESTIMATE
     low = job.expected_cost if known.price is None else known.price.low
     if low is None and known.policy.require_estimate:
-        return Step.NOT_ESTIMATED
+        return NextStep.NOT_ESTIMATED
     if not known.policy.allows(low, known.spent_before):
-        return Step.OVER_BUDGET
+        return NextStep.OVER_BUDGET
     if known.policy.max_per_month is None or not known.counts:
-        return Step.START
+        return NextStep.START
     if known.month is None:
-        return Step.COUNT_MONTH
-    return Step.START if known.policy.allows_in_month(low, known.month.counted) else Step.OVER_MONTH
+        return NextStep.COUNT_MONTH
+    return NextStep.START if known.policy.allows_in_month(low, known.month.counted) else NextStep.OVER_MONTH
 
 
-def _judged(known: Known) -> Step:
+def _judged(known: Known) -> NextStep:
     """The next step of a job that has ended, by its results."""
     results = known.results
     if results is None:
-        return Step.READ_RESULTS
+        return NextStep.READ_RESULTS
     if known.job is not None and known.job.status == S.PARTIAL and results.unfinished:
-        return Step.STILL_UNFINISHED if known.rest_awaited else Step.AWAIT_REST
+        return NextStep.STILL_UNFINISHED if known.rest_awaited else NextStep.AWAIT_REST
     if results.failed and known.continued is None and may_continue(known, results):
-        return Step.CONTINUE
-    return Step.SUCCEED if accepted(results, known.policy) else Step.TOO_MANY_FAILED
+        return NextStep.CONTINUE
+    return NextStep.SUCCEED if accepted(results, known.policy) else NextStep.TOO_MANY_FAILED
 
 
 def may_continue(known: Known, results: Results) -> bool:

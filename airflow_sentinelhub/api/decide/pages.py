@@ -39,7 +39,7 @@ def pages_worth(places: Iterable[int | None], taken: Mapping[int, int] | None = 
 
 
 def goes_on(found: list[int], missing: int) -> bool:
-    """Whether a further page is worth its call though it was not planned: the last pages had more than one each.
+    """Whether to read a page more than planned: it is worth its call if the last pages had more than one request each.
 
     :param found: how many requests each page had so far.
     :param missing: how many are still to be read.

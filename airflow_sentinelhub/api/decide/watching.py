@@ -59,7 +59,7 @@ class Memory:
     def from_json(cls, value: Any) -> Memory:
         """The memory that was written down.
 
-        :raises ValueError: it is none, or of a version that is not known.
+        :raises ValueError: it is no memory of a watcher, or one of an unknown version.
         """
         if not isinstance(value, Mapping) or value.get("version") != VERSION:
             raise ValueError("it is not the memory of a watcher of this version")

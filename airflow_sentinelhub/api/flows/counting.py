@@ -186,12 +186,12 @@ class TileMemory:
         return at is not None and (status == LASTING or at >= self._poll - 2)
 
     def few_again(self) -> bool:
-        """Note that few tiles are in other statuses: whether the last poll has found that, too."""
+        """Note that this poll has found few tiles in other statuses; returns whether the one before did, too."""
         again, self._few_in = self._few_in == self._poll - 1, self._poll
         return again
 
     def pages_for(self, tiles: int) -> int:
-        """About how many pages so many tiles are."""
+        """Number of pages that this number of tiles takes, about."""
         return -(-tiles // self.page_size)
 
     def _pages(self, job: Snapshot, status: str) -> Pages:

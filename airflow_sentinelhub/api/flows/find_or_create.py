@@ -273,12 +273,13 @@ def _listed(
     """This task's requests in the list, which lags. Once the list shows our last write, it shows all earlier ones.
 
     That holds for all pages of one reading if none of them is older than the one before, see `_shown`. Without this
-    wait, the list could hide a request that another copy of this task has created and started. After a create the list
-    is read no further back than it may have lagged when it was looked at before; what is older was seen then (`known`),
-    and is read by calls of its own. One that was DONE or FAILED is not: that does not change, and a try of this round
-    that creates would not have adopted it. Nor is one that has not ended: whoever lists requests reads those anyway.
-    It is read as far back as that whatever the new request says of its run: what a run has started that was deleted
-    just before may not have shown yet, and is mentioned now.
+    wait, the list could hide a request that another copy of this task has created and started.
+
+    After a create, only the newest part of the list is read again: back to the last look before the create, and further
+    by as long as the list may lag. Older requests were seen at that look (`known`). Of these, a STOPPED, CANCELED or
+    PARTIAL one is read again by a call of its own. A DONE or FAILED one does not change any more, and one that has not
+    ended is read by whoever called this function. The start of the run, which the new request names, is no reason to
+    read less: a request of a run that was deleted just before may show only now, and the log then mentions it.
     """
     back_to = partial(searched_to, mark=mark)
     if written is not None and written.before is not None and not api.search:
@@ -300,7 +301,7 @@ def _again(api: Generation, jobs: list[Snapshot]) -> Flow[list[Snapshot]]:
         try:
             found.append((yield from read_patiently(api, job.request_id)))
         except NotFoundError:
-            if job.started or api.delete is None:  # it cannot have been deleted: what was read before counts
+            if job.started or api.delete is None:  # it cannot have been deleted: the last reading counts
                 found.append(job)
     return found
 

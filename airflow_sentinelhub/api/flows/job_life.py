@@ -123,9 +123,9 @@ class Life:
         if job is not None:
             latest, self.request_id = job, job.request_id
             yield Work(lambda: self.plan.listener.read(latest))
-            request_mark = mark_of(job.description)  # it may have been edited away
+            request_mark = mark_of(job.description)  # a user may have removed the marker from the description
             self.restarts = max(self.restarts, request_mark.restarts if request_mark else 0)
-            if self.chain[0] != job.request_id and self.outcome not in LEFT:  # else nothing depends on it
+            if self.chain[0] != job.request_id and self.outcome not in LEFT:  # after those, only an error is raised
                 earlier = yield from outlast(
                     lambda: continued_by(self.api, latest), self.wanted.patience, latest.request_id
                 )

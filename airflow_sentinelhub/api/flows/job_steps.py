@@ -9,8 +9,7 @@ from typing import Any
 from airflow_sentinelhub.api.call import Flow, Note, Step, Work
 from airflow_sentinelhub.api.decide import errors
 from airflow_sentinelhub.api.decide.costs import Month
-from airflow_sentinelhub.api.decide.next_step import Known, next_step, spent_up
-from airflow_sentinelhub.api.decide.next_step import Step as Next
+from airflow_sentinelhub.api.decide.next_step import Known, NextStep, next_step, spent_up
 from airflow_sentinelhub.api.decide.price import may_exceed
 from airflow_sentinelhub.api.decide.results import Results, results_line
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited, judge
@@ -118,18 +117,18 @@ def _continue(life: Life, known: Known) -> Doing:
     return (yield from life.continued(job_of(known), restart=True))
 
 
-STEPS: dict[Next, Callable[[Life, Known], Doing]] = {
-    Next.ANALYSE: _analyse,
-    Next.AWAIT_ANALYSIS: _await_analysis,
-    Next.ESTIMATE: _estimate,
-    Next.COUNT_MONTH: _count_month,
-    Next.START: _start,
-    Next.AWAIT_END: _await_end,
-    Next.RESUME: _resume,
-    Next.RESTART: _restart,
-    Next.READ_RESULTS: _read_results,
-    Next.AWAIT_REST: _await_rest,
-    Next.CONTINUE: _continue,
+STEPS: dict[NextStep, Callable[[Life, Known], Doing]] = {
+    NextStep.ANALYSE: _analyse,
+    NextStep.AWAIT_ANALYSIS: _await_analysis,
+    NextStep.ESTIMATE: _estimate,
+    NextStep.COUNT_MONTH: _count_month,
+    NextStep.START: _start,
+    NextStep.AWAIT_END: _await_end,
+    NextStep.RESUME: _resume,
+    NextStep.RESTART: _restart,
+    NextStep.READ_RESULTS: _read_results,
+    NextStep.AWAIT_REST: _await_rest,
+    NextStep.CONTINUE: _continue,
 }
 
 Ending = Flow[dict[str, Any]]
@@ -152,12 +151,13 @@ def _reported(life: Life, known: Known) -> Flow[Results]:
     if results.failed and known.continued is None and restarts_left and spent_up(known, results):
         cost = f"it has cost {results.processing_units:.0f} of {limit:.0f} PU already"
         yield Note(f"The failed part of {job.request_id} is not restarted: {cost}", warning=True)
-    if results.failed and next_step(known) is Next.SUCCEED:
+    if results.failed and next_step(known) is NextStep.SUCCEED:
         failed = f"{results.failed} of {results.total} {results.things} failed"
         yield Note(f"Batch request {job.request_id}: {failed}, which is accepted: {results.names()}", warning=True)
     if limit is not None and results.processing_units is not None and results.processing_units > limit:
         cost = f"{results.processing_units:.0f} of {limit:.0f} PU"
-        yield Note(f"Batch request {job.request_id} was done before it was seen to cost {cost}", warning=True)
+        late = f"has cost {cost}: no reading showed that before its end"
+        yield Note(f"Batch request {job.request_id} is {job.status} and {late}", warning=True)
     yield from _report(life, results)
     return results
 
@@ -171,7 +171,7 @@ def _still_unfinished(life: Life, known: Known) -> Ending:
     assert known.results is not None
     seconds = life.plan.wait.max_unknown_time
     raise errors.unfinished_error(job_of(known), known.results.unfinished_names(), seconds)
-    yield  # a generator like the others
+    yield  # never reached; it makes this function a generator, as all ends are
 
 
 def _over_month(life: Life, known: Known) -> Ending:
@@ -209,7 +209,7 @@ def _not_paid_for(life: Life, known: Known, error_of: Callable[[Snapshot], Senti
     error = error_of(job)
     if not ran and not must:
         raise errors.skipped_if(policy.on_over_budget == "skip", error)
-    results = yield from life.read_results(job, must=must)  # else the error below is raised anyway
+    results = yield from life.read_results(job, must=must)  # without `must` the error below comes
     results = yield from life.with_price(job, results)
     yield from _report(life, results)
     if not must:
@@ -221,13 +221,13 @@ def _not_paid_for(life: Life, known: Known, error_of: Callable[[Snapshot], Senti
 def _not_estimated(life: Life, known: Known) -> Ending:
     why = known.price.why if known.price is not None and known.policy.require_estimate else None
     raise errors.not_estimated_error(job_of(known), known.policy.max_processing_units or 0, why)
-    yield  # a generator like the others
+    yield  # never reached; it makes this function a generator, as all ends are
 
 
 def _give_up(life: Life, known: Known) -> Ending:
     """Raise the error that says why the job cannot be finished; report what it has cost."""
     job, waited, target = known.job, life.waited, life.target
-    if known.outcome in (None, Outcome.REACHED) and job is not None:  # no wait says why
+    if known.outcome in (None, Outcome.REACHED) and job is not None:  # the reading says why
         late, target = known.late and not job.status.is_final, "DONE"
         waited = Waited(Outcome.TIMED_OUT if late else judge(job, target), job)
     if job is not None and job.cost is not None:
@@ -237,12 +237,12 @@ def _give_up(life: Life, known: Known) -> Ending:
     raise AssertionError("A request that is given up on has not reached its target.")
 
 
-ENDS: dict[Next, Callable[[Life, Known], Ending]] = {
-    Next.SUCCEED: _succeed,
-    Next.TOO_MANY_FAILED: _too_many_failed,
-    Next.STILL_UNFINISHED: _still_unfinished,
-    Next.OVER_MONTH: _over_month,
-    Next.OVER_BUDGET: _over_budget,
-    Next.NOT_ESTIMATED: _not_estimated,
-    Next.GIVE_UP: _give_up,
+ENDS: dict[NextStep, Callable[[Life, Known], Ending]] = {
+    NextStep.SUCCEED: _succeed,
+    NextStep.TOO_MANY_FAILED: _too_many_failed,
+    NextStep.STILL_UNFINISHED: _still_unfinished,
+    NextStep.OVER_MONTH: _over_month,
+    NextStep.OVER_BUDGET: _over_budget,
+    NextStep.NOT_ESTIMATED: _not_estimated,
+    NextStep.GIVE_UP: _give_up,
 }

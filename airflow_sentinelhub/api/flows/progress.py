@@ -20,7 +20,7 @@ MOST_STATES = 40
 MOST_TEXT = 2_000
 """Characters of a text of the service (a description, an error) that are kept."""
 
-Point = tuple[float, "float | None", "float | None"]
+CoursePoint = tuple[float, "float | None", "float | None"]
 """Time in seconds since 1970, share done (0 to 1), PU spent."""
 State = tuple[float, str, str]
 """Time in seconds since 1970, status, user action."""
@@ -52,7 +52,7 @@ class Progress:
     job: dict[str, Any] = field(default_factory=dict)
     counts: dict[str, int] | None = None
     states: list[State] = field(default_factory=list)
-    course: list[Point] = field(default_factory=list)
+    course: list[CoursePoint] = field(default_factory=list)
     budget: float | None = None
     every: float | None = None
 
@@ -138,7 +138,7 @@ def members_of(job: Snapshot, share: float | None) -> dict[str, Any]:
     }
 
 
-def course_with(course: list[Point], point: Point) -> list[Point]:
+def course_with(course: list[CoursePoint], point: CoursePoint) -> list[CoursePoint]:
     """The course with one more point; one that says the same as the two before it takes the place of the last one."""
     if len(course) > 1 and course[-1][1:] == course[-2][1:] == point[1:]:
         return [*course[:-1], point]

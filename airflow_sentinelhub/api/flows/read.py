@@ -115,7 +115,7 @@ def if_answered(flow: Flow[T], job: str, again: str = RETRIED) -> Flow[T]:
                 began = yield Now()
             try:
                 received = yield step
-            except BaseException as err:  # it is the flow's to handle
+            except BaseException as err:  # the flow handles its own error
                 thrown = err
             if answered or began is None or not isinstance(step, Send):
                 continue

@@ -38,7 +38,7 @@ class Wanted:
     :param remembered: id that an earlier try of this round has stored.
     :param not_found: see `find_or_create`.
     :param elsewhere: further generations in which an earlier try may have created a request.
-    :param went: is called with the generation that the task continues in, before anything else is done there; it may
+    :param went: called with the generation that the task continues in, before anything else is done there; it may
         block.
     :param stopped: which STOPPED requests the task continues with.
     :param patience: seconds for which the service may be out of reach.

@@ -16,7 +16,7 @@ PATIENCE = Patience(backoff=(2.0,), rate_limited=60.0)
 """How long one call is tried; the watcher itself looks again at its next turn."""
 
 
-class Listed(NamedTuple):
+class ListReading(NamedTuple):
     """What was read of the list of requests, newest first, each once.
 
     :param pages: how many were read.
@@ -28,7 +28,7 @@ class Listed(NamedTuple):
     complete: bool
 
 
-def requests_since(api: Generation, since: datetime, most_pages: int | None = None) -> Flow[Listed]:
+def requests_since(api: Generation, since: datetime, most_pages: int | None = None) -> Flow[ListReading]:
     """The requests of the account that were created since a time.
 
     One whose time of creation is not said is among them.
@@ -52,7 +52,7 @@ def requests_since(api: Generation, since: datetime, most_pages: int | None = No
     for job in (yield from walk(lambda token: api.list(sort="created:desc", viewtoken=token), enough)):
         if job.created is None or job.created >= since:
             found.setdefault(job.request_id.lower(), job)
-    return Listed(list(found.values()), pages, complete)
+    return ListReading(list(found.values()), pages, complete)
 
 
 def current_state(api: Generation, request_id: str) -> Flow[Snapshot]:

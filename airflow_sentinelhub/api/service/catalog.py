@@ -33,7 +33,7 @@ class Acquisition:
 
 
 @dataclass(frozen=True)
-class Found:
+class CatalogPage:
     """A page of a search: its items, the number with which the next one is asked for, and how many were unreadable."""
 
     items: tuple[Acquisition, ...]
@@ -41,7 +41,7 @@ class Found:
     left_out: int = 0
 
 
-def search(body: Mapping[str, Any], following: int | str | None = None) -> Call[Found]:
+def search(body: Mapping[str, Any], following: int | str | None = None) -> Call[CatalogPage]:
     """A page of what matches. A search changes nothing, so it may be repeated."""
     asked = {**body, "limit": LIMIT, **({} if following is None else {"next": following})}
     return Call(
@@ -55,7 +55,7 @@ def search(body: Mapping[str, Any], following: int | str | None = None) -> Call[
     )
 
 
-def _found(body: Any) -> Found:
+def _found(body: Any) -> CatalogPage:
     """:raises ValueError: it is no page of items."""
     body = an_object(body)
     features = body.get("features")
@@ -65,7 +65,7 @@ def _found(body: Any) -> Found:
     following = member(body, "context", "next")
     if following is not None and not isinstance(following, str) and (following := whole(following)) is None:
         raise ValueError("the next page is neither a number nor a text")
-    return Found(tuple(items), following, len(features) - len(items))
+    return CatalogPage(tuple(items), following, len(features) - len(items))
 
 
 def _item(feature: Any) -> Acquisition | None:

@@ -15,7 +15,7 @@ _ALMOST = 1e-9
 
 
 def days_of(duration: Any) -> float | None:
-    """Length of an ISO 8601 duration in days, a month as 30 of them; None if it is none, or has no length."""
+    """Length of an ISO 8601 duration in days, a month as 30 of them; None for anything else and for no length."""
     match = _DURATION.fullmatch(duration.strip()) if isinstance(duration, str) else None
     if match is None:
         return None

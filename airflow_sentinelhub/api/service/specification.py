@@ -317,7 +317,7 @@ def can_be_continued(payload: Json) -> bool:
 
 
 def continuation(payload: Json, first_id: str) -> Json:
-    """The payload of a v2 request that does what is missing of an earlier one: the same files, existing ones skipped.
+    """The payload of a v2 request for the missing part of an earlier one: the same files, existing ones skipped.
 
     A path with the id of the request (also the one that the service puts in by itself) gets that of the first request.
     With several outputs, a tile of which only some are there is done again and overwritten: the service would fail the

@@ -170,7 +170,7 @@ def check_statistics(given: Any, evalscript: Any, calculations: Any) -> None:
     :param given: the aggregation.
     :param evalscript: the one that replaces that of the aggregation.
     :raises InvalidInputError: the aggregation names no time range, no interval, no script, or no valid size;
-        calculations are none.
+        or `calculations` are no valid calculations.
     """
     if not is_late(given):
         if not isinstance(given, Mapping) or "timeRange" not in given:
