@@ -327,6 +327,7 @@ class Poller:
         try:
             job: Snapshot = await self._driver.run(exchange(self._api.get(request_id), PATIENCE))
         except SentinelHubError as err:
+            known.failed = asyncio.get_running_loop().time()
             known.fail(err)
             return err
         except Exception as err:
@@ -338,8 +339,13 @@ class Poller:
         return None
 
     async def _is_back(self, wanted: dict[str, PolledRequest]) -> bool:
-        """Read one request for all, after the service was out of reach; all learn of the failure if it still is."""
-        name = next((name for name, known in wanted.items() if known.waits), None)
+        """Read one request for all, after the service was out of reach; all learn of the failure if it still is.
+
+        They take turns: the call for one may fail whenever it is made, and says nothing of the service then.
+        """
+        name = min(
+            (name for name, known in wanted.items() if known.waits), key=lambda name: wanted[name].failed, default=None
+        )
         if name is None:
             return False
         known = wanted.pop(name)

@@ -53,6 +53,7 @@ class PolledRequest:
     :param page: index of the page of the list on which it was, None where that is not known.
     :param looked: when it was missed in the list.
     :param being_read: whether a call for this request alone is under way.
+    :param failed: when such a call has failed last.
     :param parse: reads its entry in the list.
     :param ended_in_list: the end that a page has shown before it was asked for this request.
     """
@@ -62,6 +63,7 @@ class PolledRequest:
     page: int | None = None
     looked: float = 0.0
     being_read: bool = False
+    failed: float = 0.0
     parse: Callable[[Any], Snapshot] | None = None
     ended_in_list: BatchRequestStatus | None = None
 

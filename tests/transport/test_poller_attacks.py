@@ -376,3 +376,32 @@ def test_requests_that_nobody_waits_for_any_more_are_forgotten(monkeypatch: pyte
     known, payloads, known_after, payloads_after = virtual.run(run())
     assert (known, payloads) == (500, 500)
     assert (known_after, payloads_after) <= (1, 1)
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["the list fails for a moment", "nothing answers for a minute"])
+def test_a_request_whose_call_always_fails_does_not_stand_for_the_service(listed: bool) -> None:
+    """It is the first that is waited for, so the first that would be asked whether the service answers again."""
+    account = Hundreds(100)
+    account.jobs["id-0"]["status"] = 7
+
+    def answer(call: Call[Any]) -> Reply | Lost | None:
+        name = call.path.rpartition("/")[2]
+        if name == "id-0":
+            return Reply(500, {}, b"")
+        out = 30 <= asyncio.get_running_loop().time() < (32 if listed else 90)
+        return Reply(503, {}, b"") if out and (name == "process" or not listed) else None
+
+    account.answer = answer
+
+    async def run() -> tuple[set[str], set[str]]:
+        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
+        going = asyncio.ensure_future(waiting.during(240))
+        await asyncio.sleep(120)
+        meanwhile = set(waiting.failed)
+        waiting.failed.clear()
+        await going
+        return meanwhile, set(waiting.failed)
+
+    meanwhile, later = virtual.run(run())
+    assert meanwhile == ({"id-0"} if listed else set(account.jobs))
+    assert later == {"id-0"}
