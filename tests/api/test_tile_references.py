@@ -13,7 +13,7 @@ import pytest
 from airflow_sentinelhub.api.call import Call, Reply
 from airflow_sentinelhub.api.flows.tile_list import list_tiles, tiles_of
 from airflow_sentinelhub.api.tile_references import Items, References, TileList, TileReference, reference_from
-from airflow_sentinelhub.exceptions import InvalidInputError, TilesChangedError
+from airflow_sentinelhub.exceptions import InvalidInputError, ListTooLongError, ResultsError, TilesChangedError
 from tests.api.feeding import ID, Fed, feed, ok
 
 MANY = 105_209
@@ -36,6 +36,7 @@ class Service:
             output = {"defaultTilePath": "s3://maps-of-a-team/ndvi/2026", "responses": []}
             body = {"id": ID, "status": "DONE", "tileCount": len(self.names), "output": output}
             return ok({**body, "processRequest": {"output": {"responses": [{"identifier": "ndvi"}]}}})
+        assert call.query.get("status") == "PROCESSED", "as the list was asked for"
         start = int(call.query.get("viewtoken") or 0)
         self.pages.append(start)
         shown = self.names[start : start + self.page]
@@ -159,3 +160,73 @@ def test_what_is_no_whole_reference_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="is not whole"):
         reference_from({**chunk, "count": "3"})
     assert reference_from({**chunk, "later": 1}) == TileReference(**asdict(reference_from(chunk)))  # type: ignore[arg-type]
+
+
+def test_an_outage_while_a_reference_is_opened_is_outlasted_page_by_page() -> None:
+    service, out = Service(300), [5]
+    (chunk,) = service.chunks(300)
+
+    def reply(call: Call[Any]) -> Reply:
+        start = call.query.get("viewtoken")
+        if start == "200" and out[0]:
+            out[0] -= 1
+            return Reply(503, {}, b"")
+        return service.reply(call)
+
+    reference = reference_from(chunk)
+    assert reference is not None
+    service.pages.clear()
+    assert len(feed(tiles_of(reference, 600.0), [reply, ...]).result) == 300
+    assert service.pages == [0, 100, 200]
+
+
+DONE, RUNS, FAILED = "PROCESSED", "SCHEDULED", "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("state", "tiles", "asked", "why"),
+    [
+        ("DONE", [DONE] * 3, None, None),
+        ("DONE", [DONE] * 2, None, "shows 2 of 3"),
+        ("DONE", [DONE, DONE, RUNS], None, "1 of 3 tiles are not said to be at their end yet"),
+        ("DONE", [DONE] * 3, DONE, None),
+        ("DONE", [DONE, DONE, RUNS], DONE, "shows 2 of 3"),
+        ("DONE", [DONE] * 3, FAILED, None),
+        ("DONE", [DONE] * 3, RUNS, None),
+        ("PARTIAL", [DONE, FAILED], None, "shows 2 of 3"),
+        ("PARTIAL", [DONE, DONE, FAILED], DONE, None),
+        ("PARTIAL", [DONE, DONE, FAILED], FAILED, None),
+        ("PROCESSING", [DONE, RUNS], None, None),
+    ],
+)
+def test_a_list_that_is_behind_its_request_is_no_list_and_one_that_cannot_be_checked_is_taken(
+    state: str, tiles: list[str], asked: str | None, why: str | None
+) -> None:
+    def reply(call: Call[Any]) -> Reply:
+        if not call.path.endswith("/tiles"):
+            return ok({"id": ID, "status": state, "userAction": "START", "tileCount": 3})
+        wanted = call.query.get("status")
+        data = [{"id": n, "name": f"t{n}", "status": tile} for n, tile in enumerate(tiles) if wanted in (None, tile)]
+        return ok({"data": data, "links": {}})
+
+    take = Items()
+    fed = feed(list_tiles(ID, asked, False, take, 0.0), [reply, ...])
+    assert (why is None) is (fed.error is None), fed.error
+    if why is None:
+        assert [item["status"] for item in take.items] == [tile for tile in tiles if asked in (None, tile)]
+    else:
+        assert isinstance(fed.error, ResultsError)
+        assert why in str(fed.error)
+        assert fed.error.snapshot is not None
+
+
+def test_a_list_of_tiles_that_never_ends_is_given_up_by_the_number_of_tiles() -> None:
+    def reply(call: Call[Any]) -> Reply:
+        if not call.path.endswith("/tiles"):
+            return ok({"id": ID, "status": "PROCESSING", "userAction": "START", "tileCount": 3})
+        token = int(call.query.get("viewtoken") or 0)
+        assert token < 100
+        return ok({"data": [{"id": token, "name": "t", "status": DONE}], "links": {"nextToken": str(token + 1)}})
+
+    fed = feed(list_tiles(ID, None, False, Items(), 0.0), [reply, ...])
+    assert isinstance(fed.error, ListTooLongError)
