@@ -106,17 +106,22 @@ class AsyncDriver:
         return None
 
     async def _poller(self, api: Generation) -> Poller:
-        """The poller of this event loop and connection for a generation; its notes go to no task's log."""
+        """The poller of this event loop and connection for a generation; its notes go to no task's log.
+
+        What is edited in the connection counts for the waits that begin after that.
+        """
         # Which certificates and proxies count takes long to find out for thousands of triggers that begin together.
         mine, key = PROCESS.in_this_loop(), (self._settings,)
         if key not in mine:
             mine[key] = await client.in_loop(self._settings)
-        pollers = mine[key].pollers
-        if api.name not in pollers:
+        pollers, ours = mine[key].pollers, self._settings
+        # Connections of one account have pollers of their own: the secret of one may be wrong.
+        kind = api.name, ours.conn_id, ours.path_form, ours.timeout
+        if kind not in pollers:
             notes = Notes()
             driver = AsyncDriver(self._settings, notes, self._mask, self._reread)
             metrics, gate = PROCESS.metrics, mine[key].gate
-            pollers[api.name] = Poller(
+            pollers[kind] = Poller(
                 driver,
                 api,
                 metrics.count,
@@ -125,8 +130,8 @@ class AsyncDriver:
                 conn_id=self._settings.conn_id,
                 held=gate.held_back,
             )
-        self._polling = asyncio.get_running_loop(), api.name, pollers[api.name]
-        return pollers[api.name]
+        self._polling = asyncio.get_running_loop(), api.name, pollers[kind]
+        return pollers[kind]
 
     async def _send(self, call: Call[Any], until: float | None) -> Reply | Lost:
         if isinstance(call, TokenCall):

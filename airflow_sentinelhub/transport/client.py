@@ -108,6 +108,7 @@ async def _in_turn(
 ) -> Reply | Lost:
     shared = await in_loop(settings)
     progress.gate, progress.since = shared.gate, asyncio.get_running_loop().time()
+    content["timeout"] = httpx.Timeout(settings.timeout, connect=min(settings.timeout, CONNECT))
     async with shared.gate.at_once() if urgent else shared.gate:
         progress.begun = True
         asking = _asking.set(True)
@@ -232,7 +233,6 @@ def _client(settings: Settings, tls: ssl.SSLContext | bool, proxies: Mapping[str
         verify=tls,
         trust_env=False,
         limits=limits,
-        timeout=httpx.Timeout(settings.timeout, connect=min(settings.timeout, CONNECT)),
         headers={"User-Agent": user_agent(), "Accept-Encoding": _ACCEPTED},
         mounts={
             f"{urlsplit(url).scheme}://{urlsplit(url).netloc}": httpx.AsyncHTTPTransport(

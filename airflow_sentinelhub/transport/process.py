@@ -44,14 +44,14 @@ class InLoop:
     :param gate: lets requests through.
     :param lock: is held while a token is asked for.
     :param closing: closes the client when it is closed itself, at the end of the loop.
-    :param pollers: by generation, read requests for all waits.
+    :param pollers: read requests for all waits; by generation, connection and how its calls are made.
     """
 
     client: Any
     gate: Gate
     lock: asyncio.Lock
     closing: AsyncGenerator[None, None]
-    pollers: dict[str, Poller] = field(default_factory=dict)
+    pollers: dict[Hashable, Poller] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

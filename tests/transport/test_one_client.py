@@ -95,6 +95,18 @@ def test_a_call_is_given_up_at_the_end_of_the_time_for_waiting(kind: str) -> Non
         assert len(server.calls) == 1
 
 
+async def test_a_timeout_that_was_edited_counts_for_the_calls_after_that() -> None:
+    async def slowly(head: bytes) -> AsyncIterator[bytes]:
+        await asyncio.sleep(0.0 if b"/token" in head else 1.0)
+        yield reply(b"{}")
+
+    with serving(slowly) as server:
+        settings = settings_for(server, timeout=0.2)
+        with pytest.raises(errors.UnreachableError, match="no reply within"):
+            await AsyncDriver(settings).run(exchange(READ, ONCE))
+        assert await AsyncDriver(replace(settings, timeout=60.0)).run(exchange(READ, ONCE)) == {}
+
+
 async def test_calls_that_wait_for_their_turn_are_given_up_unsent() -> None:
     """400 waits at a service that does not answer end at their deadline, not when all before them have timed out."""
     with serving(silence) as server:

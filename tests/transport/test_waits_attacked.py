@@ -8,6 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -292,9 +293,53 @@ def test_waits_that_are_cancelled_at_any_moment_leave_nothing_and_hold_up_nobody
         await asyncio.sleep(120)
         (shared,) = {id(one): one for one in PROCESS.in_this_loop().values()}.values()
         left = [repr(task) for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        return found, shared.pollers["v2"].waiting, shared.gate._free._value, left
+        return found, sum(poller.waiting for poller in shared.pollers.values()), shared.gate._free._value, left
 
     found, waiting, free, left = run(service, work())
     assert outcomes(found) == {"reached": 60}
     assert (waiting, free) == (0, IN_FLIGHT)
     assert left == []
+
+
+class Strict(Service):
+    """Answers only at the paths since 2026, and to those who have the right secret."""
+
+    async def reply(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/token" and b"wrong" in await request.aread():
+            return answer(401, {"error": "invalid_client"})
+        if request.url.path.startswith("/api/v2"):
+            return answer(404, {})
+        return await super().reply(request)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"path_form": "version-first"},
+        {"timeout": 0.01},
+        {"conn_id": "another", "path_form": "version-first"},
+        {"conn_id": "another", "client_secret": "wrong"},
+    ],
+    ids=" ".join,
+)
+def test_what_is_wrong_in_a_connection_holds_up_no_wait_that_begins_with_what_is_right(
+    before: dict[str, Any], run: Any
+) -> None:
+    """It was edited since the first wait began, or that is one of another connection of the account."""
+    service = Strict(2)
+
+    async def work() -> tuple[Waited, bool]:
+        first, second = Triggerer(service), Triggerer(service)
+        second.settings = replace(second.settings, path_form="service-first")
+        first.settings = replace(second.settings, **before)
+        waiting = asyncio.ensure_future(first.one("id-0"))
+        await asyncio.sleep(60)
+        service.all_done()
+        ended = await asyncio.wait_for(second.one("id-1"), 60)
+        going = not waiting.done()
+        waiting.cancel()
+        return ended, going
+
+    ended, going = run(service, work())
+    assert ended.outcome is Outcome.REACHED
+    assert going
