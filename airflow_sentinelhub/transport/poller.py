@@ -37,8 +37,10 @@ PATIENCE = Patience(backoff=(2.0,), rate_limited=60.0)
 OUTAGE = (UnreachableError, ServerError, RateLimitError)
 SINGLES = 6
 """Calls for single requests under way at a time; two places at the gate are left for lists."""
-LIST_AGAIN, LOOK_AGAIN = 300.0, 1800.0
-"""Seconds for which a list that failed is not read, and after which a request that was not listed is looked for."""
+LIST_SOON, LIST_AGAIN = 10.0, 300.0
+"""Seconds for which a list that failed is not read: after the first failure in a row, and at the most."""
+LOOK_SOON, LOOK_AGAIN = 30.0, 1800.0
+"""Seconds after which a request that was not listed is looked for: for the first time, and at the most."""
 MOST_PAGES = 1_000
 REPORT_EVERY = 60.0
 """Seconds between two reports about the poller."""
@@ -114,6 +116,8 @@ class Poller:
         self._work: asyncio.Task[None] | None = None
         self._down = False
         self._list_again = 0.0
+        self._list_failures = 0
+        """How often in a row the list could not be read."""
         self._per_page = 0.0
         """Seconds that a page of the list takes, as a mean in which the last ones count most."""
         self._reporting: asyncio.TimerHandle | None = None
@@ -224,17 +228,20 @@ class Poller:
         left = dict(wanted)
         if loop.time() >= self._list_again:
             for known in wanted.values():
-                if known.page == NOT_LISTED and loop.time() - known.looked > LOOK_AGAIN:
+                pause = _grown(LOOK_SOON, known.missed, LOOK_AGAIN)
+                if known.page == NOT_LISTED and loop.time() - known.looked > pause:
                     known.page = None
             try:
                 await self._read_list(left)
             except SentinelHubError as err:
                 if _is_outage(err) and not await self._is_back(left):
                     return
-                self._list_again = loop.time() + LIST_AGAIN
-        for name, known in left.items():
+                self._list_failures += 1
+                soon = LIST_SOON if isinstance(err, OUTAGE) else LIST_AGAIN
+                self._list_again = loop.time() + _grown(soon, self._list_failures, LIST_AGAIN)
+        for known in left.values():
             if not known.being_read and known.may_be_read(loop.time()):
-                self._begin_single(name, known)
+                self._begin_single(known)
 
     async def _read_list(self, left: dict[str, PolledRequest]) -> None:
         """Read as many pages of the list as are worth it; what is read is taken out of `left`."""
@@ -257,21 +264,24 @@ class Poller:
                 known = self._waits.get(name) if name else None
                 if name is None or known is None:
                     continue
-                known.page = index
+                known.page, known.missed = index, 0
                 wanted = left.pop(name, None) is not None
                 found += wanted
                 if self._is_to_confirm(known, item, asked, wanted):
-                    self._begin_single(name, known)
+                    self._begin_single(known, at_once=True)
             found_on.append(found)
             self._per_page += (loop.time() - asked - self._per_page) / min(len(found_on), 5)
             try:
                 walked.turn(call, page_of(lambda item: item)(rest()))
             except ValueError as err:
                 raise UnreadableReplyError(f"The list of batch requests is unreadable: {err}.", status=200) from None
-        if planned:
-            for known in left.values():
-                if known.page is None or walked.over:
-                    known.page, known.looked = NOT_LISTED, loop.time()
+        if not planned:
+            return
+        self._list_failures = 0
+        for known in left.values():
+            if known.page is None or walked.over:
+                known.page, known.looked = NOT_LISTED, loop.time()
+                known.missed += 1
 
     def _is_to_confirm(self, known: PolledRequest, item: Any, asked: float, wanted: bool) -> bool:
         """Hand out what a list says about a request. Whether a call for the request is to be made instead.
@@ -294,26 +304,29 @@ class Poller:
         if ready and is_believed(job, known.last):
             self._hand_out(known, ready, job)
             return False
-        if wanted or not job.status.is_final:
+        if wanted or known.being_read or not job.status.is_final:
             return wanted
         is_new, known.ended_in_list = known.ended_in_list != job.status, job.status
-        return is_new and not known.being_read
+        return is_new
 
     def _hand_out(self, known: PolledRequest, waits: Iterable[Wait], job: Snapshot) -> None:
         for _ in range(known.hand_out(waits, job)):
             self._count("readings", 1)
 
-    def _begin_single(self, name: str, known: PolledRequest) -> None:
-        """Read a request by a call of its own, beside the others: one that hangs holds up none of them."""
+    def _begin_single(self, known: PolledRequest, *, at_once: bool = False) -> None:
+        """Read a request by a call of its own, beside the others: one that hangs holds up none of them.
+
+        :param at_once: also if a page has brought the reading when its turn comes.
+        """
         known.being_read = True
-        task = asyncio.ensure_future(self._single(known))
+        task = asyncio.ensure_future(self._single(known, at_once))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _single(self, known: PolledRequest) -> None:
+    async def _single(self, known: PolledRequest, at_once: bool) -> None:
         try:
             async with self._singles:
-                if known.waits:
+                if known.waits and (at_once or known.may_be_read(asyncio.get_running_loop().time())):
                     await self._read_one(known)
         finally:
             known.being_read = False
@@ -360,6 +373,11 @@ class Poller:
         elif was_down:
             _log.info("%s: Sentinel Hub answers again", self._name)
         return not self._down
+
+
+def _grown(first: float, times: int, most: float) -> float:
+    """Seconds after something has happened so many times in a row: they double, up to `most`."""
+    return min(first * 2.0 ** (min(times, 20) - 1), most)
 
 
 def _of_another(err: SentinelHubError) -> SentinelHubError:

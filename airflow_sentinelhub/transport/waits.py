@@ -52,6 +52,7 @@ class PolledRequest:
     :param last: its last reading.
     :param page: index of the page of the list on which it was, None where that is not known.
     :param looked: when it was missed in the list.
+    :param missed: how often in a row it was.
     :param being_read: whether a call for this request alone is under way.
     :param failed: when such a call has failed last.
     :param parse: reads its entry in the list.
@@ -62,6 +63,7 @@ class PolledRequest:
     last: Snapshot | None = None
     page: int | None = None
     looked: float = 0.0
+    missed: int = 0
     being_read: bool = False
     failed: float = 0.0
     parse: Callable[[Any], Snapshot] | None = None

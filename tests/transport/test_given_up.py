@@ -14,7 +14,7 @@ from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api.call import Call, Lost, Reply
 from airflow_sentinelhub.api.service.generations import V2
 from airflow_sentinelhub.transport import poller as module
-from airflow_sentinelhub.transport.poller import LIST_AGAIN, LOOK_AGAIN, SINGLES, Notes, Poller
+from airflow_sentinelhub.transport.poller import LIST_AGAIN, LOOK_AGAIN, LOOK_SOON, SINGLES, Notes, Poller
 from airflow_sentinelhub.transport.waits import FORGOTTEN
 from tests.transport import virtual
 from tests.transport.test_poller import Account, a_list_that_says
@@ -252,8 +252,8 @@ def test_a_list_that_has_failed_is_read_again_after_minutes() -> None:
     assert later == soon + 3
 
 
-def test_requests_that_the_list_lacked_are_looked_for_again_after_half_an_hour() -> None:
-    """The list lagged: they are in there by now, and a page is cheaper than single calls."""
+def test_requests_that_the_list_lacks_are_looked_for_soon_and_ever_more_seldom() -> None:
+    """The list may lag by a moment, or never show them: a page is cheaper than single calls, where it shows them."""
     account = Account(6)
     hidden, account.jobs = account.jobs, {}
 
@@ -263,8 +263,9 @@ def test_requests_that_the_list_lacked_are_looked_for_again_after_half_an_hour()
 
     account.answer = answer
 
-    async def run() -> tuple[int, int, int]:
+    async def run() -> tuple[list[int], int, int]:
         poller = poller_of(account)
+        looks = list[int]()
 
         async def minutes(number: float) -> int:
             account.asked.clear()
@@ -275,18 +276,69 @@ def test_requests_that_the_list_lacked_are_looked_for_again_after_half_an_hour()
                     await poller.reading(name, 10.0, None)
 
             await asyncio.gather(*map(one, hidden))
+            looks.append(account.pages)
             return len(account.singles)
 
-        before = await minutes(5)
+        for _ in range(6):
+            await minutes(LOOK_AGAIN / 60)
         account.jobs.update(hidden)
-        soon = await minutes(5)
-        await minutes(LOOK_AGAIN / 60)
-        return before, soon, await minutes(5)
+        found = await minutes(LOOK_AGAIN / 60) and await minutes(5)
+        shown, account.jobs = account.jobs, {}
+        await minutes(0.5)
+        account.jobs = shown
+        await minutes(LOOK_SOON / 60)
+        return looks[:6], found, await minutes(5)
 
-    before, soon, later = virtual.run(run())
-    assert before >= 150
-    assert soon >= 150
-    assert later == 0
+    looks, found, found_again = virtual.run(run())
+    assert 4 <= looks[0] <= 10, "the first one, and others within half an hour"
+    assert max(looks[3:]) <= 2
+    assert (found, found_again) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", ["no answer", "an empty page", "the same page again"])
+def test_a_list_that_fails_for_seconds_does_not_have_hundreds_read_one_by_one_for_minutes(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call for each takes nearly all that the account may make, and each is then read once in a minute."""
+    broken = {"no answer": Reply(503, {}, b""), "an empty page": Reply(200, {}, b'{"data": [], "links": {}}')}
+
+    class Slow(Account):
+        async def _reply(self, call: Call[Any]) -> Reply | Lost:
+            await asyncio.sleep(0.65)  # six at a time: some nine calls a second, as a minute's calls allow
+            return await super()._reply(call)
+
+    account = Slow(300)
+    again = {"data": [{"id": "id-0", "status": "PROCESSING", "userAction": "START"}], "links": {"nextToken": "3"}}
+    reply = broken.get(kind, Reply(200, {}, json.dumps(again).encode()))
+    account.PER_PAGE = 100
+    monkeypatch.setattr("airflow_sentinelhub.api.decide.pages.PAGE_SIZE", 100)
+    longest = dict.fromkeys(account.jobs, 0.0)
+
+    async def run() -> int:
+        loop, poller = asyncio.get_running_loop(), poller_of(account)
+
+        async def one(name: str) -> None:
+            while True:
+                last = loop.time()
+                await poller.reading(name, 10.0, None)
+                longest[name] = max(longest[name], loop.time() - last)
+
+        tasks = [asyncio.ensure_future(one(name)) for name in account.jobs]
+        await asyncio.sleep(60)
+        account.answer = lambda call: reply if call.path.endswith("/process") else None
+        await asyncio.sleep(12)
+        account.answer = lambda call: None
+        await asyncio.sleep(60)
+        account.asked.clear()
+        longest.update(dict.fromkeys(longest, 0.0))
+        await asyncio.sleep(60)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return len(account.singles)
+
+    assert virtual.run(run()) == 0
+    assert max(longest.values()) <= 13
 
 
 def test_waits_that_fail_together_get_an_error_each() -> None:
