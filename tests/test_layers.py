@@ -564,3 +564,22 @@ def test_each_argument_has_a_line_of_its_own_in_docstrings() -> None:
 def test_the_test_of_docstrings_can_fail() -> None:
     assert SECOND_FIELD.search("    :param first: number; :param second: number.")
     assert not SECOND_FIELD.search("    :param first: number, as `:param` says.")
+
+
+def readers_of_time(tree: ast.AST) -> Iterator[int]:
+    """The lines in which Python itself reads a time from a text."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in ("fromisoformat", "strptime"):
+            owner = node.value
+            if isinstance(owner, ast.Name) and owner.id != "date":
+                yield node.lineno
+
+
+def test_texts_of_others_are_times_on_each_python_or_on_none() -> None:
+    """`datetime.fromisoformat` reads more from Python 3.11 on: `.5Z`, `+0200`, dates by the week."""
+    own = {"api.decoding", "_identity"}  # the first knows what 3.10 cannot read, the second reads what it has written
+    assert {module_of(file) for file in FILES if list(readers_of_time(tree_of(file)))} == own
+
+
+def test_the_test_of_times_can_fail() -> None:
+    assert list(readers_of_time(ast.parse("datetime.fromisoformat(a)\ndate.fromisoformat(a)"))) == [1]

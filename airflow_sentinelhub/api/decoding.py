@@ -210,6 +210,10 @@ def read_time(value: Any) -> datetime | None:
     return _time_of(value) if len(value) <= WORD_LIMIT else _time_of.__wrapped__(value)
 
 
+_SHORT_ZONE = re.compile(r"(T[^+-]*[+-]\d\d)(\d\d)?$")
+"""`+0200` or `+02`: Python 3.10 reads `+02:00` only."""
+
+
 @lru_cache(maxsize=8192)
 def _time_of(value: str) -> datetime | None:
     """The same for a text. It is kept: a request that is read again has the times that it had before."""
@@ -217,6 +221,7 @@ def _time_of(value: str) -> datetime | None:
     if fraction:  # Python 3.10 reads three or six decimals only
         digits = fraction[: len(fraction) - len(fraction.lstrip("0123456789"))]
         head += f".{digits[:6].ljust(6, '0')}{fraction[len(digits) :]}"
+    head = _SHORT_ZONE.sub(lambda found: f"{found[1]}:{found[2] or '00'}", head)
     try:
         time = datetime.fromisoformat(head)
     except ValueError:

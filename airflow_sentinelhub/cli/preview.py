@@ -7,10 +7,10 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from airflow_sentinelhub.api.times import moment
 from airflow_sentinelhub.cli.command import OUTPUT, Command, argument
 from airflow_sentinelhub.cli.output import print_json, shown
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -28,7 +28,7 @@ def run(args: Any) -> int:
         Path(args.dag_file),
         args.task_id,
         dag_id=args.dag_id,
-        date=_date(args.date),
+        date=None if args.date is None else moment(args.date, "--date"),
         run_conf=_conf(args.run_conf),
         map_index=args.map_index,
         geopackage=args.geopackage,
@@ -69,16 +69,6 @@ def _block() -> str | None:
     if not sys.stdout.isatty():
         return None
     return "\N{FULL BLOCK}" if "utf" in (sys.stdout.encoding or "").lower() else "#"
-
-
-def _date(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    except ValueError:
-        raise InvalidInputError(f"--date is a date such as 2026-06-01, not {text!r}.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def _conf(text: str | None) -> dict[str, Any]:

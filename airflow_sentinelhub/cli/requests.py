@@ -11,6 +11,7 @@ from airflow_sentinelhub.api.call import exchange
 from airflow_sentinelhub.api.decide.marker import dag_word, mark_of, unmarked
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.times import moment
 from airflow_sentinelhub.cli.command import BATCH_API, CONN_ID, OUTPUT, Command, argument
 from airflow_sentinelhub.cli.output import one_line, show
 from airflow_sentinelhub.cli.reading import NOT_OFFERED, PATIENCE, generations_of, hook_of, members_of
@@ -26,7 +27,7 @@ def run(args: Any) -> int:
 
     if args.limit < 1:
         raise InvalidInputError(f"--limit is a number above 0, not {args.limit}.")
-    hook, since = hook_of(args), _time(args.since)
+    hook, since = hook_of(args), None if args.since is None else moment(args.since, "--since")
     word = dag_word(deployment_name(), args.dag_id) if args.dag_id else None
     statuses = {status.upper() for status in args.status or ()}
     apis, found, refused = generations_of(hook, args), list[Snapshot](), list[Exception]()
@@ -74,16 +75,6 @@ def _listed(hook: Any, api: Generation, since: datetime | None) -> Iterator[Snap
             return
         token = page.next_token
     print(f"The list of batch {api.name} was read to page {_MOST_PAGES} only.", file=sys.stderr)
-
-
-def _time(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    except ValueError:
-        raise InvalidInputError(f"--since is a date such as 2026-06-01 or 2026-06-01T12:00, not {text!r}.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 COMMAND = Command(

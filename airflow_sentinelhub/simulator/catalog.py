@@ -7,7 +7,6 @@ the items is not known there, and is newest first here.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
 from typing import Any
 
 from shapely.geometry import box as box_of
@@ -18,6 +17,7 @@ from .area import parse_area
 from .clock import iso_milliseconds
 from .handlers import Context, Handler, read_object
 from .replies import Json, Refusal, Reply, error
+from .times import parse_time
 
 OLD, BASE = "/api/v1/catalog/1.0.0", "/catalog/v1"
 LIMIT, MOST = 10, 100
@@ -174,13 +174,10 @@ def _range(given: Any, now: float) -> tuple[float, float]:
 def _time(text: str, default: float) -> float:
     if text in ("", ".."):
         return default
-    try:
-        moment = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
-    except ValueError:
-        raise _bad(f"Invalid datetime: {text}.") from None
-    if moment.tzinfo is None:
-        raise _bad(f"Invalid datetime: {text} has no time zone.")
-    return moment.astimezone(timezone.utc).timestamp()
+    moment = parse_time(text)
+    if moment is None:
+        raise _bad(f"Invalid datetime: {text}.")
+    return moment.timestamp()
 
 
 def _clouds(body: Json) -> Any:

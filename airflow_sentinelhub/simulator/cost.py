@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from . import evalscript as scripts
+from .times import parse_time
 
 # doc: the batch discount, for tiles of at least 10,000 pixels; and the least a request costs.
 BATCH_FACTOR = 1 / 3
@@ -103,18 +103,6 @@ def _days(item: Any) -> float:
     wanted = item.get("dataFilter", {}).get("timeRange", {}) if isinstance(item, dict) else {}
     begin, end = parse_time(wanted.get("from")), parse_time(wanted.get("to"))
     return (end - begin).total_seconds() / 86400 if begin and end else 0.0
-
-
-def parse_time(text: Any) -> datetime | None:
-    """An ISO 8601 time with a zone, or None: ``2019-01-31`` alone will not do (contract)."""
-    if not isinstance(text, str) or "T" not in text.upper():
-        return None
-    try:
-        time = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    # Further years have no room for another zone or one more interval; there is no data of them anyway.
-    return time if time.tzinfo and 1000 <= time.year <= 9000 else None
 
 
 def batch_factor(pixels: int) -> float:

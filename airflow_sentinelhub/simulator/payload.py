@@ -15,9 +15,9 @@ from typing import Any
 from airflow_sentinelhub.grids.known import GRIDS, Grid
 
 from .area import AreaError, crs_urn, parse_area
-from .cost import parse_time
 from .data_types import is_known
 from .delivery import EXTENSIONS, bad_outputs, is_object_url
+from .times import parse_time
 
 Json = dict[str, Any]
 COG_RESAMPLING = ("nearest", "average", "gauss", "cubic", "cubicspline", "lanczos", "average_magphase", "mode")

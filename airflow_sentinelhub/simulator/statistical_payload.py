@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .cost import parse_time
 from .deployments import Deployment
 from .payload import Findings, Json, _check_data, is_number, null_paths
 from .storage import check_storage, masked
+from .times import parse_time
 
 # contract: an evalscript is smaller than this; longer sides are refused.
 EVALSCRIPT_BYTES, LARGEST_SIDE = 32 * 1024, 2500

@@ -20,13 +20,14 @@ from airflow_sentinelhub.grids.tiling import Ints
 
 from . import data_sources
 from . import evalscript as scripts
-from .cost import Rates, batch_factor, parse_time, statistical_estimate
+from .cost import Rates, batch_factor, statistical_estimate
 from .delivery import ANY_ID, fill_in, is_object_url
 from .features import FeaturesError, read_features
 from .jobs import Analysis, Job
 from .ledger import FAILED, Codes, generator
 from .payload import Json
 from .statistical_payload import LARGEST_SIDE, seconds_of
+from .times import parse_time
 from .units import Features, Floats
 
 if TYPE_CHECKING:

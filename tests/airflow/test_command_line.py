@@ -67,6 +67,12 @@ def test_requests_are_listed_and_chosen(bench: Any, capsys: Any) -> None:
     assert out.splitlines()[1].startswith("---")
 
 
+@pytest.mark.parametrize("since", ["2000-01-01T12:00", "2000-01-01T12:00:00.5Z", "2000-01-01 12:00+0200"])
+def test_each_python_reads_the_same_dates(bench: Any, capsys: Any, since: str) -> None:
+    request_id = bench.create(description="by hand")
+    assert [row["id"] for row in read(capsys, "requests", "--since", since)] == [request_id]
+
+
 def test_more_than_a_page_of_requests(bench: Any, capsys: Any) -> None:
     made = {bench.create(description=f"number {number}") for number in range(103)}
     assert {row["id"] for row in read(capsys, "requests", "--limit", "500")} == made
@@ -237,6 +243,7 @@ def test_the_question_names_the_request(bench: Any, monkeypatch: pytest.MonkeyPa
         (["map", NOWHERE, "-o", "/tmp/map.svg"], NOWHERE),
         (["show", "five"], "UUID"),
         (["requests", "--since", "yesterday"], "--since"),
+        (["requests", "--since", "2026-W23-1"], "--since"),
         (["requests", "--limit", "0"], "--limit"),
         (["requests", "--conn-id", "no_such_one"], "no_such_one"),
     ],
