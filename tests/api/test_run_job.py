@@ -8,17 +8,20 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api.call import Call, Flow, Note, Reply, Send, Work, exchange
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Reply, Send, Work, exchange
+from airflow_sentinelhub.api.decide.adoption import Stopped
 from airflow_sentinelhub.api.decide.marker import Mark, identity, mark_of, marked
 from airflow_sentinelhub.api.decide.policy import Policy
+from airflow_sentinelhub.api.decide.price import US, Price
 from airflow_sentinelhub.api.decide.results import TileResults
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.flows.job_life import JobPlan, Listener, Woken
+from airflow_sentinelhub.api.flows.read import SILENCE
 from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL
 from airflow_sentinelhub.api.flows.run_job import answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Wanted, continue_with, find_own
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, wait
-from airflow_sentinelhub.api.service.generations import generation
+from airflow_sentinelhub.api.service.generations import NEW_REQUEST_404, OLD_REQUEST_404, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
 from airflow_sentinelhub.exceptions import (
@@ -26,8 +29,10 @@ from airflow_sentinelhub.exceptions import (
     InvalidInputError,
     JobError,
     JobPartialError,
+    NotFoundError,
     OverBudgetError,
     SentinelHubError,
+    UnknownStateError,
 )
 from tests.api.fake_service import FakeService, State, drive
 from tests.api.feeding import ID, Fed, error, ok, v2
@@ -81,6 +86,12 @@ def in_place(service: FakeService, seen: list[Await] | None = None) -> Callable[
 def left(asked: Await) -> Flow[Waited | None]:
     yield from ()
     return None
+
+
+def in_place_until(target: str, service: FakeService) -> Callable[[Await], Flow[Waited | None]]:
+    """Waits in this process, but for this status: there the task ends."""
+    waits = in_place(service)
+    return lambda asked: left(asked) if asked.target == target else waits(asked)
 
 
 def whole(service: FakeService, **how: Any) -> Any:
@@ -489,6 +500,91 @@ def test_only_a_request_that_was_started_keeps_a_task_in_the_other_generation(pa
     )
     assert fed.result.api.name == ("v1" if goes_on else "v2")
     assert effects(here, "created") == (not goes_on)
+
+
+def priced(asked: list[str], *prices: float) -> Callable[[Any, Snapshot], Flow[Price]]:
+    """Requests are expected to cost these PU, in the order in which they come. :param asked: the id of each."""
+    known: dict[str, Price] = {}
+
+    def price(api: Any, job: Snapshot) -> Flow[Price]:
+        yield from nothing()
+        asked.append(job.request_id)
+        if job.request_id not in known:
+            known[job.request_id] = Price(prices[len(known)], prices[len(known)], US)
+        return known[job.request_id]
+
+    return price
+
+
+def test_the_failed_part_has_a_price_of_its_own_and_the_job_that_of_its_first_request() -> None:
+    """A budget is compared with what the new request will cost, not once more with the cost of the whole job."""
+    service, asked, told = FakeService("v2"), list[str](), list[Price]()
+    service.outcome = "PARTIAL"
+    policy = Policy(12.5, max_restarts=1, on_partial="accept")
+    listener = Listener(priced=told.append)
+    fed = run(service, life(service, price=priced(asked, 12.0, 2.0), policy=policy, listener=listener))
+    assert (fed.result["restarts"], effects(service, "billed_start")) == (1, 2)
+    assert asked == list(service.jobs)
+    assert (fed.result["expected_pu"], [price.low for price in told]) == (12.0, [12.0])
+
+
+def test_the_price_is_known_after_a_wait_in_another_process(service: FakeService) -> None:
+    asked: list[str] = []
+    fed, _ = in_parts(service, price=priced(asked, 12.0, 99.0))
+    assert (fed.result["expected_pu"], len(asked)) == (12.0, 1)
+
+
+def test_a_later_try_asks_for_the_price_of_the_first_request_of_the_job() -> None:
+    """An earlier one has been killed while the failed part was processed; the price was known to it alone."""
+    service, asked = FakeService("v2"), list[str]()
+    service.outcome = "PARTIAL"
+    policy, waits = Policy(max_restarts=1, on_partial="accept"), in_place(service)
+
+    def killed(awaited: Await) -> Flow[Waited | None]:
+        return left(awaited) if len(service.jobs) > 1 and awaited.target == "DONE" else waits(awaited)
+
+    drive(service, answered(life(service, policy=policy), killed))
+    first, second = service.jobs
+    fed = whole(service, policy=policy, price=priced(asked, 12.0))
+    assert (fed.result["request_id"], fed.result["expected_pu"], asked) == (second, 12.0, [first])
+
+
+def test_a_job_that_was_stopped_for_its_budget_goes_on_by_a_request_for_the_rest() -> None:
+    """Once the budget is higher: the service says of each request that it has cost 1 PU."""
+    service = FakeService("v2")
+
+    def wanted(limit: float) -> dict[str, Any]:
+        return {"mark": replace(MARK, limit=limit), "stopped": Stopped(limit)}
+
+    asked = drive(service, answered(life(service, wanted=wanted(0.5)), in_place_until("DONE", service))).result
+    service.jobs[asked.request_id].become(service.now, State(service.now, "STOPPED", "STOP"))
+    fed = whole(service, wanted=wanted(5.0), policy=Policy(5.0))
+    assert fed.result["request_id"] != asked.request_id
+    assert (fed.result["status"], effects(service, "billed_start")) == ("DONE", 2)
+    assert any("was stopped for its budget; 1 PU of 5 PU are spent" in words for words in fed.warnings)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_request_that_cannot_be_new_is_soon_said_to_be_missing(service: FakeService, old: bool) -> None:
+    fed = whole(service, request_id=ID, old_request=old)
+    assert isinstance(fed.error, NotFoundError)
+    assert (sum(OLD_REQUEST_404) <= fed.waited < sum(NEW_REQUEST_404)) is old
+
+
+@pytest.mark.parametrize("may_start", [False, True])
+def test_a_step_after_another_one_waits_for_a_service_that_has_just_answered(may_start: bool) -> None:
+    """A first try without another one before it says soon that nothing answers at the address."""
+    service = FakeService("v2")
+    number = drive(service, answered(life(service), in_place_until("DONE", service))).result.request_id
+    begun = service.now
+
+    def answer(call: Call[Any]) -> Reply | Lost:
+        away = service.now < begun + 10 * SILENCE
+        return Lost("refused", False, nowhere="Nothing answers at h.") if away else service.answer(call)
+
+    flow = answered(life(service, request_id=number, may_start=may_start, wanted={"again": False}), in_place(service))
+    fed = drive(service, flow, answer)
+    assert isinstance(fed.error, UnknownStateError) if may_start else fed.result["status"] == "DONE"
 
 
 # The flow that answers
