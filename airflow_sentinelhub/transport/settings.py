@@ -162,6 +162,46 @@ def settings_from(
         raise SettingsError(
             f"{where} has no {what}; create an OAuth client in the Sentinel Hub dashboard and enter it."
         )
+    base_url, token_url = _addresses(where, host, schema, port, extra)
+    batch_api = text_of(where, "batch_api", extra.get("batch_api")).strip() or "v2"
+    if batch_api not in BATCH_APIS:
+        raise SettingsError(f"{where}: batch_api is {batch_api!r}; it must be {' or '.join(BATCH_APIS)}.")
+    path_form = text_of(where, "path_form", extra.get("path_form")).strip() or "version-first"
+    if path_form not in PATH_FORMS:
+        raise SettingsError(f"{where}: path_form is {path_form!r}; it must be {' or '.join(PATH_FORMS)}.")
+    timeout = _above_zero(where, extra, "timeout", 60.0, "a number of seconds")
+    calls = _above_zero(where, extra, "max_calls_per_minute", CALLS_PER_MINUTE, "a number of calls")
+    verify = verify_from(where, extra.get("verify"))
+    warnings = []
+    if password != given:
+        warnings.append(f"{where}: the client secret ends in a line break, which was left out; enter it without one.")
+    if verify is False:
+        warnings.append(
+            f"{where}: verify is false, so certificates are not checked: whoever is on the way can read the client "
+            "secret. Name a CA file in verify instead."
+        )
+    return Settings(
+        base_url=base_url,
+        token_url=token_url,
+        client_id=login,
+        client_secret=password,
+        batch_api=batch_api,
+        path_form=path_form,
+        timeout=timeout,
+        bucket_mount=text_of(where, "bucket_mount", extra.get("bucket_mount")).strip() or None,
+        conn_id=conn_id,
+        verify=verify,
+        max_calls_per_minute=calls,
+        proxy=text_of(where, "proxy", extra.get("proxy")).strip() or None,
+        warnings=tuple(warnings),
+    )
+
+
+def _addresses(where: str, host: str, schema: str, port: int | None, extra: Mapping[str, Any]) -> tuple[str, str]:
+    """The addresses of the service and of its OAuth endpoint.
+
+    :raises SettingsError: one is missing or unknown, or the client secret would go over the net in plain text.
+    """
     name = (host or "aws-eu").strip()
     name = name if name.endswith("://") else name.rstrip("/")
     check_url(where, "host", name, user_only=True)
@@ -195,38 +235,7 @@ def settings_from(
             f"{where}: one of host ({base_url}) and auth_url ({token_url}) is plain http and the other https; a secret "
             "or a token would go over the net in plain text. Use https for both."
         )
-    batch_api = text_of(where, "batch_api", extra.get("batch_api")).strip() or "v2"
-    if batch_api not in BATCH_APIS:
-        raise SettingsError(f"{where}: batch_api is {batch_api!r}; it must be {' or '.join(BATCH_APIS)}.")
-    path_form = text_of(where, "path_form", extra.get("path_form")).strip() or "version-first"
-    if path_form not in PATH_FORMS:
-        raise SettingsError(f"{where}: path_form is {path_form!r}; it must be {' or '.join(PATH_FORMS)}.")
-    timeout = _above_zero(where, extra, "timeout", 60.0, "a number of seconds")
-    calls = _above_zero(where, extra, "max_calls_per_minute", CALLS_PER_MINUTE, "a number of calls")
-    verify = verify_from(where, extra.get("verify"))
-    warnings = []
-    if password != given:
-        warnings.append(f"{where}: the client secret ends in a line break, which was left out; enter it without one.")
-    if verify is False:
-        warnings.append(
-            f"{where}: verify is false, so certificates are not checked: whoever is on the way can read the client "
-            "secret. Name a CA file in verify instead."
-        )
-    return Settings(
-        base_url=base_url,
-        token_url=token_url,
-        client_id=login,
-        client_secret=password,
-        batch_api=batch_api,
-        path_form=path_form,
-        timeout=timeout,
-        bucket_mount=text_of(where, "bucket_mount", extra.get("bucket_mount")).strip() or None,
-        conn_id=conn_id,
-        verify=verify,
-        max_calls_per_minute=calls,
-        proxy=text_of(where, "proxy", extra.get("proxy")).strip() or None,
-        warnings=tuple(warnings),
-    )
+    return base_url, token_url
 
 
 LEAST = 1e-6

@@ -317,6 +317,12 @@ def test_tiles_at_work_are_waited_for_once_in_parts_too(service: FakeService) ->
     assert "31UFS_1 (PROCESSING)" in str(fed.error)
     assert targets == ["ANALYSIS_DONE", "DONE", "DONE"]
 
+    other, seen = FakeService(service.api), list[Await]()
+    other.outcome = "PARTIAL"
+    patient = WaitPlan(known=True, max_unknown_time=77.0)
+    drive(other, answered(life(other, read_results=unfinished, wait=patient), in_place(other, seen)))
+    assert [asked.plan.stale_partial for asked in seen] == [0.0, 0.0, 77.0], "as long as the last tiles may take"
+
 
 def test_the_failed_part_may_cost_what_is_left() -> None:
     """Also in the error; the service says of each request that it has cost 1 PU."""
