@@ -15,6 +15,7 @@ from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.decide.price import US, Price
 from airflow_sentinelhub.api.decide.results import TileResults
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
+from airflow_sentinelhub.api.flows.costs import OfDag
 from airflow_sentinelhub.api.flows.job_life import JobPlan, Listener, Woken
 from airflow_sentinelhub.api.flows.read import SILENCE
 from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL
@@ -532,6 +533,17 @@ def test_the_failed_part_has_a_price_of_its_own_and_the_job_that_of_its_first_re
     assert (fed.result["restarts"], effects(service, "billed_start")) == (1, 2)
     assert asked == list(service.jobs)
     assert (fed.result["expected_pu"], [price.low for price in told]) == (12.0, [12.0])
+
+
+def test_a_job_that_is_over_the_budget_of_the_month_takes_its_note_back(service: FakeService) -> None:
+    """The note that it is about to start would count against the other jobs of the DAG."""
+    dag = OfDag("d" * 8, (generation(service.api),))
+    fed = whole(service, price=priced([], 12.0), policy=Policy(max_per_month=11.0), dag=dag)
+    assert isinstance(fed.error, OverBudgetError)
+    (job,) = service.jobs.values()
+    notes = [mark.reserved is not None for _, text in job.words if (mark := mark_of(text))]
+    assert notes == [False, True, False]
+    assert effects(service, "billed_start") == 0
 
 
 def test_the_price_is_known_after_a_wait_in_another_process(service: FakeService) -> None:
