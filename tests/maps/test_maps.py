@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.maps.land import land_in
 from airflow_sentinelhub.maps.legend import paint
 from airflow_sentinelhub.maps.looks import LOOKS, look
@@ -21,6 +22,7 @@ from airflow_sentinelhub.maps.places import Frame, Tile, frame_of, joined
 from airflow_sentinelhub.maps.png import FONT, png_of
 from airflow_sentinelhub.maps.svg import svg_map
 from airflow_sentinelhub.maps.terminal import text_map
+from airflow_sentinelhub.simulator.jobs import FINAL
 
 ROOT = Path(__file__).resolve().parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -85,6 +87,19 @@ def test_the_pages_have_the_same_looks() -> None:
     source = (ROOT / "ui" / "src" / "looks.ts").read_text()
     found = re.findall(r'(\w+): \{ label: "([^"]*)", colour: \{ light: "([^"]*)", .*?pattern: "(\w+)"', source)
     assert {name: tuple(rest) for name, *rest in found} == {name: tuple(look) for name, look in LOOKS.items()}
+
+
+def test_the_pages_and_the_simulator_know_each_status_and_with_which_a_request_ends() -> None:
+    """A page that does not know a final status would ask for the request for ever."""
+    source = (ROOT / "ui" / "src" / "states.ts").read_text()
+    words, as_tiles = (
+        set(re.findall(r"(\w+):", part)) for part in re.findall(r"= \{\n(.*?)\n\}", source, re.DOTALL)[:2]
+    )
+    (ends,) = re.findall(r"isFinal.*?\[(.*?)\]", source, re.DOTALL)
+    final = {status.value for status in BatchRequestStatus if status.is_final}
+    assert words == {status.value for status in BatchRequestStatus}
+    assert set(re.findall(r"\w+", ends)) == FINAL == final
+    assert as_tiles >= final
 
 
 @pytest.mark.parametrize(
