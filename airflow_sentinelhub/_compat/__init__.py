@@ -19,6 +19,7 @@ if TYPE_CHECKING or tuple(map(int, common_compat_version.split(".")[:2])) >= (1,
     from airflow.providers.common.compat.sdk import (
         AirflowException,
         AirflowFailException,
+        AirflowNotFoundException,
         AirflowOptionalProviderFeatureException,
         AirflowSensorTimeout,
         AirflowSkipException,
@@ -38,6 +39,7 @@ else:  # the official constraints of Airflow 3.0 pin such an old one
     from airflow.exceptions import (
         AirflowException,
         AirflowFailException,
+        AirflowNotFoundException,
         AirflowOptionalProviderFeatureException,
         AirflowSensorTimeout,
         AirflowSkipException,
@@ -100,6 +102,7 @@ __all__ = [
     "NO_WATCHERS",
     "AirflowException",
     "AirflowFailException",
+    "AirflowNotFoundException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "AirflowTaskTimeout",

@@ -49,7 +49,8 @@ def carry_out(command: Command, arguments: Any) -> int:
     try:
         with own_stdout(), _connections(command):
             code = command.run(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is None where the shell has closed it
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -62,7 +63,7 @@ def carry_out(command: Command, arguments: Any) -> int:
     except Exception as err:
         if not _of_airflow(err):
             raise
-        print(one_line(str(err)), file=sys.stderr)
+        print(one_line(f"{err}{_advice(err)}"), file=sys.stderr)
     finally:
         logging.disable(logging.NOTSET)
     return 1
@@ -82,3 +83,15 @@ def _of_airflow(err: Exception) -> bool:
     from airflow_sentinelhub._compat import AirflowException
 
     return isinstance(err, AirflowException)
+
+
+def _advice(err: Exception) -> str:
+    """What to do about an error of Airflow that does not say it; begins with the end of its sentence."""
+    from airflow_sentinelhub._compat import AirflowNotFoundException
+
+    if not isinstance(err, AirflowNotFoundException) or "conn_id" not in str(err):
+        return ""
+    return (
+        ". Add that connection to this Airflow; or export it in this terminal, as AIRFLOW_CONN_ and its name in "
+        "capital letters, which the simulator prints for its own."
+    )

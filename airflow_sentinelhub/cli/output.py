@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -11,10 +12,30 @@ from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
+from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.redaction import hidden, redacted
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _WIDEST = 60
+
+
+class UnwrittenError(SentinelHubError):
+    """Standard output takes nothing more."""
+
+
+class _Output(io.FileIO):
+    """Standard output, whose errors can be told from those of other files; a closed pipe keeps its own."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as err:
+            raise UnwrittenError(
+                f"The output could not be written ({err.strerror}), so it is not whole. What the command has done so "
+                "far stays done."
+            ) from None
 
 
 @contextmanager
@@ -31,9 +52,8 @@ def own_stdout() -> Iterator[None]:
     first.flush()
     number = first.fileno()
     kept = os.dup(number)
-    own = open(  # noqa: SIM115, it is closed below, when the numbers are back
-        kept, "w", buffering=1, encoding=first.encoding, errors=first.errors, closefd=False
-    )
+    raw = io.BufferedWriter(_Output(kept, "w", closefd=False))
+    own = io.TextIOWrapper(raw, encoding=first.encoding, errors=first.errors, line_buffering=True)
     os.dup2(sys.stderr.fileno(), number)
     sys.stdout = own
     try:

@@ -313,3 +313,31 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
     assert done.returncode in (0, 1, -signal.SIGPIPE)
+
+
+@pytest.mark.parametrize("output", ["json", "table"])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux only")
+def test_a_full_disk_is_one_sentence(tmp_path: Path, output: str) -> None:
+    command = [sys.executable, "-W", "ignore", "-m", "airflow_sentinelhub", "grids", "--offline", "--output", output]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "AIRFLOW_HOME": str(tmp_path)}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, timeout=100, text=True)
+    (sentence,) = done.stderr.splitlines()
+    assert "The output could not be written (No space left on device), so it is not whole." in sentence
+    assert done.returncode == 1
+
+
+def test_a_command_does_its_work_where_its_output_is_closed(tmp_path: Path) -> None:
+    """As by a shell's `>&-`: what a command does must not hang on what it prints."""
+    written = tmp_path / "grids.txt"
+    command = f'"{sys.executable}" -W ignore -m airflow_sentinelhub grids --offline >&- 2>"{written}"'
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "AIRFLOW_HOME": str(tmp_path)}
+    assert subprocess.run(command, shell=True, env=environment, timeout=100).returncode == 0
+    assert written.read_text() == ""
+
+
+def test_a_connection_that_is_missing_is_said_with_what_to_do(bench: Any, capsys: Any) -> None:
+    code, out, err = run(capsys, "requests", "--conn-id", "nosuch")
+    assert (code, out) == (1, "")
+    assert "nosuch" in err
+    assert "Add that connection to this Airflow; or export it in this terminal, as AIRFLOW_CONN_" in err
