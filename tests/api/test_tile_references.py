@@ -204,7 +204,10 @@ def test_a_list_that_is_behind_its_request_is_no_list_and_one_that_cannot_be_che
 ) -> None:
     def reply(call: Call[Any]) -> Reply:
         if not call.path.endswith("/tiles"):
-            return ok({"id": ID, "status": state, "userAction": "START", "tileCount": 3})
+            output = {"defaultTilePath": "s3://maps/ndvi", "responses": []}
+            asked_for = {"output": {"responses": [{"identifier": "ndvi"}]}}
+            body = {"id": ID, "status": state, "userAction": "START", "tileCount": 3, "output": output}
+            return ok({**body, "processRequest": asked_for})
         wanted = call.query.get("status")
         data = [{"id": n, "name": f"t{n}", "status": tile} for n, tile in enumerate(tiles) if wanted in (None, tile)]
         return ok({"data": data, "links": {}})
@@ -214,6 +217,7 @@ def test_a_list_that_is_behind_its_request_is_no_list_and_one_that_cannot_be_che
     assert (why is None) is (fed.error is None), fed.error
     if why is None:
         assert [item["status"] for item in take.items] == [tile for tile in tiles if asked in (None, tile)]
+        assert not any("paths" in item for item in take.items), "they were not asked for"
     else:
         assert isinstance(fed.error, ResultsError)
         assert why in str(fed.error)

@@ -239,6 +239,16 @@ async def test_ours_are_found_among_many_of_others() -> None:
     assert len(account.asked) - before == 100  # pages, for 200 requests
 
 
+async def test_where_requests_stand_is_remembered_while_new_ones_of_others_push_them_down() -> None:
+    account = Account(15)
+    ours, poller = list(account.jobs), poller_of(account)
+    for walk in range(9):
+        await all_readings(poller, ours)
+        new = {f"new-{walk}-{number}": {"id": f"new-{walk}-{number}", "status": "CREATED"} for number in range(3)}
+        account.jobs = {**new, **account.jobs}
+    assert account.singles == []
+
+
 async def test_what_a_list_says_is_at_its_end_is_confirmed() -> None:
     account = Account(9)
     poller = poller_of(account)
