@@ -13,6 +13,7 @@ from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.pace import check_most
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, look_before_deferring
 from airflow_sentinelhub.api.flows.wait import wait as wait_here
+from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.cancel import end_in_worker
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 from airflow_sentinelhub.triggers.events import read_event
@@ -147,6 +148,11 @@ class WaitingTask(SentinelHubTask):
         """Airflow stops the task: cancel the request if no task needs it any more (see `cancel.py`)."""
         self.hook.interrupt()
         if self._request_to_end is None and self._mark is None:
+            return
+        job = self.known
+        if job is not None and job.request_id == self._request_to_end and job.status == BatchRequestStatus.DONE:
+            # The only end after which nothing of this task can have begun it again.
+            self.log.info("Batch request %s is DONE, so there is nothing to %s", job.request_id, self.api.end_word)
             return
         end_in_worker(
             self.hook,

@@ -112,6 +112,25 @@ def test_on_a_worker_that_is_to_keep_its_job(bench: Any, processing: str, airflo
     assert "(cancel_on_kill is off): if it was started, it runs on and bills" in logged()
 
 
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_job_that_is_done_is_not_said_to_run_on(
+    bench: Any, airflow_says: Say, logged: Logged, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    """As when the task is ended while its results are read."""
+    airflow_says(TaskState(True, "failed"))
+    made: list[Any] = []
+
+    def operator() -> Any:
+        made.append(job(bench, deferrable=deferrable)())
+        monkeypatch.setattr(made[-1], "_reported", lambda *_: made[-1].on_kill())
+        return made[-1]
+
+    bench.run(operator)
+    assert f"is DONE, so there is nothing to {WORD[bench.api]}" in logged()
+    assert "runs on and bills" not in logged()
+    assert not asked(bench)
+
+
 @pytest.mark.parametrize("cancel", [True, False])
 def test_an_execution_timeout_on_a_worker(bench: Any, processing: str, airflow_says: Say, cancel: bool) -> None:
     """Airflow says `running` then: it is the error that tells."""
