@@ -100,7 +100,7 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
             self.announce(context, request_id)
             found = self.reach(until_read(lambda: self._listed(request_id, self.status), self.max_unknown_time))
             chunks = found.chunks(self.chunk_size, conf.getint("core", "max_map_length", fallback=1024))
-            self.log.info("Batch request %s: %d tiles in %d chunks", request_id, len(found), len(chunks))
+            self.log.info("Batch request %s: %d tiles (chunks: %d)", request_id, len(found), len(chunks))
             return chunks
 
     def _listed(self, request_id: str, status: str | None) -> Flow[Items | References]:
