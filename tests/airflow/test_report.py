@@ -202,7 +202,7 @@ def test_a_list_that_takes_too_long_is_a_part_and_says_so(bench: Any, monkeypatc
     request_id = bench.ended(area=[8.5, 41.3, 9.6, 43.1])
     now = iter(range(0, 100_000, 200))
     made = report.report_of(
-        bench.hook, job_map.Source(request_id, "v1", "sentinelhub_default"), clock=lambda: float(next(now))
+        bench.hook, job_map.RequestSource(request_id, "v1", "sentinelhub_default"), clock=lambda: float(next(now))
     )
     assert made.known.partly
     assert "100 tiles were read in 300 s" in made.known.tiles_error

@@ -27,11 +27,11 @@ MakeFile = Callable[..., Path]
 
 
 @pytest.fixture
-def file(sqlite_file: MakeFile) -> execution.Source:
+def file(sqlite_file: MakeFile) -> execution.DatabaseFile:
     return execution.source(sqlite_file(TABLE, rows=ROWS, into=INTO), "req-1", "s3://b/p/execution-req-1.sqlite")
 
 
-def test_states_by_name(file: execution.Source) -> None:
+def test_states_by_name(file: execution.DatabaseFile) -> None:
     assert list(execution.read_states(file)) == [
         FeatureState("30TVM_1_8", "UNKNOWN", None, True),
         FeatureState("30TVM_1_9", "FATAL"),
@@ -60,7 +60,7 @@ def test_words_of_v1(state: FeatureState, word: str, no_data: bool) -> None:
     assert (state.tile_status, state.no_data) == (word, no_data)
 
 
-def test_counts(file: execution.Source) -> None:
+def test_counts(file: execution.DatabaseFile) -> None:
     assert execution.count_states(file) == {"DONE": 3, "FATAL": 2, "PENDING": 1, "ASLEEP": 1, "UNKNOWN": 1}
     assert execution.count_tiles(file) == {
         "PROCESSED": 2,
@@ -72,14 +72,14 @@ def test_counts(file: execution.Source) -> None:
     }
 
 
-def test_counts_are_those_of_the_rows(file: execution.Source) -> None:
+def test_counts_are_those_of_the_rows(file: execution.DatabaseFile) -> None:
     by_hand: dict[str, int] = {}
     for state in execution.read_states(file):
         by_hand[state.tile_status] = by_hand.get(state.tile_status, 0) + 1
     assert execution.count_tiles(file) == by_hand
 
 
-def test_failed(file: execution.Source) -> None:
+def test_failed(file: execution.DatabaseFile) -> None:
     assert execution.failed_names(file) == ["30TVM_1_9", "30TVM_2_3"]
     assert execution.failed_names(file, limit=1) == ["30TVM_1_9"]
 
@@ -161,7 +161,7 @@ def test_another_schema(sqlite_file: MakeFile) -> None:
     assert "no column error, delivered" in refused(sqlite_file("CREATE TABLE features (name TEXT, status TEXT)"))
 
 
-def test_no_reader_leaves_anything_behind(tmp_path: Path, file: execution.Source) -> None:
+def test_no_reader_leaves_anything_behind(tmp_path: Path, file: execution.DatabaseFile) -> None:
     file.path.chmod(0o444)
     before = sorted(tmp_path.iterdir())
     list(execution.read_states(file))

@@ -92,7 +92,7 @@ def test_a_reader_half_read_may_end_in_another_thread(sqlite_file: MakeFile) -> 
 
 
 @pytest.mark.parametrize("read", [lambda file: list(manifest.read_manifest(file)), manifest.count_features])
-def test_broken_ones(sqlite_file: MakeFile, tmp_path: Path, read: Callable[[manifest.Source], object]) -> None:
+def test_broken_ones(sqlite_file: MakeFile, tmp_path: Path, read: Callable[[manifest.DatabaseFile], object]) -> None:
     def said(path: Path) -> str:
         with pytest.raises(
             ResultsError, match=r"req-1: the feature manifest at s3://b/m\.gpkg cannot be read"
