@@ -60,7 +60,7 @@ test:  ## all tests, on the newest Airflow (3.3)
 
 test-fast:  ## two cases of each test that starts no Airflow (ARGS=...: all of what that names)
 	@$(ENV) 3.3
-	@.venv/bin/python -m pytest -m "not e2e and not chaos and not dag_test and not thorough and not browser" $(FAST)
+	@.venv/bin/python -m pytest -m "not e2e and not chaos and not dag_test and not slow and not thorough and not browser" $(FAST)
 
 test-2.11:  ## all tests, on Airflow 2.11
 	@$(ENV) 2.11

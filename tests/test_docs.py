@@ -95,6 +95,7 @@ def test_no_page_holds_python_that_no_test_runs() -> None:
             assert "with DAG(" not in block or "..." in block, page
 
 
+@pytest.mark.slow
 def test_the_test_in_the_docs_passes(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(DOCS / "snippets" / "test_my_dag.py")],

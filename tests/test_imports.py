@@ -179,6 +179,7 @@ def test_a_case_that_fails_is_shown_and_leaves_nothing_to_the_next(empty: Interp
     assert "wave" in empty.loaded("import wave")
 
 
+@pytest.mark.slow
 def test_a_type_checker_sees_what_is_loaded_when_it_is_used() -> None:
     """Names of the package's top are loaded by `__getattr__`; under TYPE_CHECKING they stand there once more."""
     tree = ast.parse((ROOT / "airflow_sentinelhub" / "__init__.py").read_text())

@@ -302,6 +302,7 @@ def test_airflow_gets_the_same_commands() -> None:
     assert [each.name for each in group.subcommands] == [command.name for command in COMMANDS]
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
     """As a process of its own, whose reader is gone before anything is written."""
     reader, writer = os.pipe()

@@ -179,6 +179,7 @@ def test_a_second_job_in_one_task_is_refused(bench: Any) -> None:
 
 
 @v2
+@pytest.mark.slow
 def test_a_new_name_is_searched_back_to_since(bench: Any) -> None:
     """v2 has no search: without it the whole list is read."""
 

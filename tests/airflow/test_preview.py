@@ -396,6 +396,7 @@ def test_what_is_wrong_with_a_file_is_one_sentence(bench: Any, tmp_path: Path, c
 
 
 @v2
+@pytest.mark.slow
 def test_the_output_is_the_preview_alone_whatever_the_file_prints_or_logs(bench: Any, tmp_path: Path) -> None:
     """As a process of its own: Airflow 3 logs to the standard output that it finds when it is loaded."""
     file = written(

@@ -72,6 +72,7 @@ def peak(do: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_references_to_a_hundred_thousand_tiles_are_small_and_each_page_is_read_once() -> None:
     service, plain, few = Service(MANY), Items(), References(LISTED)
     service.listing(plain)
@@ -90,6 +91,7 @@ def test_references_to_a_hundred_thousand_tiles_are_small_and_each_page_is_read_
         assert len(service.pages) == -(-len(wanted) // 100)
 
 
+@pytest.mark.slow
 def test_the_size_of_all_references_has_a_bound() -> None:
     few = References(LISTED)
     for number in range(300_000):

@@ -15,6 +15,7 @@ from dev.bench.__main__ import main, slot_seconds, tiles_of
 from dev.bench.service import Service, identifier
 
 
+@pytest.mark.slow
 def test_ten_waits_are_measured_and_written_down(tmp_path: Path) -> None:
     page = tmp_path / "at-scale.md"
     page.write_text(f"# By a person\n\n{report.BEGIN}\nold\n{report.END}\n\nMore of theirs.\n")

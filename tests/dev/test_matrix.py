@@ -157,6 +157,7 @@ def chosen(names: tuple[str, ...]) -> Iterator[Path]:
         yield from path.rglob("test_*.py") if path.is_dir() else [path]
 
 
+@pytest.mark.slow
 def test_the_part_airflow_has_all_tests_that_meet_airflow() -> None:
     every = set((env.ROOT / "tests").rglob("test_*.py")) - set(chosen(TOOLS))
     wanted = {file for file in every if meets_airflow(file)}

@@ -181,6 +181,7 @@ def test_north_is_up_and_east_is_right() -> None:
 
 
 @given(st.text(), st.text(), st.text())
+@pytest.mark.slow
 def test_any_name_makes_an_svg_without_script(name: str, status: str, title: str) -> None:
     text = svg_map([Tile(f"<script>{name}", square(0, 0), f'"/>{status}')], title=f"</svg>{title}")
     root = ET.fromstring(text)

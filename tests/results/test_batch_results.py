@@ -189,6 +189,7 @@ class TestS3:
             assert len(list(results.tiles())) == 6
         assert f"s3://maps/ndvi/{request_id}/request-{request_id}.json" in list(reader.list(URL))
 
+    @pytest.mark.slow
     def test_outputs_are_there(self, s3_jobs: Any, s3: str, tmp_path: Path) -> None:
         s3_jobs.simulator.settings(write_images=True)
         reader = BucketReader(endpoint_url=s3, key="a", secret="b", region="us-east-1")

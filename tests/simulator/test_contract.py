@@ -158,6 +158,7 @@ def v2_life(api: Api, sim: Simulator) -> None:
     api.get(f"{base}/process/{'0' * 8}-0000-4000-8000-{'0' * 12}")
 
 
+@pytest.mark.slow
 def test_every_reply_is_as_the_contract_says(api: Api, sim: Simulator, witness: Witness) -> None:
     sim.settings(wrap_collections=False)
     v1_life(api, sim)

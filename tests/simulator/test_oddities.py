@@ -41,6 +41,7 @@ def test_404_right_after_create_since_reads_are_late(api: Api, sim: Simulator, g
     assert api.state(path)[1] == "START"
 
 
+@pytest.mark.slow
 def test_odd_answers_come_by_themselves_as_often_as_the_setting_says(api: Api, sim: Simulator) -> None:
     """503; a token that is alive is refused; a create misses its body; a token request its grant type."""
     sim.settings(odd_share=0.2)

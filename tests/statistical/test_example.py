@@ -77,6 +77,7 @@ def test_from_parcels_to_numbers(home: Path, fast: Simulator, deferrable: bool) 
     assert "field-07 (EXECUTION_ERROR)" in ran.stdout + ran.stderr
 
 
+@pytest.mark.slow
 def test_parsing_it_loads_nothing_heavy() -> None:
     heavy = ("dataclasses_json", "requests_oauthlib", "boto3", "numpy", "airflow_sentinelhub.transport.sync")
     code = f"""

@@ -130,6 +130,7 @@ def outcomes(found: Settled) -> Counter[str]:
 
 
 @pytest.mark.parametrize("listed", [300, 250, 0], ids=["all listed", "some not", "none"])
+@pytest.mark.slow
 def test_many_waits_live_through_a_storm_of_429s_with_little_patience(listed: int, run: Any) -> None:
     """Five minutes of 429s, while each wait allows an outage of one; then all go on, and the ends are seen."""
     service = Service(300, listed)
@@ -224,6 +225,7 @@ def test_an_odd_page_of_the_list_costs_no_wait_its_end(
     assert seconds <= 50, "60 calls of their own, at 540 a minute"
 
 
+@pytest.mark.slow
 def test_an_account_that_changes_between_two_pages_of_a_walk(run: Any) -> None:
     """Others create and delete requests all the time: entries move from page to page, and are missed or seen twice."""
     service, dice = Service(300), random.Random(7)
@@ -273,6 +275,7 @@ def test_jobs_that_vanish_from_list_and_service_end_as_unknown_and_the_others_go
 
 
 @pytest.mark.parametrize("storm", [False, True], ids=["well", "429s"])
+@pytest.mark.slow
 def test_waits_that_are_cancelled_at_any_moment_leave_nothing_and_hold_up_nobody(storm: bool, run: Any) -> None:
     """As a triggerer that is given a user's mark, or loses its triggers to another one."""
     service = Service(60, 40)

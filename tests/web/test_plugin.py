@@ -21,6 +21,7 @@ def test_the_tab_is_there_from_airflow_3_1_on() -> None:
     assert bool(plugin.SentinelHubPlugin.fastapi_apps) is HAS_PAGES
 
 
+@pytest.mark.slow
 def test_every_process_loads_the_plugin_and_nothing_heavy_with_it() -> None:
     code = (
         "from airflow_sentinelhub._compat.pages import plugin_base; plugin_base(); import sys; had = set(sys.modules);"

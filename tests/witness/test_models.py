@@ -180,6 +180,7 @@ def _parsed(view: Any) -> Any:
     return {**view, "to_json": json.loads(view["to_json"])} if "to_json" in view else view
 
 
+@pytest.mark.slow
 def test_all_replies_are_read(compared: dict[tuple[str, str], tuple[Any, Any]]) -> None:
     assert {kind for kind, _ in compared} == {
         "BatchRequest",

@@ -51,6 +51,7 @@ def takes_the_same(mine: list[list[str]], theirs: list[list[str]]) -> bool:
 @pytest.mark.parametrize(
     ("version", "ours"), [(V1, SentinelHubBatch), (V2, BatchProcessClient)], ids=["batch", "batch_v2"]
 )
+@pytest.mark.slow
 def test_methods_have_the_vendors_names_and_arguments(vendor: dict[str, Any], version: str, ours: type) -> None:
     theirs = vendor[version][ours.__name__]
     assert len(theirs) > 12

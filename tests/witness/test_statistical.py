@@ -41,6 +41,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     return Told(tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("bucket"))
 
 
+@pytest.mark.slow
 def test_it_runs_a_whole_job(told: Told) -> None:
     said = told.said["whole job"]
     assert said["created"] == ["CREATED", "NONE", 0.0, 0.0]
