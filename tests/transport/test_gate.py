@@ -155,6 +155,24 @@ def test_after_a_429_the_calls_become_rare_and_frequent_again() -> None:
     assert account.asked.total() - account.refused.total() > 0.6 * 60 * 60
 
 
+def test_each_minute_after_a_429_has_one_more_of_the_calls_with_which_it_began() -> None:
+    random.seed(1)
+
+    async def one() -> list[int]:
+        gate, loop = Gate(CALLS_PER_MINUTE), asyncio.get_running_loop()
+        gate.note_reply(Reply(429, {"retry-after": "0"}, b"{}"))
+        began, made = loop.time() + gate.closed_for(), [0] * 9
+        while (minute := int((loop.time() - began) // 60)) < 9:
+            async with gate:
+                made[minute] += 1
+            await asyncio.sleep(1)
+        return made
+
+    made = virtual.run(one())
+    assert sum(made[:3]) <= 8
+    assert 15 <= sum(made[6:]) <= 30, "seven, eight and nine a minute"
+
+
 def test_a_429_is_forgotten_after_some_minutes() -> None:
     async def one() -> float:
         gate, now = Gate(CALLS_PER_MINUTE), asyncio.get_running_loop().time

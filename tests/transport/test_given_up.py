@@ -14,7 +14,7 @@ from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api.call import Call, Lost, Reply
 from airflow_sentinelhub.api.service.generations import V2
 from airflow_sentinelhub.transport import poller as module
-from airflow_sentinelhub.transport.poller import LIST_AGAIN, LOOK_AGAIN, LOOK_SOON, SINGLES, Notes, Poller
+from airflow_sentinelhub.transport.poller import LIST_AGAIN, LIST_SOON, LOOK_AGAIN, LOOK_SOON, SINGLES, Notes, Poller
 from airflow_sentinelhub.transport.waits import FORGOTTEN
 from tests.transport import virtual
 from tests.transport.test_poller import Account, a_list_that_says
@@ -250,6 +250,72 @@ def test_a_list_that_has_failed_is_read_again_after_minutes() -> None:
     failed, soon, later = virtual.run(run())
     assert failed == soon
     assert later == soon + 3
+
+
+def test_a_list_that_fails_once_in_a_while_is_read_again_soon_each_time() -> None:
+    """Only failures in a row make the pause longer."""
+    account, late = Account(9), list[float]()
+
+    async def run() -> None:
+        loop, poller = asyncio.get_running_loop(), poller_of(account)
+
+        async def one(name: str) -> None:
+            while True:
+                await poller.reading(name, 10.0, None)
+
+        waits = [asyncio.ensure_future(one(name)) for name in account.jobs]
+        for _ in range(6):
+            looks = list[float]()
+
+            def once(call: Call[Any], looks: list[float] = looks) -> Reply | None:
+                if not call.path.endswith("/process"):
+                    return None
+                looks.append(loop.time())
+                return Reply(503, {}, b"") if loop.time() < looks[0] + 5 else None
+
+            account.answer = once
+            await asyncio.sleep(LIST_AGAIN)
+            late.append(min(look for look in looks if look >= looks[0] + 5) - looks[0])
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    virtual.run(run())
+    assert max(late) <= LIST_SOON + 10.0, "the pause, and an interval"
+
+
+def test_a_call_for_one_request_is_left_out_if_a_page_was_quicker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty wait for their turn when the list is back: it answers them all."""
+
+    class Slow(Account):
+        async def _reply(self, call: Call[Any]) -> Reply | Lost:
+            await asyncio.sleep(0.1 if call.path.endswith("/process") else 5.0)
+            return await super()._reply(call)
+
+    account = Slow(60)
+    account.PER_PAGE = 100
+    monkeypatch.setattr("airflow_sentinelhub.api.decide.pages.PAGE_SIZE", 100)
+
+    async def run() -> None:
+        loop, poller = asyncio.get_running_loop(), poller_of(account)
+        back = loop.time() + 3
+        account.answer = lambda call: (
+            Reply(503, {}, b"") if call.path.endswith("/process") and loop.time() < back else None
+        )
+
+        async def one(name: str) -> None:
+            await poller.reading(name, 0.0, None)
+            while True:
+                await poller.reading(name, 30.0, None)
+
+        waits = [asyncio.ensure_future(one(name)) for name in account.jobs]
+        await asyncio.sleep(120)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    virtual.run(run())
+    assert SINGLES < len(account.singles) < 45
 
 
 def test_requests_that_the_list_lacks_are_looked_for_soon_and_ever_more_seldom() -> None:
