@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
@@ -72,7 +73,7 @@ def _entry(decoder: json.JSONDecoder, text: str, at: int, payloads: dict[str, En
 
 
 def _brief(value: dict[str, Any]) -> dict[str, Any]:
-    """The members of a payload that a `Snapshot` needs."""
+    """The members of a payload that a `Snapshot` needs. Many requests have one evalscript, which is kept once."""
     brief = {}
     for name, inner in _READ.items():
         if name in value:
@@ -80,9 +81,13 @@ def _brief(value: dict[str, Any]) -> dict[str, Any]:
             brief[name] = (
                 member
                 if inner is None or not isinstance(member, dict)
-                else {key: member[key] for key in inner if key in member}
+                else {key: _shared(member[key]) for key in inner if key in member}
             )
     return brief
+
+
+def _shared(value: Any) -> Any:
+    return sys.intern(value) if isinstance(value, str) else value
 
 
 def entries_of(

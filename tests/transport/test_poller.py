@@ -542,6 +542,16 @@ async def test_what_was_asked_for_is_decoded_again_only_if_it_has_changed(monkey
     assert "g7" in bodies
 
 
+async def test_an_evalscript_that_many_requests_have_is_kept_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others' requests are kept, too, for weeks: 20,000 with 32 KB each would be 640 MB."""
+    monkeypatch.setattr(list_pages, "SLICE", 0)
+    bodies: dict[str, Any] = {}
+    payload = {"aggregation": {"evalscript": "//VERSION=3 " + "x" * 1000}}
+    items, _ = entries_of(json.dumps({"data": [{"id": name, "request": payload} for name in "abc"]}).encode(), bodies)
+    assert [item["id"] async for item in items] == ["a", "b", "c"]
+    assert len({id(kept.value["aggregation"]["evalscript"]) for kept in bodies.values()}) == 1
+
+
 @pytest.mark.parametrize("api", [V1, V2, STATISTICAL], ids=lambda api: api.name)
 @pytest.mark.parametrize(
     "asked",
