@@ -62,7 +62,7 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except AirflowFailException:
+    except (AirflowFailException, AirflowSkipException):
         raise  # it was turned into one before
     except SentinelHubError as err:
         if err.skip:
@@ -98,6 +98,10 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
         elif task is not None and task.about:
             message += f" Batch request {task.about} was left alone; if it was started, it runs on and bills."
         raise _final(err, message) from cause
+    except Exception as err:  # of Airflow, such as a connection that it does not find, or of the user's code
+        if task is not None:
+            task.mention_running(err)
+        raise
 
 
 def _final(err: SentinelHubError, message: str) -> AirflowFailException:
@@ -193,6 +197,23 @@ class SentinelHubTask(TakesArguments):
     def may_have_started(self, err: SentinelHubError) -> bool:
         """Whether a request that this task is responsible for may be running although it was not read."""
         return self._may_have_started or (self.about is not None and isinstance(err, ApiError))
+
+    def mention_running(self, err: Exception) -> None:
+        """Log that a request of this task runs on, or may do so, if the error of the try says nothing of it."""
+        job = self.known
+        if job is None and self._may_have_started:
+            about = f"Batch request {self.about}" if self.about else "A batch request of this task"
+            fate_of_it = "It was left alone; if it was started, it runs on and bills."
+        elif job is not None and job.started and not job.status.is_final:
+            about, fate_of_it = f"Batch request {job.request_id}", fate(job)
+        else:
+            return
+        self.log.warning(  # type: ignore[attr-defined]
+            "%s may be running while this try ends with %s. %s A retry of this task looks at it again.",
+            about,
+            type(err).__name__,
+            fate_of_it,
+        )
 
     def patiently(
         self,

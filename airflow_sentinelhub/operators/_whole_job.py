@@ -136,6 +136,7 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
             self._may_have_started = True
             self.take_arguments()
             state = resume_state_of(event)
+            self.about = state["request_id"]
             self.pin(state["batch_api"], state["place"])
             self.responsible_for(state["request_id"], context)
             self.keep_progress(context, state["request_id"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException
+from airflow_sentinelhub._compat import AirflowFailException, AirflowNotFoundException, AirflowSkipException
 from airflow_sentinelhub._task_arguments import ArgumentError
 from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.operators.batch import (
@@ -189,6 +189,42 @@ def test_refused_credentials_at_the_second_try(bench: Any) -> None:
     assert "may be running" in str(left)
     bench.connect(batch_api=bench.api)
     then_well(bench, make, bench.context(try_number=3, max_tries=3))
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_connection_that_airflow_does_not_find_at_the_second_try(
+    bench: Any, logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    """The error is Airflow's, and stays retryable; the log says that the job may be running."""
+    make = job(bench, deferrable=deferrable)
+    processing(bench, make)
+    with monkeypatch.context() as patch:
+        patch.delenv("AIRFLOW_CONN_SENTINELHUB_DEFAULT")
+        with pytest.raises(AirflowNotFoundException):
+            bench.run(make, bench.context(**RETRY))
+    assert "may be running while this try ends with AirflowNotFoundException" in logged()
+    then_well(bench, make, bench.context(try_number=3, max_tries=3))
+
+
+def test_an_error_of_the_users_code_while_the_job_runs_does_not_hide_it(bench: Any, logged: Callable[[], str]) -> None:
+    def broken(*_: Any) -> None:
+        raise KeyError("of the user")
+
+    made = job(bench)()
+    bench.clock.at(90, broken)
+    with pytest.raises(KeyError):
+        made.execute(bench.context())
+    (request,) = bench.sim.requests()
+    assert f"Batch request {request['id']} may be running while this try ends with KeyError. It runs on" in logged()
+
+
+def test_a_first_try_without_a_connection_says_nothing_of_a_job(
+    bench: Any, logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_SENTINELHUB_DEFAULT")
+    with pytest.raises(AirflowNotFoundException):
+        bench.run(job(bench))
+    assert "may be running" not in logged()
 
 
 def test_in_the_first_try_what_is_wrong_is_final_and_nothing_runs(bench: Any) -> None:
