@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException
@@ -248,8 +248,6 @@ class SentinelHubTask(TakesArguments):
 
         :param list_page: the call for the page with this token, such as `api.batch.list_tiles`.
         """
-        from functools import partial
-
         items: list[T] = []
         page = partial(outlast, seconds=self.max_unknown_time, request_id=request_id, about=about)
         self.hook.run(every(list_page, items.append, page))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_sentinelhub._version import __version__
+
 CONN_FIELDS: dict[str, dict[str, Any]] = {
     "auth_url": {
         "label": "Auth URL",
@@ -80,8 +82,6 @@ _WATCHERS = ("triggers.watchers", "triggers.imagery")
 
 def get_provider_info() -> dict[str, Any]:
     """The metadata of the provider; Airflow calls this through the entry point `apache_airflow_provider`."""
-    from airflow_sentinelhub._version import __version__
-
     hook = "airflow_sentinelhub.hooks.sentinelhub.SentinelHubHook"
     return {
         "package-name": "airflow-sentinelhub",

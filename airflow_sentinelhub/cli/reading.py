@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from airflow_sentinelhub.api.call import Patience, exchange
 from airflow_sentinelhub.api.service.generations import Generation
@@ -42,8 +43,6 @@ def find(hook: Any, args: Any) -> FoundRequest:
     :raises InvalidInputError: it is no id.
     :raises NotFoundError: no generation has it.
     """
-    from uuid import UUID
-
     try:
         request_id = str(UUID(args.request_id.strip()))
     except ValueError:

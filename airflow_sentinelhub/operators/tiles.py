@@ -11,6 +11,7 @@ from airflow_sentinelhub._task_arguments import checked_id
 from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.flows.reread import until_read
+from airflow_sentinelhub.api.flows.tile_list import list_tiles
 from airflow_sentinelhub.api.statuses import TILE_STATUSES
 from airflow_sentinelhub.api.tile_references import Item, Items, References, TileList
 from airflow_sentinelhub.links import LINKS
@@ -108,7 +109,6 @@ class SentinelHubListBatchTilesOperator(SentinelHubTask, BaseOperator):
 
         :raises ResultsError: the tiles cannot be read, or cannot be read yet.
         """
-        from airflow_sentinelhub.api.flows.tile_list import list_tiles
         from airflow_sentinelhub.hooks.sentinelhub import reader_now
         from airflow_sentinelhub.hooks.tiles import list_from_bucket
 
