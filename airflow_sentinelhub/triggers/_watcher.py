@@ -190,7 +190,7 @@ class Watcher(BaseEventTrigger, Generic[T]):
                 about = {"version": VERSION, "sentinelhub_conn_id": self.sentinelhub_conn_id}
                 yield TriggerEvent({**about, self.things: items})  # type: ignore[no-untyped-call]
                 await self._settle()
-                memory.end(sights, look.at - self.lookback)
+                memory.end(sights, look.at - self.lookback, look.things)
                 self._unsaved = True
             if self._unsaved:
                 await self._save()
@@ -248,13 +248,15 @@ class Watcher(BaseEventTrigger, Generic[T]):
             )
             return False
         self._succeeded("memory")
+        seen = (self.sight(thing, look) for thing in look.things.values())
+        sights, begin = (sight for sight in seen if sight is not None), look.at - self.lookback
         if self._memory is None:
             self._memory = Memory()
-            sights = (self.sight(thing, look) for thing in look.things.values())
-            self._memory.end([sight for sight in sights if sight is not None], look.at - self.lookback)
+            self._memory.end(sights, begin, look.things)
             self._unsaved = True
             self.log.info("%s begins; %d that are there already are not new", self._name, len(self._memory.sent))
         else:
+            self._unsaved = self._memory.look_back(sights, begin)
             self.log.info("%s goes on; it has told %d", self._name, len(self._memory.sent))
         return True
 

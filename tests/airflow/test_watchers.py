@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from airflow_sentinelhub._compat import BaseEventTrigger, TriggerEvent
 from airflow_sentinelhub.api.flows.imagery import find_acquisitions, where_of
+from airflow_sentinelhub.api.service.catalog import Acquisition
 from airflow_sentinelhub.exceptions import InvalidInputError
 from tests.airflow.conftest import Bench
 
 if BaseEventTrigger is None:
     pytest.skip("this Airflow has no watchers", allow_module_level=True)
 
-from airflow_sentinelhub.triggers import _watcher
+from airflow_sentinelhub.triggers import _watcher, imagery
 from airflow_sentinelhub.triggers.imagery import SentinelHubNewImageryWatcherTrigger
 from airflow_sentinelhub.triggers.watchers import SentinelHubBatchWatcherTrigger
 from tests.airflow.watching import Store
@@ -143,6 +144,55 @@ def test_a_change_of_pace_forgets_nothing(bench: Bench, watch: Watch) -> None:
     done = bench.ended()
     assert [event["request_id"] for event in watch(poll_interval=30, lookback=86400 * 3)] == [done]
     assert watch(poll_interval=60) == []
+
+
+DAY = 86_400.0
+
+
+@pytest.mark.parametrize("generation", ["v2"], indirect=True)
+def test_a_longer_lookback_tells_nothing_of_before(bench: Bench, watch: Watch) -> None:
+    bench.ended(description="before the watcher began")
+    bench.clock.sleep(5 * DAY)
+    assert watch(lookback=DAY) == []
+    assert watch(lookback=30 * DAY, looks=2) == []
+    later = bench.ended()
+    assert [event["request_id"] for event in watch(lookback=30 * DAY)] == [later]
+
+
+@pytest.mark.parametrize("generation", ["v2"], indirect=True)
+def test_a_lookback_that_was_shorter_for_a_while_repeats_nothing(bench: Bench, watch: Watch) -> None:
+    watch(lookback=30 * DAY)
+    bench.ended()
+    assert len(watch(lookback=30 * DAY)) == 1
+    bench.clock.sleep(5 * DAY)
+    bench.ended()
+    assert len(watch(lookback=DAY)) == 1
+    assert watch(lookback=30 * DAY, looks=2) == []
+
+
+@pytest.mark.parametrize("generation", ["v2"], indirect=True)
+def test_what_the_catalog_shows_of_before_the_window_is_told_once(
+    bench: Bench, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A catalog may show what lasts into the time of a search, and what has no one time at all."""
+    shown: list[Acquisition] = []
+    monkeypatch.setattr(imagery, "find_acquisitions", lambda *_: (yield from ()) or list(shown))
+
+    def told(*looks: int) -> list[list[str]]:
+        arguments = {"collection": "byoc-months", "area": [8.9, 41.9, 9.0, 42.0]}
+        found = (watch(SentinelHubNewImageryWatcherTrigger, looks=number, **arguments) for number in looks)
+        return [[event["id"] for event in events] for events in found]
+
+    def of(day: float) -> datetime:
+        return datetime.fromtimestamp(bench.clock.now + day * DAY, tz=timezone.utc)
+
+    shown.append(Acquisition("January", "byoc-months", of(-20)))
+    assert told(3) == [[]]
+    shown += [Acquisition("January, late", "byoc-months", of(-19)), Acquisition("no time", "byoc-months")]
+    assert told(2, 2) == [["January, late", "no time"], []]
+    bench.clock.sleep(40 * DAY)
+    shown.append(Acquisition("March", "byoc-months", of(0)))
+    assert told(2, 2) == [["March"], []]
 
 
 @pytest.mark.parametrize(

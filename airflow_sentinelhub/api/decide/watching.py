@@ -7,7 +7,7 @@ name what it has told, over a window that looks back; a list that comes late or 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -33,7 +33,11 @@ class Sight:
     @cached_property
     def key(self) -> str:
         """The short name under which it is remembered."""
-        return hashlib.sha256(self.name.encode()).hexdigest()[:16]
+        return _key_of(self.name)
+
+
+def _key_of(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
 @dataclass
@@ -41,17 +45,20 @@ class Memory:
     """What a watcher has told (`sent`), and what it was about to tell when it wrote this down (`sending`).
 
     Both map keys of sights to their time and mark. What is in `sending` at the start of a watcher may have been told or
-    not: it is told again, and said to be a repetition.
+    not: it is told again, and said to be a repetition. What is older than `since` may be forgotten, or was never looked
+    at; None for a memory that does not say.
     """
 
     sent: dict[str, tuple[float, float]] = field(default_factory=dict)
     sending: dict[str, tuple[float, float]] = field(default_factory=dict)
+    since: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON, for the store of Airflow."""
         parts = {"sent": self.sent, "sending": self.sending}
         return {
             "version": VERSION,
+            "since": self.since,
             **{name: {key: list(pair) for key, pair in part.items()} for name, part in parts.items()},
         }
 
@@ -68,9 +75,10 @@ class Memory:
                 {str(key): (float(at), float(mark)) for key, (at, mark) in value[name].items()}
                 for name in ("sent", "sending")
             )
+            since = None if value.get("since") is None else float(value["since"])
         except (KeyError, TypeError, ValueError, AttributeError) as err:
             raise ValueError(f"it cannot be read ({type(err).__name__})") from None
-        return cls(sent, sending)
+        return cls(sent, sending, since)
 
     def news(self, sights: Iterable[Sight]) -> list[Sight]:
         """What was not told yet, the earliest first."""
@@ -88,14 +96,36 @@ class Memory:
         self.sending.update({sight.key: (sight.at, sight.mark) for sight in sights})
         return again
 
-    def end(self, sights: Iterable[Sight], window_begin: float) -> None:
+    def end(self, sights: Iterable[Sight], window_begin: float, shown: Collection[str] = ()) -> None:
         """Note that these were told, and forget what has left the window.
 
         :param window_begin: seconds since 1970.
+        :param shown: names of all that the list shows now. A catalog may show what was taken before the window (an
+            image of a month, by its end): it is remembered for as long as it is shown.
         """
         for sight in sights:
             self.sending.pop(sight.key, None)
             self.sent[sight.key] = (sight.at, sight.mark)
-        for part in (self.sent, self.sending):
-            for key in [key for key, (at, _) in part.items() if at < window_begin - MARGIN]:
+        old = [
+            (part, key) for part in (self.sent, self.sending) for key in part if part[key][0] < window_begin - MARGIN
+        ]
+        kept = {_key_of(name) for name in shown} if old else set()
+        for part, key in old:
+            if key not in kept:
                 del part[key]
+        self.since = window_begin
+
+    def look_back(self, sights: Iterable[Sight], window_begin: float) -> bool:
+        """Take for told what a longer window shows of the time of which nothing is known any more.
+
+        :param sights: what the first look of a watcher shows.
+        :param window_begin: of this look, seconds since 1970.
+        :return: whether there is such a time.
+        """
+        if self.since is None or window_begin >= self.since:
+            return False
+        for sight in sights:
+            if sight.at < self.since and sight.key not in self.sending:
+                self.sent.setdefault(sight.key, (sight.at, sight.mark))
+        self.since = window_begin
+        return True
