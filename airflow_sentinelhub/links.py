@@ -6,12 +6,14 @@ programs, under `URL_KEY`.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from airflow_sentinelhub._compat import BaseOperatorLink, XCom
 from airflow_sentinelhub._compat.links import airflow_url, link_key, shows_pages
 
+_log = logging.getLogger(__name__)
 URL_KEY = "request_url"
 """XCom key of the request's address in the API, which needs a token."""
 ORIGIN_KEY = "sentinelhub_request"
@@ -30,13 +32,27 @@ ON_AWS = ("services.sentinel-hub.com", "services-uswest2.sentinel-hub.com")
 """Hosts of the deployments whose buckets are at AWS, where the console shows them."""
 
 
+def _kept(key: str, ti_key: Any) -> Any:
+    """What the task has pushed to XCom, None if it cannot be read.
+
+    A link never raises: 2.11 asks for it in the webserver, and 3.0 calls no callback of a task one of whose links has
+    raised at its end.
+    """
+    try:
+        return XCom.get_value(key=key, ti_key=ti_key)
+    except Exception as err:
+        _log.warning("A link is left out, since the XCom %s cannot be read: %s", key, type(err).__name__)
+        return None
+
+
 class _KeptLink(BaseOperatorLink):
     """A link whose address the task has pushed to XCom. Airflow shows no link without an address."""
 
     key = ""
 
     def get_link(self, operator: Any, *, ti_key: Any, **_: Any) -> str:
-        return XCom.get_value(key=self.key, ti_key=ti_key) or ""
+        url = _kept(self.key, ti_key)
+        return url if isinstance(url, str) else ""
 
 
 class SentinelHubRequestLink(_KeptLink):
@@ -59,7 +75,7 @@ class SentinelHubDocsLink(BaseOperatorLink):
     name = "Sentinel Hub docs"
 
     def get_link(self, operator: Any, *, ti_key: Any, **_: Any) -> str:
-        origin = XCom.get_value(key=ORIGIN_KEY, ti_key=ti_key)
+        origin = _kept(ORIGIN_KEY, ti_key)
         return DOCS.get(str(origin.get("batch_api")), OTHER_DOCS) if isinstance(origin, dict) else OTHER_DOCS
 
 

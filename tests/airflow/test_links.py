@@ -99,3 +99,16 @@ def test_no_link_is_shown_that_has_no_page(bench: Any, monkeypatch: pytest.Monke
     assert not [key for key in context["ti"].xcoms if key.startswith("_link_")]
     monkeypatch.setattr(links, "XCom", SimpleNamespace(get_value=lambda key, ti_key: None))
     assert [link.get_link(None, ti_key=None) for link in LINKS] == ["", "", links.OTHER_DOCS]
+
+
+@pytest.mark.parametrize("odd", [RuntimeError("no answer"), {"url": 5}, 7, ["x"], None])
+def test_a_link_whose_xcom_is_odd_or_out_of_reach_is_left_out(odd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow 3.0 calls no callback of a task whose link raises at its end, and 2.11 asks for it in the webserver."""
+
+    def get_value(key: str, ti_key: Any) -> Any:
+        if isinstance(odd, Exception):
+            raise odd
+        return odd
+
+    monkeypatch.setattr(links, "XCom", SimpleNamespace(get_value=get_value))
+    assert [link.get_link(None, ti_key=None) for link in LINKS] == ["", "", links.OTHER_DOCS]
