@@ -138,6 +138,8 @@ class SentinelHubTask(TakesArguments):
 
     about: str | None = None
     """Id of the task's request, as soon as it is known."""
+    waited_for: str | None = None
+    """Id of the request whose wait in the triggerer has ended, however it has."""
     known: Snapshot | None = None
     """The last reading of the request that this task is responsible for."""
     progress: KeptInWorker | None = None
@@ -263,6 +265,7 @@ class SentinelHubTask(TakesArguments):
         ti = context["ti"]
         origin = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index, key=ORIGIN_KEY)
         origin = origin if isinstance(origin, dict) else {}
+        self.waited_for = origin.get("request_id")
         with airflow_errors(self):
             self._take_arguments_again(origin)
         if next_method != DEFERRAL_FAILED:
@@ -311,6 +314,7 @@ class SentinelHubTask(TakesArguments):
             raise DeadlineError(
                 f"{message} The time allowed is over, and the request could not be ended: {err}", request_id=request_id
             ) from err
+        self.known = job
         if ended_by_itself(job):
             return
         error = DeadlineError(

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
-from urllib.parse import urlsplit
 
 from airflow_sentinelhub._compat.assets import operator_lineage
 
@@ -62,6 +61,16 @@ def sources_of(data: Any, times: Any = None) -> tuple[Source, ...]:
     return tuple(found)
 
 
+def place_in_bucket(folder: str) -> tuple[str, str]:
+    """The namespace and the name of a folder, as OpenLineage names what is in a bucket.
+
+    In a bucket `?` and `#` are letters of a path, so it is not read as a URL.
+    """
+    scheme, _, rest = folder.partition("://")
+    bucket, _, path = rest.partition("/")
+    return f"{scheme}://{bucket}", path.strip("/") or "/"
+
+
 def as_openlineage(lineage: Lineage) -> Any:
     """The `OperatorLineage` of the OpenLineage provider, whose listener asks for it.
 
@@ -83,8 +92,7 @@ def as_openlineage(lineage: Lineage) -> Any:
         inputs.append(dataset.InputDataset(namespace=lineage.place, name=source.name, facets=facets))
     outputs = []
     if lineage.folder:
-        parts = urlsplit(lineage.folder)
-        place = f"{parts.scheme}://{parts.netloc}"
-        outputs.append(dataset.OutputDataset(namespace=place, name=parts.path.strip("/") or "/"))
+        place, name = place_in_bucket(lineage.folder)
+        outputs.append(dataset.OutputDataset(namespace=place, name=name))
     run_facets = {"sentinelhub_job": job_facet(facts=dict(lineage.facts))}
     return operator_lineage()(inputs=inputs, outputs=outputs, run_facets=run_facets)

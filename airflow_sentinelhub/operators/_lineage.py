@@ -20,6 +20,7 @@ class TellsLineage:
     """
 
     about: str | None
+    waited_for: str | None
     known: Snapshot | None
     hook: SentinelHubHook
     _outcome: Mapping[str, Any] | None = None
@@ -37,7 +38,7 @@ class TellsLineage:
     def lineage(self) -> Lineage | None:
         """What the job has read and written, and what it has cost, by what this task knows; None without a request."""
         job, result = self.last_reading(), self._outcome or {}
-        request_id = job.request_id if job is not None else self.about
+        request_id = job.request_id if job is not None else self.about or self.waited_for
         if request_id is None:
             return None
         facts: dict[str, Any] = {name: result.get(name) for name in FACTS} | {"request_id": request_id}

@@ -6,7 +6,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow_sentinelhub._compat import AirflowException
 from airflow_sentinelhub._compat.masking import masked
@@ -169,8 +168,7 @@ class _Preview:
         mount = None if settings is None else settings.bucket_mount
         if not mount or "://" in mount or not isinstance(url, str):
             return None
-        parts = urlsplit(url)
-        path = Path(mount, parts.netloc, parts.path.lstrip("/"))
+        path = Path(mount, url.partition("://")[2].lstrip("/"))  # `?` and `#` are letters of a path in a bucket
         return path if path.is_file() else None
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub._compat import AirflowFailException
-from airflow_sentinelhub.lineage import Source, sources_of
+from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub.lineage import Source, place_in_bucket, sources_of
 from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubStartBatchOperator
 from airflow_sentinelhub.results.root import delivery_root
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
@@ -22,6 +23,7 @@ from airflow_sentinelhub.simulator import Simulator
 from dev import env
 from tests.airflow.home import ROOT, environment, program, put_tables
 from tests.airflow.test_assets import DAGS
+from tests.airflow.test_attack import deferred
 from tests.airflow.test_job import job
 from tests.installed import kept
 
@@ -91,6 +93,21 @@ def test_single_steps_tell_their_request_and_what_it_writes(bench: Any, step: st
     assert told.facts["batch_api"] == bench.api
     if status == "DONE" and bench.api == "v2":
         assert told.facts["processing_units"] > 0
+
+
+@pytest.mark.parametrize("why", ["Trigger timeout", "Trigger failure"])
+def test_a_wait_that_airflow_breaks_off_tells_its_request(bench: Any, why: str) -> None:
+    bench.sim.settings(tile_seconds=4000.0)
+    context, make = bench.context(), job(bench, deferrable=True, timeout=600)
+    request_id = deferred(bench, make, context)
+    bench.act(request_id, "start")
+    bench.clock.sleep(1000)
+    task = make()
+    with pytest.raises((AirflowFailException, SentinelHubError), match=request_id):
+        task.resume_execution("__fail__", {"error": why}, context)
+    told = task.lineage()
+    assert told.facts["request_id"] == request_id
+    assert told.facts.get("status") == (bench.status(request_id) if why == "Trigger timeout" else None)
 
 
 @once
@@ -215,3 +232,19 @@ def test_the_provider_writes_a_failure_to_a_file(told: Any) -> None:
 def test_a_source_keeps_the_times_of_its_own() -> None:
     own = {"type": "a", "dataFilter": {"timeRange": {"from": "1", "to": "2"}}}
     assert sources_of([own, {"type": "b"}], {"from": "x", "to": "y"}) == (Source("a", "1", "2"), Source("b", "x", "y"))
+
+
+@pytest.mark.parametrize(
+    ("folder", "place"),
+    [
+        ("s3://maps/ndvi/7", ("s3://maps", "ndvi/7")),
+        ("s3://maps", ("s3://maps", "/")),
+        ("s3://maps/", ("s3://maps", "/")),
+        ("s3://maps/a#b/7", ("s3://maps", "a#b/7")),
+        ("s3://maps/year=2024?/7", ("s3://maps", "year=2024?/7")),
+        ("s3://maps/a[1]://b/7", ("s3://maps", "a[1]://b/7")),
+        ("gs://maps/p/7", ("gs://maps", "p/7")),
+    ],
+)
+def test_a_folder_is_named_by_its_bucket_and_its_whole_path(folder: str, place: tuple[str, str]) -> None:
+    assert place_in_bucket(folder) == place

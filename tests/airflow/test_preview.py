@@ -505,14 +505,15 @@ def test_features_of_a_statistical_job(bench: Any, tmp_path: Path) -> None:
 
 
 @v2
-def test_a_geopackage_in_a_mounted_bucket_is_found(bench: Any) -> None:
+@pytest.mark.parametrize("name", ["mounted.gpkg", "what is #1?.gpkg"])
+def test_a_geopackage_in_a_mounted_bucket_is_found(bench: Any, name: str) -> None:
     shape = shapely.box(9, 42, 9.05, 42.05)
     columns = [("geometry", "POLYGON"), ("id", "INTEGER"), ("identifier", "TEXT"), ("resolution", "REAL")]
     rows = [(geometry(shape.wkb, 4326, shape.bounds), 1, "field", 0.0005)]
-    file = bench.sim.bucket_dir / "maps" / "mounted.gpkg"
+    file = bench.sim.bucket_dir / "maps" / name
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(geopackage([Layer("fields", 4326, columns, rows, shape.bounds, geometry_type="POLYGON")]))
-    preview = job(bench, tiling_grid=None, area=None, geopackage="s3://maps/mounted.gpkg")().preview(bench.context())
+    preview = job(bench, tiling_grid=None, area=None, geopackage=f"s3://maps/{name}")().preview(bench.context())
     assert preview.names == ["field"]
 
 
