@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import SplitResult, quote
 
 from airflow_sentinelhub._compat.assets import asset_of, extra_of_alias, is_alias, is_asset
+from airflow_sentinelhub.exceptions import one_line
 
 _log = logging.getLogger(__name__)
 TOLD = (
@@ -44,7 +45,16 @@ def tell_outlets(context: Any, outlets: Iterable[Any] | None, extra: Mapping[str
             for path in extra["paths"]:
                 _add(events, outlet, path, extra)
         elif is_asset(outlet):
-            events[outlet].extra = dict(extra)
+            _tell(events, outlet, extra)
+
+
+def _tell(events: Any, outlet: Any, extra: Mapping[str, Any]) -> None:
+    """The job is done and paid: an asset that Airflow cannot look up (`Asset.ref`) is a warning, and no error."""
+    try:
+        events[outlet].extra = dict(extra)
+    except Exception as err:  # Airflow has no common one for what its API server answers
+        why = f"{type(err).__name__}: {one_line(str(err), 300)}"
+        _log.warning("The event of %s does not tell about the job, since Airflow does not find it: %s", outlet, why)
 
 
 def _add(events: Any, alias: Any, path: str, extra: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -187,3 +188,24 @@ def test_an_alias_gets_addresses_and_members_that_each_airflow_takes() -> None:
     assert asset.uri == "s3://maps/sommer%20%C3%BC"
     assert extra == {"failed": 0, **({} if NO_LISTS else {"paths": ("s3://maps/sommer ü",)})}
     assert hash(tuple(extra.values())) is not None
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="datasets cannot be referred to")
+def test_a_reference_that_airflow_does_not_find_does_not_fail_a_job_that_is_paid(
+    logged: Callable[[], str],
+) -> None:
+    """Airflow looks up a reference only when its event is told, when the job is done."""
+    from airflow.sdk import Asset
+
+    class Unfound(Kept):
+        def __getitem__(self, outlet: Any) -> Any:
+            if outlet.name == "typo":
+                raise RuntimeError("ASSET_NOT_FOUND")
+            return super().__getitem__(outlet)
+
+    events = Unfound()
+    tell_outlets(
+        {"outlet_events": events}, [Asset.ref(name="typo"), Asset.ref(name="maps")], {"paths": [], "failed": 0}
+    )
+    assert "ASSET_NOT_FOUND" in logged()
+    assert events[Asset.ref(name="maps")].extra == {"paths": [], "failed": 0}
