@@ -27,9 +27,10 @@ def event_extra(result: Mapping[str, Any], folder: str | None) -> dict[str, Any]
 
     :param result: of the job, as its task returns it.
     :param folder: URL of the folder of its results, if known.
-    :return: plain JSON: the members `TOLD`, and `paths`, the folders of the results.
+    :return: plain JSON: the members `TOLD`, and `paths`, the folders of the results; none where nothing was processed.
     """
-    return {**{name: result.get(name) for name in TOLD}, "paths": [folder] if folder else []}
+    paths = [folder] if folder and result.get("processed") != 0 else []
+    return {**{name: result.get(name) for name in TOLD}, "paths": paths}
 
 
 def tell_outlets(context: Any, outlets: Iterable[Any] | None, extra: Mapping[str, Any]) -> None:

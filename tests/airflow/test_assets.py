@@ -119,6 +119,17 @@ def test_an_event_of_a_job_without_a_known_place_has_no_paths() -> None:
     assert event_extra({"request_id": "7"}, None)["paths"] == []
 
 
+@pytest.mark.parametrize(("processed", "paths"), [(0, []), (1, ["s3://b/p/7"]), (None, ["s3://b/p/7"])])
+def test_a_folder_without_results_is_no_place_of_results(processed: int | None, paths: list[str]) -> None:
+    """A job that succeeds with nothing done (all failed and accepted, stopped at once) starts no DAG by an alias."""
+    from tests.names import AssetAlias
+
+    extra, events = event_extra({"request_id": "7", "processed": processed}, "s3://b/p/7"), Kept()
+    tell_outlets({"outlet_events": events}, [AssetAlias("maps")], extra)
+    assert extra["paths"] == paths
+    assert [asset.uri for event in events.events.values() for asset, _ in event.added] == paths
+
+
 def test_a_path_that_is_no_asset_does_not_fail_a_job_that_is_paid(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
