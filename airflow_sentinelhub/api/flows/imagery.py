@@ -46,7 +46,7 @@ def cloud_limit(value: Any) -> float | None:
         read = None
     if read is None or not 0 <= read <= 100:
         raise InvalidInputError(f"max_cloud_coverage is a number from 0 to 100, not {shown(value)}.")
-    return read
+    return abs(read)
 
 
 def find_acquisitions(
@@ -60,7 +60,8 @@ def find_acquisitions(
     """
     body: dict[str, Any] = {"collections": [collection], "datetime": f"{written(begin)}/{written(end)}", **where}
     if max_cloud_coverage is not None:
-        body["filter"], body["filter-lang"] = f"eo:cloud_cover <= {max_cloud_coverage:g}", "cql2-text"
+        limit = f"{max_cloud_coverage:.9f}".rstrip("0").rstrip(".")
+        body["filter"], body["filter-lang"] = f"eo:cloud_cover <= {limit}", "cql2-text"
     found: dict[str, Acquisition] = {}
     following: int | str | None = None
     asked: set[int | str] = set()

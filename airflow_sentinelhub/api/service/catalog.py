@@ -63,6 +63,7 @@ def _found(body: Any) -> CatalogPage:
         raise ValueError("its member features is not a list")
     items = [item for feature in features if (item := _item(feature)) is not None]
     following = member(body, "context", "next")
+    following = None if following == "" else following  # as absent as null
     if following is not None and not isinstance(following, str) and (following := whole(following)) is None:
         raise ValueError("the next page is neither a number nor a text")
     return CatalogPage(tuple(items), following, len(features) - len(items))
