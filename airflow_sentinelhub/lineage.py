@@ -30,7 +30,7 @@ class Source:
 class Lineage:
     """What a job has read and written, and what it has cost.
 
-    :param place: base URL of the deployment.
+    :param place: base URL of the deployment; empty where it names no source.
     :param folder: URL of the folder of the results, None if not known.
     :param facts: plain JSON about the run: request, status, cost and counts; None for what is not known.
     """
@@ -41,7 +41,10 @@ class Lineage:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-FACTS = ("request_id", "batch_api", "status", "processed", "failed", "processing_units", "estimated_pu", "restarts")
+FACTS = (
+    *("request_id", "batch_api", "status", "processed", "failed"),
+    *("processing_units", "estimated_pu", "expected_pu", "estimated_by", "restarts"),
+)
 
 
 def sources_of(data: Any, times: Any = None) -> tuple[Source, ...]:

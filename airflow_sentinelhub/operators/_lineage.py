@@ -23,6 +23,7 @@ class TellsLineage:
     waited_for: str | None
     known: Snapshot | None
     hook: SentinelHubHook
+    _pinned: tuple[str, dict[str, str]] | None
     _outcome: Mapping[str, Any] | None = None
     _sources: tuple[Source, ...] = ()
 
@@ -47,7 +48,12 @@ class TellsLineage:
         folder = None
         if job is not None and job.output_url and self.writes(job):
             folder = delivery_root(job.output_url, request_id)
-        return Lineage(self.hook.settings.base_url, self._sources, folder, facts)
+        return Lineage(self._place(), self._sources, folder, facts)
+
+    def _place(self) -> str:
+        """The deployment by which sources are named, which is known although the connection may be gone by now."""
+        pinned = self._pinned[1].get("base_url") if self._pinned else None
+        return pinned or (self.hook.settings.base_url if self._sources else "")
 
     def last_reading(self) -> Snapshot | None:
         """The last reading of the request, None if there is none."""

@@ -51,8 +51,18 @@ def test_a_job_that_is_done_tells_collection_place_and_cost(bench: Any) -> None:
     assert told.place == bench.sim.url
     assert [source.name for source in told.sources] == ["sentinel-2-l2a"]
     assert told.folder == delivery_root(result["output_url"], result["request_id"])
-    for name in ("request_id", "status", "processed", "failed", "processing_units"):
+    for name in ("request_id", "status", "processed", "failed", "processing_units", "expected_pu", "estimated_by"):
         assert told.facts[name] == result[name]
+    assert told.facts["expected_pu"] > 0
+
+
+@once
+def test_a_connection_that_is_gone_at_the_end_takes_nothing_away(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, _ = ran(bench)
+    told = task.lineage()
+    task.__dict__.pop("hook")
+    monkeypatch.delenv("AIRFLOW_CONN_SENTINELHUB_DEFAULT")
+    assert task.lineage() == told
 
 
 def test_a_job_that_failed_tells_its_request(bench: Any) -> None:
