@@ -244,7 +244,8 @@ class Watcher(BaseEventTrigger, Generic[T]):
             self._failed(
                 "memory",
                 f"{self._name} cannot read what it has told already ({_why(err)}), so it tells nothing now; it tries "
-                "again, and nothing is lost.",
+                "again, and nothing is lost. If what is kept was damaged, delete it (docs/watchers.md says where it "
+                "stands): the watcher then begins anew, and does not tell what has happened before.",
             )
             return False
         self._succeeded("memory")

@@ -120,14 +120,29 @@ def test_a_store_that_fails_is_not_an_empty_one(bench: Bench, watch: Watch, odd:
     assert watch() == []
 
 
-@pytest.mark.parametrize("kept", ["{}", "[]", '"x"', '{"version": 2, "sent": {}, "sending": {}}', '{"version": 1}'])
-def test_a_memory_that_cannot_be_read_tells_nothing(bench: Bench, watch: Watch, kept: str) -> None:
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "{}",
+        "[]",
+        '"x"',
+        '{"version": 2, "sent": {}, "sending": {}}',
+        '{"version": 1}',
+        '{"version": 1, "sent": {}, "sending": {}, "since": "x"}',
+    ],
+)
+def test_a_memory_that_cannot_be_read_tells_nothing(
+    bench: Bench, watch: Watch, kept: str, logged: Callable[[], str]
+) -> None:
     watch()
     bench.ended()
     (key,) = Store.kept
     Store.kept[key] = kept
     assert watch(looks=2) == []
     assert Store.kept[key] == kept
+    said = " ".join(logged().split())
+    assert f"{key} cannot read what it has told" in said
+    assert "delete it (docs/watchers.md" in said
 
 
 def test_filters(bench: Bench, watch: Watch) -> None:
