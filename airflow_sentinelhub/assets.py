@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import SplitResult, quote
 
 from airflow_sentinelhub._compat.assets import asset_of, extra_of_alias, is_alias, is_asset
-from airflow_sentinelhub.exceptions import one_line
 
 _log = logging.getLogger(__name__)
 TOLD = (
@@ -54,7 +53,7 @@ def _tell(events: Any, outlet: Any, extra: Mapping[str, Any]) -> None:
     try:
         events[outlet].extra = dict(extra)
     except Exception as err:  # Airflow has no common one for what its API server answers
-        why = f"{type(err).__name__}: {one_line(str(err), 300)}"
+        why = f"{type(err).__name__}: {' '.join(str(err).split())[:300]}"
         _log.warning("The event of %s does not tell about the job, since Airflow does not find it: %s", outlet, why)
 
 
