@@ -77,10 +77,9 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
                 _with_fate(err, at_work), request_id=at_work.request_id, snapshot=at_work
             ) from cause
         if task is not None and job is None and task.may_have_started(err):
-            about = f"Batch request {task.about}" if task.about else "A batch request of this task"
             raise StillRunningError(
-                f"{err} {about} may be running: its state could not be read. It was left alone; if it was started, it "
-                "runs on and bills. A retry of this task looks at it again.",
+                f"{err} {task.its_request()} may be running: its state could not be read. It was left alone; if it was "
+                "started, it runs on and bills. A retry of this task looks at it again.",
                 request_id=task.about or "",
             ) from cause
         if job is not None and is_paid(job) and not isinstance(err, JobError):
@@ -200,21 +199,24 @@ class SentinelHubTask(TakesArguments):
         """Whether a request that this task is responsible for may be running although it was not read."""
         return self._may_have_started or (self.about is not None and isinstance(err, ApiError))
 
+    def its_request(self) -> str:
+        """The request of this task, for messages in which it may not be known yet."""
+        return f"Batch request {self.about}" if self.about else "A batch request of this task"
+
     def mention_running(self, err: Exception) -> None:
         """Log that a request of this task runs on, or may do so, if the error of the try says nothing of it."""
         job = self.known
         if job is None and self._may_have_started:
-            about = f"Batch request {self.about}" if self.about else "A batch request of this task"
-            fate_of_it = "It was left alone; if it was started, it runs on and bills."
+            about, what_of_it = self.its_request(), "It was left alone; if it was started, it runs on and bills."
         elif job is not None and job.started and not job.status.is_final:
-            about, fate_of_it = f"Batch request {job.request_id}", fate(job)
+            about, what_of_it = f"Batch request {job.request_id}", fate(job)
         else:
             return
         self.log.warning(  # type: ignore[attr-defined]
             "%s may be running while this try ends with %s. %s A retry of this task looks at it again.",
             about,
             type(err).__name__,
-            fate_of_it,
+            what_of_it,
         )
 
     def patiently(
