@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,9 @@ from airflow_sentinelhub import cancel
 from airflow_sentinelhub._compat import AirflowTaskTimeout
 from airflow_sentinelhub._compat.task_state import NO_ANSWER, TaskState
 from airflow_sentinelhub.api.flows import wait as flows_wait
+from airflow_sentinelhub.api.flows.read import read
+from airflow_sentinelhub.api.service.generations import generation
+from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from airflow_sentinelhub.transport import finish
 from airflow_sentinelhub.transport.process import PROCESS
@@ -129,6 +133,19 @@ def test_a_job_that_is_done_is_not_said_to_run_on(
     assert f"is DONE, so there is nothing to {WORD[bench.api]}" in logged()
     assert "runs on and bills" not in logged()
     assert not asked(bench)
+
+
+@pytest.mark.parametrize("end", ["PARTIAL", "FAILED", "STOPPED"])
+def test_an_end_that_was_read_before_a_restart_does_not_keep_the_job_from_being_ended(
+    bench: Any, processing: str, airflow_says: Say, end: str
+) -> None:
+    """The task is ended after it has restarted the failed part, or gone on with a stopped job, and before it reads."""
+    airflow_says(TaskState(True, "failed"))
+    operator = on_worker(bench, processing)
+    shown = bench.hook.run(read(generation(bench.api), processing))
+    operator.known = replace(shown, status=BatchRequestStatus(end))
+    operator.on_kill()
+    assert asked(bench)
 
 
 @pytest.mark.parametrize("cancel", [True, False])

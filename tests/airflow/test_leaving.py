@@ -206,6 +206,17 @@ def test_a_connection_that_airflow_does_not_find_at_the_second_try(
     then_well(bench, make, bench.context(try_number=3, max_tries=3))
 
 
+def test_a_connection_that_is_gone_when_the_wait_is_over_hides_no_request(
+    bench: Any, logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = job(bench, deferrable=True)
+    request_id = bench.run(make)["request_id"]
+    monkeypatch.delenv("AIRFLOW_CONN_SENTINELHUB_DEFAULT")
+    with pytest.raises(AirflowNotFoundException):
+        make().execute_complete(bench.context(), bench.events[-1])
+    assert f"Batch request {request_id} may be running" in logged()
+
+
 def test_an_error_of_the_users_code_while_the_job_runs_does_not_hide_it(bench: Any, logged: Callable[[], str]) -> None:
     def broken(*_: Any) -> None:
         raise KeyError("of the user")
