@@ -57,11 +57,16 @@ def decoded(body: bytes | bytearray) -> Any:
         return None
     text = "".join(slices)
     try:
-        if "\\ud" in text or "\\uD" in text or "\\u0000" in text:
+        if may_have_unstorable(text):
             text = _ESCAPE.sub(_storable, text)
-        return (_STEPWISE if len(body) > LARGE else _AT_ONCE).decode(text)
+        return (_STEPWISE if len(body) > LARGE else AT_ONCE).decode(text)
     except Exception as err:  # RecursionError among others
         raise ValueError(f"{type(err).__name__}: {str(err)[:100]}") from None
+
+
+def may_have_unstorable(text: str) -> bool:
+    """Whether a text of JSON may have characters that no database can store."""
+    return "\\ud" in text or "\\uD" in text or "\\u0000" in text
 
 
 def _storable(found: re.Match[str]) -> str:
@@ -92,7 +97,17 @@ class _Stepwise(json.JSONDecoder):
         self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
 
 
-_AT_ONCE, _STEPWISE = json.JSONDecoder(parse_int=_integer), _Stepwise()
+AT_ONCE, _STEPWISE = json.JSONDecoder(parse_int=_integer), _Stepwise()
+_UNSTORABLE = str.maketrans({"\0": " ", **{chr(half): "?" for half in range(0xD800, 0xE000)}})
+
+
+def storable(value: Any) -> Any:
+    """A value of JSON that was decoded, with the characters in it replaced that no database can store."""
+    if isinstance(value, str):
+        return value.translate(_UNSTORABLE)
+    if isinstance(value, dict):
+        return {storable(name): storable(inner) for name, inner in value.items()}
+    return [storable(inner) for inner in value] if isinstance(value, list) else value
 
 
 def member(value: Any, *path: str) -> Any:

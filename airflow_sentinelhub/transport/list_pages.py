@@ -1,5 +1,7 @@
 """Decodes a page of the list of batch requests entry by entry, so that other coroutines run in between.
 
+The members of a page may come in any order. What is no page of entries is decoded in a thread where it is large.
+
 Nearly all of an entry's text is the payload with which the request was created. A payload is decoded only when its text
 is new.
 """
@@ -7,21 +9,21 @@ is new.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
-from airflow_sentinelhub.api.decoding import decoded
+from airflow_sentinelhub.api.decoding import AT_ONCE, LARGE, decoded, may_have_unstorable, storable
 from airflow_sentinelhub.exceptions import UnreadableReplyError
 
 SLICE = 128 << 10
 """Bytes of a page above which it is decoded entry by entry."""
 TURN = 0.004
 """Seconds for which entries are decoded before other coroutines get their turn; at the latest they do after ten."""
-_START = re.compile(r'\s*\{\s*"data"\s*:\s*\[')
+_MEMBER = re.compile(r'\s*[{,]\s*"([^"\\]*)"\s*:\s*')
+"""What stands in a page before the value of a member."""
 _BETWEEN = re.compile(r"\s*,?\s*")
 _UP_TO_PAYLOAD = re.compile(
     r'\{\s*"id"\s*:\s*"([^"\\]{1,200})"\s*,\s*'
@@ -49,24 +51,24 @@ class EntryPayload(NamedTuple):
     value: Any
 
 
-def _entry(decoder: json.JSONDecoder, text: str, at: int, payloads: dict[str, EntryPayload]) -> tuple[Any, int]:
+def _entry(text: str, at: int, payloads: dict[str, EntryPayload]) -> tuple[Any, int]:
     """Decode the entry that begins at `at`; return it and where it ends. A payload with known text is not decoded."""
     begun = _UP_TO_PAYLOAD.match(text, at)
     if begun is None:
-        return decoder.raw_decode(text, at)
+        return AT_ONCE.raw_decode(text, at)
     name, start = begun[1].strip().lower(), begun.end()
     kept = payloads.get(name)
     if kept is None or hash(text[start : start + kept.length]) != kept.hashed:
-        value, end = decoder.raw_decode(text, start)
+        value, end = AT_ONCE.raw_decode(text, start)
         if len(payloads) >= MOST_PAYLOADS:
             payloads.clear()
         kept = payloads[name] = EntryPayload(end - start, hash(text[start:end]), _brief(value))
     end = start + kept.length
     around = f'{text[at : begun.start(2) - 1]}"":0{text[end : end + _BEHIND]}'
     try:
-        item, length = decoder.raw_decode(around)
+        item, length = AT_ONCE.raw_decode(around)
     except ValueError:
-        return decoder.raw_decode(text, at)
+        return AT_ONCE.raw_decode(text, at)
     item.pop("", None)
     item.setdefault(begun[2], kept.value)
     return item, end + length - len(around) + len(text[end : end + _BEHIND])
@@ -90,6 +92,28 @@ def _shared(value: Any) -> Any:
     return sys.intern(value) if isinstance(value, str) else value
 
 
+def _data_in(text: str, page: dict[str, Any]) -> int | None:
+    """Where the entries of a page begin; what stands before them goes to `page`. None for what is no page of entries,
+    or has much before them."""
+    at = 0
+    while begun := _MEMBER.match(text, at):
+        start = begun.end()
+        if begun[1] == "data":
+            return start + 1 if text[start : start + 1] == "[" else None
+        if text.find('"data"', start, start + LARGE) < 0:
+            return None
+        try:
+            page[begun[1]], at = AT_ONCE.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            return None
+    return None
+
+
+async def _whole(body: bytes) -> Any:
+    """The JSON in a body; decoded in a thread where it is large."""
+    return await asyncio.to_thread(decoded, body) if len(body) > LARGE else decoded(body)
+
+
 def entries_of(
     body: bytes, payloads: dict[str, EntryPayload] | None = None
 ) -> tuple[AsyncIterator[Any], Callable[[], Any]]:
@@ -104,37 +128,40 @@ def entries_of(
 
     async def items() -> AsyncIterator[Any]:
         text = body.decode("utf-8", "replace") if len(body) > SLICE else ""
-        start = _START.match(text)
-        if not text or start is None:
-            whole = decoded(body)
+        at = _data_in(text, page)
+        if at is None:
+            page.clear()
+            whole = await _whole(body)
             page.update(whole if isinstance(whole, dict) else {"error": "it is no object"})
             for item in page["data"] if isinstance(page.get("data"), list) else ():
                 yield item
             return
-        decoder, at, count, began = json.JSONDecoder(), start.end(), 0, time.perf_counter()
+        odd, count = may_have_unstorable(text), 0
         while True:
             gap = _BETWEEN.match(text, at)
             at = gap.end() if gap else at
             if text[at : at + 1] == "]":
                 break
-            item, at = _entry(decoder, text, at, kept)
+            item, at = _entry(text, at, kept)
             count += 1
-            yield item
-            if count % 10 == 0 or time.perf_counter() - began > TURN:
-                await asyncio.sleep(0)
-                began = time.perf_counter()
-        page.update(json.loads('{"data": [' + ("{}" if count else "") + text[at:]))
+            yield storable(item) if odd else item
+        page.update(await _whole(f'{{"data": [{"{}" if count else ""}{text[at:]}'.encode()))
 
-    async def guarded() -> AsyncIterator[Any]:
+    async def in_turns() -> AsyncIterator[Any]:
+        count, began = 0, time.perf_counter()
         try:
             async for item in items():
                 yield item
+                count += 1
+                if count % 10 == 0 or time.perf_counter() - began > TURN:
+                    await asyncio.sleep(0)
+                    began = time.perf_counter()
         except (ValueError, RecursionError) as err:
             raise UnreadableReplyError(
                 f"The list of batch requests cannot be decoded ({type(err).__name__}).", status=200
             ) from None
 
-    return guarded(), lambda: page
+    return in_turns(), lambda: page
 
 
 def name_of(item: Any) -> str | None:

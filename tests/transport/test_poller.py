@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Reply, Send, Sleep, exchange
 from airflow_sentinelhub.api.decide.pages import NOT_LISTED, goes_on, is_believed, pages_worth
+from airflow_sentinelhub.api.decoding import decoded
 from airflow_sentinelhub.api.service.generations import STATISTICAL, V1, V2, Generation
 from airflow_sentinelhub.transport import list_pages
 from airflow_sentinelhub.transport.list_pages import entries_of
@@ -122,6 +124,86 @@ async def test_a_page_that_cannot_be_decoded_is_one_error(body: bytes, monkeypat
         monkeypatch.setattr(list_pages, "SLICE", limit)
         with pytest.raises(errors.UnreadableReplyError):
             await read_apart(body)
+
+
+BEHIND = {"links": {"nextToken": "7"}, "more": "x" * 10}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"data": 50, **BEHIND},
+        {**BEHIND, "data": 50},
+        {"links": {}, "data": 50, "more": [{"data": []}]},
+        {"more": {"data": [1, 2]}, "links": None, "data": 50},
+    ],
+    ids=["first", "last", "between", "behind another of its name"],
+)
+async def test_others_run_between_the_entries_of_a_page_whatever_the_order_of_its_members(
+    page: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(list_pages, "SLICE", 0)
+    monkeypatch.setattr(list_pages, "TURN", 3600.0)
+    page = {
+        name: [entry(str(number)) for number in range(value)] if value == 50 else value for name, value in page.items()
+    }
+    longest = 0
+    decode = list_pages._entry
+
+    def counted(*given: Any) -> Any:
+        nonlocal longest
+        since.append(1)
+        longest = max(longest, len(since))
+        return decode(*given)
+
+    async def others() -> None:
+        while True:
+            since.clear()
+            await asyncio.sleep(0)
+
+    since: list[int] = []
+    monkeypatch.setattr(list_pages, "_entry", counted)
+    monkeypatch.setattr(
+        list_pages, "decoded", lambda body: pytest.fail("at once") if len(body) > 5000 else decoded(body)
+    )
+    beside = asyncio.ensure_future(others())
+    items, rest = entries_of(json.dumps(page).encode())
+    found = [item async for item in items]
+    beside.cancel()
+    assert [item["id"] for item in found] == [str(number) for number in range(50)]
+    assert rest()["links"] == page["links"]
+    assert longest == 10
+
+
+@pytest.mark.parametrize(
+    "page", [{"more": [7] * 100_000, "data": []}, {"data": [], "more": [7] * 100_000}, [7] * 100_000]
+)
+async def test_what_is_large_and_no_entry_is_decoded_in_a_thread(page: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = list[bool]()
+
+    def seen(body: bytes) -> Any:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return decoded(body)
+
+    monkeypatch.setattr(list_pages, "decoded", seen)
+    items, rest = entries_of(json.dumps(page).encode())
+    assert [item async for item in items] == []
+    assert rest() == (page if isinstance(page, dict) else {"error": "it is no object"})
+    assert threads == [False]
+
+
+@pytest.mark.parametrize("described", ["\ud800", "a\0b", "\ud83d\ude00", "9" * 5000])
+async def test_a_sliced_page_has_nothing_in_it_that_no_database_can_store(
+    described: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps({"data": [entry("a1", request={"description": described}, error=described)]}).encode()
+    if described.isdigit():
+        body = body.replace(b'"error": "', b'"costPU": ').replace(b'9"}]', b"9}]")
+    whole = (await read_apart(body))[0]
+    monkeypatch.setattr(list_pages, "SLICE", 0)
+    items = (await read_apart(body))[0]
+    assert items[0]["request"]["description"] == whole[0]["request"]["description"]
+    assert (items[0].get("error"), items[0].get("costPU")) == (whole[0].get("error"), whole[0].get("costPU"))
 
 
 # The poller
