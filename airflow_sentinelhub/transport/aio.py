@@ -129,6 +129,7 @@ class AsyncDriver:
                 metrics.measure,
                 conn_id=self._settings.conn_id,
                 held=gate.held_back,
+                places=mine[key].places,
             )
         self._polling = asyncio.get_running_loop(), api.name, pollers[kind]
         return pollers[kind]

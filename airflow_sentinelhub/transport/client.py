@@ -228,7 +228,9 @@ def _client(settings: Settings, tls: ssl.SSLContext | bool, proxies: Mapping[str
     """
     logging.getLogger("httpx").addFilter(_not_our_request)
     logging.getLogger("httpcore.http11").addFilter(_shows_no_headers)
-    limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT, keepalive_expiry=KEPT_ALIVE)
+    limits = httpx.Limits(
+        max_connections=2 * IN_FLIGHT, max_keepalive_connections=IN_FLIGHT, keepalive_expiry=KEPT_ALIVE
+    )
     return httpx.AsyncClient(
         verify=tls,
         trust_env=False,

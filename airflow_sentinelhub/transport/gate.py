@@ -11,14 +11,20 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from enum import Enum
 from types import TracebackType
 
 from airflow_sentinelhub.api.call import RATE_LIMITED, RATE_LIMITED_JITTER, Reply, retry_after
 
 IN_FLIGHT = 8
-"""Requests of one process and connection in flight at a time."""
+"""Requests of one process and connection in flight at a time; as many again that cannot wait (`Gate.at_once`)."""
+SINGLES, CONFIRMING = 5, 2
+"""Of these: calls for single requests, and further ones that confirm what a list says; a place is left for lists."""
+IN_DOUBT = 2
+"""Of the calls for single requests: those for requests whose last call has failed. One may hang until its timeout."""
 BURST = 0.1
 """Share of the calls of a minute that may go out at once; with it a minute has 1.1 times as many at the most."""
 DECREASE = 0.5
@@ -28,6 +34,53 @@ SLOWEST = 1.0
 FORGOTTEN = 600.0
 """Seconds without a 429 after which a process is no longer slowed down."""
 _MINUTE = 60.0
+
+
+class Purpose(Enum):
+    """What a call for a single request is made for."""
+
+    CONFIRMS = "a list says something new of it"
+    READS = "it is due, and no page shows it"
+    DOUBTS = "its last call has failed"
+
+
+class Places:
+    """Who may make a call for a single request: one that hangs until its timeout must not hold up the others.
+
+    Calls that confirm have places that no others take, so an end is seen however many hang; requests in doubt have few.
+    Belongs to one event loop.
+    """
+
+    def __init__(self) -> None:
+        self._taken: Counter[Purpose] = Counter()
+        self._waiting: dict[Purpose, deque[asyncio.Future[None]]] = {purpose: deque() for purpose in Purpose}
+
+    @asynccontextmanager
+    async def one(self, purpose: Purpose) -> AsyncIterator[None]:
+        """Hold a place for a call. Calls of one purpose take turns."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[purpose].append(turn)
+        self._let_in()
+        try:
+            await turn
+            yield
+        finally:
+            if turn.done() and not turn.cancelled():
+                self._taken[purpose] -= 1
+                self._let_in()
+
+    def _let_in(self) -> None:
+        for purpose, waiting in self._waiting.items():
+            while waiting and self._has_place(purpose):
+                turn = waiting.popleft()
+                if not turn.done():  # else it was given up
+                    self._taken[purpose] += 1
+                    turn.set_result(None)
+
+    def _has_place(self, purpose: Purpose) -> bool:
+        if purpose is Purpose.DOUBTS and self._taken[purpose] >= IN_DOUBT:
+            return False
+        return self._taken.total() < SINGLES + CONFIRMING * (purpose is Purpose.CONFIRMS)
 
 
 class Gate:
@@ -46,6 +99,7 @@ class Gate:
     def __init__(self, per_minute: float, count: Callable[[str, int], None] = lambda name, by: None) -> None:
         self.per_minute = per_minute
         self._free, self._queue = asyncio.Semaphore(IN_FLIGHT), asyncio.Lock()
+        self._free_at_once = asyncio.Semaphore(IN_FLIGHT)
         self._count = count
         self._closed_until = -math.inf
         self._in_a_row = 0
@@ -67,16 +121,19 @@ class Gate:
 
     async def __aenter__(self) -> None:
         await self._turn()
-        await self._enter()
+        await self._enter(self._free)
 
     @asynccontextmanager
     async def at_once(self) -> AsyncIterator[None]:
-        """Let a request through that cannot wait for minutes, such as a cancel. Only a pause makes it wait."""
-        await self._enter()
+        """Let a request through that cannot wait for minutes, such as a cancel. Only a pause makes it wait.
+
+        Calls that hang hold places of their own, so they do not hold it up.
+        """
+        await self._enter(self._free_at_once)
         try:
             yield
         finally:
-            self._free.release()
+            self._free_at_once.release()
 
     async def _turn(self) -> None:
         """Keep the interval between calls after a 429. The order is that of the callers."""
@@ -101,8 +158,8 @@ class Gate:
             self._slowed_until = asyncio.get_running_loop().time()
         return rate
 
-    async def _enter(self) -> None:
-        await self._free.acquire()
+    async def _enter(self, places: asyncio.Semaphore) -> None:
+        await places.acquire()
         delay = self._take()
         try:
             if delay > 0:
@@ -112,7 +169,7 @@ class Gate:
                 await asyncio.sleep(left * (1 + RATE_LIMITED_JITTER * random.random()))
         except BaseException:
             self._saved += 1  # the call is not made
-            self._free.release()
+            places.release()
             raise
         self._recent = self._of_a_minute() + 1
 

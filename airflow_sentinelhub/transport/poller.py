@@ -28,6 +28,7 @@ from airflow_sentinelhub.exceptions import (
     UnreachableError,
     UnreadableReplyError,
 )
+from airflow_sentinelhub.transport.gate import Places, Purpose
 from airflow_sentinelhub.transport.list_pages import EntryPayload, entries_of, name_of
 from airflow_sentinelhub.transport.waits import PolledRequest, Wait, Waits
 
@@ -35,8 +36,6 @@ _log = logging.getLogger(__name__)
 PATIENCE = Patience(backoff=(2.0,), rate_limited=60.0)
 """How long one call is tried; the waits themselves are patient."""
 OUTAGE = (UnreachableError, ServerError, RateLimitError)
-SINGLES = 6
-"""Calls for single requests under way at a time; two places at the gate are left for lists."""
 LIST_SOON, LIST_AGAIN = 10.0, 300.0
 """Seconds for which a list that failed is not read: after the first failure in a row, and at the most."""
 LOOK_SOON, LOOK_AGAIN = 30.0, 1800.0
@@ -88,6 +87,7 @@ class Poller:
         readings is (`oldest_reading`, seconds), and how late it is (`lag`); and zeros when nobody waits any more.
     :param conn_id: id of the connection, for the log: a triggerer may have several pollers.
     :param held: why calls are held back, or were since a time, though the service would answer; empty if not.
+    :param places: for calls for single requests; all pollers of an account share them.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class Poller:
         *,
         conn_id: str = "",
         held: Callable[[float], str] = lambda since: "",
+        places: Places | None = None,
     ) -> None:
         self._driver = driver
         self._api = api
@@ -111,7 +112,7 @@ class Poller:
         self._payloads: dict[str, EntryPayload] = {}
         self._waits = Waits(forgotten=lambda name: self._payloads.pop(name, None))
         self._changed = asyncio.Event()
-        self._singles = asyncio.Semaphore(SINGLES)
+        self._places = Places() if places is None else places
         self._tasks: set[asyncio.Task[None]] = set()
         self._work: asyncio.Task[None] | None = None
         self._down = False
@@ -268,7 +269,7 @@ class Poller:
                 wanted = left.pop(name, None) is not None
                 found += wanted
                 if self._is_to_confirm(known, item, asked, wanted):
-                    self._begin_single(known, at_once=True)
+                    self._begin_single(known, confirms=True)
             found_on.append(found)
             self._per_page += (loop.time() - asked - self._per_page) / min(len(found_on), 5)
             try:
@@ -313,20 +314,21 @@ class Poller:
         for _ in range(known.hand_out(waits, job)):
             self._count("readings", 1)
 
-    def _begin_single(self, known: PolledRequest, *, at_once: bool = False) -> None:
+    def _begin_single(self, known: PolledRequest, *, confirms: bool = False) -> None:
         """Read a request by a call of its own, beside the others: one that hangs holds up none of them.
 
-        :param at_once: also if a page has brought the reading when its turn comes.
+        :param confirms: it confirms what a page says, also if a page has brought the reading when its turn comes.
         """
         known.being_read = True
-        task = asyncio.ensure_future(self._single(known, at_once))
+        task = asyncio.ensure_future(self._single(known, confirms))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _single(self, known: PolledRequest, at_once: bool) -> None:
+    async def _single(self, known: PolledRequest, confirms: bool) -> None:
+        purpose = Purpose.DOUBTS if known.in_doubt else Purpose.CONFIRMS if confirms else Purpose.READS
         try:
-            async with self._singles:
-                if known.waits and (at_once or known.may_be_read(asyncio.get_running_loop().time())):
+            async with self._places.one(purpose):
+                if known.waits and (confirms or known.may_be_read(asyncio.get_running_loop().time())):
                     await self._read_one(known)
         finally:
             known.being_read = False
@@ -340,14 +342,16 @@ class Poller:
         try:
             job: Snapshot = await self._driver.run(exchange(self._api.get(request_id), PATIENCE))
         except SentinelHubError as err:
-            known.failed = asyncio.get_running_loop().time()
+            known.failed, known.in_doubt = asyncio.get_running_loop().time(), True
             known.fail(err)
             return err
         except Exception as err:
             _log.exception("Reading batch request %s broke off", request_id)
             failure = SentinelHubError(f"Reading batch request {request_id} broke off ({type(err).__name__}).")
+            known.in_doubt = True
             known.fail(failure)
             return failure
+        known.in_doubt = False
         self._hand_out(known, [wait for wait in known.waits if wait.since <= asked], job)
         return None
 

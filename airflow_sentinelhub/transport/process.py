@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 from airflow_sentinelhub._version import __version__
-from airflow_sentinelhub.transport.gate import Gate
+from airflow_sentinelhub.transport.gate import Gate, Places
 from airflow_sentinelhub.transport.metrics import Metrics
 from airflow_sentinelhub.transport.settings import Key, Settings
 from airflow_sentinelhub.transport.threads import Threads
@@ -45,6 +45,7 @@ class InLoop:
     :param lock: is held while a token is asked for.
     :param closing: closes the client when it is closed itself, at the end of the loop.
     :param pollers: read requests for all waits; by generation, connection and how its calls are made.
+    :param places: who of them may make a call for a single request.
     """
 
     client: Any
@@ -52,6 +53,7 @@ class InLoop:
     lock: asyncio.Lock
     closing: AsyncGenerator[None, None]
     pollers: dict[Hashable, Poller] = field(default_factory=dict)
+    places: Places = field(default_factory=Places)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ class PolledRequest:
     :param missed: how often in a row it was.
     :param being_read: whether a call for this request alone is under way.
     :param failed: when such a call has failed last.
+    :param in_doubt: whether the last such call has failed.
     :param parse: reads its entry in the list.
     :param ended_in_list: the end that a page has shown before it was asked for this request.
     """
@@ -66,6 +67,7 @@ class PolledRequest:
     missed: int = 0
     being_read: bool = False
     failed: float = 0.0
+    in_doubt: bool = False
     parse: Callable[[Any], Snapshot] | None = None
     ended_in_list: BatchRequestStatus | None = None
 

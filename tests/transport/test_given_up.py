@@ -14,7 +14,8 @@ from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api.call import Call, Lost, Reply
 from airflow_sentinelhub.api.service.generations import V2
 from airflow_sentinelhub.transport import poller as module
-from airflow_sentinelhub.transport.poller import LIST_AGAIN, LIST_SOON, LOOK_AGAIN, LOOK_SOON, SINGLES, Notes, Poller
+from airflow_sentinelhub.transport.gate import SINGLES
+from airflow_sentinelhub.transport.poller import LIST_AGAIN, LIST_SOON, LOOK_AGAIN, LOOK_SOON, Notes, Poller
 from airflow_sentinelhub.transport.waits import FORGOTTEN
 from tests.transport import virtual
 from tests.transport.test_poller import Account, a_list_that_says

@@ -687,7 +687,9 @@ async def test_triggers_that_begin_together_look_up_certificates_and_proxies_onc
     assert len(set(pollers)) == 1
     assert looked == 2  # the service and the token's endpoint
     assert await driver("another secret")._poller(V2) is pollers[0]
-    assert await driver()._poller(V1) is not pollers[0]
+    of_v1 = await driver()._poller(V1)
+    assert of_v1 is not pollers[0]
+    assert of_v1._places is pollers[0]._places  # what hangs in one holds places of the other
 
 
 def test_requests_of_unknown_place_are_looked_for_behind_those_that_are_known_to_be_newer(

@@ -13,7 +13,7 @@ from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api.call import Call, Lost, Reply
 from airflow_sentinelhub.api.service.generations import V1, V2
 from airflow_sentinelhub.transport import list_pages
-from airflow_sentinelhub.transport.gate import Gate
+from airflow_sentinelhub.transport.gate import IN_FLIGHT, SINGLES, Gate
 from airflow_sentinelhub.transport.poller import Poller
 from tests.transport import virtual
 from tests.transport.test_poller import Account
@@ -405,3 +405,109 @@ def test_a_request_whose_call_always_fails_does_not_stand_for_the_service(listed
     meanwhile, later = virtual.run(run())
     assert meanwhile == ({"id-0"} if listed else set(account.jobs))
     assert later == {"id-0"}
+
+
+TIMEOUT = 60.0
+
+
+class Hanging(Hundreds):
+    """The calls for some requests hang until their timeout, and some requests are in no list."""
+
+    def __init__(self, count: int, hang: set[str], unlisted: set[str]) -> None:
+        super().__init__(count)
+        self.poisoned, self.unlisted = hang, {name: self.jobs.pop(name) for name in sorted(unlisted)}
+
+    async def _reply(self, call: Any) -> Any:
+        name = call.path.rpartition("/")[2]
+        if name in self.poisoned:
+            await asyncio.sleep(TIMEOUT)
+            return Lost("no reply", ambiguous=True)
+        if name in self.unlisted:
+            await asyncio.sleep(0.05)
+            return Reply(200, {}, json.dumps(self.unlisted[name]).encode())
+        return await super()._reply(call)
+
+
+def names(first: int, end: int) -> list[str]:
+    return [f"id-{number}" for number in range(first, end)]
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["of listed ones", "of unlisted ones"])
+def test_an_end_is_confirmed_however_many_calls_of_other_requests_hang(listed: bool) -> None:
+    """Those that hang are read because they are in no list, or to confirm what the list says of them."""
+    hang = set(names(0, 6 if listed else 60))
+    account = Hanging(100, hang, set() if listed else hang)
+    for name in hang if listed else ():
+        account.jobs[name]["status"] = "DONE"
+    ended, seen = dict[str, float](), dict[str, float]()
+
+    async def run() -> None:
+        loop, poller = asyncio.get_running_loop(), Poller(account, V2, lambda name, by: None)
+
+        async def one(name: str) -> None:
+            while (await poller.reading(name, INTERVAL, None)).status != "DONE":
+                pass
+            seen[name] = loop.time()
+
+        waits = [asyncio.gather(*map(one, names(60, 80))), *(poller.reading(name, INTERVAL, None) for name in hang)]
+        going = asyncio.gather(*waits, return_exceptions=True)
+        await asyncio.sleep(15)
+        for name in names(60, 80):
+            account.jobs[name]["status"], ended[name] = "DONE", loop.time()
+            await asyncio.sleep(2)
+        await asyncio.sleep(2 * INTERVAL)
+        going.cancel()
+
+    virtual.run(run())
+    assert set(seen) == set(names(60, 80))
+    assert max(seen[name] - ended[name] for name in ended) <= 1.2 * INTERVAL
+
+
+def test_requests_whose_calls_always_hang_slow_down_no_others_for_long() -> None:
+    """None of them is in a list: once each of the poisoned ones has failed, the others are read in time."""
+    account = Hanging(40, set(names(0, 20)), set(names(0, 40)))
+
+    async def run() -> dict[str, float]:
+        account.jobs = dict(account.unlisted)
+        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
+        account.jobs = {}
+        waits = [asyncio.ensure_future(waiting.one(name)) for name in account.unlisted]
+        await asyncio.sleep(20 / SINGLES * 3 * TIMEOUT)
+        waiting.longest = dict.fromkeys(waiting.longest, 0.0)
+        await asyncio.sleep(600)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        assert set(waiting.failed) == account.poisoned
+        return waiting.longest
+
+    longest = virtual.run(run())
+    assert 0 < max(longest[name] for name in names(20, 40)) <= 1.3 * INTERVAL
+
+
+def test_a_request_in_doubt_is_trusted_again_once_it_answers() -> None:
+    async def run() -> list[bool]:
+        account = Hundreds(1)
+        poller, found = Poller(account, V2, lambda name, by: None), list[bool]()
+        for answer in (Reply(500, {}, b""), None, Reply(500, {}, b"")):
+            account.answer = lambda call, answer=answer: answer
+            await asyncio.gather(poller.reading("id-0", 0.0, None), return_exceptions=True)
+            known = poller._waits.get("id-0")
+            assert known is not None
+            found.append(known.in_doubt)
+        return found
+
+    assert virtual.run(run()) == [True, False, True]
+
+
+def test_what_cannot_wait_is_not_held_up_by_calls_that_hang() -> None:
+    """A cancel while eight polls hang: tiles are billed until it is made."""
+
+    async def run() -> float:
+        gate = Gate(6000.0)
+        for _ in range(IN_FLIGHT):
+            await gate.__aenter__()
+        async with gate.at_once():
+            return asyncio.get_running_loop().time()
+
+    assert virtual.run(asyncio.wait_for(run(), 60)) < 1
