@@ -113,7 +113,9 @@ class AsyncDriver:
         # Which certificates and proxies count takes long to find out for thousands of triggers that begin together.
         mine, key = PROCESS.in_this_loop(), (self._settings,)
         if key not in mine:
-            mine[key] = await client.in_loop(self._settings)
+            async with PROCESS.making_in_this_loop("poller"):
+                if key not in mine:
+                    mine[key] = await client.in_loop(self._settings)
         pollers, ours = mine[key].pollers, self._settings
         # Connections of one account have pollers of their own: the secret of one may be wrong.
         kind = api.name, ours.conn_id, ours.path_form, ours.timeout

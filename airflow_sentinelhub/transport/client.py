@@ -9,13 +9,16 @@ A time limit is for the whole call, not for each read: from its turn at the gate
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import ssl
 import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -267,21 +270,39 @@ async def in_loop(settings: Settings) -> InLoop:
     proxies = {url: proxy_for(settings, url, environ) for url in urls}
     key = (*settings.key, trusted, *proxies.values())
     if key not in mine:
-        tls: ssl.SSLContext | bool = False
-        if any(url.startswith("https") for url in urls):
-            tls = await _context_for(trusted)
-        if key not in mine:
-            client = _client(settings, tls, proxies)
-            closing = _closing(client)
-            mine[key] = InLoop(client, Gate(PROCESS.rate_of(settings), PROCESS.metrics.count), asyncio.Lock(), closing)
-            await anext(closing)  # from here on the loop knows it
+        async with PROCESS.making_in_this_loop("client"):  # a thousand triggers that begin together make one
+            if key not in mine:
+                encrypted = any(url.startswith("https") for url in urls)
+                client = await asyncio.to_thread(_made, settings, trusted if encrypted else None, proxies)
+                closing, gate = _closing(client), Gate(PROCESS.rate_of(settings), PROCESS.metrics.count)
+                mine[key] = InLoop(client, gate, asyncio.Lock(), closing)
+                await anext(closing)  # from here on the loop knows it
     mine[key].gate.keep_to(PROCESS.rate_of(settings))
     return mine[key]
 
 
-async def _context_for(trusted: Certificates) -> ssl.SSLContext:
-    """The TLS context of all clients that trust the same certificates."""
-    if trusted not in PROCESS.tls:
-        made = await asyncio.to_thread(trusted.context)
-        PROCESS.tls.setdefault(trusted, made)
-    return PROCESS.tls[trusted]
+def _made(settings: Settings, trusted: Certificates | None, proxies: Mapping[str, str | None]) -> httpx.AsyncClient:
+    """A client, and all that its first call loads: that takes too long for an event loop.
+
+    :param trusted: None where nothing is encrypted.
+    """
+    _load()
+    tls: ssl.SSLContext | bool = False
+    if trusted is not None:
+        if trusted not in PROCESS.tls:
+            PROCESS.tls.setdefault(trusted, trusted.context())
+        tls = PROCESS.tls[trusted]
+    return _client(settings, tls, proxies)
+
+
+@cache
+def _load() -> None:
+    """Have the HTTP library load what it loads at its first call, by one that reaches nobody."""
+
+    async def call() -> None:
+        nobody = httpx.AsyncHTTPTransport(uds=os.path.join(os.devnull, "nobody"))
+        async with httpx.AsyncClient(transport=nobody) as client:
+            with contextlib.suppress(httpx.HTTPError):
+                await client.get("http://nobody.invalid")
+
+    asyncio.run(call())

@@ -93,6 +93,7 @@ class Process:
     `metrics`: counts the calls and readings of all pollers, and passes them on to Airflow's own metrics.
     `next_record`: when a triggerer has planned its last record of progress, by a clock that runs evenly: its waits take
         turns. Ends with the process.
+    `making`: held while something is made for a loop: triggers that begin together wait for one. It goes with the loop.
     `watched`: what the watchers of each event loop share. It goes with the loop, as `loops` does.
     `looked_up`: when a triggerer has looked up a connection, and its settings, by event loop and id.
 
@@ -111,6 +112,7 @@ class Process:
         self.metrics = Metrics()
         self.rates: dict[Key, dict[str, float]] = {}
         self.next_record = 0.0
+        self.making: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Lock]] = WeakKeyDictionary()
         self.watched: WeakKeyDictionary[asyncio.AbstractEventLoop, Watched] = WeakKeyDictionary()
         self.looked_up: dict[tuple[asyncio.AbstractEventLoop, str], tuple[float, asyncio.Future[Settings]]] = {}
         self._own_loop: asyncio.AbstractEventLoop | None = None
@@ -169,6 +171,11 @@ class Process:
             self._drop_closed_loops()
             return self.loops.setdefault(asyncio.get_running_loop(), {})
 
+    def making_in_this_loop(self, what: str) -> asyncio.Lock:
+        """The lock under which something is made for the running event loop."""
+        with self._changing:
+            return self.making.setdefault(asyncio.get_running_loop(), {}).setdefault(what, asyncio.Lock())
+
     def watched_in_this_loop(self) -> Watched:
         """What the watchers of the running event loop share."""
         with self._changing:
@@ -180,6 +187,7 @@ class Process:
         with self._changing:
             loop = asyncio.get_running_loop()
             self.loops.pop(loop, None)
+            self.making.pop(loop, None)
             self.watched.pop(loop, None)
             self.looked_up = {key: known for key, known in self.looked_up.items() if key[0] is not loop}
 
@@ -191,7 +199,7 @@ class Process:
         work.add_done_callback(self.background.discard)
 
     def _drop_closed_loops(self) -> None:
-        for of_loops in (self.loops, self.watched):
+        for of_loops in (self.loops, self.making, self.watched):
             for loop in [loop for loop in of_loops if loop.is_closed()]:
                 del of_loops[loop]
         self.looked_up = {key: known for key, known in self.looked_up.items() if not key[0].is_closed()}

@@ -683,7 +683,7 @@ async def test_triggers_that_begin_together_look_up_certificates_and_proxies_onc
     def driver(secret: str = "s") -> AsyncDriver:
         return AsyncDriver(Settings("http://127.0.0.1:9", "http://127.0.0.1:9/token", "together", secret))
 
-    pollers = [await driver()._poller(V2) for _ in range(20)]
+    pollers = list(await asyncio.gather(*(driver()._poller(V2) for _ in range(20))))
     assert len(set(pollers)) == 1
     assert looked == 2  # the service and the token's endpoint
     assert await driver("another secret")._poller(V2) is pollers[0]
