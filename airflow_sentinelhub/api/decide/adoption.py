@@ -87,78 +87,134 @@ def choose(requests: Sequence[Snapshot], mark: Mark, stopped: Stopped = NONE_STO
     (`owned`). For a try that could not render its job (`mark.job` is empty), the job of every request has changed.
     """
     candidates = owned(requests, mark)
-    started = [
-        candidate
-        for candidate in candidates
-        if candidate.job.started and not candidate.job.status.is_final and not candidate.job.ending
-    ]
-    waiting = [
-        candidate
-        for candidate in candidates
-        if not candidate.job.started and not candidate.job.ending and not candidate.job.status.is_final
-    ]
-    later = [
-        candidate for candidate in waiting if candidate.relation is Relation.LATER and candidate.mark.job != mark.job
-    ]
-    same = tuple(candidate.job for candidate in waiting if candidate.mark.job == mark.job)
-    changed = tuple(
-        candidate.job
-        for candidate in waiting
-        if candidate.mark.job != mark.job and candidate.relation is not Relation.LATER
+    unstarted = _Unstarted.of(candidates, mark)
+    return (
+        _of_running(candidates, mark, unstarted)
+        or _of_finished(candidates, mark, unstarted)
+        or _of_restarted(candidates, unstarted)
+        or _of_stopped(candidates, mark, unstarted, requests, stopped)
+        or _of_ending(candidates, unstarted)
+        or _of_ended_by_hand(candidates, mark)
+        or _of_unstarted(unstarted)
     )
 
-    for candidate in sorted(started, key=lambda candidate: not candidate.current):
-        if candidate.mark.job == mark.job:
-            return Decision(Plan.ADOPT, candidate.job, same + changed, "it is running")
-        if candidate.current:
-            return Decision(Plan.ADOPT, candidate.job, same + changed, f"it is running, {_differs(mark)}")
-        return Decision(Plan.REPLACE, candidate.job, changed, "the job has changed since the task was cleared")
-    for candidate in candidates:
-        if candidate.current and candidate.job.status in (BatchRequestStatus.DONE, BatchRequestStatus.PARTIAL):
-            remark = "" if candidate.mark.job == mark.job else f", {_differs(mark)}"
-            if cleared_since(candidate.mark, mark):
+
+@dataclass(frozen=True)
+class _Unstarted:
+    """The requests of a task that were not started.
+
+    :param same: for the job of this try, oldest first.
+    :param changed: for another job, unless they belong to a later round.
+    :param later: for the job of the newest try of a later round, if that is another one than the job of this try.
+    """
+
+    same: tuple[Snapshot, ...]
+    changed: tuple[Snapshot, ...]
+    later: tuple[Snapshot, ...]
+
+    @classmethod
+    def of(cls, candidates: Sequence[Owned], mark: Mark) -> _Unstarted:
+        idle = [one for one in candidates if not (one.job.started or one.job.ending or one.job.status.is_final)]
+        others = [one for one in idle if one.mark.job != mark.job]
+        later = [one for one in others if one.relation is Relation.LATER]
+        newest = max(later, key=lambda one: one.mark.tried or one.mark.round).mark.job if later else None
+        return cls(
+            same=tuple(one.job for one in idle if one.mark.job == mark.job),
+            changed=tuple(one.job for one in others if one.relation is not Relation.LATER),
+            later=tuple(one.job for one in others if later and one.mark.job == newest),
+        )
+
+    @property
+    def unused(self) -> tuple[Snapshot, ...]:
+        """Those to remove if a request that was started is taken."""
+        return self.same + self.changed
+
+
+def _of_running(candidates: Sequence[Owned], mark: Mark, unstarted: _Unstarted) -> Decision | None:
+    """A request that runs: of this round before earlier ones."""
+    running = [one for one in candidates if one.job.started and not one.job.status.is_final and not one.job.ending]
+    for one in sorted(running, key=lambda one: not one.current):
+        if one.mark.job == mark.job:
+            return Decision(Plan.ADOPT, one.job, unstarted.unused, "it is running")
+        if one.current:
+            return Decision(Plan.ADOPT, one.job, unstarted.unused, f"it is running, {_differs(mark)}")
+        return Decision(Plan.REPLACE, one.job, unstarted.changed, "the job has changed since the task was cleared")
+    return None
+
+
+def _of_finished(candidates: Sequence[Owned], mark: Mark, unstarted: _Unstarted) -> Decision | None:
+    """A request of this round that has brought something, or that was to do the failed part of one that has."""
+    for one in candidates:
+        if one.current and one.job.status in (BatchRequestStatus.DONE, BatchRequestStatus.PARTIAL):
+            remark = "" if one.mark.job == mark.job else f", {_differs(mark)}"
+            if cleared_since(one.mark, mark):
                 remark += (
                     "; a task of this run was cleared since: if it was this one, clear it again to run the job anew"
                 )
-            return Decision(Plan.ADOPT, candidate.job, same + changed, f"it is {candidate.job.status} already{remark}")
-        if candidate.current and candidate.mark.continues and candidate.job.status == BatchRequestStatus.FAILED:
-            return Decision(Plan.ADOPT, candidate.job, same + changed, "it failed; what it continues has ended before")
-    for candidate in candidates:
-        if candidate.job.status == BatchRequestStatus.PARTIAL and candidate.mark.restarts:
+            return Decision(Plan.ADOPT, one.job, unstarted.unused, f"it is {one.job.status} already{remark}")
+        if one.current and one.mark.continues and one.job.status == BatchRequestStatus.FAILED:
+            return Decision(Plan.ADOPT, one.job, unstarted.unused, "it failed; what it continues has ended before")
+    return None
+
+
+def _of_restarted(candidates: Sequence[Owned], unstarted: _Unstarted) -> Decision | None:
+    """A PARTIAL request of an earlier round (those of this one are finished) that may be at work after a restart."""
+    for one in candidates:
+        if one.job.status == BatchRequestStatus.PARTIAL and one.mark.restarts:
             why = "it was restarted and may be at work, and the task was cleared"
-            return Decision(Plan.REPLACE, candidate.job, changed, why)
-    for candidate in candidates:
-        if candidate.job.status != BatchRequestStatus.STOPPED:
+            return Decision(Plan.REPLACE, one.job, unstarted.changed, why)
+    return None
+
+
+def _of_stopped(
+    candidates: Sequence[Owned], mark: Mark, unstarted: _Unstarted, requests: Sequence[Snapshot], stopped: Stopped
+) -> Decision | None:
+    """A STOPPED request (v2): for its budget, or by the service. `requests` tell what those it continues have cost."""
+    for one in candidates:
+        if one.job.status != BatchRequestStatus.STOPPED:
             continue
-        spent, same_job = spent_before(candidate.job, requests), candidate.mark.job == mark.job
-        for_budget = (
-            same_job and not stopped_by_service(candidate.job) and over(candidate.job, candidate.mark.limit, spent)
+        spent, same_job, by_service = (
+            spent_before(one.job, requests),
+            one.mark.job == mark.job,
+            stopped_by_service(one.job),
         )
-        if (candidate.current or for_budget) and over(candidate.job, stopped.max_cost, spent):
+        for_budget = same_job and not by_service and over(one.job, one.mark.limit, spent)
+        if (one.current or for_budget) and over(one.job, stopped.max_cost, spent):
             why = "it was stopped because it has cost more than it may"
-            return Decision(Plan.ADOPT, candidate.job, same + changed, why)
+            return Decision(Plan.ADOPT, one.job, unstarted.unused, why)
         if for_budget:
-            return Decision(Plan.CONTINUE, candidate.job, changed, "it was stopped for its budget, which is higher now")
-        if stopped.resume and same_job and stopped_by_service(candidate.job):
-            why = f"the service has stopped it ({candidate.job.stopped_reason})"
-            return Decision(Plan.ADOPT, candidate.job, same + changed, why)
-    for candidate in candidates:
-        if candidate.job.ending:
-            return Decision(Plan.AWAIT_END, candidate.job, changed, "it is being cancelled")
-    for candidate in candidates:
-        if (
-            candidate.current
-            and ended_by_hand(candidate.job)
-            and (mark.job in ("", candidate.mark.job) or candidate.billed)
-        ):
-            return Decision(Plan.ADOPT, candidate.job, (), f"it is {candidate.job.status}, and not by the service")
-    if later:
-        wanted = max(later, key=lambda candidate: candidate.mark.tried or candidate.mark.round).mark.job
-        newest = next(candidate.job for candidate in waiting if candidate.mark.job == wanted)
-        return Decision(Plan.ADOPT, newest, (), "a later try of this task has made it")
-    if same:
-        return Decision(Plan.ADOPT, same[0], same[1:] + changed, "it has not been started yet")
-    return Decision(Plan.CREATE, None, changed, "the job has changed" if changed else "")
+            return Decision(
+                Plan.CONTINUE, one.job, unstarted.changed, "it was stopped for its budget, which is higher now"
+            )
+        if stopped.resume and same_job and by_service:
+            why = f"the service has stopped it ({one.job.stopped_reason})"
+            return Decision(Plan.ADOPT, one.job, unstarted.unused, why)
+    return None
+
+
+def _of_ending(candidates: Sequence[Owned], unstarted: _Unstarted) -> Decision | None:
+    for one in candidates:
+        if one.job.ending:
+            return Decision(Plan.AWAIT_END, one.job, unstarted.changed, "it is being cancelled")
+    return None
+
+
+def _of_ended_by_hand(candidates: Sequence[Owned], mark: Mark) -> Decision | None:
+    """A request of this round that a person or a deadline has ended: a final error, of this job or of a billed one."""
+    for one in candidates:
+        if one.current and ended_by_hand(one.job) and (mark.job in ("", one.mark.job) or one.billed):
+            return Decision(Plan.ADOPT, one.job, (), f"it is {one.job.status}, and not by the service")
+    return None
+
+
+def _of_unstarted(unstarted: _Unstarted) -> Decision:
+    if unstarted.later:
+        return Decision(Plan.ADOPT, unstarted.later[0], (), "a later try of this task has made it")
+    if unstarted.same:
+        return Decision(
+            Plan.ADOPT, unstarted.same[0], unstarted.same[1:] + unstarted.changed, "it has not been started yet"
+        )
+    return Decision(Plan.CREATE, None, unstarted.changed, "the job has changed" if unstarted.changed else "")
 
 
 def _differs(mark: Mark) -> str:
