@@ -117,17 +117,7 @@ def find_or_create(
         if kept is not None and all(job.request_id != kept.request_id for job in requests):
             requests.append(ended.get(kept.request_id, kept))
         decision = choose(requests, mark, stopped)
-        # More may show later than in the first reading, which lags.
-        for job in left_running(requests, mark, decision):
-            if job.request_id in mentioned:
-                continue
-            mentioned.add(job.request_id)
-            yield Note(
-                f"Batch request {job.request_id} with this task's identity is running and bills, and no try of this "
-                "run waits for it: it was created by a run that was deleted and created again, or by another Airflow "
-                "with the same deployment name (or none). It is left alone; cancel it if it is not needed any more.",
-                warning=True,
-            )
+        yield from _mention_left_running(requests, mark, decision, mentioned)
         if check is not None and decision.plan in (Plan.CREATE, Plan.REPLACE):
             yield from _checked(check, decision.request)
             check = None
@@ -155,9 +145,7 @@ def find_or_create(
             own = created is not None and created.request_id == job.request_id
             return Settled(job, not own, "" if own else decision.why)
         yield Note(f"Batch request {job.request_id} of this task: {decision.why}; waiting for its end", warning=True)
-        over = with_newer_marker((yield from end(api, job.request_id)), job.description)
-        # Still PARTIAL: it was not restarted, or the restart was cancelled; it has ended in both cases.
-        ended[job.request_id] = replace(over, status=S.CANCELED) if over.status == S.PARTIAL else over
+        ended[job.request_id] = yield from _ended(api, job)
     raise JobError(
         f"The request of this task could not be determined in {ROUNDS_OF_LOOKING} readings of the list; nothing was "
         "started. A retry of this task looks again."
@@ -212,6 +200,31 @@ def _checked(check: Callable[[], Flow[None]], instead_of: Snapshot | None) -> Fl
     except SentinelHubError as err:
         err.snapshot = instead_of
         raise
+
+
+def _mention_left_running(
+    requests: Sequence[Snapshot], mark: Mark, decision: Decision, mentioned: set[str]
+) -> Flow[None]:
+    """Warn of each running request that nobody waits for, once: later readings of the list may show more of them.
+
+    :param mentioned: the ids of those that were mentioned; this adds to them.
+    """
+    for job in left_running(requests, mark, decision):
+        if job.request_id in mentioned:
+            continue
+        mentioned.add(job.request_id)
+        yield Note(
+            f"Batch request {job.request_id} with this task's identity is running and bills, and no try of this "
+            "run waits for it: it was created by a run that was deleted and created again, or by another Airflow "
+            "with the same deployment name (or none). It is left alone; cancel it if it is not needed any more.",
+            warning=True,
+        )
+
+
+def _ended(api: Generation, job: Snapshot) -> Flow[Snapshot]:
+    """End the request. One that is still PARTIAL was not restarted, or its restart was cancelled: it has ended, too."""
+    over = with_newer_marker((yield from end(api, job.request_id)), job.description)
+    return replace(over, status=S.CANCELED) if over.status == S.PARTIAL else over
 
 
 def _recall(api: Generation, request_id: str, mark: Mark, not_found: Exception | None) -> Flow[Snapshot | None]:
