@@ -58,30 +58,8 @@ def template_context(
     logical = interval.start
     if interval.start == interval.end and date is not None:
         logical = date
-    run = SimpleNamespace(
-        dag_id=dag.dag_id,
-        run_id=run_id,
-        run_type="manual",
-        conf=dict(run_conf or {}),
-        logical_date=logical,
-        execution_date=logical,
-        data_interval_start=interval.start,
-        data_interval_end=interval.end,
-        run_after=interval.end,
-        start_date=datetime.now(timezone.utc),
-        queued_at=datetime.now(timezone.utc),
-        clear_number=0,
-        external_trigger=True,
-    )
-    if AIRFLOW_V_3_0_PLUS:
-        accessors: Any = import_module("airflow.sdk.execution_time.context")
-        macros = accessors.MacrosAccessor()
-        check: Any = import_module("airflow.sdk.definitions.param")
-        params = check.process_params(dag, task, run.conf, suppress_exception=False)
-    else:
-        accessors, macros = import_module("airflow.utils.context"), import_module("airflow.macros")
-        check = import_module("airflow.models.param")
-        params = check.process_params(dag, task, run, suppress_exception=False)
+    run = _run_of(dag, run_id, interval, logical, run_conf)
+    accessors, macros, params = _parts_of_version(dag, task, run)
     variables = {
         name: _Variables(accessors.VariableAccessor(deserialize_json=name == "json")) for name in ("json", "value")
     }
@@ -114,6 +92,40 @@ def template_context(
         "prev_end_date_success": None,
         "test_mode": True,
     }
+
+
+def _run_of(dag: Any, run_id: str, interval: Any, logical: datetime, run_conf: dict[str, Any] | None) -> Any:
+    """Stands for a run that a user has started by hand, and that was never cleared."""
+    return SimpleNamespace(
+        dag_id=dag.dag_id,
+        run_id=run_id,
+        run_type="manual",
+        conf=dict(run_conf or {}),
+        logical_date=logical,
+        execution_date=logical,
+        data_interval_start=interval.start,
+        data_interval_end=interval.end,
+        run_after=interval.end,
+        start_date=datetime.now(timezone.utc),
+        queued_at=datetime.now(timezone.utc),
+        clear_number=0,
+        external_trigger=True,
+    )
+
+
+def _parts_of_version(dag: Any, task: Any, run: Any) -> tuple[Any, Any, Any]:
+    """Where this Airflow has the accessors of variables and connections; its macros; the checked params of the run.
+
+    :raises Exception: Airflow refuses the params.
+    """
+    if AIRFLOW_V_3_0_PLUS:
+        accessors: Any = import_module("airflow.sdk.execution_time.context")
+        check: Any = import_module("airflow.sdk.definitions.param")
+        params = check.process_params(dag, task, run.conf, suppress_exception=False)
+        return accessors, accessors.MacrosAccessor(), params
+    check = import_module("airflow.models.param")
+    params = check.process_params(dag, task, run, suppress_exception=False)
+    return import_module("airflow.utils.context"), import_module("airflow.macros"), params
 
 
 class _Variables:
