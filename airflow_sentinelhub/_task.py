@@ -333,8 +333,13 @@ class SentinelHubTask(TakesArguments):
         self.progress = KeptInWorker(context, record, resumed=self._resumed)
 
     def announce(self, context: Any, request_id: str) -> None:
-        """Push the request's id and address to XCom, once they are known, so that a failed task shows them."""
+        """Push the request's id and address to XCom, once they are known, so that a failed task shows them.
+
+        From now on the task uses the generation of the request: an edit of the connection, which is read again when the
+        service refuses the secret, changes neither where the task waits nor where `on_kill` cancels.
+        """
         self.about, self._tried, self._old = request_id, tried(context), self.is_old(context)
+        self.pin(self.api.name)
         context["ti"].xcom_push(key=REQUEST_ID_KEY, value=request_id)
         origin = {
             "request_id": request_id,

@@ -83,7 +83,7 @@ class OwnsRequest(SentinelHubTask):
 
     def settle_on(self, context: Any, own: Own) -> None:
         """Store the request and its deployment, so that all tries of this round use them, and push them to XCom."""
-        self.known, self._may_have_started = own.settled.job, False
+        self.known = own.settled.job
         self.pin(own.api.name, self.hook.settings.place())
         self._store(context, own.mark, own.settled.job.request_id)
         self.announce(context, own.settled.job.request_id)

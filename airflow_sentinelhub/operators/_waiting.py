@@ -133,6 +133,8 @@ class WaitingTask(SentinelHubTask):
         """
         waited: Waited = read_event(event, request_id)
         self.known = waited.job
+        if waited.job is not None:
+            self.pin(waited.job.generation)  # the connection may have been edited during the wait
         return conclude(waited, request_id, target)
 
     def responsible_for(self, request_id: str | None, context: Any, mark: Mark | None = None) -> None:

@@ -14,7 +14,7 @@ from airflow_sentinelhub import _identity
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.api.decide.marker import mark_of
 from airflow_sentinelhub.exceptions import MovedError
-from airflow_sentinelhub.operators.batch import SentinelHubCreateBatchOperator
+from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubCreateBatchOperator
 from tests.airflow.job import CLEARED, GENERATIONS, RETRY, Killed, described, every_other, job, kill, modes, v1, v2
 
 
@@ -269,6 +269,20 @@ def test_another_generation_of_the_connection_in_the_middle_of_a_job(
     result = bench.run(job(bench, deferrable=deferrable), a_try(bench, store))
     assert (result["batch_api"], result["status"]) == (bench.api, "DONE")
     assert starts(bench) == 1
+
+
+def test_another_generation_of_the_connection_while_an_analysis_is_awaited(bench: Any) -> None:
+    """The cost is that of the request, which is of the generation of before."""
+    told = []
+    for edit in (False, True):
+        bench.connect(batch_api=bench.api)
+        given = {"task_id": "analyse", "request_id": bench.create(), "deferrable": True, "aws_conn_id": "my_bucket"}
+        if edit:
+            bench.clock.at(5, lambda: bench.connect(batch_api="v1" if bench.api == "v2" else "v2"))
+        result = bench.run(lambda given=given: SentinelHubAnalyseBatchOperator(**given))
+        told.append({**result, "request_id": ""})
+    assert told[0] == told[1]
+    assert told[0]["expected_pu"]
 
 
 @pytest.mark.parametrize("where", ["connection", "DAG"])

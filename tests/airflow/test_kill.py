@@ -293,6 +293,30 @@ def test_a_step_that_does_not_wait_leaves_what_it_has_started(bench: Any, proces
     assert not asked(bench)
 
 
+@pytest.mark.parametrize("step", [True, False])
+def test_a_connection_that_names_another_generation_since_ends_the_request_where_it_is(
+    bench: Any, processing: str, airflow_says: Say, step: bool
+) -> None:
+    """A wait in a worker reads an edited connection when the service refuses the secret."""
+    airflow_says(TaskState(True, "failed"))
+    given = {"request_id": processing, "cancel_on_kill": True}
+    task: Any = job(bench, **given)()
+    if step:
+        task = SentinelHubStartBatchOperator(task_id="start", wait_for_completion=True, **given)
+
+    def edit_and_kill() -> None:
+        bench.connect(batch_api="v1" if bench.api == "v2" else "v2")
+        task.hook._read_again()
+        task.on_kill()
+
+    bench.clock.at(70, edit_and_kill)
+    with pytest.raises(Interrupted):
+        task.execute(bench.context())
+    assert asked(bench)
+    bench.clock.sleep(30)
+    assert bench.status(processing) in ("CANCELED", "STOPPED")
+
+
 @v2
 def test_what_is_refused_on_a_worker_is_left_to_a_process_that_goes_on_asking(
     bench: Any, processing: str, airflow_says: Say, logged: Logged, monkeypatch: pytest.MonkeyPatch

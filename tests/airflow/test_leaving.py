@@ -14,7 +14,7 @@ import pytest
 
 from airflow_sentinelhub._compat import AirflowFailException, AirflowNotFoundException, AirflowSkipException
 from airflow_sentinelhub._task_arguments import ArgumentError
-from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub.exceptions import SentinelHubError, StillRunningError
 from airflow_sentinelhub.operators.batch import (
     SentinelHubAnalyseBatchOperator,
     SentinelHubBatchBudgetOperator,
@@ -25,7 +25,7 @@ from airflow_sentinelhub.operators.batch import (
     SentinelHubUpdateBatchOperator,
 )
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
-from tests.airflow.job import CLEARED, GENERATIONS, MODES, RETRY, Killed, every_other, job, kill
+from tests.airflow.job import CLEARED, GENERATIONS, MODES, RETRY, Killed, creating, every_other, job, kill
 
 pytestmark = pytest.mark.thorough
 
@@ -217,6 +217,39 @@ def test_a_connection_that_is_gone_when_the_wait_is_over_hides_no_request(
     assert f"Batch request {request_id} may be running" in logged()
 
 
+def test_an_argument_that_is_wrong_when_the_wait_is_over_hides_no_request(bench: Any) -> None:
+    """Its template renders to something else then, and the request has not been read yet."""
+    context = bench.context()
+    request_id = bench.run(job(bench, deferrable=True), context)["request_id"]
+    woken = job(bench, deferrable=True, max_unknown_time="{{ params.it }}")()
+    woken.max_unknown_time = "soon"
+    with pytest.raises(StillRunningError, match=f"Batch request {request_id} may be running"):
+        woken.resume_execution("execute_complete", {"event": bench.events[-1]}, context)
+
+
+def test_an_airflow_that_takes_no_xcom_hides_no_request_that_was_found(bench: Any, logged: Callable[[], str]) -> None:
+    make = job(bench)
+    request_id = processing(bench, make)
+    context = bench.context(**RETRY)
+
+    def away(*_: Any, **__: Any) -> None:
+        raise RuntimeError("the API server is away")
+
+    context["ti"].xcom_push = away
+    with pytest.raises(RuntimeError):
+        bench.run(make, context)
+    assert f"Batch request {request_id} may be running while this try ends with RuntimeError. It runs on" in logged()
+
+
+def test_a_step_that_creates_and_was_cleared_says_that_its_request_may_be_running(bench: Any) -> None:
+    make = creating(bench)
+    bench.act(bench.made(make), "start")
+    refusal(bench, 401, "/oauth/token|/token$")
+    refusal(bench, 401, "/batch/")
+    with pytest.raises(StillRunningError, match="A batch request of this task may be running"):
+        bench.run(make, bench.context(**CLEARED))
+
+
 def test_an_error_of_the_users_code_while_the_job_runs_does_not_hide_it(bench: Any, logged: Callable[[], str]) -> None:
     def broken(*_: Any) -> None:
         raise KeyError("of the user")
@@ -319,6 +352,23 @@ def test_a_deadline_that_no_triggerer_has_seen_is_kept_by_the_worker(bench: Any,
     assert request_id in str(error)
     assert isinstance(error, AirflowFailException) is cancels
     assert bench.status(request_id) in (("CANCELED", "STOPPED") if cancels else ("PROCESSING",))
+
+
+def test_such_a_deadline_ends_the_request_where_it_is(bench: Any) -> None:
+    """Though the connection names the other generation since the task has deferred."""
+    bench.sim.settings(tile_seconds=4000.0)
+    context = bench.context()
+    make = job(bench, deferrable=True, timeout=600)
+    with pytest.raises(BaseException) as deferred:  # noqa: PT011
+        make().execute(context)
+    assert type(deferred.value).__name__ == "TaskDeferred"
+    request_id = context["ti"].xcoms["request_id"]
+    bench.act(request_id, "start")
+    bench.clock.sleep(1000)
+    bench.connect(batch_api="v1" if bench.api == "v2" else "v2")
+    with pytest.raises(AirflowFailException, match=f"Batch request {request_id} is (CANCELED|STOPPED)"):
+        make().resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+    assert bench.status(request_id) in ("CANCELED", "STOPPED")
 
 
 def test_a_body_is_json() -> None:
