@@ -411,6 +411,32 @@ def test_what_a_generation_is_called_decides_nothing_outside_its_description() -
     assert wrong == []
 
 
+def asked_for(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """The names that a file calls `generation` with, and the lines."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "generation":
+            subscripts = [each for part in ast.walk(node) if isinstance(part, ast.Subscript) for each in ast.walk(part)]
+            for part in (part for given in node.args for part in ast.walk(given) if part not in subscripts):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield part.value, part.lineno
+
+
+def test_no_kind_of_job_is_asked_for_by_its_name_outside_its_description() -> None:
+    """It comes from the request, the specification, the operator or the connection."""
+    wrong = [
+        f"{module_of(file)}, line {line}: {word}"
+        for file in FILES
+        if layer_of(module_of(file)) not in ("simulator", "api.service")
+        for word, line in asked_for(tree_of(file))
+    ]
+    assert wrong == []
+
+
+def test_the_test_of_asked_names_can_fail() -> None:
+    code = "hook.generation('statistical' if features else batch_api), generation('v1'), generation(state['batch_api'])"
+    assert [word for word, _ in asked_for(ast.parse(code))] == ["statistical", "v1"]
+
+
 def listed(tree: ast.AST) -> Iterator[tuple[set[str], int]]:
     """The words of each tuple, list or set of words, and the lines."""
     for node in ast.walk(tree):
@@ -447,6 +473,34 @@ def test_operators_sensors_and_triggers_decide_nothing_by_a_status() -> None:
         if word in words
     ]
     assert wrong == []
+
+
+STATUSES = "airflow_sentinelhub.api.statuses"
+
+
+def members_of_statuses(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """The members of statuses that a file names, such as `BatchRequestStatus.DONE` or `S.DONE`, and the lines."""
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == STATUSES]
+    kinds = {alias.asname or alias.name for node in imports for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in kinds:
+            yield node.attr, node.lineno
+
+
+def test_operators_sensors_and_triggers_name_no_status_by_its_member_either() -> None:
+    wrong = [
+        f"{module_of(file)}, line {line}: {word}"
+        for file in FILES
+        if layer_of(module_of(file)) in ("operators", "sensors", "triggers", "groups", "cancel", "_task")
+        for word, line in members_of_statuses(tree_of(file))
+        if word in BatchRequestStatus.__members__
+    ]
+    assert wrong == []
+
+
+def test_the_test_of_members_can_fail() -> None:
+    code = f"from {STATUSES} import BatchRequestStatus as S\nover = job.status == S.DONE"
+    assert [word for word, _ in members_of_statuses(ast.parse(code))] == ["DONE"]
 
 
 def test_the_test_of_compared_words_can_fail() -> None:

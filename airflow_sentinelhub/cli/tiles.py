@@ -48,7 +48,11 @@ def _from_bucket(hook: Any, found: FoundRequest, args: Any) -> list[dict[str, An
 
 
 def _of_features(hook: Any, found: FoundRequest, args: Any) -> list[dict[str, Any]]:
-    results = hook.statistical_results(found.job.request_id, args.aws_conn_id)
+    from airflow_sentinelhub.hooks.storage import bucket_reader
+    from airflow_sentinelhub.results.statistical import results_of_request
+
+    request = hook.run(exchange(found.api.body(found.job.request_id), PATIENCE))
+    results = results_of_request(request, bucket_reader(args.aws_conn_id, hook.settings))
     rows = []
     for feature in results.features():
         item = feature.as_item()

@@ -34,8 +34,8 @@ from airflow_sentinelhub.api.flows.wait import WaitPlan
 from airflow_sentinelhub.api.places import check_buckets
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import check_offered
-from airflow_sentinelhub.api.service.generations import Generation, generation, others
-from airflow_sentinelhub.api.service.specification import BatchSpecification, check_shape, refuse_statistical
+from airflow_sentinelhub.api.service.generations import Generation, generation, others, refuse_other_kinds
+from airflow_sentinelhub.api.service.specification import BatchSpecification, check_shape
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.times import moment
@@ -93,7 +93,7 @@ class JobRun:
             note_begin(self.context)
         self.hook = hook if self._kept is None else hook._at(self._kept.place)
         named = self._kept.batch_api if self._kept else self._read["batch_api"]
-        self.api = self.hook.generation("statistical" if self._features else named)
+        self.api = self.hook.generation(specification.batch_api or named)
         self._check_looks()
         if self.context is not None and self.context.setdefault("sentinelhub_job", self._specification) != (
             self._specification
@@ -103,7 +103,7 @@ class JobRun:
     def _check_kind(self) -> None:
         """:raises InvalidInputError: an option belongs to the other kind of job."""
         if not self._features:
-            refuse_statistical(self._read["batch_api"])
+            refuse_other_kinds(self._read["batch_api"])
         elif self._max_restarts:
             raise InvalidInputError("Batch statistical has no restart of failed features; leave max_restarts out.")
 

@@ -18,7 +18,7 @@ from airflow_sentinelhub._compat.masking import mask_secret
 from airflow_sentinelhub._compat.metrics import metrics
 from airflow_sentinelhub._compat.supervisor import aside, connection_in_loop
 from airflow_sentinelhub.api.call import Flow
-from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
+from airflow_sentinelhub.api.service.generations import NAMES, OTHER_KINDS, Generation, generation
 from airflow_sentinelhub.exceptions import SettingsError
 from airflow_sentinelhub.hooks._masking import mask_forms, mask_passwords
 from airflow_sentinelhub.transport.aio import AsyncDriver
@@ -170,8 +170,8 @@ class ConnectedHook(BaseHook):
         return generation(batch_api or self.settings.batch_api)
 
     def generations(self, first: Generation | None = None) -> tuple[Generation, ...]:
-        """The generations in which this connection has requests: this one, the connection's, and batch statistical."""
-        named = [first or self.generation(), self.generation(), generation("statistical")]
+        """The generations in which this connection has requests: this one, its own, and those of other kinds."""
+        named = [first or self.generation(), self.generation(), *map(generation, OTHER_KINDS)]
         return tuple({api.name: api for api in named}.values())
 
     def all_generations(self, first: Generation | None = None) -> tuple[Generation, ...]:

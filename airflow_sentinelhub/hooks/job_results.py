@@ -18,7 +18,7 @@ from airflow_sentinelhub.api.decide.results import NAMED, FeatureResults, Result
 from airflow_sentinelhub.api.decide.verdict import spent
 from airflow_sentinelhub.api.flows.read import continued_by
 from airflow_sentinelhub.api.flows.reread import every, most_pages, reading, until_read
-from airflow_sentinelhub.api.service import statistical, v1
+from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import (
@@ -173,10 +173,10 @@ class _Tally:
 def _features(
     options: ResultsReader, api: Generation, job: Snapshot, patiently: Patiently, seconds: float
 ) -> Flow[FeatureResults]:
-    """Results of batch statistical: the bucket contains a JSON file for each feature."""
+    """Results of a job over features (batch statistical): the bucket contains a JSON file for each."""
     if not options.look:
         return _unread_features(job)
-    request = yield from patiently(lambda: exchange(statistical.get_body(job.request_id)))
+    request = yield from patiently(lambda: exchange(api.body(job.request_id)))
     then = NEXT_TRY.format(flag=options.flag)
     items = yield from read_features(request, job, options.reader, seconds, then=then, also=_RETRIED)
     failed = [item for item in items if item["status"] == "FAILED"]

@@ -159,8 +159,7 @@ class RunsJobs(ConnectedHook):
         from airflow_sentinelhub.preview.make import preview_of
 
         specification = with_script(specification)
-        features = isinstance(specification, StatisticalSpecification)
-        api = self.generation("statistical" if features else batch_api)
+        api = self.generation(specification.batch_api or batch_api)
         payload = api.payload(specification, access_from(aws_conn_id, iam_role_arn) if api.needs_access else None)
         return preview_of(
             payload,

@@ -18,8 +18,9 @@ from airflow_sentinelhub.api.payload_members import members
 from airflow_sentinelhub.api.places import bucket, check_geopackage_literal, check_output
 from airflow_sentinelhub.api.plain import check_plain, refuse_circles, refuse_nulls
 from airflow_sentinelhub.api.service.data_sources import check_sources
+from airflow_sentinelhub.api.service.generations import refuse_other_kinds
 from airflow_sentinelhub.api.service.payloads import check_grid_literal
-from airflow_sentinelhub.api.service.specification import BatchSpecification, check_whole, refuse_statistical
+from airflow_sentinelhub.api.service.specification import BatchSpecification, check_whole
 from airflow_sentinelhub.api.service.statistical_specification import check_statistics
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -68,7 +69,7 @@ def check_values(values: Mapping[str, Any]) -> None:
     :raises InvalidInputError: as `check_payload`.
     """
     if "process_request" in values:
-        refuse_statistical(values.get("batch_api"))
+        refuse_other_kinds(values.get("batch_api"))
     for name, given in values.items():
         refuse_circles(given, name)
         if name not in PARTS:

@@ -18,9 +18,9 @@ from airflow_sentinelhub.api.flows.task_request import check_grid
 from airflow_sentinelhub.api.payload_members import members
 from airflow_sentinelhub.api.places import check_buckets
 from airflow_sentinelhub.api.service.data_sources import check_offered
-from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.service.generations import Generation, refuse_other_kinds
 from airflow_sentinelhub.api.service.payloads import dated
-from airflow_sentinelhub.api.service.specification import Access, BatchSpecification, check_shape, refuse_statistical
+from airflow_sentinelhub.api.service.specification import Access, BatchSpecification, check_shape
 from airflow_sentinelhub.exceptions import SettingsError
 from airflow_sentinelhub.operators._arguments import check_values, renamed
 from airflow_sentinelhub.operators._files import ReadsFiles, beside
@@ -121,7 +121,7 @@ class DescribesBatchJob(CreatesRequest):
 
     def payload(self, context: Any, api: Generation) -> dict[str, Any]:
         """The payload of the create call. It may contain storage keys, so it is neither stored nor logged."""
-        refuse_statistical(api.name)
+        refuse_other_kinds(api.name)
         process = self.read("process_request")
         check_offered(member(process, "input", "data"), self.service_url)
         kept, tolerance = kept_area(process)

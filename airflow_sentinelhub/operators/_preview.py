@@ -11,7 +11,7 @@ from airflow_sentinelhub._compat import AirflowException
 from airflow_sentinelhub._compat.masking import masked
 from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.decoding import member
-from airflow_sentinelhub.api.service.generations import Generation, generation
+from airflow_sentinelhub.api.service.generations import NAMES, V2, Generation, generation
 from airflow_sentinelhub.api.service.specification import Access
 from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError
 from airflow_sentinelhub.redaction import redacted
@@ -72,7 +72,7 @@ class _Preview:
         from airflow_sentinelhub.preview.make import preview_of
         from airflow_sentinelhub.preview.report import Preview
 
-        api = generation("v2")
+        api = self.assumed()
         try:
             self.rendered()
             api = self.api()
@@ -125,7 +125,12 @@ class _Preview:
             return found
         except AirflowException as err:
             self.add("unknown", f"{_sentence(err)} Batch v2, the default, is assumed.")
-            return generation("v2")
+            return self.assumed()
+
+    def assumed(self) -> Generation:
+        """The generation that the task names itself, else the default of connections."""
+        named = self.task.batch_api
+        return generation(named) if isinstance(named, str) and named in NAMES else V2
 
     def payload(self, api: Generation) -> dict[str, Any]:
         task = self.task

@@ -11,9 +11,9 @@ from airflow_sentinelhub._task import SentinelHubTask
 from airflow_sentinelhub._types import Rendered
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.pace import check_most
+from airflow_sentinelhub.api.decide.verdict import stays_ended
 from airflow_sentinelhub.api.flows.wait import Await, WaitPlan, look_before_deferring
 from airflow_sentinelhub.api.flows.wait import wait as wait_here
-from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.cancel import end_in_worker
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 from airflow_sentinelhub.triggers.events import read_event
@@ -152,9 +152,9 @@ class WaitingTask(SentinelHubTask):
         if self._request_to_end is None and self._mark is None:
             return
         job = self.known
-        if job is not None and job.request_id == self._request_to_end and job.status == BatchRequestStatus.DONE:
-            # The only end after which nothing of this task can have begun it again.
-            self.log.info("Batch request %s is DONE, so there is nothing to %s", job.request_id, self.api.end_word)
+        if job is not None and job.request_id == self._request_to_end and stays_ended(job):
+            done = "Batch request %s is %s, so there is nothing to %s"
+            self.log.info(done, job.request_id, job.status, self.api.end_word)
             return
         end_in_worker(
             self.hook,

@@ -359,7 +359,7 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
             all_items = ({"request_id": request_id, **item} for item in self.hook.run(flow))
             items = [item for item in all_items if self.status in (None, item["status"])]
             chunks = Items(items).chunks(self.chunk_size, conf.getint("core", "max_map_length", fallback=1024))
-            self.log.info("Batch request %s: %d features in %d chunks", request_id, len(items), len(chunks))
+            self.log.info("Batch request %s: %d features (chunks: %d)", request_id, len(items), len(chunks))
             return chunks
 
 

@@ -501,7 +501,10 @@ def test_features_of_a_statistical_job(bench: Any, tmp_path: Path) -> None:
     assert preview.estimate is not None
     assert preview.estimate.number == 3
     file.write_bytes(b"no GeoPackage")
-    assert "GeoPackage s3://maps/fields.gpkg" in " ".join(task.preview(bench.context(), geopackage=file).refused)
+    refused = task.preview(bench.context(), geopackage=file)
+    assert "GeoPackage s3://maps/fields.gpkg" in " ".join(refused.refused)
+    task.request_id = "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"
+    assert [one.batch_api for one in (preview, refused, task.preview(bench.context()))] == ["statistical"] * 3
 
 
 @v2

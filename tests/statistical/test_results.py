@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_sentinelhub.api.call import Call, Send
+from airflow_sentinelhub.api.service.generations import STATISTICAL
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.exceptions import ResultsError
+from airflow_sentinelhub.hooks.job_results import ResultsReader
 from airflow_sentinelhub.results.bucket import BucketReader
 from airflow_sentinelhub.results.statistical import StatisticalFeature, StatisticalResults, feature_of
 from tests.statistical.fields import GEOPACKAGE, parcels, put_fields
@@ -32,6 +38,17 @@ def result(number: int = 1, **members: Any) -> dict[str, Any]:
 
 def good(number: int = 1, *data: Any) -> dict[str, Any]:
     return result(number, response={"data": list(data or (interval(),)), "status": "OK"})
+
+
+def test_the_request_is_read_at_the_endpoint_of_its_generation() -> None:
+    """A new kind of job whose results are features brings its own."""
+    api = replace(STATISTICAL, body=lambda request_id: Call("GET", f"/zonal/{request_id}", dict))
+    job = Snapshot(request_id=ID, status=BatchRequestStatus.DONE, generation="zonal")
+    flow = ResultsReader(lambda: pytest.fail("no bucket is read yet")).read(api, job)
+    step: Any = next(flow)
+    while not isinstance(step, Send):
+        step = flow.send(0.0)
+    assert step.call.path == f"/zonal/{ID}"
 
 
 def put(bucket: Path, url: str, content: Any) -> None:

@@ -115,6 +115,11 @@ def ended_by_itself(job: Snapshot) -> bool:
     return job.status in (S.DONE, S.PARTIAL, S.FAILED)
 
 
+def stays_ended(job: Snapshot) -> bool:
+    """Whether the request has ended in the one status from which no task starts it again, whenever that was read."""
+    return job.status == S.DONE
+
+
 def nothing_to_do(job: Snapshot) -> bool:
     """Whether a v2 analysis ended in DONE because every output exists already: nothing was started or billed."""
     return job.status == S.DONE and job.user_action.value in ("ANALYSE", "NONE")

@@ -59,6 +59,7 @@ class Generation:
     :param collections: whether requests can write to batch collections.
     :param estimates: whether an analysed request has an estimate of its cost.
     :param pricing: what it adds to the price of its pixels.
+    :param made_by: of another kind of job: the operator and the specification that make one, for messages.
     :param update, delete, restart: the calls; None if the service has no such call.
     :param despite_404: seconds between readings of a request that is answered with 404: `OLD_REQUEST_404` for one that
         cannot be new.
@@ -82,6 +83,7 @@ class Generation:
     collections: bool = False
     estimates: bool = False
     pricing: Pricing = Pricing()
+    made_by: str = ""
     update: Callable[[str, dict[str, Any]], Call[Any]] | None = None
     delete: Callable[[str], Call[None]] | None = None
     restart: Callable[[str], Call[None]] | None = None
@@ -149,9 +151,14 @@ STATISTICAL = Generation(
     payload=statistical_specification.render_statistical,
     # One was seen to cost 6 PU, so the minimum of the text does not hold.
     pricing=Pricing(things="features", minimum=0.0, balance=1000.0, statistics=True),
+    made_by="SentinelHubBatchStatisticalOperator and StatisticalSpecification",
 )
 _BY_NAME = {"v1": V1, "v2": V2, "statistical": STATISTICAL}
 NAMES = tuple(_BY_NAME)
+BATCH = ("v1", "v2")
+"""Those that do one kind of job, of which the `batch_api` of a connection or task chooses one."""
+OTHER_KINDS = tuple(name for name in NAMES if name not in BATCH)
+"""Those whose jobs are of a kind of their own, which every connection has beside."""
 
 
 def generation(name: str) -> Generation:
@@ -167,4 +174,13 @@ def generation(name: str) -> Generation:
 
 def others(name: str) -> tuple[str, ...]:
     """The other generations in which a task may have created its request before its `batch_api` was changed."""
-    return tuple(other for other in ("v1", "v2") if other != name) if name in ("v1", "v2") else ()
+    return tuple(other for other in BATCH if other != name) if name in BATCH else ()
+
+
+def refuse_other_kinds(batch_api: Any) -> None:
+    """:raises InvalidInputError: a job that is described for batch processing is asked for as one of another kind."""
+    if isinstance(batch_api, str) and batch_api in OTHER_KINDS:
+        raise InvalidInputError(
+            f"batch_api must be v1 or v2 for a batch job, not {batch_api!r}; {_BY_NAME[batch_api].made_by} make "
+            f"{batch_api} jobs."
+        )

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow_sentinelhub.api.arguments import as_object, taken
 from airflow_sentinelhub.api.decoding import member
@@ -55,6 +55,9 @@ class BatchSpecification:
     :param description: free text.
     :param extra: further members of the payload, such as `zarrOutput`.
     """
+
+    batch_api: ClassVar[str | None] = None
+    """The kind of job, by the name of its generation; None: batch processing, of the generation that is asked for."""
 
     process_request: Mapping[str, Any]
     tiling_grid: Mapping[str, Any] | None = None
@@ -146,15 +149,6 @@ def _with_numbers(job: BatchSpecification) -> BatchSpecification:
         bucket_name=None if job.bucket_name is None else bucket(taken("bucket_name", job.bucket_name)),
         description=taken("description", job.description),
     )
-
-
-def refuse_statistical(batch_api: Any) -> None:
-    """:raises InvalidInputError: a job that is described for batch processing is asked for as a statistical one."""
-    if batch_api == "statistical":
-        raise InvalidInputError(
-            "batch_api must be v1 or v2 for a batch job, not 'statistical'; SentinelHubBatchStatisticalOperator and "
-            "StatisticalSpecification make statistical jobs."
-        )
 
 
 def _check_forms(job: BatchSpecification) -> None:

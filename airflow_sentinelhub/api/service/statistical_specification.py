@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow_sentinelhub.api.arguments import as_object, taken
 from airflow_sentinelhub.api.late import Late
@@ -125,6 +125,9 @@ class StatisticalSpecification:
     :param description: free text.
     :param extra: further members of the payload.
     """
+
+    batch_api: ClassVar[str] = "statistical"
+    """The kind of job, by the name of its generation."""
 
     geopackage: str | Mapping[str, Any]
     data: Any
