@@ -305,6 +305,9 @@ class Cluster:
                 "dag_processor.min_file_process_interval": 30,
                 # With the default of 5 s a task whose trigger fires sooner than that may be marked failed.
                 "workers.min_heartbeat_interval": 1,
+                # The server builds what answers tasks at the first call of one, which takes a busy machine a minute:
+                # with the default of 5 s that task gives up after its five attempts, and fails before it has begun.
+                "workers.execution_api_timeout": 150,
             }
             # A busy machine may take a minute to start the server.
             self.door = Rest(url, patience=150, check=self.check)
