@@ -113,7 +113,7 @@ def _text(simulator: Simulator) -> str:
     return f"""Sentinel Hub simulator, serving until Ctrl+C
 
   url            {simulator.url}
-  token url      {simulator.token_url}
+  auth url       {simulator.auth_url}
   client id      {simulator.client_id}
   client secret  {simulator.client_secret}
   buckets        {simulator.as_dict().get("s3_endpoint") or simulator.bucket_dir}

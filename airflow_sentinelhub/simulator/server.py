@@ -186,7 +186,7 @@ class Simulator(ControlPlane):
         return f"[{self._host}]:{self.port}" if ":" in self._host else f"{self._host}:{self.port}"
 
     @property
-    def token_url(self) -> str:
+    def auth_url(self) -> str:
         """URL for tokens, at the path of the deployment."""
         assert self._world is not None, "The simulator has not been started."
         return f"{self.url}{self._world.settings.place.token_path}"
@@ -210,7 +210,7 @@ class Simulator(ControlPlane):
     @property
     def airflow_connection_uri(self) -> str:
         """For ``AIRFLOW_CONN_SENTINELHUB_DEFAULT``; the path ``/http`` becomes the connection's schema."""
-        extra = {"token_url": self.token_url}
+        extra = {"auth_url": self.auth_url}
         if self._s3_endpoint is None:
             extra["bucket_mount"] = str(self.bucket_dir)
         address = f"{self.client_id}:{self.client_secret}@{self._netloc}"
@@ -218,7 +218,7 @@ class Simulator(ControlPlane):
 
     def as_dict(self) -> dict[str, str]:
         """What a script needs to know, by public name."""
-        names = ("url", "token_url", "client_id", "client_secret", "airflow_connection_uri")
+        names = ("url", "auth_url", "client_id", "client_secret", "airflow_connection_uri")
         buckets = (
             {"bucket_dir": str(self.bucket_dir)} if self._s3_endpoint is None else {"s3_endpoint": self._s3_endpoint}
         )

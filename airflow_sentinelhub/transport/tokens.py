@@ -145,12 +145,12 @@ class Tokens:
             value, life = yield from exchange(call, signed=False)
         except _REFUSALS as err:
             # Whatever the status, it is about the token: a 404 must not be taken for one of a request.
-            refused, check = "Sentinel Hub refused the credentials", "client id and secret, and that the token URL"
+            refused, check = "Sentinel Hub refused the credentials", "client id and secret, and that"
             if isinstance(err, NotFoundError):
-                refused, check = "There is no token endpoint for the credentials", "that the token URL (token_url)"
+                refused, check = "There is no token endpoint for the credentials", "that"
             raise AuthenticationError(
                 f"{refused} of connection {self._settings.conn_id!r} at {self._settings.token_url}: {err.reason}. "
-                f"Check {check} belongs to the deployment.",
+                f"Check {check} the token endpoint (auth_url) belongs to the deployment.",
                 status=err.status,
                 reason=err.reason,
                 code=err.code,

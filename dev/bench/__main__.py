@@ -178,7 +178,7 @@ def slot_seconds() -> list[float]:
 
     seconds, state = list[float](), dict[str, Any](method=None, event=None)
     with Simulator(speed=0) as simulator, tempfile.TemporaryDirectory() as home:
-        extra = {"token_url": simulator.token_url, "bucket_mount": str(simulator.bucket_dir)}
+        extra = {"auth_url": simulator.auth_url, "bucket_mount": str(simulator.bucket_dir)}
         account = {"login": simulator.client_id, "password": simulator.client_secret, "host": simulator.url}
         connection = {"conn_type": "sentinelhub", **account, "extra": extra}
         aws = {"conn_type": "aws", "login": "AKIA", "password": "hush"}

@@ -233,7 +233,7 @@ class Bench:
             login=self.sim.client_id,
             password=self.sim.client_secret,
             host=self.sim.url,
-            extra={"token_url": self.sim.token_url, "bucket_mount": str(self.sim.bucket_dir), **extra},
+            extra={"token_url": self.sim.auth_url, "bucket_mount": str(self.sim.bucket_dir), **extra},
         )
 
     @property

@@ -75,8 +75,8 @@ def test_the_token_url_of_another_deployment_is_named(bench: Any) -> None:
     message = refused(bench, AuthenticationError)
     assert "There is no token endpoint for the credentials of connection 'sentinelhub_default' at" in message
     assert "Realm does not exist" in message
-    assert "Check that the token URL (token_url) belongs to the deployment." in message
-    bench.connect(batch_api=bench.api, token_url=bench.sim.token_url)
+    assert "Check that the token endpoint (auth_url) belongs to the deployment." in message
+    bench.connect(batch_api=bench.api, token_url=bench.sim.auth_url)
     assert bench.status(bench.create()) == "CREATED"
 
 

@@ -81,7 +81,7 @@ def test_deployments(bench: Any, members: dict[str, Any], base: str, token: str)
 def test_the_uri_of_the_simulator(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SH", bench.sim.airflow_connection_uri)
     settings = SentinelHubHook("sh").settings
-    assert (settings.base_url, settings.token_url) == (bench.sim.url, bench.sim.token_url)
+    assert (settings.base_url, settings.token_url) == (bench.sim.url, bench.sim.auth_url)
     assert SentinelHubHook("sh").test_connection()[0] is True
 
 
@@ -231,14 +231,14 @@ def test_a_good_connection_says_where_it_leads(bench: Any) -> None:
     assert f"a deployment of your own ({bench.sim.url})" in said
     assert f"batch {bench.api}" in said
     assert "6 tiling grids" in said
-    assert f"Access tokens come from {bench.sim.token_url} and are valid for 60 minutes" in said
+    assert f"Access tokens come from {bench.sim.auth_url} and are valid for 60 minutes" in said
 
 
 @once
 @pytest.mark.parametrize("members", [{"password": "wrong"}, {"login": "nobody"}])
 def test_wrong_credentials(bench: Any, members: dict[str, str]) -> None:
     right = {"login": bench.sim.client_id, "password": bench.sim.client_secret}
-    extra = {"token_url": bench.sim.token_url}
+    extra = {"token_url": bench.sim.auth_url}
     bench.connection("sh", conn_type="sentinelhub", host=bench.sim.url, extra=extra, **{**right, **members})
 
     good, said = SentinelHubHook("sh").test_connection()
@@ -246,7 +246,7 @@ def test_wrong_credentials(bench: Any, members: dict[str, str]) -> None:
     assert good is False
     one_sentence(said)
     assert "refused the credentials of connection 'sh'" in said
-    assert bench.sim.token_url in said
+    assert bench.sim.auth_url in said
     assert "Invalid client" in said
 
 
@@ -255,7 +255,7 @@ def test_an_unreachable_host(bench: Any) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        bench.connection("sh", **GOOD, host=nobody, extra={"token_url": bench.sim.token_url})
+        bench.connection("sh", **GOOD, host=nobody, extra={"token_url": bench.sim.auth_url})
         bench.connection(
             "id",
             conn_type="sentinelhub",
@@ -387,7 +387,7 @@ def test_a_connection_of_another_type_is_refused_before_its_secret_is_sent(bench
         login=bench.sim.client_id,
         password=bench.sim.client_secret,
         host=bench.sim.url,
-        extra={"token_url": bench.sim.token_url},
+        extra={"token_url": bench.sim.auth_url},
     )
     with pytest.raises(SettingsError, match=f"is of type '{conn_type}', not 'sentinelhub'; nothing of it") as caught:
         bench.hook.batch.get_latest_request()

@@ -182,7 +182,7 @@ def test_refused_credentials_at_the_second_try(bench: Any) -> None:
         login=bench.sim.client_id,
         password="rotated",
         host=bench.sim.url,
-        extra={"token_url": bench.sim.token_url, "batch_api": bench.api, "bucket_mount": str(bench.sim.bucket_dir)},
+        extra={"token_url": bench.sim.auth_url, "batch_api": bench.api, "bucket_mount": str(bench.sim.bucket_dir)},
     )
     left = runs(bench, make, bench.context(**RETRY))
     assert isinstance(left, SentinelHubError)

@@ -148,7 +148,7 @@ def test_the_detector_sees_what_blocks() -> None:
 
 def test_200_triggers_at_the_simulator(connect: Connect) -> None:
     with Simulator(speed=0) as simulator:
-        connect(simulator.url, auth_url=simulator.token_url, bucket_mount=str(simulator.bucket_dir))
+        connect(simulator.url, auth_url=simulator.auth_url, bucket_mount=str(simulator.bucket_dir))
 
         async def waiting() -> None:
             plan = {"deadline": time.time() + 2.0, "max_unknown_time": 60.0, "poll_interval": 1.0}

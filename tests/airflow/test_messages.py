@@ -95,7 +95,7 @@ def wrong_secret(bench: Any) -> None:
         login=bench.sim.client_id,
         password="not the secret",
         host=bench.sim.url,
-        extra={"token_url": bench.sim.token_url, "batch_api": bench.api},
+        extra={"token_url": bench.sim.auth_url, "batch_api": bench.api},
     )
 
 
@@ -124,7 +124,7 @@ def test_a_secret_that_was_changed_to_a_wrong_one_shows_one_traceback(
     hook = bench.hook
     assert hook.driver  # it has the secret of now
     connection = {"conn_type": "sentinelhub", "login": bench.sim.client_id, "password": "also wrong"}
-    bench.connection("sentinelhub_default", **connection, host=bench.sim.url, extra={"token_url": bench.sim.token_url})
+    bench.connection("sentinelhub_default", **connection, host=bench.sim.url, extra={"token_url": bench.sim.auth_url})
     with pytest.raises(AuthenticationError) as caught:
         hook.run(read_once(bench))
     log = shown(caught.value)
@@ -300,7 +300,7 @@ def wrong_host(bench: Any, host: str, token_url: str | None = None) -> None:
         login=bench.sim.client_id,
         password=bench.sim.client_secret,
         host=host,
-        extra={"token_url": token_url or bench.sim.token_url, "batch_api": bench.api},
+        extra={"token_url": token_url or bench.sim.auth_url, "batch_api": bench.api},
     )
 
 
@@ -324,7 +324,7 @@ def test_a_wrong_host_is_said_in_the_first_minute(bench: Any, nobody: str, way: 
     assert message.startswith(f"Nothing answers at {nobody}: connection refused. No call of this task was answered in ")
     fate = "Nothing was started for this task" if way in OWN else f"Batch request {REQUEST} was not touched"
     assert fate in message
-    assert "Check the host" in message
+    assert "Check the host and auth_url of the Sentinel Hub connection" in message
     assert "A retry of this task tries again" in message
     assert not isinstance(error, AirflowFailException)
 

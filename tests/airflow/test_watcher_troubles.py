@@ -104,7 +104,7 @@ def test_a_wrong_connection_is_told_in_the_log_and_may_be_mended(
     members = WRONG[wrong]
     if members is not None:
         if wrong == "another secret":
-            members = {**members, "host": bench.sim.url, "extra": {"token_url": bench.sim.token_url}}
+            members = {**members, "host": bench.sim.url, "extra": {"token_url": bench.sim.auth_url}}
         if wrong == "not there":
             members = {**members, "extra": {"token_url": "http://127.0.0.1:9/token"}}
         bench.connection("other", **members)

@@ -57,7 +57,7 @@ def nobody(bench: Any) -> Iterator[str]:
             login=bench.sim.client_id,
             password=bench.sim.client_secret,
             host=address,
-            extra={"token_url": bench.sim.token_url, "batch_api": bench.api},
+            extra={"token_url": bench.sim.auth_url, "batch_api": bench.api},
         )
         yield address
 
@@ -89,7 +89,7 @@ def test_it_is_said_in_the_first_minute(bench: Any, nobody: str, operator_class:
         seconds, message = waited(bench, operator_class, modes)
         assert seconds < 60
         assert message.startswith(f"Nothing answers at {nobody}: connection refused.")
-        assert "Check the host" in message
+        assert "Check the host and auth_url of the Sentinel Hub connection" in message
 
 
 @pytest.mark.parametrize("generation", ["v1"])

@@ -175,7 +175,7 @@ def test_a_connection_that_comes_later_begins_its_watcher(cluster: Cluster, acco
         line for line in cluster.processes["triggerer"].output().splitlines() if "could not look" in line
     )
     begun, account_of = said(cluster, " begins; "), account.simulator
-    extra = f'{{"token_url": "{account_of.ready["token_url"]}", "batch_api": "v2"}}'
+    extra = f'{{"auth_url": "{account_of.ready["auth_url"]}", "batch_api": "v2"}}'
     secrets = {"login": account_of.ready["client_id"], "password": account_of.ready["client_secret"], "extra": extra}
     body = {"connection_id": "sentinelhub_late", "conn_type": "sentinelhub", "host": account_of.url, **secrets}
     call(cluster, "POST", "connections", body)

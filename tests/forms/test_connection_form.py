@@ -113,7 +113,7 @@ def test_a_connection_is_filled_in_tested_and_saved(form: Any, web: Web, simulat
     form.fill("password", simulator.client_secret)
     form.unfold()
     assert form.shown() == LABELS.keys()
-    form.fill("auth_url", simulator.token_url)
+    form.fill("auth_url", simulator.auth_url)
     form.fill("timeout", "30")
     if port:
         keep(form.page, f"connection-{web.version}-extra")
@@ -128,7 +128,7 @@ def test_a_connection_is_filled_in_tested_and_saved(form: Any, web: Web, simulat
     extra = connection["extra_dejson"]
     extra = json.loads(extra.replace("'", '"').replace("None", "null")) if isinstance(extra, str) else extra
     assert connection["host"] == simulator.url
-    assert extra["auth_url"] == simulator.token_url
+    assert extra["auth_url"] == simulator.auth_url
     assert float(extra["timeout"]) == 30
     said = web.airflow("connections", "test", conn_id)
     assert "Connection success!" in said

@@ -41,7 +41,7 @@ class Jobs:
         self.simulator = simulator
         self.http = plain_http.Client(base_url=simulator.url, timeout=30)
         who = {"client_id": simulator.client_id, "client_secret": simulator.client_secret}
-        reply = self.http.post(simulator.token_url, data={"grant_type": "client_credentials", **who})
+        reply = self.http.post(simulator.auth_url, data={"grant_type": "client_credentials", **who})
         self.http.headers["Authorization"] = f"Bearer {reply.json()['access_token']}"
 
     def create(self, url: str = "s3://maps/ndvi", **output: Any) -> str:

@@ -160,7 +160,7 @@ def test_the_simulator_says_where_its_buckets_are(tmp_path: Path) -> None:
             port=connection.port,
             extra=connection.extra_dejson,
         )
-        assert settings.token_url == simulator.token_url
+        assert settings.token_url == simulator.auth_url
     reader = storage.bucket_reader(None, settings)
     assert isinstance(reader, BucketReader)
     assert reader.mount == str(folder)

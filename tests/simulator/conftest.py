@@ -44,7 +44,7 @@ class Api:
 
     def login(self) -> None:
         reply = self.http.post(
-            self.simulator.token_url,
+            self.simulator.auth_url,
             data={
                 "grant_type": "client_credentials",
                 "client_id": self.simulator.client_id,

@@ -48,7 +48,7 @@ def test_copernicus_data_space_has_a_token_path_of_its_own(
 ) -> None:
     sim.settings(deployment=deployment)
     assert {path: token(api, path).status_code for path in statuses} == statuses
-    assert statuses[sim.token_url.removeprefix(sim.url)] == 200
+    assert statuses[sim.auth_url.removeprefix(sim.url)] == 200
 
 
 @pytest.mark.parametrize(
@@ -142,9 +142,9 @@ def test_a_deployment_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--deployment: invalid choice: 'mars'" in capsys.readouterr().err
 
 
-def test_a_simulator_of_copernicus_data_space_gives_its_own_token_url() -> None:
+def test_a_simulator_of_copernicus_data_space_gives_its_own_auth_url() -> None:
     with Simulator(speed=0, deployment="cdse") as simulator:
-        assert simulator.token_url == f"{simulator.url}{CDSE}"
+        assert simulator.auth_url == f"{simulator.url}{CDSE}"
         assert "CDSE" in simulator.airflow_connection_uri
         client = Api(simulator)
         assert client.get("/batch/v2/process").status_code == 200

@@ -95,7 +95,7 @@ class TestCuts:
 
 def test_html(api: Api, sim: Simulator) -> None:
     sim.fault("html", "/token$", status=429)
-    reply = plain_http.post(sim.token_url)
+    reply = plain_http.post(sim.auth_url)
     assert reply.status_code == 429
     assert reply.headers["content-type"].startswith("text/html")
     assert "<h1>429 Too Many Requests</h1>" in reply.text
@@ -173,7 +173,7 @@ class TestTokens:
 
     def test_token_reply(self, sim: Simulator) -> None:
         form = {"grant_type": "client_credentials", "client_id": sim.client_id, "client_secret": sim.client_secret}
-        for url in (sim.token_url, f"{sim.url}/oauth/token"):
+        for url in (sim.auth_url, f"{sim.url}/oauth/token"):
             reply = plain_http.post(url, data=form)
             assert reply.status_code == 200
             body = reply.json()
@@ -189,17 +189,17 @@ class TestTokens:
     def test_wrong_credentials(self, sim: Simulator) -> None:
         good = {"grant_type": "client_credentials", "client_id": sim.client_id, "client_secret": sim.client_secret}
         for wrong in ({"client_secret": "x"}, {"client_id": "x"}, {"client_id": ""}):
-            reply = plain_http.post(sim.token_url, data={**good, **wrong})
+            reply = plain_http.post(sim.auth_url, data={**good, **wrong})
             assert reply.status_code == 401
             assert reply.json()["error_description"] == "Invalid client or Invalid client credentials"
         basic = plain_http.post(
-            sim.token_url, data={"grant_type": "client_credentials"}, auth=(sim.client_id, sim.client_secret)
+            sim.auth_url, data={"grant_type": "client_credentials"}, auth=(sim.client_id, sim.client_secret)
         )
         assert basic.status_code == 401, "credentials go in the body"
-        missing = plain_http.post(sim.token_url, data={**good, "grant_type": ""})
+        missing = plain_http.post(sim.auth_url, data={**good, "grant_type": ""})
         assert (missing.status_code, missing.json()["error_description"]) == (400, "Missing grant_type parameter")
-        assert plain_http.post(sim.token_url, data={**good, "grant_type": "password"}).status_code == 400
-        assert plain_http.get(sim.token_url).status_code == 405
+        assert plain_http.post(sim.auth_url, data={**good, "grant_type": "password"}).status_code == 400
+        assert plain_http.get(sim.auth_url).status_code == 405
 
 
 class TestTiles:

@@ -118,7 +118,7 @@ def test_forms_of_the_429(api: Api, sim: Simulator, settings: dict[str, Any], wr
 def test_too_many_tokens_get_a_page_in_html(api: Api, sim: Simulator) -> None:
     sim.settings(tokens_per_minute=2)
     form = {"grant_type": "client_credentials", "client_id": sim.client_id, "client_secret": sim.client_secret}
-    replies = [plain_http.post(sim.token_url, data=form) for _ in range(3)]
+    replies = [plain_http.post(sim.auth_url, data=form) for _ in range(3)]
     assert [reply.status_code for reply in replies] == [200, 200, 429]
     assert replies[2].headers["content-type"].startswith("text/html")
     assert "429 Too Many Requests" in replies[2].text

@@ -76,7 +76,7 @@ def test_odd_answers_come_by_themselves_as_often_as_the_setting_says(api: Api, s
 def _token(api: Api) -> dict[str, Any]:
     sim = api.simulator
     form = {"grant_type": "client_credentials", "client_id": sim.client_id, "client_secret": sim.client_secret}
-    found: dict[str, Any] = api.post(sim.token_url, data=form).json()
+    found: dict[str, Any] = api.post(sim.auth_url, data=form).json()
     return found
 
 

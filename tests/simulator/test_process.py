@@ -22,6 +22,7 @@ import pytest
 from airflow_sentinelhub.simulator import ControlPlane, Simulator, SimulatorError
 from airflow_sentinelhub.simulator.__main__ import PORT, _parser, main
 from airflow_sentinelhub.simulator.store import Store
+from dev.processes import wait_for
 from tests import plain_http
 
 pytestmark = pytest.mark.thorough
@@ -61,7 +62,7 @@ def running(*arguments: str, expect: int = 0) -> Iterator[tuple[subprocess.Popen
 
 def login(info: dict[str, Any]) -> httpx.Client:
     form = {"grant_type": "client_credentials", "client_id": info["client_id"], "client_secret": info["client_secret"]}
-    token = plain_http.post(info["token_url"], data=form).json()["access_token"]
+    token = plain_http.post(info["auth_url"], data=form).json()["access_token"]
     return plain_http.Client(base_url=info["url"], headers={"Authorization": f"Bearer {token}"})
 
 
@@ -78,12 +79,12 @@ BODY = {
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_where_it_is_and_ends_cleanly(number: int) -> None:
     with running("--speed", "600", "--seed", "7") as (process, info):
-        assert set(info) == {"url", "token_url", "client_id", "client_secret", "airflow_connection_uri", "bucket_dir"}
+        assert set(info) == {"url", "auth_url", "client_id", "client_secret", "airflow_connection_uri", "bucket_dir"}
         uri = urlsplit(info["airflow_connection_uri"])
         assert uri.scheme == "sentinelhub"
         assert (unquote(uri.username or ""), unquote(uri.password or "")) == (info["client_id"], info["client_secret"])
         assert f"{uri.path.strip('/')}://{uri.hostname}:{uri.port}" == info["url"]
-        assert parse_qs(uri.query)["token_url"] == [info["token_url"]]
+        assert parse_qs(uri.query)["auth_url"] == [info["auth_url"]]
         assert login(info).get("/batch/v2/process").status_code == 200
         process.send_signal(number)
         assert process.wait(timeout=20) == 0
@@ -216,12 +217,12 @@ def test_every_reply_was_on_disk_first(tmp_path: Path) -> None:
         threads = [threading.Thread(target=create) for _ in range(4)]
         for thread in threads:
             thread.start()
-        time.sleep(0.5)
+        enough = wait_for(lambda: len(created) > 20, timeout=60, every=0.01)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         for thread in threads:
             thread.join(timeout=20)
-    assert len(created) > 20
+    assert enough, created
     with running(*options) as (_, info):
         kept = {one["id"] for one in plain_http.get(f"{info['url']}/_simulator/requests").json()["requests"]}
         journal = plain_http.get(f"{info['url']}/_simulator/journal").json()["calls"]

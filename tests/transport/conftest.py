@@ -52,7 +52,7 @@ class Harness:
         self.kind, self.simulator = kind, simulator
         self.masked: list[str] = []
         self.settings = Settings(
-            simulator.url, simulator.token_url, simulator.client_id, simulator.client_secret, timeout=2.0, conn_id="sh"
+            simulator.url, simulator.auth_url, simulator.client_id, simulator.client_secret, timeout=2.0, conn_id="sh"
         )
 
     def run(self, *flows: Flow[Any], **changed: Any) -> Ran:

@@ -25,7 +25,7 @@ class Stepping(SyncDriver):
 
 
 def our_world(simulator: Simulator, given: dict[str, Any]) -> World:
-    settings = Settings(simulator.url, simulator.token_url, simulator.client_id, simulator.client_secret)
+    settings = Settings(simulator.url, simulator.auth_url, simulator.client_id, simulator.client_secret)
     driver = Stepping(settings)
     driver.control = control = Control(simulator.url)
     if given["generation"] == "v1":

@@ -42,7 +42,7 @@ def of_the_simulator() -> list[tuple[tuple[str, str], Json]]:
     with Simulator(speed=0) as simulator, plain_http.Client(base_url=simulator.url) as http:
         form = {"grant_type": "client_credentials"}
         form |= {"client_id": simulator.client_id, "client_secret": simulator.client_secret}
-        token = http.post(simulator.token_url, data=form).json()["access_token"]
+        token = http.post(simulator.auth_url, data=form).json()["access_token"]
         http.headers["Authorization"] = f"Bearer {token}"
         return [*_v1(simulator, http), *_collection(http), *_v2(simulator, http), *_statistical(simulator, http)]
 

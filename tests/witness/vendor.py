@@ -29,7 +29,7 @@ class Simulator:
         self.url = given["url"]
         self.config = SHConfig(use_defaults=True)
         self.config.sh_base_url = given["url"]
-        self.config.sh_token_url = given["token_url"]
+        self.config.sh_token_url = given["auth_url"]
         self.config.sh_client_id = given["client_id"]
         self.config.sh_client_secret = given["client_secret"]
 

@@ -82,7 +82,7 @@ def nothing_answers(nowhere: str, seconds: float, job: str, again: str = RETRIED
     :param again: a sentence on the next try.
     """
     return UnknownStateError(
-        f"{nowhere} No call of this task was answered in {seconds:.0f} s. {job} Check the host and the token URL of "
+        f"{nowhere} No call of this task was answered in {seconds:.0f} s. {job} Check the host and auth_url of "
         f"the Sentinel Hub connection, and the way there (network, proxy). {again}"
     )
 
