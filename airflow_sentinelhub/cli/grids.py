@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_sentinelhub.api.call import exchange
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.cli.command import CONN_ID, OUTPUT, Command, argument
 from airflow_sentinelhub.cli.output import show
-from airflow_sentinelhub.cli.reading import PATIENCE, hook_of
+from airflow_sentinelhub.cli.reading import hook_of, pages
 from airflow_sentinelhub.grids.known import GRIDS
 
 
@@ -31,14 +30,9 @@ def run(args: Any) -> int:
 
 def _offered(args: Any) -> list[Any]:
     hook = hook_of(args)
-    grids, token, found = hook.generation(args.batch_api).grids, None, list[Any]()
+    grids = hook.generation(args.batch_api).grids
     assert grids is not None  # v1 and v2 have grids
-    while True:
-        page = hook.run(exchange(grids(token), PATIENCE))
-        found += page.items
-        if page.next_token is None:
-            return found
-        token = page.next_token
+    return [grid for page in pages(hook, grids) for grid in page.items]
 
 
 COMMAND = Command(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from airflow_sentinelhub.api.call import Patience, exchange
+from airflow_sentinelhub.api.call import Call, Patience, exchange
+from airflow_sentinelhub.api.paging import Page, Walk
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import BadRequestError, ForbiddenError, InvalidInputError, NotFoundError
 
+T = TypeVar("T")
 PATIENCE = Patience(backoff=(1, 2), rate_limited=30)
 NOT_OFFERED = (NotFoundError, ForbiddenError, BadRequestError)
 """Replies of a deployment or account that has no such API."""
@@ -55,6 +58,20 @@ def find(hook: Any, args: Any) -> FoundRequest:
             last = last or err
     assert last is not None
     raise last
+
+
+def pages(hook: Any, list_from: Callable[[str | None], Call[Page[T]]]) -> Iterator[Page[T]]:
+    """The pages of a list.
+
+    :param list_from: the call for the page with this token.
+    :raises UnreadableReplyError: the pages go in circles.
+    """
+    walk = Walk()
+    while not walk.over:
+        call = list_from(walk.token)
+        page = hook.run(exchange(call, PATIENCE))
+        yield page
+        walk.turn(call, page)
 
 
 def members_of(job: Snapshot) -> dict[str, Any]:

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow_sentinelhub.api.call import exchange
 from airflow_sentinelhub.api.decide.marker import dag_word, mark_of, unmarked
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.times import moment
 from airflow_sentinelhub.cli.command import BATCH_API, CONN_ID, OUTPUT, Command, argument
 from airflow_sentinelhub.cli.output import one_line, show
-from airflow_sentinelhub.cli.reading import NOT_OFFERED, PATIENCE, generations_of, hook_of, members_of
+from airflow_sentinelhub.cli.reading import NOT_OFFERED, generations_of, hook_of, members_of, pages
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 _COLUMNS = ("id", "batch_api", "status", "created", "percent_done", "tiles", "expected_pu", "cost_pu", "description")
@@ -62,19 +61,19 @@ def run(args: Any) -> int:
 
 def _listed(hook: Any, api: Generation, since: datetime | None) -> Iterator[Snapshot]:
     """The requests from the newest back to a time. A page that is not sorted does not end the list."""
-    token = None
-    for _ in range(_MOST_PAGES):
-        page = hook.run(exchange(api.list(sort="created:desc", viewtoken=token), PATIENCE))
+    listed = pages(hook, lambda token: api.list(sort="created:desc", viewtoken=token))
+    for number, page in enumerate(listed, 1):
         if page.left_out:
             print(f"{page.left_out} requests of batch {api.name} could not be read.", file=sys.stderr)
         created = [job.created for job in page.items]
         yield from (job for job in page.items if since is None or job.created is None or job.created >= since)
         times = [time for time in created if time is not None]
         over = since is not None and len(times) == len(created) and all(time < since for time in times[-1:])
-        if page.next_token is None or (over and times == sorted(times, reverse=True)):
+        if over and times == sorted(times, reverse=True):
             return
-        token = page.next_token
-    print(f"The list of batch {api.name} was read to page {_MOST_PAGES} only.", file=sys.stderr)
+        if number == _MOST_PAGES and page.next_token is not None:
+            print(f"The list of batch {api.name} was read to page {_MOST_PAGES} only.", file=sys.stderr)
+            return
 
 
 COMMAND = Command(

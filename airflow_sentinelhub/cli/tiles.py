@@ -9,7 +9,7 @@ from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.api.tiles import output_paths, tile_item
 from airflow_sentinelhub.cli.command import AWS_CONN_ID, BATCH_API, CONN_ID, OUTPUT, REQUEST_ID, Command, argument
 from airflow_sentinelhub.cli.output import show
-from airflow_sentinelhub.cli.reading import PATIENCE, FoundRequest, find, hook_of
+from airflow_sentinelhub.cli.reading import PATIENCE, FoundRequest, find, hook_of, pages
 
 
 def run(args: Any) -> int:
@@ -28,14 +28,10 @@ def run(args: Any) -> int:
 
 
 def _from_service(hook: Any, found: FoundRequest, args: Any) -> list[dict[str, Any]]:
-    request_id, token, rows = found.job.request_id, None, list[dict[str, Any]]()
+    request_id = found.job.request_id
     paths = output_paths(hook.run(exchange(v1.get_body(request_id), PATIENCE))) if args.paths else None
-    while True:
-        page = hook.run(exchange(v1.list_tiles(request_id, viewtoken=token), PATIENCE))
-        rows += [tile_item(tile, paths) for tile in page.items]
-        if page.next_token is None:
-            return rows
-        token = page.next_token
+    listed = pages(hook, lambda token: v1.list_tiles(request_id, viewtoken=token))
+    return [tile_item(tile, paths) for page in listed for tile in page.items]
 
 
 def _from_bucket(hook: Any, found: FoundRequest, args: Any) -> list[dict[str, Any]]:

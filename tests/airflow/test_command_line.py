@@ -9,18 +9,21 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_sentinelhub.api.call import exchange
+from airflow_sentinelhub.api.decide.marker import Mark
 from airflow_sentinelhub.cli import cancel
 from airflow_sentinelhub.cli.command import OUTPUT, Command
 from airflow_sentinelhub.cli.commands import COMMANDS
 from airflow_sentinelhub.cli.main import INTERRUPTED, main
 from airflow_sentinelhub.grids.known import GRIDS
 from tests.airflow.job import creating
+from tests.statistical.conftest import StatisticalBench
 
 ROOT = Path(__file__).resolve().parents[2]
 NOWHERE = "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"
@@ -82,6 +85,102 @@ def test_more_than_a_page_of_requests(bench: Any, capsys: Any) -> None:
     assert "there may be more" in err
 
 
+def test_the_newest_stand_first_over_all_lists(
+    bench: Any, sim: Any, clock: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Those of batch and of batch statistical are one list, and its limit holds for them together."""
+    first = bench.create()
+    clock.sleep(60)
+    second = StatisticalBench(sim, clock, monkeypatch).create()
+    bench.connect(batch_api=bench.api)
+    clock.sleep(60)
+    third = bench.create()
+    for limit, wanted in ((50, [third, second, first]), (2, [third, second]), (1, [third])):
+        assert [row["id"] for row in read(capsys, "requests", "--limit", str(limit))] == wanted
+    code, out, _ = run(capsys, "requests")
+    assert (code, [line.split()[0] for line in out.splitlines()[2:]]) == (0, [third, second, first])
+
+
+def test_a_note_is_no_request_of_its_own(bench: Any, capsys: Any) -> None:
+    """It is never started: it only says with which request a task goes on."""
+    made = bench.create(description="mine")
+    bench.create(description=f"mine {Mark('afx' + '0' * 16, 3, '0' * 8, adopts=made)}")
+    assert [row["id"] for row in read(capsys, "requests")] == [made]
+
+
+def test_a_request_of_the_other_generation_is_found_unless_one_is_named(bench: Any, capsys: Any) -> None:
+    request_id = bench.create()
+    (other,) = {"v1", "v2"} - {bench.api}
+    bench.connect(batch_api=other)
+    assert read(capsys, "show", request_id)["batch_api"] == bench.api
+    code, out, err = run(capsys, "show", request_id, "--batch-api", other)
+    assert (code, out, request_id in err) == (1, "", True)
+    assert read(capsys, "requests") == []
+    assert [row["id"] for row in read(capsys, "requests", "--batch-api", bench.api)] == [request_id]
+
+
+def test_a_list_that_is_refused_is_told_and_all_of_them_are_an_error(bench: Any, capsys: Any) -> None:
+    request_id = bench.create()
+    bench.sim.fault("status", "/statistics", method="GET", status=403, body={}, times=None)
+    code, out, err = run(capsys, "requests", "--output", "json")
+    assert (code, [row["id"] for row in json.loads(out)]) == (0, [request_id])
+    assert "Batch statistical could not be listed" in err
+    bench.sim.fault("status", "/process", method="GET", status=403, body={}, times=None)
+    code, out, err = run(capsys, "requests", "--output", "json")
+    assert (code, out) == (1, ""), "no list is not an empty one"
+    assert f"Batch {bench.api} could not be listed" in err
+
+
+def test_what_cannot_be_read_of_a_list_is_told(bench: Any, capsys: Any) -> None:
+    request_id = bench.create()
+
+    def answered(data: Any, times: int | None) -> tuple[int, str, str]:
+        body = {"data": data, "links": {}}
+        bench.sim.fault("status", "/process", method="GET", status=200, body=body, times=times)
+        return run(capsys, "requests", "--output", "json")
+
+    code, out, err = answered([{"id": 5}, bench.shown(request_id)], 1)
+    assert (code, [row["id"] for row in json.loads(out)]) == (0, [request_id])
+    assert f"1 requests of batch {bench.api} could not be read." in err
+    code, out, err = answered("?", None)
+    assert (code, request_id in out) == (1, False)  # Airflow may log there, in this process
+    assert "its member data is not a list" in err
+    assert err.count("\n") == 1
+
+
+def test_a_page_that_is_not_sorted_does_not_end_the_list(bench: Any, capsys: Any) -> None:
+    """Its last request is older than asked for, and the next page has one that is not."""
+    old = bench.create()
+    bench.clock.sleep(7200)
+    since = bench.clock.utcnow().isoformat()
+    bench.clock.sleep(60)
+    new, newest = bench.create(), bench.create()
+    shown = {request_id: bench.shown(request_id) for request_id in (old, new, newest)}
+    links = {"nextToken": "3", "next": "?viewtoken=3"}
+    first = {"data": [shown[old], shown[newest], shown[old]], "links": links}
+    second = {"data": [shown[new]], "links": {}}
+    for body in (first, second):
+        bench.sim.fault("status", "/process", method="GET", status=200, body=body)
+    found = [row["id"] for row in read(capsys, "requests", "--since", since)]
+    assert sorted(found) == sorted((new, newest))
+
+
+@pytest.mark.parametrize("command", ["requests", "grids", "tiles"])
+def test_a_list_that_goes_in_circles_is_an_error_and_not_read_for_ever(bench: Any, capsys: Any, command: str) -> None:
+    request_id = bench.create()
+    path = {"requests": "/process$", "grids": "/tilinggrids$", "tiles": "/tiles$"}[command]
+    if command == "tiles" and bench.api != "v1":
+        pytest.skip("v2 lists no tiles")
+    page = {
+        "data": [{"id": 5, "name": "a", "status": "PENDING"}],
+        "links": {"nextToken": "again", "next": "?viewtoken=again"},
+    }
+    bench.sim.fault("status", path, method="GET", status=200, body=page, times=9)
+    code, out, err = run(capsys, command, *([request_id] if command == "tiles" else []))
+    assert (code, out) == (1, "")
+    assert "the list goes in circles, so its other entries are unknown" in err
+
+
 def test_a_request_is_shown_without_secrets(bench: Any, capsys: Any) -> None:
     request_id = bench.create(description="look at me")
     shown = read(capsys, "show", request_id)
@@ -101,12 +200,22 @@ def test_tiles_with_status_and_paths(bench: Any, capsys: Any) -> None:
     rows = read(capsys, "tiles", request_id)
     assert {row["name"]: row["status"] for row in rows} == bench.tile_statuses(request_id)
     failed = read(capsys, "tiles", request_id, "--status", "failed")
-    assert {row["name"] for row in failed} <= {"32TNM_1_3"}
+    assert {row["name"] for row in failed} == {"32TNM_1_3"}
     paths = read(capsys, "tiles", request_id, "--paths")
     assert any(path.endswith(".tif") for row in paths for path in (row.get("paths") or {}).values())
     code, out, _ = run(capsys, "tiles", request_id, "--paths")
     assert code == 0
     assert "s3://maps/ndvi" in out
+
+
+def test_all_pages_are_read(bench: Any, capsys: Any) -> None:
+    bench.sim.settings(page_size=2)
+    request_id = bench.ended()
+    rows = read(capsys, "tiles", request_id)
+    assert {row["name"]: row["status"] for row in rows} == bench.tile_statuses(request_id)
+    assert len(rows) > 2
+    assert {grid["id"] for grid in read(capsys, "grids")} == set(GRIDS)
+    assert len(GRIDS) > 2
 
 
 def test_a_map_in_each_form(bench: Any, capsys: Any, tmp_path: Path) -> None:
@@ -264,7 +373,7 @@ def test_a_wrong_secret_is_one_line_without_it(bench: Any, capsys: Any) -> None:
         login=bench.sim.client_id,
         password="not-the-secret",
         host=bench.sim.url,
-        extra={"token_url": bench.sim.token_url},
+        extra={"token_url": bench.sim.auth_url},
     )
     code, _, err = run(capsys, "requests", "--conn-id", "wrong")
     assert code == 1
@@ -300,6 +409,20 @@ def test_airflow_gets_the_same_commands() -> None:
     (group,) = get_cli_commands()
     assert group.name == "sentinelhub"
     assert [each.name for each in group.subcommands] == [command.name for command in COMMANDS]
+
+
+def test_airflow_ends_with_the_exit_code_of_a_command(bench: Any, capsys: Any) -> None:
+    from airflow_sentinelhub.cli.airflow import get_cli_commands
+
+    (group,) = get_cli_commands()
+    (show,) = [each for each in group.subcommands if each.name == "show"]
+    given = {"conn_id": "sentinelhub_default", "batch_api": None, "output": "table"}
+    with pytest.raises(SystemExit) as ended:
+        show.func(Namespace(request_id=NOWHERE, **given))
+    assert ended.value.code == 1
+    request_id = bench.create()
+    show.func(Namespace(request_id=request_id, **given))
+    assert request_id in capsys.readouterr().out
 
 
 @pytest.mark.slow
