@@ -52,7 +52,7 @@ print(json.dumps([answered, [name for name in asked if name in sys.modules and n
 def test_the_first_call_of_a_triggerer_loads_no_module_in_the_event_loop(simulator: Any) -> None:
     """The HTTP library loads 76 of them by its first call: 100 ms of CPU time, in which no trigger runs."""
     account = {"client_id": simulator.client_id, "client_secret": simulator.client_secret}
-    given = {"base_url": simulator.url, "token_url": simulator.token_url, **account}
+    given = {"base_url": simulator.url, "token_url": simulator.auth_url, **account}
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(given)],
         capture_output=True,
