@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -71,7 +72,7 @@ def _next_token(links: Any) -> str | None:
     if links is None:
         return None
     token, link = an_object(links).get("nextToken"), links.get("next")
-    if isinstance(token, (int, float)) and not isinstance(token, bool):
+    if isinstance(token, (int, float)) and not isinstance(token, bool) and math.isfinite(token):
         return str(int(token) if token == int(token) else token)
     if token is not None and not isinstance(token, str):
         raise ValueError("its nextToken is not a text")

@@ -12,7 +12,7 @@ from airflow_sentinelhub.api.decide.verdict import TileGoal
 from airflow_sentinelhub.api.flows import read as reading
 from airflow_sentinelhub.api.flows import tiles
 from airflow_sentinelhub.api.flows.counting import TileMemory
-from airflow_sentinelhub.api.paging import Page, page_of
+from airflow_sentinelhub.api.paging import Page, Walk, page_of
 from airflow_sentinelhub.api.service import statistical
 from airflow_sentinelhub.api.service import v1 as service_v1
 from airflow_sentinelhub.api.service import v2 as service_v2
@@ -84,9 +84,23 @@ def test_the_token_of_the_next_page_is_found(links: dict[str, Any], token: str) 
 )
 def test_links_that_do_not_say_whether_there_is_more_make_a_page_unreadable(links: Any) -> None:
     """A list cut short would look like a list without our request."""
+    with pytest.raises(ValueError, match=r"object|nextToken|link|URL"):
+        parse({"data": [1], "links": links})
     call: Call[Page[Any]] = Call("GET", "/p", parse, about="a list")
     fed = feed(exchange(call), [ok({"data": [1], "links": links})])
     assert isinstance(fed.error, UnreadableReplyError)
+
+
+def test_a_last_page_that_is_read_again_and_again_counts_once() -> None:
+    """Tiles are counted on at the last page, for hours: that must not make the list one that does not end."""
+    walk, call = Walk(3), Call[Page[Any]]("GET", "/p", parse, about="a list")
+    walk.turn(call, Page((1,), "a"))
+    for _ in range(5):
+        walk.turn(call, Page((2,), None))
+    walk.turn(call, Page((2,), "b"))
+    assert (walk.over, walk.token) == (False, "b")
+    with pytest.raises(ListTooLongError):
+        walk.turn(call, Page((3,), "c"))
 
 
 @pytest.mark.parametrize(("length", "fits"), [(8_000, True), (8_001, False)])

@@ -12,6 +12,7 @@ import pytest
 from airflow_sentinelhub.api.call import Reply, exchange
 from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.verdict import Waited, fate, judge, over, progress_line
+from airflow_sentinelhub.api.decoding import id_in
 from airflow_sentinelhub.api.flows import read as reading
 from airflow_sentinelhub.api.service import statistical
 from airflow_sentinelhub.api.service import v1 as service_v1
@@ -170,6 +171,16 @@ def test_what_is_no_request_is_unreadable(name: str, body: Any) -> None:
         fed = feed(flow, [ok(body), ...])
         assert isinstance(fed.error, UnreadableReplyError)
         assert isinstance(fed.error, reading.OUTAGE)
+
+
+@pytest.mark.parametrize(
+    "given", ["", "  ", "a\nb", "a\x1bb", "a\u202eb", "x" * 201, 7, ["x"], None], ids=lambda value: ascii(value)[:9]
+)
+def test_what_is_no_id_is_refused(given: Any) -> None:
+    """It stands in paths, logs and events: one with characters that nobody sees would be told as another one."""
+    with pytest.raises(ValueError, match=r"its id is none|no id"):
+        id_in({"id": given})
+    assert id_in({"id": "x" * 200}) == "x" * 200
 
 
 def test_deliveries_of_every_kind() -> None:

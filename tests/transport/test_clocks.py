@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api.call import Call, Lost, Reply, Send, Sleep, Work, ends_at
+from airflow_sentinelhub.api.call import Call, Lost, Reply, Send, Sleep, Work, ends_at, exchange
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.flows.wait import WaitPlan, wait
 from airflow_sentinelhub.api.service.generations import V2, Generation
@@ -233,6 +233,72 @@ def test_what_is_given_up_at_a_time_has_as_long_as_it_was_given(by: float, monke
 
     driver.run(ends_at(flow(), until))
     assert given == pytest.approx([40.0, 40.0, 40.0], abs=0.5)
+
+
+@pytest.mark.parametrize("by", [5 * HOUR, -5 * HOUR])
+@pytest.mark.parametrize("waits_for", ["service", "token", "turn for a token"])
+def test_what_is_given_up_in_a_triggerer_has_as_long_as_it_was_given(
+    waits_for: str, by: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call, the call for a token, or the turn to make that one: none is given up early, and none hangs."""
+    world = World([(10.0, by)])
+    monkeypatch.setattr(time, "time", world.wall)
+    monkeypatch.setattr(time, "monotonic", world.monotonic)
+
+    async def hangs(until: float | None) -> Lost:
+        await asyncio.sleep(2 * HOUR if until is None else max(until - time.time(), 0.0))
+        return Lost("no reply", ambiguous=False, over=True)
+
+    async def send(settings: Any, call: Any, token: str, until: float | None) -> Any:
+        return await hangs(until)
+
+    async def ask(settings: Any, form: str, until: float | None) -> Any:
+        return await hangs(until)
+
+    async def token(until: float | None) -> Any:
+        if waits_for == "service":
+            return FakeToken()
+        await asyncio.sleep(2 * HOUR)
+
+    monkeypatch.setattr("airflow_sentinelhub.transport.client.send", send)
+    monkeypatch.setattr("airflow_sentinelhub.transport.client.ask_for_token", ask)
+    settings = Settings("http://127.0.0.1:9", "http://127.0.0.1:9/token", f"given up, {waits_for} {by}", "secret")
+    call = Call("GET", "/x", bytes, repeatable=True, about="x", undecoded=True)
+
+    async def run() -> float:
+        loop = asyncio.get_running_loop()
+        world.now = loop.time
+        driver = AsyncDriver(settings)
+        if waits_for != "token":
+            monkeypatch.setattr(driver, "_token", token)
+        await asyncio.sleep(20)
+        with pytest.raises(UnreachableError):
+            await driver.run(ends_at(exchange(call), driver._clock.now() + 40))
+        return loop.time()
+
+    assert virtual.run(run()) == pytest.approx(60.0, abs=0.5)
+
+
+@pytest.mark.parametrize("by", [5 * HOUR, -5 * HOUR])
+def test_the_turn_for_a_token_is_waited_for_as_long_as_was_given(by: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World([(10.0, by)])
+    monkeypatch.setattr(time, "time", world.wall)
+    monkeypatch.setattr(time, "monotonic", world.monotonic)
+    given = list[float]()
+
+    class Fetching:
+        def acquire(self, timeout: float) -> bool:
+            given.append(timeout)
+            return False
+
+    monkeypatch.setattr("airflow_sentinelhub.transport.process.PROCESS.fetching", Fetching())
+    driver = SyncDriver(SETTINGS)
+    until = driver.now() + 60.0
+    world.even = 20.0
+    call = Call("GET", "/x", bytes, repeatable=True, about="x", undecoded=True)
+    with pytest.raises(UnreachableError):
+        driver.run(ends_at(exchange(call), until))
+    assert given[0] == pytest.approx(40.0)
 
 
 class FakeToken:
