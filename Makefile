@@ -6,14 +6,15 @@
 # Another Airflow to kill:    make test-chaos AIRFLOW=2.11
 # Pages of another Airflow:   make test-browser AIRFLOW=3.1
 # Cells of the matrix:        make test-matrix CELLS="3.1 3.2:examples" PYTHONS="python3.10 python3.12"
-# All tests but some:         make test-2.11 WITHOUT=tests/chaos THOROUGH=no
+# All tests but some:         make test-2.11 WITHOUT=tests/chaos
+# Every case, and what is slow: make test THOROUGH=yes
 
 PYTHON ?= python3
 BATCH_API ?= v1
 PORT ?= 0
 ARGS ?=
 WITHOUT ?=
-THOROUGH ?= yes
+THOROUGH ?= no
 CELLS ?=
 PYTHONS ?=
 UPGRADE ?=
@@ -25,7 +26,7 @@ FOLDER_2.11 := .venv-2.11
 
 ENV := $(PYTHON) dev/env.py
 # All tests, with Airflow's processes beside the others; what ARGS names is run by one process, as pytest does.
-TESTS = $(if $(ARGS),-m pytest $(ARGS),-m dev.tests $(addprefix --without=,$(WITHOUT)) $(if $(filter no,$(THOROUGH)),--not-thorough))
+TESTS = $(if $(ARGS),-m pytest $(ARGS),-m dev.tests $(addprefix --without=,$(WITHOUT)) $(if $(filter yes,$(THOROUGH)),--thorough))
 EVERY_CORE = -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 FAST = $(if $(ARGS),$(ARGS),--cases 2 $(addprefix --ignore=tests/,chaos e2e browser forms) $(EVERY_CORE))
 
@@ -54,7 +55,7 @@ test-browser:  ## pages and form of the connection in a real browser, in a real 
 	@$(ENV) $(AIRFLOW)
 	@$(FOLDER_$(AIRFLOW))/bin/python -m pytest -m browser tests/browser tests/forms $(ARGS)
 
-test:  ## all tests, on the newest Airflow (3.3)
+test:  ## every test, on the newest Airflow (3.3), in ten minutes; THOROUGH=yes: every case, and what takes long, as CI does
 	@$(ENV) 3.3
 	@.venv/bin/python $(TESTS)
 
@@ -62,11 +63,11 @@ test-fast:  ## two cases of each test that starts no Airflow (ARGS=...: all of w
 	@$(ENV) 3.3
 	@.venv/bin/python -m pytest -m "not e2e and not chaos and not dag_test and not slow and not thorough and not browser" $(FAST)
 
-test-2.11:  ## all tests, on Airflow 2.11
+test-2.11:  ## the same on Airflow 2.11
 	@$(ENV) 2.11
 	@.venv-2.11/bin/python $(TESTS)
 
-test-3.0:  ## all tests, on Airflow 3.0
+test-3.0:  ## the same on Airflow 3.0
 	@$(ENV) 3.0
 	@.venv-3.0/bin/python $(TESTS)
 

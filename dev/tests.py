@@ -1,6 +1,9 @@
 """All tests, side by side: those with an Airflow's processes, which mostly wait, beside all others on every core.
 
-    python -m dev.tests [--without FOLDER ...] [--not-thorough]
+    python -m dev.tests [--without FOLDER ...] [--thorough]
+
+Without `--thorough` it leaves out what takes seconds or an Airflow of its own (marker `slow`), and all but two cases of
+each test that tries many inputs (marker `thorough`).
 
 What the first say is shown when they have ended. Ctrl-C and SIGTERM end both, with all that they have started.
 """
@@ -25,6 +28,7 @@ ON_EVERY_CORE = ("-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--n
 AIRFLOWS_FOLDERS = ("tests/chaos", "tests/e2e")
 """Where the tests with an Airflow's processes are: the thousands of others need not be collected to be left out."""
 BROWSERS_FOLDERS = ("tests/browser", "tests/forms")
+FEW_CASES, NOT_SLOW = ("--thorough-cases=2",), " and not slow"
 NOTHING_COLLECTED = 5
 GRACE = 60.0
 """Seconds in which the tests may end what they have started, before it is killed."""
@@ -49,15 +53,15 @@ def follow(process: Process) -> int:
         time.sleep(0.2)
 
 
-def run(more: list[str], marks: str = OTHERS) -> int:
-    """Both parts; 0 if all tests of both have passed. `marks` chooses the tests that start no Airflow."""
+def run(more: list[str], marks: str = "") -> int:
+    """Both parts; 0 if all tests of both have passed. `marks` leaves out more of both, such as " and not slow"."""
     with tempfile.TemporaryDirectory(prefix="airflow-sentinelhub-said-") as folder, contextlib.ExitStack() as stack:
         left_out = [option.rstrip("/") for option in more]
         folders = [name for name in AIRFLOWS_FOLDERS if f"--ignore={name}" not in left_out]
-        beside = start("with-airflow", WITH_AIRFLOW, [*folders, *more], Path(folder))
+        beside = start("with-airflow", f"{WITH_AIRFLOW}{marks}", [*folders, *more], Path(folder))
         stack.callback(beside.end, GRACE)
         without = [f"--ignore={name}" for name in (*AIRFLOWS_FOLDERS, *BROWSERS_FOLDERS)]
-        others = start("others", marks, [*ON_EVERY_CORE, *without, *more], Path(folder))
+        others = start("others", f"{OTHERS}{marks}", [*ON_EVERY_CORE, *without, *more], Path(folder))
         stack.callback(others.end, GRACE, signal.SIGINT)  # by which xdist ends its workers, and these what they hold
         first = follow(others)
         print("\nThe tests with an Airflow's processes:\n", flush=True)
@@ -68,12 +72,12 @@ def run(more: list[str], marks: str = OTHERS) -> int:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dev.tests", description="All tests, side by side.")
     parser.add_argument("--without", action="append", default=[], metavar="FOLDER", help="leave out these tests")
-    parser.add_argument("--not-thorough", action="store_true", help="leave out what tries many inputs of one kind")
+    parser.add_argument("--thorough", action="store_true", help="also what takes long, and every case of each test")
     given = parser.parse_args(arguments)
     end_on_sigterm()
     try:
-        marks = f"{OTHERS} and not thorough" if given.not_thorough else OTHERS
-        return run([f"--ignore={folder}" for folder in given.without], marks)
+        more = [f"--ignore={folder}" for folder in given.without]
+        return run(more) if given.thorough else run([*more, *FEW_CASES], NOT_SLOW)
     except KeyboardInterrupt:
         return 130
 

@@ -38,14 +38,16 @@ settings.load_profile("any machine")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cases", type=int, help="at most so many cases of each test, drawn by their names")
+    parser.addoption("--thorough-cases", type=int, help="the same of what is marked as thorough only")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    most = config.getoption("--cases")
-    if most is not None:
-        chosen = {item.nodeid for item in items} - set(left_out([item.nodeid for item in items], most))
-        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
-        items[:] = [item for item in items if item.nodeid in chosen]
+    thorough = [item for item in items if item.get_closest_marker("thorough")]
+    for most, concerned in ((config.getoption("--cases"), items), (config.getoption("--thorough-cases"), thorough)):
+        if most is not None:
+            out = set(left_out([item.nodeid for item in concerned], most))
+            config.hook.pytest_deselected(items=[item for item in items if item.nodeid in out])
+            items[:] = [item for item in items if item.nodeid not in out]
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

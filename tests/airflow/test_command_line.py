@@ -441,6 +441,7 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("output", ["json", "table"])
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux only")
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence(tmp_path: Path, output: str) -> None:
     command = [sys.executable, "-W", "ignore", "-m", "airflow_sentinelhub", "grids", "--offline", "--output", output]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "AIRFLOW_HOME": str(tmp_path)}
@@ -451,6 +452,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, output: str) -> None:
     assert done.returncode == 1
 
 
+@pytest.mark.slow
 def test_a_command_does_its_work_where_its_output_is_closed(tmp_path: Path) -> None:
     """As by a shell's `>&-`: what a command does must not hang on what it prints."""
     written = tmp_path / "grids.txt"

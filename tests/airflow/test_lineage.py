@@ -210,6 +210,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str, 
 
 @pytest.mark.dag_test
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_the_provider_writes_it_to_a_file(told: Any) -> None:
     event, request = told["maker"]
     assert event["eventType"] == "COMPLETE"

@@ -224,6 +224,7 @@ def dead_bucket() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
+@pytest.mark.slow
 def test_a_bucket_that_hangs(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     place = {"output": {"delivery": {"s3": {"url": "s3://b/p"}}}}
     ended = []

@@ -103,6 +103,7 @@ def race(bench: Any, tasks: int, lag: float, seed: int) -> tuple[AtOnce, list[fl
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("lag", [0.0, 5.0, 25.0])
+@pytest.mark.slow
 def test_tasks_that_start_at_once_do_not_overrun_the_month(bench: Any, lag: float) -> None:
     """The bound that the docs state: nothing, while the lists lag less than a minute."""
     found, _, _ = race(bench, TASKS, lag, seed=int(lag))

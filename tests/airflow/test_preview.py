@@ -536,6 +536,7 @@ def test_a_missing_library_is_one_sentence_that_names_the_extra(bench: Any, monk
     [([5.9, 47.3, 15.0, 55.0], 5_000), ([-12, 35, 32, 62], 90_000)],
     ids=["country", "continent"],
 )
+@pytest.mark.slow
 def test_a_preview_of_a_large_area_is_whole(bench: Any, area: list[float], least: int) -> None:
     preview = preview_of(bench.payload(area=area), "v1")
     assert "nothing was sent" in preview.lines()[0]

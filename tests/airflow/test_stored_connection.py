@@ -29,6 +29,7 @@ print("RESULT", getattr(run.state, "value", run.state))
 
 @pytest.mark.dag_test
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_a_deferrable_job_and_the_commands_find_it(tmp_path: Any) -> None:
     dags = tmp_path / "dags"
     dags.mkdir()

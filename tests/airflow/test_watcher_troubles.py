@@ -122,6 +122,7 @@ def test_a_wrong_connection_is_told_in_the_log_and_may_be_mended(
 
 @once
 @pytest.mark.thorough
+@pytest.mark.slow
 def test_many_requests_that_end_are_each_told_once(bench: Bench, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of the first pages at each look; the others when the whole list is read."""
     monkeypatch.setattr(watchers, "PAGES", 1)

@@ -204,6 +204,7 @@ def test_a_job_without_a_price_notes_none(name: str, price: Price | None) -> Non
 @pytest.mark.thorough
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("tasks", "name", "lag"), [(60, "v1", 0.0), (200, "v2", 25.0)])  # the latter takes seconds
+@pytest.mark.slow
 def test_two_hundred_tasks_that_start_at_once(
     tasks: int, name: str, lag: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -227,7 +227,7 @@ MACHINES = pytest.mark.parametrize("machine", [SingleStep, WholeJob])
 
 
 @MACHINES
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_no_restart_too_many_whatever_the_order(machine: type[Restarts]) -> None:
     """The same orders every time, so that nobody is stopped by luck; the one below looks for new ones."""
     explore(machine, FEW, fixed=True)

@@ -335,7 +335,7 @@ class TriesThatSearchNoFurther(TriesOnV2):
 
 
 @pytest.mark.parametrize("machine", [Tries, TriesOnV2, TriesThatSearchNoFurther], ids=["v1", "v2", "v2, near"])
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_never_two_whatever_the_order(machine: type[Tries]) -> None:
     """The same orders every time, so that nobody is stopped by luck; the one below looks for new ones."""
     explore(machine, FEW, fixed=True)

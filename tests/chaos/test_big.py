@@ -16,6 +16,7 @@ from tests.chaos.test_clears import clear, ended_well
 from tests.chaos.test_kills import kill_each, settle
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(bool(missing()), reason=missing()),
     pytest.mark.skipif(VERSION < (3, 0), reason="set up for Airflow 3"),
 ]

@@ -16,7 +16,7 @@ from airflow_sentinelhub.simulator.remote import ControlPlane
 from dev.simulator import Simulator, with_extra
 from tests.contract.lives import process
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 EUROPE = [-9.0, 36.0, 39.0, 62.5]

@@ -66,6 +66,7 @@ def test_what_tile_sensors_visits_and_the_vendor_take_is_in_the_table_and_the_pi
 
 @pytest.mark.thorough
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_a_poll_for_tiles_takes_few_calls_and_reads_no_unchanged_file() -> None:
     found = tiles_of(1200, polls=2)
     assert found["all"]["calls"] <= 6
@@ -77,6 +78,7 @@ def test_a_poll_for_tiles_takes_few_calls_and_reads_no_unchanged_file() -> None:
 
 @pytest.mark.thorough
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_a_job_visits_its_worker_slot_three_times() -> None:
     assert len(slot_seconds()) == 3
 

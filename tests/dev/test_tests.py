@@ -127,16 +127,13 @@ sys.exit(tests.main([]))
     assert both.returncode == (130 if number == signal.SIGINT else 143)
 
 
-def test_thorough_tests_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_takes_long_is_run_if_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[tuple[list[str], str]] = []
     monkeypatch.setattr(side_by_side, "end_on_sigterm", lambda: None)
-    monkeypatch.setattr(side_by_side, "run", lambda more, others: given.append((more, others)) or 0)
-    assert side_by_side.main(["--without", "tests/chaos", "--not-thorough"]) == 0
-    assert side_by_side.main([]) == 0
-    assert given == [
-        (["--ignore=tests/chaos"], f"{side_by_side.OTHERS} and not thorough"),
-        ([], side_by_side.OTHERS),
-    ]
+    monkeypatch.setattr(side_by_side, "run", lambda more, marks="": given.append((more, marks)) or 0)
+    assert side_by_side.main(["--without", "tests/chaos"]) == 0
+    assert side_by_side.main(["--thorough"]) == 0
+    assert given == [(["--ignore=tests/chaos", "--thorough-cases=2"], " and not slow"), ([], "")]
 
 
 def test_a_short_run_has_so_many_cases_of_each_test_and_always_the_same() -> None:

@@ -15,6 +15,9 @@ from dev.airflow_door import Database, TaskInstance
 from dev.cluster import ENDED, VERSION, Cluster
 from dev.processes import wait_for
 
+# This is Airflow's own behaviour, the same as long as its version is.
+pytestmark = pytest.mark.slow
+
 RETRIES = 3
 COUNTS_EVERY_CLEAR = VERSION >= (3, 2)
 """Whether `clear_number` counts clears in a run that goes on, too."""

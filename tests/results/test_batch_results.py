@@ -335,6 +335,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BatchResults]:
 
 
 @pytest.mark.thorough
+@pytest.mark.slow
 def test_many_features_need_little_memory(many: BatchResults) -> None:
     many.total()  # fetched; what is measured is the reading
     tracemalloc.start()

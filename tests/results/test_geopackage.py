@@ -324,6 +324,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
 
 
 @pytest.mark.thorough
+@pytest.mark.slow
 def test_the_most_features_are_checked_and_one_more_is_refused(
     many: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -848,6 +848,7 @@ def test_patterns_that_may_take_long(pattern: str, sentence: str, rough: Api) ->
     is_alive(rough)
 
 
+@pytest.mark.slow
 def test_no_pattern_that_is_taken_takes_long() -> None:
     """Seeded: patterns of all that repeats and branches, against paths that almost match them."""
     dice = random.Random(3)

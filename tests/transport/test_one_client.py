@@ -221,6 +221,7 @@ def test_a_broken_encoding_is_an_unreadable_reply(kind: str, coding: str, body: 
 
 
 @pytest.mark.thorough
+@pytest.mark.slow
 async def test_a_bomb_does_not_block_the_event_loop() -> None:
     """60 MiB take a few tenths of a second in all; no step of it holds up others for a large part of that.
 

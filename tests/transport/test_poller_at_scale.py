@@ -94,7 +94,7 @@ def pages_of_a_hundred(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(5000, 350, 0.1, "one after the other", marks=pytest.mark.thorough),
     ],
 )
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_calls_a_minute_and_the_age_of_readings(count: int, most: float, latency: float, begins: str) -> None:
     """Waits that began at different times join, so that a page is read once an interval for all who are on it."""
     account, ages = Large(count, latency), Ages()

@@ -58,6 +58,7 @@ def refused(told: str, status: int, message: str) -> None:
 # v1
 
 
+@pytest.mark.slow
 def test_v1_runs_a_whole_job_through_partial_to_done(v1: Told) -> None:
     said = v1.said["whole job"]
     assert said["created"] == ["CREATED", "NONE", 15, None]
@@ -146,6 +147,7 @@ def test_v1_collections(v1: Told) -> None:
 # v2
 
 
+@pytest.mark.slow
 def test_v2_runs_a_whole_task(v2: Told) -> None:
     said = v2.said["whole task"]
     assert said["created"] == ["CREATED", "NONE", 0.0, 0.0]
