@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 from dev import env
 
-FAST = "not e2e and not chaos and not dag_test and not thorough and not browser"
+FAST = ("-m", "not e2e and not chaos and not dag_test and not slow and not browser", "--thorough-cases=2")
+"""What `make test` runs of the tests that start no Airflow and run no DAG."""
 EVERY_CORE = ("-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--no-loadscope-reorder")
 EXAMPLES = (
     *("tests/airflow/test_examples.py", "tests/statistical/test_example.py", "tests/airflow/test_assets.py"),
@@ -63,8 +64,8 @@ class Cell(NamedTuple):
 def parts_of(name: str) -> tuple[Part, ...]:
     """The calls of pytest that `fast`, `airflow`, `examples` or nothing (`fast` and `examples`) asks for."""
     known = {
-        "fast": Part("fast", ("-m", FAST, *EVERY_CORE)),
-        "airflow": Part("airflow", ("-m", FAST, *EVERY_CORE, *MEETS_AIRFLOW)),
+        "fast": Part("fast", (*FAST, *EVERY_CORE)),
+        "airflow": Part("airflow", (*FAST, *EVERY_CORE, *MEETS_AIRFLOW)),
         "examples": Part("examples", EXAMPLES),
     }
     return (known[name],) if name else (known["fast"], known["examples"])

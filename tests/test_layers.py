@@ -166,6 +166,11 @@ def tree_of(file: Path) -> ast.Module:
     return ast.parse(file.read_text())
 
 
+@cache
+def nodes_of(tree: ast.AST) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree))
+
+
 def layer_of(name: str) -> str:
     """The layer of a module by its name within the package: its first part; in `api` the folder."""
     parts = name.split(".")
@@ -194,7 +199,7 @@ def is_module(package: str, name: str) -> bool:
 def imports(file: Path) -> Iterator[tuple[str, int]]:
     """The modules that a file imports anywhere in it, absolute, with the line."""
     package = module_of(file).split(".") if file.name == "__init__.py" else module_of(file).split(".")[:-1]
-    for node in ast.walk(tree_of(file)):
+    for node in nodes_of(tree_of(file)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -309,12 +314,12 @@ def own_names(tree: ast.AST) -> Iterator[str]:
     """The names that a file defines. An annotation alone, which is how a mixin declares what others have, is none."""
     declared = {
         node.target
-        for cls in ast.walk(tree)
+        for cls in nodes_of(tree)
         if isinstance(cls, ast.ClassDef) and not cls.decorator_list
         for node in cls.body
         if isinstance(node, ast.AnnAssign) and node.value is None
     }
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield node.name
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -329,7 +334,7 @@ def private_of_others(trees: dict[str, ast.AST]) -> set[tuple[str, str]]:
     return {
         (module, node.attr)
         for module, tree in trees.items()
-        for node in ast.walk(tree)
+        for node in nodes_of(tree)
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("_")
         if node.attr not in ours
     }
@@ -350,7 +355,7 @@ def changed_globals(tree: ast.Module) -> set[str]:
         if isinstance(target, ast.Name)
     }
     changed: set[str] = set()
-    for function in (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))):
+    for function in (node for node in nodes_of(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))):
         local = {
             node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
         }
@@ -393,7 +398,7 @@ def test_the_test_of_private_members_can_fail() -> None:
 
 def compared(tree: ast.AST) -> Iterator[tuple[str, int]]:
     """The words that a file compares something with, and the lines."""
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, (ast.Compare, ast.MatchValue)):
             for part in ast.walk(node):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str):
@@ -439,7 +444,7 @@ def test_the_test_of_asked_names_can_fail() -> None:
 
 def listed(tree: ast.AST) -> Iterator[tuple[set[str], int]]:
     """The words of each tuple, list or set of words, and the lines."""
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
             yield {item.value for item in node.elts if isinstance(item, ast.Constant) and item.value}, node.lineno
 
@@ -510,7 +515,7 @@ def test_the_test_of_compared_words_can_fail() -> None:
 
 def public_names(file: Path) -> Iterator[str]:
     """Functions, classes and methods that users can see."""
-    for node in ast.walk(tree_of(file)):
+    for node in nodes_of(tree_of(file)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
             yield node.name
 
@@ -532,7 +537,7 @@ SAME_NAMES = {"Json", "Point", "Ring", "Sizes", "RequestSpec"}
 
 def class_names(tree: ast.AST) -> set[str]:
     """The classes of a file, and the types that it gives a name."""
-    classes = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    classes = {node.name for node in nodes_of(tree) if isinstance(node, ast.ClassDef)}
     assigned = {
         target.id
         for node in ast.iter_child_nodes(tree)
@@ -622,7 +627,7 @@ def test_the_test_of_docstrings_can_fail() -> None:
 
 def readers_of_time(tree: ast.AST) -> Iterator[int]:
     """The lines in which Python itself reads a time from a text."""
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Attribute) and node.attr in ("fromisoformat", "strptime"):
             owner = node.value
             if isinstance(owner, ast.Name) and owner.id != "date":

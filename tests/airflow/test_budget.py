@@ -236,6 +236,7 @@ def test_a_trigger_that_sees_the_budget_passed_ends_the_job_itself(bench: Any) -
 @v2
 @pytest.mark.usefixtures("unpriced")
 @pytest.mark.parametrize("policy", ["fail", "skip", "stop"])
+@pytest.mark.thorough
 def test_a_crash_between_the_stop_and_the_end_of_the_task_pays_for_nothing_more(bench: Any, policy: str) -> None:
     """A STOPPED request is otherwise made anew: this one was stopped because it was enough."""
     bench.sim.settings(concurrency=2, billing_period=5.0)
@@ -302,6 +303,7 @@ def test_a_failed_part_is_not_restarted_beyond_the_budget(bench: Any, logged: Ca
 
 @v2
 @modes
+@pytest.mark.thorough
 def test_a_failed_part_has_what_the_first_request_has_left_of_the_budget(bench: Any, deferrable: bool) -> None:
     bench.sim.settings(concurrency=2, billing_period=5.0)
     bench.sim.fault(kind="fail_tiles", share=0.3, times=1)

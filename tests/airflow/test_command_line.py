@@ -76,6 +76,7 @@ def test_each_python_reads_the_same_dates(bench: Any, capsys: Any, since: str) -
     assert [row["id"] for row in read(capsys, "requests", "--since", since)] == [request_id]
 
 
+@pytest.mark.thorough
 def test_more_than_a_page_of_requests(bench: Any, capsys: Any) -> None:
     made = {bench.create(description=f"number {number}") for number in range(103)}
     assert {row["id"] for row in read(capsys, "requests", "--limit", "500")} == made
@@ -218,6 +219,7 @@ def test_all_pages_are_read(bench: Any, capsys: Any) -> None:
     assert len(GRIDS) > 2
 
 
+@pytest.mark.thorough
 def test_a_map_in_each_form(bench: Any, capsys: Any, tmp_path: Path) -> None:
     bench.sim.fault(kind="fail_tiles", names=["32TNM_1_3"])
     request_id = bench.ended()

@@ -424,6 +424,7 @@ def test_a_clear_with_another_client_says_what_it_may_not_see(bench: Any, logged
 @v2
 @modes
 @pytest.mark.usefixtures("unpriced")
+@pytest.mark.thorough
 def test_after_a_raised_budget_a_clear_goes_on_with_what_was_paid(bench: Any, deferrable: bool) -> None:
     bench.sim.settings(concurrency=2, billing_period=5.0, write_images=True)
     poor = job(bench, deferrable=deferrable, max_processing_units=30, poll_interval=5.0)
@@ -450,6 +451,7 @@ def test_after_a_raised_budget_a_clear_goes_on_with_what_was_paid(bench: Any, de
 
 @v2
 @pytest.mark.usefixtures("unpriced")
+@pytest.mark.thorough
 def test_after_a_raised_budget_another_job_starts_anew(bench: Any) -> None:
     bench.sim.settings(concurrency=2, billing_period=5.0)
     with pytest.raises(AirflowFailException):

@@ -223,6 +223,7 @@ def test_what_is_late_already_is_not_started(bench: Any) -> None:
 
 @v2
 @modes
+@pytest.mark.thorough
 def test_without_processing_units_it_fails_and_can_be_resumed_where_it_was(bench: Any, deferrable: bool) -> None:
     bench.sim.settings(minimum_balance=0, balance=20)
     with pytest.raises(JobCancelledError, match="run out of processing units"):

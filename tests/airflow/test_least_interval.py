@@ -97,6 +97,7 @@ def test_every_wait_is_raised_with_one_warning(
 
 
 @v2
+@pytest.mark.thorough
 def test_the_simulator_is_polled_as_often_as_one_likes(
     bench: Any, as_the_service: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

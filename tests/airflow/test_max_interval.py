@@ -23,6 +23,7 @@ def starting(request_id: str, *, every: float = 10, **how: Any) -> Any:
 
 @v2
 @pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.thorough
 def test_a_long_wait_takes_fewer_polls(bench: Any, deferrable: bool) -> None:
     polls = []
     for how in ({}, {"max_poll_interval": "0:10:00"}):
@@ -125,6 +126,7 @@ def test_the_analysis_is_polled_seldom_when_it_takes_long(bench: Any, deferrable
     assert later <= 1.25 * soon + 2
 
 
+@pytest.mark.thorough
 def test_the_hook_runs_a_job_with_fewer_polls(bench: Any) -> None:
     specification = BatchSpecification(
         process_request=process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30")),

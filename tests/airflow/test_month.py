@@ -138,6 +138,7 @@ def test_a_running_job_that_nobody_has_priced_counts_with_our_estimate(bench: An
         bench.run(job(bench, evalscript=DEAR, max_processing_units_per_month=400), tries(bench, 1))
 
 
+@pytest.mark.thorough
 def test_dags_whose_ids_begin_alike_are_not_mixed_up(bench: Any) -> None:
     ids = ("maps", "maps_2", "map", "maps.x", "MAPS", "m\u00e4ps", "maps & more | 1")
     results = {dag_id: bench.run(job(bench), bench.context(dag_id=dag_id)) for dag_id in ids}

@@ -49,6 +49,7 @@ def test_a_tile_that_never_ends_is_waited_for_within_bounds_and_named(
 
 @v1
 @modes
+@pytest.mark.thorough
 def test_a_tile_that_ends_a_little_later_is_no_failure(bench: Any, deferrable: bool) -> None:
     never_ending(bench)
     bench.clock.at(400, bench.sim.clear_faults)

@@ -433,6 +433,7 @@ def test_a_map_is_written(bench: Any, tmp_path: Path, capsys: Any) -> None:
     assert all(f"<title>{name}</title>" in text for name in shown["names"])
 
 
+@pytest.mark.thorough
 def test_a_map_is_written_as_png(bench: Any, tmp_path: Path) -> None:
     pytest.importorskip("resvg_py")
     file = tmp_path / "map.PNG"

@@ -73,6 +73,7 @@ def test_what_ends_in_an_outage_of_an_hour_is_told_after_it(
 
 
 @once
+@pytest.mark.thorough
 def test_an_outage_of_the_catalog_loses_no_image(bench: Bench, live: Live) -> None:
     def published() -> set[str]:
         now = bench.clock.utcnow()

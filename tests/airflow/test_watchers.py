@@ -243,6 +243,7 @@ AREA = [8.5, 41.3, 9.6, 43.1]
 
 
 @pytest.mark.parametrize("generation", ["v2"], indirect=True)
+@pytest.mark.thorough
 def test_imagery_is_told_as_it_is_published_late_and_out_of_order(bench: Bench, watch: Watch) -> None:
     """Forty days, looked at every twelve hours by a watcher that is always built anew."""
     s2 = {"collection": "sentinel-2-l2a", "area": AREA}

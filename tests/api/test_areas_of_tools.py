@@ -478,6 +478,7 @@ def test_metres_are_metres_in_a_projected_crs() -> None:
     assert shapely.get_num_coordinates(found) < 1500
 
 
+@pytest.mark.thorough
 def test_simplifying_keeps_neighbours_and_holes() -> None:
     ring = coast(2000)
     hole = coast(2000, radius=0.25)[::-1]

@@ -404,6 +404,7 @@ cases = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(cases, st.data())
+@pytest.mark.thorough
 def test_the_price_grows_with_area_bands_and_samples(case: Case, data: Any) -> None:
     small = case.price()
     assert 0 < small.low <= small.high

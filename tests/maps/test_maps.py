@@ -159,6 +159,7 @@ def read_png(png: bytes) -> tuple[int, int, bytes]:
     return width, height, b"".join(rows)
 
 
+@pytest.mark.thorough
 def test_a_png_has_letters_although_the_machine_has_no_fonts() -> None:
     pytest.importorskip("resvg_py")
     tiles = [Tile("a", square(9, 42, 0.1), "PROCESSED")]

@@ -179,6 +179,7 @@ class TestWhatCannotBeRead:
 
 
 class TestS3:
+    @pytest.mark.thorough
     def test_through_the_real_protocol(self, s3_jobs: Any, s3: str) -> None:
         s3_jobs.simulator.fault("fail_tiles", "/start", share=0.2)
         request_id = s3_jobs.finished()
@@ -254,6 +255,7 @@ _LISTED = st.dictionaries(_NAMES, st.sets(st.sampled_from(["x", "y"]), min_size=
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_LISTED, _STATES, st.randoms(use_true_random=False))
+@pytest.mark.thorough
 def test_any_two_files_join_by_name(tmp_path: Path, listed: Any, states: dict[str, str], order: Any) -> None:
     rows = [(name, output) for name, outputs in listed.items() for output in outputs]
     kept = list(states.items())
@@ -275,6 +277,7 @@ def test_a_name_twice_is_an_error_not_a_guess(tmp_path: Path) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_LISTED, _STATES, _NAMES)
+@pytest.mark.thorough
 def test_one_tile_is_what_the_whole_list_says_of_it(tmp_path: Path, listed: Any, states: Any, name: str) -> None:
     rows = [(one, output) for one, outputs in listed.items() for output in outputs]
     with write(tmp_path, rows, list(states.items())) as results:

@@ -50,6 +50,7 @@ def why(found: BucketReader, url: str, folder: Path) -> str:
 
 
 class TestFolder:
+    @pytest.mark.thorough
     def test_an_object(self, tmp_path: Path) -> None:
         (tmp_path / "mount/maps/a").mkdir(parents=True)
         (tmp_path / "mount/maps/a/b.bin").write_bytes(b"content")
@@ -160,6 +161,7 @@ class TestS3:
         assert "denied access (InvalidAccessKeyId)" in text
         assert "s3:GetObject" in text
 
+    @pytest.mark.thorough
     def test_keys_without_the_right(self, s3: str, tmp_path: Path) -> None:
         put(s3, "maps", a=b"1")
         iam = importlib.import_module("boto3").session.Session().client("iam", endpoint_url=s3, region_name="us-east-1")

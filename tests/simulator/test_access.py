@@ -216,6 +216,7 @@ class TestWarning:
             pass
         assert capfd.readouterr().err == ""
 
+    @pytest.mark.thorough
     def test_on_the_command_line(self) -> None:
         command = [sys.executable, "-m", "airflow_sentinelhub.simulator", "--port", "0", "--output", "json"]
         process = subprocess.Popen(

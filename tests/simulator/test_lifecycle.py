@@ -407,6 +407,7 @@ ACTIONS = {
     ),
     balance=st.sampled_from([1e9, 150.0]),
 )
+@pytest.mark.thorough
 def test_whatever_a_user_does(generation: Generation, moves: list[tuple[str, float, set[int]]], balance: float) -> None:
     """No order of actions breaks a request: times only grow, the past stays, nothing is paid twice."""
     request, now = job(generation), 0.0

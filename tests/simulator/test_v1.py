@@ -121,6 +121,7 @@ def test_a_task_of_v2_is_not_a_request_of_v1(api: Api) -> None:
 
 
 class TestTiles:
+    @pytest.mark.thorough
     def test_pages_of_100_with_links(self, api: Api, sim: Simulator) -> None:
         body = api.v1_body()
         body["processRequest"]["input"]["bounds"]["bbox"] = [8.5, 41.4, 9.6, 43.0]

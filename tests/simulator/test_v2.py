@@ -335,6 +335,7 @@ def test_an_unknown_data_collection_is_refused(api: Api, sim: Simulator, name: s
     assert not effects(sim)
 
 
+@pytest.mark.thorough
 def test_the_cost_grows_each_billing_period(api: Api, sim: Simulator) -> None:
     """What is finished between two billings is charged at the next one, not at once (doc: from time to time)."""
     sim.settings(billing_period=30, concurrency=1, tile_seconds=4, action_lag=1)

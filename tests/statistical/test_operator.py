@@ -261,6 +261,7 @@ def test_a_budget_can_mean_what_is_there(bench: StatisticalBench) -> None:
 
 @modes
 @pytest.mark.usefixtures("unpriced")
+@pytest.mark.thorough
 def test_after_a_raised_budget_a_clear_starts_the_same_request_again(bench: StatisticalBench, deferrable: bool) -> None:
     """Its outputs cannot be continued by another request, as those of a raster job can."""
     put_fields(bench.sim.bucket_dir, parcels(40))

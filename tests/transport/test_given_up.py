@@ -49,6 +49,7 @@ def timers_of(loop: asyncio.AbstractEventLoop, name: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("how", ["read", "failed", "cancelled"])
+@pytest.mark.thorough
 def test_a_reading_that_is_over_leaves_no_timer_for_its_end(how: str, wall: None) -> None:
     """A wait of a week polls 60,000 times: each would leave a timer, and the wait that it holds, for a week."""
     account = Account(1)
@@ -173,6 +174,7 @@ def test_so_many_single_readings_are_under_way_at_a_time_and_one_that_hangs_coun
     assert at_once[1] == SINGLES
 
 
+@pytest.mark.thorough
 def test_one_that_is_not_waited_for_any_more_is_not_read_when_its_turn_comes() -> None:
     """Sixty wait for a place; those that end meanwhile take no call."""
 
@@ -319,6 +321,7 @@ def test_a_call_for_one_request_is_left_out_if_a_page_was_quicker(monkeypatch: p
     assert SINGLES < len(account.singles) < 45
 
 
+@pytest.mark.thorough
 def test_requests_that_the_list_lacks_are_looked_for_soon_and_ever_more_seldom() -> None:
     """The list may lag by a moment, or never show them: a page is cheaper than single calls, where it shows them."""
     account = Account(6)

@@ -307,6 +307,7 @@ async def test_a_wait_at_a_closed_gate_that_is_given_up_leaves_no_place_taken() 
         await asyncio.wait_for(gate.__aenter__(), 1)
 
 
+@pytest.mark.thorough
 async def test_a_minute_has_no_more_calls_than_the_connection_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     now, slept = 1000.0, 0.0
 

@@ -322,6 +322,7 @@ def refusing(listed: bool) -> Callable[[Call[Any]], Reply | None]:
     return lambda call: Reply(403, {}, b"{}") if call.path.endswith("/process") is listed else None
 
 
+@pytest.mark.thorough
 def test_where_the_list_is_refused_all_are_read_one_by_one() -> None:
     account = Hundreds(300)
     account.answer = refusing(listed=True)

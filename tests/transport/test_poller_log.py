@@ -44,6 +44,7 @@ class Telling(Account):
         return await super().run(told())
 
 
+@pytest.mark.thorough
 def test_an_outage_of_hours_is_told_once_in_the_log_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
     """A line for each minute stays at INFO; what each call has met is at DEBUG after the first."""
     account = Telling(30)

@@ -76,6 +76,7 @@ def test_the_logger_of_httpx_is_touched_by_the_first_client_and_once(simulator: 
     ],
     ids=["secret", "secret in another connection", "client", "client and deployment"],
 )
+@pytest.mark.thorough
 def test_a_changed_secret_leaves_nothing_of_the_former(changed: dict[str, str]) -> None:
     store = ref(PROCESS.tokens_of(HTTP))
     new = replace(HTTP, **changed)  # type: ignore[arg-type]
@@ -130,6 +131,7 @@ async def crowd(settings: Settings) -> tuple[ref[Any], ref[Any], ref[Any]]:
     return ref(shared.client), ref(shared.gate), ref(shared.lock)
 
 
+@pytest.mark.thorough
 def test_a_loop_that_ends_closes_its_client_and_leaves_nothing(simulator: Simulator) -> None:
     clients: list[httpx.AsyncClient] = []
 
@@ -150,6 +152,7 @@ def test_a_loop_that_ends_closes_its_client_and_leaves_nothing(simulator: Simula
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.thorough
 def test_a_loop_that_is_only_closed_is_dropped_at_the_next_use(simulator: Simulator) -> None:
     loop = asyncio.new_event_loop()
     left = loop.run_until_complete(crowd(Harness("async", simulator).settings))

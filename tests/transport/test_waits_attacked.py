@@ -150,6 +150,7 @@ def test_many_waits_live_through_a_storm_of_429s_with_little_patience(listed: in
     assert outcomes(run(service, work())) == {"reached": 300}
 
 
+@pytest.mark.thorough
 def test_at_one_call_a_minute_a_healthy_job_is_not_unknown_because_others_are_read_first(run: Any) -> None:
     service = Service(300)
 
@@ -252,6 +253,7 @@ def test_an_account_that_changes_between_two_pages_of_a_walk(run: Any) -> None:
     assert seconds <= 60
 
 
+@pytest.mark.thorough
 def test_jobs_that_vanish_from_list_and_service_end_as_unknown_and_the_others_go_on(run: Any) -> None:
     service = Service(120)
     gone = service.names[::12]

@@ -83,6 +83,7 @@ def test_its_paths_are_those_of_the_older_form(told: Told) -> None:
     assert {call["status"] for call in told.journal} <= {200, 201, 204, 400}
 
 
+@pytest.mark.thorough
 def test_methods_have_the_vendors_names_and_arguments(tmp_path: Path) -> None:
     name = "SentinelHubBatchStatistical"
     theirs = run(VERSION, "names.py", {"names": [name]}, tmp_path)[name]
