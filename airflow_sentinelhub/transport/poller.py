@@ -229,9 +229,9 @@ class Poller:
         left = dict(wanted)
         if loop.time() >= self._list_again:
             for known in wanted.values():
-                pause = _grown(LOOK_SOON, known.missed, LOOK_AGAIN)
-                if known.page == NOT_LISTED and loop.time() - known.looked > pause:
-                    known.page = None
+                if known.page == NOT_LISTED:
+                    pause = _grown(LOOK_SOON, known.missed, LOOK_AGAIN)
+                    known.page = None if loop.time() - known.looked > pause else NOT_LISTED
             try:
                 await self._read_list(left)
             except SentinelHubError as err:

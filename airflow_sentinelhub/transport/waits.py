@@ -74,11 +74,15 @@ class PolledRequest:
     @property
     def depth(self) -> int:
         """How many pages of the list are read before that of the request; 0 where it is not in the list."""
-        return 0 if self.page in (None, NOT_LISTED) else self.page or 0
+        page = self.page
+        return 0 if page is None or page == NOT_LISTED else page
 
     def may_be_read(self, at: float) -> bool:
         """Whether somebody may have a reading at that time."""
-        return any(wait.early <= at for wait in self.waits)
+        for wait in self.waits:  # noqa: SIM110 - thousands are asked at a time, and any() takes three times as long
+            if wait.early <= at:
+                return True
+        return False
 
     def hand_out(self, waits: Iterable[Wait], job: Snapshot) -> int:
         """Give these waits the reading, and end them; return how many still wanted it."""

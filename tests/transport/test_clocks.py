@@ -245,8 +245,12 @@ def test_what_is_given_up_in_a_triggerer_has_as_long_as_it_was_given(
     monkeypatch.setattr(time, "time", world.wall)
     monkeypatch.setattr(time, "monotonic", world.monotonic)
 
+    given = list[float]()
+
     async def hangs(until: float | None) -> Lost:
-        await asyncio.sleep(2 * HOUR if until is None else max(until - time.time(), 0.0))
+        assert until is not None
+        given.append(until - time.time())
+        await asyncio.sleep(max(given[-1], 0.0))
         return Lost("no reply", ambiguous=False, over=True)
 
     async def send(settings: Any, call: Any, token: str, until: float | None) -> Any:
@@ -277,6 +281,7 @@ def test_what_is_given_up_in_a_triggerer_has_as_long_as_it_was_given(
         return loop.time()
 
     assert virtual.run(run()) == pytest.approx(60.0, abs=0.5)
+    assert given[:1] == ([] if waits_for == "turn for a token" else [pytest.approx(40.0, abs=0.5)])
 
 
 @pytest.mark.parametrize("by", [5 * HOUR, -5 * HOUR])
