@@ -155,16 +155,21 @@ def approves(value: Any) -> bool:
 _BOTH_NAMES = "Give destination; output is its old name, and both are given."
 
 
-def one_destination(task_id: Any, destination: Any, output: Any) -> Any:
+def one_destination(task_id: Any, destination: Any, output: Any, default_args: Mapping[str, Any] | None) -> Any:
     """The value of `destination`, given by that name or by its old name `output`.
 
     :param task_id: of the task, for the error.
+    :param default_args: from which Airflow has filled in what was not given: a value of them gives way to a given one.
     :raises InvalidInputError: both are given.
     """
+    if destination is None or output is None:
+        return destination if output is None else output
+    given = {"destination": destination, "output": output}
+    of_task = [value for name, value in given.items() if (default_args or {}).get(name) is not value]
     with naming_task(task_id):
-        if destination is not None and output is not None:
+        if len(of_task) != 1:
             raise InvalidInputError(_BOTH_NAMES)
-    return destination if output is None else output
+    return of_task[0]
 
 
 def renamed(arguments: Mapping[str, Any]) -> dict[str, Any]:

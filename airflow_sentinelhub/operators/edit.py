@@ -67,7 +67,7 @@ class SentinelHubUpdateBatchOperator(OnRequest):
         **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
-        destination = one_destination(self.task_id, destination, output)
+        destination = one_destination(self.task_id, destination, output, kwargs.get("default_args"))
         self.request_id = request_id
         self.description = description
         self.destination = destination

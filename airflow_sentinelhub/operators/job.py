@@ -157,7 +157,7 @@ class SentinelHubBatchOperator(DescribesBatchJob, RunsWholeJob, BaseOperator):
         **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
-        destination = one_destination(self.task_id, destination, output)
+        destination = one_destination(self.task_id, destination, output, kwargs.get("default_args"))
         self.process_request = process_request
         self.tiling_grid = tiling_grid
         self.geopackage = geopackage

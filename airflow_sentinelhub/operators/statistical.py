@@ -216,7 +216,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
     ) -> None:
         with naming_task(kwargs.get("task_id")):
             _refuse(kwargs)
-        destination = one_destination(kwargs.get("task_id"), destination, output)
+        destination = one_destination(kwargs.get("task_id"), destination, output, kwargs.get("default_args"))
         super().__init__(**kwargs)
         self.geopackage = geopackage
         self.data = data

@@ -14,6 +14,7 @@ import pytest
 
 from airflow_sentinelhub import process_request, tiling_grid
 from airflow_sentinelhub._compat import BaseOperator
+from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators.batch import (
     SentinelHubCreateBatchCollectionOperator,
     SentinelHubCreateBatchOperator,
@@ -22,6 +23,7 @@ from airflow_sentinelhub.operators.batch import (
     SentinelHubUpdateBatchOperator,
 )
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor, SentinelHubBatchTileSensor
+from tests.airflow.conftest import operators
 from tests.names import DAG
 
 try:
@@ -54,6 +56,28 @@ def templates(cls: type) -> dict[str, str]:
 
 def built(cls: type, **given: Any) -> Any:
     return cls(task_id="t", **{**templates(cls), **given})
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize(("given", "default"), [("destination", "output"), ("output", "destination")])
+def test_a_default_of_the_dag_gives_way_to_the_destination_of_a_task(given: str, default: str, mapped: bool) -> None:
+    """They are two names of one argument, and `default_args` are what no task has said itself."""
+    takers = [cls for cls in operators() if "output" in arguments(cls)]
+    assert len(takers) == 4
+    for cls in takers:
+        rest = {name: value for name, value in templates(cls).items() if name != "destination"}
+        first, one = next(iter(rest)), "{{ params.one }}"
+        other = rest.pop(first)
+        with dag(default_args={default: "s3://maps/all"}):
+            if mapped:
+                task = cls.partial(task_id="t", **rest, **{given: one}).expand(**{first: [other]}).unmap({first: other})
+            else:
+                task = cls(task_id="t", **rest, **{given: one, first: other})
+            by_default = cls(task_id="u", **rest, **{first: other})
+        assert (task.destination, by_default.destination) == (one, "s3://maps/all")
+        both, said = {"output": "s3://maps/all", "destination": "s3://maps/all"}, "old name, and both are given"
+        with dag(default_args=both), pytest.raises(InvalidInputError, match=said):
+            cls(task_id="t", **rest, **{first: other})
 
 
 def walk(value: Any) -> Iterator[Any]:
