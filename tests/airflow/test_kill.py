@@ -470,8 +470,14 @@ def test_an_airflow_that_never_answers_has_the_job_left_alone_and_says_so(
     assert f"{processing} (Airflow did not say why, for ten minutes): if it was started, it runs on" in logged()
 
 
-def test_both_doors_end_a_request_once(bench: Any, processing: str, airflow_says: Say) -> None:
-    airflow_says(TaskState(True, "failed"))
+def test_both_doors_end_a_request_once(bench: Any, processing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions: list[Any] = []
+
+    async def failed(*given: Any) -> TaskState:
+        questions.append(given)
+        return TaskState(True, "failed")
+
+    monkeypatch.setattr(cancel, "state_in_triggerer", failed)
 
     async def as_3_3_does() -> None:
         made = trigger(bench, processing)
@@ -480,14 +486,15 @@ def test_both_doors_end_a_request_once(bench: Any, processing: str, airflow_says
 
     asyncio.run(as_3_3_does())
     assert len(bench.calls("POST", "/stop" if bench.api == "v2" else "/cancel")) == 1
+    assert len(questions) == 1
 
 
-def test_a_trigger_whose_event_is_out_ends_nothing(bench: Any, airflow_says: Say) -> None:
-    request_id = bench.ended()
+def test_a_trigger_whose_event_is_out_ends_nothing(bench: Any, processing: str, airflow_says: Say) -> None:
+    """Its task decides then, also about a request that is still at work."""
     airflow_says(TaskState(True, "failed"))
 
     async def fire() -> None:
-        made = trigger(bench, request_id)
+        made = trigger(bench, processing, target_status="PROCESSING")
         async for _ in made.run():
             pass
         await made.cleanup()
