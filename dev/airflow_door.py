@@ -42,6 +42,9 @@ class Door(Protocol):
     def dag_run_state(self, dag_id: str, run_id: str) -> str: ...
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]: ...
     def xcom(self, dag_id: str, run_id: str, task_id: str, map_index: int, key: str) -> Any: ...
+    def links(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> dict[str, str | None]:
+        """Address by name of each extra link that the web page shows on a task instance; None: it is greyed out."""
+
     def mark(self, dag_id: str, run_id: str, task_id: str, map_index: int, state: str) -> None: ...
     def mark_run(self, dag_id: str, run_id: str, state: str) -> None: ...
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None: ...
@@ -122,6 +125,10 @@ class Rest:
         path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{urllib.parse.quote(key)}"
         return self.call("GET", f"{path}?map_index={map_index}&stringify=false", accept=(404,)).get("value")
 
+    def links(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> dict[str, str | None]:
+        path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/links?map_index={map_index}"
+        return dict(self.call("GET", path)["extra_links"])
+
     def mark(self, dag_id: str, run_id: str, task_id: str, map_index: int, state: str) -> None:
         path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}"
         self.call("PATCH", path if map_index < 0 else f"{path}/{map_index}", {"new_state": state})
@@ -190,6 +197,17 @@ class Database:
         rows = self._rows(f"select value from xcom where {task} and key = :key", **named)
         return json.loads(bytes(rows[0]["value"])) if rows else None
 
+    def links(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> dict[str, str | None]:
+        # What the REST API of 2.11 does.
+        said = self.python(
+            "import json; from airflow.models.dagbag import DagBag; from airflow.models import DagRun;"
+            f"task = DagBag(read_dags_from_db=True).get_dag({dag_id!r}).get_task({task_id!r});"
+            f"(run,) = DagRun.find(dag_id={dag_id!r}, run_id={run_id!r});"
+            f"ti = run.get_task_instance({task_id!r}, map_index={map_index});"
+            "print('\\n' + json.dumps({name: task.get_extra_links(ti, name) or None for name in task.extra_links}))"
+        )
+        return dict(json.loads(said.strip().splitlines()[-1]))
+
     def mark(self, dag_id: str, run_id: str, task_id: str, map_index: int, state: str) -> None:
         # What the button of the 2.11 web page does.
         self.python(
@@ -198,6 +216,19 @@ class Database:
             f"set_state(tasks=[({'task' if map_index < 0 else f'(task, {map_index})'})], run_id={run_id!r},"
             f" state={state!r}, commit=True)"
         )
+
+    def asset_events(self, dag_id: str, run_id: str) -> list[Json]:
+        """The events of a run's outlets, which 2.11 calls datasets: who has emitted each, and what it tells."""
+        tables = self._rows("select name from sqlite_master where name in ('asset_event', 'dataset_event')")
+        query = (
+            f"select * from {tables[0]['name']} where source_dag_id = :dag_id and source_run_id = :run_id order by id"
+        )
+        return [{**row, "extra": json.loads(row["extra"])} for row in self._rows(query, dag_id=dag_id, run_id=run_id)]
+
+    def dag_hashes(self, dag_id: str) -> list[str]:
+        """What tells the versions of a DAG apart that Airflow has parsed so far; one at most on 2.11."""
+        rows = self._rows("select dag_hash from serialized_dag where dag_id = :dag_id", dag_id=dag_id)
+        return sorted(str(row["dag_hash"]) for row in rows)
 
     def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
         self.python(
