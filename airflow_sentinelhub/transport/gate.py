@@ -24,7 +24,8 @@ IN_FLIGHT = 8
 SINGLES, CONFIRMING = 5, 2
 """Of these: calls for single requests, and further ones that confirm what a list says; a place is left for lists."""
 IN_DOUBT = 2
-"""Of the calls for single requests: those for requests whose last call has failed. One may hang until its timeout."""
+"""Of the calls for single requests: those for requests whose last call was not answered, or by an error of the service.
+The next one may hang until its timeout."""
 BURST = 0.1
 """Share of the calls of a minute that may go out at once; with it a minute has 1.1 times as many at the most."""
 DECREASE = 0.5
@@ -41,7 +42,7 @@ class Purpose(Enum):
 
     CONFIRMS = "a list says something new of it"
     READS = "it is due, and no page shows it"
-    DOUBTS = "its last call has failed"
+    DOUBTS = "its last call was in vain"
 
 
 class Places:

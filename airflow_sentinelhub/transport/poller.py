@@ -342,7 +342,8 @@ class Poller:
         try:
             job: Snapshot = await self._driver.run(exchange(self._api.get(request_id), PATIENCE))
         except SentinelHubError as err:
-            known.failed, known.in_doubt = asyncio.get_running_loop().time(), True
+            known.failed = asyncio.get_running_loop().time()
+            known.in_doubt = isinstance(err, (UnreachableError, ServerError))  # any other comes soon
             known.fail(err)
             return err
         except Exception as err:

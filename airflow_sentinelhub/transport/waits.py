@@ -55,7 +55,7 @@ class PolledRequest:
     :param missed: how often in a row it was.
     :param being_read: whether a call for this request alone is under way.
     :param failed: when such a call has failed last.
-    :param in_doubt: whether the last such call has failed.
+    :param in_doubt: whether the last such call has failed so that the next one may hang.
     :param parse: reads its entry in the list.
     :param ended_in_list: the end that a page has shown before it was asked for this request.
     """

@@ -490,7 +490,8 @@ def test_a_request_in_doubt_is_trusted_again_once_it_answers() -> None:
     async def run() -> list[bool]:
         account = Hundreds(1)
         poller, found = Poller(account, V2, lambda name, by: None), list[bool]()
-        for answer in (Reply(500, {}, b""), None, Reply(500, {}, b"")):
+        answers = (Reply(500, {}, b""), None, Lost("cut", ambiguous=True), Reply(404, {}, b"{}"), Reply(403, {}, b"{}"))
+        for answer in answers:
             account.answer = lambda call, answer=answer: answer
             await asyncio.gather(poller.reading("id-0", 0.0, None), return_exceptions=True)
             known = poller._waits.get("id-0")
@@ -498,7 +499,7 @@ def test_a_request_in_doubt_is_trusted_again_once_it_answers() -> None:
             found.append(known.in_doubt)
         return found
 
-    assert virtual.run(run()) == [True, False, True]
+    assert virtual.run(run()) == [True, False, True, False, False]
 
 
 def test_what_cannot_wait_is_not_held_up_by_calls_that_hang() -> None:
