@@ -131,6 +131,7 @@ class WaitingTask(SentinelHubTask):
         :param event: of the trigger.
         :raises JobError: the request cannot get the status `target` any more.
         """
+        self.about = request_id  # named in the errors that the event holds, and kept from being final by it
         waited: Waited = read_event(event, request_id)
         self.known = waited.job
         if waited.job is not None:

@@ -13,10 +13,10 @@ from airflow_sentinelhub._compat import AirflowSensorTimeout, AirflowSkipExcepti
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
-from airflow_sentinelhub.exceptions import DeadlineError, SentinelHubError
-from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
+from airflow_sentinelhub.exceptions import DeadlineError, ForbiddenError, SentinelHubError, StillRunningError
+from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubStartBatchOperator
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
-from airflow_sentinelhub.triggers.events import event_of, read_event
+from airflow_sentinelhub.triggers.events import error_event, event_of, read_event
 
 REQUEST = str(uuid4())
 
@@ -31,6 +31,7 @@ def told(**members: Any) -> dict[str, Any]:
 
 def tasks() -> list[Any]:
     return [
+        SentinelHubAnalyseBatchOperator(task_id="t", request_id=REQUEST, deferrable=True),
         SentinelHubStartBatchOperator(task_id="t", request_id=REQUEST, wait_for_completion=True, deferrable=True),
         SentinelHubBatchSensor(task_id="t", request_id=REQUEST, deferrable=True),
     ]
@@ -63,6 +64,15 @@ def test_events_that_are_none(bench: Any, event: Any, said: str) -> None:
         with pytest.raises(SentinelHubError, match=said):
             task.resume_execution("execute_complete", {"event": event}, bench.context())
     assert bench.sim.journal() == []
+
+
+def test_a_refusal_that_has_ended_a_wait_is_not_final_and_names_the_request(bench: Any) -> None:
+    """As after a rotation of the secret: the request may be at work all the while."""
+    refused = ForbiddenError("The account has lost the right.", status=403)
+    event = json.loads(json.dumps(error_event(refused, REQUEST)))
+    for task in tasks():
+        with pytest.raises(StillRunningError, match=f"Batch request {REQUEST} may be running"):
+            task.resume_execution("execute_complete", {"event": event}, bench.context())
 
 
 @pytest.mark.parametrize(
@@ -106,8 +116,8 @@ def test_a_reading_in_an_event_is_the_reading_that_was_made() -> None:
 
 def test_a_wait_that_airflow_breaks_off(bench: Any) -> None:
     for error, kinds in (
-        ("Trigger timeout", (DeadlineError, AirflowSensorTimeout)),
-        ("Trigger failure", (SentinelHubError, SentinelHubError)),
+        ("Trigger timeout", (DeadlineError, DeadlineError, AirflowSensorTimeout)),
+        ("Trigger failure", (SentinelHubError, SentinelHubError, SentinelHubError)),
     ):
         for task, kind in zip(tasks(), kinds, strict=True):
             with pytest.raises(kind, match=f"{REQUEST}.*runs on and bills"):

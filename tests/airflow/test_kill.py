@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,7 @@ from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.sync import Interrupted
 from airflow_sentinelhub.triggers import batch as triggers
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
+from tests.airflow.conftest import import_string
 from tests.airflow.job import RETRY, creating, job, v2
 
 ENDED = [TaskState(True, state) for state in ("failed", "success", "skipped", "removed")] + [
@@ -79,13 +81,15 @@ Say = Callable[[TaskState], None]
 Logged = Callable[[], str]
 
 
-def trigger(bench: Any, request_id: str, **more: Any) -> SentinelHubBatchTrigger:
-    made = SentinelHubBatchTrigger(
+def trigger(bench: Any, request_id: str, **more: Any) -> Any:
+    made: Any = SentinelHubBatchTrigger(
         sentinelhub_conn_id="sentinelhub_default",
         batch_api=bench.api,
         request_id=request_id,
         **{"cancel_on_kill": True, **more},
     )
+    path, arguments = made.serialize()
+    made = import_string(path)(**json.loads(json.dumps(arguments)))  # as the triggerer builds it
     made.task_instance = bench.context()["ti"]
     return made
 
@@ -293,28 +297,31 @@ def test_a_step_that_does_not_wait_leaves_what_it_has_started(bench: Any, proces
     assert not asked(bench)
 
 
-@pytest.mark.parametrize("step", [True, False])
+@pytest.mark.parametrize("what", ["job", "job of a request", "step"])
 def test_a_connection_that_names_another_generation_since_ends_the_request_where_it_is(
-    bench: Any, processing: str, airflow_says: Say, step: bool
+    bench: Any, airflow_says: Say, what: str
 ) -> None:
-    """A wait in a worker reads an edited connection when the service refuses the secret."""
+    """A flow in a worker reads an edited connection when the service refuses the secret, here after its first call."""
     airflow_says(TaskState(True, "failed"))
-    given = {"request_id": processing, "cancel_on_kill": True}
+    given = {} if what == "job" else {"request_id": bench.started()}
     task: Any = job(bench, **given)()
-    if step:
+    if what == "step":
         task = SentinelHubStartBatchOperator(task_id="start", wait_for_completion=True, **given)
 
-    def edit_and_kill() -> None:
+    def edit() -> None:
         bench.connect(batch_api="v1" if bench.api == "v2" else "v2")
         task.hook._read_again()
-        task.on_kill()
 
-    bench.clock.at(70, edit_and_kill)
+    bench.sim.fault("status", "/batch/", status=503, times=1)
+    bench.clock.at(0.1, edit)
+    bench.clock.at(120, task.on_kill)
     with pytest.raises(Interrupted):
         task.execute(bench.context())
     assert asked(bench)
     bench.clock.sleep(30)
-    assert bench.status(processing) in ("CANCELED", "STOPPED")
+    (request,) = bench.sim.requests()
+    assert (request["generation"], request["status"]) in (("v1", "CANCELED"), ("v2", "STOPPED"))
+    assert request["generation"] == bench.api
 
 
 @v2

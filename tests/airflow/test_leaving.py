@@ -217,13 +217,19 @@ def test_a_connection_that_is_gone_when_the_wait_is_over_hides_no_request(
     assert f"Batch request {request_id} may be running" in logged()
 
 
-def test_an_argument_that_is_wrong_when_the_wait_is_over_hides_no_request(bench: Any) -> None:
-    """Its template renders to something else then, and the request has not been read yet."""
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("max_unknown_time", "soon", "may be running"), ("max_poll_interval", "5", "is DONE and paid")],
+)
+def test_an_argument_that_is_wrong_when_the_wait_is_over_hides_no_request(
+    bench: Any, name: str, value: str, said: str
+) -> None:
+    """Its template renders to something else then. What contradicts another one is found when the event was read."""
     context = bench.context()
     request_id = bench.run(job(bench, deferrable=True), context)["request_id"]
-    woken = job(bench, deferrable=True, max_unknown_time="{{ params.it }}")()
-    woken.max_unknown_time = "soon"
-    with pytest.raises(StillRunningError, match=f"Batch request {request_id} may be running"):
+    woken = job(bench, deferrable=True, **{name: "{{ params.it }}"})()
+    setattr(woken, name, value)
+    with pytest.raises(StillRunningError, match=f"Batch request {request_id} {said}"):
         woken.resume_execution("execute_complete", {"event": bench.events[-1]}, context)
 
 
