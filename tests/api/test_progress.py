@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
-from airflow_sentinelhub.api.flows.progress import MOST_POINTS, MOST_STATES, MOST_TEXT, Progress, progress_from
+from airflow_sentinelhub.api.flows.progress import (
+    MOST_POINTS,
+    MOST_STATES,
+    MOST_TEXT,
+    CoursePoint,
+    Progress,
+    course_with,
+    progress_from,
+)
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
 
@@ -153,3 +161,14 @@ def test_what_this_process_has_read_goes_before_what_was_kept() -> None:
     record.counts, record.budget = {"PROCESSED": 2}, 6.0
     record.go_on_from(before)
     assert (record.counts, record.budget) == ({"PROCESSED": 2}, 6.0)
+
+
+def test_a_course_keeps_the_first_and_the_last_point_of_a_time_in_which_nothing_changes() -> None:
+    """A job that is queued for a day pushes nothing out of its course."""
+    course: list[CoursePoint] = course_with([], (0.0, 0.5, 7.0))
+    for at in range(1, 1_000):
+        course = course_with(course, (float(at), 0.5, 7.0))
+    assert course == [(0.0, 0.5, 7.0), (999.0, 0.5, 7.0)]
+    for at in range(1_000, 1_003):
+        course = course_with(course, (float(at), 0.6, 7.0))
+    assert [at for at, _, _ in course] == [0.0, 999.0, 1_000.0, 1_002.0]

@@ -451,6 +451,32 @@ def test_a_count_that_fits_into_a_poll_is_made_anew() -> None:
     assert feed(look_at_tiles(V1, ID, goal, memory=memory), [service, ...]).result.outcome is Outcome.REACHED
 
 
+@pytest.mark.parametrize(("status", "polls"), [("PENDING", 3), ("FAILED", 3), (LASTING, 20)])
+def test_for_how_many_polls_tiles_count_as_seen_in_a_status(status: str, polls: int) -> None:
+    """Tiles leave each status but one: that some were there says little of the list some polls later."""
+    service, memory = Service([status] * 5), TileMemory()
+    job = read_request(feeding.v1("PROCESSING", "START", tileCount=5))
+    lately = []
+    for poll in range(20):
+        calls = memory.begin(job)
+        if not poll:
+            service.polls.append(0)
+            feed(memory.count(job, status).read(calls), [service])
+        lately.append(memory.has_lately(status))
+    assert lately == [poll < polls for poll in range(20)]
+
+
+def test_few_tiles_elsewhere_count_only_if_two_polls_in_a_row_have_found_them() -> None:
+    """One that is stuck moves back, past the list that is being read."""
+    memory, job = TileMemory(), read_request(feeding.v1("PROCESSING", "START", tileCount=5))
+    found = []
+    for few in (True, True, True, False, True, True):
+        memory.begin(job)
+        if few:
+            found.append(memory.few_again())
+    assert found == [False, True, True, False, True]
+
+
 # Failures in the middle
 
 
