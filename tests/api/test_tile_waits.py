@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api.call import Call, Lost, Reply
+from airflow_sentinelhub.api.call import Call, Lost, Reply, exchange
 from airflow_sentinelhub.api.decide.due import behind
 from airflow_sentinelhub.api.decide.verdict import Outcome, TileGoal, judge_tiles
 from airflow_sentinelhub.api.flows import counting
-from airflow_sentinelhub.api.flows.counting import COURSE, LASTING, TileMemory
+from airflow_sentinelhub.api.flows.counting import COURSE, LASTING, RECOUNT_AFTER, Calls, TileMemory
 from airflow_sentinelhub.api.flows.tiles import (
     CATCH_UP,
     SETTLE,
@@ -475,6 +475,37 @@ def test_few_tiles_elsewhere_count_only_if_two_polls_in_a_row_have_found_them() 
         if few:
             found.append(memory.few_again())
     assert found == [False, True, True, False, True]
+
+
+def test_a_last_page_says_nothing_of_how_many_tiles_a_page_has() -> None:
+    job, sizes = read_request(feeding.v1("PROCESSING", "START", tileCount=50)), []
+    service, memory = Service(["PROCESSED"] * 50, size=20), TileMemory()
+    service.polls.append(0)
+    for _ in range(3):
+        feed(memory.count(job, LASTING).read(Calls()), [service])
+        sizes.append(memory.page_size)
+    assert sizes == [20, 20, 20]
+
+
+def test_a_recount_is_made_now_and_then_and_takes_nothing_away() -> None:
+    """The list lags behind, for a replica or for a moment: what was counted before stays counted."""
+    service, memory, calls = Service(["PROCESSED"] * 600), TileMemory(), list[int]()
+
+    def poll(*, counts: bool = False) -> Any:
+        job = yield from exchange(V1.get(ID))
+        left = memory.begin(job)
+        if counts:
+            yield from memory.count(job, LASTING).read_on(Calls(99), 10_000)
+        yield from memory.recount(job, left, 10_000)
+        return memory.count(job, LASTING).number
+
+    assert feed(poll(counts=True), [service, ...]).result == 600
+    service.listed = 550
+    service.change()
+    for _ in range(2 * RECOUNT_AFTER):
+        assert feed(poll(), [service, ...]).result == 600
+        calls.append(service.polls[-1] - 1)
+    assert calls == [*[0] * (RECOUNT_AFTER - 2), 5, 1, *[0] * (RECOUNT_AFTER - 1), 5]
 
 
 # Failures in the middle
