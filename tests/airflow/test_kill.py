@@ -510,6 +510,12 @@ def test_a_trigger_whose_event_is_out_ends_nothing(bench: Any, processing: str, 
     assert not asked(bench)
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_trigger_is_to_keep_its_job_if_its_task_says_so(bench: Any, ends: bool) -> None:
+    bench.run(job(bench, deferrable=True, cancel_on_kill=ends))
+    assert {arguments["cancel_on_kill"] for _, arguments in bench.triggers} == {ends}
+
+
 def test_a_trigger_that_is_to_keep_its_job(bench: Any, processing: str, airflow_says: Say, logged: Logged) -> None:
     airflow_says(TaskState(True, "failed"))
     asyncio.run(trigger(bench, processing, cancel_on_kill=False).cleanup())

@@ -377,6 +377,25 @@ def test_such_a_deadline_ends_the_request_where_it_is(bench: Any) -> None:
     assert bench.status(request_id) in ("CANCELED", "STOPPED")
 
 
+@pytest.mark.parametrize(("type_now", "said"), [(None, "broke off"), ("http", "is of type 'http'")])
+def test_a_connection_that_the_triggerer_cannot_use_is_said_as_such(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, type_now: str | None, said: str
+) -> None:
+    """It is gone, or of another type: the task is told that, and not that the event cannot be read."""
+    make, context = job(bench, deferrable=True), bench.context()
+    with pytest.raises(BaseException) as deferred:  # noqa: PT011
+        make().execute(context)
+    with monkeypatch.context() as patch:
+        patch.delenv("AIRFLOW_CONN_SENTINELHUB_DEFAULT")
+        if type_now is not None:
+            patch.setenv("AIRFLOW_CONN_SENTINELHUB_DEFAULT", json.dumps({"conn_type": type_now}))
+        event = bench.fire(deferred.value.trigger)  # type: ignore[attr-defined]
+    with pytest.raises(SentinelHubError, match=said) as left:
+        make().resume_execution("execute_complete", {"event": event}, context)
+    assert left.value.retry_helps
+    assert context["ti"].xcoms["request_id"] in str(left.value)
+
+
 def test_a_body_is_json() -> None:
     """So that the senseless replies above are senseless in their own way, and not all the same."""
     assert json.loads(SENSELESS[0]) is None

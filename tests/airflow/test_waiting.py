@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -490,6 +491,29 @@ def test_credentials_that_end_in_the_middle_of_a_wait(bench: Any, way: Way) -> N
     error = failure(bench, way.task(request_id, max_unknown_time=600), UnknownStateError)
     assert "401" in str(error)
     assert "runs on and bills" in str(error)
+
+
+def test_a_rescheduled_sensor_ends_an_outage_at_the_time_allowed_since_its_first_poke(bench: Any) -> None:
+    """A poke waits through an outage in its process, which has begun long after the first one."""
+    bench.sim.settings(tile_seconds=4000.0)
+    request_id, begun = bench.started(), bench.clock.now
+    bench.clock.at(200, lambda: bench.sim.fault("status", "/batch/", status=503, times=None))
+    given = {"task_id": "s", "request_id": request_id, "mode": "reschedule", "poke_interval": 60, "timeout": 300}
+    with pytest.raises(AirflowSensorTimeout):
+        bench.run(lambda: SentinelHubBatchSensor(**given))
+    assert 300 <= bench.clock.now - begun < 400
+
+
+@pytest.mark.parametrize("step", [True, False])
+def test_credentials_that_are_refused_before_a_trigger_has_read_are_waited_out(bench: Any, step: bool) -> None:
+    """The task has read the request before it has deferred, so that nothing is wrong with its id or account."""
+    request_id = bench.started()
+    bench.clock.at(3, lambda: bench.sim.fault("status", "/batch/", status=403, times=2))
+    given = {"task_id": "s", "request_id": request_id, "deferrable": True}
+    start = partial(SentinelHubStartBatchOperator, wait_for_completion=True, poll_interval=20, **given)
+    bench.run(start if step else partial(SentinelHubBatchSensor, poke_interval=20, **given))
+    assert bench.faults_left() == []
+    assert bench.status(request_id) == "DONE"
 
 
 @ways
