@@ -477,6 +477,16 @@ def test_few_tiles_elsewhere_count_only_if_two_polls_in_a_row_have_found_them() 
     assert found == [False, True, True, False, True]
 
 
+def test_few_tiles_elsewhere_before_another_analysis_are_not_a_poll_in_a_row() -> None:
+    memory = TileMemory()
+    memory.begin(read_request(feeding.v1("PROCESSING", "START", tileCount=5)))
+    assert not memory.few_again()
+    memory.begin(read_request(feeding.v1("PROCESSING", "START", tileCount=6)))
+    assert not memory.few_again()
+    memory.begin(read_request(feeding.v1("PROCESSING", "START", tileCount=6)))
+    assert memory.few_again()
+
+
 def test_a_last_page_says_nothing_of_how_many_tiles_a_page_has() -> None:
     job, sizes = read_request(feeding.v1("PROCESSING", "START", tileCount=50)), []
     service, memory = Service(["PROCESSED"] * 50, size=20), TileMemory()
