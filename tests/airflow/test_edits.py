@@ -350,6 +350,16 @@ def test_another_host_of_the_connection_in_the_middle_of_a_job(
     assert starts(bench) == 1
 
 
+def test_another_host_of_the_connection_between_a_deferral_and_its_trigger(bench: Any) -> None:
+    """The triggerer looks the connection up after the edit: the task tells it where the request is."""
+    with pytest.raises(BaseException) as deferred:  # noqa: PT011
+        job(bench, deferrable=True)().execute(bench.context())
+    extra = {"batch_api": bench.api, "token_url": "http://127.0.0.1:9/token"}
+    client = {"login": bench.sim.client_id, "password": bench.sim.client_secret, "host": "http://127.0.0.1:9"}
+    bench.connection("sentinelhub_default", conn_type="sentinelhub", **client, extra=extra)
+    assert bench.fire(deferred.value.trigger)["outcome"] == "reached"  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("checked", [True, False])
 def test_another_host_of_the_connection_for_the_retry(bench: Any, checked: bool) -> None:
     """Whatever has looked the connection up before the try knows where its request is."""

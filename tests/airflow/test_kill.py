@@ -152,6 +152,19 @@ def test_an_end_that_was_read_before_a_restart_does_not_keep_the_job_from_being_
     assert asked(bench)
 
 
+def test_a_request_that_is_done_does_not_keep_the_one_that_does_its_failed_part_from_being_ended(
+    bench: Any, processing: str, airflow_says: Say
+) -> None:
+    """The task is ended after it has begun to answer for the second request, and before it has read that."""
+    airflow_says(TaskState(True, "failed"))
+    operator = on_worker(bench, processing)
+    shown = bench.hook.run(read(generation(bench.api), processing))
+    first = "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"
+    operator.known = replace(shown, request_id=first, status=BatchRequestStatus.DONE)
+    operator.on_kill()
+    assert asked(bench)
+
+
 @pytest.mark.parametrize("cancel", [True, False])
 def test_an_execution_timeout_on_a_worker(bench: Any, processing: str, airflow_says: Say, cancel: bool) -> None:
     """Airflow says `running` then: it is the error that tells."""
