@@ -195,6 +195,14 @@ def test_a_request_is_shown_without_secrets(bench: Any, capsys: Any) -> None:
     assert "hush" not in out + json.dumps(shown)
 
 
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_a_secret_in_a_description_is_blanked(bench: Any, capsys: Any, output: str) -> None:
+    request_id = bench.create(description="see https://me:hushed-word@maps.example.org")
+    for command in (["requests"], ["show", request_id]):
+        code, out, _ = run(capsys, *command, "--output", output)
+        assert (code, "maps.example.org" in out, "hushed-word" in out) == (0, True, False)
+
+
 def test_tiles_with_status_and_paths(bench: Any, capsys: Any) -> None:
     bench.sim.fault(kind="fail_tiles", names=["32TNM_1_3"])
     request_id = bench.ended()
