@@ -47,15 +47,23 @@ def test_the_jobs_of_a_dag_are_summed_by_request_and_task(bench: Any) -> None:
     assert bench.hook.costs("another_dag").requests == ()
 
 
-def test_a_running_job_counts_with_what_it_will_cost(bench: Any) -> None:
+def test_a_running_job_counts_with_what_it_will_cost(bench: Any, capsys: pytest.CaptureFixture[str]) -> None:
     context = bench.context()
     bench.run(job(bench, evalscript=DEAR, max_processing_units_per_month=10_000), context)
     during: list[Any] = []
-    bench.clock.at(60, lambda: during.append(bench.hook.costs(dag_of(context))))
+
+    def look() -> None:
+        capsys.readouterr()
+        during.append(bench.hook.costs(dag_of(context)))
+        assert main(["costs", dag_of(context)]) == 0
+        during.append(capsys.readouterr().out)
+
+    bench.clock.at(60, look)
     done = bench.run(
         job(bench, evalscript=DEAR, max_processing_units_per_month=10_000, poll_interval=5.0), tries(bench, 7)
     )
-    (costs,) = during
+    costs, printed = during
+    assert f"Running: 1; in all about {costs.expected:,.1f} PU when that is done." in printed
     running = costs.requests[0]
     assert running.running
     assert running.expected == pytest.approx(done["expected_pu"], abs=0.01)
