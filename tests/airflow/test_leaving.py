@@ -268,6 +268,21 @@ def test_an_error_of_the_users_code_while_the_job_runs_does_not_hide_it(bench: A
     assert f"Batch request {request['id']} may be running while this try ends with KeyError. It runs on" in logged()
 
 
+def test_such_an_error_after_a_step_has_started_a_request_does_not_hide_it(
+    bench: Any, logged: Callable[[], str]
+) -> None:
+    def broken(*_: Any) -> None:
+        raise KeyError("of the user")
+
+    request_id = bench.create()
+    start = SentinelHubStartBatchOperator(task_id="start", request_id=request_id, wait_for_completion=True)
+    bench.clock.at(300, broken)
+    bench.sim.settings(tile_seconds=4000.0)
+    with pytest.raises(KeyError):
+        start.execute(bench.context())
+    assert f"Batch request {request_id} may be running while this try ends with KeyError. It runs on" in logged()
+
+
 def test_a_first_try_without_a_connection_says_nothing_of_a_job(
     bench: Any, logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
