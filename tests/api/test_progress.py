@@ -19,6 +19,7 @@ from airflow_sentinelhub.api.flows.progress import (
     course_with,
     progress_from,
 )
+from airflow_sentinelhub.api.flows.wait import share_of
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
 
@@ -172,3 +173,9 @@ def test_a_course_keeps_the_first_and_the_last_point_of_a_time_in_which_nothing_
     for at in range(1_000, 1_003):
         course = course_with(course, (float(at), 0.6, 7.0))
     assert [at for at, _, _ in course] == [0.0, 999.0, 1_000.0, 1_002.0]
+
+
+@pytest.mark.parametrize(("goal", "share"), [("PROCESSED", 0.3), ("FAILED", 0.25)])
+def test_the_share_done_is_that_of_tiles_only_where_those_done_are_counted(goal: str, share: float) -> None:
+    shown = replace(waited(share_done=0.25), goal=goal, matching=3, total=10)
+    assert share_of(shown) == share

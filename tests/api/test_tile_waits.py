@@ -487,6 +487,17 @@ def test_few_tiles_elsewhere_before_another_analysis_are_not_a_poll_in_a_row() -
     assert memory.few_again()
 
 
+@pytest.mark.parametrize("listed", [0, 20])
+def test_counts_of_a_list_that_is_behind_a_request_that_is_done_are_not_shown(listed: int) -> None:
+    service = Service(["PROCESSED"] * 50, "DONE")
+    service.listed = listed
+    assert feed(look_with_counts(V1, ID, "DONE"), [service, ...]).result.counts is None
+    service.listed = None
+    service.change()
+    counts = feed(look_with_counts(V1, ID, "DONE"), [service, ...]).result.counts
+    assert counts == {"PROCESSED": 50, "FAILED": 0, "PENDING": 0}
+
+
 def test_a_last_page_says_nothing_of_how_many_tiles_a_page_has() -> None:
     job, sizes = read_request(feeding.v1("PROCESSING", "START", tileCount=50)), []
     service, memory = Service(["PROCESSED"] * 50, size=20), TileMemory()
