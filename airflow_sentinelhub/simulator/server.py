@@ -192,6 +192,11 @@ class Simulator(ControlPlane):
         return f"{self.url}{self._world.settings.place.token_path}"
 
     @property
+    def token_url(self) -> str:
+        """The same, by its old name."""
+        return self.auth_url
+
+    @property
     def client_id(self) -> str:
         assert self._world is not None, "The simulator has not been started."
         return self._world.client.id
@@ -217,8 +222,8 @@ class Simulator(ControlPlane):
         return f"sentinelhub://{address}/http?{urlencode(extra, quote_via=quote, safe='')}"
 
     def as_dict(self) -> dict[str, str]:
-        """What a script needs to know, by public name."""
-        names = ("url", "auth_url", "client_id", "client_secret", "airflow_connection_uri")
+        """What a script needs to know, by public name; `token_url` is the old name of `auth_url`."""
+        names = ("url", "auth_url", "token_url", "client_id", "client_secret", "airflow_connection_uri")
         buckets = (
             {"bucket_dir": str(self.bucket_dir)} if self._s3_endpoint is None else {"s3_endpoint": self._s3_endpoint}
         )
