@@ -48,6 +48,7 @@ def events_of(cluster: Cluster, dag_id: str) -> list[dict[str, Any]]:
     return [event for number, event in enumerate(found) if event not in found[:number]]
 
 
+@pytest.mark.slow
 def test_each_mapped_job_has_its_own_links_and_one_event(
     cluster: Cluster, simulator: Simulator, e2e_dags: Path
 ) -> None:
