@@ -79,7 +79,9 @@ BODY = {
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_where_it_is_and_ends_cleanly(number: int) -> None:
     with running("--speed", "600", "--seed", "7") as (process, info):
-        assert set(info) == {"url", "auth_url", "client_id", "client_secret", "airflow_connection_uri", "bucket_dir"}
+        addresses = {"url", "auth_url", "token_url", "airflow_connection_uri"}
+        assert set(info) == {*addresses, "client_id", "client_secret", "bucket_dir"}
+        assert info["token_url"] == info["auth_url"], "the old name stays for scripts"
         uri = urlsplit(info["airflow_connection_uri"])
         assert uri.scheme == "sentinelhub"
         assert (unquote(uri.username or ""), unquote(uri.password or "")) == (info["client_id"], info["client_secret"])
