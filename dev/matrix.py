@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 from dev import env
 
-FAST = ("-m", "not e2e and not chaos and not dag_test and not slow and not browser", "--thorough-cases=2")
-"""What `make test` runs of the tests that start no Airflow and run no DAG."""
+FAST = ("-m", "not e2e and not chaos and not dag_test and not slow and not browser", "--thorough-cases=1")
+"""What `make test` runs of the tests that start no Airflow and run no DAG, with one case of each thorough one."""
 EVERY_CORE = ("-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--no-loadscope-reorder")
 EXAMPLES = (
     *("tests/airflow/test_examples.py", "tests/statistical/test_example.py", "tests/airflow/test_assets.py"),
