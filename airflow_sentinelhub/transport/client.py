@@ -301,7 +301,7 @@ def _load() -> None:
 
     async def call() -> None:
         nobody = httpx.AsyncHTTPTransport(uds=os.path.join(os.devnull, "nobody"))
-        async with httpx.AsyncClient(transport=nobody) as client:
+        async with httpx.AsyncClient(transport=nobody, trust_env=False) as client:
             with contextlib.suppress(httpx.HTTPError):
                 await client.get("http://nobody.invalid")
 
