@@ -418,7 +418,7 @@ def test_what_a_generation_is_called_decides_nothing_outside_its_description() -
 
 def asked_for(tree: ast.AST) -> Iterator[tuple[str, int]]:
     """The names that a file calls `generation` with, and the lines."""
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "generation":
             subscripts = [each for part in ast.walk(node) if isinstance(part, ast.Subscript) for each in ast.walk(part)]
             for part in (part for given in node.args for part in ast.walk(given) if part not in subscripts):

@@ -159,9 +159,8 @@ def _data_interval(dag: Any, date: datetime | None) -> Any:
     from airflow.timetables.base import DataInterval, TimeRestriction
 
     timetable = dag.timetable
-    if not hasattr(
-        timetable, "infer_manual_data_interval"
-    ):  # from 3.2 on, DAG files have timetables that only describe
+    # From 3.2 on, DAG files have timetables that only describe.
+    if not hasattr(timetable, "infer_manual_data_interval"):
         from airflow.serialization.encoders import coerce_to_core_timetable
 
         timetable = coerce_to_core_timetable(timetable)

@@ -351,6 +351,17 @@ def test_a_step_on_a_request_at_work(bench: Any, step: str, status: int) -> None
 # A deferred wait that Airflow breaks off
 
 
+def deferred_past_its_deadline(bench: Any, make: Any, context: Any) -> str:
+    """Have the task defer, the job be at work, and the deadline pass without a triggerer; the id of the request."""
+    with pytest.raises(BaseException) as deferred:  # noqa: PT011
+        make().execute(context)
+    assert type(deferred.value).__name__ == "TaskDeferred"
+    request_id = str(context["ti"].xcoms["request_id"])
+    bench.act(request_id, "start")
+    bench.clock.sleep(1000)
+    return request_id
+
+
 @pytest.mark.parametrize("cancels", [True, False])
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_deadline_that_no_triggerer_has_seen_is_kept_by_the_worker(bench: Any, cancels: bool, number: int) -> None:
@@ -358,12 +369,7 @@ def test_a_deadline_that_no_triggerer_has_seen_is_kept_by_the_worker(bench: Any,
     bench.sim.settings(tile_seconds=4000.0)
     context = bench.context(try_number=number)
     make = job(bench, deferrable=True, timeout=600, cancel_on_timeout=cancels)
-    with pytest.raises(BaseException) as deferred:  # noqa: PT011
-        make().execute(context)
-    assert type(deferred.value).__name__ == "TaskDeferred"
-    request_id = context["ti"].xcoms["request_id"]
-    bench.act(request_id, "start")
-    bench.clock.sleep(1000)
+    request_id = deferred_past_its_deadline(bench, make, context)
     error: Any = None
     try:
         make().resume_execution("__fail__", {"error": "Trigger timeout"}, context)
@@ -380,12 +386,7 @@ def test_such_a_deadline_ends_the_request_where_it_is(bench: Any) -> None:
     bench.sim.settings(tile_seconds=4000.0)
     context = bench.context()
     make = job(bench, deferrable=True, timeout=600)
-    with pytest.raises(BaseException) as deferred:  # noqa: PT011
-        make().execute(context)
-    assert type(deferred.value).__name__ == "TaskDeferred"
-    request_id = context["ti"].xcoms["request_id"]
-    bench.act(request_id, "start")
-    bench.clock.sleep(1000)
+    request_id = deferred_past_its_deadline(bench, make, context)
     bench.connect(batch_api="v1" if bench.api == "v2" else "v2")
     with pytest.raises(AirflowFailException, match=f"Batch request {request_id} is (CANCELED|STOPPED)"):
         make().resume_execution("__fail__", {"error": "Trigger timeout"}, context)

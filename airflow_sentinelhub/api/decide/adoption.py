@@ -173,11 +173,8 @@ def _of_stopped(
     for one in candidates:
         if one.job.status != BatchRequestStatus.STOPPED:
             continue
-        spent, same_job, by_service = (
-            spent_before(one.job, requests),
-            one.mark.job == mark.job,
-            stopped_by_service(one.job),
-        )
+        spent, same_job = spent_before(one.job, requests), one.mark.job == mark.job
+        by_service = stopped_by_service(one.job)
         for_budget = same_job and not by_service and over(one.job, one.mark.limit, spent)
         if (one.current or for_budget) and over(one.job, stopped.max_cost, spent):
             why = "it was stopped because it has cost more than it may"
