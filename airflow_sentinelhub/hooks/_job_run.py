@@ -23,12 +23,10 @@ from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.adoption import Stopped
 from airflow_sentinelhub.api.decide.marker import Mark
 from airflow_sentinelhub.api.decide.pace import check_most
-from airflow_sentinelhub.api.decide.policy import Policy, check_looks, check_resume, policy_from
-from airflow_sentinelhub.api.decide.price import Price
+from airflow_sentinelhub.api.decide.policy import Policy, check_resume, policy_from
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.flows.costs import OfDag
 from airflow_sentinelhub.api.flows.job_life import JobPlan, Listener
-from airflow_sentinelhub.api.flows.price import price_if_asked
 from airflow_sentinelhub.api.flows.task_request import Own, Wanted, check_grid
 from airflow_sentinelhub.api.flows.wait import WaitPlan
 from airflow_sentinelhub.api.places import check_buckets
@@ -37,7 +35,6 @@ from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation, generation, others, refuse_other_kinds
 from airflow_sentinelhub.api.service.specification import BatchSpecification, check_shape
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification
-from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.times import moment
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.hooks._options import JobOptions
@@ -83,7 +80,7 @@ class JobRun:
         self._read = all_taken({name: value for name, value in options.items() if name in _READ})
         check_most(self._read["poll_interval"], self._read["max_poll_interval"])
         self._specification = with_script(specification)
-        self._features = isinstance(specification, StatisticalSpecification)
+        self._kind = None if specification.batch_api is None else generation(specification.batch_api)
         self._max_restarts = self._read["max_restarts"] or 0
         self._check_kind()
         self._policy = self._limits()
@@ -94,7 +91,7 @@ class JobRun:
         self.hook = hook if self._kept is None else hook._at(self._kept.place)
         named = self._kept.batch_api if self._kept else self._read["batch_api"]
         self.api = self.hook.generation(specification.batch_api or named)
-        self._check_looks()
+        self._policy.check_restarts(self.api.restart is not None)
         if self.context is not None and self.context.setdefault("sentinelhub_job", self._specification) != (
             self._specification
         ):
@@ -102,10 +99,11 @@ class JobRun:
 
     def _check_kind(self) -> None:
         """:raises InvalidInputError: an option belongs to the other kind of job."""
-        if not self._features:
+        if self._kind is None:
             refuse_other_kinds(self._read["batch_api"])
-        elif self._max_restarts:
-            raise InvalidInputError("Batch statistical has no restart of failed features; leave max_restarts out.")
+        elif self._max_restarts and self._kind.restart is None and not self._kind.continues:
+            what = f"Batch {self._kind.name} has no restart of failed {self._kind.pricing.things}"
+            raise InvalidInputError(f"{what}; leave max_restarts out.")
 
     def _limits(self) -> Policy:
         by_month = self._options["max_processing_units_per_month"]
@@ -124,18 +122,13 @@ class JobRun:
             max_restarts=self._max_restarts,
             min_success_ratio=self._options["min_success_ratio"],
             on_partial=self._options["on_partial"],
-            **{"max_failed_features" if self._features else "max_failed_tiles": self._read["max_failed"]},
+            check_results=self._read["check_results"],
+            **{f"max_failed_{self._kind.pricing.things if self._kind else 'tiles'}": self._read["max_failed"]},
         )
 
     def _marker(self) -> Mark:
         limit = self._policy.max_processing_units
         return mark_by_name(self.name, limit) if self.name is not None else mark_for(self.context, limit=limit)
-
-    def _check_looks(self) -> None:
-        """:raises InvalidInputError: a limit needs results that are not to be read."""
-        by_look = {"max_failed": self._read["max_failed"], "min_success_ratio": self._options["min_success_ratio"]}
-        by_look["max_restarts"] = None if self.api.restart is not None else self._max_restarts or None
-        check_looks("check_results", self._read["check_results"], by_look)
 
     def wanted(self) -> Wanted:
         """The request to find or create."""
@@ -159,16 +152,11 @@ class JobRun:
         """How to run it."""
         read, hook, prices = self._read, self.hook, CostReader(self._reader, self.hook.settings.base_url)
         patience, allowed = read["max_unknown_time"], read["timeout"]
-
-        def price(api: Generation, job: Snapshot) -> Flow[Price]:
-            return (yield from price_if_asked(api, job, self._policy, read["check_results"], prices.prepared))
-
         return JobPlan(
-            policy=lambda: self._policy,
+            policy=self._policy,
             read_results=ResultsReader(self._reader, read["check_results"], "check_results", patience).read,
-            price=price,
-            dag=None if self.context is None else OfDag(self.mark.dag or "", hook.all_generations(self.api)),
             estimating=prices.prepared,
+            dag=None if self.context is None else OfDag(self.mark.dag or "", hook.all_generations(self.api)),
             resume_stopped=self._options["resume_stopped"],
             wait=WaitPlan(
                 poll_interval=hook.interval(read["poll_interval"]),
@@ -194,11 +182,11 @@ class JobRun:
         return api.payload(self._specification, access)
 
     def _checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
-        if not self._features:
+        if self._kind is None:
             check_shape(payload, api.name)
         check_buckets(payload)
         yield from check_grid(api, payload)
-        yield from check_geopackage(payload, self._reader, statistical=self._features)
+        yield from check_geopackage(payload, self._reader, statistical=api.pricing.statistics)
 
     def _keep(self, own: Own) -> None:
         """Write down the request for the next try of the task."""

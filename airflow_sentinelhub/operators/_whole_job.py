@@ -17,23 +17,19 @@ from airflow_sentinelhub.api.decide.adoption import Stopped
 from airflow_sentinelhub.api.decide.policy import (
     Policy,
     check_literals,
-    check_looks,
     check_resume,
     policy_from,
 )
-from airflow_sentinelhub.api.decide.price import Price
 from airflow_sentinelhub.api.decide.results import Results
 from airflow_sentinelhub.api.decide.verdict import Waited
 from airflow_sentinelhub.api.decoding import member
 from airflow_sentinelhub.api.flows.job_life import JobPlan, Listener, Woken
-from airflow_sentinelhub.api.flows.price import price_if_asked
 from airflow_sentinelhub.api.flows.run_job import answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own
 from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
-from airflow_sentinelhub.api.kinds import truth
 from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.api.times import is_late, resolved, resolved_range
+from airflow_sentinelhub.api.times import resolved, resolved_range
 from airflow_sentinelhub.assets import event_extra, tell_outlets
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.lineage import Source, sources_of
@@ -70,10 +66,8 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
         """
         with self.literals():
             check_payload(self)
-            check_literals(**self._limits_by_default())
-            if not is_late(self._reads_results):
-                looks = truth(self._reads_results)
-                check_looks(self.reads_by, looks, self._limits_of_results(self.batch_api))
+            by_status = self.batch_api not in NAMES or generation(self.batch_api).restart is not None
+            check_literals(restarts_by_status=by_status, **self._limits())
             check_resume(self.resume_stopped)
 
     def policy(self) -> Policy:
@@ -81,35 +75,14 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
 
         :raises InvalidInputError: a limit is invalid, or its template has rendered to nothing.
         """
-        if not self._reads_results:
-            check_looks(self.reads_by, False, self._limits_of_results(self.api.name))
-        return policy_from(**all_taken(self._limits_by_default(), self._in_dag))
-
-    @property
-    def _reads_results(self) -> Any:
-        return getattr(self, self.reads_by)
+        return policy_from(**all_taken(self._limits(), self._in_dag))
 
     def _limits(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.limits}
-
-    def _limits_by_default(self) -> dict[str, Any]:
         """The limits, with the budget of a month from Airflow's configuration if the task has none."""
-        limits = self._limits()
+        limits = {name: getattr(self, name) for name in (*self.limits, self.reads_by)}
         if self._in_dag.get(PER_MONTH, limits[PER_MONTH]) is None:
             limits[PER_MONTH] = month_by_default()
         return limits
-
-    def _limits_of_results(self, batch_api: str | None) -> dict[str, Any]:
-        """The limits that apply only if the tiles or features are read.
-
-        `max_restarts` is none of them on v1, whose status PARTIAL shows that a part has failed.
-        """
-        limits = self._limits()
-        by_status = batch_api is None or (batch_api in NAMES and generation(batch_api).restart is not None)
-        if by_status or limits.get("max_restarts", 0) in (0, "0"):
-            limits.pop("max_restarts", None)
-        of_results = ("max_failed_tiles", "max_failed_features", "min_success_ratio", "max_restarts")
-        return {name: limits[name] for name in of_results if name in limits}
 
     def results_reader(self) -> ResultsReader:
         """The reader of the job's results."""
@@ -117,7 +90,7 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
         from airflow_sentinelhub.hooks.sentinelhub import reader_now
 
         reader = partial(reader_now, self.sentinelhub_conn_id, self.aws_conn_id)
-        return ResultsReader(reader, self._reads_results, self.reads_by, self.max_unknown_time)
+        return ResultsReader(reader, getattr(self, self.reads_by), self.reads_by, self.max_unknown_time)
 
     def run_whole_job(self, context: Context) -> Any:
         """The body of `execute`. Each operator defines `execute` itself: 2.11 wraps only a class's own `execute`.
@@ -154,21 +127,21 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
         self._sources = self._find_sources(context)
         deadline = {"deadline": woken.state["deadline"]} if woken is not None else {}
         wait_plan = self.plan(context, **deadline)
-        search = request_id is None and woken is None
-        if search and tried(context) <= 1:
-            self.policy()  # checks the limits; in a later try, invalid limits must not hide a running request
-        wanted = self.wanted(context, stopped=self._stopped(), look=search)
+        search, policy = request_id is None and woken is None, self._policy_or_error()
+        if search and tried(context) <= 1 and isinstance(policy, InvalidInputError):
+            raise policy  # in a later try, invalid limits must not hide a running request
+        stopped = Stopped(self.limit(), resume=self.resume_stopped != "never")
+        wanted = self.wanted(context, stopped=stopped, look=search)
         if search:
             self.responsible_for(None, context, wanted.mark)
         elif woken is None and request_id is not None:
             self.announce(context, request_id)
             self.responsible_for(request_id, context)
         plan = JobPlan(
-            policy=self.policy,
-            read_results=self._read_results,
-            price=self._price,
-            dag=of_dag(self, context),
+            policy=policy,
+            read_results=self.results_reader().read,
             estimating=cost_reader(self).prepared,
+            dag=of_dag(self, context),
             request_id=request_id,
             old_request=request_id is not None and woken is None and self._old,
             may_start=may_start,
@@ -198,12 +171,16 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
         flow = look_before_deferring if self.deferrable else wait
         return flow(self.api, awaited.request_id, awaited.target, awaited.plan, on_poll=self.progress)
 
-    def limit(self) -> float | None:
-        """PU that the job may cost, None for no limit; also None if a limit is invalid, which `checks` reports."""
+    def _policy_or_error(self) -> Policy | InvalidInputError:
         try:
-            return self.policy().max_processing_units
-        except InvalidInputError:
-            return None
+            return self.policy()
+        except InvalidInputError as err:
+            return err
+
+    def limit(self) -> float | None:
+        """PU that the job may cost, None for no limit; also None if a limit is invalid, which the flow reports."""
+        policy = self._policy_or_error()
+        return policy.max_processing_units if isinstance(policy, Policy) else None
 
     def writes(self, job: Snapshot) -> bool:
         """The output is reported as lineage even if the job failed, since the task exists to write it."""
@@ -220,20 +197,10 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
         except (InvalidInputError, AttributeError):
             return ()
 
-    def _stopped(self) -> Stopped:
-        return Stopped(self.limit(), resume=self.resume_stopped != "never")
-
     def checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
-        """Check the limits, the report and the payload before anything is created."""
-        self.policy()
+        """Check the report and the payload before anything is created."""
         check_form(self.report)
         yield from self.payload_checks(api, payload)
-
-    def _read_results(self, api: Generation, job: Any, must: bool) -> Flow[Results]:
-        return self.results_reader().read(api, job, must)
-
-    def _price(self, api: Generation, job: Snapshot) -> Flow[Price]:
-        return price_if_asked(api, job, self.policy(), self._reads_results, cost_reader(self).prepared)
 
     def _settled(self, context: Any, own: Own) -> None:
         request_id = own.settled.job.request_id

@@ -191,7 +191,7 @@ class WholeJob(Restarts):
         """The whole life of a job, as the operator of the whole job runs it."""
         number = self.job.id
         plan = JobPlan(
-            policy=lambda: Policy(max_restarts=self.most, on_partial="accept"),
+            policy=Policy(max_restarts=self.most, on_partial="accept"),
             read_results=brought,
             request_id=number,
             wait=WaitPlan(known=True),

@@ -12,11 +12,13 @@ from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Reply, Send, Wo
 from airflow_sentinelhub.api.decide.adoption import Stopped
 from airflow_sentinelhub.api.decide.marker import Mark, identity, mark_of, marked
 from airflow_sentinelhub.api.decide.policy import Policy
-from airflow_sentinelhub.api.decide.price import US, Price
+from airflow_sentinelhub.api.decide.price import Price
 from airflow_sentinelhub.api.decide.results import TileResults
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
+from airflow_sentinelhub.api.estimate import Estimate
 from airflow_sentinelhub.api.flows.costs import OfDag
 from airflow_sentinelhub.api.flows.job_life import JobPlan, Listener, Woken
+from airflow_sentinelhub.api.flows.price import Estimating
 from airflow_sentinelhub.api.flows.read import SILENCE
 from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL
 from airflow_sentinelhub.api.flows.run_job import answered, run_job
@@ -59,10 +61,9 @@ def service(request: pytest.FixtureRequest) -> FakeService:
 
 
 def life(service: FakeService, woken: Woken | None = None, **how: Any) -> Generator[Any, Any, dict[str, Any]]:
-    policy = how.pop("policy", Policy())
     wanted = how.pop("wanted", {})
     plan = JobPlan(
-        policy=how.pop("limits", lambda: policy),
+        policy=how.pop("policy", Policy()),
         read_results=how.pop("read_results", brought),
         wait=how.pop("wait", WaitPlan(known=True)),
         **how,
@@ -96,14 +97,14 @@ def in_place_until(target: str, service: FakeService) -> Callable[[Await], Flow[
 
 
 def whole(service: FakeService, **how: Any) -> Any:
-    return drive(service, answered(life(service, **how), in_place(service)))
+    return run(service, life(service, **how))
 
 
 def in_parts(service: FakeService, **how: Any) -> tuple[Any, list[str]]:
     """As a deferrable task: at each wait the flow ends, the wait is done by somebody else, and a new flow goes on."""
     api, woken, targets = generation(service.api), None, []
     while True:
-        fed = drive(service, answered(life(service, woken, **how), left))
+        fed = run(service, life(service, woken, **how), left)
         if fed.error is not None or not isinstance(fed.result, Await):
             return fed, targets
         asked = fed.result
@@ -169,11 +170,7 @@ def run(service: FakeService, flow: Any, answer: Callable[[Await], Flow[Waited |
 
 def test_limits_without_sense_do_not_hide_a_request_that_is_at_work(service: FakeService) -> None:
     drive(service, answered(life(service), left))
-
-    def limits() -> Policy:
-        raise InvalidInputError("max_restarts makes no sense.")
-
-    fed = whole(service, limits=limits)
+    fed = whole(service, policy=InvalidInputError("max_restarts makes no sense."))
     assert "makes no sense" in str(fed.error)
     assert [effect for effect, _ in service.effects].count("created") == 1
 
@@ -213,11 +210,8 @@ def test_what_a_wait_has_ended_with_is_said_without_another_call(outcome: Outcom
     words = marked("", replace(MARK, job="0" * 8, restarts=1, continues="5f2a7a4e-0000-4000-8000-000000000001"))
     job = Snapshot("5f2a7a4e-0000-4000-8000-000000000002", "v2", BatchRequestStatus("PROCESSING"), description=words)
     state = {"request_id": job.request_id, "target": "DONE", "restarts": 1, "rest_awaited": False, "settled": True}
-
-    def limits() -> Policy:
-        raise InvalidInputError("max_restarts makes no sense.")
-
-    flow = life(FakeService("v2"), Woken(Waited(outcome, job, "it is out of reach"), state), limits=limits)
+    policy = InvalidInputError("max_restarts makes no sense.")
+    flow = life(FakeService("v2"), Woken(Waited(outcome, job, "it is out of reach"), state), policy=policy)
     steps: list[Any] = []
     with pytest.raises(JobError):
         steps.extend(flow)
@@ -229,11 +223,9 @@ def effects(service: FakeService, effect: str) -> int:
 
 
 def test_in_the_first_try_limits_without_sense_are_said_before_any_call(service: FakeService) -> None:
-    def limits() -> Policy:
-        raise InvalidInputError("max_restarts makes no sense.")
-
+    policy = InvalidInputError("max_restarts makes no sense.")
     with pytest.raises(InvalidInputError, match="makes no sense"):  # raised by the very first step
-        whole(service, limits=limits, wanted={"again": False})
+        whole(service, policy=policy, wanted={"again": False})
     assert service.effects == []
 
 
@@ -509,18 +501,17 @@ def test_only_a_request_that_was_started_keeps_a_task_in_the_other_generation(pa
     assert effects(here, "created") == (not goes_on)
 
 
-def priced(asked: list[str], *prices: float) -> Callable[[Any, Snapshot], Flow[Price]]:
+def priced(asked: list[str], *prices: float) -> Callable[[], Estimating]:
     """Requests are expected to cost these PU, in the order in which they come. :param asked: the id of each."""
-    known: dict[str, Price] = {}
+    known: dict[str, Estimate] = {}
 
-    def price(api: Any, job: Snapshot) -> Flow[Price]:
-        yield from nothing()
+    def estimate(api: Any, job: Snapshot, payload: Any) -> Estimate:
         asked.append(job.request_id)
         if job.request_id not in known:
-            known[job.request_id] = Price(prices[len(known)], prices[len(known)], US)
+            known[job.request_id] = Estimate(prices[len(known)], prices[len(known)], ())
         return known[job.request_id]
 
-    return price
+    return lambda: estimate
 
 
 def test_the_failed_part_has_a_price_of_its_own_and_the_job_that_of_its_first_request() -> None:
@@ -529,7 +520,7 @@ def test_the_failed_part_has_a_price_of_its_own_and_the_job_that_of_its_first_re
     service.outcome = "PARTIAL"
     policy = Policy(12.5, max_restarts=1, on_partial="accept")
     listener = Listener(priced=told.append)
-    fed = run(service, life(service, price=priced(asked, 12.0, 2.0), policy=policy, listener=listener))
+    fed = run(service, life(service, estimating=priced(asked, 12.0, 2.0), policy=policy, listener=listener))
     assert (fed.result["restarts"], effects(service, "billed_start")) == (1, 2)
     assert asked == list(service.jobs)
     assert (fed.result["expected_pu"], [price.low for price in told]) == (12.0, [12.0])
@@ -538,7 +529,7 @@ def test_the_failed_part_has_a_price_of_its_own_and_the_job_that_of_its_first_re
 def test_a_job_that_is_over_the_budget_of_the_month_takes_its_note_back(service: FakeService) -> None:
     """The note that it is about to start would count against the other jobs of the DAG."""
     dag = OfDag("d" * 8, (generation(service.api),))
-    fed = whole(service, price=priced([], 12.0), policy=Policy(max_per_month=11.0), dag=dag)
+    fed = whole(service, estimating=priced([], 12.0), policy=Policy(max_per_month=11.0), dag=dag)
     assert isinstance(fed.error, OverBudgetError)
     (job,) = service.jobs.values()
     notes = [mark.reserved is not None for _, text in job.words if (mark := mark_of(text))]
@@ -548,7 +539,7 @@ def test_a_job_that_is_over_the_budget_of_the_month_takes_its_note_back(service:
 
 def test_the_price_is_known_after_a_wait_in_another_process(service: FakeService) -> None:
     asked: list[str] = []
-    fed, _ = in_parts(service, price=priced(asked, 12.0, 99.0))
+    fed, _ = in_parts(service, estimating=priced(asked, 12.0, 99.0))
     assert (fed.result["expected_pu"], len(asked)) == (12.0, 1)
 
 
@@ -563,7 +554,7 @@ def test_a_later_try_asks_for_the_price_of_the_first_request_of_the_job() -> Non
 
     drive(service, answered(life(service, policy=policy), killed))
     first, second = service.jobs
-    fed = whole(service, policy=policy, price=priced(asked, 12.0))
+    fed = whole(service, policy=policy, estimating=priced(asked, 12.0))
     assert (fed.result["request_id"], fed.result["expected_pu"], asked) == (second, 12.0, [first])
 
 
@@ -693,7 +684,7 @@ def test_another_kind_of_job_is_a_value_that_the_flow_is_given() -> None:
     service = FakeService("v2")
     kind = replace(generation("v2"), name="mosaics", end_word="halt")
     payload: dict[str, Any] = {"description": "max NDVI", "processRequest": {}, "output": PLACE}
-    plan = JobPlan(policy=Policy, read_results=brought, wait=WaitPlan(known=True))
+    plan = JobPlan(policy=Policy(), read_results=brought, wait=WaitPlan(known=True))
     flow = run_job(kind, Wanted(lambda api: payload, nothing, MARK), plan)
     fed = drive(service, answered(flow, lambda asked: wait(kind, asked.request_id, asked.target, asked.plan)))
     assert fed.error is None

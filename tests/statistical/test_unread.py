@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -168,13 +169,13 @@ def test_an_outage_while_it_is_judged(bench: StatisticalBench, outage: dict[str,
 
     def struck() -> Any:
         task = bench.whole(request_id=request_id)()
-        reader = task.results_reader
+        reader = task.results_reader()
 
-        def judged() -> Any:
+        def judged(*asked: Any) -> Any:
             bench.sim.fault("status", request_id, method="GET", **outage)
-            return reader()
+            return reader.read(*asked)
 
-        task.results_reader = judged
+        task.results_reader = lambda: SimpleNamespace(read=judged)
         return task
 
     assert bench.run(struck)["failed"] == 0

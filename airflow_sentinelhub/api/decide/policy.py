@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +25,7 @@ class Policy:
     :param min_success_ratio: or the share (0 to 1) of them that must be done. Both must hold where both are given; none
         given: no failed tile is accepted.
     :param on_partial: what happens when more has failed: `fail` or `skip` the task, or `accept` any number.
+    :param unread_by: name of the argument by which the results are not read; None: they are read.
     """
 
     max_processing_units: float | None = None
@@ -36,6 +36,7 @@ class Policy:
     max_failed: int | None = None
     min_success_ratio: float | None = None
     on_partial: str = "fail"
+    unread_by: str | None = None
 
     def accepts(self, failed: int, total: int) -> bool:
         """Whether a job with `failed` of `total` tiles or features failed is accepted."""
@@ -65,6 +66,15 @@ class Policy:
             return True
         return month < limit if expected is None else month + expected <= limit
 
+    def check_restarts(self, by_status: bool) -> None:
+        """Check that what is to be restarted can be known.
+
+        :param by_status: the status of a request tells that a part of it has failed (v1); else its results do.
+        :raises InvalidInputError: the results tell, and are not read.
+        """
+        if self.unread_by and self.max_restarts and not by_status:
+            raise _without_effect(self.unread_by, "max_restarts")
+
 
 LIMITS = (
     "max_processing_units",
@@ -78,6 +88,8 @@ LIMITS = (
     "on_partial",
 )
 """Arguments of operators of which `policy_from` makes a policy."""
+_READS_BY = ("check_tiles", "check_features", "check_results")
+"""Arguments by which the results are read, or not; `policy_from` is given one of them with the limits."""
 
 
 def policy_from(**given: Any) -> Policy:
@@ -86,6 +98,7 @@ def policy_from(**given: Any) -> Policy:
     :raises InvalidInputError: a limit is out of range or no number, or two limits contradict each other.
     """
     failed = "max_failed_features" if "max_failed_features" in given else "max_failed_tiles"
+    reads_by = next((name for name in _READS_BY if name in given), None)
     policy = Policy(
         max_processing_units=_number("max_processing_units", given.get("max_processing_units")),
         max_per_month=_number("max_processing_units_per_month", given.get("max_processing_units_per_month")),
@@ -95,6 +108,7 @@ def policy_from(**given: Any) -> Policy:
         max_failed=_whole(failed, given.get(failed)),
         min_success_ratio=_number("min_success_ratio", given.get("min_success_ratio")),
         on_partial=_word("on_partial", given.get("on_partial", "fail"), ON_PARTIAL),
+        unread_by=None if reads_by is None or _flag(reads_by, given[reads_by]) else reads_by,
     )
     if policy.max_processing_units is not None and policy.max_processing_units <= 0:
         raise InvalidInputError("max_processing_units must be above 0: a job that may cost nothing cannot run.")
@@ -109,7 +123,16 @@ def policy_from(**given: Any) -> Policy:
         )
     if policy.on_over_budget != "fail" and policy.max_processing_units is None and policy.max_per_month is None:
         raise InvalidInputError(f"on_over_budget={policy.on_over_budget!r} needs max_processing_units.")
+    for name, limit in ((failed, policy.max_failed), ("min_success_ratio", policy.min_success_ratio)):
+        if policy.unread_by and limit is not None:
+            raise _without_effect(policy.unread_by, name)
     return policy
+
+
+def _without_effect(flag: str, name: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"{flag}=False looks at nothing that the job has brought, so {name} has no effect; drop one of them."
+    )
 
 
 def check_resume(word: str) -> None:
@@ -118,28 +141,16 @@ def check_resume(word: str) -> None:
         raise InvalidInputError(f"resume_stopped must be one of {', '.join(RESUMES)}, not {shown(word)}.")
 
 
-def check_looks(flag: str, looks: Any, limits: Mapping[str, Any]) -> None:
-    """Whether results are looked at, and limits that only a look can apply. Limits that are templates are let pass.
+def check_literals(*, restarts_by_status: bool = True, **given: Any) -> None:
+    """Run the checks of `policy_from` while the DAG is parsed, on the values that are not templates.
 
-    :param flag: name of the argument that is `looks`.
-    :raises InvalidInputError: nobody looks, and there is a limit.
+    :param restarts_by_status: see `Policy.check_restarts`; True also while it is not known.
     """
-    if not isinstance(looks, bool):
-        raise InvalidInputError(f"{flag} is True or False, not {shown(looks)}; it is no template.")
-    for name, value in limits.items():
-        if not looks and isinstance(value, (int, float, str)) and not is_late(value):
-            raise InvalidInputError(
-                f"{flag}=False looks at nothing that the job has brought, so {name} has no effect; drop one of them."
-            )
-
-
-def check_literals(**given: Any) -> None:
-    """Run the checks of `policy_from` while the DAG is parsed, on the values that are not templates."""
     literal = {name: value for name, value in given.items() if not is_late(value) and _plain(value)}
     late = "max_processing_units" not in literal or "max_processing_units_per_month" in set(given) - set(literal)
     if literal.get("on_over_budget", "fail") != "fail" and late:
         literal.pop("on_over_budget", None)
-    policy_from(**literal)
+    policy_from(**literal).check_restarts(restarts_by_status)
 
 
 def _plain(value: Any) -> bool:

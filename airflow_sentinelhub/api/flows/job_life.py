@@ -16,7 +16,7 @@ from airflow_sentinelhub.api.decide.results import Results
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.flows.costs import OfDag
 from airflow_sentinelhub.api.flows.find_or_create import take_over_stopped
-from airflow_sentinelhub.api.flows.price import Estimating
+from airflow_sentinelhub.api.flows.price import Estimating, price_if_asked
 from airflow_sentinelhub.api.flows.read import continued_by, outlast
 from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL
 from airflow_sentinelhub.api.flows.task_request import Own, Wanted, continue_with
@@ -25,6 +25,7 @@ from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.specification import can_be_continued
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
+from airflow_sentinelhub.exceptions import InvalidInputError
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,11 @@ class Woken:
 class JobPlan:
     """How a whole job is run.
 
-    :param policy: returns the user's limits; it raises InvalidInputError if they are invalid, which must not hide a
-        running request.
+    :param policy: the user's limits, or what is wrong with them, which must not hide a running request.
     :param read_results: reads the results of a request; the flag says whether they are required, or are left out with
         a warning if they cannot be read.
-    :param price: finds out the expected cost of an analysed request; None: only the service's own number counts.
+    :param estimating: how requests are estimated, see `price_request`; None: only the service's own number counts.
     :param dag: the requests of the DAG, for its budget of a month; None: there is no such budget.
-    :param estimating: how other jobs of the DAG are estimated for it, see `price_request`.
     :param request_id: continue with this request instead of finding or creating one.
     :param old_request: `request_id` cannot be new, so a 404 means within seconds that there is no such request.
     :param may_start: False: never start the request that `request_id` names.
@@ -77,11 +76,10 @@ class JobPlan:
     :param analysis_poll_interval: seconds between polls during the analysis.
     """
 
-    policy: Callable[[], Policy]
+    policy: Policy | InvalidInputError
     read_results: Callable[[Generation, Snapshot, bool], Flow[Results]]
-    price: Callable[[Generation, Snapshot], Flow[Price]] | None = None
-    dag: OfDag | None = None
     estimating: Callable[[], Estimating] | None = None
+    dag: OfDag | None = None
     request_id: str | None = None
     old_request: bool = False
     may_start: bool = True
@@ -89,6 +87,16 @@ class JobPlan:
     wait: WaitPlan = field(default_factory=WaitPlan)
     analysis_poll_interval: float = 10.0
     listener: Listener = field(default_factory=Listener)
+
+    def limits(self, api: Generation) -> Policy:
+        """The limits for a request of this generation.
+
+        :raises InvalidInputError: they are invalid.
+        """
+        if isinstance(self.policy, InvalidInputError):
+            raise self.policy
+        self.policy.check_restarts(api.restart is not None)
+        return self.policy
 
 
 class Life:
@@ -133,7 +141,7 @@ class Life:
         deadline = self.plan.wait.deadline
         return Known(
             job=job,
-            policy=Policy() if job is None or self.outcome in LEFT else self.plan.policy(),
+            policy=Policy() if job is None or self.outcome in LEFT else self.plan.limits(self.api),
             outcome=self.outcome,
             restarts=self.restarts,
             settled=self.settled,
@@ -144,7 +152,7 @@ class Life:
             late=deadline is not None and (yield Now()) >= deadline,
             resumes=self.plan.resume_stopped != "never",
             price=self.price,
-            prices=self.plan.price is not None,
+            prices=self.plan.estimating is not None,
             month=self.month,
             counts=self.plan.dag is not None,
             restarts_parts=self.api.restart is not None,
@@ -202,7 +210,7 @@ class Life:
         """Process the missing part of a request that was stopped for its budget, which was raised since."""
         earlier = yield from outlast(lambda: continued_by(self.api, job), self.wanted.patience, job.request_id)
         spent = sum(request.cost or 0.0 for request in (job, *earlier))
-        limit = self.plan.policy().max_processing_units
+        limit = self.plan.limits(self.api).max_processing_units
         allowed = "more" if limit is None else f"{limit:.0f}"
         yield Note(
             f"Batch request {job.request_id} was stopped for its budget; {spent:.0f} PU of {allowed} PU are spent; "
@@ -222,19 +230,19 @@ class Life:
         yield Work(lambda: self.plan.listener.settled(own))
         return self.looked(own.settled.job)
 
-    def ask_price(self, job: Snapshot) -> Flow[None]:
+    def ask_price(self, job: Snapshot, policy: Policy) -> Flow[None]:
         """Find out the expected cost of this request, and of the job if it is the first one."""
-        if self.plan.price is None:
+        if self.plan.estimating is None:
             return
-        self.price = yield from self.plan.price(self.api, job)
+        self.price = yield from price_if_asked(self.api, job, policy, self.plan.estimating)
         if self.expected is None:
             expected = self.expected = self.price
             yield Work(lambda: self.plan.listener.priced(expected))
 
-    def with_price(self, job: Snapshot, results: Results) -> Flow[Results]:
+    def with_price(self, job: Snapshot, results: Results, policy: Policy) -> Flow[Results]:
         """The results with the cost that was expected, asked for now if an earlier try has started the job."""
         if self.expected is None:
-            yield from self.ask_price(self.chain[1][-1] if self.chain[1] else job)
+            yield from self.ask_price(self.chain[1][-1] if self.chain[1] else job, policy)
         return results.expecting(self.expected)
 
     def read_results(self, job: Snapshot, *, must: bool = True) -> Flow[Results]:

@@ -36,7 +36,7 @@ def _await_analysis(life: Life, known: Known) -> Doing:
 
 
 def _estimate(life: Life, known: Known) -> Doing:
-    yield from life.ask_price(job_of(known))
+    yield from life.ask_price(job_of(known), known.policy)
     return job_of(known)
 
 
@@ -146,7 +146,7 @@ def _too_many_failed(life: Life, known: Known) -> Ending:
 def _reported(life: Life, known: Known) -> Flow[Results]:
     results, job, limit = known.results, job_of(known), known.policy.max_processing_units
     assert results is not None
-    results = yield from life.with_price(job, results)
+    results = yield from life.with_price(job, results, known.policy)
     restarts_left = known.continues and results.restarts < known.policy.max_restarts
     if results.failed and known.continued is None and restarts_left and spent_up(known, results):
         cost = f"it has cost {results.processing_units:.0f} of {limit:.0f} PU already"
@@ -210,7 +210,7 @@ def _not_paid_for(life: Life, known: Known, error_of: Callable[[Snapshot], Senti
     if not ran and not must:
         raise errors.skipped_if(policy.on_over_budget == "skip", error)
     results = yield from life.read_results(job, must=must)  # without `must` the error below comes
-    results = yield from life.with_price(job, results)
+    results = yield from life.with_price(job, results, policy)
     yield from _report(life, results)
     if not must:
         raise errors.skipped_if(policy.on_over_budget == "skip", error)

@@ -19,16 +19,14 @@ Estimating = Callable[[Generation, Snapshot, Json], Estimate]
 _UNREAD = (EstimateError, ResultsError, SettingsError, ApiError, UnreachableError)
 
 
-def price_if_asked(
-    api: Generation, job: Snapshot, policy: Policy, reads_results: bool, prepare: Callable[[], Estimating]
-) -> Flow[Price]:
+def price_if_asked(api: Generation, job: Snapshot, policy: Policy, prepare: Callable[[], Estimating]) -> Flow[Price]:
     """The expected cost of a request (see `price_request`). The bucket is read for it only if somebody needs it.
 
-    :param policy: the limits; one that is compared with the cost needs it.
-    :param reads_results: the job reads the bucket anyway.
+    :param policy: the limits; one that is compared with the cost needs it, and a job whose results are read reads the
+        bucket anyway.
     """
     budgets = (policy.max_processing_units, policy.max_per_month)
-    if not reads_results and not policy.require_estimate and budgets == (None, None):
+    if policy.unread_by and not policy.require_estimate and budgets == (None, None):
         return price_of(job)
     return (yield from price_request(api, job, prepare))
 

@@ -92,7 +92,12 @@ def _first(api: Generation, wanted: Wanted, plan: JobPlan) -> Flow[Own]:
         own = Own(api, Settled(job, True), wanted.mark)
     else:
         if not wanted.again:
-            plan.policy()  # checks the limits; in a later try, invalid limits must not hide a running request
-        own = yield from find_own(api, wanted)
+            plan.limits(api)  # in a later try, invalid limits must not hide a running request
+
+        def checks(api: Generation, payload: dict[str, Any]) -> Flow[None]:
+            plan.limits(api)
+            yield from wanted.checks(api, payload)
+
+        own = yield from find_own(api, replace(wanted, checks=checks))
     yield Work(lambda: plan.listener.settled(own))
     return own
