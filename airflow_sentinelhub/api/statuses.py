@@ -123,4 +123,5 @@ class BatchTileStatus(_Word):
 
 REQUEST_STATUSES = tuple(str(status) for status in BatchRequestStatus.__members__.values())
 TILE_STATUSES = tuple(str(status) for status in BatchTileStatus.__members__.values())
+FEATURE_STATUSES = ("OK", "FAILED", "PENDING")
 """The words that we know, for what a user may ask for."""

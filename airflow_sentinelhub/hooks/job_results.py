@@ -209,7 +209,7 @@ def read_features(
         results = results_of_request(request, bucket)
         missing = []
         for feature in results.features({url: item["identifier"] for url, item in items.items()}):
-            if feature.error == MISSING:
+            if feature.error == MISSING or feature.pending:
                 missing.append(feature.as_item())
             else:
                 items[feature.url] = feature.as_item()

@@ -21,6 +21,7 @@ from airflow_sentinelhub.api.service.data_sources import check_offered
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.statistical import get_body, read_request
 from airflow_sentinelhub.api.service.statistical_specification import StatisticalSpecification, dated
+from airflow_sentinelhub.api.statuses import FEATURE_STATUSES
 from airflow_sentinelhub.api.tile_references import Items
 from airflow_sentinelhub.api.times import resolved
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -32,7 +33,6 @@ from airflow_sentinelhub.operators._whole_job import RunsWholeJob
 
 __all__ = ["SentinelHubBatchStatisticalOperator", "SentinelHubListStatisticsOperator", "StatisticalResult"]
 
-_STATUSES = ("OK", "FAILED", None)
 _INSTEAD = {
     "process_request": "say what to compute with data, evalscript, aggregation and calculations",
     "tiling_grid": "the features of geopackage are computed one by one, and aggregation says at which resolution",
@@ -290,7 +290,8 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
 
     - **Calls** the request; then it reads the result of every feature from the bucket.
     - **Returns** a list of chunks. Each chunk is a list of items `{"request_id", "identifier", "id", "path",
-      "status"}`. `status` is `OK` or `FAILED`; a failed item also has `error`. `path` is the feature's JSON file.
+      "status"}`. `status` is `OK`, `FAILED`, or `PENDING` (no file yet, and the request has not ended); a failed item
+      also has `error`. `path` is the feature's JSON file.
     - **On kill** and **on timeout** (`execution_timeout`) the request is left as it is: the operator only reads.
     - **On retry** it reads again.
 
@@ -299,8 +300,8 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
     file, or the GeoPackage with the features does not exist any more, the task fails.
 
     :param request_id: id of the request, or the result of the task that ran it.
-    :param status: list only `OK` (the default) or `FAILED` features; None, set in the DAG itself, lists all. A template
-        that renders to nothing is an error.
+    :param status: list only `OK` (the default), `FAILED` or `PENDING` features; None, set in the DAG itself, lists all.
+        A template that renders to nothing is an error.
     :param chunk_size: number of features in a chunk. By default (None) it is the smallest number with which there are
         not more chunks than Airflow maps over (`[core] max_map_length`).
     :param aws_conn_id: id of an Airflow connection of type `aws` that may read the bucket.
@@ -317,7 +318,7 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
         "sentinelhub_conn_id",
         "max_unknown_time",
     )
-    words = {"status": _STATUSES}
+    words = {"status": (*FEATURE_STATUSES, None)}
     status: Rendered[str | None]
     chunk_size: Rendered[int | None]
     aws_conn_id: Rendered[str | None]

@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from airflow_sentinelhub.api.service.statistical import features_of, place_of
+from airflow_sentinelhub.api.service.statistical import features_of, place_of, read_request
 from airflow_sentinelhub.exceptions import ResultsError, SentinelHubError
 from airflow_sentinelhub.results._sqlite import TEXT, DatabaseFile, opened, quoted
 from airflow_sentinelhub.results.bucket import BucketReader
@@ -30,7 +30,7 @@ from airflow_sentinelhub.results.geopackage import read_outlines
 AT_ONCE = 8
 """Files that are fetched at the same time."""
 MISSING = "MISSING"
-"""Error of a feature that is in the GeoPackage and has no file."""
+"""Error of a feature that is in the GeoPackage and has no file, although the request has ended."""
 _PATTERNS = {"<ID>": r"(?P<id>\d+)", "<IDENTIFIER>": r"(?P<identifier>[^/]+)"}
 
 
@@ -43,6 +43,7 @@ class StatisticalFeature:
     :param data: its intervals in the service's words, `"NaN"` included; empty where it failed.
     :param error: why it failed as a whole, in the service's word (`EXECUTION_ERROR`, ...), None if it did not.
     :param interval_errors: start of each interval that failed, and its error.
+    :param pending: it has no file yet, and the request has not ended.
     """
 
     id: int | str | None
@@ -51,6 +52,7 @@ class StatisticalFeature:
     data: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     error: str | None = None
     interval_errors: tuple[tuple[str, str], ...] = ()
+    pending: bool = False
 
     @property
     def failed(self) -> bool:
@@ -81,9 +83,9 @@ class StatisticalFeature:
                     }
 
     def as_item(self) -> dict[str, Any]:
-        """A small item for XCom: `identifier`, `id`, `path`, `status` (`OK` or `FAILED`) and, if it failed, `error`."""
+        """A small item for XCom: `identifier`, `id`, `path`, `status` (`OK`, `FAILED` or `PENDING`), `error` if any."""
         item = {"identifier": self.identifier, "id": self.id, "path": self.url}
-        item["status"] = "FAILED" if self.failed else "OK"
+        item["status"] = "PENDING" if self.pending else "FAILED" if self.failed else "OK"
         return {**item, "error": self.why} if self.failed else item
 
 
@@ -94,13 +96,17 @@ class StatisticalResults:
     :param url: where its results go, as it was given.
     :param reader: reads the bucket.
     :param geopackage: where its features are, to know which have no result; None to go by the files alone.
+    :param ended: the request has ended, so that a feature without a file has failed.
     """
 
-    def __init__(self, request_id: str, url: str, reader: BucketReader, geopackage: str | None = None) -> None:
+    def __init__(
+        self, request_id: str, url: str, reader: BucketReader, geopackage: str | None = None, *, ended: bool = True
+    ) -> None:
         self.request_id = request_id
         self.url = url
         self._reader = reader
         self._geopackage = geopackage
+        self._ended = ended
 
     @property
     def template(self) -> str:
@@ -158,7 +164,9 @@ class StatisticalResults:
         return self.template.replace("<ID>", str(number)).replace("<IDENTIFIER>", identifier)
 
     def features(self, known: Mapping[str, str] | None = None) -> Iterator[StatisticalFeature]:
-        """All results, in order of their files, then the features of the GeoPackage that have none (`MISSING`).
+        """All results, in order of their files, then the features of the GeoPackage that have none.
+
+        These are `MISSING`, and pending as long as the request has not ended.
 
         :param known: files that are not to be read again, each with the identifier of its feature.
         :raises ResultsError: the bucket or a file cannot be read.
@@ -173,7 +181,8 @@ class StatisticalResults:
         for number, identifier in (expected or {}).items():
             if identifier not in seen:
                 url = self.url_of(number, identifier)
-                yield StatisticalFeature(number, identifier, url, error=MISSING)
+                error = MISSING if self._ended else None
+                yield StatisticalFeature(number, identifier, url, error=error, pending=not self._ended)
 
     def read(self, urls: Iterable[str]) -> Iterator[StatisticalFeature]:
         """The results in these files, in their order: what a mapped task reads of its chunk.
@@ -228,7 +237,8 @@ def results_of_request(request: Mapping[str, Any], reader: BucketReader) -> Stat
         raise ResultsError(
             f"Batch statistical request {request_id} names no place for its results, so they cannot be read."
         )
-    return StatisticalResults(request_id, url, reader, features_of(asked))
+    ended = read_request(request).status.is_final
+    return StatisticalResults(request_id, url, reader, features_of(asked), ended=ended)
 
 
 def feature_of(body: Any, url: str) -> StatisticalFeature:

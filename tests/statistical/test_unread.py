@@ -161,6 +161,16 @@ def test_a_filter_that_comes_out_as_nothing_is_not_everything(bench: Statistical
         listing(request_id, status="PROCESSED")()
 
 
+def test_a_feature_of_a_job_at_work_has_not_failed(bench: StatisticalBench) -> None:
+    request_id = bench.started()
+    items = [item for chunk in bench.run(listing(request_id, status=None)) for item in chunk]
+    assert {item["status"] for item in items} == {"PENDING"}
+    assert not any("error" in item for item in items)
+    assert sum(map(len, bench.run(listing(request_id, status="PENDING")))) == len(items) == 6
+    for status in ("OK", "FAILED"):
+        assert bench.run(listing(request_id, status=status)) == []
+
+
 @pytest.mark.parametrize("outage", [{"status": 503, "times": 12}, {"status": 403, "times": 3}], ids=str)
 def test_an_outage_while_it_is_judged(bench: StatisticalBench, outage: dict[str, Any]) -> None:
     """It begins between the last poll and the look at the results."""
