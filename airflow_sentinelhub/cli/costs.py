@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from airflow_sentinelhub.cli.command import CONN_ID, OUTPUT, Command, argument
 from airflow_sentinelhub.cli.output import one_line, print_table
-from airflow_sentinelhub.cli.reading import hook_of
+from airflow_sentinelhub.cli.reading import hook_of, no_mark
 
 _TASKS = ("task", "pu")
 _REQUESTS = ("created", "id", "batch_api", "status", "task", "pu", "expected_pu")
@@ -15,6 +16,8 @@ _REQUESTS = ("created", "id", "batch_api", "status", "task", "pu", "expected_pu"
 
 def run(args: Any) -> int:
     """Sum what the account's lists show of the DAG, and print it in all, by task and by request."""
+    from airflow_sentinelhub._identity import deployment_name
+
     costs = hook_of(args).costs(args.dag_id, args.since, task_ids=args.task_id or (), tiles=not args.quick)
     if args.output == "json":
         print(json.dumps(costs.as_dict(), indent=2))  # no secrets, but perhaps a task called `password`
@@ -41,6 +44,8 @@ def run(args: Any) -> int:
             ],
             _REQUESTS,
         )
+    else:
+        print(one_line(no_mark(args.dag_id, deployment_name())), file=sys.stderr)
     for line in costs.warnings():
         print(one_line(line))
     return 0

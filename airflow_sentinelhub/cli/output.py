@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -74,12 +74,16 @@ def print_json(value: Any) -> None:
     print(json.dumps(hidden(value), indent=2, default=_plain))
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Print rows with these columns; a cell is one line, and shortened. No rows: a line that says so."""
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], whole: Collection[str] = ()) -> None:
+    """Print rows with these columns; a cell is one line, and shortened. No rows: a line that says so.
+
+    :param whole: columns that are not shortened, since nobody could do anything with a part.
+    """
     if not rows:
         print("None found.")
         return
-    cells = [[_cell(row.get(name)) for name in columns] for row in rows]
+    widest = {name: sys.maxsize if name in whole else _WIDEST for name in columns}
+    cells = [[_cell(row.get(name), widest[name]) for name in columns] for row in rows]
     widths = [max(len(name), *(len(line[at]) for line in cells)) for at, name in enumerate(columns)]
     for line in [list(columns), ["-" * width for width in widths], *cells]:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -92,17 +96,18 @@ def print_members(members: Mapping[str, Any]) -> None:
         print(f"{name.ljust(width)}  {_cell(value, widest=500)}".rstrip())
 
 
-def show(value: Any, output: str, columns: Sequence[str] | None = None) -> None:
+def show(value: Any, output: str, columns: Sequence[str] | None = None, whole: Collection[str] = ()) -> None:
     """Print rows or members in the form that is asked for.
 
     :param columns: of a table; None: `value` is one thing.
+    :param whole: columns of the table that are not shortened.
     """
     if output == "json":
         print_json(value)
     elif columns is None:
         print_members(value)
     else:
-        print_table(value, columns)
+        print_table(value, columns, whole)
 
 
 def shown(line: str) -> str:
@@ -122,6 +127,8 @@ def _plain(value: Any) -> str:
 def _cell(value: Any, widest: int = _WIDEST) -> str:
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:,.2f}".rstrip("0").rstrip(".")
     if isinstance(value, date):

@@ -74,6 +74,15 @@ def pages(hook: Any, list_from: Callable[[str | None], Call[Page[T]]]) -> Iterat
         walk.turn(call, page)
 
 
+def no_mark(dag_id: str, deployment: str | None) -> str:
+    """Why there may be no request of a DAG, which is known by its mark alone."""
+    name = f"named {deployment!r}" if deployment else "without a name"
+    return (
+        f"No request there has the mark of a DAG {dag_id} of this Airflow, which is {name} ([sentinelhub] deployment). "
+        "Requests of an Airflow with another name have other marks."
+    )
+
+
 def members_of(job: Snapshot) -> dict[str, Any]:
     """A request for people and programs."""
     return {

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
+from airflow_sentinelhub.api.arguments import check_word
 from airflow_sentinelhub.api.decide.marker import dag_word, mark_of, unmarked
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import REQUEST_STATUSES
 from airflow_sentinelhub.api.times import moment
 from airflow_sentinelhub.cli.command import BATCH_API, CONN_ID, OUTPUT, Command, argument
 from airflow_sentinelhub.cli.output import one_line, show
-from airflow_sentinelhub.cli.reading import NOT_OFFERED, generations_of, hook_of, members_of, pages
+from airflow_sentinelhub.cli.reading import NOT_OFFERED, generations_of, hook_of, members_of, no_mark, pages
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 _COLUMNS = ("id", "batch_api", "status", "created", "percent_done", "tiles", "expected_pu", "cost_pu", "description")
@@ -27,8 +29,11 @@ def run(args: Any) -> int:
     if args.limit < 1:
         raise InvalidInputError(f"--limit is a number above 0, not {args.limit}.")
     hook, since = hook_of(args), None if args.since is None else moment(args.since, "--since")
-    word = dag_word(deployment_name(), args.dag_id) if args.dag_id else None
+    deployment = deployment_name()
+    word = None if args.dag_id is None else dag_word(deployment, args.dag_id)
     statuses = {status.upper() for status in args.status or ()}
+    for status in sorted(statuses):
+        check_word("--status", status, REQUEST_STATUSES)
     apis, found, refused = generations_of(hook, args), list[Snapshot](), list[Exception]()
     for api in apis:
         matching = list[Snapshot]()
@@ -52,6 +57,8 @@ def run(args: Any) -> int:
         del found[args.limit :]
     if len(found) == args.limit:
         print(f"The {args.limit} newest; there may be more (--limit).", file=sys.stderr)
+    if word is not None and not found and not statuses:
+        print(one_line(no_mark(args.dag_id, deployment)), file=sys.stderr)
     rows = [members_of(job) for job in found]
     if args.output == "table":
         rows = [{**row, "description": unmarked(row["description"])} for row in rows]

@@ -217,6 +217,123 @@ def test_tiles_with_status_and_paths(bench: Any, capsys: Any) -> None:
     assert "s3://maps/ndvi" in out
 
 
+def cells(table: str) -> list[dict[str, str]]:
+    """The rows of a table, each cell by the name of its column."""
+    head, ruler, *lines = table.splitlines()
+    spans, at = [], 0
+    for width in map(len, ruler.split("  ")):
+        spans.append((at, at + width))
+        at += width + 2
+    names = [head[begin:end].strip() for begin, end in spans]
+    return [{n: line[begin:end].strip() for n, (begin, end) in zip(names, spans, strict=True)} for line in lines]
+
+
+FAILED = "Internal error: the feature could not be processed."
+
+
+@pytest.mark.parametrize("generation", ["v2"], indirect=True)
+def test_the_table_of_tiles_says_why_each_failed(bench: Any, capsys: Any) -> None:
+    bench.sim.fault(kind="fail_tiles", names=["32TNM_1_3"])
+    request_id = bench.ended()
+    errors = {"32TNM_1_3": FAILED}
+    rows = cells(run(capsys, "tiles", request_id)[1])
+    assert {row["name"]: row["error"] for row in rows} == {
+        name: errors.get(name, "-") for name in bench.tile_names(request_id)
+    }
+    assert cells(run(capsys, "tiles", request_id, "--status", "failed")[1]) == [
+        {"name": "32TNM_1_3", "status": "FAILED", "error": FAILED}
+    ]
+    listed = read(capsys, "tiles", request_id)
+    assert {row["name"]: row["error"] for row in listed if "error" in row} == errors
+
+
+def test_the_table_of_features_says_why_each_failed(
+    sim: Any, clock: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    sim.settings(failed_intervals_share=0.5)
+    bench = StatisticalBench(sim, clock, monkeypatch)
+    request_id = bench.ended()
+    items = [found.as_item() for found in bench.results(request_id).features()]
+    told = {item["identifier"]: item.get("error", "-") for item in items}
+    assert {"-"} < set(told.values()), "some fail, and some do not"
+    rows = cells(run(capsys, "tiles", request_id)[1])
+    assert {row["name"]: row["error"] for row in rows} == told
+    for status, failed in (("OK", False), ("failed", True)):
+        chosen = cells(run(capsys, "tiles", request_id, "--status", status)[1])
+        assert {row["name"] for row in chosen} == {name for name, why in told.items() if (why != "-") is failed}
+        assert ("error" in chosen[0]) is failed
+
+
+def test_a_feature_of_a_request_that_has_not_ended_has_not_failed(
+    sim: Any, clock: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """It has no file, as one that has failed in the end."""
+    bench = StatisticalBench(sim, clock, monkeypatch)
+    request_id = bench.started()
+    rows = read(capsys, "tiles", request_id)
+    assert {row["status"] for row in rows} == {"PENDING"}
+    assert not any("error" in row for row in rows)
+    assert read(capsys, "tiles", request_id, "--status", "failed") == []
+    assert len(read(capsys, "tiles", request_id, "--status", "pending")) == len(rows) == 6
+    bench.clock.sleep(3600)
+    assert {row["status"] for row in read(capsys, "tiles", request_id)} == {"OK"}
+
+
+@pytest.mark.parametrize("generation", ["v2"], indirect=True)
+def test_tiles_without_data_are_told(bench: Any, capsys: Any) -> None:
+    bench.sim.settings(no_data_share=0.3)
+    request_id = bench.ended()
+    listed = read(capsys, "tiles", request_id, "--paths")
+    empty = {row["name"] for row in listed if row.get("no_data")}
+    assert set() < empty < {row["name"] for row in listed}
+    assert empty == {row["name"] for row in listed if not row["paths"]}
+    rows = cells(run(capsys, "tiles", request_id)[1])
+    assert {row["name"] for row in rows if row["no_data"] == "yes"} == empty
+
+
+def test_paths_are_whole_and_only_where_they_are_asked_for(bench: Any, capsys: Any) -> None:
+    request_id = bench.ended(output="s3://maps/a/long/way/to/where/the/results/of/this/job/are/to/be/found")
+    paths = {row["name"]: " ".join(row["paths"].values()) for row in read(capsys, "tiles", request_id, "--paths")}
+    assert all(path.endswith(".tif") for path in paths.values())
+    rows = cells(run(capsys, "tiles", request_id, "--paths")[1])
+    assert {row["name"]: row["paths"] for row in rows} == paths
+    assert not any("paths" in row for row in read(capsys, "tiles", request_id))
+    assert "paths" not in cells(run(capsys, "tiles", request_id)[1])[0]
+
+
+def test_a_request_without_tiles_says_that_it_has_none(bench: Any, capsys: Any) -> None:
+    request_id = bench.create()
+    code, out, err = run(capsys, "tiles", request_id)
+    assert (code, out) == (0, "None found.\n")
+    assert err == f"Batch request {request_id} is CREATED: no tiles yet.\n"
+    code, out, err = run(capsys, "tiles", request_id, "--output", "json")
+    assert (code, json.loads(out)) == (0, [])
+
+
+def test_a_status_that_is_none_is_refused(bench: Any, capsys: Any) -> None:
+    """It would find nothing, as if there were nothing."""
+    request_id = bench.ended()
+    for command in (["requests"], ["tiles", request_id]):
+        code, out, err = run(capsys, *command, "--status", "procesed")
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert "--status is 'PROCESED'; it must be one of " in err
+
+
+def test_nothing_found_of_a_dag_says_by_what_it_is_known(
+    bench: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another deployment's name, as on a laptop, finds nothing, which is no proof that there is nothing."""
+    bench.made(creating(bench))
+    dag_id = bench.context()["ti"].dag_id
+    assert run(capsys, "requests", "--dag-id", dag_id)[2] == run(capsys, "costs", dag_id)[2] == ""
+    assert len(read(capsys, "requests", "--dag-id", "")) == 0
+    monkeypatch.setenv("AIRFLOW__SENTINELHUB__DEPLOYMENT", "another")
+    for command in (["requests", "--dag-id", dag_id], ["costs", dag_id]):
+        code, _, err = run(capsys, *command)
+        assert (code, err.count("\n")) == (0, 1)
+        assert f"the mark of a DAG {dag_id} of this Airflow, which is named 'another'" in err
+
+
 def test_all_pages_are_read(bench: Any, capsys: Any) -> None:
     bench.sim.settings(page_size=2)
     request_id = bench.ended()
