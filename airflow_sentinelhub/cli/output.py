@@ -53,7 +53,8 @@ def own_stdout() -> Iterator[None]:
     number = first.fileno()
     kept = os.dup(number)
     raw = io.BufferedWriter(_Output(kept, "w", closefd=False))
-    own = io.TextIOWrapper(raw, encoding=first.encoding, errors=first.errors, line_buffering=True)
+    # A terminal that knows fewer letters than a description has is shown their numbers.
+    own = io.TextIOWrapper(raw, encoding=first.encoding, errors="backslashreplace", line_buffering=True)
     os.dup2(sys.stderr.fileno(), number)
     sys.stdout = own
     try:

@@ -579,6 +579,17 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, output: str) -> None:
     assert done.returncode == 1
 
 
+def test_a_terminal_that_knows_few_letters_shows_the_others_as_numbers() -> None:
+    program = """if True:
+        from airflow_sentinelhub.cli.output import own_stdout, print_table
+        with own_stdout():
+            print_table([{"description": "Gr\\xf6\\u65e5 | Corsica"}], ["description"])
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, timeout=100, text=True, capture_output=True)
+    assert (done.stderr, done.stdout.splitlines()[2:]) == ("", [r"Gr\xf6\u65e5 | Corsica"])
+
+
 @pytest.mark.slow
 def test_a_command_does_its_work_where_its_output_is_closed(tmp_path: Path) -> None:
     """As by a shell's `>&-`: what a command does must not hang on what it prints."""
