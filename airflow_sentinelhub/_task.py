@@ -12,6 +12,7 @@ from airflow_sentinelhub._compat.tasks import DEFERRAL_FAILED, deferral_error
 from airflow_sentinelhub._identity import tried
 from airflow_sentinelhub._task_arguments import TakesArguments
 from airflow_sentinelhub.api.call import Call, Flow
+from airflow_sentinelhub.api.decide.errors import with_fate
 from airflow_sentinelhub.api.decide.verdict import ended_by_itself, fate, is_paid
 from airflow_sentinelhub.api.flows.actions import end
 from airflow_sentinelhub.api.flows.progress import Progress
@@ -74,7 +75,7 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
         cause = None if isinstance(err, AuthenticationError) else err  # its traceback tells nothing more
         if at_work is not None:
             raise StillRunningError(
-                _with_fate(err, at_work), request_id=at_work.request_id, snapshot=at_work
+                with_fate(str(err), at_work), request_id=at_work.request_id, snapshot=at_work
             ) from cause
         if task is not None and job is None and task.may_have_started(err):
             raise StillRunningError(
@@ -93,7 +94,7 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
         if isinstance(err, InvalidInputError) and task is not None:
             message += task.templates_told(message)
         if job is not None:
-            message += _with_fate(err, job).removeprefix(str(err))
+            message += with_fate(str(err), job).removeprefix(str(err))
         elif task is not None and task.about:
             message += f" Batch request {task.about} was left alone; if it was started, it runs on and bills."
         raise _final(err, message) from cause
@@ -112,17 +113,6 @@ def _final(err: SentinelHubError, message: str) -> AirflowFailException:
     )
     refused.snapshot = err.snapshot
     return refused
-
-
-def _with_fate(err: SentinelHubError, job: Snapshot) -> str:
-    """The error's message, and the state of the request if the message does not name it."""
-
-    message = str(err)
-    running = job.started and not job.status.is_final
-    if job.request_id in message and not running:
-        return message
-    retry = " A retry of this task attaches to it again." if running else ""
-    return f"{message} Batch request {job.request_id} is {job.status}. {fate(job)}{retry}"
 
 
 def waited_in(event: Any) -> int | None:

@@ -11,8 +11,8 @@ from airflow_sentinelhub._types import Unpack
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators._arguments import approves, arguments_of, shorter
 from airflow_sentinelhub.operators._group_arguments import GroupArguments
-from airflow_sentinelhub.operators._group_steps import BudgetStep, FinishStep, StartStep, approve_step
-from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubCreateBatchOperator
+from airflow_sentinelhub.operators._group_steps import BudgetStep, CreateStep, FinishStep, StartStep, approve_step
+from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator
 
 _LIMITS_STEPS = (
     "it would limit each step by itself, and leave running jobs without the step that watches them; "
@@ -101,7 +101,7 @@ def sentinelhub_batch(group_id: str, *, approve: bool = False, **arguments: Unpa
     never_waits |= dict.fromkeys(("max_active_tis_per_dag", "max_active_tis_per_dagrun"))
 
     with task_group(group_id=group_id, **group_arguments) as group:
-        create = _step(SentinelHubCreateBatchOperator, "create", step_arguments)
+        create = _step(CreateStep, "create", step_arguments)
         on_request = {**rule, "request_id": create.output}  # in a mapped group its output has the right map index
         finish = _step(FinishStep, "finish", given, **on_request, **never_waits)
         interval = shorter(finish.analysis_poll_interval, finish.poll_interval)

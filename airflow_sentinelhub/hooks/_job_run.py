@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -50,14 +51,22 @@ _READ = (
     "analysis_poll_interval",
     "timeout",
     "max_unknown_time",
-    "max_restarts",
     "check_results",
     "cancel_on_timeout",
     "batch_api",
-    "max_failed",
     "max_poll_interval",
 )
-"""Options that may be text, and are read as operators read theirs; `policy_from` reads the limits among the others."""
+"""Options that may be text, and are read as operators read theirs."""
+_LIMITS = (
+    "max_processing_units",
+    "on_over_budget",
+    "require_estimate",
+    "max_restarts",
+    "max_failed",
+    "min_success_ratio",
+    "on_partial",
+)
+"""Options that are limits, which are read together."""
 UNANSWERED = (
     "Nothing was started by this run. If an earlier run of this job has started a batch request, that runs on and "
     "bills.",
@@ -76,34 +85,50 @@ class JobRun:
         self._connected, self._options = hook, options
         self.name, self.context = options["name"], options["context"]
         self._begun = _begun(options)
+        self._first = self.context is not None and tried(self.context) <= 1
+        try:
+            self._take(specification)
+        except InvalidInputError as err:
+            if not self._first:
+                err.args = (f"{err} {UNANSWERED[0]}", *err.args[1:])
+            raise
+
+    def _take(self, specification: Specification) -> None:
+        """Read and check the options, and what an earlier try has stored."""
+        options = self._options
         check_resume(options["resume_stopped"])
         self._read = all_taken({name: value for name, value in options.items() if name in _READ})
         check_most(self._read["poll_interval"], self._read["max_poll_interval"])
         self._specification = with_script(specification)
         self._kind = None if specification.batch_api is None else generation(specification.batch_api)
-        self._max_restarts = self._read["max_restarts"] or 0
-        self._check_kind()
-        self._policy = self._limits()
+        if self._kind is None:
+            refuse_other_kinds(self._read["batch_api"])
+        self._policy = self._limits_or_error()
         self.mark = self._marker()
         self._kept = remembered(self.context, self.mark) if self.context is not None else None
         if self.context is not None:
             note_begin(self.context)
-        self.hook = hook if self._kept is None else hook._at(self._kept.place)
+        self.hook = self._connected if self._kept is None else self._connected._at(self._kept.place)
         named = self._kept.batch_api if self._kept else self._read["batch_api"]
         self.api = self.hook.generation(specification.batch_api or named)
-        self._policy.check_restarts(self.api.restart is not None)
+        if self._first and isinstance(self._policy, Policy):
+            self._policy.check_restarts(self.api.restart is not None)
         if self.context is not None and self.context.setdefault("sentinelhub_job", self._specification) != (
             self._specification
         ):
             raise InvalidInputError("This task has run another job already, and one task runs one; give them names.")
 
-    def _check_kind(self) -> None:
-        """:raises InvalidInputError: an option belongs to the other kind of job."""
-        if self._kind is None:
-            refuse_other_kinds(self._read["batch_api"])
-        elif self._max_restarts and self._kind.restart is None and not self._kind.continues:
-            what = f"Batch {self._kind.name} has no restart of failed {self._kind.pricing.things}"
-            raise InvalidInputError(f"{what}; leave max_restarts out.")
+    def _limits_or_error(self) -> Policy | InvalidInputError:
+        """The limits. In a later try of a task, what is wrong with them is left to the flow, which names the request.
+
+        :raises InvalidInputError: they are invalid.
+        """
+        try:
+            return self._limits()
+        except InvalidInputError as err:
+            if self._first or self.context is None:
+                raise
+            return err
 
     def _limits(self) -> Policy:
         by_month = self._options["max_processing_units_per_month"]
@@ -114,26 +139,30 @@ class JobRun:
             )
         if by_month is None and self.context is not None:
             by_month = month_by_default()
-        return policy_from(
-            max_processing_units=self._options["max_processing_units"],
+        given: Mapping[str, Any] = self._options
+        policy = policy_from(
+            **all_taken({name: given[name] for name in _LIMITS}),
             max_processing_units_per_month=by_month,
-            on_over_budget=self._options["on_over_budget"],
-            require_estimate=self._options["require_estimate"],
-            max_restarts=self._max_restarts,
-            min_success_ratio=self._options["min_success_ratio"],
-            on_partial=self._options["on_partial"],
             check_results=self._read["check_results"],
-            **{f"max_failed_{self._kind.pricing.things if self._kind else 'tiles'}": self._read["max_failed"]},
         )
+        if policy.max_restarts and self._kind and self._kind.restart is None and not self._kind.continues:
+            what = f"Batch {self._kind.name} has no restart of failed {self._kind.pricing.things}"
+            raise InvalidInputError(f"{what}; leave max_restarts out.")
+        return policy
+
+    @property
+    def _limit(self) -> float | None:
+        """PU that the job may cost; None for no limit, or if a limit is invalid."""
+        return self._policy.max_processing_units if isinstance(self._policy, Policy) else None
 
     def _marker(self) -> Mark:
-        limit = self._policy.max_processing_units
+        limit = self._limit
         return mark_by_name(self.name, limit) if self.name is not None else mark_for(self.context, limit=limit)
 
     def wanted(self) -> Wanted:
         """The request to find or create."""
-        kept, first = self._kept, self.context is None or tried(self.context) <= 1
-        looks = kept is None and (self.context is None or not first)  # `batch_api` may have been edited
+        kept, first = self._kept, self.context is None or self._first
+        looks = kept is None and not self._first  # `batch_api` may have been edited
         return Wanted(
             render=self._render,
             checks=self._checks,
@@ -144,7 +173,7 @@ class JobRun:
             remembered=kept.request_id if kept else None,
             not_found=self.hook.settings.not_found(kept.place, kept.request_id) if kept else None,
             elsewhere=tuple(map(generation, others(self.api.name))) if looks else (),
-            stopped=Stopped(self._policy.max_processing_units, resume=self._options["resume_stopped"] != "never"),
+            stopped=Stopped(self._limit, resume=self._options["resume_stopped"] != "never"),
             patience=self._read["max_unknown_time"],
         )
 

@@ -11,6 +11,7 @@ from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub._types import Unpack
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.advice import reword_for_script
+from airflow_sentinelhub.api.decide.errors import with_fate
 from airflow_sentinelhub.api.decide.job_result import JobResult, StatisticalResult
 from airflow_sentinelhub.api.decide.policy import policy_from
 from airflow_sentinelhub.api.decide.verdict import Waited
@@ -126,6 +127,8 @@ class RunsJobs(ConnectedHook):
         try:
             ended = run.hook.run(answered(life, _wait_here))
         except SentinelHubError as err:
+            if err.snapshot is not None and err.snapshot.request_id not in str(err):
+                err.args = (with_fate(str(err), err.snapshot), *err.args[1:])
             if context is None:
                 reword_for_script(err)
                 raise

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub._identity import deployment_name
+from airflow_sentinelhub._identity import PER_MONTH, deployment_name, month_by_default
 from airflow_sentinelhub.api.decide.marker import dag_word
 from airflow_sentinelhub.api.decide.price import Price
 from airflow_sentinelhub.api.flows.costs import OfDag
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.hooks.prices import CostReader
+
+
+def rendered_limits(task: Any, names: Iterable[str]) -> dict[str, Any]:
+    """The arguments of a task with these names, and the budget of a month by Airflow's configuration if it has none."""
+    limits = {name: getattr(task, name) for name in names}
+    if task._in_dag.get(PER_MONTH, limits[PER_MONTH]) is None:
+        limits[PER_MONTH] = month_by_default()
+    return limits
 
 
 def of_dag(task: Any, context: Any) -> OfDag:

@@ -2,21 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
 from airflow_sentinelhub._compat import AirflowSkipException, Context, approval_operator
 from airflow_sentinelhub._task_arguments import checked_id
 from airflow_sentinelhub._types import Templated
+from airflow_sentinelhub.api.arguments import all_taken
+from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.adoption import stopped_by_service
+from airflow_sentinelhub.api.decide.policy import policy_from
 from airflow_sentinelhub.api.decide.verdict import fate
 from airflow_sentinelhub.api.flows.job_life import Woken
+from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import JobNotStartedError
+from airflow_sentinelhub.operators._costs import rendered_limits
 from airflow_sentinelhub.operators._on_request import StepResult
 from airflow_sentinelhub.operators.analysis import BudgetResult, SentinelHubBatchBudgetOperator
+from airflow_sentinelhub.operators.create import SentinelHubCreateBatchOperator
 from airflow_sentinelhub.operators.job import SentinelHubBatchOperator
 from airflow_sentinelhub.operators.steps import SentinelHubStartBatchOperator
+
+
+class CreateStep(SentinelHubCreateBatchOperator):
+    """`create`: creates nothing for a job with limits that a later step would refuse, after the job was paid."""
+
+    custom_operator_name = SentinelHubCreateBatchOperator.__name__
+    limits = SentinelHubBatchOperator.limits
+    template_fields: Sequence[str] = (*SentinelHubCreateBatchOperator.template_fields, *limits, "check_tiles")
+    # The base class looks at all template fields before `__init__` below has assigned these.
+    max_processing_units: Any = None
+    max_processing_units_per_month: Any = None
+    on_over_budget: Any = None
+    require_estimate: Any = None
+    max_restarts: Any = None
+    max_failed_tiles: Any = None
+    min_success_ratio: Any = None
+    on_partial: Any = None
+    check_tiles: Any = None
+
+    def __init__(
+        self,
+        *,
+        max_processing_units: Templated[float] | None = None,
+        max_processing_units_per_month: Templated[float] | None = None,
+        on_over_budget: Templated[Literal["fail", "skip", "stop"]] = "fail",
+        require_estimate: Templated[bool] = False,
+        max_restarts: Templated[int] = 0,
+        max_failed_tiles: Templated[int] | None = None,
+        min_success_ratio: Templated[float] | None = None,
+        on_partial: Templated[Literal["fail", "skip", "accept"]] = "fail",
+        check_tiles: Templated[bool] = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.max_processing_units = max_processing_units
+        self.max_processing_units_per_month = max_processing_units_per_month
+        self.on_over_budget = on_over_budget
+        self.require_estimate = require_estimate
+        self.max_restarts = max_restarts
+        self.max_failed_tiles = max_failed_tiles
+        self.min_success_ratio = min_success_ratio
+        self.on_partial = on_partial
+        self.check_tiles = check_tiles
+        self.check_arguments()
+
+    def execute(self, context: Context) -> StepResult:
+        return super().execute(context)
+
+    def checks(self, api: Generation, payload: dict[str, Any]) -> Flow[None]:
+        """Check the limits of the job, then its payload."""
+        limits = all_taken(rendered_limits(self, (*self.limits, "check_tiles")), self._in_dag)
+        policy_from(**limits).check_restarts(api.restart is not None)
+        yield from super().checks(api, payload)
 
 
 class BudgetStep(SentinelHubBatchBudgetOperator):

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub._compat import Context
-from airflow_sentinelhub._identity import PER_MONTH, month_by_default, run_of, tried
+from airflow_sentinelhub._identity import run_of, tried
 from airflow_sentinelhub._task import airflow_errors
 from airflow_sentinelhub._task_arguments import checked_id
 from airflow_sentinelhub._types import Rendered
@@ -35,7 +35,7 @@ from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.lineage import Source, sources_of
 from airflow_sentinelhub.links import LINKS, push_results_link
 from airflow_sentinelhub.operators._arguments import check_payload
-from airflow_sentinelhub.operators._costs import cost_reader, of_dag, push_price
+from airflow_sentinelhub.operators._costs import cost_reader, of_dag, push_price, rendered_limits
 from airflow_sentinelhub.operators._lineage import TellsLineage
 from airflow_sentinelhub.operators._own_request import OwnsRequest
 from airflow_sentinelhub.operators._report import ReportsAtEnd, check_form
@@ -78,11 +78,7 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
         return policy_from(**all_taken(self._limits(), self._in_dag))
 
     def _limits(self) -> dict[str, Any]:
-        """The limits, with the budget of a month from Airflow's configuration if the task has none."""
-        limits = {name: getattr(self, name) for name in (*self.limits, self.reads_by)}
-        if self._in_dag.get(PER_MONTH, limits[PER_MONTH]) is None:
-            limits[PER_MONTH] = month_by_default()
-        return limits
+        return rendered_limits(self, (*self.limits, self.reads_by))
 
     def results_reader(self) -> ResultsReader:
         """The reader of the job's results."""

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from airflow_sentinelhub._compat import Context
-from airflow_sentinelhub._identity import PER_MONTH, mark_for, month_by_default
+from airflow_sentinelhub._identity import PER_MONTH, mark_for
 from airflow_sentinelhub._task import airflow_errors
 from airflow_sentinelhub._task_arguments import checked_id
 from airflow_sentinelhub._types import Rendered, TaskArguments, Templated, Unpack
@@ -33,7 +33,7 @@ from airflow_sentinelhub.api.flows.restart import STALE_PARTIAL, restart_once
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.operators._costs import cost_reader, of_dag
+from airflow_sentinelhub.operators._costs import cost_reader, of_dag, rendered_limits
 from airflow_sentinelhub.operators._lineage import TellsLineage
 from airflow_sentinelhub.operators._on_request import OnRequest, StepResult, step_result
 from airflow_sentinelhub.operators._waiting import WaitingTask
@@ -189,10 +189,7 @@ class SentinelHubStartBatchOperator(_AwaitsDone):
 
     def _policy(self) -> Policy:
         """The budget of the month, as it is rendered now, or by Airflow's configuration."""
-        limits = {name: getattr(self, name) for name in self.limits}
-        if self._in_dag.get(PER_MONTH, limits[PER_MONTH]) is None:
-            limits[PER_MONTH] = month_by_default()
-        limits = all_taken(limits, self._in_dag)
+        limits = all_taken(rendered_limits(self, self.limits), self._in_dag)
         policy = checked_policy(limits["on_over_budget"])
         return policy_from(**{**limits, "on_over_budget": "fail" if limits[PER_MONTH] is None else policy})
 

@@ -348,10 +348,11 @@ def test_finish_restarts_the_failed_part(bench: Any, deferrable: bool) -> None:
 @pytest.mark.parametrize("rendered", [True, False])
 def test_a_job_over_its_budget_is_skipped_before_it_starts(bench: Any, policy: str, rendered: bool) -> None:
     run = Run(bench, max_processing_units=1, on_over_budget="{{ params.policy }}" if rendered else policy)
-    for name in ("create", "analyse"):
-        run.step(name)
+    given = {"on_over_budget": policy} if rendered else {}
+    run.step("create", **given)
+    run.step("analyse")
     with pytest.raises(AirflowSkipException):
-        run.step("budget", **({"on_over_budget": policy} if rendered else {}))
+        run.step("budget", **given)
 
 
 @v2

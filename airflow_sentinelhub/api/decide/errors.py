@@ -242,6 +242,15 @@ def not_estimated_error(job: Snapshot, allowed: float, why: str | None = None) -
     )
 
 
+def with_fate(message: str, job: Snapshot) -> str:
+    """The message of an error, and the state of the request: if the message does not name it, or if it is running."""
+    running = job.started and not job.status.is_final
+    if job.request_id in message and not running:
+        return message
+    retry = " A retry of this task attaches to it again." if running else ""
+    return f"{message} Batch request {job.request_id} is {job.status}. {fate(job)}{retry}"
+
+
 def skipped_if(skips: bool, error: SentinelHubError) -> SentinelHubError:
     """The error; with `skips` it is marked so that the task is skipped instead of failed."""
     error.skip = skips

@@ -88,6 +88,8 @@ LIMITS = (
     "on_partial",
 )
 """Arguments of operators of which `policy_from` makes a policy."""
+_FAILED = ("max_failed_tiles", "max_failed_features", "max_failed")
+"""Names of the one limit on failed tiles or features; the hook, which takes both kinds of jobs, has the last one."""
 _READS_BY = ("check_tiles", "check_features", "check_results")
 """Arguments by which the results are read, or not; `policy_from` is given one of them with the limits."""
 
@@ -97,7 +99,7 @@ def policy_from(**given: Any) -> Policy:
 
     :raises InvalidInputError: a limit is out of range or no number, or two limits contradict each other.
     """
-    failed = "max_failed_features" if "max_failed_features" in given else "max_failed_tiles"
+    failed = next((name for name in _FAILED if name in given), _FAILED[0])
     reads_by = next((name for name in _READS_BY if name in given), None)
     policy = Policy(
         max_processing_units=_number("max_processing_units", given.get("max_processing_units")),
@@ -118,7 +120,7 @@ def policy_from(**given: Any) -> Policy:
         raise InvalidInputError(f"min_success_ratio is a share from 0 to 1, not {policy.min_success_ratio:g}.")
     if policy.on_partial == "accept" and (policy.max_failed is not None or policy.min_success_ratio is not None):
         raise InvalidInputError(
-            f"on_partial='accept' accepts any number of {failed[4:].replace('_', ' ')}, so {failed} and "
+            f"on_partial='accept' accepts any number of {_FAILED_WORDS[failed]}, so {failed} and "
             "min_success_ratio have no effect; drop them, or use on_partial='fail' or 'skip'."
         )
     if policy.on_over_budget != "fail" and policy.max_processing_units is None and policy.max_per_month is None:
@@ -127,6 +129,9 @@ def policy_from(**given: Any) -> Policy:
         if policy.unread_by and limit is not None:
             raise _without_effect(policy.unread_by, name)
     return policy
+
+
+_FAILED_WORDS = dict(zip(_FAILED, ("failed tiles", "failed features", "failed tiles or features"), strict=True))
 
 
 def _without_effect(flag: str, name: str) -> InvalidInputError:

@@ -88,14 +88,19 @@ class JobPlan:
     analysis_poll_interval: float = 10.0
     listener: Listener = field(default_factory=Listener)
 
-    def limits(self, api: Generation) -> Policy:
+    def limits(self, api: Generation, job: Snapshot | None = None) -> Policy:
         """The limits for a request of this generation.
 
-        :raises InvalidInputError: they are invalid.
+        :param job: the request, if there is one.
+        :raises InvalidInputError: they are invalid; the request is its `snapshot`, since it may be running.
         """
-        if isinstance(self.policy, InvalidInputError):
-            raise self.policy
-        self.policy.check_restarts(api.restart is not None)
+        try:
+            if isinstance(self.policy, InvalidInputError):
+                raise self.policy
+            self.policy.check_restarts(api.restart is not None)
+        except InvalidInputError as err:
+            err.snapshot = job
+            raise
         return self.policy
 
 
@@ -141,7 +146,7 @@ class Life:
         deadline = self.plan.wait.deadline
         return Known(
             job=job,
-            policy=Policy() if job is None or self.outcome in LEFT else self.plan.limits(self.api),
+            policy=Policy() if job is None or self.outcome in LEFT else self.plan.limits(self.api, job),
             outcome=self.outcome,
             restarts=self.restarts,
             settled=self.settled,
@@ -210,7 +215,7 @@ class Life:
         """Process the missing part of a request that was stopped for its budget, which was raised since."""
         earlier = yield from outlast(lambda: continued_by(self.api, job), self.wanted.patience, job.request_id)
         spent = sum(request.cost or 0.0 for request in (job, *earlier))
-        limit = self.plan.limits(self.api).max_processing_units
+        limit = self.plan.limits(self.api, job).max_processing_units
         allowed = "more" if limit is None else f"{limit:.0f}"
         yield Note(
             f"Batch request {job.request_id} was stopped for its budget; {spent:.0f} PU of {allowed} PU are spent; "

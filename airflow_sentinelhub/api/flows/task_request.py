@@ -18,7 +18,13 @@ from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.service.payloads import grid_complaint
 from airflow_sentinelhub.api.service.specification import continuation
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.exceptions import BadRequestError, ForbiddenError, InvalidInputError, NotFoundError
+from airflow_sentinelhub.exceptions import (
+    BadRequestError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    SentinelHubError,
+)
 
 Payload = dict[str, Any]
 
@@ -166,11 +172,24 @@ def _rendered(api: Generation, wanted: Wanted) -> tuple[Payload | None, Exceptio
         return None, err
 
 
+def _checked_instead(api: Generation, wanted: Wanted, replaced: Snapshot) -> Flow[None]:
+    """Check the job that is to be created instead of a running request, before that is ended."""
+    try:
+        yield from wanted.checks(api, wanted.render(api))
+    except SentinelHubError as err:
+        err.snapshot = replaced
+        raise
+
+
 def _look_elsewhere(api: Generation, wanted: Wanted) -> Flow[Generation]:
     """The generation in which the task continues: another one if a try of this round has a request there.
 
-    A running request of an earlier round in another generation is ended: the user has cleared the task since.
+    A running request of an earlier round in another generation is ended: the user has cleared the task since. That the
+    job can be created here is checked before.
+
+    :raises Exception: it cannot; a `SentinelHubError` has the request that runs there as its `snapshot`.
     """
+    checked = False
     for other in wanted.elsewhere:
         try:
             back_to = partial(searched_to, mark=wanted.mark)
@@ -190,6 +209,9 @@ def _look_elsewhere(api: Generation, wanted: Wanted) -> Flow[Generation]:
             for owned_request in requests
             if owned_request.job.started and not owned_request.job.status.is_final
         ):
+            if not checked:
+                yield from _checked_instead(api, wanted, job)
+                checked = True
             message = f"Batch request {job.request_id} from before the clear is running in batch {other.name}"
             yield Note(f"{message}; ending it", warning=True)
             yield from outlast(partial(end, other, job.request_id), wanted.patience, job.request_id, refused=True)
