@@ -21,14 +21,16 @@ from airflow_sentinelhub.api.flows import wait as flows_wait
 from airflow_sentinelhub.api.flows.read import read
 from airflow_sentinelhub.api.service.generations import generation
 from airflow_sentinelhub.api.statuses import BatchRequestStatus
-from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
+from airflow_sentinelhub.exceptions import UnknownStateError
+from airflow_sentinelhub.operators import _waiting as operators_waiting
+from airflow_sentinelhub.operators.batch import SentinelHubRestartBatchOperator, SentinelHubStartBatchOperator
 from airflow_sentinelhub.transport import finish
 from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.sync import Interrupted
 from airflow_sentinelhub.triggers import batch as triggers
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
-from tests.airflow.conftest import import_string
-from tests.airflow.job import RETRY, creating, job, v2
+from tests.airflow.conftest import TaskDeferred, import_string
+from tests.airflow.job import RETRY, creating, job, v1, v2
 
 ENDED = [TaskState(True, state) for state in ("failed", "success", "skipped", "removed")] + [
     TaskState(True, None, False)
@@ -137,6 +139,59 @@ def test_a_job_that_is_done_is_not_said_to_run_on(
     assert f"is DONE, so there is nothing to {WORD[bench.api]}" in logged()
     assert "runs on and bills" not in logged()
     assert not asked(bench)
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_nor_is_that_of_a_step(
+    bench: Any, processing: str, airflow_says: Say, logged: Logged, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    """The step is ended after its wait, in the worker or in the triggerer, and before it has returned its result."""
+    airflow_says(TaskState(True, "failed"))
+    given = {"request_id": processing, "wait_for_completion": True, "deferrable": deferrable}
+
+    def operator() -> Any:
+        made = SentinelHubStartBatchOperator(task_id="start", **given)
+        done = made._done
+        monkeypatch.setattr(made, "_done", lambda read: made.on_kill() or done(read))
+        return made
+
+    bench.run(operator)
+    assert f"is DONE, so there is nothing to {WORD[bench.api]}" in logged()
+    assert not asked(bench)
+
+
+@v1
+def test_nor_is_one_that_was_done_before_its_restart(
+    bench: Any, airflow_says: Say, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step is ended after it has seen that there is nothing to restart, and before it waits."""
+    airflow_says(TaskState(True, "failed"))
+    step: Any = SentinelHubRestartBatchOperator(task_id="t", request_id=bench.ended(), wait_for_completion=True)
+    monkeypatch.setattr(step, "wait_for", lambda *_, **__: step.on_kill() or step.known)
+    step.execute(bench.context())
+    assert "is DONE, so there is nothing to cancel" in logged()
+
+
+def test_a_step_answers_for_its_request_when_its_wait_in_the_triggerer_has_failed(
+    bench: Any, processing: str, airflow_says: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service could not be reached, so the request may run; the step is ended while it says so."""
+    airflow_says(TaskState(True, "failed"))
+    bench.sim.settings(tile_seconds=4000.0)
+    given = {"wait_for_completion": True, "deferrable": True, "max_unknown_time": 60.0}
+    step: Any = SentinelHubStartBatchOperator(task_id="start", request_id=processing, **given)
+    with pytest.raises(TaskDeferred) as deferred:
+        step.execute(bench.context())
+    bench.sim.fault("status", f"{processing}$", method="GET", status=503, times=None)
+    event = bench.fire(deferred.value.trigger)
+    assert event["outcome"] == "unknown"
+    bench.sim.clear_faults()
+    again: Any = SentinelHubStartBatchOperator(task_id="start", request_id=processing, **given)
+    read = operators_waiting.read_event
+    monkeypatch.setattr(operators_waiting, "read_event", lambda *told: again.on_kill() or read(*told))
+    with pytest.raises(UnknownStateError, match="It was left alone: if it was started, it runs on"):
+        again.resume_execution("execute_complete", {"event": event}, bench.context())
+    assert asked(bench)
 
 
 @pytest.mark.parametrize("end", ["PARTIAL", "FAILED", "STOPPED"])

@@ -25,7 +25,7 @@ from airflow_sentinelhub.operators.batch import (
     SentinelHubUpdateBatchOperator,
 )
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
-from tests.airflow.job import CLEARED, GENERATIONS, MODES, RETRY, Killed, creating, every_other, job, kill
+from tests.airflow.job import CLEARED, GENERATIONS, MODES, RETRY, Killed, creating, every_other, job, kill, v1
 
 pytestmark = pytest.mark.thorough
 
@@ -280,6 +280,26 @@ def test_such_an_error_after_a_step_has_started_a_request_does_not_hide_it(
     bench.sim.settings(tile_seconds=4000.0)
     with pytest.raises(KeyError):
         start.execute(bench.context())
+    assert f"Batch request {request_id} may be running while this try ends with KeyError. It runs on" in logged()
+
+
+@v1
+@pytest.mark.parametrize("whole", [True, False], ids=["job", "step"])
+def test_such_an_error_after_a_restart_does_not_hide_it(bench: Any, logged: Callable[[], str], whole: bool) -> None:
+    """The last reading was PARTIAL, and no task waits for a PARTIAL request; this one was restarted."""
+
+    def broken() -> None:
+        raise KeyError("of the user")
+
+    bench.sim.fault("fail_tiles", share=0.2)
+    request_id = bench.ended()
+    bench.sim.settings(tile_seconds=4000.0)
+    bench.clock.at(100, broken)
+    given = {"request_id": request_id, **({"max_restarts": 1} if whole else {"wait_for_completion": True})}
+    task: Any = job(bench, **given)() if whole else SentinelHubRestartBatchOperator(task_id="t", **given)
+    with pytest.raises(KeyError):
+        task.execute(bench.context())
+    assert bench.effects().count("restarted") == 1
     assert f"Batch request {request_id} may be running while this try ends with KeyError. It runs on" in logged()
 
 

@@ -82,7 +82,8 @@ def _restart(life: Life, known: Known) -> Doing:
     job, most = job_of(known), known.policy.max_restarts
     yield Note(f"Batch request {job.request_id} is PARTIAL; restarting its failed part", warning=True)
     life.restarts = known.restarts + 1
-    yield from restart_counted(life.api, job.request_id, most, patience=life.wanted.patience)
+    restarted = yield from restart_counted(life.api, job.request_id, most, patience=life.wanted.patience)
+    yield Work(lambda: life.plan.listener.read(restarted))
     return (yield from life.wait(known, "DONE"))
 
 

@@ -98,7 +98,7 @@ def _restart(
             continue
         try:
             yield from exchange(api.restart(request_id), AT_ONCE)
-            return job
+            return replace(job, status=S.PROCESSING)  # accepted; a reading may say PARTIAL for minutes
         except (BadRequestError, RateLimitError, *AMBIGUOUS) as err:
             if refusal and isinstance(err, BadRequestError):
                 raise
