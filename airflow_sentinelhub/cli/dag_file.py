@@ -56,6 +56,8 @@ def _previews(
     geopackage: str | None,
 ) -> list[Preview]:
     dag, task, job_id = _task_in(path, task_id, dag_id)
+    if getattr(task, "expand_input", None) is not None:
+        _check_kind(task_id, task.operator_class)  # before it is made of values, which only its own kind understands
     previews = []
     each: Any
     for index, make in _unmapped(task, task_id, map_index):
@@ -69,12 +71,7 @@ def _previews(
             continue
         if job_id is not None:
             each = each.without_request()
-        if not isinstance(each, Previewed):
-            raise InvalidInputError(
-                f"Task {task_id} is a {type(each).__name__}, which creates "
-                "no batch request; preview can show SentinelHubBatchOperator, SentinelHubCreateBatchOperator, "
-                "SentinelHubBatchStatisticalOperator and the groups of sentinelhub_batch()."
-            )
+        _check_kind(task_id, type(each))
         ti = _NoRun(
             dag_id=dag.dag_id,
             task_id=task.task_id,
@@ -91,6 +88,16 @@ def _previews(
         preview: Preview = each.preview(context, geopackage=geopackage)
         previews.append(preview if job_id is None else preview.of_task(dag.dag_id, job_id, index))
     return previews
+
+
+def _check_kind(task_id: str, kind: type) -> None:
+    """:raises InvalidInputError: tasks of this kind create no batch request."""
+    if not issubclass(kind, Previewed):
+        raise InvalidInputError(
+            f"Task {task_id} is a {kind.__name__}, which creates "
+            "no batch request; preview can show SentinelHubBatchOperator, SentinelHubCreateBatchOperator, "
+            "SentinelHubBatchStatisticalOperator and the groups of sentinelhub_batch()."
+        )
 
 
 class _NoRun(SimpleNamespace):

@@ -388,6 +388,7 @@ def test_what_is_wrong_with_a_file_is_one_sentence(bench: Any, tmp_path: Path, c
         ([group, "ndvi", "--run-conf", "[1]"], "--run-conf"),
         ([group, "ndvi", "--map", str(tmp_path / "no" / "map.svg")], "cannot be written"),
         ([str(EXAMPLES / "sentinelhub_collections.py"), "create"], "creates no batch request"),
+        ([str(EXAMPLES / "sentinelhub_first_job.py"), "publish"], "creates no batch request"),  # mapped, and a function
     ):
         assert main(["preview", *arguments]) == 1
         said = capsys.readouterr().err
