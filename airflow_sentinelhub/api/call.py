@@ -97,6 +97,7 @@ class Call(Generic[T]):
     :param urgent: it ends what bills, so it does not keep the intervals that follow a 429.
     :param brings_secret: its reply holds a secret, so no error keeps a part of a success that cannot be read.
     :param accept: the media type of the reply.
+    :param within: seconds that it has from its turn on, if those of the connection are more; None: those.
     """
 
     method: str
@@ -111,6 +112,7 @@ class Call(Generic[T]):
     urgent: bool = False
     brings_secret: bool = False
     accept: str = "application/json"
+    within: float | None = None
 
     def params(self) -> dict[str, str]:
         return {name: str(value) for name, value in self.query.items() if value is not None}

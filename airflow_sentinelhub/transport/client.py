@@ -59,6 +59,8 @@ async def send(settings: Settings, call: Call[Any], token: str, until: float | N
     headers = {"Accept": call.accept, "Content-Type": "application/json", **authorization(token)}
     url = settings.url(call.path)
     content = {"params": call.params(), "json": call.json, "headers": headers}
+    if call.within is not None:
+        settings = replace(settings, timeout=min(settings.timeout, call.within))
     answer = await _request(settings, call.method, url, until, call.urgent, **content)
     return replace(answer, secrets=(token, settings.client_secret)) if isinstance(answer, Reply) else answer
 

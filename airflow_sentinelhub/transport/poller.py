@@ -40,6 +40,8 @@ LIST_SOON, LIST_AGAIN = 10.0, 300.0
 """Seconds for which a list that failed is not read: after the first failure in a row, and at the most."""
 LOOK_SOON, LOOK_AGAIN = 30.0, 1800.0
 """Seconds after which a request that was not listed is looked for: for the first time, and at the most."""
+PAGE_LATE, SLOW = 15.0, 5.0
+"""Seconds after which a page is late, if pages are quick; and how many times as long as the last ones it may take."""
 MOST_PAGES = 1_000
 REPORT_EVERY = 60.0
 """Seconds between two reports about the poller."""
@@ -162,7 +164,7 @@ class Poller:
             if first is None or first > now:
                 await self._until(None if first is None else first - now)
                 continue
-            wanted = self._waits.readable(now, self._per_page)
+            wanted = self._waits.readable(now, self._per_page, queued=self._list_failures > 0)
             try:
                 await self._read(wanted)
             except Exception as err:
@@ -240,9 +242,7 @@ class Poller:
                 self._list_failures += 1
                 soon = LIST_SOON if isinstance(err, OUTAGE) else LIST_AGAIN
                 self._list_again = loop.time() + _grown(soon, self._list_failures, LIST_AGAIN)
-        for known in left.values():
-            if not known.being_read and known.may_be_read(loop.time()):
-                self._begin_single(known)
+        self._begin_singles(left.values())
 
     async def _read_list(self, left: dict[str, PolledRequest]) -> None:
         """Read as many pages of the list as are worth it; what is read is taken out of `left`."""
@@ -254,9 +254,16 @@ class Poller:
             call = self._api.list(sort="created:desc", viewtoken=walked.token)
             asked = loop.time()
             undecoded: Call[bytes] = Call(
-                "GET", call.path, bytes, call.query, repeatable=True, about=call.about, undecoded=True
+                "GET",
+                call.path,
+                bytes,
+                call.query,
+                repeatable=True,
+                about=call.about,
+                undecoded=True,
+                within=self._time_for_page(),
             )
-            body = await self._driver.run(exchange(undecoded, PATIENCE))
+            body = await self._page(undecoded)
             self._count("pages", 1)
             index, found = len(found_on), 0
             items, rest = entries_of(body, self._payloads)
@@ -268,7 +275,7 @@ class Poller:
                 known.page, known.missed = index, 0
                 wanted = left.pop(name, None) is not None
                 found += wanted
-                if self._is_to_confirm(known, item, asked, wanted):
+                if self._is_to_confirm(known, item, asked, wanted) and not known.being_read:
                     self._begin_single(known, confirms=True)
             found_on.append(found)
             self._per_page += (loop.time() - asked - self._per_page) / min(len(found_on), 5)
@@ -283,6 +290,24 @@ class Poller:
             if known.page is None or walked.over:
                 known.page, known.looked = NOT_LISTED, loop.time()
                 known.missed += 1
+
+    def _time_for_page(self) -> float | None:
+        """Seconds for a page, None for those of any call: thousands wait for it. Fewer while pages are quick; one that
+        is not answered then is asked for once more, as its connection may be dead."""
+        quick = self._per_page and not self._list_failures
+        return max(PAGE_LATE, SLOW * self._per_page) if quick else None
+
+    async def _page(self, call: Call[bytes]) -> bytes:
+        """The body of a page. After a list that failed, what falls due meanwhile is still read one by one."""
+        asking = asyncio.ensure_future(self._driver.run(exchange(call, PATIENCE)))
+        try:
+            while not (await asyncio.wait({asking}, timeout=PAGE_LATE))[0]:
+                if self._list_failures:
+                    self._begin_singles(self._waits.readable(asyncio.get_running_loop().time()).values())
+            body: bytes = asking.result()
+            return body
+        finally:
+            asking.cancel()
 
     def _is_to_confirm(self, known: PolledRequest, item: Any, asked: float, wanted: bool) -> bool:
         """Hand out what a list says about a request. Whether a call for the request is to be made instead.
@@ -314,12 +339,21 @@ class Poller:
         for _ in range(known.hand_out(waits, job)):
             self._count("readings", 1)
 
+    def _begin_singles(self, left: Iterable[PolledRequest]) -> None:
+        now = asyncio.get_running_loop().time()
+        for known in left:
+            if not known.is_asked_for and known.may_be_read(now):
+                self._begin_single(known)
+
     def _begin_single(self, known: PolledRequest, *, confirms: bool = False) -> None:
         """Read a request by a call of its own, beside the others: one that hangs holds up none of them.
 
         :param confirms: it confirms what a page says, also if a page has brought the reading when its turn comes.
         """
-        known.being_read = True
+        if confirms:
+            known.being_read = True
+        else:
+            known.queued = True
         task = asyncio.ensure_future(self._single(known, confirms))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -328,16 +362,22 @@ class Poller:
         purpose = Purpose.DOUBTS if known.in_doubt else Purpose.CONFIRMS if confirms else Purpose.READS
         try:
             async with self._places.one(purpose):
-                if known.waits and (confirms or known.may_be_read(asyncio.get_running_loop().time())):
+                now = asyncio.get_running_loop().time()
+                wanted = confirms or (not known.being_read and known.may_be_read(now))
+                if known.waits and wanted and not self._down:
                     await self._read_one(known)
         finally:
-            known.being_read = False
+            if confirms:
+                known.being_read = False
+            else:
+                known.queued = False
             self._changed.set()
 
     async def _read_one(self, known: PolledRequest) -> SentinelHubError | None:
         """Read a request and hand out the reading, or the error, which is returned too."""
         asked = asyncio.get_running_loop().time()
         request_id = known.waits[0].request_id
+        known.being_read = True
         self._count("singles", 1)
         try:
             job: Snapshot = await self._driver.run(exchange(self._api.get(request_id), PATIENCE))
@@ -352,6 +392,8 @@ class Poller:
             known.in_doubt = True
             known.fail(failure)
             return failure
+        finally:
+            known.being_read = False
         known.in_doubt = False
         self._hand_out(known, [wait for wait in known.waits if wait.since <= asked], job)
         return None

@@ -53,7 +53,8 @@ class PolledRequest:
     :param page: index of the page of the list on which it was, None where that is not known.
     :param looked: when it was missed in the list.
     :param missed: how often in a row it was.
-    :param being_read: whether a call for this request alone is under way.
+    :param being_read: whether a call for this request alone is under way, or one will confirm what a page says.
+    :param queued: whether such a call waits for its turn, if no page is quicker.
     :param failed: when such a call has failed last.
     :param in_doubt: whether the last such call has failed so that the next one may hang.
     :param parse: reads its entry in the list.
@@ -66,10 +67,16 @@ class PolledRequest:
     looked: float = 0.0
     missed: int = 0
     being_read: bool = False
+    queued: bool = False
     failed: float = 0.0
     in_doubt: bool = False
     parse: Callable[[Any], Snapshot] | None = None
     ended_in_list: BatchRequestStatus | None = None
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether a call for this request alone is made, or will be."""
+        return self.being_read or self.queued
 
     @property
     def depth(self) -> int:
@@ -162,19 +169,20 @@ class Waits:
             loop.call_later(FORGOTTEN, self._forget)
 
     def first_due(self) -> float | None:
-        """When the next reading is due of all requests that are not being read; None if there is none."""
-        free = (known for known in self._known.values() if not known.being_read)
+        """When the next reading is due of all requests that no call is made for alone; None if there is none."""
+        free = (known for known in self._known.values() if not known.is_asked_for)
         return min((wait.due for known in free for wait in known.waits), default=None)
 
-    def readable(self, now: float, per_page: float = 0.0) -> dict[str, PolledRequest]:
+    def readable(self, now: float, per_page: float = 0.0, *, queued: bool = False) -> dict[str, PolledRequest]:
         """The requests that may be read, and are not being read.
 
         :param per_page: seconds that a page of the list takes: a request may be read that may be so once its page is.
+        :param queued: those too whose call waits for its turn: they wait since the list had failed, and it may be back.
         """
         return {
             name: known
             for name, known in self._known.items()
-            if not known.being_read and known.may_be_read(now + per_page * known.depth)
+            if not known.being_read and (queued or not known.queued) and known.may_be_read(now + per_page * known.depth)
         }
 
     def on_pages(self) -> Counter[int]:
