@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
+
 import pytest
 
 from dev.cluster import VERSION
@@ -87,7 +90,10 @@ def test_cleared_while_it_runs_a_changed_job_is_replaced(stage: Stage, record: R
         kept = [run for run in runs if VERSION < (3, 0) and not run.cell.deferrable]
         replaced = [run for run in runs if run not in kept]
         stage.until_all("it is said that the job has changed", kept, lambda run: WARNING in stage.log(run), timeout=300)
-        stage.until_all("the old job is being ended", replaced, lambda run: stage.asked_to_end(run), timeout=300)
+        stage.until_all("the old job is ended, or kept", replaced, partial(ended_or_kept, stage), timeout=300)
+        # A machine that is so busy that a worker's heartbeats are late: the scheduler hands its task on as a retry.
+        kept += [run for run in replaced if not run.cell.deferrable and not stage.asked_to_end(run)]
+        replaced = [run for run in replaced if run not in kept]
         # It has ended when the clock moves.
         stage.release()
         stage.until_all("a second start", replaced, lambda run: stage.billed(run) == 2, timeout=300)
@@ -95,6 +101,8 @@ def test_cleared_while_it_runs_a_changed_job_is_replaced(stage: Stage, record: R
         for run in kept:
             assert stage.billed(run) == 1, stage.about(run)
             assert not stage.asked_to_end(run), stage.about(run)
+            rounds = set(re.findall(r"marker afx\w+ (r\d+)", stage.log(run)))
+            assert len(rounds) == 1, f"Airflow has told the clear from a retry: {stage.about(run)}"
             record("cleared while processing, evalscript edited", run.cell, "kept with a warning, 1 start")
         for run in replaced:
             statuses = {one["id"]: (one["status"], one["billed_starts"]) for one in stage.requests(run)}
@@ -102,6 +110,11 @@ def test_cleared_while_it_runs_a_changed_job_is_replaced(stage: Stage, record: R
             assert old in (("CANCELED", 1), ("STOPPED", 1)), stage.about(run)
             assert list(statuses.values()) == [("DONE", 1)], stage.about(run)
             record("cleared while processing, evalscript edited", run.cell, "ended, a new job, 1 start each")
+
+
+def ended_or_kept(stage: Stage, run: Run) -> bool:
+    """Whether the old job is being ended, or the log of a task that waits in a worker says that it goes on with it."""
+    return bool(stage.asked_to_end(run)) or (not run.cell.deferrable and WARNING in stage.log(run))
 
 
 def edit(stage: Stage, run: Run) -> None:
