@@ -37,8 +37,8 @@ KILLED_AFTER, AGAIN_AFTER = 4.0, 1.0
 ASKED_AGAIN, ASKED_FOR = 20.0, 600.0
 """Seconds after which a triggerer asks Airflow again that has not answered, and seconds in all."""
 ANSWER_AFTER_KILL = 8.0
-"""Seconds to wait for the answer where Airflow 3.3 has called `on_kill`, so not in a triggerer that shuts down. It
-leaves that 30 s in all (`[triggerer] on_kill_timeout`), of which the cancel may take 20."""
+"""Seconds to wait for the answer after Airflow 3.3 has called `on_kill`, so not in a triggerer that shuts down. Airflow
+allows 30 s for all of `on_kill` (`[triggerer] on_kill_timeout`), and the cancel after the answer may take 20."""
 
 
 def nobody_waits(answer: TaskState) -> bool:

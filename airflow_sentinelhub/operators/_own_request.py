@@ -44,15 +44,18 @@ class OwnsRequest(SentinelHubTask):
         """Check the task before anything is created; by default, its payload."""
         return self.payload_checks(api, payload)
 
-    def wanted(self, context: Any, *, stopped: Stopped = NONE_STOPPED, look: bool = True) -> Wanted:
+    def wanted(
+        self, context: Any, *, limit: float | None = None, stopped: Stopped = NONE_STOPPED, look: bool = True
+    ) -> Wanted:
         """The request that this try searches for, or creates if there is none.
 
         If an earlier try of this round has stored a request, the task uses the deployment of that request.
 
+        :param limit: PU that the job may cost, for the marker; None for no limit.
         :param stopped: which STOPPED requests the task continues with.
         :param look: False: the request is known already, so nothing that earlier tries have stored is read.
         """
-        mark, again = mark_for(context, limit=self.limit()), tried(context) > 1
+        mark, again = mark_for(context, limit=limit), tried(context) > 1
         stored = remembered(context, mark) if look else None
         if look:
             note_begin(context)
@@ -110,11 +113,7 @@ class OwnsRequest(SentinelHubTask):
 
     def _note_end(self, context: Any) -> None:
         if self.about is not None:
-            self._store(context, mark_for(context, limit=self.limit()), self.about, over=True)
-
-    def limit(self) -> float | None:
-        """PU that the job may cost, for the marker; None for no limit."""
-        return None
+            self._store(context, mark_for(context), self.about, over=True)
 
     def _elsewhere(self, context: Any, mark: Mark) -> tuple[Generation, ...]:
         """Further generations in which an earlier try may have created its request.

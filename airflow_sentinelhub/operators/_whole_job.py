@@ -126,8 +126,9 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
         search, policy = request_id is None and woken is None, self._policy_or_error()
         if search and tried(context) <= 1 and isinstance(policy, InvalidInputError):
             raise policy  # in a later try, invalid limits must not hide a running request
-        stopped = Stopped(self.limit(), resume=self.resume_stopped != "never")
-        wanted = self.wanted(context, stopped=stopped, look=search)
+        limit = policy.max_processing_units if isinstance(policy, Policy) else None  # the flow says what is invalid
+        stopped = Stopped(limit, resume=self.resume_stopped != "never")
+        wanted = self.wanted(context, limit=limit, stopped=stopped, look=search)
         if search:
             self.responsible_for(None, context, wanted.mark)
         elif woken is None and request_id is not None:
@@ -148,7 +149,7 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
                 settled=partial(self._settled, context),
                 read=self._read,
                 priced=partial(push_price, context),
-                reported=partial(self._reported, context),
+                reported=partial(self._reported, context, limit),
                 spent=lambda cost: context["ti"].xcom_push(key="processing_units", value=cost),
             ),
         )
@@ -165,18 +166,14 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
     def _answer(self, awaited: Await) -> Flow[Waited | None]:
         """Wait in this worker; a deferrable task reads the request once and returns None if it has to defer."""
         flow = look_before_deferring if self.deferrable else wait
-        return flow(self.api, awaited.request_id, awaited.target, awaited.plan, on_poll=self.progress)
+        api = generation(awaited.state["batch_api"])
+        return flow(api, awaited.request_id, awaited.target, awaited.plan, on_poll=self.progress)
 
     def _policy_or_error(self) -> Policy | InvalidInputError:
         try:
             return self.policy()
         except InvalidInputError as err:
             return err
-
-    def limit(self) -> float | None:
-        """PU that the job may cost, None for no limit; also None if a limit is invalid, which the flow reports."""
-        policy = self._policy_or_error()
-        return policy.max_processing_units if isinstance(policy, Policy) else None
 
     def writes(self, job: Snapshot) -> bool:
         """The output is reported as lineage even if the job failed, since the task exists to write it."""
@@ -215,14 +212,17 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
         if job.output_url:
             push_results_link(context, self.hook.settings.base_url, delivery_root(job.output_url, job.request_id))
 
-    def _reported(self, context: Any, results: Results) -> None:
-        """Push the cost and the failed part to XCom, and write the result into the events of the asset outlets."""
+    def _reported(self, context: Any, limit: float | None, results: Results) -> None:
+        """Push the cost and the failed part to XCom, and write the result into the events of the asset outlets.
+
+        :param limit: PU that the job may cost, for the page of the job; None for no limit.
+        """
         result: Mapping[str, Any] = results.as_result()
         push_price(context, results.price)
         for name in ("processing_units", f"failed_{results.things}"):
             context["ti"].xcom_push(key=name, value=result[name])
         if self.progress is not None:
-            self.progress.last(results.job, result["processed"], result["failed"], self.limit())
+            self.progress.last(results.job, result["processed"], result["failed"], limit)
         self._outcome, self.known = result, results.job
         job = results.job
         folder = delivery_root(job.output_url, job.request_id) if job.output_url else None

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.exceptions import InvalidInputError, StillRunningError
-from tests.airflow.job import CLEARED, Killed, described, job, kill, v1, v2
+from tests.airflow.job import CLEARED, RETRY, Killed, described, job, kill, modes, v1, v2
 from tests.airflow.test_edits import Store, a_try, killed, starts, store
 from tests.airflow.test_group import group, steps
 from tests.airflow.test_hook_run_job import run
@@ -76,6 +76,29 @@ def test_limits_that_only_v1_knows_go_on_with_its_request_after_an_edit(bench: A
 
 
 # The operator
+
+
+@modes
+@pytest.mark.parametrize("cleared", [False, True], ids=["retry", "clear"])
+def test_a_wrong_limit_of_a_later_try_hides_no_request_and_starts_none(
+    bench: Any, deferrable: bool, cleared: bool
+) -> None:
+    killed(bench, job(bench), bench.context())
+    (former,) = (str(one["id"]) for one in bench.sim.requests())
+    for name, value in {"max_processing_units": "", "on_partial": "nonsense", "min_success_ratio": "2"}.items():
+
+        def wrong(name: str = name, value: str = value) -> Any:
+            task = job(bench, deferrable=deferrable, **{name: "{{ params.limit }}"})()
+            setattr(task, name, value)  # what the template has rendered to
+            return task
+
+        with pytest.raises(StillRunningError, match=f"{name} .* Batch request {former} {RUNS_ON}"):
+            bench.run(wrong, bench.context(**(CLEARED if cleared else RETRY)))
+        before = bench.effects()
+        with pytest.raises(AirflowFailException, match=name):  # in the first try of another task nothing is created
+            bench.run(wrong, bench.context(task_id="other"))
+        assert bench.effects() == before
+    assert starts(bench) == 1
 
 
 @v1

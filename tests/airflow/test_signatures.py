@@ -17,7 +17,7 @@ from airflow_sentinelhub.hooks._options import JobOptions
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 from airflow_sentinelhub.operators._arguments import arguments_of
 from airflow_sentinelhub.operators._group_arguments import GroupArguments
-from airflow_sentinelhub.operators._group_steps import BudgetStep, FinishStep, StartStep, approve_step
+from airflow_sentinelhub.operators._group_steps import BudgetStep, CreateStep, FinishStep, StartStep, approve_step
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator, SentinelHubCreateBatchOperator
 from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
 from airflow_sentinelhub.sensors.statistical import SentinelHubBatchStatisticalSensor
@@ -52,7 +52,7 @@ def test_a_templated_argument_takes_text_and_the_output_of_a_task(operator_class
     assert {name for name in late if not (accepts(hints[name], str) and accepts(hints[name], XComArg))} == set()
 
 
-@pytest.mark.parametrize("step", [BudgetStep, FinishStep, StartStep])
+@pytest.mark.parametrize("step", [BudgetStep, CreateStep, FinishStep, StartStep])
 def test_so_do_the_steps_of_the_group(step: type[BaseOperator]) -> None:
     hints = get_type_hints(step.__init__)
     own = names(step) & set(step.template_fields)

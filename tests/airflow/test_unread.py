@@ -443,7 +443,7 @@ def test_no_look_at_a_partial_job_of_v1(bench: Any, deferrable: bool) -> None:
 def test_no_look_contradicts_limits_that_need_one(bench: Any) -> None:
     for limits in ({"max_failed_tiles": 3}, {"min_success_ratio": 0.9}):
         (name,) = limits
-        with pytest.raises(InvalidInputError, match=f"check_tiles=False looks at nothing .* so {name} has no effect"):
+        with pytest.raises(InvalidInputError, match=f"With check_tiles=False the results .* so {name} has no effect"):
             job(bench, check_tiles=False, **limits)()
     with pytest.raises(InvalidInputError, match="so max_restarts has no effect"):
         job(bench, check_tiles=False, max_restarts=1, batch_api="v2")()

@@ -526,6 +526,12 @@ def test_the_failed_part_has_a_price_of_its_own_and_the_job_that_of_its_first_re
     assert (fed.result["expected_pu"], [price.low for price in told]) == (12.0, [12.0])
 
 
+def test_a_required_estimate_reads_the_bucket_though_the_results_are_not_read() -> None:
+    policy = Policy(require_estimate=True, unread_by="check_tiles")
+    fed = whole(FakeService("v2"), policy=policy, estimating=priced([], 12.0))
+    assert (fed.error, fed.result["expected_pu"]) == (None, 12.0)
+
+
 def test_a_job_that_is_over_the_budget_of_the_month_takes_its_note_back(service: FakeService) -> None:
     """The note that it is about to start would count against the other jobs of the DAG."""
     dag = OfDag("d" * 8, (generation(service.api),))

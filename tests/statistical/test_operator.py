@@ -276,6 +276,26 @@ def test_after_a_raised_budget_a_clear_starts_the_same_request_again(bench: Stat
     assert [one["id"] for one in bench.sim.requests() if one["cost"]] == [result["request_id"]], "others are but notes"
 
 
+@pytest.mark.usefixtures("unpriced")
+def test_a_limit_that_is_wrong_after_the_clear_does_not_start_the_same_request_again(bench: StatisticalBench) -> None:
+    """No limit can be read, so it looks as if the budget was raised."""
+    put_fields(bench.sim.bucket_dir, parcels(40))
+    with pytest.raises(AirflowFailException, match=r"has cost .* more than the 3 PU"):
+        bench.run(bench.whole(aggregation=FINE, max_processing_units=3, poll_interval=15))
+    (stopped,) = bench.sim.requests()
+
+    def wrong() -> Any:
+        task = bench.whole(aggregation=FINE, max_processing_units="{{ params.limit }}", poll_interval=15)()
+        task.max_processing_units = ""  # what the template has rendered to
+        return task
+
+    with pytest.raises(
+        AirflowFailException, match=f"does not mean no limit.* Batch request {stopped['id']} is STOPPED"
+    ):
+        bench.run(wrong, bench.context(try_number=2, max_tries=4))
+    assert bench.effects().count("billed_start") == 1
+
+
 @modes
 def test_the_time_allowed_ends_the_job(bench: StatisticalBench, deferrable: bool) -> None:
     with pytest.raises(AirflowFailException, match="at the end of the time allowed"):

@@ -131,7 +131,7 @@ def test_whoever_wants_no_look_gets_none(bench: StatisticalBench, deferrable: bo
 def test_no_look_contradicts_limits_that_need_one(bench: StatisticalBench) -> None:
     for limits in ({"max_failed_features": 3}, {"min_success_ratio": 0.9}):
         (name,) = limits
-        said = rf"check_features=False looks at nothing .* so {name} has no effect"
+        said = rf"With check_features=False the results .* so {name} has no effect"
         with pytest.raises(InvalidInputError, match=said):
             bench.whole(check_features=False, **limits)()
 

@@ -68,7 +68,10 @@ def _raise(waited: Waited, job: Snapshot | None, name: str, request_id: str, wan
         raise unread_error(job, waited.why, ONLY_READS)
     if job is None:
         kind = DeadlineError if outcome is Outcome.TIMED_OUT else JobError
-        raise kind(f"{name} was not {wanted} in time, and its state is not known.", request_id=request_id)
+        raise kind(
+            f"{name} was not {wanted} in time, and its state is not known. If it was started, it may run on and bill.",
+            request_id=request_id,
+        )
     service_message = f" The service says: {job.error.strip()}" if job.error else ""
     service_message += "." if service_message and service_message[-1] not in ".!?" else ""
     status = f"{name} is {job.status}"

@@ -42,9 +42,9 @@ class NextStep(str, Enum):
     TOO_MANY_FAILED = "too_many_failed"
     STILL_UNFINISHED = "still_unfinished"
     OVER_MONTH = "over_month"
-    """The job would exceed the budget of the month: do not start it; then fail, skip or accept (`on_over_budget`)."""
+    """The job would exceed the budget of the month: do not start it. `on_over_budget` says how the task ends."""
     OVER_BUDGET = "over_budget"
-    """The job would cost, or has cost, more than its budget: end it, then fail, skip or accept (`on_over_budget`)."""
+    """The job would cost, or has cost, more than its budget: end it. `on_over_budget` says how the task ends."""
     NOT_ESTIMATED = "not_estimated"
     GIVE_UP = "give_up"
     """The job cannot be finished: raise the error that says why."""
@@ -66,9 +66,9 @@ class Known:
     :param late: the deadline has passed.
     :param resumes: the task restarts requests that the service has stopped.
     :param price: the expected cost, None before it was asked for.
-    :param prices: it can be asked for.
+    :param prices: the expected cost can be asked for.
     :param month: what the other jobs of the DAG count in this month, None before it was asked for.
-    :param counts: it can be asked for.
+    :param counts: the month can be counted.
     :param restarts_parts, estimates: what the service can do (see `Generation`).
     :param continues: a new request can do the failed part.
     """

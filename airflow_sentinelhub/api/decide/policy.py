@@ -67,10 +67,10 @@ class Policy:
         return month < limit if expected is None else month + expected <= limit
 
     def check_restarts(self, by_status: bool) -> None:
-        """Check that what is to be restarted can be known.
+        """Check that the task can find out whether a part has failed that `max_restarts` would restart.
 
-        :param by_status: the status of a request tells that a part of it has failed (v1); else its results do.
-        :raises InvalidInputError: the results tell, and are not read.
+        :param by_status: the status of a request shows that (v1); else its results show it.
+        :raises InvalidInputError: only the results show it, and they are not read.
         """
         if self.unread_by and self.max_restarts and not by_status:
             raise _without_effect(self.unread_by, "max_restarts")
@@ -115,13 +115,13 @@ def policy_from(**given: Any) -> Policy:
     if policy.max_processing_units is not None and policy.max_processing_units <= 0:
         raise InvalidInputError("max_processing_units must be above 0: a job that may cost nothing cannot run.")
     if policy.max_per_month is not None and policy.max_per_month <= 0:
-        raise InvalidInputError("max_processing_units_per_month must be above 0: with nothing no job can run.")
+        raise InvalidInputError("max_processing_units_per_month must be above 0: with a budget of 0 no job can run.")
     if policy.min_success_ratio is not None and not 0 <= policy.min_success_ratio <= 1:
         raise InvalidInputError(f"min_success_ratio is a share from 0 to 1, not {policy.min_success_ratio:g}.")
     if policy.on_partial == "accept" and (policy.max_failed is not None or policy.min_success_ratio is not None):
         raise InvalidInputError(
             f"on_partial='accept' accepts any number of {_FAILED_WORDS[failed]}, so {failed} and "
-            "min_success_ratio have no effect; drop them, or use on_partial='fail' or 'skip'."
+            "min_success_ratio have no effect; leave them out, or use on_partial='fail' or 'skip'."
         )
     if policy.on_over_budget != "fail" and policy.max_processing_units is None and policy.max_per_month is None:
         raise InvalidInputError(f"on_over_budget={policy.on_over_budget!r} needs max_processing_units.")
@@ -136,7 +136,7 @@ _FAILED_WORDS = dict(zip(_FAILED, ("failed tiles", "failed features", "failed ti
 
 def _without_effect(flag: str, name: str) -> InvalidInputError:
     return InvalidInputError(
-        f"{flag}=False looks at nothing that the job has brought, so {name} has no effect; drop one of them."
+        f"With {flag}=False the results of the job are not read, so {name} has no effect; leave one of them out."
     )
 
 

@@ -57,7 +57,9 @@ def _start(life: Life, known: Known) -> Doing:
     limit = known.policy.max_processing_units
     if limit is not None and may_exceed(known.price, limit, known.spent_before):
         why = f"it may cost more than the {limit:,.0f} PU of max_processing_units ({known.price})"
-        yield Note(f"Batch request {job_of(known).request_id} is started, but {why}; it is stopped then", warning=True)
+        yield Note(
+            f"Batch request {job_of(known).request_id} is started, but {why}; if so, it is stopped", warning=True
+        )
     job = yield from start_once(life.api, job_of(known).request_id, patience=life.wanted.patience)
     yield Work(lambda: life.plan.listener.read(job))
     yield Note(f"Batch request {job.request_id} is started")
@@ -107,7 +109,9 @@ def _read_results(life: Life, known: Known) -> Doing:
 def _await_rest(life: Life, known: Known) -> Doing:
     assert known.results is not None
     names = known.results.unfinished_names()
-    yield Note(f"Batch request {job_of(known).request_id} is PARTIAL with tiles at work ({names}); waiting")
+    yield Note(
+        f"Batch request {job_of(known).request_id} is PARTIAL, but some tiles are still processed ({names}); waiting"
+    )
     life.rest_awaited = True
     return (yield from life.wait(known, "DONE", stale_partial=life.plan.wait.max_unknown_time))
 
@@ -187,7 +191,7 @@ def _over_month(life: Life, known: Known) -> Ending:
 
 
 def _over_budget(life: Life, known: Known) -> Ending:
-    """The job may cost, or has cost, more than allowed: end it, then fail, skip or take what is there."""
+    """The job may cost, or has cost, more than allowed: end it; then fail, skip, or succeed with what is done."""
     limit, things = known.policy.max_processing_units or 0, life.api.pricing.things
 
     def error(job: Snapshot) -> SentinelHubError:
@@ -198,7 +202,7 @@ def _over_budget(life: Life, known: Known) -> Ending:
 
 
 def _not_paid_for(life: Life, known: Known, error_of: Callable[[Snapshot], SentinelHubError]) -> Ending:
-    """End the request if it runs or has to end; then fail, skip or take what is there.
+    """End the request if it runs, or if the job is to stop; then fail, skip, or succeed with what is done.
 
     :param error_of: makes the error from the last reading.
     """

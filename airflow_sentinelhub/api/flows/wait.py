@@ -118,8 +118,9 @@ class Watch:
 
     `last`: the last reading. `pause`: seconds until the next poll. `unknown_since`: time of the first of the failed
     polls in a row. `not_started_since`: time of the first of the readings in a row that show an unstarted request.
-    `uncertain`: the last poll failed, may lag or has not read all; only this object, or the memory beside it, knows
-    since when, or how far. `soon`: the wait ends within seconds if the next polls fail like the last one.
+    `uncertain`: the last poll failed, has not read all, or may lag behind the last action; only this object knows
+    for how long, so no other process could go on from here. `soon`: the wait ends within seconds if the next polls fail
+    like the last one.
     """
 
     def __init__(
