@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from airflow_sentinelhub.api.decide.marker import Mark
 from airflow_sentinelhub.cli import cancel
 from airflow_sentinelhub.cli.command import OUTPUT, Command
 from airflow_sentinelhub.cli.commands import COMMANDS
-from airflow_sentinelhub.cli.main import INTERRUPTED, main
+from airflow_sentinelhub.cli.main import INTERRUPTED, carry_out, main
 from airflow_sentinelhub.grids.known import GRIDS
 from tests.airflow.job import creating
 from tests.statistical.conftest import StatisticalBench
@@ -418,6 +419,14 @@ def test_cancel_asks_and_says_what_was_reached(bench: Any, capsys: Any, monkeypa
     assert (code, "already" in err) == (0, True)
 
 
+@pytest.mark.parametrize("generation", ["v2"], indirect=True)
+def test_a_request_that_was_never_started_needs_no_cancel_to_be_well(bench: Any, capsys: Any) -> None:
+    """v2 refuses to stop one that never ran, which is no failure of the command: it bills nothing."""
+    request_id = bench.create()
+    code, _, err = run(capsys, "cancel", request_id, "--yes")
+    assert (code, "is CREATED. It has not been started and bills nothing." in err) == (0, True)
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -491,6 +500,25 @@ def test_errors_are_one_line(bench: Any, capsys: Any, arguments: list[str], why:
     assert why in err
     assert err.count("\n") == 1
     assert bench.sim.client_secret not in err
+
+
+def test_a_request_that_no_generation_has_is_told_by_that_of_the_connection(bench: Any, capsys: Any) -> None:
+    code, _, err = run(capsys, "show", NOWHERE)
+    assert (code, err.partition(NOWHERE)[0]) == (1, f"GET /api/{bench.api}/batch/process/")
+
+
+def test_what_is_logged_meanwhile_is_not_shown_and_later_it_is(caplog: Any) -> None:
+    """A command says itself what went wrong, in one sentence."""
+    log = logging.getLogger("somebody")
+
+    def working(_: Any) -> int:
+        log.error("loud")
+        return 0
+
+    assert carry_out(Command("work", "", (), working, asks_airflow=False), Namespace()) == 0
+    assert caplog.records == []
+    log.error("loud again")
+    assert [record.getMessage() for record in caplog.records] == ["loud again"]
 
 
 def test_a_wrong_secret_is_one_line_without_it(bench: Any, capsys: Any) -> None:
