@@ -379,6 +379,12 @@ def test_what_was_masked_in_one_test_is_not_masked_in_the_next(turn: int) -> Non
     assert masking.masked("a blue sea") != "a blue sea"
 
 
+def test_a_secret_is_blanked_as_it_stands_in_an_address_too() -> None:
+    masking.mask_secret("sl/sh + pl%s")
+    for form in ("sl/sh + pl%s", "sl%2Fsh%20%2B%20pl%25s"):
+        assert masking.masked(f"before {form} behind") == "before *** behind"
+
+
 @pytest.mark.parametrize("conn_type", ["aws", "http", "generic", "google_cloud_platform"])
 def test_a_connection_of_another_type_is_refused_before_its_secret_is_sent(bench: Any, conn_type: str) -> None:
     bench.connection(

@@ -126,14 +126,12 @@ def test_the_form_of_new_airflow_asks_for_what_a_connection_can_hold(info: dict[
         assert set(field) == {"label", "description", "schema"}, name
         assert "null" in field["schema"]["type"], "every extra field is optional"
     assert fields["batch_api"]["schema"]["enum"] == ["v2", "v1"]
-    settings_from(  # what the form offers by default is a good connection
-        conn_id="x",
-        login="id",
-        password="secret",
-        host=None,
-        extra={name: field["schema"].get("default") for name, field in fields.items()},
-    )
+    offered = {name: field["schema"].get("default") for name, field in fields.items()}
+    plain = {"conn_id": "x", "login": "id", "password": "secret", "host": None}
+    assert settings_from(**plain, extra=offered) == settings_from(**plain), "a form saved as it is changes nothing"
     behaviour = connection["ui-field-behaviour"]
+    assert not {"login", "password", "host", "port", "extra"} & set(behaviour["hidden-fields"]), "all these are read"
+    assert set(behaviour["placeholders"]) == {"host", "port"}, "without one of port the button Test of 3.3 refuses"
     assert behaviour["relabeling"] == {"login": "Client id", "password": "Client secret", "host": "Deployment"}
 
 
