@@ -124,8 +124,6 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
         deadline = {"deadline": woken.state["deadline"]} if woken is not None else {}
         wait_plan = self.plan(context, **deadline)
         search, policy = request_id is None and woken is None, self._policy_or_error()
-        if search and tried(context) <= 1 and isinstance(policy, InvalidInputError):
-            raise policy  # in a later try, invalid limits must not hide a running request
         limit = policy.max_processing_units if isinstance(policy, Policy) else None  # the flow says what is invalid
         stopped = Stopped(limit, resume=self.resume_stopped != "never")
         wanted = self.wanted(context, limit=limit, stopped=stopped, look=search)

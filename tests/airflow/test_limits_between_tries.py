@@ -66,12 +66,14 @@ def test_limits_that_only_v1_knows_go_on_with_its_request_after_an_edit(bench: A
     bench.connect(batch_api="v2")
     result = run(bench, **given, **second)
     assert (result["request_id"], result["status"]) == (request_id, "DONE")
+    before = bench.mark()
     with pytest.raises(InvalidInputError, match=r"check_results=False .* max_restarts has no effect"):
         run(
             bench,
             **given,
             **({"name": "other"} if by_name else {**of_task(bench, 1), "context": bench.context(task_id="other")}),
         )
+    assert by_name or bench.mark() == before, "in a first try it is said before any call"
     assert (bench.effects().count("created"), starts(bench)) == (1, 1)
 
 
