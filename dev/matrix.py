@@ -39,7 +39,8 @@ MEETS_AIRFLOW = (
         "tests/transport/test_poller_at_scale.py",
         "tests/transport/test_poller_log.py",
     ),
-    *("tests/transport/test_poller_attacks.py", "tests/test_docs.py", "tests/test_imports.py"),
+    *("tests/transport/test_poller_attacks.py", "tests/transport/test_list_hangs.py"),
+    *("tests/test_docs.py", "tests/test_imports.py"),
 )
 """The tests whose code imports Airflow, which is another one in each cell: the others see the same everywhere."""
 PARTS = ("fast", "airflow", "examples")

@@ -151,6 +151,23 @@ def test_the_configuration_gives_the_budget_of_tasks_that_have_none(
     assert bench.run(own, bench.context(map_index=1, **RETRY))["status"] == "DONE"
 
 
+@v2
+def test_a_budget_whose_template_renders_to_nothing_is_not_that_of_the_configuration(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SENTINELHUB__MAX_PROCESSING_UNITS_PER_MONTH", "120")
+
+    def rendered() -> Any:
+        task = job(bench, max_processing_units_per_month="{{ params.budget }}")()
+        task.max_processing_units_per_month = None
+        return task
+
+    seen = bench.mark()
+    with pytest.raises(AirflowFailException, match="max_processing_units_per_month is given in the DAG"):
+        bench.run(rendered, tries(bench, 0))
+    assert bench.effects(seen) == []
+
+
 def test_a_job_that_is_about_to_start_counts_for_those_behind_it(bench: Any) -> None:
     """Two hundred mapped tasks look at the same moment: each has noted before that it is about to start."""
     waiting = mark_for(tries(bench, 0))

@@ -109,7 +109,7 @@ def test_no_bound_hides_what_an_earlier_try_has_created(
 
 
 def test_what_is_no_time_in_the_store_is_ignored() -> None:
-    for found in ("soon", 7, None, {}, ["2026-06-01T12:00:00+00:00"]):
+    for found in ("soon", 7, None, {}, ["2026-06-01T12:00:00+00:00"], "2026-06-01T12:00:00"):
         store = Store()
         store.set("sentinelhub_begin", found)
         ti = SimpleNamespace(dag_id="maps", run_id="run", task_id="job", map_index=-1, max_tries=0, try_number=2)

@@ -549,6 +549,20 @@ def test_the_price_is_known_after_a_wait_in_another_process(service: FakeService
     assert (fed.result["expected_pu"], len(asked)) == (12.0, 1)
 
 
+@pytest.mark.parametrize(
+    ("limits", "asked_for"),
+    [({}, 0), ({"max_processing_units": 99.0}, 1), ({"max_per_month": 99.0}, 1), ({"require_estimate": True}, 1)],
+    ids=str,
+)
+def test_where_the_results_are_not_read_the_bucket_is_read_for_a_limit_that_needs_the_price(
+    limits: dict[str, Any], asked_for: int
+) -> None:
+    service, asked = FakeService("v2"), list[str]()
+    policy = Policy(unread_by="check_tiles", **limits)
+    fed = whole(service, policy=policy, estimating=priced(asked, 12.0))
+    assert (fed.result["status"], len(asked)) == ("DONE", asked_for)
+
+
 def test_a_later_try_asks_for_the_price_of_the_first_request_of_the_job() -> None:
     """An earlier one has been killed while the failed part was processed; the price was known to it alone."""
     service, asked = FakeService("v2"), list[str]()
