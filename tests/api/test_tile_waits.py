@@ -211,6 +211,69 @@ def test_a_count_goes_on_at_its_last_page() -> None:
     assert service.polls[-1] == MOST
 
 
+NOT_DONE = ["PENDING", "SCHEDULED", "QUEUED", "PROCESSING"]
+
+
+@pytest.mark.parametrize(
+    ("count", "shares", "goal", "status", "polls"),
+    [
+        (500, {"PROCESSED": 1.0}, TileGoal(), "PROCESSING", [{"PROCESSED": 5}]),
+        (105_209, {"PROCESSED": 0.5}, TileGoal(), "PROCESSING", [{"PROCESSED": 1, "PENDING": 1}, {"PENDING": 1}]),
+        (
+            2_000,
+            {"PROCESSED": 0.9, "PROCESSING": 0.1},
+            TileGoal(share=0.95),
+            "PROCESSING",
+            [
+                {**dict.fromkeys(NOT_DONE, 1), "PROCESSED": 1},
+                {"PROCESSED": 5},
+                {**dict.fromkeys(NOT_DONE, 1), "PROCESSED": 1},
+            ],
+        ),
+        (
+            2_000,
+            {"PROCESSED": 0.5},
+            TileGoal(share=0.8),
+            "PROCESSING",
+            [{"PROCESSED": 4, "PENDING": 1}, {"PROCESSED": 5}, {"PENDING": 1, "PROCESSED": 1}, {"PROCESSED": 1}],
+        ),
+        (
+            3_000,
+            {"PROCESSED": 0.99, "FAILED": 0.01},
+            TileGoal(share=0.98),
+            "PARTIAL",
+            [{**dict.fromkeys(NOT_DONE, 1), "PROCESSED": 1}, {"FAILED": 1}],
+        ),
+        (
+            105_209,
+            {"PROCESSED": 0.95, "FAILED": 0.05},
+            TileGoal(share=0.98),
+            "PARTIAL",
+            [{**dict.fromkeys(NOT_DONE, 1), "PROCESSED": 1}, *[{"FAILED": 5}] * 4, {"FAILED": 2}],
+        ),
+    ],
+    ids=[
+        "few pages",
+        "too many others",
+        "others, then its own",
+        "its own, others now and then",
+        "few failed",
+        "many failed",
+    ],
+)
+def test_each_poll_asks_for_the_statuses_that_tell_soonest(
+    count: int, shares: dict[str, float], goal: TileGoal, status: str, polls: list[dict[str, int]]
+) -> None:
+    """Its own list, if a poll reads that to its end or the others are too many; else the lists of the others."""
+    service, memory = Service(spread(count, **shares), status), TileMemory()
+    for asked in polls:
+        service.asked.clear()
+        waited = feed(look_at_tiles(V1, ID, goal, memory=memory), [service, ...]).result
+        assert service.asked == asked
+    if status == "PROCESSING":
+        assert waited.outcome is truth(service, goal)
+
+
 def test_a_name_is_looked_for_once_and_then_asked_for_by_its_id() -> None:
     service, memory = Service(spread(105_209)), TileMemory()
     goal = TileGoal(tile="tile 5000")
