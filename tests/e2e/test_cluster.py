@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dev.cluster import Cluster, TaskInstance
 
 
@@ -29,6 +31,7 @@ def test_deferred_tasks_alone_and_mapped(cluster: Cluster) -> None:
     assert "deferring with hello" in "\n".join(cluster.task_log("deferring", run_id, "first"))
 
 
+@pytest.mark.slow  # tests/chaos kills one too
 def test_a_triggerer_that_is_killed_and_started_again(cluster: Cluster) -> None:
     """The kill leaves nothing but the triggerer dead; the new one takes the triggers over."""
     others = {name: process.pid for name, process in cluster.processes.items() if name != "triggerer"}

@@ -18,7 +18,10 @@ from tests.e2e.account import Account
 from tests.e2e.conftest import SPEED, WATCHING
 from tests.told import things_of
 
-pytestmark = pytest.mark.skipif(VERSION < (3, 0), reason="watchers need Airflow 3.0")
+pytestmark = [
+    pytest.mark.slow,  # minutes
+    pytest.mark.skipif(VERSION < (3, 0), reason="watchers need Airflow 3.0"),
+]
 
 CORSICA = [8.5, 41.3, 9.6, 43.1]
 
