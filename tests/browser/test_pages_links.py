@@ -1,4 +1,7 @@
-"""The extra links of a task as Airflow shows them: where they lead, and that the page behind the job's is there."""
+"""The extra links of a task as Airflow shows them: where they lead, and that the page behind the job's is there.
+
+They come after the pages, which look at a job while it is processed.
+"""
 
 from __future__ import annotations
 
