@@ -28,7 +28,7 @@ ENV := $(PYTHON) dev/env.py
 # All tests, with Airflow's processes beside the others; what ARGS names is run by one process, as pytest does.
 TESTS = $(if $(ARGS),-m pytest $(ARGS),-m dev.tests $(addprefix --without=,$(WITHOUT)) $(if $(filter yes,$(THOROUGH)),--thorough))
 EVERY_CORE = -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
-FAST = $(if $(ARGS),$(ARGS),--cases 1 $(addprefix --ignore=tests/,chaos e2e browser forms) $(EVERY_CORE))
+FAST = $(if $(ARGS),$(ARGS),--cases 1 $(addprefix --ignore=tests/,chaos e2e browser forms witness) $(EVERY_CORE))
 
 # Many images set it. Then each of the processes that the tests start would compile the package and its tests anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -59,7 +59,7 @@ test:  ## every test, on the newest Airflow (3.3), in ten minutes; THOROUGH=yes:
 	@$(ENV) 3.3
 	@.venv/bin/python $(TESTS)
 
-test-fast:  ## one case of each test that is quick and starts no Airflow (ARGS=...: all of what that names)
+test-fast:  ## one case of each test that is quick and starts neither an Airflow nor the vendor's client (ARGS=...: all of what that names)
 	@$(ENV) 3.3
 	@.venv/bin/python -m pytest -m "not e2e and not chaos and not dag_test and not slow and not thorough and not browser" $(FAST)
 
