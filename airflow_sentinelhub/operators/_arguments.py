@@ -34,7 +34,7 @@ def check_payload(task: Any) -> None:
     :raises InvalidInputError: an argument contains itself; a data collection is unknown; a number or a boolean of the
         payload has an impossible value; the area, or a place in a bucket, is not valid.
     """
-    values = {name: getattr(task, name) for name in task.template_fields}
+    values = {name: getattr(task, name, None) for name in task.template_fields}  # a subclass may assign more after it
     own = values.get("request_id") is None
     if own:
         _check_given(values)

@@ -32,16 +32,6 @@ class CreateStep(SentinelHubCreateBatchOperator):
     custom_operator_name = SentinelHubCreateBatchOperator.__name__
     limits = SentinelHubBatchOperator.limits
     template_fields: Sequence[str] = (*SentinelHubCreateBatchOperator.template_fields, *limits, "check_tiles")
-    # The base class looks at all template fields before `__init__` below has assigned these.
-    max_processing_units: Any = None
-    max_processing_units_per_month: Any = None
-    on_over_budget: Any = None
-    require_estimate: Any = None
-    max_restarts: Any = None
-    max_failed_tiles: Any = None
-    min_success_ratio: Any = None
-    on_partial: Any = None
-    check_tiles: Any = None
 
     def __init__(
         self,
