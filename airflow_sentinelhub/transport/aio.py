@@ -81,6 +81,11 @@ class AsyncDriver:
             return result
 
     async def _perform(self, step: Step) -> Any:
+        if isinstance(step, Shared):  # what thousands of waits do: asked first
+            kept = self._polling
+            known = kept is not None and kept[:2] == (asyncio.get_running_loop(), step.api.name)
+            poller = kept[2] if kept is not None and known else await self._poller(step.api)
+            return await poller.reading(step.request_id, step.within, self._clock.by_wall(step.until))
         if isinstance(step, Send):
             return await self._send(step.call, step.until)
         if isinstance(step, Sleep):
@@ -93,11 +98,6 @@ class AsyncDriver:
             if (seconds := step.seconds_from(self._clock.now())) is None:
                 return await asyncio.to_thread(step.function)
             return await PROCESS.threads.run_in_loop(step.function, seconds)
-        elif isinstance(step, Shared):
-            kept = self._polling
-            known = kept is not None and kept[:2] == (asyncio.get_running_loop(), step.api.name)
-            poller = kept[2] if kept is not None and known else await self._poller(step.api)
-            return await poller.reading(step.request_id, step.within, self._clock.by_wall(step.until))
         elif isinstance(step, Mask):
             if self._mask is not None:
                 await self._mask(step.secret)

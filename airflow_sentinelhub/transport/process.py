@@ -167,9 +167,11 @@ class Process:
 
     def in_this_loop(self) -> dict[tuple[Any, ...], InLoop]:
         """What the running event loop shares."""
+        loop = asyncio.get_running_loop()
         with self._changing:
-            self._drop_closed_loops()
-            return self.loops.setdefault(asyncio.get_running_loop(), {})
+            if loop not in self.loops:  # thousands of triggers ask for it as they begin
+                self._drop_closed_loops()
+            return self.loops.setdefault(loop, {})
 
     def making_in_this_loop(self, what: str) -> asyncio.Lock:
         """The lock under which something is made for the running event loop."""
