@@ -14,6 +14,11 @@ from airflow_sentinelhub.exceptions import one_line
 BATCH_FACTOR = 3
 """v1's estimate and tile costs are given before the batch factor: PU really spent are a third."""
 
+# Sets, since a comparison of two words takes longer, and waits make a dozen of them a reading.
+_STARTS = frozenset({BatchUserAction.START})
+_ENDS = frozenset({BatchUserAction.CANCEL, BatchUserAction.STOP})
+_STARTED = frozenset({BatchRequestStatus.PROCESSING, BatchRequestStatus.DONE, BatchRequestStatus.PARTIAL})
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -51,16 +56,12 @@ class Snapshot:
     @property
     def started(self) -> bool:
         """Somebody has started it, whatever the status says by now. A cancelled start counts while it ends."""
-        return self.user_action == BatchUserAction.START or self.status in (
-            BatchRequestStatus.PROCESSING,
-            BatchRequestStatus.DONE,
-            BatchRequestStatus.PARTIAL,
-        )
+        return self.user_action in _STARTS or self.status in _STARTED
 
     @property
     def ending(self) -> bool:
         """A cancel or stop was accepted and has not taken effect yet."""
-        return not self.status.is_final and self.user_action in (BatchUserAction.CANCEL, BatchUserAction.STOP)
+        return self.user_action in _ENDS and not self.status.is_final
 
 
 Reader = Callable[[Any], Snapshot]

@@ -58,6 +58,14 @@ class Waited:
 
 
 _ORDER = {S.CREATED: 0, S.ANALYSING: 1, S.ANALYSIS_DONE: 2, S.PROCESSING: 3, S.DONE: 4}
+_ENDED = {
+    S.PARTIAL: Outcome.PARTIAL,
+    S.FAILED: Outcome.FAILED,
+    S.CANCELED: Outcome.CANCELLED,
+    S.STOPPED: Outcome.CANCELLED,
+    S.DONE: Outcome.UNREACHABLE,
+}
+"""What a request that has ended means for a wait for another status."""
 
 
 def judge(job: Snapshot, target: str = "DONE") -> Outcome:
@@ -73,14 +81,8 @@ def judge(job: Snapshot, target: str = "DONE") -> Outcome:
         return Outcome.REACHED
     if wanted in _ORDER and status in _ORDER and _ORDER[status] > _ORDER[wanted]:
         return Outcome.REACHED
-    if status == S.PARTIAL:
-        return Outcome.REACHED if wanted in _ORDER and wanted != S.DONE else Outcome.PARTIAL
-    if status == S.FAILED:
-        return Outcome.FAILED
-    if status in (S.CANCELED, S.STOPPED):
-        return Outcome.CANCELLED
-    if status == S.DONE:
-        return Outcome.UNREACHABLE
+    if ended := _ENDED.get(status):
+        return Outcome.REACHED if status == S.PARTIAL and wanted in _ORDER and wanted != S.DONE else ended
     if _nobody_starts(job, wanted):
         return Outcome.NOT_STARTED
     return Outcome.WAITING
