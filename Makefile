@@ -8,6 +8,7 @@
 # Cells of the matrix:        make test-matrix CELLS="3.1 3.2:examples" PYTHONS="python3.10 python3.12"
 # All tests but some:         make test-2.11 WITHOUT=tests/chaos
 # Every case, and what is slow: make test THOROUGH=yes
+# Few cases of each test:     make test-2.11 CASES=2
 
 PYTHON ?= python3
 BATCH_API ?= v1
@@ -15,6 +16,7 @@ PORT ?= 0
 ARGS ?=
 WITHOUT ?=
 THOROUGH ?= no
+CASES ?=
 CELLS ?=
 PYTHONS ?=
 UPGRADE ?=
@@ -26,7 +28,7 @@ FOLDER_2.11 := .venv-2.11
 
 ENV := $(PYTHON) dev/env.py
 # All tests, with Airflow's processes beside the others; what ARGS names is run by one process, as pytest does.
-TESTS = $(if $(ARGS),-m pytest $(ARGS),-m dev.tests $(addprefix --without=,$(WITHOUT)) $(if $(filter yes,$(THOROUGH)),--thorough))
+TESTS = $(if $(ARGS),-m pytest $(ARGS),-m dev.tests $(addprefix --without=,$(WITHOUT)) $(if $(filter yes,$(THOROUGH)),--thorough) $(addprefix --cases=,$(CASES)))
 EVERY_CORE = -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 FAST = $(if $(ARGS),$(ARGS),--cases 1 $(addprefix --ignore=tests/,chaos e2e browser forms witness) $(EVERY_CORE))
 

@@ -2,7 +2,7 @@
 
     python3 -m dev.matrix                                     every Airflow, on the Python that runs this
     python3 -m dev.matrix 3.1 3.2:examples                    these; of 3.2 only the example DAGs
-    python3 -m dev.matrix 3.0:airflow                         of the fast tests those whose code meets Airflow
+    python3 -m dev.matrix 3.0:airflow                         those whose code meets Airflow, two cases each
     python3 -m dev.matrix --python python3.10 --python python3.12
                                                               every Airflow on each of these Pythons that it knows
 
@@ -24,6 +24,8 @@ from dev import env
 
 FAST = ("-m", "not e2e and not chaos and not dag_test and not slow and not browser", "--thorough-cases=1")
 """What `make test` runs of the tests that start no Airflow and run no DAG, with one case of each thorough one."""
+FEW = ("--cases=2",)
+"""Where another Airflow shows, it does so in any case of a test; 3.3 sees them all."""
 EVERY_CORE = ("-n", "auto", "--maxprocesses", "8", "--dist", "loadfile", "--no-loadscope-reorder")
 EXAMPLES = (
     *("tests/airflow/test_examples.py", "tests/statistical/test_example.py", "tests/airflow/test_assets.py"),
@@ -66,7 +68,7 @@ def parts_of(name: str) -> tuple[Part, ...]:
     """The calls of pytest that `fast`, `airflow`, `examples` or nothing (`fast` and `examples`) asks for."""
     known = {
         "fast": Part("fast", (*FAST, *EVERY_CORE)),
-        "airflow": Part("airflow", (*FAST, *EVERY_CORE, *MEETS_AIRFLOW)),
+        "airflow": Part("airflow", (*FAST, *FEW, *EVERY_CORE, *MEETS_AIRFLOW)),
         "examples": Part("examples", EXAMPLES),
     }
     return (known[name],) if name else (known["fast"], known["examples"])

@@ -1,6 +1,6 @@
 """All tests, side by side: those with an Airflow's processes, which mostly wait, beside all others on every core.
 
-    python -m dev.tests [--without FOLDER ...] [--thorough]
+    python -m dev.tests [--without FOLDER ...] [--thorough | --cases N]
 
 Without `--thorough` it leaves out what takes seconds or an Airflow of its own (marker `slow`), and all but two cases of
 each test that tries many inputs (marker `thorough`).
@@ -73,10 +73,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dev.tests", description="All tests, side by side.")
     parser.add_argument("--without", action="append", default=[], metavar="FOLDER", help="leave out these tests")
     parser.add_argument("--thorough", action="store_true", help="also what takes long, and every case of each test")
+    parser.add_argument("--cases", type=int, metavar="N", help="at most so many cases of each test that runs no DAG")
     given = parser.parse_args(arguments)
     end_on_sigterm()
     try:
         more = [f"--ignore={folder}" for folder in given.without]
+        more += [f"--cases={given.cases}"] if given.cases else []
         return run(more) if given.thorough else run([*more, *FEW_CASES], NOT_SLOW)
     except KeyboardInterrupt:
         return 130

@@ -37,13 +37,14 @@ settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--cases", type=int, help="at most so many cases of each test, drawn by their names")
+    parser.addoption("--cases", type=int, help="at most so many cases of each test without a DAG, drawn by their names")
     parser.addoption("--thorough-cases", type=int, help="the same of what is marked as thorough only")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     thorough = [item for item in items if item.get_closest_marker("thorough")]
-    for most, concerned in ((config.getoption("--cases"), items), (config.getoption("--thorough-cases"), thorough)):
+    plain = [item for item in items if not item.get_closest_marker("dag_test") and not item.get_closest_marker("e2e")]
+    for most, concerned in ((config.getoption("--cases"), plain), (config.getoption("--thorough-cases"), thorough)):
         if most is not None:
             out = set(left_out([item.nodeid for item in concerned], most))
             config.hook.pytest_deselected(items=[item for item in items if item.nodeid in out])

@@ -43,9 +43,9 @@ class Stage:
     def job(self, task_id: str, map_index: int | str = -1) -> str:
         return f"{self.url}/sentinelhub/job/pages/{self.run_id}/{task_id}/{map_index}"
 
-    def tab(self, task_id: str, map_index: int = -1) -> str:
+    def tab(self, task_id: str, map_index: int = -1, *, dag_id: str = "pages", run_id: str = "") -> str:
         mapped = f"/mapped/{map_index}" if map_index >= 0 else ""
-        return f"{self.url}/dags/pages/runs/{self.run_id}/tasks/{task_id}{mapped}/plugin/sentinelhub"
+        return f"{self.url}/dags/{dag_id}/runs/{run_id or self.run_id}/tasks/{task_id}{mapped}/plugin/sentinelhub"
 
     def wait(self, task_id: str, *states: str, map_index: int = -1) -> None:
         def there() -> bool:
@@ -54,12 +54,10 @@ class Stage:
 
         assert wait_for(there, timeout=240), self.cluster.report("pages", self.run_id)
 
-    def wait_for_others(self) -> None:
-        """All tasks have ended but the one that runs for as long as the tests look."""
-
+    def wait_for_all(self) -> None:
         def there() -> bool:
             tasks = self.cluster.task_instances("pages", self.run_id)
-            return all(task.state in ENDED for task in tasks if task.task_id != "running")
+            return all(task.state in ENDED for task in tasks)
 
         assert wait_for(there, timeout=400, every=1), self.cluster.report("pages", self.run_id)
 

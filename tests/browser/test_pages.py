@@ -56,22 +56,6 @@ def test_a_job_that_failed(stage: Stage, look: Look, shot: Shot) -> None:
     shot(page, "failed")
 
 
-def test_a_job_that_runs_is_live(stage: Stage, look: Look, shot: Shot) -> None:
-    stage.wait("running", "deferred")
-    page = look(stage.job("running"))
-    page.wait_for_selector(READY, timeout=120_000)
-    page.locator("h1", has_text="in work").wait_for(timeout=120_000)
-    before = text(page)
-    page.wait_for_function("t => document.querySelector('.numbers').innerText !== t", arg=page.inner_text(".numbers"))
-    assert "by the waiting task" in before or "by this page" in before
-    page.wait_for_timeout(1500)
-    shot(page, "running")
-    page = look(stage.tab("running"))
-    page.frame_locator("iframe").locator(READY).wait_for(timeout=60_000)
-    page.wait_for_timeout(2500)
-    shot(page, "tab-running", full=False)
-
-
 @pytest.mark.parametrize("map_index", [0, 1])
 def test_each_mapped_task_has_its_own_job_in_airflows_tab(stage: Stage, look: Look, shot: Shot, map_index: int) -> None:
     stage.wait("mapped", *ENDED, map_index=map_index)

@@ -1,7 +1,4 @@
-"""The extra links of a task as Airflow shows them: where they lead, and that the page behind the job's is there.
-
-They come after the pages, which look at a job while it is processed.
-"""
+"""The extra links of a task as Airflow shows them: where they lead, and that the page behind the job's is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs whose pages are looked at: running, done, failed; mapped and not; and tasks without a job."""
+"""Jobs whose pages are looked at: done, failed; mapped and not; and tasks without a job."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ function evaluatePixel(s) { return {ndvi: [(s.B08 - s.B04) / (s.B08 + s.B04)], d
 """
 WAITS = {"poll_interval": 2, "analysis_poll_interval": 1, "deferrable": True}
 SMALL, OTHER, CORSICA = (8.6, 41.5, 8.9, 41.8), (9.0, 42.0, 9.3, 42.4), (8.5, 41.3, 9.6, 43.1)
-BALKANS = (19.0, 40.0, 24.0, 45.0)
 
 with DAG("pages", schedule=None, start_date=pendulum.datetime(2024, 1, 1, tz="UTC"), catchup=False):
     for api in ("v1", "v2"):
@@ -55,10 +54,6 @@ with DAG("pages", schedule=None, start_date=pendulum.datetime(2024, 1, 1, tz="UT
         SentinelHubBatchOperator(
             task_id=f"{api}_unseen", batch_api=api, area=SMALL, tiling_grid=tiling_grid(1, 10), **JOB, **WAITS
         )
-    # Large enough to be running for as long as the tests look.
-    SentinelHubBatchOperator(
-        task_id="running", batch_api="v2", area=BALKANS, tiling_grid=tiling_grid(0, 10), **JOB, **WAITS
-    )
     SentinelHubBatchOperator.partial(
         task_id="mapped", batch_api="v2", tiling_grid=tiling_grid(1, 10), max_failed_tiles=100, **JOB, **WAITS
     ).expand(area=[SMALL, OTHER])

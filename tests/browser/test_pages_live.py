@@ -1,4 +1,4 @@
-"""What a page says when something is away: Sentinel Hub, Airflow itself, the login, the run, the DAG."""
+"""A page that is open while its job runs: live, and what it says when something is away."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from dev.processes import wait_for
 from tests.browser.conftest import ENDED, Look, Stage, order_failures
-from tests.browser.test_pages import READY, text
+from tests.browser.test_pages import READY, Shot, text
 
 NOTE = ".note:not([hidden])"
 
@@ -19,7 +19,7 @@ NOTE = ".note:not([hidden])"
 @contextmanager
 def out_of_reach(stage: Stage) -> Iterator[None]:
     """Every call to the service is cut off without a reply."""
-    stage.wait_for_others()
+    stage.wait_for_all()
     stage.simulator.control("POST", "faults", {"kind": "drop_before", "path": ".*", "times": None})
     try:
         yield
@@ -54,7 +54,7 @@ def test_a_run_that_is_deleted_while_its_page_is_open_and_a_dag_that_is_removed(
 @pytest.fixture(scope="module")
 def running(stage: Stage) -> Iterator[str]:
     """The address of a job that is in work for as long as the tests look: from then on the clock goes as a real one."""
-    stage.wait_for_others()
+    stage.wait_for_all()
     run_id = stage.cluster.trigger("long")
 
     def in_work() -> bool:
@@ -65,6 +65,21 @@ def running(stage: Stage) -> Iterator[str]:
     stage.simulator.control("POST", "clock", {"speed": 1})
     yield f"{stage.url}/sentinelhub/job/long/{run_id}/job/-1"
     stage.simulator.control("POST", "clock", {"speed": 30})
+
+
+def test_a_job_that_runs_is_live(stage: Stage, running: str, look: Look, shot: Shot) -> None:
+    page = look(running)
+    page.wait_for_selector(READY, timeout=120_000)
+    page.locator("h1", has_text="in work").wait_for(timeout=120_000)
+    before = text(page)
+    page.wait_for_function("t => document.querySelector('.numbers').innerText !== t", arg=page.inner_text(".numbers"))
+    assert "by the waiting task" in before or "by this page" in before
+    page.wait_for_timeout(1500)
+    shot(page, "running")
+    page = look(stage.tab("job", dag_id="long", run_id=running.split("/")[-3]))
+    page.frame_locator("iframe").locator(READY).wait_for(timeout=60_000)
+    page.wait_for_timeout(2500)
+    shot(page, "tab-running", full=False)
 
 
 def test_the_service_goes_away_while_the_page_is_open(stage: Stage, running: str, look: Look) -> None:
