@@ -19,7 +19,7 @@ from airflow_sentinelhub.api.tiles import output_paths
 from airflow_sentinelhub.exceptions import ResultsError
 from airflow_sentinelhub.hooks.storage import bucket_reader, results_of
 from airflow_sentinelhub.redaction import hidden
-from airflow_sentinelhub.results.statistical import results_of_request
+from airflow_sentinelhub.results.statistical import MISSING, results_of_request
 from airflow_sentinelhub.transport.settings import Settings
 
 R = TypeVar("R")
@@ -162,6 +162,10 @@ def _in_bucket(hook: Reads, source: RequestSource, known: ShownRequest) -> Itera
     yield table
 
 
+_SHOWN = {"OK": "PROCESSED", "FAILED": "FAILED", "PENDING": "PENDING"}
+"""The status of a tile that a feature is shown with, by its own."""
+
+
 def _features(hook: Reads, source: RequestSource, known: ShownRequest) -> Iterator[TileTable]:
     """The features of batch statistical: those of the GeoPackage, and what became of them."""
     assert known.job is not None
@@ -172,14 +176,15 @@ def _features(hook: Reads, source: RequestSource, known: ShownRequest) -> Iterat
         raise ResultsError(f"which features there are is not known: {results.reason}")
     outlines: Mapping[str, Any] = results.outlines()
     if known.job.status.is_final and len(expected) <= MOST_FILES:
-        items = [
-            (found.identifier, "FAILED" if found.failed else "PROCESSED", found.url, found.why)
-            for found in results.features()
-        ]
+        items = [(found.identifier, _SHOWN[found.status], found.url, found.why) for found in results.features()]
     else:
         there = set(results.urls())
         urls = ((identifier, results.url_of(number, identifier)) for number, identifier in expected.items())
-        items = [(name, "PROCESSED" if url in there else "PENDING", url, None) for name, url in urls]
+        without = ("FAILED", MISSING) if known.job.status.is_successful else ("PENDING", None)
+        items = [
+            (name, "PROCESSED", url, None) if url in there else (name, without[0], url, without[1])
+            for name, url in urls
+        ]
     for name, status, url, error in items:
         crs, rings = outlines.get(name, (None, ()))
         placed = [ring for points in rings if crs is not None and (ring := placer.ring(points, crs))]

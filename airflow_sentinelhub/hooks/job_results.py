@@ -181,7 +181,8 @@ def _features(
     items = yield from read_features(request, job, options.reader, seconds, then=then, also=_RETRIED)
     failed = [item for item in items if item["status"] == "FAILED"]
     failures = tuple((item["identifier"], item["error"] or "") for item in failed[:NAMED])
-    return FeatureResults(job, len(items), len(failed), failures, True)
+    pending = sum(item["status"] == "PENDING" for item in items)
+    return FeatureResults(job, len(items), len(failed), failures, True, pending)
 
 
 _READERS: dict[str, Callable[..., Flow[Results]]] = {"listed": _listed, "bucket": _in_bucket, "features": _features}

@@ -290,8 +290,8 @@ class SentinelHubListStatisticsOperator(SentinelHubTask, BaseOperator):
 
     - **Calls** the request; then it reads the result of every feature from the bucket.
     - **Returns** a list of chunks. Each chunk is a list of items `{"request_id", "identifier", "id", "path",
-      "status"}`. `status` is `OK`, `FAILED`, or `PENDING` (no file yet, and the request has not ended); a failed item
-      also has `error`. `path` is the feature's JSON file.
+      "status"}`. `status` is `OK`, `FAILED`, or `PENDING` (no file, and the request is not DONE: not processed, or not
+      yet); a failed item also has `error`. `path` is the feature's JSON file.
     - **On kill** and **on timeout** (`execution_timeout`) the request is left as it is: the operator only reads.
     - **On retry** it reads again.
 

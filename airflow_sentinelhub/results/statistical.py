@@ -30,7 +30,7 @@ from airflow_sentinelhub.results.geopackage import read_outlines
 AT_ONCE = 8
 """Files that are fetched at the same time."""
 MISSING = "MISSING"
-"""Error of a feature that is in the GeoPackage and has no file, although the request has ended."""
+"""Error of a feature that is in the GeoPackage and has no file, although the request is DONE."""
 _PATTERNS = {"<ID>": r"(?P<id>\d+)", "<IDENTIFIER>": r"(?P<identifier>[^/]+)"}
 
 
@@ -43,7 +43,7 @@ class StatisticalFeature:
     :param data: its intervals in the service's words, `"NaN"` included; empty where it failed.
     :param error: why it failed as a whole, in the service's word (`EXECUTION_ERROR`, ...), None if it did not.
     :param interval_errors: start of each interval that failed, and its error.
-    :param pending: it has no file yet, and the request has not ended.
+    :param pending: it has no file, and the request is not DONE: it was not processed, or not yet.
     """
 
     id: int | str | None
@@ -58,6 +58,11 @@ class StatisticalFeature:
     def failed(self) -> bool:
         """It, or one of its intervals, has no result because of an error."""
         return self.error is not None or bool(self.interval_errors)
+
+    @property
+    def status(self) -> str:
+        """`OK`, `FAILED` or `PENDING`."""
+        return "PENDING" if self.pending else "FAILED" if self.failed else "OK"
 
     @property
     def why(self) -> str | None:
@@ -84,8 +89,7 @@ class StatisticalFeature:
 
     def as_item(self) -> dict[str, Any]:
         """A small item for XCom: `identifier`, `id`, `path`, `status` (`OK`, `FAILED` or `PENDING`), `error` if any."""
-        item = {"identifier": self.identifier, "id": self.id, "path": self.url}
-        item["status"] = "PENDING" if self.pending else "FAILED" if self.failed else "OK"
+        item = {"identifier": self.identifier, "id": self.id, "path": self.url, "status": self.status}
         return {**item, "error": self.why} if self.failed else item
 
 
@@ -96,17 +100,18 @@ class StatisticalResults:
     :param url: where its results go, as it was given.
     :param reader: reads the bucket.
     :param geopackage: where its features are, to know which have no result; None to go by the files alone.
-    :param ended: the request has ended, so that a feature without a file has failed.
+    :param done: the request is DONE, so that a feature without a file has failed. In one that was stopped it was not
+        processed.
     """
 
     def __init__(
-        self, request_id: str, url: str, reader: BucketReader, geopackage: str | None = None, *, ended: bool = True
+        self, request_id: str, url: str, reader: BucketReader, geopackage: str | None = None, *, done: bool = True
     ) -> None:
         self.request_id = request_id
         self.url = url
         self._reader = reader
         self._geopackage = geopackage
-        self._ended = ended
+        self._done = done
 
     @property
     def template(self) -> str:
@@ -166,7 +171,7 @@ class StatisticalResults:
     def features(self, known: Mapping[str, str] | None = None) -> Iterator[StatisticalFeature]:
         """All results, in order of their files, then the features of the GeoPackage that have none.
 
-        These are `MISSING`, and pending as long as the request has not ended.
+        These are `MISSING`, and pending if the request is not DONE.
 
         :param known: files that are not to be read again, each with the identifier of its feature.
         :raises ResultsError: the bucket or a file cannot be read.
@@ -181,8 +186,8 @@ class StatisticalResults:
         for number, identifier in (expected or {}).items():
             if identifier not in seen:
                 url = self.url_of(number, identifier)
-                error = MISSING if self._ended else None
-                yield StatisticalFeature(number, identifier, url, error=error, pending=not self._ended)
+                error = MISSING if self._done else None
+                yield StatisticalFeature(number, identifier, url, error=error, pending=not self._done)
 
     def read(self, urls: Iterable[str]) -> Iterator[StatisticalFeature]:
         """The results in these files, in their order: what a mapped task reads of its chunk.
@@ -237,8 +242,8 @@ def results_of_request(request: Mapping[str, Any], reader: BucketReader) -> Stat
         raise ResultsError(
             f"Batch statistical request {request_id} names no place for its results, so they cannot be read."
         )
-    ended = read_request(request).status.is_final
-    return StatisticalResults(request_id, url, reader, features_of(asked), ended=ended)
+    done = read_request(request).status.is_successful
+    return StatisticalResults(request_id, url, reader, features_of(asked), done=done)
 
 
 def feature_of(body: Any, url: str) -> StatisticalFeature:

@@ -280,6 +280,18 @@ def test_a_feature_of_a_request_that_has_not_ended_has_not_failed(
     assert {row["status"] for row in read(capsys, "tiles", request_id)} == {"OK"}
 
 
+def test_a_feature_that_a_stopped_request_has_not_processed_has_not_failed(
+    sim: Any, clock: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    bench = StatisticalBench(sim, clock, monkeypatch)
+    request_id = bench.started()
+    bench.hook.statistical.stop_job(request_id)
+    bench.clock.sleep(600)
+    rows = read(capsys, "tiles", request_id)
+    assert {row["status"] for row in rows} == {"PENDING"}
+    assert not any("error" in row for row in rows)
+
+
 @pytest.mark.parametrize("generation", ["v2"], indirect=True)
 def test_tiles_without_data_are_told(bench: Any, capsys: Any) -> None:
     bench.sim.settings(no_data_share=0.3)

@@ -36,6 +36,36 @@ def test_before_the_end_those_with_a_file_are_done(bench: Any) -> None:
     assert set(table.statuses) == {"PENDING"}
 
 
+@pytest.mark.parametrize("most", [500, 1])
+def test_what_a_stopped_request_has_not_processed_has_not_failed(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(job_map, "MOST_FILES", most)
+    request_id = bench.started()
+    bench.hook.statistical.stop_job(request_id)
+    bench.clock.sleep(600)
+    found = made(bench, request_id)
+    assert str(found.known.job.status) == "STOPPED"
+    assert set(found.known.table.statuses) == {"PENDING"}
+    items = [feature.as_item() for feature in bench.results(request_id).features()]
+    assert items
+    assert not any("error" in item for item in items)
+    assert {item["status"] for item in items} == {"PENDING"}
+
+
+@pytest.mark.parametrize("most", [500, 1])
+def test_a_feature_of_a_done_request_without_a_file_has_failed(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(job_map, "MOST_FILES", most)
+    request_id = bench.ended()
+    lost = next(iter(bench.results(request_id).urls()))
+    (bench.sim.bucket_dir / lost.removeprefix("s3://")).unlink()
+    table = made(bench, request_id).known.table
+    assert sorted(set(table.statuses)) == ["FAILED", "PROCESSED"]
+    assert list(table.statuses).count("FAILED") == 1
+
+
 def test_of_many_features_only_the_files_are_looked_for(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     request_id = bench.ended()
     monkeypatch.setattr(job_map, "MOST_FILES", 1)

@@ -257,6 +257,7 @@ def test_a_budget_can_mean_what_is_there(bench: StatisticalBench) -> None:
     assert result["status"] == "STOPPED"
     assert 0 < result["processed"] < 40
     assert result["feature_count"] == 40
+    assert (result["failed"], result["failed_features"]) == (0, []), "what was not processed has not failed"
 
 
 @modes

@@ -114,6 +114,7 @@ class FeatureResults:
     """The results of a statistical job; see `Results`.
 
     :param failures: identifier and error of the first failed features; `failed` counts all.
+    :param unfinished: features without a result in a request that is not DONE, such as one that was stopped.
     :param checked: whether the features were read; if not, `total` and `failed` are None.
     """
 
@@ -122,15 +123,15 @@ class FeatureResults:
     failed: int | None
     failures: tuple[tuple[str, str], ...]
     checked: bool
+    unfinished: int = 0
     price: Price | None = None
 
     things = "features"
-    unfinished = 0
     restarts = 0
 
     @property
     def processed(self) -> int | None:
-        return None if self.total is None else self.total - (self.failed or 0)
+        return None if self.total is None else self.total - (self.failed or 0) - self.unfinished
 
     @property
     def processing_units(self) -> float | None:
