@@ -173,6 +173,16 @@ def test_the_password_of_a_proxy_is_masked(bench: Any, monkeypatch: pytest.Monke
     assert "proxyword" not in repr(settings)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_a_line_break_at_the_end_of_the_secret_is_left_out_and_told(end: str) -> None:
+    """As it is pasted, or read from a file. Whatever else is in a secret is part of it."""
+    given = settings_from(conn_id="sh", login="an-id", password=f" a secret {end}", host=None)
+    assert given.client_secret == " a secret "
+    (warning,) = given.warnings
+    assert warning.startswith("Connection 'sh': the client secret ends in a line break, which was left out")
+    assert settings_from(conn_id="sh", login="an-id", password=" a secret ", host=None).warnings == ()
+
+
 @pytest.mark.parametrize("member", ["login", "password", "host", "schema", "extra"])
 @pytest.mark.parametrize("value", [5, True, ["hush"], b"hush"])
 def test_members_of_a_connection_that_are_no_text(member: str, value: Any) -> None:
@@ -369,6 +379,23 @@ def test_a_connection_that_is_half_edited_is_not_taken_for_an_error_of_the_wait(
     bench.connection("sh", **{**GOOD, "password": "a-new-one"})
     assert hook._read_again().client_secret == "a-new-one"
     assert asyncio.run(loop_hook._read_again_in_loop()).client_secret == "a-new-one"
+
+
+@once
+@pytest.mark.parametrize("edit", [{"password": ""}, {"host": "aws-mars"}])
+def test_a_look_up_that_failed_is_not_kept_for_the_waits_that_begin_after_that(
+    bench: Any, edit: dict[str, Any]
+) -> None:
+    """What is found is kept for a minute: whoever mends the connection meanwhile must not meet its fault again."""
+
+    async def triggerer() -> str:
+        bench.connection("sh", **{**GOOD, **edit})
+        with pytest.raises(SettingsError):
+            await SentinelHubHook("sh").async_settings()
+        bench.connection("sh", **GOOD)
+        return (await SentinelHubHook("sh").async_settings()).client_secret
+
+    assert asyncio.run(triggerer()) == "a-secret"
 
 
 @pytest.mark.parametrize("turn", [1, 2])

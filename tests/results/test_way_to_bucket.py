@@ -116,12 +116,12 @@ def test_which_certificates_a_bucket_is_read_with(
 def test_the_certificates_of_a_folder_and_of_the_platform_are_given_as_one_file(tmp_path: Path) -> None:
     """Those of a folder by the names by which the calls to Sentinel Hub find them, too."""
     for name in ("0123abcd.0", "0123abcd.1", "ca.pem"):
-        (tmp_path / name).write_text(f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n")
+        (tmp_path / name).write_text(f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----")
     (tmp_path / "readme").write_text("no certificate")
     joined = Certificates(path=str(tmp_path)).as_file()
     assert isinstance(joined, str)
     text = Path(joined).read_text()
-    assert text.count("BEGIN CERTIFICATE") == 2
+    assert text.splitlines().count("-----BEGIN CERTIFICATE-----") == 2, "each on a line of its own"
     assert "ca.pem" not in text
     assert "no certificate" not in text
     platform = Certificates().as_file()

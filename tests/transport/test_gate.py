@@ -173,6 +173,23 @@ def test_each_minute_after_a_429_has_one_more_of_the_calls_with_which_it_began()
     assert 15 <= sum(made[6:]) <= 30, "seven, eight and nine a minute"
 
 
+def test_the_rate_after_a_429_comes_of_the_calls_of_the_last_minute_not_of_all_before() -> None:
+    random.seed(1)
+
+    async def one() -> int:
+        gate, account = Gate(CALLS_PER_MINUTE), Account({})
+        await calls(account, 400, gate)
+        await asyncio.sleep(300)
+        account.asked.clear()
+        gate.note_reply(Reply(429, {"retry-after": "1000"}, b"{}"))
+        going = asyncio.ensure_future(calls(account, 400, gate))
+        await asyncio.sleep(60)
+        going.cancel()
+        return account.asked.total()
+
+    assert virtual.run(one()) <= 4, "of 400 calls five minutes ago, hardly any counts"
+
+
 def test_a_429_is_forgotten_after_some_minutes() -> None:
     async def one() -> float:
         gate, now = Gate(CALLS_PER_MINUTE), asyncio.get_running_loop().time

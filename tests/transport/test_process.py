@@ -18,6 +18,7 @@ import pytest
 from airflow_sentinelhub.api.call import exchange
 from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.simulator import Simulator
+from airflow_sentinelhub.transport import process
 from airflow_sentinelhub.transport.aio import AsyncDriver
 from airflow_sentinelhub.transport.client import in_loop
 from airflow_sentinelhub.transport.process import PROCESS
@@ -196,6 +197,23 @@ def test_the_threads_of_a_worker_share_one_loop_and_one_gate(simulator: Simulato
     own = PROCESS.own_loop()
     assert own is PROCESS.own_loop()
     assert [key[0] for key in PROCESS.loops[own]].count(settings.base_url) == 1
+
+
+def test_the_end_of_a_process_closes_the_clients_of_its_own_loop(simulator: Simulator) -> None:
+    """A server sees a connection that is closed, not one that is cut."""
+    settings = Harness("sync", simulator).settings
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    shared = asyncio.run_coroutine_threadsafe(in_loop(settings), loop).result(20)
+    assert not shared.client.is_closed
+    process._end(loop, thread, os.getpid() + 1)  # that of the parent, in a process that was forked
+    assert not shared.client.is_closed
+    process._end(loop, thread, os.getpid())
+    thread.join(20)
+    assert not thread.is_alive()
+    assert shared.client.is_closed
+    loop.close()
 
 
 def test_a_process_that_was_forked_begins_with_nothing(simulator: Simulator) -> None:
