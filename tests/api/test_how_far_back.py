@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api.call import Call, Lost, Reply
+from airflow_sentinelhub.api.call import Call, Lost, Now, Reply
 from airflow_sentinelhub.api.decide.marker import Mark, identity, marked
 from airflow_sentinelhub.api.flows.find_or_create import Settled, find_or_create
 from airflow_sentinelhub.api.service.generations import generation
@@ -280,3 +280,23 @@ def test_after_a_create_what_can_change_is_read_again_and_what_was_done_or_has_f
     fed = drive(v2, find_or_create(generation("v2"), PAYLOAD, again))
     assert not fed.result.adopted
     assert sum(call.method == "GET" and ours in call.path for call in fed.sent) == calls
+
+
+def test_the_clock_of_a_service_that_is_behind_hides_no_request_after_a_create(v2: FakeService) -> None:
+    """By Airflow's clock the new request is older than what is read again, and others have pushed it off page one."""
+
+    class Ahead(Process):
+        def _perform(self, step: Any) -> Any:
+            received = super()._perform(step)
+            return received + 7200 if isinstance(step, Now) else received
+
+    def answer(call: Call[Any]) -> Reply | Lost:
+        reply = v2.answer(call)
+        if call.method == "POST":
+            for number in range(2 * fake_service.PAGE):
+                v2._create({"description": f"newer {number}"})
+        return reply
+
+    fed = Ahead(v2, find_or_create(generation("v2"), PAYLOAD, FIRST), answer).run()
+    assert not fed.result.adopted
+    assert [call.method for call in fed.sent].count("POST") == 1

@@ -150,6 +150,23 @@ def test_a_list_that_has_changed_is_an_error_that_says_so(change: Callable[[list
         assert len(service.opened(first)) == 100  # what has not changed is not refused
 
 
+def test_tiles_whose_members_come_in_another_order_are_the_same() -> None:
+    """As another version of the provider may write them, or the service may name the outputs of a tile."""
+    paths = {name: f"s3://maps/{name}.tif" for name in ("ndvi", "mask")}
+    tiles: list[dict[str, Any]] = [{"name": f"tile {n}", "status": "PROCESSED", "paths": paths} for n in range(3)]
+    few = References(LISTED)
+    for tile in tiles:
+        few.add(tile)
+    reference = reference_from(few.chunks(None, MOST)[0])
+    assert reference is not None
+    turned = [{**dict(reversed(tile.items())), "paths": dict(reversed(paths.items()))} for tile in tiles]
+    assert json.dumps(turned) != json.dumps(tiles)
+    assert reference.check(turned) == tiles
+    turned[1]["paths"]["mask"] = "s3://maps/other.tif"
+    with pytest.raises(TilesChangedError):
+        reference.check(turned)
+
+
 def test_what_is_no_whole_reference_is_refused() -> None:
     (chunk,) = Service(3).chunks()
     assert reference_from([{"name": "a"}]) is None

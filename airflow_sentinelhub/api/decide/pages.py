@@ -31,8 +31,6 @@ def pages_worth(places: Iterable[int | None], taken: Mapping[int, int] | None = 
     best, fewest = 0, len(where)
     for index, place in enumerate(where):
         calls = place + 1 + len(where) - index - 1
-        if index + 1 < len(where) and where[index + 1] == place:
-            continue
         if calls < fewest:
             best, fewest = place + 1, calls
     return best
