@@ -94,9 +94,6 @@ def make_app(world: World) -> ASGIApp:
     service = Service(world)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
-            return
         headers = _headers(scope)
         try:
             body = await _body(headers, receive)
@@ -182,13 +179,6 @@ def _safely(answer: Callable[[], Reply], call: Call) -> Reply:
         return error(500, "The simulator failed to answer this call; its log (stderr) has the details.")
 
 
-async def _lifespan(receive: Receive, send: Send) -> None:
-    await receive()
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
-    await send({"type": "lifespan.shutdown.complete"})
-
-
 async def _carry_out(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
     if answer.delay:
         await asyncio.sleep(answer.delay)
@@ -248,7 +238,7 @@ def make_server(world: World, access: Access) -> uvicorn.Server:
         http=CuttableProtocol,
         ws="none",
         loop="asyncio",
-        lifespan="on",
+        lifespan="off",  # nothing is to be done there; older uvicorns print a traceback for one that ends at its start
         log_level="warning",
         access_log=False,
         server_header=False,
