@@ -43,6 +43,10 @@ LOOK_SOON, LOOK_AGAIN = 30.0, 1800.0
 PAGE_LATE, SLOW = 15.0, 5.0
 """Seconds after which a page is late, if pages are quick; and how many times as long as the last ones it may take."""
 MOST_PAGES = 1_000
+IN_VAIN = 3
+"""Requests whose calls fail at once, while no call is answered, after which the service may be out of reach."""
+PROBES = 2
+"""How many requests that were read before are asked for then: the calls for some may fail whenever they are made."""
 REPORT_EVERY = 60.0
 """Seconds between two reports about the poller."""
 
@@ -118,6 +122,8 @@ class Poller:
         self._tasks: set[asyncio.Task[None]] = set()
         self._work: asyncio.Task[None] | None = None
         self._down = False
+        self._in_vain = set[str]()
+        """Requests whose calls have failed as in an outage since a call was answered last."""
         self._list_again = 0.0
         self._list_failures = 0
         """How often in a row the list could not be read."""
@@ -225,7 +231,7 @@ class Poller:
 
     async def _read(self, wanted: dict[str, PolledRequest]) -> None:
         """Read these requests: from the list, and the rest one by one."""
-        if self._down and not await self._is_back(wanted):
+        if self._may_be_down and not await self._is_back(wanted):
             return
         loop = asyncio.get_running_loop()
         left = dict(wanted)
@@ -305,6 +311,7 @@ class Poller:
                 if self._list_failures:
                     self._begin_singles(self._waits.readable(asyncio.get_running_loop().time()).values())
             body: bytes = asking.result()
+            self._in_vain.clear()
             return body
         finally:
             asking.cancel()
@@ -364,7 +371,7 @@ class Poller:
             async with self._places.one(purpose):
                 now = asyncio.get_running_loop().time()
                 wanted = confirms or (not known.being_read and known.may_be_read(now))
-                if known.waits and wanted and not self._down:
+                if known.waits and wanted and not self._may_be_down:
                     await self._read_one(known)
         finally:
             if confirms:
@@ -384,6 +391,10 @@ class Poller:
         except SentinelHubError as err:
             known.failed = asyncio.get_running_loop().time()
             known.in_doubt = isinstance(err, (UnreachableError, ServerError))  # any other comes soon
+            if not _is_outage(err):
+                self._in_vain.clear()
+            elif known.failed - asked < PAGE_LATE:  # one that hangs says nothing of the others
+                self._in_vain.add(request_id.strip().lower())
             known.fail(err)
             return err
         except Exception as err:
@@ -394,15 +405,27 @@ class Poller:
             return failure
         finally:
             known.being_read = False
-        known.in_doubt = False
+        known.in_doubt, known.read = False, asked
+        self._in_vain.clear()
         self._hand_out(known, [wait for wait in known.waits if wait.since <= asked], job)
         return None
+
+    @property
+    def _may_be_down(self) -> bool:
+        """Whether the service is out of reach, or calls for several requests have failed and none was answered since:
+        a list that is not read for now cannot show it."""
+        return self._down or len(self._in_vain) >= IN_VAIN
 
     async def _is_back(self, wanted: dict[str, PolledRequest]) -> bool:
         """Read one request for all, after the service was out of reach; all learn of the failure if it still is.
 
         They take turns: the call for one may fail whenever it is made, and says nothing of the service then.
         """
+        if self._may_be_down and not self._down:
+            for known in self._waits.lately_read(PROBES, but=self._in_vain):
+                err = await self._read_one(known)
+                if err is None or not _is_outage(err):
+                    return True
         name = min(
             (name for name, known in wanted.items() if known.waits), key=lambda name: wanted[name].failed, default=None
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import heapq
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +57,7 @@ class PolledRequest:
     :param being_read: whether a call for this request alone is under way, or one will confirm what a page says.
     :param queued: whether such a call waits for its turn, if no page is quicker.
     :param failed: when such a call has failed last.
+    :param read: when the last such call was made that was answered.
     :param in_doubt: whether the last such call has failed so that the next one may hang.
     :param parse: reads its entry in the list.
     :param ended_in_list: the end that a page has shown before it was asked for this request.
@@ -69,6 +71,7 @@ class PolledRequest:
     being_read: bool = False
     queued: bool = False
     failed: float = 0.0
+    read: float = 0.0
     in_doubt: bool = False
     parse: Callable[[Any], Snapshot] | None = None
     ended_in_list: BatchRequestStatus | None = None
@@ -167,6 +170,16 @@ class Waits:
                 self._forgotten(name)
         if self._unused:
             loop.call_later(FORGOTTEN, self._forget)
+
+    def lately_read(self, most: int, but: Container[str]) -> list[PolledRequest]:
+        """So many of the requests that are waited for and not being read, those first whose own call was answered last.
+
+        :param but: ids of requests that are left out, in lower case.
+        """
+        free = (
+            known for name, known in self._known.items() if known.waits and not known.being_read and name not in but
+        )
+        return heapq.nlargest(most, free, key=lambda known: known.read)
 
     def first_due(self) -> float | None:
         """When the next reading is due of all requests that no call is made for alone; None if there is none."""

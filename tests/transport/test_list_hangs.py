@@ -131,6 +131,57 @@ def test_calls_that_wait_for_their_turn_are_not_made_once_one_call_stands_for_al
     assert virtual.run(work()) <= 2 * 60 / 4.0, "one call after the other, each tried twice"
 
 
+@pytest.mark.parametrize("paused", [True, False], ids=["the list is paused", "no page is worth its call"])
+def test_an_outage_that_only_calls_for_single_requests_meet_takes_one_call_for_all(paused: bool) -> None:
+    account = Slow(300, 0.3, 0.1)
+    page, out = Reply(200, {}, b'{"data": [], "links": {}}'), [False]
+
+    def answer(call: Any) -> Reply | None:
+        listed = call.path.endswith("/process")
+        return Reply(503, {}, b"") if out[0] or (listed and paused) else page if listed else None
+
+    account.answer = answer
+
+    async def work() -> tuple[int, int, dict[str, list[Exception]], float]:
+        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
+        going = asyncio.ensure_future(waiting.during(500))
+        await asyncio.sleep(101)
+        account.asked.clear()
+        out[0] = True
+        await asyncio.sleep(20)
+        singles, pages = len(account.singles), account.pages
+        failed, waiting.failed, out[0] = waiting.failed, {}, False
+        await asyncio.sleep(15)
+        waiting.failed, waiting.longest = {}, dict.fromkeys(waiting.longest, 0.0)
+        await asyncio.sleep(60)
+        going.cancel()
+        assert waiting.failed == {}
+        return singles, pages, failed, max(waiting.longest.values())
+
+    singles, pages, failed, longest = virtual.run(work())
+    assert singles + pages <= 30, "those under way, and one probe after the other"
+    assert set(failed) == set(account.jobs), "all learn of it"
+    assert longest <= 1.3 * INTERVAL
+
+
+def test_requests_whose_calls_always_fail_do_not_stand_for_the_service_where_the_list_is_refused() -> None:
+    """As many as are asked for at a time, the first ones: none that answers comes between them."""
+    account = Slow(100, 0.3, 0.1)
+    poisoned = {f"id-{number}" for number in range(8)}
+
+    def answer(call: Any) -> Reply | None:
+        name = call.path.rpartition("/")[2]
+        if name == "process":
+            return Reply(403, {}, b"{}")
+        begun = asyncio.get_running_loop().time() >= 45
+        return Reply(500, {}, b"") if name in poisoned and begun else None
+
+    account.answer = answer
+    waiting = virtual.run(a_while(account, 200))
+    assert set(waiting.failed) == poisoned
+    assert max(seconds for name, seconds in waiting.longest.items() if name not in poisoned) <= 1.3 * INTERVAL
+
+
 def test_no_request_is_asked_for_twice_at_a_time() -> None:
     """The list is back and says that those are done which are just being asked for, or are the next ones."""
     account, under_way, most = Slow(300, 0.3, 5.0), Counter[str](), Counter[str]()
