@@ -150,6 +150,17 @@ def test_a_list_that_has_changed_is_an_error_that_says_so(change: Callable[[list
         assert len(service.opened(first)) == 100  # what has not changed is not refused
 
 
+def test_a_page_that_was_asked_for_again_counts_once_and_by_its_last_token() -> None:
+    few = References(LISTED)
+    for tokens, tiles in ((("", "first"), 100), (("second", "again"), 50)):
+        for token in tokens:
+            few.turn(token or None)
+        for number in range(tiles):
+            few.add({"name": f"tile {number}", "status": "PROCESSED"})
+    found = [(chunk["token"], chunk["skip"], chunk["count"]) for chunk in few.chunks(None, MOST)]
+    assert found == [("first", 0, 100), ("again", 0, 50)]
+
+
 def test_tiles_whose_members_come_in_another_order_are_the_same() -> None:
     """As another version of the provider may write them, or the service may name the outputs of a tile."""
     paths = {name: f"s3://maps/{name}.tif" for name in ("ndvi", "mask")}
