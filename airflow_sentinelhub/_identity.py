@@ -22,7 +22,9 @@ from airflow_sentinelhub.api.decide.marker import (
     short_digest,
     task_word,
 )
+from airflow_sentinelhub.api.decide.policy import policy_from
 from airflow_sentinelhub.api.times import Run
+from airflow_sentinelhub.exceptions import InvalidInputError
 
 
 def deployment_name() -> str:
@@ -34,8 +36,16 @@ PER_MONTH = "max_processing_units_per_month"
 
 
 def month_by_default() -> str | None:
-    """The budget of a month for each DAG (PU), by `[sentinelhub] max_processing_units_per_month`; None: no limit."""
-    return str(conf.get("sentinelhub", PER_MONTH, fallback=None) or "") or None
+    """The budget of a month for each DAG (PU), by `[sentinelhub] max_processing_units_per_month`; None: no limit.
+
+    :raises InvalidInputError: the option is not a number above 0; the message names the option, which no DAG contains.
+    """
+    budget = str(conf.get("sentinelhub", PER_MONTH, fallback=None) or "").strip() or None
+    try:
+        policy_from(max_processing_units_per_month=budget)
+    except InvalidInputError as err:
+        raise InvalidInputError(f"Airflow's configuration, section [sentinelhub]: {err}") from None
+    return budget
 
 
 def airflow_word() -> str | None:

@@ -15,7 +15,7 @@ from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipExcepti
 from airflow_sentinelhub._identity import mark_for
 from airflow_sentinelhub.api.decide.marker import mark_of
 from airflow_sentinelhub.cli.main import main
-from airflow_sentinelhub.exceptions import InvalidInputError
+from airflow_sentinelhub.exceptions import InvalidInputError, StillRunningError
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from tests.airflow.job import RETRY, job, modes, v1, v2
 from tests.airflow.test_estimates import SCRIPTS
@@ -149,6 +149,34 @@ def test_the_configuration_gives_the_budget_of_tasks_that_have_none(
         bench.run(job(bench), tries(bench, 1))
     own = job(bench, max_processing_units_per_month=1000)
     assert bench.run(own, bench.context(map_index=1, **RETRY))["status"] == "DONE"
+
+
+@v2
+@pytest.mark.parametrize("written", ["a lot", "-1", "0", "nan"])
+def test_an_invalid_budget_of_the_configuration_is_told_as_such_and_starts_nothing(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    task = job(bench)()
+    monkeypatch.setenv("AIRFLOW__SENTINELHUB__MAX_PROCESSING_UNITS_PER_MONTH", written)
+    seen = bench.mark()
+    told = r"Airflow's configuration, section \[sentinelhub\]: max_processing_units_per_month must be"
+    with pytest.raises(InvalidInputError, match=told):
+        job(bench)()
+    with pytest.raises(AirflowFailException, match=told):
+        bench.run(lambda: task, tries(bench, 0))
+    assert bench.effects(seen) == []
+
+
+@v2
+def test_an_invalid_budget_of_the_configuration_names_the_job_that_runs_already(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = bench.run(job(bench), bench.context())
+    task = job(bench)()
+    monkeypatch.setenv("AIRFLOW__SENTINELHUB__MAX_PROCESSING_UNITS_PER_MONTH", "a lot")
+    with pytest.raises(StillRunningError, match=r"section \[sentinelhub\]") as error:
+        bench.run(lambda: task, bench.context(**RETRY))
+    assert result["request_id"] in str(error.value)
 
 
 @v2
