@@ -25,6 +25,12 @@ class Source:
     begin: str | None = None
     end: str | None = None
 
+    @property
+    def times(self) -> dict[str, str | None]:
+        """The members of the facet of the time range; none if neither end is known."""
+        known = self.begin is not None or self.end is not None
+        return {"begin": self.begin, "end": self.end} if known else {}
+
 
 @dataclass(frozen=True)
 class Lineage:
@@ -90,8 +96,7 @@ def as_openlineage(lineage: Lineage) -> Any:
     job_facet = attrs.make_class("SentinelHubJobRunFacet", {"facts": attrs.field(factory=dict)}, bases=(base.RunFacet,))
     inputs = []
     for source in lineage.sources:
-        ranged = source.begin is not None or source.end is not None
-        facets = {"sentinelhub_timeRange": times_facet(begin=source.begin, end=source.end)} if ranged else {}
+        facets = {"sentinelhub_timeRange": times_facet(**source.times)} if source.times else {}
         inputs.append(dataset.InputDataset(namespace=lineage.place, name=source.name, facets=facets))
     outputs = []
     if lineage.folder:

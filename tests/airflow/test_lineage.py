@@ -136,6 +136,19 @@ def test_times_of_the_aggregation_are_those_of_all_sources() -> None:
     assert sources_of([{"type": "a"}], {"from": "x", "to": "y"}) == (Source("a", "x", "y"),)
 
 
+@pytest.mark.parametrize(("begin", "end"), [("2024-06-01", None), (None, "2024-06-30"), ("2024-06-01", "2024-06-30")])
+def test_a_time_range_with_one_end_is_a_range(begin: str | None, end: str | None) -> None:
+    given = {"from": begin, "to": end}
+    (source,) = sources_of([{"type": "a", "dataFilter": {"timeRange": given}}])
+    assert source.times == {"begin": begin, "end": end}
+
+
+@pytest.mark.parametrize("given", [{}, {"from": None}, None, "2024"])
+def test_no_time_range_is_no_facet(given: Any) -> None:
+    (source,) = sources_of([{"type": "a", "dataFilter": {"timeRange": given}}])
+    assert source.times == {}
+
+
 def provider() -> Path:
     """A folder with the OpenLineage provider, for the Airflow of these tests."""
     sql = importlib.metadata.version("apache-airflow-providers-common-sql")

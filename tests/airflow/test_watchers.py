@@ -239,6 +239,25 @@ def test_those_that_look_at_the_same_share_a_stream() -> None:
     assert one._key() != two._key()
 
 
+def test_watchers_of_one_process_share_a_look_where_airflow_has_no_shared_streams(bench: Bench) -> None:
+    one, two, other = (
+        SentinelHubBatchWatcherTrigger(status="DONE", batch_api=bench.api),
+        SentinelHubBatchWatcherTrigger(description="x", batch_api=bench.api),
+        SentinelHubBatchWatcherTrigger(batch_api="v1" if bench.api == "v2" else "v2"),
+    )
+
+    async def first_looks() -> list[Any]:
+        streams = [watcher._looks() for watcher in (one, two, other)]
+        looks = await asyncio.gather(*(anext(stream) for stream in streams))
+        for stream in streams:
+            await stream.aclose()
+        return looks
+
+    looks = asyncio.run(first_looks())
+    assert looks[0] is looks[1]
+    assert looks[0] is not looks[2]
+
+
 AREA = [8.5, 41.3, 9.6, 43.1]
 
 

@@ -363,3 +363,22 @@ def test_an_edit_of_the_rate_takes_no_call_and_grants_none() -> None:
     first, made = virtual.run(one())
     assert first < 1
     assert 5 <= made <= 12, "those of one second at the new rate"
+
+
+def test_a_lowered_rate_lowers_what_may_be_made_at_once_after_a_pause() -> None:
+    async def one() -> tuple[int, int]:
+        edited, new = Gate(6000.0), Gate(60.0)
+        edited.keep_to(60.0)
+        made = []
+        for gate in (edited, new):
+            await calls(Account({}), 1, gate)
+            await asyncio.sleep(3600)
+            account = Account({}, limit=6000.0, left=6000.0)
+            going = asyncio.ensure_future(calls(account, 6000, gate))
+            await asyncio.sleep(5)
+            going.cancel()
+            made.append(account.asked.total())
+        return made[0], made[1]
+
+    edited, new = virtual.run(one())
+    assert edited == new < 20
