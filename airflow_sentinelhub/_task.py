@@ -317,6 +317,11 @@ class SentinelHubTask(TakesArguments):
         error.retry_helps = not job.status.is_final
         raise error
 
+    @property
+    def has_pushed(self) -> bool:
+        """Whether this try may have pushed XComs: since it knows its request, or before it has waited."""
+        return self._resumed or self.progress is not None
+
     def keep_progress(self, context: Any, request_id: str) -> None:
         """Record what this task reads of the request from now on, for the page of the task in Airflow."""
         record = Progress(request_id, self.api.name, tried(context))

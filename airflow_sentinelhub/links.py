@@ -32,12 +32,15 @@ ON_AWS = ("services.sentinel-hub.com", "services-uswest2.sentinel-hub.com")
 """Hosts of the deployments whose buckets are at AWS, where the console shows them."""
 
 
-def _kept(key: str, ti_key: Any) -> Any:
+def _kept(key: str, operator: Any, ti_key: Any) -> Any:
     """What the task has pushed to XCom, None if it cannot be read.
 
     A link never raises: 2.11 asks for it in the webserver, and 3.0 calls no callback of a task one of whose links has
-    raised at its end.
+    raised at its end. A task that ends before it has pushed anything is not asked: Airflow 3 reports each XCom that it
+    does not find as an error, beside the one that tells what happened.
     """
+    if getattr(operator, "has_pushed", True) is False:
+        return None
     try:
         return XCom.get_value(key=key, ti_key=ti_key)
     except Exception as err:
@@ -51,7 +54,7 @@ class _KeptLink(BaseOperatorLink):
     key = ""
 
     def get_link(self, operator: Any, *, ti_key: Any, **_: Any) -> str:
-        url = _kept(self.key, ti_key)
+        url = _kept(self.key, operator, ti_key)
         return url if isinstance(url, str) else ""
 
 
@@ -75,7 +78,7 @@ class SentinelHubDocsLink(BaseOperatorLink):
     name = "Sentinel Hub docs"
 
     def get_link(self, operator: Any, *, ti_key: Any, **_: Any) -> str:
-        origin = _kept(ORIGIN_KEY, ti_key)
+        origin = _kept(ORIGIN_KEY, operator, ti_key)
         return DOCS.get(str(origin.get("batch_api")), OTHER_DOCS) if isinstance(origin, dict) else OTHER_DOCS
 
 

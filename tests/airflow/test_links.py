@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub import links
+from airflow_sentinelhub._compat import AirflowFailException
+from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.links import LINKS, job_page, results_page
 from airflow_sentinelhub.operators.batch import (
     SentinelHubAnalyseBatchOperator,
@@ -89,6 +91,27 @@ def test_what_airflow_reads_of_a_link_is_there(bench: Any, task: Any) -> None:
     else:
         bench.run(task(bench), context)
     assert {link.key for link in LINKS if isinstance(link, links._KeptLink)} <= set(context["ti"].xcoms)
+
+
+@once
+def test_a_task_that_fails_before_it_knows_its_request_reads_no_xcom(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow 3 prints an error for each XCom that is not there, beside the one that says what happened."""
+    asked: list[str] = []
+    monkeypatch.setattr(links, "XCom", SimpleNamespace(get_value=lambda key, ti_key: asked.append(key)))
+    bench.sim.fault("status", status=403, path="/process$", times=None)
+    context = bench.context()
+    task = job(bench)()
+    with pytest.raises(AirflowFailException):
+        bench.run(lambda: task, context)
+    assert not context["ti"].xcoms
+    assert [link.get_link(task, ti_key=None) for link in LINKS] == ["", "", links.OTHER_DOCS]
+    assert not asked
+    with pytest.raises(SentinelHubError):  # woken after a wait, it may have pushed what it knew
+        task.resume_execution("__fail__", {"error": "Trigger failure"}, context)
+    assert [link.get_link(task, ti_key=None) for link in LINKS] == ["", "", links.OTHER_DOCS]
+    assert len(asked) == len(LINKS)
 
 
 @once
