@@ -147,16 +147,19 @@ async def _exchange(
 ) -> Reply:
     async with client.stream(method, url, extensions={"trace": progress.trace}, **content) as got:
         headers = {name.lower(): value for name, value in got.headers.items()}
-        body, values = bytearray(), 0
+        body, values, counted = bytearray(), 0, 0
         encoding = headers.get("content-encoding", "").strip().lower()
         if encoding not in _WINDOW_BITS:
             return Reply(got.status_code, headers, unread=f"is encoded as {encoding[:50]!r}, which was not asked for")
         try:
             async for piece in _decompressed(_limited(got.aiter_raw()), _WINDOW_BITS[encoding]):
                 body += piece
-                values += sum(map(piece.count, (b",", b"[", b"{")))
                 if len(body) > MOST_BYTES:
                     raise _TooLarge(f"above {MOST_BYTES >> 20} MiB")
+                if len(body) <= MOST_VALUES:  # a value takes a byte at least: pages of a list are not counted
+                    continue
+                values += sum(body.count(begin, counted) for begin in (b",", b"[", b"{"))
+                counted = len(body)
                 if values > MOST_VALUES:
                     raise _TooLarge(f"more than {MOST_VALUES:,} values")
         except _TooLarge as err:

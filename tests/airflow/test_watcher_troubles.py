@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,8 @@ from airflow_sentinelhub.api.call import Now, Reply, Send
 from airflow_sentinelhub.api.flows import watch as flows
 from airflow_sentinelhub.api.flows.imagery import find_acquisitions, where_of
 from airflow_sentinelhub.api.service.generations import generation as generation_of
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.triggers import watchers
 from airflow_sentinelhub.triggers.imagery import SentinelHubNewImageryWatcherTrigger
 from airflow_sentinelhub.triggers.watchers import SentinelHubBatchWatcherTrigger
@@ -135,6 +139,37 @@ def test_many_requests_that_end_are_each_told_once(bench: Bench, live: Live, mon
     bench.clock.at(60, lambda: new.append(bench.started(description="new")))
     told = live(SentinelHubBatchWatcherTrigger, 900, poll_interval=15)
     assert sorted(ids(told)) == sorted([*old, *new])
+
+
+def test_a_look_at_the_newest_pages_shows_what_is_new_beside_what_the_whole_list_had() -> None:
+    def job(name: str, status: str, age: timedelta) -> Snapshot:
+        return Snapshot(name, "v2", BatchRequestStatus(status), created=datetime.now(timezone.utc) - age)
+
+    day = timedelta(days=1)
+    old, running = job("old", "DONE", 6 * day), job("running", "PROCESSING", day)
+    done, new = job("running", "DONE", day), job("new", "DONE", timedelta(0))
+    too_old = job("too old", "DONE", 8 * day)
+    readings = iter(
+        [
+            flows.ListReading([running, old, too_old], pages=1000, complete=True),
+            flows.ListReading([new, done], pages=5, complete=False),
+        ]
+    )
+
+    class Driver:
+        async def run(self, flow: Any) -> Any:
+            flow.close()
+            return next(readings)
+
+    async def looks() -> list[dict[str, Snapshot]]:
+        watcher = SentinelHubBatchWatcherTrigger(sentinelhub_conn_id="of this test alone", lookback=7 * 86_400)
+        hook: Any = SimpleNamespace(generation=lambda name: generation_of("v2"))
+        driver: Any = Driver()
+        return [dict((await watcher.look(hook, driver)).things) for _ in range(2)]
+
+    whole, newest = asyncio.run(looks())
+    assert set(whole) == {"running", "old", "too old"}
+    assert newest == {"running": done, "old": old, "new": new}
 
 
 class Service:

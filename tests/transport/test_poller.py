@@ -518,6 +518,24 @@ async def test_an_unexpected_error_reaches_the_waits_and_ends_nothing() -> None:
     assert [job.request_id for job in jobs] == list(account.jobs)
 
 
+async def test_an_unexpected_error_of_a_single_call_reaches_those_who_wait_for_it_and_nobody_else() -> None:
+    account = Account(9)
+    account.jobs["deep"] = {"id": "deep", "status": "PROCESSING", "userAction": "START"}
+
+    def broken(call: Call[Any]) -> Reply | None:
+        if call.path.endswith("/deep"):
+            raise RuntimeError("not ours")
+        return None
+
+    account.answer = broken
+    poller = poller_of(account)
+    jobs = await all_readings(poller, ["deep", "deep"])
+    assert [str(job) for job in jobs] == ["Reading batch request deep broke off (RuntimeError)."] * 2
+    account.answer = lambda call: None
+    (job,) = await all_readings(poller, ["deep"])
+    assert job.request_id == "deep"
+
+
 async def test_waits_of_a_triggerer_share_one_poller_and_one_look_at_the_connection(
     simulator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
