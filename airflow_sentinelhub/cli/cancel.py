@@ -40,8 +40,10 @@ def _about(job: Any) -> str:
 
 
 def _agreed(question: str) -> bool:
-    if not sys.stdin.isatty():
-        raise InvalidInputError("There is nobody to ask here; give --yes to cancel without a question.")
+    if sys.stdin is None or not sys.stdin.isatty():  # it is None where the shell has closed it
+        raise InvalidInputError(
+            f"{question} There is nobody to ask here, so nothing was sent; give --yes to do it without a question."
+        )
     print(f"{question} Tiles that are done or at work are billed. [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -15,7 +15,8 @@ from typing import Any
 from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.redaction import hidden, redacted
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+# What steers a terminal: control characters, ends of lines, and those that turn the direction of the text around.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 _WIDEST = 60
 
 
@@ -45,8 +46,10 @@ def own_stdout() -> Iterator[None]:
     What Airflow 3 logs to it, and what other processes of the command write to it, goes to standard error meanwhile:
     the output may be JSON for a program.
     """
+    if sys.stderr is None:  # the shell has closed it; `print` would write notes and errors to the output instead
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     first = sys.__stdout__
-    if first is None or sys.stdout is not first or sys.stderr is None:
+    if first is None or sys.stdout is not first:
         yield  # somebody else collects the output, such as a test
         return
     first.flush()

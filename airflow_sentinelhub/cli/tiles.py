@@ -23,7 +23,8 @@ def run(args: Any) -> int:
     found = find(hook, args)
     read, words = _READERS[found.api.results]
     status = None if args.status is None else args.status.upper()
-    check_word("--status", status, (*words, None))
+    if status is not None:
+        check_word("--status", status, words)
     every = read(hook, found, args)
     if not every:
         yet = "" if found.job.status.is_final else " yet"

@@ -330,6 +330,7 @@ def test_a_status_that_is_none_is_refused(bench: Any, capsys: Any) -> None:
         code, out, err = run(capsys, *command, "--status", "procesed")
         assert (code, out, err.count("\n")) == (1, "", 1)
         assert "--status is 'PROCESED'; it must be one of " in err
+        assert "None" not in err, "which no command line can say"
 
 
 def test_nothing_found_of_a_dag_says_by_what_it_is_known(
@@ -417,7 +418,10 @@ def test_cancel_asks_and_says_what_was_reached(bench: Any, capsys: Any, monkeypa
     request_id = bench.started()
     code, _, err = run(capsys, "cancel", request_id)
     assert code == 1
-    assert "--yes" in err
+    assert f"{request_id}? It is " in err, "which request, and what it does"
+    assert "nothing was sent; give --yes" in err
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run(capsys, "cancel", request_id) == (code, "", err), "the shell has closed it"
     monkeypatch.setattr(cancel, "_agreed", lambda question: False)
     code, _, err = run(capsys, "cancel", request_id)
     assert (code, "Nothing was sent" in err) == (1, True)
@@ -475,10 +479,9 @@ def test_a_program_reads_what_a_cancel_has_reached(bench: Any, capsys: Any) -> N
 def test_no_description_steers_the_terminal_that_asks(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(cancel, "_agreed", lambda question: asked.append(question) or False)
-    assert main(["cancel", bench.started(description="mine\x1b[2J\nCancel batch request of yours?")]) == 1
-    assert "\x1b" not in asked[0]
-    assert "\n" not in asked[0]
+    assert main(["cancel", bench.started(description="mine\x1b[2J\nCancel \u202ebatch\u2028 request of yours?")]) == 1
     assert "mine" in asked[0]
+    assert not {"\x1b", "\n", "\u202e", "\u2028"} & set(asked[0])
 
 
 def test_the_question_names_the_request(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -628,6 +631,21 @@ def test_a_terminal_that_knows_few_letters_shows_the_others_as_numbers() -> None
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, timeout=100, text=True, capture_output=True)
     assert (done.stderr, done.stdout.splitlines()[2:]) == ("", [r"Gr\xf6\u65e5 | Corsica"])
+
+
+def test_no_note_gets_into_the_output_where_the_standard_error_is_closed() -> None:
+    """As by a shell's `2>&-`: `print` writes to the output then, which may be JSON for a program."""
+    program = """if True:
+        import os, sys
+        from airflow_sentinelhub.cli.output import own_stdout, print_json
+        with own_stdout():
+            print("a note", file=sys.stderr)
+            os.write(1, b"what another library prints")
+            print_json([])
+    """
+    command = f"\"{sys.executable}\" -c '{program}' 2>&-"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.check_output(command, shell=True, env=environment, timeout=100, text=True) == "[]\n"
 
 
 @pytest.mark.slow
