@@ -224,7 +224,7 @@ def _rebuild(
 
 
 class BadRequestError(ApiError):
-    """400, 405, 415, 422: the call cannot succeed as it is."""
+    """400, and each other 4xx that has no error of its own: the call cannot succeed as it is."""
 
     retry_helps = False
 
@@ -261,7 +261,7 @@ class ConflictError(ApiError):
 
 
 class RateLimitError(ApiError):
-    """429, for longer than we were willing to wait."""
+    """429 or 498, for longer than we were willing to wait."""
 
 
 class ServerError(ApiError):

@@ -39,7 +39,8 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     },
     "proxy": {
         "label": "Proxy",
-        "description": "URL of an HTTP proxy for all calls. By default HTTPS_PROXY and NO_PROXY of the environment.",
+        "description": "URL of an HTTP proxy for all calls. By default HTTPS_PROXY, ALL_PROXY and "
+        "NO_PROXY of the environment.",
         "schema": {"type": ["string", "null"]},
     },
     "max_calls_per_minute": {

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub import exceptions
+from airflow_sentinelhub.api.call import Call, Reply, error_of
 from airflow_sentinelhub.cli.commands import COMMANDS
 from airflow_sentinelhub.provider import get_provider_info
 from dev.cluster import VERSION
@@ -49,6 +50,18 @@ def messages() -> dict[str, list[str]]:
         and (node.func.id.endswith("Error") or node.func.id == "kind")
     ]
     return {f"{call.func.id} {parts[0][:40]}": parts for call in calls if (parts := fixed_parts(call))}  # type: ignore[attr-defined]
+
+
+def status_numbers() -> dict[int, str]:
+    """The error under whose heading each HTTP status stands; `4xx` and `5xx` are those that stand nowhere else."""
+    sections = re.findall(r"\n### (\w+Error)\n\n((?:\dxx|\d{3}\b)[^.:]*)", (DOCS / "troubleshooting.md").read_text())
+    named = {number: name for name, text in sections for number in re.findall(r"\b\d(?:xx|\d\d)\b", text)}
+    return {status: named.get(str(status)) or named[f"{status // 100}xx"] for status in range(300, 600)}
+
+
+def test_each_status_gives_the_error_under_whose_heading_it_stands() -> None:
+    call = Call("GET", "/api/v2/batch/process", lambda body: body)
+    assert {status: type(error_of(call, Reply(status))).__name__ for status in range(300, 600)} == status_numbers()
 
 
 @pytest.mark.parametrize("name", sorted(messages()))
