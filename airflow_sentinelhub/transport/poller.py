@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -130,7 +131,10 @@ class Poller:
         self._per_page = 0.0
         """Seconds that a page of the list takes, as a mean in which the last ones count most."""
         self._reporting: asyncio.TimerHandle | None = None
-        self._wakes_at = float("inf")
+        self._timer: asyncio.TimerHandle | None = None
+        self._gives_up_at = math.inf
+        """When the next wait is given up, by the loop's clock."""
+        self._wakes_at = math.inf
         """When the next reading is due: a wait that wants one earlier wakes the poller."""
 
     @property
@@ -146,18 +150,18 @@ class Poller:
         :raises SentinelHubError: it could not be read.
         """
         loop = asyncio.get_running_loop()
-        wait = self._waits.add(request_id, within)
+        given_up = math.inf if until is None else loop.time() + max(until - time.time(), 0.0)
+        wait = self._waits.add(request_id, within, given_up)
         if wait.due < self._wakes_at:
             self._changed.set()
+        if given_up < self._gives_up_at:
+            self._give_up_from(given_up)
         if self._work is None or self._work.done():
             self._work = asyncio.ensure_future(self._run())
         self._reporting = self._reporting or loop.call_later(REPORT_EVERY, self._report)
-        given_up = None if until is None else loop.call_later(max(until - time.time(), 0.0), self._give_up, wait)
         try:
             return await wait.future
         finally:
-            if given_up is not None:
-                given_up.cancel()
             self._waits.end(wait)
 
     async def _run(self) -> None:
@@ -178,6 +182,7 @@ class Poller:
                 failure = SentinelHubError(f"The poller of this triggerer broke off ({type(err).__name__}).")
                 for known in wanted.values():
                     known.fail(failure)
+        self._give_up_from(math.inf)
 
     def _report(self) -> None:
         """Once a minute, also while a call hangs: the metrics, and a line for the log; zeros once nobody waits."""
@@ -204,6 +209,20 @@ class Poller:
             f"; the last that it has met: {why}" if why else "",
         )
 
+    def _give_up_from(self, at: float) -> None:
+        """Give up at this time what is late then. One timer for all: nearly all waits are read before their time."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._gives_up_at = at
+        self._timer = None if at == math.inf else asyncio.get_running_loop().call_at(at, self._give_up_late)
+
+    def _give_up_late(self) -> None:
+        now = max(asyncio.get_running_loop().time(), self._gives_up_at)  # a timer may be early by a tick of the clock
+        for wait in self._waits:
+            if wait.given_up <= now:
+                self._give_up(wait)
+        self._give_up_from(min((wait.given_up for wait in self._waits if wait.given_up > now), default=math.inf))
+
     def _give_up(self, wait: Wait) -> None:
         if wait.future.done():
             return
@@ -221,12 +240,12 @@ class Poller:
 
     async def _until(self, seconds: float | None) -> None:
         """Wait for so long, or until somebody registers or a single reading has ended."""
-        self._wakes_at = float("inf") if seconds is None else asyncio.get_running_loop().time() + seconds
+        self._wakes_at = math.inf if seconds is None else asyncio.get_running_loop().time() + seconds
         waiting = asyncio.ensure_future(self._changed.wait())
         try:
             await asyncio.wait({waiting}, timeout=seconds)
         finally:
-            self._wakes_at = float("inf")
+            self._wakes_at = math.inf
             waiting.cancel()
 
     async def _read(self, wanted: dict[str, PolledRequest]) -> None:

@@ -35,6 +35,7 @@ class Wait:
     :param due: when the request is to be read at the latest.
     :param early: from when on a call may be made for it.
     :param on_page: from when on it takes a reading from a page read for others.
+    :param given_up: when it is given up, infinite for never.
     """
 
     request_id: str
@@ -42,6 +43,7 @@ class Wait:
     due: float
     early: float
     on_page: float
+    given_up: float
     future: asyncio.Future[Snapshot]
 
 
@@ -135,13 +137,13 @@ class Waits:
         """What is known of the request with this id, in lower case; None if nobody waits for it."""
         return self._known.get(name)
 
-    def add(self, request_id: str, within: float) -> Wait:
+    def add(self, request_id: str, within: float, given_up: float) -> Wait:
         """Register a wait for a request whose next reading is wanted within so many seconds."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         due = now + within * (1 - SPREAD * random.random())
         early, on_page = due - EARLY * within, due - EARLY_ON_PAGE * within
-        wait = Wait(request_id, now, max(due, now + GATHER), early, on_page, loop.create_future())
+        wait = Wait(request_id, now, max(due, now + GATHER), early, on_page, given_up, loop.create_future())
         self._known.setdefault(_name(request_id), PolledRequest()).waits.append(wait)
         return wait
 

@@ -71,9 +71,39 @@ def test_a_reading_that_is_over_leaves_no_timer_for_its_end(how: str, wall: None
         await asyncio.sleep(0.1)
         del reading
         gc.collect()
-        return len(timers_of(loop, "_give_up")), any(ref() is not None for ref in waits)
+        kept = any(ref() is not None for ref in waits)
+        await asyncio.sleep(60.0)  # the poller sees at the end of the interval that nobody waits
+        return len(timers_of(loop, "_give_up")), kept
 
     assert virtual.run(run()) == (0, False)
+
+
+def test_many_waits_have_one_timer_and_each_is_given_up_at_its_time(wall: None) -> None:
+    """Also those whose time is earlier than that of the waits before them."""
+    account = Account(1)
+    account.hang = {"process", "id-0"}
+
+    async def run() -> tuple[int, list[float]]:
+        loop, poller = asyncio.get_running_loop(), poller_of(account)
+        began = loop.time()
+
+        async def one(seconds: float) -> float:
+            with pytest.raises(errors.UnreachableError, match="was not read before the time for waiting was over"):
+                await poller.reading("id-0", 1.0, began + seconds)
+            return loop.time() - began
+
+        waits = [asyncio.ensure_future(one(seconds)) for seconds in (50.0, 20.0, 90.0, 20.0, 70.0)]
+        waits.append(asyncio.ensure_future(poller.reading("id-0", 1.0, None)))
+        await asyncio.sleep(0.01)
+        timers = len(timers_of(loop, "_give_up"))
+        ended = list(await asyncio.gather(*waits[:-1]))
+        assert not waits[-1].done()
+        waits[-1].cancel()
+        return timers, ended
+
+    timers, ended = virtual.run(run())
+    assert timers == 1
+    assert ended == pytest.approx([50.0, 20.0, 90.0, 20.0, 70.0], abs=0.01)
 
 
 def test_a_time_that_has_passed_is_given_up_at_once(wall: None) -> None:
