@@ -7,6 +7,7 @@ client secret, the connection is read again, since it may have been edited.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -196,6 +197,8 @@ def _settings(conn_id: str, connection: Any) -> Settings:
             f"Connection {conn_id!r} is of type {connection.conn_type!r}, not {CONN_TYPE!r}; nothing "
             "of it was sent. Name a connection of type sentinelhub in sentinelhub_conn_id, or give this one that type."
         )
+    if isinstance(connection.extra, str) and connection.extra.strip() and not connection.extra_dejson:
+        _check_json(conn_id, connection.extra)
     settings = settings_from(
         conn_id=conn_id,
         login=connection.login,
@@ -211,3 +214,14 @@ def _settings(conn_id: str, connection: Any) -> Settings:
     for warning in settings.warnings:
         PROCESS.warn_once(_log, logging.WARNING, warning)
     return settings
+
+
+def _check_json(conn_id: str, extra: str) -> None:
+    """:raises SettingsError: an extra that Airflow takes for an empty one is no JSON; it is not shown."""
+    try:
+        json.loads(extra)
+    except ValueError:
+        raise SettingsError(
+            f"Connection {conn_id!r}: extra is no JSON, so nothing of it can be read; enter an object, such as "
+            '{"batch_api": "v2"}.'
+        ) from None

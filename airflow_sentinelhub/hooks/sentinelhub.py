@@ -167,10 +167,11 @@ class SentinelHubHook(RunsJobs):
             grids = self.run(exchange(list_grids(None), Patience(backoff=(1,), rate_limited=10)))
         except SentinelHubError as err:
             return False, str(err)
-        return True, (
-            f"Connected to {self._where()}; batch {self.settings.batch_api} offers {len(grids.items)} tiling grids. "
-            f"Access tokens come from {self.settings.token_url} and are valid for {_lifetime(self.driver.lifetime)}."
+        told = (
+            f"Connected to {self._where()}; batch {self.settings.batch_api} offers {len(grids.items)} tiling grids.",
+            f"Access tokens come from {self.settings.token_url} and are valid for {_lifetime(self.driver.lifetime)}.",
         )
+        return True, " ".join((*told, *self.settings.warnings))
 
     def _where(self) -> str:
         """The deployment of the connection, as messages name it."""

@@ -129,14 +129,21 @@ def proxy_for(settings: Settings, url: str, environ: Mapping[str, str] = os.envi
     try:
         found = urlsplit(proxy)
         usable = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
+        usable = usable and "@" not in found.path + found.query + found.fragment  # a slash in a password ends the host
     except ValueError:  # a port that is no number, a bracket that is not closed
         usable = False
     if not usable or not proxy.isprintable() or " " in proxy:
         kind, _, rest = proxy.partition("://")
         host = re.match(r"(?:[\w.-]|\[[\w:.%]*\]?)*", rest.rpartition("@")[2])
+        what = (
+            "is not written as a URL; write http://user:password@host:port with % escapes in user and password, such "
+            "as %2F for /"
+            if kind.lower() in ("http", "https")
+            else "is not supported; give an http or https proxy"
+        )
         raise SettingsError(
-            f"The proxy {one_line(kind, 20)}://{host.group() if host else ''} for {parts.hostname} is not supported; "
-            "give an http or https proxy (`proxy` of the connection, or HTTPS_PROXY), or name the host in NO_PROXY."
+            f"The proxy {one_line(kind, 20)}://{host.group() if host else ''} for {parts.hostname} {what} "
+            "(`proxy` of the connection, or HTTPS_PROXY), or name the host in NO_PROXY."
         )
     return proxy
 

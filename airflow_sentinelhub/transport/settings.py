@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import ipaddress
 import os
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_sentinelhub.exceptions import MovedError, SettingsError
+from airflow_sentinelhub.exceptions import MovedError, SettingsError, one_line
 
 MAIN_TOKEN_URL = "https://services.sentinel-hub.com/auth/realms/main/protocol/openid-connect/token"
 CDSE_TOKEN_URL = "https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token"
@@ -32,6 +33,8 @@ LEAST_INTERVAL = 5.0
 _SERVICE_DOMAINS = (".sentinel-hub.com", ".dataspace.copernicus.eu")
 BATCH_APIS = ("v1", "v2")
 PATH_FORMS = {"version-first": "/api/v2/batch", "service-first": "/batch/v2"}
+EXTRAS = ("auth_url", "batch_api", "path_form", "timeout", "verify", "proxy", "max_calls_per_minute", "bucket_mount")
+"""The members of a connection's extra; `token_url`, the old name of `auth_url`, is read too."""
 _USUAL_PORTS = {"https": 443, "http": 80}
 _NEW_FORMS = (
     ("/api/v2/batch", "/batch/v2"),
@@ -172,7 +175,7 @@ def settings_from(
     timeout = _above_zero(where, extra, "timeout", 60.0, "a number of seconds")
     calls = _above_zero(where, extra, "max_calls_per_minute", CALLS_PER_MINUTE, "a number of calls")
     verify = verify_from(where, extra.get("verify"))
-    warnings = []
+    warnings = [f"{where}: extra has {_unknown(name)}" for name in extra if name not in (*EXTRAS, "token_url")]
     if password != given:
         warnings.append(f"{where}: the client secret ends in a line break, which was left out; enter it without one.")
     if verify is False:
@@ -236,6 +239,13 @@ def _addresses(where: str, host: str, schema: str, port: int | None, extra: Mapp
             "or a token would go over the net in plain text. Use https for both."
         )
     return base_url, token_url
+
+
+def _unknown(name: str) -> str:
+    """What is said about a member of extra that nothing reads: most often one that is misspelt."""
+    meant = difflib.get_close_matches(name.lower().replace("-", "_"), EXTRAS, 1)
+    known = f"{meant[0]} is meant" if meant else f"it may have {', '.join(EXTRAS)}"
+    return f"{one_line(name, 50)!r}, which is not read; {'most likely ' if meant else ''}{known}."
 
 
 LEAST = 1e-6

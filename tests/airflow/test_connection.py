@@ -143,8 +143,32 @@ BAD = [
     ({"extra": {"bucket_mount": {"hush": 1}}}, "bucket_mount"),
     ({"extra": {"proxy": ["http://me:hush@p"]}}, "proxy"),
     ({"extra": {"verify": 0}}, "verify"),
+    ({"extra": "batch_api=hush"}, "extra is no JSON"),
+    ({"extra": "[5]"}, "extra is of type list"),
     ({"extra": {"timeout": True}}, "timeout"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("timeuot", "'timeuot', which is not read; most likely timeout is meant."),
+        ("Auth-URL", "'Auth-URL', which is not read; most likely auth_url is meant."),
+        ("batchapi", "'batchapi', which is not read; most likely batch_api is meant."),
+        ("region", "'region', which is not read; it may have auth_url, batch_api, path_form, timeout, verify, proxy, "),
+    ],
+)
+def test_a_member_of_extra_that_nobody_reads_is_told(bench: Any, name: str, told: str) -> None:
+    """It is misspelt: without a word a job would be of the other generation, or certificates be checked otherwise."""
+    assert bench.hook.settings.warnings == ()
+    bench.connect("sh", **{name: "hush"})
+    (warning,) = SentinelHubHook("sh").settings.warnings
+    assert warning.startswith(f"Connection 'sh': extra has {told}")
+    assert "hush" not in warning
+    good, said = SentinelHubHook("sh").test_connection()
+    assert good is True
+    assert said.endswith(warning)
+    assert warning in PROCESS.warned
 
 
 @once

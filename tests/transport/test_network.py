@@ -379,9 +379,16 @@ def test_no_variable_is_read_that_names_no_proxy() -> None:
 
 
 @drivers
-@pytest.mark.parametrize("proxy", ["http://[::1", "http://p:abc", "http://", "http://me:hush@p:99999", "http://a b:1"])
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        *("http://[::1", "http://p:abc", "http://", "http://me:hush@p:99999", "http://a b:1", "http://me:hu sh@p:1"),
+        *("http://me:12/hush@p:1", "http://me:#hush@p:1", "http://me:1?hush@p:1", "me:hush/hush@p:1"),
+    ],
+)
 def test_a_proxy_that_is_no_url_is_one_sentence(service: ThreadingHTTPServer, driver: str, proxy: str) -> None:
-    with pytest.raises(SettingsError, match=r"The proxy http://.* is not supported") as caught:
+    """Most often it is the password of an http proxy: a slash in it ends the host, and `me` would be asked."""
+    with pytest.raises(SettingsError, match=r"The proxy http://.* is not written as a URL; .*%2F for /") as caught:
         asked(driver, settings(service, proxy=proxy, verify=False))
     assert "hush" not in str(caught.value)
 
