@@ -434,6 +434,19 @@ def test_of_two_later_jobs_an_old_copy_takes_that_of_the_last_try(tries: bool) -
     assert choose([first, second, note], old).request is first
 
 
+@pytest.mark.parametrize("digests", list(itertools.permutations((SAME, CHANGED, THIRD))))
+def test_of_the_unstarted_requests_of_later_tries_an_old_copy_takes_that_of_the_last(digests: tuple[str, ...]) -> None:
+    """Also if the job of the last try is that of the old copy, and whichever was created last."""
+    old = Mark(WHO, 1, SAME, tried=1)
+    for created in itertools.permutations((1, 2, 3)):
+        jobs = [
+            job(id=f"of try {number}", digest=digest, round=number, tried=number, born=at)
+            for number, digest, at in zip((2, 3, 4), digests, created, strict=True)
+        ]
+        decision = choose(jobs, old)
+        assert (decision.plan, decision.request, decision.remove) == (Plan.ADOPT, jobs[-1], ())
+
+
 def test_an_old_copy_removes_nothing_of_a_later_try() -> None:
     running, theirs = job("PROCESSING", "START", id="a", round=0), job(id="b", round=3, digest=CHANGED, born=9)
     decision = choose([running, theirs], OLD)

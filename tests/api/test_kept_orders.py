@@ -94,3 +94,15 @@ def test_a_cancelled_job_that_a_lagging_copy_takes_for_a_waiting_one_is_made_ane
     task.teardown()
     assert starts(task) == 2
     assert len([job for job in task.service.marked(WHO) if job.at_work(task.service.now)]) == 1
+
+
+def test_an_old_copy_does_not_start_what_a_copy_of_the_round_between_has_made_beside_the_newest() -> None:
+    """The job is edited at each of two clears, so that it is that of the old copy again."""
+    task = begun(Tries)
+    task.a_users_hand(arrives=False, which=0)
+    task.a_clear(survivors=False, changed=False, finished=False, counted=False)
+    task.a_clear(survivors=True, changed=True, finished=False, counted=False)
+    task.a_clear(survivors=True, changed=True, finished=False, counted=False)
+    task.they_take_turns(turns=[(2, 3, 0.0), (1, 2, 3.0)])
+    task.teardown()
+    assert starts(task) == 1

@@ -116,12 +116,12 @@ class _Unstarted:
     def of(cls, candidates: Sequence[Owned], mark: Mark) -> _Unstarted:
         idle = [one for one in candidates if not (one.job.started or one.job.ending or one.job.status.is_final)]
         others = [one for one in idle if one.mark.job != mark.job]
-        later = [one for one in others if one.relation is Relation.LATER]
-        newest = max(later, key=lambda one: one.mark.tried or one.mark.round).mark.job if later else None
+        later = [one for one in idle if one.relation is Relation.LATER]
+        newest = max(later, key=lambda one: one.mark.tried or one.mark.round).mark.job if later else mark.job
         return cls(
             same=tuple(one.job for one in idle if one.mark.job == mark.job),
             changed=tuple(one.job for one in others if one.relation is not Relation.LATER),
-            later=tuple(one.job for one in others if later and one.mark.job == newest),
+            later=tuple(one.job for one in others if one.mark.job == newest != mark.job),
         )
 
     @property
