@@ -27,7 +27,10 @@ class _Word(str, Enum):
         return self.name in type(self).__members__
 
     def __str__(self) -> str:
-        return str(self.value)
+        return str(self._value_)
+
+    def __format__(self, wanted: str) -> str:
+        return format(self._value_, wanted)
 
     def __eq__(self, other: object) -> bool:
         """Whether it is the same word, as a text or as a member of our enumeration or of the vendor's."""

@@ -144,7 +144,11 @@ class Waits:
         due = now + within * (1 - SPREAD * random.random())
         early, on_page = due - EARLY * within, due - EARLY_ON_PAGE * within
         wait = Wait(request_id, now, max(due, now + GATHER), early, on_page, given_up, loop.create_future())
-        self._known.setdefault(_name(request_id), PolledRequest()).waits.append(wait)
+        name = _name(request_id)
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = PolledRequest()
+        known.waits.append(wait)
         return wait
 
     def end(self, wait: Wait) -> None:
