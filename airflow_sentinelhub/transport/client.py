@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from airflow_sentinelhub.api.call import Call, Lost, Reply
-from airflow_sentinelhub.transport.gate import IN_FLIGHT, Gate
+from airflow_sentinelhub.transport.gate import IN_FLIGHT, Gate, Places
 from airflow_sentinelhub.transport.network import Certificates, cause_of, certificates, proxy_for, proxy_variables
 from airflow_sentinelhub.transport.process import PROCESS, InLoop, user_agent
 from airflow_sentinelhub.transport.settings import Settings
@@ -279,8 +279,11 @@ async def in_loop(settings: Settings) -> InLoop:
             if key not in mine:
                 encrypted = any(url.startswith("https") for url in urls)
                 client = await asyncio.to_thread(_made, settings, trusted if encrypted else None, proxies)
-                closing, gate = _closing(client), Gate(PROCESS.rate_of(settings), PROCESS.metrics.count)
-                mine[key] = InLoop(client, gate, asyncio.Lock(), closing)
+                # Clients of one account with other certificates or proxies have one limit.
+                kin = next((one for known, one in mine.items() if known[: len(settings.key)] == settings.key), None)
+                gate = kin.gate if kin else Gate(PROCESS.rate_of(settings), PROCESS.metrics.count)
+                places, closing = kin.places if kin else Places(), _closing(client)
+                mine[key] = InLoop(client, gate, asyncio.Lock(), closing, places=places)
                 await anext(closing)  # from here on the loop knows it
     mine[key].gate.keep_to(PROCESS.rate_of(settings))
     return mine[key]

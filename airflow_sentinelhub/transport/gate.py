@@ -107,6 +107,7 @@ class Gate:
         self._per_second = per_minute / 60
         self._most = max(per_minute * BURST, 1.0)
         self._saved, self._at = self._most, asyncio.get_running_loop().time()
+        self._taken, self._edited = 0, asyncio.get_running_loop().create_future()
         self._recent, self._counted = 0.0, self._at
         self._slowed_to, self._slowed_since, self._next = math.inf, self._at, self._at
         self._slowed_until = self._spent_until = -math.inf
@@ -115,10 +116,11 @@ class Gate:
         """Let so many calls a minute through from now on: the connection was edited."""
         if per_minute == self.per_minute:
             return
-        self._take()
-        self._saved += 1  # no call was made
+        self._save()
         self.per_minute, self._per_second = per_minute, per_minute / 60
         self._most = max(per_minute * BURST, 1.0)
+        self._edited.set_result(None)
+        self._edited = asyncio.get_running_loop().create_future()
 
     async def __aenter__(self) -> None:
         await self._turn()
@@ -161,15 +163,15 @@ class Gate:
 
     async def _enter(self, places: asyncio.Semaphore) -> None:
         await places.acquire()
-        delay = self._take()
+        number = self._take()
         try:
-            if delay > 0:
-                await asyncio.sleep(delay)
+            while (delay := self._delay(number)) > 0:
+                await asyncio.wait({self._edited}, timeout=delay)
                 self._spent_until = asyncio.get_running_loop().time()
             while (left := self.closed_for()) > 0:  # noqa: ASYNC110 - a pause, which may be made longer meanwhile
                 await asyncio.sleep(left * (1 + RATE_LIMITED_JITTER * random.random()))
         except BaseException:
-            self._saved += 1  # the call is not made
+            self._saved, self._taken = self._saved + 1, self._taken - 1  # the call is not made
             places.release()
             raise
         self._recent = self._of_a_minute() + 1
@@ -181,14 +183,24 @@ class Gate:
         self._counted = now
         return self._recent
 
-    def _take(self) -> float:
-        """Seconds until it is this call's turn, by the calls that a minute may have."""
+    def _save(self) -> None:
+        """Count the calls that have become free since this was done last."""
+        now = asyncio.get_running_loop().time()
+        self._saved = min(self._saved + (now - self._at) * self._per_second, self._most)
+        self._at = now
+
+    def _take(self) -> int:
+        """Take one of the calls that a minute may have; returns its number."""
+        self._save()
+        self._saved, self._taken = self._saved - 1, self._taken + 1
+        return self._taken
+
+    def _delay(self, number: int) -> float:
+        """Seconds until it is the turn of the call with this number, by the rate as it is now."""
         if not self.paced:
             return 0.0
-        now = asyncio.get_running_loop().time()
-        self._saved = min(self._saved + (now - self._at) * self._per_second, self._most) - 1
-        self._at = now
-        return max(-self._saved / self._per_second, 0.0)
+        self._save()
+        return max((number - self._taken - self._saved) / self._per_second, 0.0)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -41,7 +41,7 @@ class InLoop:
     """What the drivers of one event loop share for one deployment and client.
 
     :param client: the HTTP client.
-    :param gate: lets requests through.
+    :param gate: lets requests through; the clients of an account have one, as they have one limit, and the same places.
     :param lock: is held while a token is asked for.
     :param closing: closes the client when it is closed itself, at the end of the loop.
     :param pollers: read requests for all waits; by generation, connection and how its calls are made.

@@ -23,6 +23,7 @@ from airflow_sentinelhub.transport.gate import IN_FLIGHT, Gate
 from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings
 from airflow_sentinelhub.transport.sync import SyncDriver
+from tests.transport import virtual
 from tests.transport.raw import Answers, Raw, always, dripping, reply, serving, silence
 
 READ: Call[Any] = Call("GET", "/api/v2/batch/process/7", lambda body: body, repeatable=True, about="batch request 7")
@@ -308,29 +309,27 @@ async def test_a_wait_at_a_closed_gate_that_is_given_up_leaves_no_place_taken() 
 
 
 @pytest.mark.thorough
-async def test_a_minute_has_no_more_calls_than_the_connection_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, slept = 1000.0, 0.0
+def test_a_minute_has_no_more_calls_than_the_connection_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gate, "paced", True)
 
-    async def sleep(seconds: float) -> None:
-        nonlocal now, slept
-        now, slept = now + seconds, slept + seconds
+    async def times(gate: Gate, calls: int) -> list[float]:
+        found = []
+        for _ in range(calls):
+            async with gate:
+                found.append(asyncio.get_running_loop().time())
+        return found
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
-    monkeypatch.setattr("airflow_sentinelhub.transport.gate.asyncio.sleep", sleep)
-    gate = Gate(540.0)
-    times = []
-    for _ in range(2000):
-        async with gate:
-            times.append(now)
-    in_a_minute = max(sum(start <= at < start + 60 for at in times) for start in times)
-    assert 540 <= in_a_minute < 600
-    assert times[53] == 1000.0  # a few go out at once
-    now += 3600
-    times.clear()
-    for _ in range(60):
-        async with gate:
-            times.append(now)
-    assert times[-1] > times[0]  # what was not used is not saved up
+    async def run() -> None:
+        gate = Gate(540.0)
+        first = await times(gate, 2000)
+        in_a_minute = max(sum(start <= at < start + 60 for at in first) for start in first)
+        assert 540 <= in_a_minute < 600
+        assert first[53] - first[0] < 0.01  # a few go out at once
+        await asyncio.sleep(3600)
+        later = await times(gate, 60)
+        assert later[-1] - later[0] > 0.5  # what was not used is not saved up
+
+    virtual.run(run())
 
 
 # Secrets that are rotated

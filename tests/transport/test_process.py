@@ -247,7 +247,8 @@ def test_an_edited_rate_is_that_of_the_one_gate_of_the_account(monkeypatch: pyte
         for rate in (540.0, 60.0, 300.0):
             edited = replace(HTTP, max_calls_per_minute=rate)
             PROCESS.read_settings(edited)
-            for settings in (HTTP, edited):  # waits of before, and new ones
+            behind_proxy = replace(edited, proxy="http://127.0.0.1:3128")
+            for settings in (HTTP, edited, behind_proxy):  # waits of before, and new ones
                 found.append((await in_loop(settings)).gate)
                 assert found[-1].per_minute == rate
         return found

@@ -112,3 +112,34 @@ def test_a_call_that_is_given_up_before_its_turn_has_taken_none_of_the_rate(
             return now() - began
 
     assert virtual.run(run()) <= 1.1
+
+
+@pytest.mark.parametrize(("before", "after"), [(LEAST, 60.0), (0.5, 540.0), (540.0, 1.0)])
+def test_an_edited_rate_counts_for_calls_that_wait_for_their_turn_too(
+    before: float, after: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a rate that somebody has typed by mistake holds up all polls for hours after it was corrected."""
+    monkeypatch.setattr(Gate, "paced", True)
+
+    async def run() -> list[float]:
+        gate, times = Gate(before), list[float]()
+
+        async def call() -> None:
+            async with gate:
+                times.append(asyncio.get_running_loop().time())
+
+        for _ in range(round(max(before * 0.1, 1.0))):
+            await call()
+        times.clear()
+        calls = [asyncio.ensure_future(call()) for _ in range(12)]
+        await asyncio.sleep(0)
+        gate.keep_to(after)
+        await asyncio.gather(*calls)
+        return times
+
+    times = virtual.run(run())
+    assert times == sorted(times)
+    between = [later - earlier for earlier, later in pairwise(times)]
+    assert min(between) == pytest.approx(60 / after, rel=0.01)
+    assert max(between) == pytest.approx(60 / after, rel=0.01)
+    assert times[0] <= 60 / after * 1.01
