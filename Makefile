@@ -37,7 +37,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo demo-ui ui test-browser test test-fast test-2.11 test-3.0 test-matrix e2e test-chaos matrix bench docs dist lint types format hooks constraints clean
+.PHONY: help demo demo-ui ui test-browser test test-fast test-2.11 test-3.0 test-matrix e2e test-chaos test-orders matrix bench docs dist lint types format hooks constraints clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -83,6 +83,10 @@ e2e:  ## only the tests on a real Airflow
 test-chaos:  ## kill every process at every step of a job's life, and more; AIRFLOW=3.0 on another one; takes long
 	@$(ENV) $(AIRFLOW)
 	@$(FOLDER_$(AIRFLOW))/bin/python -m pytest tests/chaos -m "chaos or e2e" --keep-matrix $(ARGS)
+
+test-orders:  ## let copies of a task run in random orders that no run has tried before, some thousands; takes minutes
+	@$(ENV) 3.3
+	@.venv/bin/python -m pytest tests/api -m chaos -n 2 $(ARGS)
 
 matrix:  ## write what came of test-chaos into docs/what-happens-when.md
 	@$(ENV) 3.3
