@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from airflow_sentinelhub.cli.command import CONN_ID, OUTPUT, Command, argument
-from airflow_sentinelhub.cli.output import one_line, print_table
+from airflow_sentinelhub.cli.output import one_line, out, print_table
 from airflow_sentinelhub.cli.reading import hook_of, no_mark
 
 _TASKS = ("task", "pu")
@@ -20,15 +20,15 @@ def run(args: Any) -> int:
 
     costs = hook_of(args).costs(args.dag_id, args.since, task_ids=args.task_id or (), tiles=not args.quick)
     if args.output == "json":
-        print(json.dumps(costs.as_dict(), indent=2))  # no secrets, but perhaps a task called `password`
+        print(json.dumps(costs.as_dict(), indent=2), file=out())  # no secrets, but perhaps a task called `password`
         return 0
-    print(one_line(f"{costs.dag_id}: {costs.total:,.1f} PU since {costs.since:%Y-%m-%d %H:%M} UTC"))
+    print(one_line(f"{costs.dag_id}: {costs.total:,.1f} PU since {costs.since:%Y-%m-%d %H:%M} UTC"), file=out())
     if costs.running:
-        print(f"Running: {costs.running}; in all about {costs.expected:,.1f} PU when that is done.")
+        print(f"Running: {costs.running}; in all about {costs.expected:,.1f} PU when that is done.", file=out())
     if costs.requests:
-        print()
+        print(file=out())
         print_table([{"task": task, "pu": cost} for task, cost in costs.by_task().items()], _TASKS)
-        print()
+        print(file=out())
         print_table(
             [
                 {
@@ -47,7 +47,7 @@ def run(args: Any) -> int:
     else:
         print(one_line(no_mark(args.dag_id, deployment_name())), file=sys.stderr)
     for line in costs.warnings():
-        print(one_line(line))
+        print(one_line(line), file=out())
     return 0
 
 

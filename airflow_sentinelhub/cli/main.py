@@ -6,7 +6,8 @@ import argparse
 import logging
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 from airflow_sentinelhub._version import __version__
@@ -47,7 +48,7 @@ def carry_out(command: Command, arguments: Any) -> int:
     """Run a command and turn what may happen into an exit code."""
     logging.disable(logging.ERROR)  # a command says itself what went wrong, in one sentence
     try:
-        with own_stdout(), _connections(command):
+        with own_stdout(), _airflow(command):
             code = command.run(arguments)
         if sys.stdout is not None:  # it is None where the shell has closed it
             sys.stdout.flush()
@@ -69,13 +70,19 @@ def carry_out(command: Command, arguments: Any) -> int:
     return 1
 
 
-def _connections(command: Command) -> AbstractContextManager[None]:
-    """Where the command may read all connections that Airflow has."""
-    if not command.asks_airflow:
-        return nullcontext()
-    from airflow_sentinelhub._compat.command_line import stored_connections  # imports Airflow
+@contextmanager
+def _airflow(command: Command) -> Iterator[None]:
+    """Where the command may read all connections that Airflow has, and what Airflow 3 logs is no output.
 
-    return stored_connections()
+    Each of its loggers writes to the `sys.stdout` of its first line.
+    """
+    if not command.asks_airflow:
+        yield
+        return
+    from airflow_sentinelhub._compat.command_line import stored_connections
+
+    with stored_connections(), nullcontext() if sys.stdout is None else redirect_stdout(sys.stderr):
+        yield
 
 
 def _of_airflow(err: Exception) -> bool:

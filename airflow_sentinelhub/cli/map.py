@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_sentinelhub.cli.command import AWS_CONN_ID, BATCH_API, CONN_ID, OUTPUT, REQUEST_ID, Command, argument
-from airflow_sentinelhub.cli.output import one_line, print_json
+from airflow_sentinelhub.cli.output import one_line, out, print_json
 from airflow_sentinelhub.cli.reading import find, hook_of
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -29,8 +29,8 @@ def run(args: Any) -> int:
     if args.output == "json":
         print_json({"id": found.job.request_id, "title": one_line(made.title()), "file": str(target)})
         return 0
-    print(one_line(made.title()))
-    print(one_line(f"Map written to {target}"))
+    print(one_line(made.title()), file=out())
+    print(one_line(f"Map written to {target}"), file=out())
     return 0
 
 

@@ -9,8 +9,9 @@ import re
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import date
-from typing import Any
+from typing import Any, TextIO
 
 from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.redaction import hidden, redacted
@@ -18,6 +19,9 @@ from airflow_sentinelhub.redaction import hidden, redacted
 # What steers a terminal: control characters, ends of lines, and those that turn the direction of the text around.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 _WIDEST = 60
+
+
+_OWN: ContextVar[TextIO | None] = ContextVar("own", default=None)
 
 
 class UnwrittenError(SentinelHubError):
@@ -41,16 +45,20 @@ class _Output(io.FileIO):
 
 @contextmanager
 def own_stdout() -> Iterator[None]:
-    """Standard output for what the command prints, and nothing else.
+    """Standard output for what the command prints (`out`), and nothing else.
 
-    What Airflow 3 logs to it, and what other processes of the command write to it, goes to standard error meanwhile:
-    the output may be JSON for a program.
+    What other processes of the command write to it goes to standard error meanwhile: the output may be JSON for a
+    program.
     """
     if sys.stderr is None:  # the shell has closed it; `print` would write notes and errors to the output instead
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     first = sys.__stdout__
     if first is None or sys.stdout is not first:
-        yield  # somebody else collects the output, such as a test
+        token = _OWN.set(sys.stdout)  # somebody else collects the output, such as a test; or the shell has closed it
+        try:
+            yield
+        finally:
+            _OWN.reset(token)
         return
     first.flush()
     number = first.fileno()
@@ -60,10 +68,12 @@ def own_stdout() -> Iterator[None]:
     own = io.TextIOWrapper(raw, encoding=first.encoding, errors="backslashreplace", line_buffering=True)
     os.dup2(sys.stderr.fileno(), number)
     sys.stdout = own
+    token = _OWN.set(own)
     try:
         yield
         own.flush()
     finally:
+        _OWN.reset(token)
         sys.stdout = first
         first.flush()
         os.dup2(kept, number)
@@ -73,9 +83,14 @@ def own_stdout() -> Iterator[None]:
             os.close(kept)
 
 
+def out() -> TextIO | None:
+    """Where a command prints its output, wherever `sys.stdout` leads; None where the shell has closed it."""
+    return _OWN.get() or sys.stdout
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
-    print(json.dumps(hidden(value), indent=2, default=_plain))
+    print(json.dumps(hidden(value), indent=2, default=_plain), file=out())
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], whole: Collection[str] = ()) -> None:
@@ -84,20 +99,20 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], whole
     :param whole: columns that are not shortened, since nobody could do anything with a part.
     """
     if not rows:
-        print("None found.")
+        print("None found.", file=out())
         return
     widest = {name: sys.maxsize if name in whole else _WIDEST for name in columns}
     cells = [[_cell(row.get(name), widest[name]) for name in columns] for row in rows]
     widths = [max(len(name), *(len(line[at]) for line in cells)) for at, name in enumerate(columns)]
     for line in [list(columns), ["-" * width for width in widths], *cells]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip(), file=out())
 
 
 def print_members(members: Mapping[str, Any]) -> None:
     """Print names and values, a line each."""
     width = max(map(len, members), default=0)
     for name, value in members.items():
-        print(f"{name.ljust(width)}  {_cell(value, widest=500)}".rstrip())
+        print(f"{name.ljust(width)}  {_cell(value, widest=500)}".rstrip(), file=out())
 
 
 def show(value: Any, output: str, columns: Sequence[str] | None = None, whole: Collection[str] = ()) -> None:

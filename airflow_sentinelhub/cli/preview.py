@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from airflow_sentinelhub.api.times import moment
 from airflow_sentinelhub.cli.command import OUTPUT, Command, argument
-from airflow_sentinelhub.cli.output import print_json, shown
+from airflow_sentinelhub.cli.output import out, print_json, shown
 from airflow_sentinelhub.exceptions import InvalidInputError
 
 
@@ -44,10 +43,10 @@ def run(args: Any) -> int:
         print_json([preview.as_dict() for preview in found])
     else:
         for preview in found:
-            print("\n".join(shown(line) for line in preview.lines(map_block=_block())))
-            print()
+            print("\n".join(shown(line) for line in preview.lines(map_block=_block())), file=out())
+            print(file=out())
         if args.map:
-            print(f"Map written to {args.map}")
+            print(f"Map written to {args.map}", file=out())
     return 1 if any(preview.refused for preview in found) else 0
 
 
@@ -66,9 +65,10 @@ def _uncollected() -> Iterator[None]:
 
 def _block() -> str | None:
     """The character of a tile on the map in a terminal; None where the output goes to a file or a pipe."""
-    if not sys.stdout.isatty():
+    where = out()
+    if where is None or not where.isatty():
         return None
-    return "\N{FULL BLOCK}" if "utf" in (sys.stdout.encoding or "").lower() else "#"
+    return "\N{FULL BLOCK}" if "utf" in (where.encoding or "").lower() else "#"
 
 
 def _conf(text: str | None) -> dict[str, Any]:
