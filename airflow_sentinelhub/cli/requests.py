@@ -59,6 +59,9 @@ def run(args: Any) -> int:
         print(f"The {args.limit} newest; there may be more (--limit).", file=sys.stderr)
     if word is not None and not found and not statuses:
         print(one_line(no_mark(args.dag_id, deployment)), file=sys.stderr)
+    if not found and not args.batch_api:
+        names = " and ".join(api.name for api in apis)
+        print(f"Only batch {names} were asked; --batch-api names another generation.", file=sys.stderr)
     rows = [members_of(job) for job in found]
     if args.output == "table":
         rows = [{**row, "description": unmarked(row["description"])} for row in rows]
