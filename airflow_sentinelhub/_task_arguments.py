@@ -12,6 +12,7 @@ from airflow_sentinelhub._compat import AirflowFailException, conf
 from airflow_sentinelhub._compat.tasks import mapped_over
 from airflow_sentinelhub._types import Rendered
 from airflow_sentinelhub.api.arguments import KINDS, check_literal, check_word, request_id, taken
+from airflow_sentinelhub.api.kinds import nothing
 from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.api.service.generations import generation
 from airflow_sentinelhub.api.template_origins import templates_told
@@ -167,16 +168,27 @@ def naming_task(task_id: Any) -> Iterator[None]:
 
 
 def _line_of_dag() -> str:
-    """File and line of the DAG that makes a task; empty in the run of a mapped task, which Airflow makes.
+    """File and line of the DAG that makes a task. Airflow shows the last two lines of a traceback only, which are ours.
 
-    Airflow shows the last two lines of a traceback only, which are ours.
+    In the run Airflow makes a mapped task: then the arguments for which nothing was given, which the error may ask for.
     """
     frame = inspect.currentframe()
     while frame is not None and frame.f_code.co_name != "unmap":
         if frame.f_globals.get("__name__", "").partition(".")[0] not in _NO_DAG:
             return f" ({os.path.basename(frame.f_code.co_filename)}, line {frame.f_lineno})"
         frame = frame.f_back
-    return ""
+    return _empty_of_mapped(frame.f_locals) if frame is not None else ""
+
+
+def _empty_of_mapped(making: Mapping[str, Any]) -> str:
+    """The arguments of a mapped task for which the DAG or another task has given nothing; empty for none.
+
+    :param making: the variables of Airflow's `unmap`, which are private.
+    """
+    fixed = getattr(making.get("self"), "partial_kwargs", {})
+    mapped = {name: value for name, value in making.get("kwargs", {}).items() if name in KINDS and name not in fixed}
+    empty = ", ".join(f"{name}={value!r}" for name, value in mapped.items() if nothing(value))
+    return f", mapped with {empty}" if empty else ""
 
 
 _NO_DAG = ("airflow", "airflow_sentinelhub", "contextlib", "functools")

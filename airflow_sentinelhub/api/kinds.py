@@ -153,7 +153,13 @@ def nothing(value: Any) -> bool:
 
 def origin(template: Any) -> str:
     """Where a value comes from, as a part of a message; empty for a value that stands in the DAG itself."""
-    return f" from {shown(str(template))}" if is_late(template) else ""
+    return f" from {written(template)}" if is_late(template) else ""
+
+
+def written(template: Any) -> str:
+    """What stands in the DAG for a value, as a part of a message."""
+    argument = getattr(template, "_key", None) if hasattr(template, "_input") else None  # whose text names no task
+    return shown(str(template)) if argument is None else f"the argument {argument} of a mapped task group"
 
 
 def came_out_empty(name: str, kind: Kind, value: Any, template: Any = None) -> InvalidInputError:

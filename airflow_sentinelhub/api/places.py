@@ -64,6 +64,8 @@ def _wrong_key(key: str) -> str:
     """What keeps a path from being one in a bucket; empty if nothing does."""
     if ".." in key.split("/"):
         return "has a part '..', which leads nowhere in a bucket"
+    if "None" in key.split("/"):
+        return "has a part 'None': its template has given nothing"
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in key):
         return "has a character that cannot be printed"
     size = len(key.encode("utf-8", "replace"))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_sentinelhub.api.kinds import nothing
+from airflow_sentinelhub.api.kinds import nothing, written
 from airflow_sentinelhub.api.rings import shown
 from airflow_sentinelhub.api.times import is_late
 
@@ -22,8 +22,8 @@ def templates_told(message: str, values: Mapping[str, Any], templates: Mapping[s
     """
     empty, shows = [], []
     for path, value, template in _templated(values, templates):
-        text = f"{path} is {shown(str(template))} in the DAG"
-        if shown(str(template)) in message:
+        text = f"{path} is {written(template)} in the DAG"
+        if written(template) in message:
             continue
         if nothing(value):
             empty.append(text)

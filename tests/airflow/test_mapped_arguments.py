@@ -12,7 +12,7 @@ from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator, SentinelHubListBatchTilesOperator
 from airflow_sentinelhub.operators.statistical import SentinelHubBatchStatisticalOperator
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchTileSensor
-from tests.names import DAG, task
+from tests.names import DAG, task, task_group
 
 once = pytest.mark.parametrize("generation", ["v2"], indirect=True)
 LIMITS = ["max_processing_units", "max_restarts", "max_failed_tiles", "min_success_ratio"]
@@ -140,3 +140,42 @@ def test_a_wrong_value_names_the_task_that_it_came_from(bench: Any) -> None:
                 lambda way=way: mapped(SentinelHubBatchOperator, way, fixed(bench), "max_restarts", "many"),
                 bench.context(map_index=0),
             )
+
+
+@once
+@pytest.mark.parametrize("way", ["expand", "expand_kwargs", "literal list"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, None) for name in ("destination", "area", "process_request", "tiling_grid", "evalscript")),
+        *((name, " ") for name in ("destination", "area")),
+    ],
+)
+def test_nothing_for_a_part_of_the_payload_is_named(bench: Any, way: str, name: str, value: Any) -> None:
+    """The task has the argument in the DAG: to ask for it is not enough."""
+    with pytest.raises(AirflowFailException, match=rf"Task: job, mapped with {name}={value!r}\.$"):
+        mapped(SentinelHubBatchOperator, way, fixed(bench, without=name), name, value)
+
+
+@once
+@pytest.mark.parametrize("name", ["max_processing_units", "request_id", "area"])
+def test_nothing_for_an_argument_of_a_mapped_group_is_named_by_that_argument(bench: Any, name: str) -> None:
+    def make() -> Any:
+        with DAG("maps", schedule=None, start_date=pendulum.datetime(2024, 1, 1, tz="UTC")) as dag:
+
+            @task
+            def upstream() -> Any:
+                return [None]
+
+            @task_group
+            def group(one: Any) -> None:
+                SentinelHubBatchOperator(task_id="job", **{**fixed(bench, without=name), name: one})
+
+            group.expand(one=upstream())
+        made = dag.get_task("group.job")
+        setattr(made, name, None)
+        return made
+
+    with pytest.raises(AirflowFailException, match=rf"{name} .*the argument one of a mapped task group") as caught:
+        bench.run(make)
+    assert "MappedArgument" not in str(caught.value)
