@@ -114,7 +114,7 @@ def test_areas_out_of_templates(bench: Any, area: Any, native: bool) -> None:
         ("tiling_grid", {"id": 1, "resolution": "{{ nowhere }}"}, r"tiling_grid\.resolution"),
         ("destination", "s3://{{ nowhere }}/ndvi", "The place of an output is s3://bucket/path, not 's3:///ndvi'"),
         ("destination", "s3://{{ params.get('x') }}/ndvi", "The place of an output .*its template has given no bucket"),
-        ("destination", "s3://maps/{{ params.get('x') }}/ndvi", "The place of an output .*has a part 'None': its template"),
+        ("destination", "s3://maps/{{ params.get('x') }}/ndvi", ".*has a part 'None': its template has given nothing"),
         ("destination", {"defaultTilePath": "s3://maps/{{ none }}"}, "The place of an output .*has a part 'None'"),
         ("destination", "{{ nowhere }}", "Say where the results go|The place of an output"),
         ("process_request", process_request("{{ nowhere }}", DAYS), r"data is |.*type is None"),
