@@ -10,6 +10,7 @@ While the service is out of reach, one request is read for all of them, and all 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import logging
 import math
@@ -50,6 +51,8 @@ PROBES = 2
 """How many requests that were read before are asked for then: the calls for some may fail whenever they are made."""
 REPORT_EVERY = 60.0
 """Seconds between two reports about the poller."""
+ONE_TROUBLE = 600.0
+"""Seconds after a line about a call within which the next such line goes on with the same trouble: it is at DEBUG."""
 
 
 class Runs(Protocol):
@@ -66,17 +69,18 @@ class Notes:
     """
 
     def __init__(self) -> None:
-        self._warning, self._other = ("", 0.0), ("", 0.0)
+        self._warning = self._other = "", float("-inf")
         self.quiet = False
-        """The lines are passed on at DEBUG: what they say stands in the log already."""
+        """All lines are passed on at DEBUG: what they say stands in the log already."""
 
     def log(self, level: int, msg: str, /, *args: Any) -> None:
-        _log.log(logging.DEBUG if self.quiet else level, msg, *args)
         line = (msg % args).rstrip("."), asyncio.get_running_loop().time()
         if level >= logging.WARNING:
-            self._warning = line
+            before, self._warning = self._warning, line
         else:
-            self._other = line
+            before, self._other = self._other, line
+        goes_on = line[1] - before[1] < ONE_TROUBLE
+        _log.log(logging.DEBUG if self.quiet or goes_on else level, msg, *args)
 
     def since(self, time: float) -> str:
         """The last warning after that time, else the last other line, empty if there was none."""
@@ -156,11 +160,15 @@ class Poller:
             self._changed.set()
         if given_up < self._gives_up_at:
             self._give_up_from(given_up)
+        nobodys = contextvars.Context()  # in that of this wait, its log would get the lines that are about all waits
         if self._work is None or self._work.done():
-            self._work = asyncio.ensure_future(self._run())
-        self._reporting = self._reporting or loop.call_later(REPORT_EVERY, self._report)
+            self._work = nobodys.run(lambda: asyncio.ensure_future(self._run()))
+        self._reporting = self._reporting or loop.call_later(REPORT_EVERY, self._report, context=nobodys)
         try:
             return await wait.future
+        except asyncio.CancelledError:
+            self._changed.set()  # perhaps nobody waits any more
+            raise
         finally:
             self._waits.end(wait)
 

@@ -501,6 +501,8 @@ async def test_waits_that_are_cancelled_are_forgotten_and_read_no_more() -> None
     await asyncio.gather(*waits, return_exceptions=True)
     assert poller.waiting == 0
     assert account.asked == []
+    await asyncio.sleep(0.05)
+    assert asyncio.all_tasks() == {asyncio.current_task()}, "not after the interval, which may be hours"
 
 
 async def test_an_unexpected_error_reaches_the_waits_and_ends_nothing() -> None:

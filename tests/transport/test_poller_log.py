@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from airflow_sentinelhub import exceptions as errors
-from airflow_sentinelhub.api.call import Flow, Note, Reply
+from airflow_sentinelhub.api.call import Call, Flow, Note, Reply
 from airflow_sentinelhub.api.service.generations import V2
 from airflow_sentinelhub.transport import poller as module
 from airflow_sentinelhub.transport.poller import Poller
@@ -110,3 +113,63 @@ def test_a_poller_that_is_late_says_what_it_has_met(caplog: pytest.LogCaptureFix
     late = [record.getMessage() for record in caplog.records if "30 wait" in record.getMessage()]
     assert len(late) == 2
     assert all(line.endswith("; the last that it has met: Sentinel Hub asks to slow down (429)") for line in late)
+
+
+async def polled(poller: Poller, names: Iterable[str], seconds: float) -> None:
+    """Waits for these requests, one poll after the other, for so long."""
+
+    async def one(name: str) -> None:
+        while True:
+            with contextlib.suppress(errors.SentinelHubError):
+                await poller.reading(name, 10.0, None)
+
+    tasks = [asyncio.ensure_future(one(name)) for name in names]
+    await asyncio.sleep(seconds)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.mark.parametrize("fails", [{"id-3"}, None], ids=["one request", "all requests"])
+def test_calls_that_go_on_failing_are_told_once(fails: set[str] | None, caplog: pytest.LogCaptureFixture) -> None:
+    """Such as a gateway's page for logging in, which does not show that the service is out of reach."""
+    account = Telling(30)
+
+    def answer(call: Call[Any]) -> Reply | None:
+        name = call.path.rpartition("/")[2]
+        if name == "process":
+            return Reply(403, {}, b"{}")
+        return Reply(200, {}, b"<html>") if fails is None or name in fails else None
+
+    async def waiting() -> None:
+        account.notes, account.answer = module.Notes(), answer
+        await polled(Poller(account, V2, lambda name, by: None, account.notes), account.jobs, 3600)
+
+    with caplog.at_level(logging.INFO, logger=module.__name__):
+        virtual.run(waiting())
+    told = [record.getMessage() for record in caplog.records if " failed (" in record.getMessage()]
+    assert len(told) == 1, told[:5]
+
+
+def test_no_line_of_the_poller_goes_to_the_log_of_one_of_the_waits(caplog: pytest.LogCaptureFixture) -> None:
+    """A triggerer sees in the context to which task's log a line goes, and the wait that was the first may be over."""
+    of_task, account, found = contextvars.ContextVar("of_task", default=""), Telling(30), list[str]()
+
+    def note(record: logging.LogRecord) -> bool:
+        found.append(of_task.get())
+        return True
+
+    async def waiting() -> None:
+        of_task.set("the first")
+        account.notes, account.answer = module.Notes(), lambda call: Reply(503, {}, b"down")
+        await polled(Poller(account, V2, lambda name, by: None, account.notes), account.jobs, 200)
+
+    logger = logging.getLogger(module.__name__)
+    logger.addFilter(note)
+    try:
+        with caplog.at_level(logging.DEBUG, logger=module.__name__):
+            virtual.run(waiting())
+    finally:
+        logger.removeFilter(note)
+    assert len(found) > 3
+    assert set(found) == {""}
