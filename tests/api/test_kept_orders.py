@@ -106,3 +106,23 @@ def test_an_old_copy_does_not_start_what_a_copy_of_the_round_between_has_made_be
     task.they_take_turns(turns=[(2, 3, 0.0), (1, 2, 3.0)])
     task.teardown()
     assert starts(task) == 1
+
+
+def test_what_an_old_copy_has_ended_and_a_newer_try_takes_by_old_readings_is_ended_with_what_the_copy_has_made() -> (
+    None
+):
+    """The job is changed by a clear, and back by the next; the old copy of the round between lives on.
+
+    It ends the job that runs, for its own. The newest try reads as of half a minute before, and goes on with that job.
+    """
+    task = begun(Tries)
+    task.some_calls(which=0, calls=9)
+    task.a_clear(survivors=False, changed=True, finished=False, counted=False)
+    task.a_clear(survivors=True, changed=True, finished=False, counted=False)
+    task.the_world("a minute")
+    task.some_calls(which=0, calls=10)
+    task.some_calls(which=1, calls=3, lag=30.0)
+    task.some_calls(which=0, calls=3)
+    task.teardown()
+    assert starts(task) == 2
+    assert not [job for job in task.service.marked(WHO) if job.at_work(task.service.now)]

@@ -195,6 +195,7 @@ class Tries(Copies):
 
         What had come to its end before the user cleared the task is to be made anew, although a copy whose readings lag
         may take it for one that waits for its start, write down that it has taken it, and fail with "it is CANCELED".
+        The same goes for what an old copy ends, since its job has changed, before a newer try takes it by old readings.
         """
         service = self.service
         for kind, number in service.effects[self.checked :]:
@@ -217,7 +218,8 @@ class Tries(Copies):
                 assert state.status in FINAL or other.mark(at).job != mark.job, told
                 round = self._taken_by(job, at)
                 if state.status != "FAILED" and (round < 0 or self._over_since(other, at) >= self.begun[round]):
-                    assert self._taken_by(other, at) < round, told
+                    until = self._over_since(other, at) if state.status in ("CANCELED", "STOPPED") else at
+                    assert self._taken_by(other, until) < round, told
         self.checked = len(service.effects)
 
     def _taken_by(self, job: Any, at: float) -> int:
