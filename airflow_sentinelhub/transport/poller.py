@@ -450,6 +450,8 @@ class Poller:
         """
         if self._may_be_down and not self._down:
             for known in self._waits.lately_read(PROBES, but=self._in_vain):
+                if not known.waits:  # they were cancelled during the call before
+                    continue
                 err = await self._read_one(known)
                 if err is None or not _is_outage(err):
                     return True

@@ -513,3 +513,44 @@ def test_what_cannot_wait_is_not_held_up_by_calls_that_hang() -> None:
             return asyncio.get_running_loop().time()
 
     assert virtual.run(asyncio.wait_for(run(), 60)) < 1
+
+
+def test_a_wait_that_is_cancelled_before_its_request_is_asked_for_all_harms_no_other() -> None:
+    """Its list is refused, and calls for single requests fail: two that were read lately are asked for, in turn."""
+    account, told = Hundreds(30), list[str]()
+    poller = Poller(account, V2, lambda name, by: None)
+    tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def one(name: str) -> None:
+        while True:
+            try:
+                await poller.reading(name, INTERVAL, None)
+            except errors.SentinelHubError as err:
+                told.append(str(err))
+
+    cancelled: list[str] = []
+
+    def answer(call: Any) -> Reply | None:
+        if call.path.endswith("process"):
+            return Reply(403, {}, b"{}")
+        if asyncio.get_running_loop().time() < 3 * INTERVAL:
+            return None
+        asked = [known for known in poller._waits._known.values() if known.being_read]
+        if poller._may_be_down and not any(known.queued for known in asked) and not cancelled:
+            cancelled.extend(known.waits[0].request_id for known in poller._waits.lately_read(2, but=poller._in_vain))
+            for name in cancelled:
+                tasks[name].cancel()
+        return Reply(503, {}, b"")
+
+    async def run() -> None:
+        account.answer = answer
+        tasks.update({name: asyncio.ensure_future(one(name)) for name in account.jobs})
+        await asyncio.sleep(6 * INTERVAL)
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    virtual.run(run())
+    assert len(cancelled) == 2
+    assert told
+    assert all("was answered with 503" in line for line in told), told
