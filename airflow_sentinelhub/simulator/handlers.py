@@ -16,6 +16,7 @@ from . import delivery, lifecycle
 from .bodies import delivery_url, zarr_url
 from .faults import Fault
 from .jobs import Generation, Job
+from .paths import file_url
 from .reading import read_json, whole_number
 from .replies import Call, Json, Refusal, Reply, error, violations
 from .retention import is_forgotten
@@ -107,12 +108,29 @@ def listed(context: Context, job: Job) -> bool:
     return job.exists(context.call.seen) and not is_forgotten(job, context.call.now, context.world.settings)
 
 
+def new_job(context: Context, generation: Generation, body: Json) -> Job:
+    """A new request, of which nothing is in the bucket yet.
+
+    A service that was started again without its state gives the ids of before, and their files may still be there.
+    """
+    world = context.world
+    while True:
+        job = world.new_job(generation, body)
+        try:
+            folder = delivery.root(delivery_url(body, generation), job.id)
+            own = job.id in folder and next(iter(world.bucket.below(folder)), None) is not None
+            if not own and not world.bucket.exists(file_url(job, f"request-{job.id}.json")):
+                return job
+        except (OSError, ValueError):
+            return job  # the first file says what is wrong with the bucket
+
+
 def create(context: Context, generation: Generation, body: Json) -> Job:
     """A new request of a checked body, with its JSON in the bucket, where missing rights would show (doc)."""
     world = context.world
     _check_empty(context, generation, body)
-    job = world.new_job(generation, body)
-    url = delivery.root(delivery_url(body, generation), job.id) + f"/request-{job.id}.json"
+    job = new_job(context, generation, body)
+    url = file_url(job, f"request-{job.id}.json")
     try:
         world.bucket.put(url, json.dumps({"id": job.id, **body}, indent=1).encode())
     except (OSError, ValueError) as problem:

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import lifecycle, statistical_payload, v2
 from .features import FeaturesError
-from .handlers import Context, Handler, act, check_account, find, page_of_jobs, read_create_body
+from .handlers import Context, Handler, act, check_account, find, new_job, page_of_jobs, read_create_body
 from .jobs import Job
 from .lifecycle import Terms
 from .replies import Json, Refusal, Reply, error, violations
@@ -49,7 +49,7 @@ def post_request(context: Context) -> Reply:
         content = world.deliveries.geopackage(body, "statistical")
     except FeaturesError as problem:
         return violations([("input->features", str(problem))])
-    job = world.new_job("statistical", statistical_payload.echo(body))
+    job = new_job(context, "statistical", statistical_payload.echo(body))
     world.deliveries.keep_geopackage(job, content)
     world.keep(job)
     return Reply(201, view(job, world, world.now), effect="created", request_id=job.id)

@@ -536,6 +536,23 @@ class TestWhereBucketsAre:
             assert "bucket_dir" not in simulator.as_dict()
 
 
+@pytest.mark.parametrize("members", [{}, {"output": output(SHARED)}], ids=["its own folder", "a shared folder"])
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_files_of_a_forgotten_request_are_not_those_of_a_new_one(
+    generation: str, members: dict[str, Any], api: Any, tmp_path: Path
+) -> None:
+    """Without a state folder a restart forgets the requests, but the buckets stay: no id is given a second time."""
+    if generation == "v1" and members:
+        members = {"output": {"defaultTilePath": SHARED}}
+    given = []
+    for _ in range(3):
+        with Simulator(speed=0, bucket_dir=tmp_path / "buckets") as simulator:
+            client = type(api)(simulator)
+            given += [id_of(client.create(generation, **members)) for _ in range(2)]
+            client.http.close()
+    assert len(set(given)) == 6
+
+
 class TestAcrossRestarts:
     """A simulator with a state folder knows what it has written."""
 

@@ -32,6 +32,21 @@ def client(farm: Simulator) -> Iterator[Api]:
     api.http.close()
 
 
+def test_results_of_a_forgotten_request_are_not_those_of_a_new_one(tmp_path: Path) -> None:
+    put_fields(tmp_path)
+    given = []
+    for _ in range(2):
+        with Simulator(speed=0, bucket_dir=tmp_path) as simulator:
+            api = Api(simulator)
+            path = created(api)
+            assert api.post(f"{path}/start").status_code == 204
+            simulator.step(7200)
+            assert shown(api, path)["status"] == "DONE"
+            given.append(path)
+            api.http.close()
+    assert len(set(given)) == 2
+
+
 def created(api: Api) -> str:
     reply = api.post(BASE, json=body())
     assert reply.status_code == 201, reply.text
