@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -21,3 +21,14 @@ class TaskOutput(Protocol):
 
 Late: TypeAlias = T | str | TaskOutput
 """The value, text (a template, or the value in writing), or a task's output."""
+
+
+class Pair(Protocol):
+    """A list, a tuple or an array of a library: its two items are dates, datetimes, texts or outputs of tasks."""
+
+    def __getitem__(self, index: int, /) -> Any:
+        """An item."""
+
+
+TimeRange: TypeAlias = Late[Pair | Mapping[str, Any]]
+"""A time range: both ends, `last()`, or the word `data_interval`."""

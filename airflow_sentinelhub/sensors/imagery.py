@@ -14,6 +14,7 @@ from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
 from airflow_sentinelhub._types import Rendered, SensorArguments, Templated, Unpack
 from airflow_sentinelhub.api.flows.imagery import as_plain, find_in, where_of
 from airflow_sentinelhub.api.kinds import nothing
+from airflow_sentinelhub.api.late import Pair
 from airflow_sentinelhub.api.times import checked_range, resolved_range
 from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError, from_plain
 from airflow_sentinelhub.operators._files import ReadsFiles, beside
@@ -77,7 +78,7 @@ class SentinelHubNewImagerySensor(ReadsFiles, SentinelHubTask, BaseSensorOperato
         *,
         collection: Templated[str],
         area: Any,
-        time_range: Any = "data_interval",
+        time_range: Templated[Pair | Mapping[str, Any]] = "data_interval",
         max_cloud_coverage: Templated[float] | None = None,
         min_count: Templated[int] = 1,
         deferrable: Templated[bool] | None = None,

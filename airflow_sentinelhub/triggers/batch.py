@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_sentinelhub._compat import BaseTrigger, TriggerEvent, conf
+from airflow_sentinelhub._types import Unpack
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.verdict import TileGoal, Waited
 from airflow_sentinelhub.api.flows.progress import Progress
@@ -26,6 +27,28 @@ from airflow_sentinelhub.triggers.events import Event, broken_off, error_event, 
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
+
+
+class _OfRequest(TypedDict):
+    sentinelhub_conn_id: str
+    request_id: str
+
+
+class WaitOfRequest(_OfRequest, total=False):
+    """The arguments of `_WaitTrigger` but for `batch_api`."""
+
+    plan: WaitPlan | Mapping[str, Any] | None
+    cancel_on_kill: bool
+    place: dict[str, str] | None
+    resume_state: dict[str, Any] | None
+
+
+class _OfGeneration(TypedDict):
+    batch_api: str
+
+
+class WaitOfJob(WaitOfRequest, _OfGeneration):
+    """The arguments of `_WaitTrigger`."""
 
 
 class _WaitTrigger(BaseTrigger):
@@ -140,7 +163,7 @@ def _first_poll() -> float:
 class SentinelHubBatchTrigger(_WaitTrigger):
     """Waits until a request has the status `target_status`, or cannot reach it any more."""
 
-    def __init__(self, *, target_status: str = "DONE", **kwargs: Any) -> None:
+    def __init__(self, *, target_status: str = "DONE", **kwargs: Unpack[WaitOfJob]) -> None:
         super().__init__(**kwargs)
         self.target_status = target_status
 
@@ -154,8 +177,10 @@ class SentinelHubBatchTrigger(_WaitTrigger):
 class SentinelHubBatchStatisticalTrigger(SentinelHubBatchTrigger):
     """Waits until a statistical request has the status `target_status`, or cannot reach it any more."""
 
-    def __init__(self, *, batch_api: str = "statistical", **kwargs: Any) -> None:
-        super().__init__(batch_api=batch_api, **kwargs)
+    def __init__(
+        self, *, batch_api: str = "statistical", target_status: str = "DONE", **kwargs: Unpack[WaitOfRequest]
+    ) -> None:
+        super().__init__(batch_api=batch_api, target_status=target_status, **kwargs)
 
 
 class SentinelHubBatchTileTrigger(_WaitTrigger):
@@ -173,7 +198,7 @@ class SentinelHubBatchTileTrigger(_WaitTrigger):
         count: int | None = None,
         share: float | None = None,
         aws_conn_id: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[WaitOfJob],
     ) -> None:
         super().__init__(**kwargs)
         self.tile_status = tile_status

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,11 @@ from airflow_sentinelhub.operators.statistical import (
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor, SentinelHubBatchTileSensor
 from airflow_sentinelhub.sensors.imagery import SentinelHubNewImagerySensor
 from airflow_sentinelhub.sensors.statistical import SentinelHubBatchStatisticalSensor
+from airflow_sentinelhub.triggers.batch import (
+    SentinelHubBatchStatisticalTrigger,
+    SentinelHubBatchTileTrigger,
+    SentinelHubBatchTrigger,
+)
 
 airflow_sentinelhub.tiling_gird(1, 10)  # wrong
 airflow_sentinelhub.tiling_grid(1, 10)
@@ -66,6 +71,11 @@ process_request("sentinel-2-l2a", time_rnge=("2024-06-01", "2024-06-30"))  # wro
 process_request("sentinel-2-l2a", last(days=30), max_cloud_coverage=[30])  # wrong
 process_request("sentinel-2-l2a", last(days="{{ params.days }}"), max_cloud_coverage="{{ params.clouds }}")
 process_request(5)  # wrong
+process_request("sentinel-2-l2a", 30)  # wrong
+process_request("sentinel-2-l2a", timedelta(days=30))  # wrong
+process_request("sentinel-2-l2a", (date(2024, 6, 1), "{{ ds }}"))
+process_request("sentinel-2-l2a", [datetime.fromtimestamp(0, timezone.utc), "{{ ds }}"])
+process_request("sentinel-2-l2a", {"from": "2024-06-01", "to": date(2024, 7, 1)})
 process_request()  # wrong
 tiling_grid(1)  # wrong
 tiling_grid(1, 10, buffer="wide")  # wrong
@@ -125,6 +135,8 @@ with DAG("mistakes", schedule=None) as dag:
     input_data("sentinel-2-l2a", max_cloud_coverage=(30, 40))  # wrong
     aggregation(("2024-06-01", "2024-07-01"), text(), resolution=number())
     aggregation("data_interval", 10)  # wrong
+    aggregation(date(2024, 6, 1), "P1D")  # wrong
+    process_request("sentinel-2-l2a", text())
     # The whole job
     job = SentinelHubBatchOperator(
         task_id="job",
@@ -229,7 +241,18 @@ with DAG("mistakes", schedule=None) as dag:
     SentinelHubBatchStatisticalSensor(task_id="r", request_id=ID, batch_api="v1")  # wrong
     SentinelHubNewImagerySensor(task_id="s", collection="sentinel-2-l2a", area=[8.6, 41.8, 8.9, 42.0], min_count="2")
     SentinelHubNewImagerySensor(task_id="s", collection="sentinel-2-l2a")  # wrong
+    SentinelHubNewImagerySensor(task_id="s", collection="sentinel-2-l2a", area=[1, 2, 3, 4], time_range=30)  # wrong
     SentinelHubNewImagerySensor(task_id="s", collection=2, area=[8.6, 41.8, 8.9, 42.0])  # wrong
+
+    # Triggers, for operators of your own
+    SentinelHubBatchTrigger(sentinelhub_conn_id="sh", batch_api="v2", request_id=ID, cancel_on_kill=True)
+    SentinelHubBatchTrigger(sentinelhub_conn_id="sh", batch_api="v2", request=ID)  # wrong
+    SentinelHubBatchTrigger(batch_api="v2", request_id=ID)  # wrong
+    SentinelHubBatchTrigger(sentinelhub_conn_id="sh", batch_api="v2", request_id=ID, poll_interval=5)  # wrong
+    SentinelHubBatchTileTrigger(sentinelhub_conn_id="sh", batch_api="v2", request_id=ID, share=0.5)
+    SentinelHubBatchTileTrigger(sentinelhub_conn_id="sh", batch_api="v2", request_id=5)  # wrong
+    SentinelHubBatchStatisticalTrigger(sentinelhub_conn_id="sh", request_id=ID, target_status="ANALYSIS_DONE")
+    SentinelHubBatchStatisticalTrigger(sentinelhub_conn_id="sh", request_id=ID, cancel=True)  # wrong
 
     # What a function gets
     read(job.output, fields.output, create.output, analyse.output, budget.output)

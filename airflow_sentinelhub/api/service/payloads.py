@@ -14,7 +14,7 @@ from typing import Any
 from airflow_sentinelhub.api.areas import area_bounds, early_bounds, kept_area
 from airflow_sentinelhub.api.arguments import as_object, taken
 from airflow_sentinelhub.api.decoding import member, number
-from airflow_sentinelhub.api.late import Late
+from airflow_sentinelhub.api.late import Late, TimeRange
 from airflow_sentinelhub.api.payload_members import member_taken, members
 from airflow_sentinelhub.api.rings import described, shown
 from airflow_sentinelhub.api.scripts import script_text
@@ -158,7 +158,7 @@ def output(
 
 def process_request(
     data: Late[Mapping[str, Any] | Sequence[Mapping[str, Any]]],
-    time_range: Any = None,
+    time_range: TimeRange | None = None,
     *,
     max_cloud_coverage: Late[float] | None = None,
     mosaicking_order: Late[str] | None = None,

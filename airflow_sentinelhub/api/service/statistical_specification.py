@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from airflow_sentinelhub.api.arguments import as_object, taken
-from airflow_sentinelhub.api.late import Late
+from airflow_sentinelhub.api.late import Late, TimeRange
 from airflow_sentinelhub.api.payload_members import members
 from airflow_sentinelhub.api.places import place
 from airflow_sentinelhub.api.plain import plain, refuse_nulls
@@ -60,7 +60,7 @@ def input_data(
 
 
 def aggregation(
-    time_range: Any,
+    time_range: TimeRange,
     interval: Late[str],
     *,
     resolution: Late[float] | tuple[Late[float], Late[float]] | None = None,
