@@ -112,14 +112,16 @@ class ConnectedHook(BaseHook):
         key = (asyncio.get_running_loop(), self.sentinelhub_conn_id)
         known = PROCESS.looked_up.get(key)
         if anew or known is None or (time.monotonic() - known[0] > SETTINGS_KEPT):
-            reading = asyncio.ensure_future(self._look_up())
-            known = PROCESS.looked_up[key] = time.monotonic(), reading
-        try:
-            return await asyncio.shield(known[1])
-        except BaseException:
-            if known[1].done() and PROCESS.looked_up.get(key) is known:
-                del PROCESS.looked_up[key]  # the next one tries again
-            raise
+            known = PROCESS.looked_up[key] = time.monotonic(), asyncio.ensure_future(self._look_up())
+
+            def forget(reading: asyncio.Future[Settings]) -> None:
+                """Also if whoever had waited for it was cancelled meanwhile: the next one tries again."""
+                failed = reading.cancelled() or reading.exception() is not None
+                if failed and (latest := PROCESS.looked_up.get(key)) is not None and latest[1] is reading:
+                    del PROCESS.looked_up[key]
+
+            known[1].add_done_callback(forget)
+        return await asyncio.shield(known[1])
 
     async def _look_up(self) -> Settings:
         connection = await connection_in_loop(self.sentinelhub_conn_id)

@@ -24,6 +24,7 @@ from airflow_sentinelhub.api.paging import Walk, page_of
 from airflow_sentinelhub.api.service.generations import Generation
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.exceptions import (
+    AuthenticationError,
     RateLimitError,
     SentinelHubError,
     ServerError,
@@ -37,7 +38,8 @@ from airflow_sentinelhub.transport.waits import PolledRequest, Wait, Waits
 _log = logging.getLogger(__name__)
 PATIENCE = Patience(backoff=(2.0,), rate_limited=60.0)
 """How long one call is tried; the waits themselves are patient."""
-OUTAGE = (UnreachableError, ServerError, RateLimitError)
+OUTAGE = (UnreachableError, ServerError, RateLimitError, AuthenticationError)
+"""What a call for one request meets that all others would meet; refused credentials, too."""
 LIST_SOON, LIST_AGAIN = 10.0, 300.0
 """Seconds for which a list that failed is not read: after the first failure in a row, and at the most."""
 LOOK_SOON, LOOK_AGAIN = 30.0, 1800.0

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub import exceptions as errors
-from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Reply, Send, Sleep, exchange
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Now, Renew, Reply, Send, Sleep, exchange
 from airflow_sentinelhub.api.decide.pages import NOT_LISTED, goes_on, is_believed, pages_worth
 from airflow_sentinelhub.api.decoding import decoded
 from airflow_sentinelhub.api.service.generations import STATISTICAL, V1, V2, Generation
@@ -235,7 +235,7 @@ class Account:
                 elif isinstance(step, Now):
                     received = 0.0
                 else:
-                    assert isinstance(step, (Sleep, Note)), step
+                    assert isinstance(step, (Sleep, Note, Renew)), step
                     received = None
                 step = flow.send(received)
         except StopIteration as end:
@@ -593,6 +593,33 @@ async def test_waits_of_a_triggerer_share_one_poller_and_one_look_at_the_connect
     assert len(calls) <= 2 + len(jobs)  # a page, and each end is confirmed
     assert looked_up == 1
     assert told["readings"] == 60
+    PROCESS.looked_up.clear()
+
+
+async def test_a_look_at_the_connection_that_fails_is_forgotten_also_if_all_who_waited_for_it_were_cancelled(
+    simulator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the triggers of the next minute would end with that failure."""
+    from airflow_sentinelhub.hooks import connection
+    from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
+    from airflow_sentinelhub.transport.process import PROCESS
+
+    monkeypatch.setenv("AIRFLOW_CONN_SENTINELHUB_DEFAULT", simulator.airflow_connection_uri)
+    goes_on = asyncio.Event()
+
+    async def fails(conn_id: str) -> Any:
+        await goes_on.wait()
+        raise RuntimeError("the database is away")
+
+    PROCESS.looked_up.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "connection_in_loop", fails)
+        first = asyncio.ensure_future(SentinelHubHook().async_settings())
+        await asyncio.sleep(0.01)
+        first.cancel()
+        goes_on.set()
+        await asyncio.sleep(0.01)
+    assert (await SentinelHubHook().async_settings()).conn_id == "sentinelhub_default"
     PROCESS.looked_up.clear()
 
 

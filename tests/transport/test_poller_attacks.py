@@ -554,3 +554,25 @@ def test_a_wait_that_is_cancelled_before_its_request_is_asked_for_all_harms_no_o
     assert len(cancelled) == 2
     assert told
     assert all("was answered with 503" in line for line in told), told
+
+
+def test_refused_credentials_are_tried_by_one_call_for_all() -> None:
+    """Else a thousand waits would send a secret that was rotated some thousand times a minute."""
+    account = Hundreds(60)
+    poller = Poller(account, V2, lambda name, by: None)
+    waiting = Waiting(account, poller)
+
+    async def run() -> int:
+        going = asyncio.ensure_future(waiting.during(300))
+        await asyncio.sleep(60)
+        account.answer, before = lambda call: Reply(401, {}, b"{}"), len(account.asked)
+        await asyncio.sleep(180)
+        calls = len(account.asked) - before
+        account.answer = lambda call: None
+        await going
+        return calls
+
+    calls = virtual.run(run())
+    assert calls <= 180, "each is made again once, with a new token"
+    assert set(waiting.failed) == set(account.jobs)
+    assert all(isinstance(err, errors.AuthenticationError) for failed in waiting.failed.values() for err in failed)
