@@ -126,19 +126,3 @@ def test_what_an_old_copy_has_ended_and_a_newer_try_takes_by_old_readings_is_end
     task.teardown()
     assert starts(task) == 2
     assert not [job for job in task.service.marked(WHO) if job.at_work(task.service.now)]
-
-
-def test_what_is_older_than_all_that_is_looked_for_is_taken_once_the_list_shows_that() -> None:
-    """A deleted run has left it. The list after the create is read further back than the start of the run, and it is
-    for the job of the last try; the list that must show that it was taken was not read so far, in no retry."""
-    task = begun(TriesThatSearchNoFurther)
-    task.the_rest_of_a_try(which=0)
-    task.a_clear(survivors=False, changed=False, finished=False, counted=False)
-    task.the_rest_of_a_try(which=0, lag=30.0)
-    task.a_run_made_again(changed=True)
-    task.a_clear_that_one_outlives(which=0, calls=1, changed=False, finished=False, counted=False)
-    task.a_clear(survivors=False, changed=True, finished=True, counted=False)
-    task.the_rest_of_a_try(which=0, lag=30.0)
-    task.teardown()
-    assert task.copies[-1].error is None
-    assert starts(task) == 2

@@ -265,14 +265,11 @@ class _Written:
 
     :param before: of a new request: when the list was last looked at before, or when the request was created, by the
         service's clock, if that was earlier. The try may have been held up for hours in between. Else None.
-    :param created: of a request that was there before: when it was created. It may be older than all that is looked
-        for: the list after a create is read further back.
     """
 
     request_id: str
     words: str = ""
     before: datetime | None = None
-    created: datetime | None = None
 
     def shows_in(self, requests: Sequence[Snapshot]) -> bool:
         return any(job.request_id == self.request_id and self.words in job.description for job in requests)
@@ -307,15 +304,7 @@ def _listed(
             missing = [job for job in older if job.request_id not in seen]
             as_known = [job for job in missing if job.status in (S.DONE, S.FAILED) or not job.status.is_final]
             return [*newer, *as_known, *(yield from _again(api, [job for job in missing if job not in as_known]))]
-    if written is not None and written.created is not None:
-        begin = written.created
-        since = None if since is None else min(since, begin)
-        return (yield from _shown(api, mark, since, lambda job: _earlier(back_to(job), begin), written, patience))
     return (yield from _shown(api, mark, since, back_to, written, patience))
-
-
-def _earlier(bound: datetime | None, begin: datetime) -> datetime | None:
-    return None if bound is None else min(bound, begin)
 
 
 def _again(api: Generation, jobs: list[Snapshot]) -> Flow[list[Snapshot]]:
@@ -392,7 +381,7 @@ def claimed_by(
         return None
     claimed = _renewed(request_mark, mark)
     if (yield from describe(api, job.request_id, marked(job.description, claimed))):
-        return _Written(job.request_id, str(claimed), created=job.created)
+        return _Written(job.request_id, str(claimed))
     return (yield from _noted(api, job, payload, replace(mark, job=mark.job or request_mark.job)))
 
 
