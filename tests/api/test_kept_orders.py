@@ -126,3 +126,30 @@ def test_what_an_old_copy_has_ended_and_a_newer_try_takes_by_old_readings_is_end
     task.teardown()
     assert starts(task) == 2
     assert not [job for job in task.service.marked(WHO) if job.at_work(task.service.now)]
+
+
+def test_what_the_list_is_not_read_back_to_is_not_started_and_the_next_try_takes_its_own() -> None:
+    """A deleted run has left it unstarted. Only the list after the create is read so far back, and it is for the job of
+    this try. The list that must show that it was taken ends before it: reading that further back, too, would find what
+    is older still, which the next try does not see, and both would be started."""
+    task = begun(TriesThatSearchNoFurther)
+    task.the_rest_of_a_try(which=0)
+    task.a_clear(survivors=False, changed=False, finished=False, counted=False)
+    task.the_rest_of_a_try(which=0, lag=30.0)
+    task.a_run_made_again(changed=True)
+    task.a_clear_that_one_outlives(which=0, calls=1, changed=False, finished=False, counted=False)
+    task.a_clear(survivors=False, changed=True, finished=True, counted=False)
+    task.the_rest_of_a_try(which=0, lag=30.0)
+    task.teardown()
+    assert task.copies[-1].error is None
+
+
+def test_of_two_unstarted_requests_that_deleted_runs_have_left_one_is_started() -> None:
+    task = begun(TriesThatSearchNoFurther)
+    task.a_fault(which=0, calls=2, fault="drop_after", lag=0.0)
+    task.a_run_made_again(changed=False)
+    task.a_fault(which=0, calls=2, fault="drop_after", lag=3.0)
+    task.a_run_made_again(changed=False)
+    task.a_clear_that_one_outlives(which=0, calls=5, changed=False, finished=True, counted=False)
+    task.teardown()
+    assert starts(task) == 1
