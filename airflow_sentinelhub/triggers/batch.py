@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_sentinelhub._compat import BaseTrigger, TriggerEvent, conf
-from airflow_sentinelhub._types import Unpack
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.verdict import TileGoal, Waited
 from airflow_sentinelhub.api.flows.progress import Progress
@@ -26,6 +25,7 @@ from airflow_sentinelhub.kept_progress import KeptInTriggerer
 from airflow_sentinelhub.triggers.events import Event, broken_off, error_event, event_of
 
 if TYPE_CHECKING:
+    from airflow_sentinelhub._types import Unpack
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 
 
