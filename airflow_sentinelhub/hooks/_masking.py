@@ -10,6 +10,8 @@ from airflow_sentinelhub.redaction import forms_of
 
 _PASSWORD = re.compile(r"(?:(?<=://)|^)[^/@:\s]*:([^/\s]+)@")
 """A password may have an @ itself; a proxy may be given without `http://`."""
+_UNESCAPED = re.compile(r"(?s)(?:(?<=://)|^)[^/@:\s]*:(?!//|:)(.+)@")
+"""A password with a slash or a blank, which needs % escapes: the proxy is refused, and its password is one."""
 
 
 def mask_forms(secret: str) -> None:
@@ -20,6 +22,6 @@ def mask_forms(secret: str) -> None:
 
 def mask_passwords(url: str | None) -> None:
     """Mask the passwords that stand before a host in a URL, or in URLs that are chained."""
-    for password in _PASSWORD.findall(url or ""):
+    for password in {*_PASSWORD.findall(url or ""), *_UNESCAPED.findall(url or "")}:
         mask_forms(password)
         mask_forms(unquote(password))

@@ -222,6 +222,8 @@ def test_members_of_a_connection_that_are_no_text(member: str, value: Any) -> No
     [
         ("me:proxyword@proxy:3128", "proxyword"),
         ("http://me:p@ssword@proxy:3128", "p@ssword"),
+        ("http://me:pass/word@proxy:3128", "pass/word"),
+        ("me:pass word@proxy:3128", "pass word"),
         ("http://proxy:3128", ""),
     ],
 )
