@@ -214,7 +214,7 @@ class Poller:
             len(waits),
             oldest,
             late,
-            "; Sentinel Hub is out of reach" if self._down else "",
+            "; one call is made for all, since calls fail" if self._down else "",
             "; the list cannot be read, so requests are read one by one" if now < self._list_again else "",
             f"; the last that it has met: {why}" if why else "",
         )
