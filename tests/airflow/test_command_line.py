@@ -103,6 +103,16 @@ def test_the_newest_stand_first_over_all_lists(
     assert (code, [line.split()[0] for line in out.splitlines()[2:]]) == (0, [third, second, first])
 
 
+def test_a_list_that_is_not_read_to_its_end_says_so(bench: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr("airflow_sentinelhub.cli.requests._MOST_PAGES", 1)
+    bench.connect(batch_api=bench.api)
+    for _ in range(101):
+        bench.create(description="a draft")
+    code, out, err = run(capsys, "requests", "--limit", "500", "--output", "json")
+    assert (code, len(json.loads(out))) == (0, 100)
+    assert f"The list of batch {bench.api} was read to page 1 only." in err
+
+
 def test_a_note_is_no_request_of_its_own(bench: Any, capsys: Any) -> None:
     """It is never started: it only says with which request a task goes on."""
     made = bench.create(description="mine")
