@@ -153,6 +153,8 @@ class Process:
     def read_settings(self, settings: Settings) -> None:
         """A connection was read: its rate counts from now on."""
         with self._changing:
+            for of_account in self.rates.values():
+                of_account.pop(settings.conn_id, None)  # it may have been edited to be one of another account
             self.rates.setdefault(settings.key, {})[settings.conn_id] = settings.max_calls_per_minute
 
     def rate_of(self, settings: Settings) -> float:

@@ -263,3 +263,5 @@ def test_of_several_connections_of_an_account_the_lowest_rate_counts(monkeypatch
         PROCESS.read_settings(replace(HTTP, conn_id=conn_id, max_calls_per_minute=rate))
     assert PROCESS.rate_of(HTTP) == 500.0
     assert PROCESS.rate_of(replace(HTTP, client_id="another")) == HTTP.max_calls_per_minute
+    PROCESS.read_settings(replace(HTTP, conn_id="other", client_id="another", max_calls_per_minute=200.0))
+    assert PROCESS.rate_of(HTTP) == 550.0, "the other connection is one of another account now"
