@@ -116,6 +116,8 @@ def test_areas_out_of_templates(bench: Any, area: Any, native: bool) -> None:
         ("destination", "s3://{{ params.get('x') }}/ndvi", "The place of an output .*its template has given no bucket"),
         ("destination", "s3://maps/{{ params.get('x') }}/ndvi", ".*has a part 'None': its template has given nothing"),
         ("destination", {"defaultTilePath": "s3://maps/{{ none }}"}, "The place of an output .*has a part 'None'"),
+        ("destination", "s3://maps/{{ nowhere }}/ndvi", ".*has an empty part: its template has given nothing"),
+        ("destination", "s3://maps/ndvi/{{ nowhere }}/b", ".*has an empty part: its template has given nothing"),
         ("destination", "{{ nowhere }}", "Say where the results go|The place of an output"),
         ("process_request", process_request("{{ nowhere }}", DAYS), r"data is |.*type is None"),
         ("process_request", process_request("sentinel-2-l2a", ("{{ nowhere }}", "2024-06-30")), "time_range from="),
