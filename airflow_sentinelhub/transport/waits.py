@@ -23,6 +23,8 @@ SPREAD = 0.05
 """Share of its interval by which a reading is due before the end, at random: single calls drift apart."""
 GATHER = 0.05
 """Seconds that a reading waits at least for others: the triggers of a new triggerer register one after the other."""
+GATHER_MOST = 1.0
+"""Seconds that it waits at the most while others go on registering that want to be read at once."""
 FORGOTTEN = 1.0
 """Seconds after which a request is forgotten that nobody waits for."""
 
@@ -126,6 +128,8 @@ class Waits:
         self._unused: dict[str, float] = {}
         """When each request is forgotten that nobody waits for."""
         self._forgotten = forgotten
+        self._last_at_once = float("-inf")
+        """When the last wait was added that wants to be read at once."""
 
     def __len__(self) -> int:
         return sum(len(known.waits) for known in self._known.values())
@@ -143,6 +147,8 @@ class Waits:
         now = loop.time()
         due = now + within * (1 - SPREAD * random.random())
         early, on_page = due - EARLY * within, due - EARLY_ON_PAGE * within
+        if due <= now + GATHER:
+            self._last_at_once = now
         wait = Wait(request_id, now, max(due, now + GATHER), early, on_page, given_up, loop.create_future())
         name = _name(request_id)
         known = self._known.get(name)
@@ -188,9 +194,14 @@ class Waits:
         return heapq.nlargest(most, free, key=lambda known: known.read)
 
     def first_due(self) -> float | None:
-        """When the next reading is due of all requests that no call is made for alone; None if there is none."""
+        """When the next reading is due of all requests that no call is made for alone; None if there is none.
+
+        It is put off while others register that want to be read at once: whoever comes when a list is being read may
+        have to wait until it is read once more.
+        """
         free = (known for known in self._known.values() if not known.is_asked_for)
-        return min((wait.due for known in free for wait in known.waits), default=None)
+        due = min((wait.due for known in free for wait in known.waits), default=None)
+        return None if due is None else max(due, min(self._last_at_once + GATHER, due + GATHER_MOST))
 
     def readable(self, now: float, per_page: float = 0.0, *, queued: bool = False) -> dict[str, PolledRequest]:
         """The requests that may be read, and are not being read.

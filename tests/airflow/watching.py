@@ -54,7 +54,7 @@ class Live:
         monkeypatch.setattr(_watcher, "asyncio", SimpleNamespace(**{**members, "sleep": self._sleep}))
 
     async def _sleep(self, seconds: float) -> None:
-        if seconds and self._bench.clock.now >= self._end:  # without seconds it lets others run, in the middle of a look
+        if seconds and self._bench.clock.now >= self._end:  # with 0 it lets others run, in the middle of a look
             raise _Over
         self._bench.clock.sleep(seconds)
         await asyncio.sleep(0)

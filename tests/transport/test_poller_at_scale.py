@@ -172,3 +172,34 @@ def test_an_end_is_seen_within_the_interval_whatever_the_waits_joined(count: int
     assert len(ordered) == len(ends)
     assert ordered[-1] <= INTERVAL + 0.5
     assert ordered[len(ordered) // 2] <= 0.55 * INTERVAL
+
+
+async def first_readings(count: int, apart: float) -> tuple[list[str], float]:
+    """Waits that begin one after the other, so many seconds apart: the calls, and when the first has its reading."""
+    loop, account = asyncio.get_running_loop(), Large(count, 0.0)
+    poller, began = Poller(account, account.api, lambda name, by: None), loop.time()
+    read: list[float] = []
+
+    async def one(name: str) -> None:
+        await poller.reading(name, 0.0, None)
+        read.append(loop.time() - began)
+
+    waits = []
+    for name in account.jobs:
+        waits.append(asyncio.ensure_future(one(name)))
+        await asyncio.sleep(apart)
+    await asyncio.gather(*waits)
+    return account.asked, read[0]
+
+
+@pytest.mark.parametrize("apart", [0.0002, 0.001])
+def test_waits_that_begin_one_after_the_other_are_read_by_one_walk(apart: float) -> None:
+    """A triggerer that starts needs a while to begin thousands of waits."""
+    asked, first = virtual.run(first_readings(400, apart))
+    assert asked == [f"page {number}" for number in (0, 100, 200, 300)]
+    assert first < 400 * apart + 0.1
+
+
+def test_waits_that_go_on_beginning_hold_up_none_for_longer_than_a_second() -> None:
+    _, first = virtual.run(first_readings(100, 0.04))
+    assert 0.9 < first < 1.2
