@@ -414,7 +414,7 @@ def share_of(waited: Waited) -> float | None:
     """The share of the job that is done, 0 to 1, None if it is not known."""
     if waited.counts and (total := sum(waited.counts.values())):
         return waited.counts.get("PROCESSED", 0) / total
-    if waited.goal == BatchTileStatus.PROCESSED and waited.total and waited.matching is not None:
+    if waited.total and waited.matching is not None and waited.goal == BatchTileStatus.PROCESSED:
         return waited.matching / waited.total
     return waited.job.share_done if waited.job else None
 
