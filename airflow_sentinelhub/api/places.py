@@ -66,7 +66,7 @@ def _wrong_key(key: str) -> str:
         return "has a part '..', which leads nowhere in a bucket"
     if "None" in key.split("/"):
         return "has a part 'None': its template has given nothing"
-    if key.rstrip("/") and "" in key.rstrip("/").split("/"):
+    if "//" in f"/{key.rstrip('/')}":
         return "has an empty part: its template has given nothing, or it has a slash too many"
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in key):
         return "has a character that cannot be printed"
