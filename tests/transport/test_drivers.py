@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from airflow_sentinelhub import exceptions as errors
-from airflow_sentinelhub.api.call import Flow, Renew, exchange
+from airflow_sentinelhub.api.call import Flow, Lost, Renew, Reply, exchange
 from airflow_sentinelhub.api.flows.actions import start_once
 from airflow_sentinelhub.api.flows.read import read
 from airflow_sentinelhub.api.service import v1, v2
@@ -24,6 +24,7 @@ from airflow_sentinelhub.transport.aio import AsyncDriver
 from airflow_sentinelhub.transport.gate import IN_FLIGHT
 from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings
+from airflow_sentinelhub.transport.tokens import Tokens
 from tests.transport.conftest import Harness, Ran
 
 TOKEN = "/auth/realms/main/protocol/openid-connect/token"
@@ -359,3 +360,15 @@ async def test_at_most_eight_requests_are_in_flight() -> None:
     await asyncio.gather(*flows)
     assert most == IN_FLIGHT
     server.close()
+
+
+def test_who_waits_for_a_token_in_vain_is_told_how_the_last_request_for_one_ended() -> None:
+    tokens = Tokens(Settings("https://sh.test", "https://sh.test/token", "id", "secret"))
+    over, refused = Lost("too late", ambiguous=False, over=True), Lost("connection refused", ambiguous=False)
+    said = [tokens.not_in_time().why]
+    for answer in (Reply(503, {}, b""), over, refused, over, Reply(200, {}, b"{}"), over):
+        tokens.note_reply(answer)
+        said.append(tokens.not_in_time().why)
+    nothing = "no access token was got before the time for waiting was over"
+    by_503, by_loss = f"{nothing} (HTTP 503)", f"{nothing} (connection refused)"
+    assert said == [nothing, by_503, by_503, by_loss, by_loss, nothing, nothing]

@@ -287,6 +287,19 @@ def test_calls_are_held_back_from_a_429_until_they_are_as_frequent_as_before(per
     assert virtual.run(one()) == [False, True, True, per_minute > 1, False]
 
 
+def test_a_poll_that_began_while_calls_were_rare_is_told_of_the_429_after_that_too() -> None:
+    async def one() -> tuple[str, str]:
+        gate, now = Gate(540.0), asyncio.get_running_loop().time
+        gate.note_reply(Reply(429, {"retry-after": "1000"}, b"{}"))
+        await asyncio.sleep(10.0)
+        began = now()
+        await asyncio.sleep(module.FORGOTTEN)
+        async with gate:
+            return gate.held_back(began), gate.held_back(now())
+
+    assert virtual.run(one()) == ("Sentinel Hub asks to slow down (429)", "")
+
+
 def test_callers_are_let_through_in_their_order_after_a_429() -> None:
     random.seed(1)
 

@@ -356,6 +356,24 @@ def test_where_single_requests_are_refused_the_list_still_says_what_runs_and_an_
     assert max(others.values()) <= 1.3 * INTERVAL
 
 
+def test_single_calls_that_fail_now_and_then_say_nothing_while_pages_are_answered() -> None:
+    account = Hundreds(300)
+    account.answer = lambda call: None if call.path.endswith("/process") else Reply(503, {}, b"")
+
+    async def run() -> Waiting:
+        waiting = Waiting(account, Poller(account, V2, lambda name, by: None))
+        going = asyncio.ensure_future(waiting.during(120))
+        for number in range(5):
+            await asyncio.sleep(20)
+            ended = account.jobs[f"over-{number}"] = {**account.jobs["id-7"], "id": f"over-{number}", "status": "DONE"}
+            with pytest.raises(errors.ServerError):
+                await waiting.poller.reading(ended["id"], 0.0, None)
+        await going
+        return waiting
+
+    assert virtual.run(run()).failed == {}
+
+
 def test_requests_that_nobody_waits_for_any_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """A triggerer runs for months: what it keeps of requests, their payloads too, is that of those waited for."""
     monkeypatch.setattr(list_pages, "SLICE", 0)
