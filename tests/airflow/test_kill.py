@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ import pytest
 from airflow_sentinelhub import cancel
 from airflow_sentinelhub._compat import AirflowTaskTimeout
 from airflow_sentinelhub._compat.task_state import NO_ANSWER, TaskState
+from airflow_sentinelhub.api.decide.marker import mark_of
 from airflow_sentinelhub.api.flows import wait as flows_wait
 from airflow_sentinelhub.api.flows.read import read
 from airflow_sentinelhub.api.service.generations import generation
@@ -431,6 +435,40 @@ def test_in_a_pod_nothing_is_promised_that_the_pod_may_not_live_to_keep(
     said = logged()
     assert "or when this pod ends: with the KubernetesExecutor the pod ends with the task" in said
     assert "the request by hand" in said
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["the request", "the marker"])
+def test_the_process_that_is_left_behind_outlasts_a_refusal(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """Rights that are refused for a moment: the request would run on and bill, and nobody else ends it."""
+    request_id = bench.made(creating(bench), bench.context())
+    bench.act(request_id, "start")
+    bench.clock.sleep(60)
+    told: list[str] = []
+    monkeypatch.setattr(finish.subprocess, "Popen", lambda *_, **__: Told(told))
+    mark = mark_of(bench.hook.run(read(generation(bench.api), request_id)).description)
+    given = {"request_id": request_id} if known else {"mark": str(mark)}
+    finish.leave_behind(bench.hook.settings, bench.api, **given)
+    bench.sim.fault("status", "/(stop|cancel)$", method="POST", status=403, times=2)
+    monkeypatch.setattr("sys.stdin", io.StringIO(told[0]))
+    assert finish.main() == 0
+    assert asked(bench)
+
+
+def test_the_process_that_is_left_behind_is_no_part_of_the_session_of_its_task(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow ends the process group of a task that is killed."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 60\n")
+    python.chmod(0o700)
+    monkeypatch.setattr(finish.sys, "executable", str(python))
+    left = finish.leave_behind(bench.hook.settings, bench.api, "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10")
+    try:
+        assert os.getsid(left) == left
+    finally:
+        os.kill(left, signal.SIGKILL)
 
 
 # In the triggerer
