@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from airflow_sentinelhub._compat import BaseEventTrigger, TriggerEvent
+from airflow_sentinelhub.api.decide.watching import Memory, Sight
 from airflow_sentinelhub.api.flows.imagery import find_acquisitions, where_of
 from airflow_sentinelhub.api.service.catalog import Acquisition
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.exceptions import InvalidInputError
 from tests.airflow.conftest import Bench
 
@@ -183,6 +187,45 @@ def test_a_lookback_that_was_shorter_for_a_while_repeats_nothing(bench: Bench, w
     bench.ended()
     assert len(watch(lookback=DAY)) == 1
     assert watch(lookback=30 * DAY, looks=2) == []
+
+
+def test_what_has_left_the_window_is_remembered_for_a_day() -> None:
+    """A clock that is set back, or a longer lookback, shows it again."""
+    kept, forgotten = Sight("kept", 1_000_000.0), Sight("forgotten", 900_000.0)
+    memory = Memory()
+    memory.end([kept, forgotten], 900_000.0)
+    memory.end([], 1_000_000.0 + 3600)
+    assert [memory.is_news(sight) for sight in (kept, forgotten)] == [False, True]
+
+
+def test_what_was_on_its_way_when_a_watcher_was_killed_is_not_taken_for_told_by_a_longer_lookback() -> None:
+    old, on_its_way = Sight("old", 10.0), Sight("on its way", 20.0)
+    memory = Memory(since=100.0)
+    memory.begin([on_its_way])
+    assert memory.look_back([old, on_its_way], 0.0)
+    assert [memory.is_news(sight) for sight in (old, on_its_way)] == [False, True]
+    assert memory.begin([on_its_way]) == [on_its_way]
+
+
+@pytest.mark.usefixtures("watch")
+def test_an_end_that_only_the_list_shows_is_told_once_the_request_itself_shows_it() -> None:
+    """A list that is newer than the answer of another machine: told by that answer, it would be told at each look."""
+    first = Snapshot("id", "v2", BatchRequestStatus.DONE, acted=datetime(2026, 1, 1, tzinfo=timezone.utc))
+    again = replace(first, acted=datetime(2026, 1, 2, tzinfo=timezone.utc))
+    watcher = SentinelHubBatchWatcherTrigger()
+
+    async def events() -> list[Any]:
+        async def seen() -> AsyncIterator[Any]:
+            for listed, itself in ((first, first), (again, first), (again, first), (again, again), (again, again)):
+
+                async def confirm(name: str, itself: Snapshot = itself) -> Snapshot:
+                    return itself
+
+                yield _watcher.Look(_watcher.time.time(), {"id": listed}, confirm)
+
+        return [event.payload async for event in watcher.filter_shared_stream(seen())]
+
+    assert len(asyncio.run(events())) == 1
 
 
 @pytest.mark.parametrize("generation", ["v2"], indirect=True)
