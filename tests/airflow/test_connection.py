@@ -11,7 +11,9 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from airflow_sentinelhub._compat import AirflowFailException, masking
-from airflow_sentinelhub.exceptions import SettingsError
+from airflow_sentinelhub.api.call import Patience, exchange
+from airflow_sentinelhub.api.service.generations import V2
+from airflow_sentinelhub.exceptions import SettingsError, UnreachableError
 from airflow_sentinelhub.hooks import _masking, connection, storage
 from airflow_sentinelhub.hooks._masking import mask_passwords
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
@@ -402,9 +404,22 @@ def test_a_connection_that_is_half_edited_is_not_taken_for_an_error_of_the_wait(
     bench.connection("sh", **{**GOOD, **edit})
     assert hook._read_again() == before
     assert asyncio.run(loop_hook._read_again_in_loop()) == before
-    bench.connection("sh", **{**GOOD, "password": "a-new-one"})
-    assert hook._read_again().client_secret == "a-new-one"
-    assert asyncio.run(loop_hook._read_again_in_loop()).client_secret == "a-new-one"
+    for host in (None, "aws-us-west-2"):
+        bench.connection("sh", **{**GOOD, "password": f"new-{host}", "host": host})
+        for read in (hook._read_again(), asyncio.run(loop_hook._read_again_in_loop())):
+            assert read.client_secret == f"new-{host}"
+            assert read.place() == before.place(), "what is waited for is where it was"
+
+
+@once
+def test_a_hook_that_was_used_makes_no_calls_there_for_a_request_of_another_deployment(bench: Any) -> None:
+    """A 404 there would be taken for a request that was deleted, and another job be paid."""
+    hook = bench.hook
+    hook.run(exchange(V2.list()))
+    elsewhere = hook._at({**hook.settings.place(), "base_url": "http://127.0.0.1:9"})
+    with pytest.raises(UnreachableError):
+        elsewhere.run(exchange(V2.list(), Patience(backoff=())))
+    hook.run(exchange(V2.list()))
 
 
 @once
