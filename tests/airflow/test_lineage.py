@@ -105,6 +105,23 @@ def test_single_steps_tell_their_request_and_what_it_writes(bench: Any, step: st
         assert told.facts["processing_units"] > 0
 
 
+@once
+def test_a_request_that_was_stopped_at_work_tells_what_it_has_written(bench: Any) -> None:
+    request_id, made = bench.started(), list[Any]()
+    bench.clock.at(110, lambda: bench.act(request_id, "end"))
+
+    def task() -> Any:
+        made.append(SentinelHubBatchSensor(task_id="t", request_id=request_id, deferrable=True))
+        return made[-1]
+
+    with pytest.raises(AirflowFailException):
+        bench.run(task)
+    told = made[-1].lineage()
+    assert told.facts["status"] == "STOPPED"
+    assert told.facts["processing_units"] > 0
+    assert told.folder is not None
+
+
 @pytest.mark.parametrize("why", ["Trigger timeout", "Trigger failure"])
 def test_a_wait_that_airflow_breaks_off_tells_its_request(bench: Any, why: str) -> None:
     bench.sim.settings(tile_seconds=4000.0)
