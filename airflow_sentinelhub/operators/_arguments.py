@@ -21,7 +21,7 @@ from airflow_sentinelhub.api.service.data_sources import check_sources
 from airflow_sentinelhub.api.service.generations import refuse_other_kinds
 from airflow_sentinelhub.api.service.payloads import check_grid_literal
 from airflow_sentinelhub.api.service.specification import BatchSpecification, check_whole
-from airflow_sentinelhub.api.service.statistical_specification import check_statistics
+from airflow_sentinelhub.api.service.statistical_specification import check_statistics, data_objects
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.operators._files import as_json
@@ -137,6 +137,8 @@ def _check_batch_job(values: Mapping[str, Any]) -> None:
 
 def _check_statistical_job(values: Mapping[str, Any]) -> None:
     """:raises InvalidInputError: a part of the job is missing, or is not valid."""
+    if isinstance(values["data"], (Mapping, list, tuple)):
+        data_objects(values["data"])
     check_statistics(
         _read("aggregation", values.get("aggregation")) or _LATER,
         values.get("evalscript"),

@@ -182,7 +182,7 @@ class SentinelHubBatchStatisticalOperator(CreatesRequest, RunsWholeJob, BaseOper
         self,
         *,
         geopackage: Templated[str | Mapping[str, Any]] | None = None,
-        data: Any = None,
+        data: Templated[Mapping[str, Any] | Sequence[Mapping[str, Any]]] | None = None,
         aggregation: Templated[Mapping[str, Any]] | None = None,
         destination: Templated[str | Mapping[str, Any]] | None = None,
         evalscript: Templated[str | os.PathLike[str]] | None = None,

@@ -19,6 +19,7 @@ from airflow_sentinelhub import (
     BatchSpecification,
     StatisticalSpecification,
     aggregation,
+    input_data,
     process_request,
     sentinelhub_batch,
     tiling_grid,
@@ -213,6 +214,11 @@ WRONG_STATISTICS: list[tuple[dict[str, Any], str]] = [
     ({"aggregation": {**SIZED, "width": 10}}, "width needs its other half"),
     ({"aggregation": {"resx": 1, "resy": 1}}, "aggregation must name timeRange"),
     ({"evalscript": None}, "There is no evalscript"),
+    ({"data": [input_data("sentinel-2-l2a")]}, r"data\[0\] must be an object"),
+    ({"data": ["sentinel-2-l2a"]}, r"data\[0\] must be an object .*give data='sentinel-2-l2a'"),
+    ({"data": [5]}, r"data\[0\] must be an object"),
+    ({"data": []}, r"data is the name of a collection"),
+    ({"data": {"dataFilter": {}}}, r"data\[0\] must be an object whose type names a collection"),
 ]
 
 

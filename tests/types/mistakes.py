@@ -219,12 +219,14 @@ with DAG("mistakes", schedule=None) as dag:
     fields = SentinelHubBatchStatisticalOperator(
         task_id="fields",
         geopackage="s3://bucket/fields.gpkg",
-        data=[input_data("sentinel-2-l2a")],
+        data=input_data("sentinel-2-l2a") + input_data("dem"),
         aggregation=aggregation("data_interval", "P1D", resolution=10),
         destination="s3://bucket/fields",
     )
     SentinelHubBatchStatisticalOperator(task_id="n", geopackage="a.gpkg", tiling_grid=GRID)  # wrong
     SentinelHubBatchStatisticalOperator(task_id="n", geopackage=5)  # wrong
+    SentinelHubBatchStatisticalOperator(task_id="n", data=[input_data("sentinel-2-l2a")])  # wrong
+    SentinelHubBatchStatisticalOperator(task_id="n", data=["sentinel-2-l2a"])  # wrong
     SentinelHubListStatisticsOperator(task_id="o", request_id=fields.output["request_id"], status="OK")
     SentinelHubListStatisticsOperator(task_id="o", request_id=ID, batch_api="v2")  # wrong
 

@@ -118,7 +118,7 @@ def check_whole(job: BatchSpecification) -> None:
         raise InvalidInputError(
             "process_request must be a Process API payload with `input`; build it with process_request()."
         )
-    _check_data(process["input"].get("data"), "process_request.input.data")
+    check_data(process["input"].get("data"), "process_request.input.data")
     if job.geopackage is None and job.area is None and process["input"].get("bounds") is None:
         raise InvalidInputError("There is no area: give area= (GeoJSON or four numbers) or bounds in process_request.")
     if job.evalscript is None:
@@ -172,10 +172,10 @@ def check_shape(payload: Json, batch_api: str) -> None:
             f"process_request.output must be an object of the payload, which batch v2 needs, not {described(output)}; "
             "process_request() builds it from `responses`."
         )
-    _check_data(data, where)
+    check_data(data, where)
 
 
-def _check_data(data: Any, where: str) -> None:
+def check_data(data: Any, where: str) -> None:
     """:raises InvalidInputError: these are no objects with the name of a collection each."""
     if is_late(data):
         return

@@ -21,7 +21,7 @@ from airflow_sentinelhub.api.rings import number_of, shown
 from airflow_sentinelhub.api.scripts import script_text
 from airflow_sentinelhub.api.service.data_sources import as_sent
 from airflow_sentinelhub.api.service.payloads import Json, check_script, process_request, without_none
-from airflow_sentinelhub.api.service.specification import Access
+from airflow_sentinelhub.api.service.specification import Access, check_data
 from airflow_sentinelhub.api.times import Run, checked_range, is_late, resolved, resolved_range
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -41,7 +41,7 @@ def input_data(
 ) -> list[Any]:
     """The `data` objects of a statistical job, with the arguments of `process_request()`.
 
-    They contain no time range; that is part of the aggregation.
+    They contain no time range; that is part of the aggregation. Those of several sources are joined with `+`.
 
     :raises InvalidInputError: `data` is None, or a literal value is invalid.
     """
@@ -130,7 +130,7 @@ class StatisticalSpecification:
     """The kind of job, by the name of its generation."""
 
     geopackage: str | Mapping[str, Any]
-    data: Any
+    data: Late[Mapping[str, Any] | Sequence[Mapping[str, Any]]]
     aggregation: Mapping[str, Any]
     output: str | Mapping[str, Any]
     evalscript: str | os.PathLike[str] | None = None
@@ -151,7 +151,7 @@ def render_statistical(job: StatisticalSpecification, access: Access | None = No
         job_aggregation.pop("evalscriptReference", None)
     if job_aggregation.get("evalscript") is not None:
         job_aggregation["evalscript"] = script_text(job_aggregation["evalscript"], word=True)
-    data = as_sent(resolved(input_data(members(job.data, "data")), Run()))
+    data = as_sent(resolved(data_objects(job.data), Run()))
     payload = without_none(
         {
             "input": {"features": _features(job.geopackage, access), "data": data},
@@ -165,6 +165,16 @@ def render_statistical(job: StatisticalSpecification, access: Access | None = No
     payload = dict(plain(payload))
     refuse_nulls(payload)
     return payload
+
+
+def data_objects(data: Any) -> list[Any]:
+    """The `data` objects of a job, however they are given.
+
+    :raises InvalidInputError: they are no objects with the name of a collection each.
+    """
+    objects = input_data(members(data, "data"))
+    check_data(objects, "data")
+    return objects
 
 
 def check_statistics(given: Any, evalscript: Any, calculations: Any) -> None:
