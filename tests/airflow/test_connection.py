@@ -11,6 +11,7 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from airflow_sentinelhub._compat import AirflowFailException, masking
+from airflow_sentinelhub._compat.supervisor import aside, whole_answer
 from airflow_sentinelhub.api.call import Patience, exchange
 from airflow_sentinelhub.api.service.generations import V2
 from airflow_sentinelhub.exceptions import SettingsError, UnreachableError
@@ -389,6 +390,29 @@ def test_a_trigger_never_asks_the_supervisor_from_its_event_loop(bench: Any, mon
     assert token is not None
     keys = bench.hook.get_connection("my_bucket")
     assert {bench.sim.client_secret, token.value, keys.login, keys.password} <= set(told)
+
+
+@pytest.mark.parametrize("how", ["a message", "in a thread"])
+def test_what_airflow_is_asked_is_asked_to_its_end_although_the_asker_is_cancelled(how: str) -> None:
+    """Else whoever asks next gets that answer."""
+
+    async def one() -> bool:
+        begun, goes_on, answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def ask() -> None:
+            begun.set()
+            await goes_on.wait()
+            answered.set()
+
+        asker = asyncio.ensure_future(whole_answer(ask()) if how == "a message" else aside(async_to_sync(ask)))
+        await begun.wait()
+        asker.cancel()
+        await asyncio.wait({asker})
+        goes_on.set()
+        await asyncio.wait_for(answered.wait(), 5)
+        return asker.cancelled()
+
+    assert asyncio.run(one())
 
 
 @once

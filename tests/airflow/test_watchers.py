@@ -301,6 +301,29 @@ def test_watchers_of_one_process_share_a_look_where_airflow_has_no_shared_stream
     assert looks[0] is not looks[2]
 
 
+@pytest.mark.parametrize("shared", ["the look", "what is read again"])
+def test_a_watcher_that_ends_takes_a_reading_from_no_other(shared: str) -> None:
+    async def two() -> tuple[bool, Any]:
+        begun, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def read(*_: Any) -> Any:
+            begun.set()
+            await goes_on.wait()
+            return "as it is now"
+
+        look: _watcher.Look[Any] = _watcher.Look(0.0, {}, read)
+        watcher = SentinelHubBatchWatcherTrigger()
+        asked = [watcher._shared_look(read, 60.0) if shared == "the look" else look.confirmed("id") for _ in range(2)]
+        ends, stays = map(asyncio.ensure_future, asked)
+        await begun.wait()
+        ends.cancel()
+        await asyncio.wait({ends})
+        goes_on.set()
+        return ends.cancelled(), await stays
+
+    assert asyncio.run(two()) == (True, "as it is now")
+
+
 AREA = [8.5, 41.3, 9.6, 43.1]
 
 

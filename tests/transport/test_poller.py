@@ -623,6 +623,34 @@ async def test_a_look_at_the_connection_that_fails_is_forgotten_also_if_all_who_
     PROCESS.looked_up.clear()
 
 
+async def test_a_trigger_that_is_cancelled_takes_the_look_at_the_connection_from_no_other(
+    simulator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Triggers that begin together share one look; each of them would end, without an event."""
+    from airflow_sentinelhub.hooks import connection
+    from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
+    from airflow_sentinelhub.transport.process import PROCESS
+
+    monkeypatch.setenv("AIRFLOW_CONN_SENTINELHUB_DEFAULT", simulator.airflow_connection_uri)
+    look_up, goes_on = connection.connection_in_loop, asyncio.Event()
+
+    async def slowly(conn_id: str) -> Any:
+        await goes_on.wait()
+        return await look_up(conn_id)
+
+    PROCESS.looked_up.clear()
+    monkeypatch.setattr(connection, "connection_in_loop", slowly)
+    looks = [asyncio.ensure_future(SentinelHubHook().async_settings()) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    looks[0].cancel()
+    await asyncio.sleep(0.01)
+    goes_on.set()
+    found = await asyncio.gather(*looks, return_exceptions=True)
+    assert isinstance(found[0], asyncio.CancelledError)
+    assert [settings.conn_id for settings in found[1:]] == ["sentinelhub_default"] * 2
+    PROCESS.looked_up.clear()
+
+
 def entry(identifier: str, **changes: Any) -> dict[str, Any]:
     """An entry of v2's list, with the members that the service writes before and behind what was asked for."""
     delivery = {"s3": {"url": f"s3://bucket/{identifier}"}}
