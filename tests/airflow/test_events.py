@@ -10,12 +10,14 @@ from uuid import uuid4
 import pytest
 
 from airflow_sentinelhub._compat import AirflowSensorTimeout, AirflowSkipException
+from airflow_sentinelhub._task import waited_in
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction, StoppedStatusReason
 from airflow_sentinelhub.exceptions import DeadlineError, ForbiddenError, SentinelHubError, StillRunningError
 from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubStartBatchOperator
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
+from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 from airflow_sentinelhub.triggers.events import error_event, event_of, read_event
 
 REQUEST = str(uuid4())
@@ -64,6 +66,23 @@ def test_events_that_are_none(bench: Any, event: Any, said: str) -> None:
         with pytest.raises(SentinelHubError, match=said):
             task.resume_execution("execute_complete", {"event": event}, bench.context())
     assert bench.sim.journal() == []
+
+
+def test_an_event_says_of_which_try_it_is_although_the_wait_broke_off(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would end each later try, too."""
+
+    async def breaks_off(*_: Any) -> Any:
+        raise ValueError("odd")
+
+    monkeypatch.setattr(SentinelHubBatchTrigger, "_flow", breaks_off)
+    trigger = SentinelHubBatchTrigger(
+        sentinelhub_conn_id="sentinelhub_default", batch_api=bench.api, request_id=REQUEST, resume_state={"tried": 2}
+    )
+    event = bench.fire(trigger)
+    assert "broke off" in event["message"]
+    assert waited_in(event) == 2
 
 
 def test_a_refusal_that_has_ended_a_wait_is_not_final_and_names_the_request(bench: Any) -> None:

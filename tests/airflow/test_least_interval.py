@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub.api.flows.wait import Watch
+from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch
 from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
 from airflow_sentinelhub.operators.batch import SentinelHubStartBatchOperator
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
 from airflow_sentinelhub.transport import settings
 from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import DEPLOYMENTS, LEAST_INTERVAL, Settings
+from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
 from tests.airflow.job import job, v2
 
 
@@ -71,6 +72,12 @@ def a_client(bench: Any) -> Any:
     return SentinelHubHook().batch_v2.monitor_batch_process_job(bench.ended(), sleep_time=0.5, analysis_sleep_time=0.5)
 
 
+def a_trigger(bench: Any) -> Any:
+    """As it was stored before the connection was edited to name the service."""
+    given = {"sentinelhub_conn_id": "sentinelhub_default", "batch_api": bench.api, "request_id": bench.ended()}
+    return bench.fire(SentinelHubBatchTrigger(**given, plan=WaitPlan(poll_interval=0.5)))
+
+
 WAITS: dict[str, Callable[[Any], Any]] = {
     "job": the_job,
     "deferred job": lambda bench: the_job(bench, deferrable=True),
@@ -78,6 +85,7 @@ WAITS: dict[str, Callable[[Any], Any]] = {
     "deferred sensor": lambda bench: a_sensor(bench, deferrable=True),
     "start": a_start,
     "client": a_client,
+    "trigger": a_trigger,
 }
 
 
