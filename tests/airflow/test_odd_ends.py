@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub._compat import AirflowFailException
+from airflow_sentinelhub.exceptions import StillRunningError
 from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubStartBatchOperator
 from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
 from tests.airflow.job import CLEARED, RETRY, Killed, job, kill, modes, v1, v2
@@ -191,3 +192,15 @@ def test_a_retry_that_is_resumed_with_an_old_timeout_begins_anew(bench: Any) -> 
     result = operator.resume_execution("__fail__", {"error": "Trigger timeout"}, bench.context(**RETRY))
     assert result["status"] == "DONE"
     assert bench.effects().count("billed_start") == 1
+
+
+def test_an_argument_that_is_wrong_after_the_wait_is_not_final_while_the_job_may_run(bench: Any) -> None:
+    """A template that renders to something else by then: no retry would mean that nobody looks at the job any more."""
+    context, make = bench.context(), job(bench, deferrable=True)
+    with pytest.raises(BaseException) as left:  # noqa: PT011
+        make().execute(context)
+    event = bench.fire(left.value.trigger)
+    operator = make()
+    operator.poll_interval = "soon"
+    with pytest.raises(StillRunningError, match=f"poll_interval.*{event['request_id']} may be running"):
+        operator.resume_execution(left.value.method_name, {"event": event}, context)
