@@ -65,7 +65,7 @@ class Runs(Protocol):
 
 class Notes:
     """The log of the poller's driver: passes lines on, and keeps the last warning, and the last other line. Times are
-    the event loop's.
+    the event loop's. A call that is made again is told at INFO: what it means for the waits is the poller's to warn of.
 
     They tell why a call has to be made again: it has failed (a warning), or the service asks to slow down (429).
     """
@@ -82,7 +82,7 @@ class Notes:
         else:
             before, self._other = self._other, line
         goes_on = line[1] - before[1] < ONE_TROUBLE
-        _log.log(logging.DEBUG if self.quiet or goes_on else level, msg, *args)
+        _log.log(logging.DEBUG if self.quiet or goes_on else min(level, logging.INFO), msg, *args)
 
     def since(self, time: float) -> str:
         """The last warning after that time, else the last other line, empty if there was none."""
