@@ -12,11 +12,10 @@ from airflow_sentinelhub._deadline import backstop, deadline_from
 from airflow_sentinelhub._identity import run_of, tried
 from airflow_sentinelhub._task import SentinelHubTask, airflow_errors
 from airflow_sentinelhub._types import Rendered, SensorArguments, Templated, Unpack
-from airflow_sentinelhub.api.flows.imagery import as_plain, find_in, where_of
-from airflow_sentinelhub.api.kinds import nothing
+from airflow_sentinelhub.api.flows.imagery import as_plain, checked_collection, early_where, find_in, where_of
 from airflow_sentinelhub.api.late import Pair
-from airflow_sentinelhub.api.times import checked_range, resolved_range
-from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError, from_plain
+from airflow_sentinelhub.api.times import checked_range, is_late, resolved_range
+from airflow_sentinelhub.exceptions import SentinelHubError, from_plain
 from airflow_sentinelhub.operators._files import ReadsFiles, beside
 from airflow_sentinelhub.sensors._soft_fail import SoftFail
 from airflow_sentinelhub.triggers.acquisitions import VERSION, SentinelHubNewImageryTrigger
@@ -105,6 +104,9 @@ class SentinelHubNewImagerySensor(ReadsFiles, SentinelHubTask, BaseSensorOperato
         self._search: dict[str, Any] | None = None
         with self.literals():
             checked_range(time_range)
+            early_where(area)
+            if not is_late(collection):
+                checked_collection(collection)
 
     def execute(self, context: Context) -> Any:
         with airflow_errors(self), self._soft():
@@ -160,12 +162,10 @@ class SentinelHubNewImagerySensor(ReadsFiles, SentinelHubTask, BaseSensorOperato
         self._answered = self._answered or rescheduled  # by an earlier process of this try
         if self.timeout is None:
             self.timeout = conf.getfloat("sensors", "default_timeout", fallback=7 * 86400.0)
-        if not isinstance(self.collection, str) or nothing(self.collection):
-            raise InvalidInputError("collection is the name of a collection of the catalog, such as sentinel-2-l2a.")
         times = resolved_range(self.time_range, run_of(context))
         self.poke_interval = self.hook.interval(self.poke_interval, "poke_interval")
         self._search = {
-            "collection": self.collection.strip(),
+            "collection": checked_collection(self.collection),
             "where": where_of(beside(self, self.part("area"))),
             "begin": times["from"],
             "end": times["to"],

@@ -17,6 +17,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -26,6 +27,7 @@ from airflow_sentinelhub.api.decide.marker import short_digest
 from airflow_sentinelhub.api.decide.watching import Memory, Sight
 from airflow_sentinelhub.api.kinds import seconds
 from airflow_sentinelhub.api.rings import shown
+from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError, one_line
 from airflow_sentinelhub.transport.process import PROCESS
 
@@ -93,6 +95,8 @@ def text_or_none(value: Any, name: str) -> str | None:
     """
     if value is not None and (not isinstance(value, str) or not value.strip()):
         raise InvalidInputError(f"{name} is a text that is not empty, or None, not {shown(value)}.")
+    if is_late(value):
+        raise InvalidInputError(f"{name} cannot be a template ({shown(value)}): a watcher has no run.")
     return value
 
 
@@ -112,6 +116,7 @@ class Watcher(BaseEventTrigger, Generic[T]):
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param poll_interval: seconds between two looks.
     :param lookback: seconds; things that are older are not looked at.
+    :raises InvalidInputError: one of them cannot be right.
     """
 
     things = "things"
@@ -119,11 +124,20 @@ class Watcher(BaseEventTrigger, Generic[T]):
     shared: tuple[str, ...] = ("sentinelhub_conn_id", "poll_interval", "lookback")
     """Arguments that decide what a look reads: watchers that have the same ones share it."""
 
-    def __init__(self, *, sentinelhub_conn_id: str, poll_interval: float, lookback: float) -> None:
+    def __init__(
+        self, *, sentinelhub_conn_id: str, poll_interval: float | timedelta, lookback: float | timedelta
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        if text_or_none(sentinelhub_conn_id, "sentinelhub_conn_id") is None:
+            raise InvalidInputError("sentinelhub_conn_id is the id of an Airflow connection, not None.")
         self.sentinelhub_conn_id = sentinelhub_conn_id
-        self.poll_interval = poll_interval
-        self.lookback = lookback
+        self.poll_interval = length(poll_interval, "poll_interval")
+        self.lookback = length(lookback, "lookback")
+        if self.lookback < self.poll_interval:
+            raise InvalidInputError(
+                f"lookback ({self.lookback:g} s) is at least poll_interval ({self.poll_interval:g} s): what is older "
+                "than lookback at the next look is never told."
+            )
         self._memory: Memory | None = None
         self._unsaved = False
         self._failures: dict[str, float] = {}

@@ -7,13 +7,19 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_sentinelhub.api.areas import early_bounds
 from airflow_sentinelhub.api.decide.watching import Sight
-from airflow_sentinelhub.api.flows.imagery import as_plain, cloud_limit, find_acquisitions, where_of
+from airflow_sentinelhub.api.flows.imagery import (
+    as_plain,
+    checked_collection,
+    cloud_limit,
+    early_where,
+    find_acquisitions,
+    where_of,
+)
 from airflow_sentinelhub.api.service.catalog import Acquisition
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.triggers._watcher import Look, Watcher, length, text_or_none
+from airflow_sentinelhub.triggers._watcher import Look, Watcher, text_or_none
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
@@ -63,20 +69,12 @@ class SentinelHubNewImageryWatcherTrigger(Watcher[Acquisition]):
         poll_interval: float | timedelta = 900.0,
         lookback: float | timedelta = LOOKBACK,
     ) -> None:
-        super().__init__(
-            sentinelhub_conn_id=sentinelhub_conn_id,
-            poll_interval=length(poll_interval, "poll_interval"),
-            lookback=length(lookback, "lookback"),
-        )
-        if text_or_none(collection, "collection") is None:
-            raise InvalidInputError("collection is the name of a collection of the catalog, such as sentinel-2-l2a.")
+        super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, poll_interval=poll_interval, lookback=lookback)
+        text_or_none(collection, "collection")
         if is_late(area):
             raise InvalidInputError("area cannot be a template or the output of a task: a watcher has no run.")
-        self.collection = collection
-        bounds = early_bounds(area)
-        self.area = bounds.get("area", bounds)
-        if "area" not in bounds:
-            where_of(bounds)
+        self.collection = checked_collection(collection)
+        self.area = early_where(area)
         self.max_cloud_coverage = cloud_limit(max_cloud_coverage)
 
     def arguments(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, status_word
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
 from airflow_sentinelhub.transport.process import PROCESS
-from airflow_sentinelhub.triggers._watcher import Look, Watcher, length, text_or_none
+from airflow_sentinelhub.triggers._watcher import Look, Watcher, text_or_none
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
@@ -91,11 +91,7 @@ class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
         poll_interval: float | timedelta = 60.0,
         lookback: float | timedelta = LOOKBACK,
     ) -> None:
-        super().__init__(
-            sentinelhub_conn_id=sentinelhub_conn_id,
-            poll_interval=length(poll_interval, "poll_interval"),
-            lookback=length(lookback, "lookback"),
-        )
+        super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, poll_interval=poll_interval, lookback=lookback)
         self.batch_api = None if batch_api is None else generation(batch_api).name
         self.status = _statuses(status)
         self.description = text_or_none(description, "description")

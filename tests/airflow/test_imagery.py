@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+from airflow_sentinelhub.exceptions import InvalidInputError
 from airflow_sentinelhub.sensors.imagery import SentinelHubNewImagerySensor
 from tests.airflow.conftest import Bench
 
@@ -56,6 +57,40 @@ def test_what_is_there_is_returned_at_once(bench: Bench) -> None:
 def test_what_cannot_be_right_is_final_and_says_why(bench: Bench, given: dict[str, Any]) -> None:
     with pytest.raises((AirflowFailException, ValueError)):
         bench.run(sensor(bench, **given))
+
+
+def test_a_misspelt_collection_gets_a_proposal(bench: Bench) -> None:
+    with pytest.raises(
+        AirflowFailException, match=r"no collection 'SENTINEL2_L2A' \(did you mean 'sentinel-2-l2a'\?\)"
+    ):
+        bench.run(sensor(bench, collection="SENTINEL2_L2A"))
+
+
+LITERALS: list[tuple[str, Any, str]] = [
+    ("area", [170, -20, -170, -10], "The bounding box .* across the antimeridian"),
+    ("area", {"type": "Point", "coordinates": [8, 41]}, "only Polygon and MultiPolygon work"),
+    (
+        "area",
+        {"bbox": [0, 0, 9, 9], "properties": {"crs": "http://www.opengis.net/def/crs/EPSG/0/3857"}},
+        "longitude and",
+    ),
+    ("area", None, "The area must be GeoJSON"),
+    ("collection", "", "collection is the name of a collection"),
+    ("collection", None, "collection is the name of a collection"),
+    ("collection", ["sentinel-2-l2a"], "collection is the name of a collection"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "says"), LITERALS, ids=str)
+def test_what_cannot_be_right_is_an_error_of_the_dag(generation: str, name: str, value: Any, says: str) -> None:
+    given = {"collection": "sentinel-2-l2a", "area": AREA, name: value}
+    with pytest.raises(InvalidInputError, match=rf"{says}.* Task: seen"):
+        SentinelHubNewImagerySensor(task_id="seen", **given)
+
+
+@pytest.mark.parametrize("area", ["{{ params.area }}", "corsica.geojson", "POINT(8 41)"])
+def test_what_is_known_in_the_run_passes(generation: str, area: str) -> None:
+    SentinelHubNewImagerySensor(task_id="seen", collection="{{ params.collection }}", area=area)
 
 
 @modes

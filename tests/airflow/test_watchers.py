@@ -267,6 +267,12 @@ def test_what_the_catalog_shows_of_before_the_window_is_told_once(
         {"poll_interval": "soon"},
         {"lookback": -1},
         {"batch_api": "v3"},
+        {"description": "{{ ds }}"},
+        {"dag_id": "{{ dag.dag_id }}"},
+        {"sentinelhub_conn_id": ""},
+        {"sentinelhub_conn_id": None},
+        {"sentinelhub_conn_id": "{{ params.account }}"},
+        {"lookback": 30, "poll_interval": 60},
     ],
 )
 def test_bad_arguments_are_refused_when_the_dag_is_read(arguments: dict[str, Any]) -> None:
@@ -375,6 +381,7 @@ def test_a_search_is_read_page_by_page(bench: Bench) -> None:
     [
         {"collection": ""},
         {"collection": None},
+        {"collection": "{{ params.collection }}"},
         {"area": "{{ params.area }}"},
         {"area": {"bbox": [0, 0, 9000, 9000], "properties": {"crs": "http://www.opengis.net/def/crs/EPSG/0/3857"}}},
         {"max_cloud_coverage": 101},

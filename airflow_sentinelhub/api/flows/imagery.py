@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from airflow_sentinelhub.api.areas import area_bounds
+from airflow_sentinelhub.api.areas import area_bounds, early_bounds
 from airflow_sentinelhub.api.call import Flow, Note, Now, Patience, Sleep, exchange
 from airflow_sentinelhub.api.flows.read import outlast
+from airflow_sentinelhub.api.kinds import nothing
 from airflow_sentinelhub.api.rings import number_of, shown
 from airflow_sentinelhub.api.service.catalog import Acquisition, search
+from airflow_sentinelhub.api.service.data_sources import proposal
 from airflow_sentinelhub.api.times import moment, written
 from airflow_sentinelhub.exceptions import InvalidInputError, ListTooLongError, NotFoundError, UnreadableReplyError
 
@@ -31,6 +33,30 @@ def where_of(area: Any) -> dict[str, Any]:
             f"The area is in {crs}, and the catalog is searched in longitude and latitude (WGS84) only: give it so."
         )
     return {"intersects": bounds["geometry"]} if bounds.get("geometry") else {"bbox": bounds["bbox"]}
+
+
+def early_where(area: Any) -> Any:
+    """The area of a search while a DAG is parsed: as `where_of` takes it, checked as far as can be told by now.
+
+    :raises InvalidInputError: as `where_of`.
+    """
+    bounds = early_bounds(area)
+    if "area" in bounds:
+        return bounds["area"]
+    where_of(bounds)
+    return bounds
+
+
+def checked_collection(value: Any) -> str:
+    """The argument `collection`.
+
+    :raises InvalidInputError: it is no text, or an empty one.
+    """
+    if not isinstance(value, str) or nothing(value):
+        raise InvalidInputError(
+            f"collection is the name of a collection of the catalog, such as sentinel-2-l2a, not {shown(value)}."
+        )
+    return value.strip()
 
 
 def cloud_limit(value: Any) -> float | None:
@@ -71,7 +97,8 @@ def find_acquisitions(
             page = yield from exchange(call, PATIENCE)
         except NotFoundError as err:
             raise InvalidInputError(
-                f"The Catalog API of this deployment has no collection {shown(collection)}, or there is none: {err}"
+                f"The Catalog API of this deployment has no collection {shown(collection)}{proposal(collection)}, or "
+                f"there is none: {err}"
             ) from None
         if page.left_out:
             yield Note(f"{page.left_out} items of the catalog have no id and are left out", warning=True)

@@ -142,6 +142,12 @@ def as_sent(sources: Any) -> Any:
     ]
 
 
+def proposal(name: str) -> str:
+    """The known name of a collection that this one probably means, in brackets; empty if it is one, or none is near."""
+    meant = [] if name in COLLECTIONS else _similar(name)
+    return f" (did you mean {' or '.join(map(repr, meant))}?)" if meant and meant != [name] else ""
+
+
 def _similar(name: str) -> list[str]:
     """The known names that are meant, if any: first those that differ only in case and in marks between the words."""
     by_letters: dict[str, str] = {_letters(known): known for known in COLLECTIONS}
