@@ -52,7 +52,8 @@ class SentinelHubNewImageryWatcherTrigger(Watcher[Acquisition]):
     :param max_cloud_coverage: percent; None: no limit. Acquisitions that do not say theirs are left out by a limit.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param poll_interval: seconds, or a timedelta.
-    :param lookback: seconds, or a timedelta: what was taken longer ago is not told, however late it comes.
+    :param lookback: seconds, or a timedelta, at least `poll_interval`: what was taken longer ago is not told, however
+        late it comes.
     :raises InvalidInputError: an argument cannot be right. None of them is a template: a watcher has no run.
     """
 

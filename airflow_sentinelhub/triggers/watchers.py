@@ -72,7 +72,8 @@ class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
     :param dag_id: tell only of requests that a task of this DAG of this Airflow has created.
     :param task_id: the same for one task of the DAG; it needs `dag_id`.
     :param poll_interval: seconds, or a timedelta.
-    :param lookback: seconds, or a timedelta: for so long after its creation a request is watched.
+    :param lookback: seconds, or a timedelta, at least `poll_interval`: for so long after its creation a request is
+        watched.
     :raises InvalidInputError: an argument cannot be right. None of them is a template: a watcher has no run.
     """
 
