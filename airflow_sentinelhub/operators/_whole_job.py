@@ -28,6 +28,7 @@ from airflow_sentinelhub.api.flows.run_job import answered, run_job
 from airflow_sentinelhub.api.flows.task_request import Own
 from airflow_sentinelhub.api.flows.wait import Await, look_before_deferring, wait
 from airflow_sentinelhub.api.service.generations import NAMES, Generation, generation
+from airflow_sentinelhub.api.service.statistical_specification import data_objects
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.times import resolved, resolved_range
 from airflow_sentinelhub.assets import event_extra, tell_outlets
@@ -184,7 +185,8 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
             if getattr(self, "process_request", None) is not None:
                 return sources_of(resolved(member(self.read("process_request"), "input", "data"), run))
             times = member(self.read("aggregation"), "timeRange")
-            return sources_of(resolved(self.read("data"), run), times and resolved_range(times, run, divided=True))
+            data = resolved(data_objects(self.read("data")), run)
+            return sources_of(data, times and resolved_range(times, run, divided=True))
         except (InvalidInputError, AttributeError):
             return ()
 

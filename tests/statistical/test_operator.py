@@ -372,6 +372,20 @@ def test_the_job_may_come_out_of_templates(bench: StatisticalBench) -> None:
     assert sent["input"]["features"]["s3"]["url"] == GEOPACKAGE
 
 
+@pytest.mark.parametrize("data", ["sentinel-2-l2a", {"type": "sentinel-2-l2a"}], ids=["by name", "one object"])
+def test_the_lineage_has_a_collection_in_each_form_of_the_data(bench: StatisticalBench, data: Any) -> None:
+    made: list[Any] = []
+
+    def make() -> Any:
+        made.append(bench.whole(data=data)())
+        return made[-1]
+
+    bench.run(make)
+    (source,) = made[-1].lineage().sources
+    assert source.name == "sentinel-2-l2a"
+    assert source.begin is not None
+
+
 def test_kill_by_a_user_stops_the_job(bench: StatisticalBench, monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow_sentinelhub import cancel
     from airflow_sentinelhub._compat.task_state import TaskState
