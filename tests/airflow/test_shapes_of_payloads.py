@@ -57,6 +57,36 @@ IN_THE_RUN: list[tuple[str, Any, str]] = [
 ]
 
 
+TIMES = {"from": DAYS[0], "to": DAYS[1]}
+MISSPELT: list[tuple[dict[str, Any], str]] = [
+    ({"data_filter": {"timeRange": TIMES}}, r"data\[0\] has no member 'data_filter': did you mean 'dataFilter'"),
+    ({"datafilter": {"timeRange": TIMES}}, r"data\[0\] has no member 'datafilter': did you mean 'dataFilter'"),
+    (
+        {"dataFilter": {"time_range": TIMES}},
+        r"data\[0\]\.dataFilter has no member 'time_range': did you mean 'timeRange",
+    ),
+    ({"dataFilter": {"mosaicking_order": "leastCC"}}, r".*'mosaicking_order': did you mean 'mosaickingOrder'"),
+    ({"timeRange": TIMES}, r"data\[0\] has no member 'timeRange': did you mean 'dataFilter\.timeRange'"),
+    ({"max_cloud_coverage": 30}, r".*'max_cloud_coverage': did you mean 'dataFilter\.maxCloudCoverage'"),
+]
+
+
+@pytest.mark.parametrize(("more", "says"), MISSPELT)
+@once
+def test_a_member_of_a_data_object_that_the_service_would_pass_over(bench: Any, more: Any, says: str) -> None:
+    """Without its time range a job would take all that was ever taken."""
+    given = {"input": {"data": [{"type": "sentinel-2-l2a", **more}]}, "output": TIFF}
+    with pytest.raises(InvalidInputError, match=rf"^process_request\.input\.{says}.* Task: job"):
+        SentinelHubCreateBatchOperator(**described(bench, process_request=given))
+
+
+@once
+def test_members_of_a_data_object_that_nobody_knows_pass(bench: Any) -> None:
+    more = {"id": "a", "new_member": 1, "processing": {}, "dataFilter": {"timeRange": TIMES, "newMember": 5}}
+    given = {"input": {"data": [{"type": "sentinel-2-l2a", **more}]}, "output": TIFF}
+    SentinelHubCreateBatchOperator(**described(bench, process_request=given))
+
+
 @pytest.mark.parametrize(("name", "value", "says"), IN_THE_RUN)
 @once
 def test_in_the_run(bench: Any, name: str, value: Any, says: str) -> None:

@@ -218,6 +218,10 @@ WRONG_STATISTICS: list[tuple[dict[str, Any], str]] = [
     ({"data": ["sentinel-2-l2a"]}, r"data\[0\] must be an object .*give data='sentinel-2-l2a'"),
     ({"data": [5]}, r"data\[0\] must be an object"),
     ({"data": []}, r"data is the name of a collection"),
+    (
+        {"data": [{"type": "dem", "data_filter": {}}]},
+        r"data\[0\] has no member 'data_filter': did you mean",
+    ),
     ({"data": {"dataFilter": {}}}, r"data\[0\] must be an object whose type names a collection"),
 ]
 

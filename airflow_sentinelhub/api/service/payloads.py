@@ -35,11 +35,12 @@ GRIDS: dict[int, tuple[str, tuple[float, ...]]] = {
 """The service's grids with the resolutions that its documents or its answers name (metres; degrees for grid 3)."""
 
 
-def _plainly(name: Any) -> str:
+def plainly(name: Any) -> str:
+    """The name of a member without what tells ways of writing apart: `_` and capital letters."""
     return str(name).replace("_", "").lower()
 
 
-_OF_A_GRID = {_plainly(name): name for name in ("id", "resolution", "bufferX", "bufferY", "type")}
+_OF_A_GRID = {plainly(name): name for name in ("id", "resolution", "bufferX", "bufferY", "type")}
 
 
 def without_none(payload: Mapping[str, Any]) -> Json:
@@ -81,7 +82,7 @@ def check_grid_literal(grid: Any) -> None:
         raise InvalidInputError(f"tiling_grid is built with tiling_grid(grid_id, resolution), not {shown(grid)}.")
     read = members(grid, "tiling_grid", grid=True)
     for name in read:
-        if name not in _OF_A_GRID.values() and (meant := get_close_matches(_plainly(name), _OF_A_GRID, 1)):
+        if name not in _OF_A_GRID.values() and (meant := get_close_matches(plainly(name), _OF_A_GRID, 1)):
             raise InvalidInputError(f"tiling_grid has no member {shown(name)}: did you mean {_OF_A_GRID[meant[0]]!r}?")
     for name in ("id", "resolution"):
         if read.get(name) is None:

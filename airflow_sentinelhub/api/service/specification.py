@@ -20,7 +20,7 @@ from airflow_sentinelhub.api.payload_members import members
 from airflow_sentinelhub.api.places import bucket, check_output, place
 from airflow_sentinelhub.api.plain import plain, refuse_nulls
 from airflow_sentinelhub.api.rings import described, shown
-from airflow_sentinelhub.api.service.payloads import Json, check_script, finished, without_none
+from airflow_sentinelhub.api.service.payloads import Json, check_script, finished, plainly, without_none
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
 
@@ -189,6 +189,22 @@ def check_data(data: Any, where: str) -> None:
                 f"{where}[{index}] must be an object whose type names a collection, such as "
                 f'{{"type": "sentinel-2-l2a"}}, not {shown(item)}.'
             )
+        _check_names(item, f"{where}[{index}]", {**_OF_A_FILTER, **_OF_A_SOURCE})
+        if isinstance(chosen := item.get("dataFilter"), Mapping):
+            names = {plain: name.rpartition(".")[2] for plain, name in _OF_A_FILTER.items()}
+            _check_names(chosen, f"{where}[{index}].dataFilter", names)
+
+
+_OF_A_SOURCE = {plainly(name): name for name in ("type", "dataFilter", "processing")}
+_OF_A_FILTER = {plainly(name): f"dataFilter.{name}" for name in ("timeRange", "maxCloudCoverage", "mosaickingOrder")}
+
+
+def _check_names(given: Mapping[str, Any], where: str, known: Mapping[str, str]) -> None:
+    """:raises InvalidInputError: a member is a known one, written otherwise, which the service would pass over."""
+    for name in given:
+        meant = known.get(plainly(name), name)
+        if meant != name:
+            raise InvalidInputError(f"{where} has no member {shown(name)}: did you mean {meant!r}?")
 
 
 def _v1(job: BatchSpecification, process: Json) -> Json:
