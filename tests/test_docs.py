@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from airflow_sentinelhub.api.call import Call, Reply, error_of
 from airflow_sentinelhub.cli.commands import COMMANDS
 from airflow_sentinelhub.provider import get_provider_info
 from dev.cluster import VERSION
+from tests.airflow.home import environment, have_tables
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -113,6 +115,19 @@ def test_the_test_in_the_docs_passes(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(DOCS / "snippets" / "test_my_dag.py")],
         cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout[-2000:]
+
+
+@pytest.mark.slow
+def test_the_test_of_a_whole_dag_in_the_docs_passes(tmp_path: Path) -> None:
+    have_tables(tmp_path)
+    file = DOCS / "snippets" / "test_whole_dag.py"
+    examples = os.pathsep.join(map(str, (ROOT, ROOT / "example_dags")))
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(file)],
+        cwd=tmp_path, env={**environment(tmp_path, ROOT / "example_dags"), "PYTHONPATH": examples},
+        capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout[-2000:]
 
