@@ -434,6 +434,14 @@ def test_of_two_later_jobs_an_old_copy_takes_that_of_the_last_try(tries: bool) -
     assert choose([first, second, note], old).request is first
 
 
+def test_of_two_jobs_of_one_later_round_an_old_copy_takes_that_of_the_last_try() -> None:
+    first, second = (
+        job(id=id, digest=digest, round=4, tried=number, born=number)
+        for number, id, digest in ((5, "a", CHANGED), (6, "b", THIRD))
+    )
+    assert choose([first, second], Mark(WHO, 1, SAME, tried=1)).request is second
+
+
 @pytest.mark.parametrize("digests", list(itertools.permutations((SAME, CHANGED, THIRD))))
 def test_of_the_unstarted_requests_of_later_tries_an_old_copy_takes_that_of_the_last(digests: tuple[str, ...]) -> None:
     """Also if the job of the last try is that of the old copy, and whichever was created last."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
 from airflow_sentinelhub import exceptions as errors
-from airflow_sentinelhub.api.call import Flow, Note
+from airflow_sentinelhub.api.call import Call, Flow, Lost, Note, Reply
 from airflow_sentinelhub.api.decide.marker import Mark, identity, marked
 from airflow_sentinelhub.api.flows.find_or_create import end_all, find_or_create
 from airflow_sentinelhub.api.service.generations import generation
 from tests.api.fake_service import FakeService, Process, drive
+from tests.api.feeding import error
 from tests.api.finding import PAYLOAD, WHO, A, B, created, search, settle, start, unwilling
 
 # One try after another
@@ -139,3 +142,22 @@ def test_what_was_never_started_is_not_ended(service: FakeService) -> None:
     assert fed.error is None
     assert {call.method for call in fed.sent} == {"GET"}
     assert fed.waited == 0
+
+
+def test_a_request_that_was_started_while_it_was_to_be_removed_is_adopted_although_another_one_cannot_be_removed(
+    v1: FakeService,
+) -> None:
+    """Another copy of the task has started it; a job of ours beside it would be paid, too."""
+    ours, started, left = (
+        json.loads(v1._create({"description": f"max NDVI {WHO} r0 j{job}"}).body)["id"] for job in (A, B, B)
+    )
+
+    def answer(call: Call[Any]) -> Reply | Lost:
+        if call.method == "DELETE" and left in call.path:
+            return error(403, "no rights")
+        if call.method == "DELETE" and not v1.jobs[started].billed:
+            v1._start(v1.jobs[started])
+        return v1.answer(call)
+
+    fed = Process(v1, search(v1), answer).run()
+    assert (fed.result.job.request_id, fed.result.adopted) == (started, True)
