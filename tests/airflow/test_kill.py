@@ -404,7 +404,8 @@ def test_what_is_refused_on_a_worker_is_left_to_a_process_that_goes_on_asking(
     monkeypatch.setattr(finish, "leave_behind", lambda *told: left.append(told) or 4711)
     airflow_says(TaskState(True, "failed"))
     bench.sim.fault("status", "/stop$", method="POST", status=400, times=None)
-    on_worker(bench, processing).on_kill()
+    bench.connect(batch_api="v1")  # the process has no task that would tell it another generation
+    on_worker(bench, processing, batch_api="v2").on_kill()
     assert 1 < len(bench.calls("POST", "/stop")) < 6
     assert [(api, number) for _, api, number in left] == [("v2", processing)]
     said = logged()

@@ -328,11 +328,12 @@ def test_an_operator_times_out(bench: Any, way: Way, limit: str, cancel: bool) -
     assert 270 <= bench.clock.now - began <= 375
 
 
-def deferral(bench: Any, request_id: str, **how: Any) -> Any:
+STARTS = partial(SentinelHubStartBatchOperator, wait_for_completion=True)
+
+
+def deferral(bench: Any, request_id: str, kind: Any = STARTS, **how: Any) -> Any:
     """What a task that waits for the request hands to Airflow when it defers."""
-    task = SentinelHubStartBatchOperator(
-        task_id="wait", request_id=request_id, wait_for_completion=True, deferrable=True, **how
-    )
+    task = kind(task_id="wait", request_id=request_id, deferrable=True, **how)
     with pytest.raises(BaseException) as deferred:  # noqa: PT011
         task.execute(bench.context())
     assert type(deferred.value).__name__ == "TaskDeferred"
@@ -348,9 +349,10 @@ def test_a_deferred_wait_ends_by_itself_before_airflow_ends_it(bench: Any, allow
     assert deferred.trigger.plan.deadline - began == pytest.approx(allowed - earlier, abs=0.5)
 
 
-def test_airflow_breaks_a_deferred_wait_off_only_when_nobody_has_seen_its_deadline(bench: Any) -> None:
+@pytest.mark.parametrize("kind", [STARTS, SentinelHubBatchSensor], ids=["operator", "sensor"])
+def test_airflow_breaks_a_deferred_wait_off_only_when_nobody_has_seen_its_deadline(bench: Any, kind: Any) -> None:
     """A trigger that is late, or waits for the end that it has asked for, still tells what became of the request."""
-    deferred = deferral(bench, bench.started(), timeout=600)
+    deferred = deferral(bench, bench.started(), kind, timeout=600)
     assert timedelta(seconds=600 + 120) <= deferred.timeout <= timedelta(seconds=600 + 600)
 
 

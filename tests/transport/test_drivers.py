@@ -7,6 +7,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -16,8 +17,9 @@ from airflow_sentinelhub import exceptions as errors
 from airflow_sentinelhub.api.call import Flow, Lost, Renew, Reply, exchange
 from airflow_sentinelhub.api.flows.actions import start_once
 from airflow_sentinelhub.api.flows.read import read
+from airflow_sentinelhub.api.flows.wait import look
 from airflow_sentinelhub.api.service import v1, v2
-from airflow_sentinelhub.api.service.generations import V1
+from airflow_sentinelhub.api.service.generations import V1, V2
 from airflow_sentinelhub.simulator import Simulator
 from airflow_sentinelhub.transport import aio, client
 from airflow_sentinelhub.transport.aio import AsyncDriver
@@ -372,3 +374,17 @@ def test_who_waits_for_a_token_in_vain_is_told_how_the_last_request_for_one_ende
     nothing = "no access token was got before the time for waiting was over"
     by_503, by_loss = f"{nothing} (HTTP 503)", f"{nothing} (connection refused)"
     assert said == [nothing, by_503, by_503, by_loss, by_loss, nothing, nothing]
+
+
+def test_a_wrong_secret_of_one_connection_ends_no_wait_of_another_one_of_the_account(simulator: Simulator) -> None:
+    settings = Harness("async", simulator).settings
+    nowhere = "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"
+
+    async def both_wait() -> list[Any]:
+        drivers = [AsyncDriver(replace(settings, conn_id="wrong", client_secret="wrong")), AsyncDriver(settings)]
+        return [
+            type((await asyncio.gather(driver.run(look(V2, nowhere, "DONE")), return_exceptions=True))[0])
+            for driver in drivers
+        ]
+
+    assert asyncio.run(both_wait()) == [errors.AuthenticationError, errors.NotFoundError]
