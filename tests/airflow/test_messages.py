@@ -14,7 +14,10 @@ from uuid import uuid4
 import pytest
 
 from airflow_sentinelhub._compat import AirflowFailException
+from airflow_sentinelhub._task import airflow_errors
 from airflow_sentinelhub.api.call import Lost, Reply
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
 from airflow_sentinelhub.exceptions import (
     ApiError,
     AuthenticationError,
@@ -22,6 +25,7 @@ from airflow_sentinelhub.exceptions import (
     NotFoundError,
     ResultsError,
     SentinelHubError,
+    SettingsError,
     StillRunningError,
     UnknownStateError,
     UnreachableError,
@@ -404,3 +408,11 @@ def with_id(task: Any, request_id: str | None) -> Any:
     if request_id is not None:
         task.request_id = request_id
     return task
+
+
+def test_what_is_wrong_beside_a_job_that_is_paid_is_not_final_and_warns_of_a_clear(bench: Any) -> None:
+    task = SentinelHubStartBatchOperator(task_id="start", request_id=REQUEST)
+    task.known = Snapshot(REQUEST, "v2", BatchRequestStatus.DONE, BatchUserAction.START)
+    said = f"{REQUEST} is DONE and paid.* a clear would run the job anew"
+    with pytest.raises(StillRunningError, match=said), airflow_errors(task):
+        raise SettingsError("The connection my_bucket has no keys.")

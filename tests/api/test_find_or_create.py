@@ -148,7 +148,7 @@ def test_a_request_that_was_started_while_it_was_to_be_removed_is_adopted_althou
     v1: FakeService,
 ) -> None:
     """Another copy of the task has started it; a job of ours beside it would be paid, too."""
-    ours, started, left = (
+    _, started, left = (
         json.loads(v1._create({"description": f"max NDVI {WHO} r0 j{job}"}).body)["id"] for job in (A, B, B)
     )
 
@@ -161,3 +161,16 @@ def test_a_request_that_was_started_while_it_was_to_be_removed_is_adopted_althou
 
     fed = Process(v1, search(v1), answer).run()
     assert (fed.result.job.request_id, fed.result.adopted) == (started, True)
+
+
+def test_a_request_that_the_list_shows_is_adopted_although_the_call_for_it_finds_nothing(service: FakeService) -> None:
+    """A machine that lags: a job that is not found would be paid again."""
+    running = settle(service).job.request_id
+    start(service, running)
+
+    def answer(call: Call[Any]) -> Reply | Lost:
+        itself = call.method == "GET" and call.path.endswith(running)
+        return error(404) if itself else service.answer(call)
+
+    fed = drive(service, search(service), answer)
+    assert (fed.result.job.request_id, created(service)) == (running, 1)

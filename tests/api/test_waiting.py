@@ -340,6 +340,14 @@ def test_no_more_pages_are_read_than_answer_the_question() -> None:
     assert queries(fed) == [{"status": "PROCESSED"}, {"status": "PROCESSED", "viewtoken": "2"}]
 
 
+def test_a_request_that_failed_before_it_wrote_anything_is_judged_although_its_bucket_cannot_be_read() -> None:
+    def unreadable(job: Snapshot, tile: str | None) -> Any:
+        raise errors.ResultsError("The bucket cannot be read.", request_id=job.request_id)
+
+    fed = for_tiles(TileGoal(), body(V2, "FAILED", "START"), api=V2, read_tiles=unreadable)
+    assert fed.result.outcome is Outcome.FAILED
+
+
 def test_before_analysis_no_tiles_are_asked_for() -> None:
     fed = for_tiles(TileGoal(), body(V1, "ANALYSING", "START"), RUNNING, page(range(0)), RUNNING, tiles(*"abcdefghi"))
     assert fed.result.outcome is Outcome.REACHED
