@@ -89,7 +89,12 @@ _PART = Kind(_any, "", empties=True)
 
 KINDS: dict[str, Kind] = {
     # the connection and the request
-    "sentinelhub_conn_id": _NAME,
+    "sentinelhub_conn_id": Kind(
+        within(text, lambda found: found.strip() != ""),
+        "is the id of an Airflow connection",
+        literal=within(literal_text, lambda found: found.strip() != ""),
+        needed=True,
+    ),
     "batch_api": _TEXT,
     "aws_conn_id": _TEXT,
     "iam_role_arn": Kind(_role, "is the ARN of a role, such as arn:aws:iam::123456789012:role/name", empties=True),
@@ -128,7 +133,7 @@ KINDS: dict[str, Kind] = {
     "max_cloud_coverage": Kind(
         within(number, lambda found: 0 <= found <= 100), "must be a number from 0 to 100 (percent)", empties=True
     ),
-    "min_count": Kind(within(whole, lambda found: found >= 1), "is a number of acquisitions from 1"),
+    "min_count": Kind(within(whole, lambda found: found >= 1), "is a number of acquisitions from 1", needed=True),
     # tiles and features
     "status": _WORD,
     "chunk_size": Kind(within(whole, lambda found: found >= 1), "is a number of tiles from 1"),

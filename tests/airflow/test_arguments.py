@@ -172,6 +172,7 @@ def test_a_templated_mistake_is_refused_before_any_call(bench: Any, name: str, v
         ("process_request", ["a"]), ("evalscript", 5), ("payload_extra", 3),
         ("tiling_grid", {"id": 1, "resolution": 15}), ("tiling_grid", tiling_grid("1", "15")),  # type: ignore[arg-type]
         ("tiling_grid", {"id": 1, "resolution": -10}), ("tiling_grid", {"id": "one", "resolution": 10}),
+        ("sentinelhub_conn_id", None), ("sentinelhub_conn_id", " "),
         ("on_partial", "shrug"), ("resume_stopped", "perhaps"), ("on_over_budget", "panic"),
     ],
 )  # fmt: skip

@@ -75,6 +75,7 @@ LITERALS: list[tuple[str, Any, str]] = [
         "longitude and",
     ),
     ("area", None, "The area must be GeoJSON"),
+    ("min_count", None, "min_count is a number of acquisitions from 1, not None"),
     ("collection", "", "collection is the name of a collection"),
     ("collection", None, "collection is the name of a collection"),
     ("collection", ["sentinel-2-l2a"], "collection is the name of a collection"),
