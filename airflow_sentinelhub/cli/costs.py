@@ -44,6 +44,8 @@ def run(args: Any) -> int:
             ],
             _REQUESTS,
         )
+        if any(each.task and each.task not in (args.task_id or ()) for each in costs.requests):
+            print("A task that was not named is shown by a digest; --task-id and its id name it.", file=out())
     else:
         print(one_line(no_mark(args.dag_id, deployment_name())), file=sys.stderr)
     for line in costs.warnings():
