@@ -495,3 +495,13 @@ def test_a_connection_of_another_type_is_refused_before_its_secret_is_sent(bench
     assert not tested
     assert "not 'sentinelhub'" in why
     assert bench.sim.journal() == []
+
+
+@once
+def test_the_button_waits_for_seconds_where_a_task_would_wait_for_minutes(bench: Any) -> None:
+    bench.sim.fault("status", "/batch/", status=503, times=None)
+    began = bench.clock.now
+    good, said = bench.hook.test_connection()
+    assert not good
+    one_sentence(said)
+    assert bench.clock.now - began < 10

@@ -356,6 +356,16 @@ def test_airflow_breaks_a_deferred_wait_off_only_when_nobody_has_seen_its_deadli
     assert timedelta(seconds=600 + 120) <= deferred.timeout <= timedelta(seconds=600 + 600)
 
 
+@pytest.mark.parametrize("kind", [STARTS, SentinelHubBatchSensor], ids=["operator", "sensor"])
+@pytest.mark.parametrize("deferring", [True, False])
+def test_a_task_that_does_not_say_where_it_waits_does_as_airflow_is_configured(
+    bench: Any, kind: Any, deferring: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", str(deferring))
+    bench.run(partial(kind, task_id="wait", request_id=bench.started()))
+    assert bool(bench.triggers) is deferring
+
+
 def test_the_first_poll_of_a_trigger_comes_after_the_next_heartbeat(
     bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
