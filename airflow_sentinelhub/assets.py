@@ -17,7 +17,8 @@ TOLD = (
     *("expected_pu", "estimated_by", "processing_units"),
 )
 """Members of a job's result that an event tells, too."""
-_SAFE = string.punctuation + string.ascii_letters + string.digits
+_SAFE = "".join(set(string.punctuation) - set("#?%")) + string.ascii_letters + string.digits
+"""What a URI of a folder keeps: the others are letters of a path in a bucket, and mean something else in a URI."""
 _COLLECTION = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 

@@ -201,6 +201,24 @@ def test_an_alias_gets_addresses_and_members_that_each_airflow_takes() -> None:
     assert hash(tuple(extra.values())) is not None
 
 
+@pytest.mark.parametrize(
+    ("path", "uri"),
+    [
+        ("s3://maps/a#1/b", "s3://maps/a%231/b"),
+        ("s3://maps/a?b", "s3://maps/a%3Fb"),
+        ("s3://maps/a%20b", "s3://maps/a%2520b"),
+    ],
+)
+def test_an_alias_gets_the_whole_path(path: str, uri: str) -> None:
+    """In a bucket these are letters of a path; Airflow drops what is behind `?` and `#`, which leaves another folder."""
+    from tests.names import AssetAlias
+
+    alias, events = AssetAlias("new maps"), Kept()
+    tell_outlets({"outlet_events": events}, [alias], {"paths": [path], "failed": 0})
+    ((asset, _),) = events[alias].added
+    assert asset.uri == uri
+
+
 @pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="datasets cannot be referred to")
 def test_a_reference_that_airflow_does_not_find_does_not_fail_a_job_that_is_paid(
     logged: Callable[[], str],
