@@ -210,7 +210,7 @@ def test_an_alias_gets_addresses_and_members_that_each_airflow_takes() -> None:
     ],
 )
 def test_an_alias_gets_the_whole_path(path: str, uri: str) -> None:
-    """In a bucket these are letters of a path; Airflow drops what is behind `?` and `#`, which leaves another folder."""
+    """In a bucket these are letters of a path; Airflow drops what is behind `?` and `#`: another folder is left."""
     from tests.names import AssetAlias
 
     alias, events = AssetAlias("new maps"), Kept()
