@@ -192,6 +192,7 @@ class Service:
 def test_ten_thousand_requests_are_read_to_the_end_now_and_then() -> None:
     """In between, the newest five pages are; the calls of an hour stay in the hundreds, not in the thousands."""
     service, since = Service(10_000), datetime(2026, 1, 1, tzinfo=timezone.utc)
+    del service.bodies[7]["created"]  # what does not say its time counts, too
 
     def read(most: int | None) -> Any:
         flow = flows.requests_since(generation_of("v2"), since, most)

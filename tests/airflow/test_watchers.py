@@ -178,6 +178,17 @@ def test_a_longer_lookback_tells_nothing_of_before(bench: Bench, watch: Watch) -
     assert [event["request_id"] for event in watch(lookback=30 * DAY)] == [later]
 
 
+def test_what_ends_after_the_lookback_was_made_longer_is_told_after_a_restart_too(bench: Bench, watch: Watch) -> None:
+    bench.sim.settings(tile_seconds=20_000.0)
+    running = bench.started()
+    bench.clock.sleep(7200)
+    assert watch(lookback=600) == []
+    bench.clock.sleep(60)
+    assert watch(lookback=5 * DAY) == []
+    bench.clock.sleep(2 * DAY)
+    assert [event["request_id"] for event in watch(lookback=5 * DAY)] == [running]
+
+
 @pytest.mark.parametrize("generation", ["v2"], indirect=True)
 def test_a_lookback_that_was_shorter_for_a_while_repeats_nothing(bench: Bench, watch: Watch) -> None:
     watch(lookback=30 * DAY)
