@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,6 +75,23 @@ def test_a_script_that_dies_is_run_again(bench: Any, path: str, monkeypatch: pyt
             run(bench)
     assert run(bench)["status"] == "DONE"
     assert (bench.effects().count("created"), bench.effects().count("billed_start")) == (1, 1)
+
+
+@v2
+def test_a_connection_that_is_corrected_while_the_job_runs_is_used_for_the_bucket(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else a paid job ends unread, though somebody has put right what was wrong hours before."""
+    bench.connect(batch_api=bench.api, bucket_mount=str(tmp_path / "nowhere"))
+    send = SyncDriver._send
+
+    def correcting(driver: SyncDriver, call: Call[Any], until: float | None) -> Any:
+        if call.path.endswith("/start"):
+            bench.connect(batch_api=bench.api)
+        return send(driver, call, until)
+
+    monkeypatch.setattr(SyncDriver, "_send", correcting)
+    assert (run(bench)["status"], bench.effects().count("billed_start")) == ("DONE", 1)
 
 
 def test_in_a_task_a_retry_goes_on_with_the_job(bench: Any) -> None:
