@@ -163,6 +163,21 @@ def test_a_request_that_was_started_while_it_was_to_be_removed_is_adopted_althou
     assert (fed.result.job.request_id, fed.result.adopted) == (started, True)
 
 
+def test_a_request_that_is_too_new_for_its_description_to_be_changed_is_adopted(service: FakeService) -> None:
+    """An old copy of the task has made it just before the clear."""
+    found = settle(service).job.request_id
+    asked = 0
+
+    def answer(call: Call[Any]) -> Reply | Lost:
+        nonlocal asked
+        asked += call.method == "PUT"
+        return error(404) if call.method == "PUT" and asked < 3 else service.answer(call)
+
+    fed = drive(service, search(service, round=1), answer)
+    assert (fed.result.job.request_id, asked) == (found, 3)
+    assert " r1 " in service.jobs[found].description(service.now)
+
+
 def test_a_request_that_the_list_shows_is_adopted_although_the_call_for_it_finds_nothing(service: FakeService) -> None:
     """A machine that lags: a job that is not found would be paid again."""
     running = settle(service).job.request_id

@@ -153,3 +153,13 @@ def test_of_two_unstarted_requests_that_deleted_runs_have_left_one_is_started() 
     task.a_clear_that_one_outlives(which=0, calls=5, changed=False, finished=True, counted=False)
     task.teardown()
     assert starts(task) == 1
+
+
+def test_a_request_that_is_too_new_to_be_deleted_is_not_taken_for_deleted() -> None:
+    """An old copy has made it just before; its deletion is answered with 404, and the old copy starts it then: for a
+    job that has changed, so it is ended before the new one is started."""
+    task = begun(Tries)
+    task.a_clear(survivors=True, changed=True, finished=False, counted=False)
+    task.they_take_turns(turns=[(0, 3, 0.0), (1, 1, 3.0), (1, 4, 0.0), (1, 1, 3.0)])
+    task.teardown()
+    assert any(note.startswith("Asked Sentinel Hub to cancel") for note in task.copies[1].notes)

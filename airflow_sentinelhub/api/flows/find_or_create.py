@@ -29,6 +29,7 @@ from airflow_sentinelhub.api.flows.read import (
     AFTER_AMBIGUOUS,
     LAGGING_LIST,
     current,
+    despite_404,
     find,
     read_patiently,
     with_newer_marker,
@@ -427,7 +428,8 @@ def describe(api: Generation, request_id: str, words: str) -> Flow[bool]:
     if api.update is None:
         return False
     try:
-        yield from exchange(api.update(request_id, {"description": words}))
+        update = partial(exchange, api.update(request_id, {"description": words}))
+        yield from despite_404(update, request_id, api.despite_404)
     except (BadRequestError, ConflictError):
         return False
     return True
@@ -465,7 +467,8 @@ def _remove(api: Generation, jobs: tuple[Snapshot, ...], mark: Mark, *, sure: bo
         replaced = changed and request_mark is not None and (sure or relation(request_mark, mark) is Relation.EARLIER)
         try:
             if api.delete is not None:
-                yield from exchange(api.delete(job.request_id))
+                delete = partial(exchange, api.delete(job.request_id))
+                yield from despite_404(delete, job.request_id, api.despite_404)
                 yield Note(f"Deleted {name}")
                 continue
             if not changed or job.status == S.CREATED:

@@ -58,7 +58,7 @@ def next_reading(api: Generation, request_id: str, within: float, patience: Pati
 
 def read_patiently(api: Generation, request_id: str) -> Flow[Snapshot]:
     """One reading of the request; a 404 is retried for a minute, since the request may be new (`api.despite_404`)."""
-    return (yield from _despite_404(lambda: read(api, request_id), request_id, api.despite_404))
+    return (yield from despite_404(lambda: read(api, request_id), request_id, api.despite_404))
 
 
 OUTAGE = (UnreachableError, ServerError, RateLimitError)
@@ -190,12 +190,16 @@ def _out_of_reach(
     )
 
 
-def _despite_404(attempt: Callable[[], Flow[T]], request_id: str, pauses: tuple[float, ...]) -> Flow[T]:
+def despite_404(attempt: Callable[[], Flow[T]], request_id: str, pauses: tuple[float, ...]) -> Flow[T]:
+    """Run a flow, and again after each of these pauses while its call is answered with 404.
+
+    A new request is answered so at first, whatever the call: not only where it is read.
+    """
     for pause in pauses:
         try:
             return (yield from attempt())
         except NotFoundError:
-            yield Note(f"Sentinel Hub does not know batch request {request_id} (yet); looking again in {pause:.0f} s")
+            yield Note(f"Sentinel Hub does not know batch request {request_id} (yet); trying again in {pause:.0f} s")
             yield Sleep(pause)
     return (yield from attempt())
 
