@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.api.decide.adoption import (
+    BEFORE_LAST,
     Plan,
     Stopped,
     choose,
     left_running,
     oldest_first,
+    searched_to,
     spent_before,
 )
 from airflow_sentinelhub.api.decide.marker import Mark, identity, marked
@@ -399,7 +401,7 @@ def test_an_old_copy_goes_on_with_what_a_later_try_has_started(state: tuple[str,
 def test_an_old_copy_leaves_its_own_request_for_that_of_a_later_try() -> None:
     mine, theirs = job(id="a", round=0), job(id="b", round=3, digest=CHANGED, born=9)
     decision = choose([mine, theirs], OLD)
-    assert (decision.plan, decision.request, decision.remove) == (Plan.ADOPT, theirs, ())
+    assert (decision.plan, decision.request, decision.remove) == (Plan.ADOPT, theirs, (mine,))
 
 
 def test_an_old_copy_and_a_later_try_of_the_same_job_agree() -> None:
@@ -413,8 +415,7 @@ def test_an_old_copy_takes_what_the_later_try_takes() -> None:
     later = choose(jobs, Mark(WHO, 3, CHANGED))
     old = choose(jobs, Mark(WHO, 1, SAME))
     assert later.request is old.request is jobs[0]
-    assert later.remove == (jobs[2], jobs[1])
-    assert old.remove == ()
+    assert later.remove == old.remove == (jobs[2], jobs[1])
 
 
 THIRD = "cccccccc"
@@ -444,7 +445,10 @@ def test_of_two_jobs_of_one_later_round_an_old_copy_takes_that_of_the_last_try()
 
 @pytest.mark.parametrize("digests", list(itertools.permutations((SAME, CHANGED, THIRD))))
 def test_of_the_unstarted_requests_of_later_tries_an_old_copy_takes_that_of_the_last(digests: tuple[str, ...]) -> None:
-    """Also if the job of the last try is that of the old copy, and whichever was created last."""
+    """Also if the job of the last try is that of the old copy, and whichever was created last.
+
+    It removes what the last try removes: a copy of a try between them may start that.
+    """
     old = Mark(WHO, 1, SAME, tried=1)
     for created in itertools.permutations((1, 2, 3)):
         jobs = [
@@ -452,13 +456,28 @@ def test_of_the_unstarted_requests_of_later_tries_an_old_copy_takes_that_of_the_
             for number, digest, at in zip((2, 3, 4), digests, created, strict=True)
         ]
         decision = choose(jobs, old)
-        assert (decision.plan, decision.request, decision.remove) == (Plan.ADOPT, jobs[-1], ())
+        assert (decision.plan, decision.request) == (Plan.ADOPT, jobs[-1])
+        assert decision == replace(choose(jobs, Mark(WHO, 4, digests[-1], tried=4)), why=decision.why)
 
 
-def test_an_old_copy_removes_nothing_of_a_later_try() -> None:
+def test_an_old_copy_that_starts_nothing_removes_nothing_of_a_later_try() -> None:
     running, theirs = job("PROCESSING", "START", id="a", round=0), job(id="b", round=3, digest=CHANGED, born=9)
     decision = choose([running, theirs], OLD)
     assert (decision.request, decision.remove) == (running, ())
+
+
+# How far back the list is read
+
+
+def test_a_job_of_a_deleted_run_with_the_same_numbers_ends_the_search_only_until_another_request_tells_it() -> None:
+    """A request of the same try, with the start of this run, shows that the job is of another run."""
+    now = Mark(WHO, 8, SAME, tried=7, clears=4, born=200)
+    numbers = {"round": 8, "tried": 6, "clears": 4}
+    deleted = job("PROCESSING", "START", id="a", born=5, born_at=100, **numbers)
+    told = job(id="b", born=9, adopts="c", born_at=200, **numbers)
+    assert searched_to([deleted], now) == BORN + timedelta(seconds=5) - BEFORE_LAST
+    assert searched_to([told, deleted], now) is None
+    assert searched_to([deleted, told], now) is None
 
 
 # Notes: what a later round has taken over

@@ -163,3 +163,18 @@ def test_a_request_that_is_too_new_to_be_deleted_is_not_taken_for_deleted() -> N
     task.they_take_turns(turns=[(0, 3, 0.0), (1, 1, 3.0), (1, 4, 0.0), (1, 1, 3.0)])
     task.teardown()
     assert any(note.startswith("Asked Sentinel Hub to cancel") for note in task.copies[1].notes)
+
+
+def test_an_old_copy_that_starts_the_request_of_the_newest_try_removes_what_a_copy_between_would_start() -> None:
+    task = begun(Tries)
+    task.some_calls(which=0, calls=6)
+    task.some_calls(which=0, calls=5, lag=3.0)
+    task.a_clear(changed=False, counted=False, finished=False, survivors=False)
+    task.a_clear(changed=False, counted=False, finished=False, survivors=True)
+    task.a_clear(changed=True, counted=False, finished=False, survivors=True)
+    task.some_calls(which=2, calls=5)
+    task.some_calls(which=0, calls=3)
+    task.some_calls(which=2, calls=2, lag=3.0)
+    task.some_calls(which=1, calls=3)
+    task.teardown()
+    assert len([job for job in task.service.marked(WHO) if job.at_work(task.service.now)]) == 1

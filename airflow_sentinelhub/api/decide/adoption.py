@@ -80,8 +80,9 @@ def choose(requests: Sequence[Snapshot], mark: Mark, stopped: Stopped = NONE_STO
     | cancelled or stopped by hand, or at the deadline | adopt: a final error | start anew |
 
     If several requests could be adopted, started ones come first, then the oldest; the others, never started, are
-    removed. A request of a *later* round belongs to a newer try: it is adopted whatever its job, and never removed, so
-    that an old copy of a task that still runs after a clear does not start a second job beside the new try.
+    removed. A request of a *later* round belongs to a newer try: it is adopted whatever its job, so that an old copy of
+    a task that still runs after a clear does not start a second job beside the new try. What was not started is then
+    removed as the last try would do it, since a copy of a try between the two may start it.
 
     A request that an earlier round has created and a later round has adopted counts as one of the later round
     (`owned`). For a try that could not render its job (`mark.job` is empty), the job of every request has changed.
@@ -101,27 +102,31 @@ def choose(requests: Sequence[Snapshot], mark: Mark, stopped: Stopped = NONE_STO
 
 @dataclass(frozen=True)
 class _Unstarted:
-    """The requests of a task that were not started.
+    """The requests of a task that were not started, oldest first.
 
-    :param same: for the job of this try, oldest first.
+    :param same: for the job of this try.
     :param changed: for another job, unless they belong to a later round.
-    :param later: for the job of the newest try of a later round, if that is another one than the job of this try.
+    :param wanted: for the job of the last try of a later round, or of this try if there is no later one.
+    :param unwanted: all others. The last try removes them before it starts one, so whoever starts one for it has to.
     """
 
     same: tuple[Snapshot, ...]
     changed: tuple[Snapshot, ...]
-    later: tuple[Snapshot, ...]
+    wanted: tuple[Snapshot, ...]
+    unwanted: tuple[Snapshot, ...]
+    is_later: bool
 
     @classmethod
     def of(cls, candidates: Sequence[Owned], mark: Mark) -> _Unstarted:
         idle = [one for one in candidates if not (one.job.started or one.job.ending or one.job.status.is_final)]
-        others = [one for one in idle if one.mark.job != mark.job]
         later = [one for one in idle if one.relation is Relation.LATER]
         newest = max(later, key=lambda one: one.mark.tried or one.mark.round).mark.job if later else mark.job
         return cls(
             same=tuple(one.job for one in idle if one.mark.job == mark.job),
-            changed=tuple(one.job for one in others if one.relation is not Relation.LATER),
-            later=tuple(one.job for one in others if one.mark.job == newest != mark.job),
+            changed=tuple(one.job for one in idle if one.mark.job != mark.job and one.relation is not Relation.LATER),
+            wanted=tuple(one.job for one in idle if one.mark.job == newest),
+            unwanted=tuple(one.job for one in idle if one.mark.job != newest),
+            is_later=newest != mark.job,
         )
 
     @property
@@ -205,13 +210,10 @@ def _of_ended_by_hand(candidates: Sequence[Owned], mark: Mark) -> Decision | Non
 
 
 def _of_unstarted(unstarted: _Unstarted) -> Decision:
-    if unstarted.later:
-        return Decision(Plan.ADOPT, unstarted.later[0], (), "a later try of this task has made it")
-    if unstarted.same:
-        return Decision(
-            Plan.ADOPT, unstarted.same[0], unstarted.same[1:] + unstarted.changed, "it has not been started yet"
-        )
-    return Decision(Plan.CREATE, None, unstarted.changed, "the job has changed" if unstarted.changed else "")
+    if not unstarted.wanted:
+        return Decision(Plan.CREATE, None, unstarted.unwanted, "the job has changed" if unstarted.unwanted else "")
+    why = "a later try of this task has made it" if unstarted.is_later else "it has not been started yet"
+    return Decision(Plan.ADOPT, unstarted.wanted[0], unstarted.wanted[1:] + unstarted.unwanted, why)
 
 
 def _differs(mark: Mark) -> str:
@@ -319,7 +321,7 @@ def _related(requests: Sequence[Snapshot], mark: Mark) -> list[tuple[Snapshot, M
     ]
 
 
-def ends_search(job: Snapshot, mark: Mark) -> bool:
+def _ends_search(job: Snapshot, request_mark: Mark, kind: Relation, mark: Mark) -> bool:
     """Whether no older request than this one matters to a try with this marker: the list need not be read further back.
 
     A request is started only if no older one of its task instance runs, is done or can be continued. So the search ends
@@ -328,11 +330,7 @@ def ends_search(job: Snapshot, mark: Mark) -> bool:
 
     A note does not end it, nor does a request that continues another one: the other one is older, and counts.
     """
-    request_mark = mark_of(job.description)
-    if request_mark is None or not job.started or request_mark.adopts or request_mark.continues:
-        return False
-    kind = relation(request_mark, mark)
-    if kind is Relation.FOREIGN or mark.continues:
+    if not job.started or request_mark.adopts or request_mark.continues or mark.continues:
         return False
     if request_mark.tried == 1 and (mark.tried or 0) > 1:
         return True
@@ -346,22 +344,24 @@ BEFORE_LAST = timedelta(hours=1)
 to the start of the run, for the clocks of Airflow and the service."""
 
 
-def searched_to(job: Snapshot, mark: Mark) -> datetime | None:
-    """The time before which no request matters to a try with this marker, by this one; None where it does not say that.
+def searched_to(requests: Sequence[Snapshot], mark: Mark) -> datetime | None:
+    """The time before which no request matters to a try with this marker, by these; None where they do not say that.
 
-    - Nothing matters that is much older than a request that `ends_search`.
+    - Nothing matters that is much older than a request of this run that ends the search.
     - A request of the first try of a task tells when the run was started that the first try belonged to, also if it was
       never started itself. A task has no request from before its first try. That outlasts a clear, which moves the
       start that Airflow shows.
     """
+    known = [one for one in _related(requests, mark) if one[2] is not Relation.FOREIGN]
+    return max((time for one in known if (time := _searched_to(*one, mark)) is not None), default=None)
+
+
+def _searched_to(job: Snapshot, request_mark: Mark, kind: Relation, mark: Mark) -> datetime | None:
     if job.created is None:
         return None
-    if ends_search(job, mark):
+    if _ends_search(job, request_mark, kind, mark):
         return job.created - BEFORE_LAST
-    request_mark = mark_of(job.description)
-    if request_mark is None or request_mark.born is None or request_mark.tried != 1 or mark.continues:
-        return None
-    if relation(request_mark, mark) is Relation.FOREIGN:
+    if request_mark.born is None or request_mark.tried != 1 or mark.continues:
         return None
     started = datetime.fromtimestamp(request_mark.born / 1_000_000, timezone.utc)
     return started - BEFORE_LAST if started <= job.created else None

@@ -157,7 +157,7 @@ def own_requests(
     api: Generation,
     mark: Mark,
     since: datetime | None,
-    back_to: Callable[[Snapshot], datetime | None] = lambda job: None,
+    back_to: Callable[[Sequence[Snapshot]], datetime | None] = lambda jobs: None,
 ) -> Flow[list[Owned]]:
     """The requests of this task instance, read anew, oldest first; without notes and requests that others continue.
 
@@ -300,7 +300,7 @@ def _listed(
         near = written.before - timedelta(seconds=max(patience, LAG_PATIENCE)) - BEFORE_LAST
         older = [job for job in known if job.created is not None and job.created < near]
         if len(older) <= FEW and (since is None or since < near):
-            newer = yield from _shown(api, mark, near, lambda job: None, written, patience)
+            newer = yield from _shown(api, mark, near, lambda jobs: None, written, patience)
             seen = {job.request_id for job in newer}
             missing = [job for job in older if job.request_id not in seen]
             as_known = [job for job in missing if job.status in (S.DONE, S.FAILED) or not job.status.is_final]
@@ -324,7 +324,7 @@ def _shown(
     api: Generation,
     mark: Mark,
     since: datetime | None,
-    back_to: Callable[[Snapshot], datetime | None],
+    back_to: Callable[[Sequence[Snapshot]], datetime | None],
     written: _Written | None,
     patience: float,
 ) -> Flow[list[Snapshot]]:

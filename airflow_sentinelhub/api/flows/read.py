@@ -242,7 +242,7 @@ def find(
     api: Generation,
     identity: str,
     since: datetime | None,
-    back_to: Callable[[Snapshot], datetime | None] = lambda job: None,
+    back_to: Callable[[Sequence[Snapshot]], datetime | None] = lambda jobs: None,
     on_page: Callable[[Sequence[Snapshot]], None] = lambda jobs: None,
 ) -> Flow[list[Snapshot]]:
     """The requests that carry this identity, newest first, each once.
@@ -250,15 +250,17 @@ def find(
     v1 is searched; v2 has no search, so its list is walked from the newest back to `since`. A list that cannot be read
     to its end is an error, never a shorter list.
 
-    :param back_to: how far back the list is read by what a request with this identity says, see
-        `api.decide.adoption.searched_to`.
+    :param back_to: how far back the list is read by what the requests with this identity say that were read so far,
+        see `api.decide.adoption.searched_to`.
     :param on_page: is called with all requests of each page.
     """
 
+    ours: list[Snapshot] = []
+
     def earliest(jobs: Sequence[Snapshot]) -> datetime | None:
         on_page(jobs)
-        ours = (job for job in jobs if (mark := mark_of(job.description)) and mark.identity == identity)
-        return max((time for job in ours if (time := back_to(job)) is not None), default=None)
+        ours.extend(job for job in jobs if (mark := mark_of(job.description)) and mark.identity == identity)
+        return back_to(ours)
 
     jobs = yield from find_marked(api, identity, since, earliest)
     return [job for job in jobs if (mark := mark_of(job.description)) and mark.identity == identity]
@@ -274,7 +276,7 @@ def find_marked(
 
     :param search: where the service can search, only those with this word; None: all of them.
     :param since: the list is not read further back, unless it is searched.
-    :param earliest: the same by what is on a page, None where that says nothing.
+    :param earliest: the same by what is on a page and those before it, None where that says nothing.
     """
     searched = api.search and search is not None
 
@@ -284,15 +286,14 @@ def find_marked(
 
     def too_old(jobs: Sequence[Snapshot]) -> bool:
         """Whether the next pages are older than `since`; known only if this page is sorted."""
-        nonlocal since
         by_page = earliest(jobs)
         if searched:
             return False
-        since = max((time for time in (since, by_page) if time is not None), default=None)
+        end = max((time for time in (since, by_page) if time is not None), default=None)
         times = [job.created for job in jobs if job.created is not None]
-        if since is None or not times:
+        if end is None or not times:
             return False
-        return times[-1] < since and all(earlier <= later for later, earlier in pairwise(times))
+        return times[-1] < end and all(earlier <= later for later, earlier in pairwise(times))
 
     requests: dict[str, Snapshot] = {}
     for job in (yield from walk(page, too_old)):
