@@ -73,7 +73,7 @@ def test_so_does_a_member_of_every_part_of_the_payload(operator_class: type[Any]
         given = {other: template for other, template in templates(operator_class).items() if other != field}
         with dag():
             value: Any = {"a": [{"b": Other(task_id="other").output}]}
-            if name == "evalscript":  # its text or the name of a file
+            if name in ("evalscript", "collection"):  # a text or the name of a file; a name
                 value = value["a"][0]["b"]
             if name == "tiling_grid":  # whose members are looked at while the DAG is parsed
                 value = {"id": 0, "resolution": value["a"][0]["b"]}
