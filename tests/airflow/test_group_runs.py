@@ -86,7 +86,7 @@ if {approval_operator() is not None}:
         ndvi(approve=True)
 """
 RUN = """
-import json, sys, threading, time
+import contextlib, json, sys, threading, time
 from airflow_sentinelhub.simulator import ControlPlane
 plan = json.loads(sys.argv[1])
 sys.path.insert(0, plan["folder"])
@@ -96,13 +96,16 @@ import group_runs
 asked = {}
 
 def answer():
-    \"\"\"Agree to the second area and refuse all others, as the API server does when a person answers.\"\"\"
+    \"\"\"Agree to the second area and refuse all others, as the API server does when a person answers.
+
+    Again if the answer was lost: the tables may be locked, and what runs the DAG may write the state of before.
+    \"\"\"
     while True:
         time.sleep(0.1)
-        with create_session() as session:
-            for detail in session.scalars(select(HITLDetail).where(HITLDetail.responded_at.is_(None))).all():
+        with contextlib.suppress(OperationalError), create_session() as session:
+            for detail in session.scalars(select(HITLDetail)).all():
                 ti = session.scalar(select(TaskInstance).where(TaskInstance.id == detail.ti_id))
-                if str(getattr(ti.state, "value", ti.state)) != "awaiting_input" or ti.map_index in asked:
+                if ti is None or str(getattr(ti.state, "value", ti.state)) != "awaiting_input":
                     continue
                 asked[ti.map_index] = [detail.subject, detail.body]
                 detail.responded_at, detail.responded_by = timezone.utcnow(), {"id": "1", "name": "somebody"}
@@ -115,6 +118,7 @@ if "asked" in plan["dags"]:
     # Not in the thread: SQLAlchemy and the import of Airflow's models each hold a lock that the other waits for.
     import airflow.models.dag, airflow.serialization.definitions.dag
     from sqlalchemy import select
+    from sqlalchemy.exc import OperationalError
     from sqlalchemy.orm import configure_mappers
     from airflow.models.hitl import HITLDetail
     from airflow.models.taskinstance import TaskInstance
