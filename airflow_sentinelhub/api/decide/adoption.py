@@ -114,7 +114,6 @@ class _Unstarted:
     changed: tuple[Snapshot, ...]
     wanted: tuple[Snapshot, ...]
     unwanted: tuple[Snapshot, ...]
-    is_later: bool
 
     @classmethod
     def of(cls, candidates: Sequence[Owned], mark: Mark) -> _Unstarted:
@@ -126,7 +125,6 @@ class _Unstarted:
             changed=tuple(one.job for one in idle if one.mark.job != mark.job and one.relation is not Relation.LATER),
             wanted=tuple(one.job for one in idle if one.mark.job == newest),
             unwanted=tuple(one.job for one in idle if one.mark.job != newest),
-            is_later=newest != mark.job,
         )
 
     @property
@@ -212,8 +210,9 @@ def _of_ended_by_hand(candidates: Sequence[Owned], mark: Mark) -> Decision | Non
 def _of_unstarted(unstarted: _Unstarted) -> Decision:
     if not unstarted.wanted:
         return Decision(Plan.CREATE, None, unstarted.unwanted, "the job has changed" if unstarted.unwanted else "")
-    why = "a later try of this task has made it" if unstarted.is_later else "it has not been started yet"
-    return Decision(Plan.ADOPT, unstarted.wanted[0], unstarted.wanted[1:] + unstarted.unwanted, why)
+    first, *others = unstarted.wanted
+    why = "it has not been started yet" if first in unstarted.same else "a later try of this task has made it"
+    return Decision(Plan.ADOPT, first, (*others, *unstarted.unwanted), why)
 
 
 def _differs(mark: Mark) -> str:
