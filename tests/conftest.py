@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import random
 import re
 import shutil
 import sys
@@ -31,8 +32,13 @@ os.environ["AIRFLOW_HOME"] = str(home)
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(home / "dags")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
+CHANCE = os.environ.get("SENTINELHUB_CHANCE", "")
+"""Any text: the tests draw other numbers, so another course of each is tried. Without it a run is like the last."""
+
 # A machine on which others work is slow now and then, which is no fault of what is tested.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=not CHANCE
+)
 settings.load_profile("any machine")
 
 
@@ -60,6 +66,12 @@ def pytest_collection_finish() -> None:
     """Thousands of collected tests live to the end: a search for garbage need not go through them each time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def drawn_numbers(request: pytest.FixtureRequest) -> None:
+    """What the package draws in this process, as the spread of polls, is the same in each run of a test."""
+    random.seed(f"{request.node.nodeid} {CHANCE}")
 
 
 @pytest.fixture(autouse=True, scope="session")

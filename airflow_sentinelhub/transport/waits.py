@@ -16,9 +16,10 @@ from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus
 from airflow_sentinelhub.exceptions import SentinelHubError
 
-EARLY, EARLY_ON_PAGE = 0.25, 0.6
+EARLY, EARLY_ON_PAGE = 0.25, 0.75
 """Shares of its interval by which a reading may come early: so that a call is made for it with others, and from a page
-that is read for others. Above one half: of two groups on the same pages one joins the other, whatever lies between."""
+that is read for others. Together one interval: of two groups one joins the other, whatever lies between. One that was
+read too lately for a page of the other comes to its own turn when the other may be read early."""
 SPREAD = 0.05
 """Share of its interval by which a reading is due before the end, at random: single calls drift apart."""
 GATHER = 0.05

@@ -105,6 +105,28 @@ def test_calls_a_minute_and_the_age_of_readings(count: int, most: float, latency
     assert ages.oldest <= 1.2 * INTERVAL
 
 
+GROUPS: dict[str, Callable[[int], bool]] = {
+    "two on the first pages": lambda number: number in (142, 150),
+    "one on the first page": lambda number: number == 42,
+    "those of the first page": lambda number: number < 100,
+    "those of the last pages": lambda number: number >= 100,
+    "every second": lambda number: number % 2 == 0,
+}
+
+
+@pytest.mark.parametrize("gap", range(1, 10))
+@pytest.mark.parametrize("apart", GROUPS)
+@pytest.mark.thorough
+def test_of_two_groups_one_joins_the_other_whatever_lies_between(apart: str, gap: int) -> None:
+    """Whichever pages they are on: each page is asked for once an interval soon, and no request by itself."""
+    for part in (0, 3, 6):
+        account, ages = Large(300, 0.2), Ages()
+        after = gap + part / 10
+        virtual.run(waits(account, ages, 1, lambda number: after if GROUPS[apart](number) else 0.0, {}))  # noqa: B023
+        assert account.singles == [], after
+        assert len(account.asked) <= 3 * 7, after
+
+
 @pytest.mark.parametrize(("count", "seconds"), [(1000, 2.0), pytest.param(5000, 6.0, marks=pytest.mark.thorough)])
 def test_after_a_restart_all_are_read_soon(count: int, seconds: float) -> None:
     account, ages = Large(count, 0.05), Ages()
