@@ -25,6 +25,7 @@ class TellsLineage:
     hook: SentinelHubHook
     _pinned: tuple[str, dict[str, str]] | None
     _outcome: Mapping[str, Any] | None = None
+    _so_far: Any = None  # dict: what is known as long as there is no outcome
     _sources: tuple[Source, ...] = ()
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
@@ -45,6 +46,7 @@ class TellsLineage:
         facts: dict[str, Any] = {name: result.get(name) for name in FACTS} | {"request_id": request_id}
         if job is not None and not result:
             facts |= {"batch_api": job.generation, "status": str(job.status), "processing_units": job.cost}
+            facts |= {name: value for name, value in (self._so_far or {}).items() if name in FACTS}
         folder = None
         if job is not None and job.output_url and self.writes(job):
             folder = delivery_root(job.output_url, request_id)

@@ -14,12 +14,14 @@ from airflow_sentinelhub._types import Rendered
 from airflow_sentinelhub.api.arguments import all_taken
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.decide.adoption import Stopped
+from airflow_sentinelhub.api.decide.marker import mark_of
 from airflow_sentinelhub.api.decide.policy import (
     Policy,
     check_literals,
     check_resume,
     policy_from,
 )
+from airflow_sentinelhub.api.decide.price import Price
 from airflow_sentinelhub.api.decide.results import Results
 from airflow_sentinelhub.api.decide.verdict import Waited
 from airflow_sentinelhub.api.decoding import member
@@ -59,6 +61,7 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
     reads_by: str
     outlets: Any
     read: Callable[[str], Any]
+    _so_far: dict[str, Any]
 
     def check_job(self) -> None:
         """Check the arguments while Airflow parses the DAG, except templates.
@@ -123,6 +126,7 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
         request_id = None if self.request_id is None else checked_id(self.request_id)
         self._sources = self._find_sources(context)
         deadline = {"deadline": woken.state["deadline"]} if woken is not None else {}
+        self._so_far = dict((woken.state.get("price") if woken is not None else None) or {})
         wait_plan = self.plan(context, **deadline)
         search, policy = request_id is None and woken is None, self._policy_or_error()
         limit = policy.max_processing_units if isinstance(policy, Policy) else None  # the flow says what is invalid
@@ -147,9 +151,9 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
             listener=Listener(
                 settled=partial(self._settled, context),
                 read=self._read,
-                priced=partial(push_price, context),
+                priced=partial(self._priced, context),
                 reported=partial(self._reported, context, limit),
-                spent=lambda cost: context["ti"].xcom_push(key="processing_units", value=cost),
+                spent=partial(self._spent, context),
             ),
         )
         result: Await | dict[str, Any] = self.hook.run(answered(run_job(self.api, wanted, plan, woken), self._answer))
@@ -204,8 +208,18 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
 
     def _read(self, job: Any) -> None:
         self.known = job
+        mark = mark_of(job.description)
+        self._so_far["restarts"] = mark.restarts if mark is not None else None
         if self.progress is not None:
             self.progress.last(job)
+
+    def _priced(self, context: Any, price: Price) -> None:
+        push_price(context, price)
+        self._so_far |= price.as_result()
+
+    def _spent(self, context: Any, cost: float) -> None:
+        context["ti"].xcom_push(key="processing_units", value=cost)
+        self._so_far["processing_units"] = cost
 
     def _show_place(self, context: Any, job: Any) -> None:
         """Have the task link to the folder in which the results of the request will be."""

@@ -22,6 +22,7 @@ from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
 from airflow_sentinelhub.simulator import Simulator
 from dev import env
 from tests.airflow.home import ROOT, environment, program, put_tables
+from tests.airflow.job import modes
 from tests.airflow.test_assets import DAGS
 from tests.airflow.test_attack import deferred
 from tests.airflow.test_job import job
@@ -71,6 +72,30 @@ def test_a_job_that_failed_tells_its_request(bench: Any) -> None:
     told = task.lineage()
     assert told.facts["request_id"] == bench.sim.requests()[0]["id"]
     assert told.facts["status"]
+    assert told.facts["expected_pu"] > 0
+    assert told.facts["estimated_by"] == ("service" if bench.api == "v1" else "us")
+    assert told.facts["restarts"] == 0
+
+
+@once
+@modes
+def test_a_job_whose_restarted_part_is_stopped_tells_the_cost_of_both_requests(bench: Any, deferrable: bool) -> None:
+    bench.sim.fault(kind="fail_tiles", share=0.5)
+    context, made = bench.context(), list[Any]()
+
+    def make() -> Any:
+        made.append(job(bench, deferrable=deferrable, max_restarts=1, timeout=300)())
+        return made[-1]
+
+    with pytest.raises(AirflowFailException, match="at the end of the time allowed"):
+        bench.run(make, context)
+    requests = bench.sim.requests()
+    assert [request["status"] for request in requests] == ["DONE", "STOPPED"]
+    facts = made[-1].lineage().facts
+    assert facts["request_id"] == requests[1]["id"]
+    assert facts["processing_units"] == sum(request["cost"] for request in requests)
+    assert context["ti"].xcoms["processing_units"] == facts["processing_units"]
+    assert (facts["expected_pu"], facts["restarts"]) == (context["ti"].xcoms["expected_pu"], 1)
 
 
 STEPS: dict[str, tuple[Any, str, bool]] = {

@@ -14,6 +14,7 @@ from airflow_sentinelhub.api.decide.policy import Policy
 from airflow_sentinelhub.api.decide.price import Price, price_from
 from airflow_sentinelhub.api.decide.results import Results
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
+from airflow_sentinelhub.api.decoding import number
 from airflow_sentinelhub.api.flows.costs import OfDag
 from airflow_sentinelhub.api.flows.find_or_create import take_over_stopped
 from airflow_sentinelhub.api.flows.price import Estimating, price_if_asked
@@ -36,7 +37,7 @@ class Listener:
     :param read: called with every reading that the flow uses.
     :param priced: called with the expected cost, before the start.
     :param reported: called with the results of the job, before they are judged.
-    :param spent: called with the PU that the request has cost, if the job ends with an error instead of results.
+    :param spent: called with the PU that the job has cost, if it ends with an error instead of results.
     """
 
     settled: Callable[[Own], None] = lambda own: None
@@ -118,6 +119,7 @@ class Life:
         self.month: Month | None = None
         self.expected: Price | None = None  # of the job: of the first of its requests
         self.chain: tuple[str, tuple[Snapshot, ...]] = ("", ())
+        self.spent_before = 0.0  # before a deferred wait, where `chain` is not read again
 
     def wake(self, woken: Woken) -> Snapshot | None:
         """Restore the state from before a deferred wait; returns the last reading of the wait."""
@@ -125,6 +127,7 @@ class Life:
         self.restarts, self.rest_awaited = int(state["restarts"]), bool(state["rest_awaited"])
         self.request_id, self.target = str(state["request_id"]), str(state["target"])
         self.expected = price_from(state.get("price"))
+        self.spent_before = number(state.get("spent_before")) or 0.0
         self._ended(woken.waited, settled=bool(state["settled"]))
         return woken.waited.job
 
@@ -196,6 +199,7 @@ class Life:
             "rest_awaited": self.rest_awaited,
             "settled": stale_partial > 0,
             "price": self.expected.as_result() if self.expected else None,
+            "spent_before": known.spent_before,
         }
         waited = yield Await(
             job.request_id,

@@ -236,7 +236,7 @@ def _give_up(life: Life, known: Known) -> Ending:
         late, target = known.late and not job.status.is_final, "DONE"
         waited = Waited(Outcome.TIMED_OUT if late else judge(job, target), job)
     if job is not None and job.cost is not None:
-        cost = job.cost
+        cost = job.cost + (known.spent_before or life.spent_before)
         yield Work(lambda: life.plan.listener.spent(cost))
     errors.conclude(waited, life.request_id, target)
     raise AssertionError("A request that is given up on has not reached its target.")
