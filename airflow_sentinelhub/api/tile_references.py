@@ -25,6 +25,14 @@ PAGE = 100
 """Tiles of a chunk at least, by default, where the list has no pages (v2)."""
 _MARK = 8
 """Bytes of the digest of a tile."""
+_TYPES: dict[Any, tuple[type, ...]] = {
+    "str": (str,),
+    "str | None": (str, type(None)),
+    "int": (int,),
+    "bool": (bool,),
+    "dict[str, str]": (dict,),
+}
+"""What the members of a reference are, by their annotations."""
 
 
 @dataclass(frozen=True)
@@ -168,18 +176,21 @@ def reference_from(value: Any) -> TileReference | None:
             f"The reference to tiles has the form {value[_KEY]!r}; this version of the provider reads {VERSION}. Clear "
             "the task that listed the tiles."
         )
-    names = {member.name for member in fields(TileReference)}
-    members = {name: value[name] for name in names if name in value}
+    members = {member.name: value[member.name] for member in fields(TileReference) if member.name in value}
     try:
         found = TileReference(**members)
-        whole = found.count > 0 and found.skip >= 0 and isinstance(found.first, str) and isinstance(found.last, str)
     except TypeError:
-        whole = False
-    if not whole:
+        found = None
+    if found is None or not _is_whole(found):
         raise InvalidInputError(
             "The reference to tiles is not whole; pass it on as SentinelHubListBatchTilesOperator has returned it."
         )
     return found
+
+
+def _is_whole(found: TileReference) -> bool:
+    typed = all(type(getattr(found, member.name)) in _TYPES[member.type] for member in fields(found))
+    return typed and found.count > 0 and found.skip >= 0 and all(isinstance(part, str) for part in found.place.values())
 
 
 def _ranges(total: int, size: int | None, most: int, unit: int) -> Iterable[tuple[int, int]]:

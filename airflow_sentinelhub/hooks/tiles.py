@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
+from airflow_sentinelhub.api.arguments import taken
 from airflow_sentinelhub.api.call import Flow
 from airflow_sentinelhub.api.flows import tile_list
 from airflow_sentinelhub.api.flows.read import outlast, read_patiently
@@ -18,7 +20,7 @@ from airflow_sentinelhub.results.bucket import BucketReader
 
 
 def open_tiles(
-    tiles: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, max_unknown_time: float = 1800.0
+    tiles: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, max_unknown_time: float | timedelta | str = 1800.0
 ) -> list[Item]:
     """The tiles of one chunk of `SentinelHubListBatchTilesOperator`, in the task that is mapped over its chunks.
 
@@ -30,20 +32,23 @@ def open_tiles(
     :param max_unknown_time: seconds to retry while the service is out of reach or the bucket cannot be read.
     :returns: items as the operator has them without `as_references`.
     :raises TilesChangedError: the tiles are not the same any more as when they were listed.
-    :raises InvalidInputError: it is no chunk; nothing was sent.
+    :raises InvalidInputError: it is no chunk, or no length of time; nothing was sent.
     """
+    seconds: float = taken("max_unknown_time", max_unknown_time)
     reference = reference_from(tiles)
     if reference is not None:
         hook = SentinelHubHook(reference.sentinelhub_conn_id, place=reference.place)
-        return hook.run(_opened(hook, reference, max_unknown_time))
+        return hook.run(_opened(hook, reference, seconds))
     if isinstance(tiles, (str, bytes, Mapping)) or not isinstance(tiles, Sequence):
         raise InvalidInputError(
             f"open_tiles wants one chunk of SentinelHubListBatchTilesOperator, not a value of type "
             f"{type(tiles).__name__}. Map over its output: publish.expand(tiles=listing.output)."
         )
-    if any(isinstance(tile, Mapping) and reference_from(tile) for tile in tiles):
+    if any(not isinstance(tile, Mapping) or reference_from(tile) for tile in tiles):
         raise InvalidInputError(
-            "open_tiles got a list of references, and opens one. Map over them: publish.expand(tiles=listing.output)."
+            "open_tiles got a list of chunks, or of something else than tiles, and opens one chunk. Map over them: "
+            "publish.expand(tiles=listing.output). If the listing is mapped itself, its output is a list of such "
+            "lists; make one list of them in a task between."
         )
     return [dict(tile) for tile in tiles]
 

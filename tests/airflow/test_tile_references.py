@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -93,5 +94,21 @@ def test_what_is_no_chunk_is_refused(given: Any) -> None:
 
 def test_all_chunks_at_once_are_refused(bench: Any) -> None:
     chunks = listed(bench, bench.ended(), as_references=True, chunk_size=5)
-    with pytest.raises(InvalidInputError, match="opens one"):
-        open_tiles(chunks)
+    for given in (chunks, [chunks]):
+        with pytest.raises(InvalidInputError, match=r"opens one chunk.* If the listing is mapped itself"):
+            open_tiles(given)
+
+
+@pytest.mark.parametrize("given", [[1, 2], ["ab"], [None], [[{"name": "a"}]], [[["a", 1]]], range(3)], ids=str)
+def test_a_list_of_what_are_no_tiles_is_refused(given: Any) -> None:
+    with pytest.raises(InvalidInputError, match="something else than tiles"):
+        open_tiles(given)
+
+
+def test_the_time_to_retry_is_read_as_everywhere(bench: Any) -> None:
+    (chunk,) = listed(bench, bench.ended(), as_references=True)
+    for given in (timedelta(minutes=1), "90", "PT5M", 0):
+        assert len(open_tiles(chunk, max_unknown_time=given)) == 24
+    for wrong in (None, "abc", -1, float("nan"), []):
+        with pytest.raises(InvalidInputError, match="max_unknown_time must be 0 seconds or more, not"):
+            open_tiles(chunk, max_unknown_time=wrong)  # type: ignore[arg-type]

@@ -187,8 +187,15 @@ def test_what_is_no_whole_reference_is_refused() -> None:
     for name in ("request_id", "count", "digest", "first"):
         with pytest.raises(InvalidInputError, match="is not whole"):
             reference_from({key: value for key, value in chunk.items() if key != name})
-    with pytest.raises(InvalidInputError, match="is not whole"):
-        reference_from({**chunk, "count": "3"})
+    wrong = {name: [5, [], {}] for name in chunk if name not in ("sentinelhub_tiles", "place")}
+    wrong.update(count=["3", 1.5, True, 0, None], skip=["1", 0.5, False, -1, None], with_paths=["false", 1, None])
+    for name in ("request_id", "digest", "first", "last", "sentinelhub_conn_id", "batch_api"):
+        wrong[name].append(None)
+    wrong["place"] = ["abc", [], None, {"base_url": 5}]
+    for name, values in wrong.items():
+        for value in values:
+            with pytest.raises(InvalidInputError, match="is not whole"):
+                reference_from({**chunk, name: value})
     assert reference_from({**chunk, "later": 1}) == TileReference(**asdict(reference_from(chunk)))  # type: ignore[arg-type]
 
 
