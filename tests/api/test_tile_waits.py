@@ -643,6 +643,43 @@ def test_before_the_analysis_the_number_of_tiles_is_not_known(status: str) -> No
     assert (waited.outcome, waited.total) == (Outcome.WAITING, None)
 
 
+UNSAID = {"nothing": None, "none": 0, "a negative number": -5, "a text": "24", "a part": 24.5}
+
+
+@pytest.mark.parametrize("said", UNSAID)
+@pytest.mark.parametrize("mixture", ["all", "all but some failed"])
+@pytest.mark.parametrize("count", [24, 1_000])
+def test_a_request_that_has_ended_and_does_not_say_how_many_tiles_it_has_is_judged_by_its_list(
+    count: int, mixture: str, said: str
+) -> None:
+    for status in ENDS[mixture != "all" :]:
+        for goal in GOALS:
+            service = Service(spread(count, **MIXTURES[mixture]), status)
+            service.members["tileCount"] = UNSAID[said]
+            waited, _ = polled(service, goal, TileMemory())
+            assert waited.outcome is truth(service, goal), f"{status}: {goal}"
+            assert max(service.polls) <= MOST, f"{status}: {goal}"
+
+
+def test_where_the_number_of_tiles_is_not_said_so_many_of_them_are_seen_before_the_end_and_a_share_at_the_end() -> None:
+    service = Service(spread(24, PROCESSED=0.5))
+    service.members["tileCount"] = None
+    assert polled(service, TileGoal(count=12), TileMemory())[0].outcome is Outcome.REACHED
+    assert polled(service, TileGoal(count=13), TileMemory())[0].outcome is Outcome.WAITING
+    assert polled(service, TileGoal(share=0.1), TileMemory())[0].outcome is Outcome.WAITING
+
+
+@pytest.mark.parametrize("listed", [0, 24])
+@pytest.mark.parametrize("goal", [TileGoal(), TileGoal(count=20)], ids=str)
+def test_a_list_behind_a_request_that_is_done_is_no_verdict_where_the_number_of_tiles_is_not_said(
+    goal: TileGoal, listed: int
+) -> None:
+    service = Service(spread(24, PROCESSED=0.5), "DONE")
+    service.members["tileCount"], service.listed = None, listed
+    with pytest.raises(ResultsError, match="shows none" if not listed else "12 of 24 tiles are not said to be at"):
+        polled(service, goal, TileMemory())
+
+
 def test_a_list_that_does_not_end_is_an_error_and_the_next_poll_begins_anew() -> None:
     service, memory = Service(["PROCESSED"] * 1_000), TileMemory()
     service.members["tileCount"] = 3

@@ -200,7 +200,8 @@ def judge_tiles(
     """What the numbers of tiles mean for a wait for `goal`.
 
     :param matching: number of tiles in the wanted status.
-    :param total: number of all tiles, None if not known yet. With a total of 0 the goal is not reached.
+    :param total: number of all tiles, None if not known yet. With a total of 0 no goal for a share, or for all of them,
+        is reached.
     :param tile: status of the one tile waited for, None if it was not found.
     :param complete: the tiles were counted (or looked through for the one) to their end. Else more of them may be as
         wanted, so that a request which has ended is not judged yet.
@@ -210,7 +211,7 @@ def judge_tiles(
             return Outcome.REACHED
         if tile is not None and BatchTileStatus(tile).is_final and job.status.is_final:
             return Outcome.UNREACHABLE
-    elif total and matching >= goal.needed(total):
+    elif (total or goal.count is not None) and matching >= goal.needed(total or 0):
         return Outcome.REACHED
     ended = judge(job, "DONE")
     if job.status.is_final:

@@ -105,7 +105,7 @@ class Pages:
         self.pages += 1
         self._on_page(self)
 
-    def read_on(self, calls: Calls, enough: int) -> Flow[None]:
+    def read_on(self, calls: Calls, enough: float) -> Flow[None]:
         """Read pages until `enough` tiles are counted, the list has ended, or no calls are left."""
         while calls.left > 0:
             yield from self.read(calls)
@@ -123,7 +123,7 @@ class TileMemory:
     def __init__(self) -> None:
         self._state: tuple[Any, ...] = ()
         self._tiles: tuple[Any, ...] = ()
-        self._counts: dict[str, Pages] = {}
+        self._counts: dict[str | None, Pages] = {}
         self._recount: Pages | None = None
         self._polls_since_recount = 0
         self._poll = 0
@@ -163,8 +163,8 @@ class TileMemory:
         self._recount = self.search = None
         self._polls_since_recount = 0
 
-    def count(self, job: Snapshot, status: str) -> Pages:
-        """The count of the tiles in the status, as far as it has come."""
+    def count(self, job: Snapshot, status: str | None) -> Pages:
+        """The count of the tiles in the status, as far as it has come; None: in any."""
         if status not in self._counts:
             self._counts[status] = self._pages(job, status)
         return self._counts[status]
@@ -194,7 +194,7 @@ class TileMemory:
         """Number of pages that this number of tiles takes, about."""
         return -(-tiles // self.page_size)
 
-    def _pages(self, job: Snapshot, status: str) -> Pages:
+    def _pages(self, job: Snapshot, status: str | None) -> Pages:
         return Pages(job.request_id, status, job.tile_count, self._saw)
 
     def _saw(self, pages: Pages) -> None:

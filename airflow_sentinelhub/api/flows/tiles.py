@@ -7,6 +7,7 @@ status. A count that is not complete yet delays a success, and never makes a ver
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,6 +46,7 @@ class _Seen:
     :param exact: `matching` is their number.
     :param complete: what was read answers the question, so that a request that has ended can be judged.
     :param look_again: seconds after which to go on, None: at the next poll.
+    :param listed: number of tiles that the search for one tile has seen, None if there was none.
     """
 
     matching: int = 0
@@ -52,6 +54,7 @@ class _Seen:
     exact: bool = True
     complete: bool = True
     look_again: float | None = None
+    listed: int | None = None
 
 
 def wait_for_tiles(
@@ -141,12 +144,18 @@ def look_at_tiles(
         calls = memory.begin(job)
         if goal.tile is not None:
             seen = yield from _one_tile(job, goal.tile, memory, calls)
-        elif total:
-            seen = yield from _listed(job, goal, total, memory, calls)
+        elif total or goal.count is not None:
+            seen = yield from _listed(job, goal, total or 0, memory, calls)
+        elif job.status.is_final:
+            total = yield from _length(job, memory, calls)
+            if total and calls.left:
+                seen = yield from _listed(job, goal, total, memory, calls)
+            elif total != 0:
+                seen = _Seen(exact=False, complete=False, look_again=SETTLE)
     outcome = judge_tiles(job, goal, seen.matching, total, seen.tile, complete=seen.complete)
     again = seen.look_again
     if api.results == "listed" and outcome is Outcome.UNREACHABLE:
-        believed = yield from _believed(job, goal, seen.tile, memory, calls)
+        believed = yield from _believed(job, goal, seen, memory, calls)
         outcome, again = (outcome, again) if believed else (Outcome.WAITING, SETTLE)
     matching = seen.matching if goal.tile is None and seen.exact else None
     return Waited(outcome, job, matching=matching, total=total, goal=goal.status, look_again=again)
@@ -163,6 +172,14 @@ def _in_bucket(job: Snapshot, goal: TileGoal, read_tiles: ReadTiles) -> Flow[tup
         if judge(job) is Outcome.NOT_STARTED or due_of(job) is Due.NOTHING:
             return {}, None
         raise
+
+
+def _length(job: Snapshot, memory: TileMemory, calls: Calls) -> Flow[int | None]:
+    """Number of tiles by the list of a request that has ended and does not say it, None as long as it is not known."""
+    count = memory.count(job, None)
+    if not count.complete:
+        yield from count.read_on(calls, math.inf)
+    return count.number if count.complete else None
 
 
 def _listed(job: Snapshot, goal: TileGoal, total: int, memory: TileMemory, calls: Calls) -> Flow[_Seen]:
@@ -248,15 +265,19 @@ def _at_the_end(job: Snapshot, goal: TileGoal, total: int, memory: TileMemory, c
     return _Seen(matching, exact=known, complete=known, look_again=None if known else SETTLE)
 
 
-def _believed(job: Snapshot, goal: TileGoal, tile: str | None, memory: TileMemory, calls: Calls) -> Flow[bool]:
+def _believed(job: Snapshot, goal: TileGoal, seen: _Seen, memory: TileMemory, calls: Calls) -> Flow[bool]:
     """Check that v1's list of tiles is up to date with a request that has ended, before a goal is given up.
 
     False if the tiles are not all counted yet.
 
     :raises ResultsError: the list shows unfinished tiles, or not all tiles.
     """
-    unfinished = int(tile is not None and not BatchTileStatus(tile).is_final)
-    listed = job.tile_count or 0
+    unfinished = int(seen.tile is not None and not BatchTileStatus(seen.tile).is_final)
+    listed = job.tile_count or seen.listed
+    if listed is None:
+        listed = yield from _length(job, memory, calls)
+    if listed is None:
+        return False
     if goal.tile is None:
         unfinished = sum(memory.count(job, status).number for status in UNFINISHED)
         if not unfinished:
@@ -283,7 +304,7 @@ def _one_tile(job: Snapshot, wanted: str, memory: TileMemory, calls: Calls) -> F
         calls.left -= 1
         try:
             reply: dict[str, Any] = yield from exchange(v1.get_tile(job.request_id, number), POLL)
-            return _Seen(tile=str(reply["status"]))
+            return _Seen(tile=str(reply["status"]), listed=1)
         except NotFoundError:
             memory.tile_id = None
             if by_id:
@@ -296,10 +317,10 @@ def _one_tile(job: Snapshot, wanted: str, memory: TileMemory, calls: Calls) -> F
         for tile in page.items:
             if tile.get("name") == wanted:
                 memory.tile_id, memory.search = _number_of(tile), None
-                return _Seen(tile=str(tile["status"]))
+                return _Seen(tile=str(tile["status"]), listed=1)
         if search.complete:
             memory.search = None
-            return _Seen()
+            return _Seen(listed=search.number)
     return _Seen(complete=False, look_again=SETTLE if job.status.is_final else CATCH_UP)
 
 
