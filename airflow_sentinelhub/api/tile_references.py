@@ -89,10 +89,14 @@ class TileReference(TileList):
             now += f", from {items[0]['name']!r} to {items[-1]['name']!r}"
         if len(items) == self.count and (self.first, self.last) == (items[0]["name"], items[-1]["name"]):
             now = "some of them have another status, other paths or another name"
-        raise TilesChangedError(
+        raise self.changed(f"now {now}.")
+
+    def changed(self, how: str) -> TilesChangedError:
+        """The error for a list that is not any more as it was; `how` ends the sentence."""
+        return TilesChangedError(
             f"Batch request {self.request_id}: its list of tiles{f' in status {self.status}' if self.status else ''} "
             f"has changed since this reference was made. It stood for {self.count} tiles, from {self.first!r} to "
-            f"{self.last!r}; now {now}. Clear the task that listed the tiles, so that its references are made anew; "
+            f"{self.last!r}; {how} Clear the task that listed the tiles, so that its references are made anew; "
             "this only reads, so nothing is billed by it.",
             request_id=self.request_id,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -13,8 +13,14 @@ import pytest
 from airflow_sentinelhub.api.call import Call, Reply
 from airflow_sentinelhub.api.flows.tile_list import list_tiles, tiles_of
 from airflow_sentinelhub.api.tile_references import Items, References, TileList, TileReference, reference_from
-from airflow_sentinelhub.exceptions import InvalidInputError, ListTooLongError, ResultsError, TilesChangedError
-from tests.api.feeding import ID, Fed, feed, ok
+from airflow_sentinelhub.exceptions import (
+    BadRequestError,
+    InvalidInputError,
+    ListTooLongError,
+    ResultsError,
+    TilesChangedError,
+)
+from tests.api.feeding import ID, Fed, error, feed, ok
 
 MANY = 105_209
 """Tiles of a large country on the 10 km grid."""
@@ -197,6 +203,23 @@ def test_what_is_no_whole_reference_is_refused() -> None:
             with pytest.raises(InvalidInputError, match="is not whole"):
                 reference_from({**chunk, name: value})
     assert reference_from({**chunk, "later": 1}) == TileReference(**asdict(reference_from(chunk)))  # type: ignore[arg-type]
+
+
+def test_a_page_whose_token_the_service_does_not_know_any_more_is_a_list_that_has_changed() -> None:
+    service = Service(300)
+    chunk = service.chunks(150)[1]
+    reference = reference_from(chunk)
+    assert reference is not None
+    assert reference.token == "100"
+    refused = error(400, "Invalid viewtoken: 100")
+
+    def reply(call: Call[Any]) -> Reply:
+        return refused if call.query.get("viewtoken") == "100" else service.reply(call)
+
+    with pytest.raises(TilesChangedError, match=r"150 tiles, from .*; the service refuses its page: .* 100\. Clear"):
+        assert feed(tiles_of(reference, 0.0), [reply, ...]).result
+    with pytest.raises(BadRequestError):  # a token that the service has just given says nothing of the reference
+        assert feed(tiles_of(replace(reference, token=None, skip=150), 0.0), [reply, ...]).result
 
 
 def test_an_outage_while_a_reference_is_opened_is_outlasted_page_by_page() -> None:

@@ -14,7 +14,7 @@ from airflow_sentinelhub.api.service import v1
 from airflow_sentinelhub.api.statuses import BatchTileStatus
 from airflow_sentinelhub.api.tile_references import Item, Items, References, TileReference
 from airflow_sentinelhub.api.tiles import output_paths, tile_item
-from airflow_sentinelhub.exceptions import ResultsError
+from airflow_sentinelhub.exceptions import BadRequestError, ResultsError
 
 
 def list_tiles(
@@ -63,7 +63,12 @@ def tiles_of(reference: TileReference, seconds: float) -> Flow[list[Item]]:
     walked.token = reference.token
     while not walked.over and len(items) < end:
         call = v1.list_tiles(request_id, status=reference.status, viewtoken=walked.token)
-        page: Page[Item] = yield from patiently(partial(exchange, call))
+        try:
+            page: Page[Item] = yield from patiently(partial(exchange, call))
+        except BadRequestError as err:
+            if walked.token is None or walked.token != reference.token:
+                raise
+            raise reference.changed(f"the service refuses its page: {err}") from err
         items += (tile_item(tile, paths) for tile in page.items)
         walked.turn(call, page)
     return reference.check(items[reference.skip : end])
