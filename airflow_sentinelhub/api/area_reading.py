@@ -43,6 +43,7 @@ _WKT = re.compile(
     r"CURVEPOLYGON|COMPOUNDCURVE|CIRCULARSTRING|LINEARRING|POLYHEDRALSURFACE|TIN|TRIANGLE)\s*(?:Z|M|ZM)?\s*"
     r"(?:\(.*|EMPTY))"
 )
+_NO_SURFACE = re.compile(r"(?i)(?:MULTI)?(?:POINT|LINESTRING|CURVE)\b|COMPOUNDCURVE|CIRCULARSTRING|LINEARRING")
 _WKB = re.compile(r"(?:\\x|0x)?(0[01](?:[0-9A-Fa-f]{2}){8,})")
 _LAYER = re.compile(r"(?s)(.+?\.\w+)\|(\s*\w+\s*=.*)")
 _COMMENT = re.compile(r"//|/\*|#|<!--")
@@ -162,6 +163,10 @@ class Reading:
         if text[:1] in ("{", "["):
             return self.take(_json(text))
         if wkt := _WKT.fullmatch(text):
+            if flat := _NO_SURFACE.match(wkt[2]):
+                raise InvalidInputError(
+                    f"The area is a {flat[0].upper()}; only POLYGON and MULTIPOLYGON work, since a job needs a surface."
+                )
             self._needs_more()
             from airflow_sentinelhub.shapes.polygons import from_wkt
 

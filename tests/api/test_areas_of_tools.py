@@ -138,7 +138,8 @@ NONE: list[tuple[Any, str]] = [
     ("https://example.org/corsica.geojson", "neither GeoJSON"),
     ("1,2,3", "four numbers"), ("1 2 3 4 5", "four numbers"), ("1,2,,3", "neither GeoJSON"), ("1-2-3-4", "neither"),
     ("POLYGON ((0 0, 1 0", "looks like WKT"), ("POLYGON ((0 0, 1 x, 1 1, 0 0))", "looks like WKT"),
-    ("POLYGON EMPTY", "no polygon"), ("POINT (1 2)", "'Point'"), ("LINESTRING (0 0, 1 1)", "'LineString'"),
+    ("POLYGON EMPTY", "no polygon"), ("POINT (1 2)", "is a POINT;"), ("LINESTRING (0 0, 1 1)", "is a LINESTRING;"),
+    ("SRID=4326;multipoint((1 2))", "is a MULTIPOINT;"), ("GEOMETRYCOLLECTION (POINT (1 2))", "'Point'"),
     ("SRID=27700;POLYGON((0 0, 1 0, 1 1, 0 0))", "EPSG:27700"),
     (7, "not int (7)"), (None, "not NoneType"), (True, "not bool"), (b"{}", "type None"), ({1, 2}, "not set"),
     (object(), "not object"), (numpy.float64(1), "not float"),
@@ -157,6 +158,12 @@ NONE: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("area", "says"), NONE, ids=name_of)
 def test_what_is_no_area_is_refused_with_its_value(area: Any, says: str) -> None:
     assert says in refused(area)
+
+
+@pytest.mark.parametrize("area", ["POINT (1 2)", "LINESTRING Z (0 0 1, 1 1 1)"])
+def test_well_known_text_without_a_surface_is_refused_while_a_dag_is_parsed(area: str) -> None:
+    with pytest.raises(InvalidInputError, match="only POLYGON and MULTIPOLYGON work"):
+        early_bounds(area)
 
 
 # Polygons of one area
