@@ -67,7 +67,8 @@ class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
 
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param batch_api: `v1`, `v2` or `statistical`; None: that of the connection.
-    :param status: tell only of requests that end with this status, or one of these; None: of all.
+    :param status: tell only of requests that end with this status, or one of these; None: of all. PARTIAL and CANCELED
+        are those of v1, STOPPED that of v2 and statistical.
     :param description: tell only of requests whose description has this text in it, in any letter case.
     :param dag_id: tell only of requests that a task of this DAG of this Airflow has created.
     :param task_id: the same for one task of the DAG; it needs `dag_id`.
@@ -94,7 +95,7 @@ class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
     ) -> None:
         super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, poll_interval=poll_interval, lookback=lookback)
         self.batch_api = None if batch_api is None else generation(batch_api).name
-        self.status = _statuses(status)
+        self.status = _statuses(status, self.batch_api)
         self.description = text_or_none(description, "description")
         self.dag_id = text_or_none(dag_id, "dag_id")
         self.task_id = text_or_none(task_id, "task_id")
@@ -136,7 +137,13 @@ class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
         return Sight(thing.request_id.lower(), at, 0.0 if thing.acted is None else thing.acted.timestamp())
 
     def _means(self, job: Snapshot) -> bool:
-        if not job.status.is_final or (self.status is not None and job.status.value not in self.status):
+        if not job.status.is_final:
+            return False
+        if self.status is not None and job.status.value not in self.status:
+            if never := _never(self.status, job.generation):
+                self._failed(
+                    "status", f"{self._name} tells nothing by the connection {self.sentinelhub_conn_id}: {never}"
+                )
             return False
         mark = mark_of(job.description)
         if mark is not None and mark.adopts:  # a note, which never runs
@@ -174,10 +181,10 @@ async def _again(driver: AsyncDriver, api: Generation, request_id: str) -> Snaps
         return None
 
 
-def _statuses(status: Any) -> list[str] | None:
+def _statuses(status: Any, batch_api: str | None) -> list[str] | None:
     """The final statuses that are meant, None for all.
 
-    :raises InvalidInputError: one is not the end of a request, or there is none.
+    :raises InvalidInputError: one is not the end of a request, or there is none, or no request of `batch_api` has one.
     """
     if status is None:
         return None
@@ -188,4 +195,13 @@ def _statuses(status: Any) -> list[str] | None:
             f"status is one or several of {', '.join(FINAL)}, with which a request ends, or None for all, not "
             f"{shown(status)}."
         )
+    if batch_api is not None and (never := _never(words, batch_api)):
+        raise InvalidInputError(f"With status {shown(status)} a watcher never tells a thing: {never}")
     return sorted(set(words))
+
+
+def _never(words: Sequence[str], batch_api: str) -> str:
+    """Why no request of this generation ends with one of these statuses; empty if some may."""
+    ends = generation(batch_api).ends
+    said = f"requests of {batch_api} end with {', '.join(ends)}, and none with {', '.join(words)}."
+    return "" if set(words) & set(ends) else said

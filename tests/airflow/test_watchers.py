@@ -158,6 +158,17 @@ def test_filters(bench: Bench, watch: Watch) -> None:
     assert done
 
 
+@pytest.mark.parametrize(("generation", "status"), [("v1", "STOPPED"), ("v2", "PARTIAL")], indirect=["generation"])
+def test_a_status_that_no_request_of_the_connection_ends_with_is_told_in_the_log(
+    bench: Bench, watch: Watch, logged: Callable[[], str], status: str
+) -> None:
+    bench.ended()
+    assert watch(batch_api=None, status=status) == []
+    assert f"tells nothing by the connection sentinelhub_default: requests of {bench.api} end with " in logged()
+    assert watch(batch_api=None, status=[status, "DONE"]) == []
+    assert logged().count("tells nothing by") <= 1
+
+
 def test_a_change_of_pace_forgets_nothing(bench: Bench, watch: Watch) -> None:
     watch(poll_interval=60)
     done = bench.ended()
@@ -271,6 +282,9 @@ def test_what_the_catalog_shows_of_before_the_window_is_told_once(
         {"status": []},
         {"status": "PROCESSING"},
         {"status": 5},
+        {"status": ["PARTIAL", "CANCELED"], "batch_api": "v2"},
+        {"status": "PARTIAL", "batch_api": "statistical"},
+        {"status": "STOPPED", "batch_api": "v1"},
         {"description": ""},
         {"dag_id": 5},
         {"task_id": "t"},

@@ -49,6 +49,7 @@ class Generation:
     :param analyse, start: have a request analysed, start its processing (which bills).
     :param end: cancel (v1, final) or stop (v2) a request.
     :param end_word: the service's verb for it.
+    :param ends: the statuses with which its requests end.
     :param search: whether the list can be searched for a word of the description.
     :param results: where the results of a job are read: `listed`: the service lists the tiles; `bucket`: files in the
         bucket describe the tiles; `features`: the bucket has a file for each feature.
@@ -78,6 +79,7 @@ class Generation:
     results: str
     payload: Callable[[Any, Access | None], dict[str, Any]]
     needs_access: bool = True
+    ends: tuple[str, ...] = ("DONE", "FAILED", "STOPPED")
     grids: Callable[[str | None], Call[Page[Any]]] | None = None
     continues: bool = False
     collections: bool = False
@@ -107,6 +109,7 @@ V1 = Generation(
     start=v1.start,
     end=v1.cancel,
     end_word="cancel",
+    ends=("DONE", "FAILED", "PARTIAL", "CANCELED"),
     search=True,
     results="listed",
     payload=lambda job, access: specification.render(job, "v1"),
