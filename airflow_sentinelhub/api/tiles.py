@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_sentinelhub.api.decoding import member, text
+from airflow_sentinelhub.exceptions import ResultsError
 
 _ENDINGS = {"image/tiff": "tif", "application/json": "json", "image/png": "png", "image/jpeg": "jpg"}
 
@@ -22,32 +23,44 @@ def output_paths(request: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], di
     """A function from a tile to the URLs of its outputs, by the service's rule for paths.
 
     A path without placeholders means `<path>/<requestId>/<tileName>/<outputId>.<format>`; files really end in `.tif`
-    and `.json`.
+    and `.json`. Of zarr it is the store, which all tiles share.
 
     :param request: the request as the service shows it.
+    :returns: a function that raises `ResultsError` where a path is not known.
     """
-    output = request.get("output")
-    bucket = text(request.get("bucketName"))
-    base = str(member(output, "defaultTilePath") or f"s3://{bucket}").rstrip("/")
-    template = base if "<" in base else f"{base}/<requestId>/<tileName>/<outputId>.<format>"
-    own = {item.get("identifier"): item.get("tilePath") for item in member(output, "responses") or ()}
-    responses = member(request, "processRequest", "output", "responses") or [{"identifier": "default"}]
+    output, request_id = request.get("output"), str(request["id"])
+    store, bucket = text(member(request, "zarrOutput", "path")), text(request.get("bucketName"))
+    base = text(member(output, "defaultTilePath")) or (f"s3://{bucket}" if bucket else "")
+    template = base if "<" in base or not base else f"{base.rstrip('/')}/<requestId>/<tileName>/<outputId>.<format>"
+    own = {item.get("identifier"): text(item.get("tilePath")) for item in _objects(member(output, "responses"))}
+    responses = _objects(member(request, "processRequest", "output", "responses")) or [{"identifier": "default"}]
 
     def paths(tile: Mapping[str, Any]) -> dict[str, str]:
         found = {}
         for response in responses:
             name = str(response.get("identifier") or "default")
-            kind = str((response.get("format") or {}).get("type") or "image/tiff")
-            url = own.get(name) or template
+            kind = text(member(response, "format", "type")) or "image/tiff"
+            url = store or own.get(name) or template
+            if not url:
+                raise ResultsError(f"Batch request {request_id} names no place for its output {name!r}.")
             for word, value in (
-                ("<requestId>", str(request["id"])),
-                ("<tileName>", str(tile.get("name"))),
-                ("<tileId>", str(tile.get("id"))),
+                ("<requestId>", request_id),
+                ("<tileName>", tile.get("name")),
+                ("<tileId>", tile.get("id")),
                 ("<outputId>", name),
                 ("<format>", _ENDINGS.get(kind, kind.rpartition("/")[2])),
             ):
-                url = url.replace(word, value)
+                if word in url and value is None:
+                    raise ResultsError(
+                        f"A tile of batch request {request_id} (id {tile.get('id')}, name {tile.get('name')}) lacks "
+                        f"what stands for {word} in the paths of its files, so these are not known."
+                    )
+                url = url.replace(word, str(value))
             found[name] = url
         return found
 
     return paths
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -115,6 +115,13 @@ def _listed(hook: Reads, source: RequestSource, known: ShownRequest) -> Iterator
     assert known.job is not None
     placer, table, walk = Placer(), TileTable(), Walk()
     paths = output_paths(known.payload) if isinstance(known.payload, dict) else None
+
+    def files(tile: dict[str, Any]) -> dict[str, str] | None:
+        try:
+            return None if paths is None else paths(tile)
+        except ResultsError:  # it has no name: it is shown without its files
+            return None
+
     while not walk.over and len(table.names) < MOST_TILES:
         call = v1.list_tiles(source.request_id, viewtoken=walk.token)
         page = hook.run(exchange(call, PATIENCE))
@@ -125,7 +132,7 @@ def _listed(hook: Reads, source: RequestSource, known: ShownRequest) -> Iterator
                 str(tile.get("status")),
                 placer.rings(tile.get("geometry")),
                 cost=spent([tile]) if done else None,
-                paths=paths(tile) if paths is not None and done else None,
+                paths=files(tile) if done else None,
             )
         walk.turn(call, page)
         if not walk.over and len(table.names) % EVERY == 0:
