@@ -150,18 +150,19 @@ def _tallied(job: Snapshot, patiently: Patiently) -> Flow[_Tally]:
 
 @dataclass
 class _Tally:
-    """Counts of the tiles of v1. `cost`: the real cost of the tiles so far, in PU."""
+    """Counts of the tiles of v1. `cost`: the real cost of the tiles so far, in PU; None if it is not known."""
 
     total: int = 0
     processed: int = 0
-    cost: float = 0.0
+    cost: float | None = 0.0
     failed: list[str] = field(default_factory=list)
     unfinished: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, tile: Mapping[str, Any]) -> None:
         name, status = str(tile.get("name") or tile.get("id")), str(tile.get("status"))
         self.total += 1
-        self.cost += spent([tile])
+        cost = spent([tile])
+        self.cost = None if cost is None or self.cost is None else self.cost + cost
         if status == "PROCESSED":
             self.processed += 1
         elif status == "FAILED":

@@ -634,6 +634,19 @@ def test_tiles_of_v1_cost_a_third_of_what_they_say(bench: Any) -> None:
     assert sum(costs) > 1
 
 
+@v1
+@pytest.mark.parametrize("cost", [None, "much", [3]], ids=str)
+def test_a_tile_of_v1_that_does_not_say_its_cost_makes_the_cost_unknown_and_fails_nothing(
+    bench: Any, cost: Any
+) -> None:
+    request_id = bench.ended()
+    first, *others = bench.hook.batch.iter_tiles(request_id)
+    body = {"data": [{**first, "cost": cost}, *others], "links": {}}
+    bench.sim.fault("status", "/tiles$", method="GET", status=200, body=body, times=None)
+    result = bench.run(job(bench, request_id=request_id))
+    assert (result["processed"], result["processing_units"]) == (24, None)
+
+
 @v2
 def test_all_tiles_of_a_job_that_was_continued_are_in_the_first_manifest(bench: Any) -> None:
     """What continues it may know no more tiles than those it has processed; the first may be gone at the service."""

@@ -128,6 +128,10 @@ def test_an_analysis_that_found_every_output() -> None:
 def test_tiles_cost_a_third_of_what_they_say() -> None:
     assert spent([{"cost": 139.87223}, {"cost": 0.0}, {"cost": None}, {}]) == pytest.approx(46.62408)
     assert spent([]) == 0
+    for odd in (None, "139.8", "abc", [], {}, True, -5, float("nan"), float("inf"), 10**400):
+        done: dict[str, Any] = {"status": "PROCESSED", "cost": odd}
+        assert spent([{"cost": 3.0}, done]) is None
+        assert spent([{**done, "status": "FAILED"}, {"cost": 3.0, "status": "PROCESSED"}]) == 1
 
 
 # Tile goals

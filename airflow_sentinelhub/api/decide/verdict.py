@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from airflow_sentinelhub.api.decoding import number
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus as S
 from airflow_sentinelhub.api.statuses import BatchTileStatus
@@ -148,9 +149,18 @@ def fate(job: Snapshot | None, generation: str = "") -> str:
     return "It has not been started and bills nothing."
 
 
-def spent(tiles: Iterable[Mapping[str, Any]]) -> float:
-    """PU that v1 tiles have cost: a third of the sum of their `cost`, which comes without the batch factor."""
-    return sum(float(tile.get("cost") or 0) for tile in tiles) / 3
+def spent(tiles: Iterable[Mapping[str, Any]]) -> float | None:
+    """PU that v1 tiles have cost: a third of the sum of their `cost`, which comes without the batch factor.
+
+    None if one that is processed does not say it.
+    """
+    found = 0.0
+    for tile in tiles:
+        cost = number(tile.get("cost"))
+        if cost is None and tile.get("status") == BatchTileStatus.PROCESSED:
+            return None
+        found += cost or 0.0
+    return found / 3
 
 
 @dataclass(frozen=True)

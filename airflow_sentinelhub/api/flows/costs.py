@@ -97,13 +97,15 @@ def _nothing() -> Flow[float | None]:
 
 
 def _tiles_cost(api: Generation, job: Snapshot, unread: list[str]) -> Flow[float | None]:
-    """PU that the tiles of a v1 request have cost; None for other generations, and for one that is gone by now."""
+    """PU that the tiles of a v1 request have cost; None for other generations, for one that is gone by now, and where
+    a tile does not say it.
+    """
     if api.results != "listed" or not may_have_billed(job):
         return None
-    sums = [0.0]
+    costs: list[float | None] = []
 
     def add(tile: Mapping[str, object]) -> None:
-        sums[0] += spent([tile])
+        costs.append(spent([tile]))
 
     page = partial(outlast, seconds=0.0, request_id=job.request_id)
     try:
@@ -113,7 +115,11 @@ def _tiles_cost(api: Generation, job: Snapshot, unread: list[str]) -> Flow[float
     except NotFoundError:
         unread.append(f"The service has deleted {job.request_id} since it was listed, so its tiles were not read.")
         return None
-    return sums[0]
+    known = [cost for cost in costs if cost is not None]
+    if len(known) < len(costs):
+        unread.append(f"A tile of {job.request_id} is processed, and the service does not say what it has cost.")
+        return None
+    return sum(known)
 
 
 def _found(
