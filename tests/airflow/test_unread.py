@@ -640,7 +640,7 @@ def test_a_tile_of_v1_that_does_not_say_its_cost_makes_the_cost_unknown_and_fail
     bench: Any, cost: Any
 ) -> None:
     request_id = bench.ended()
-    first, *others = bench.hook.batch.iter_tiles(request_id)
+    first, *others = list(bench.hook.batch.iter_tiles(request_id))
     body = {"data": [{**first, "cost": cost}, *others], "links": {}}
     bench.sim.fault("status", "/tiles$", method="GET", status=200, body=body, times=None)
     result = bench.run(job(bench, request_id=request_id))
