@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -26,9 +27,11 @@ from airflow_sentinelhub.api.decide.errors import conclude
 from airflow_sentinelhub.api.decide.pace import check_most
 from airflow_sentinelhub.api.decide.verdict import Outcome, Waited
 from airflow_sentinelhub.api.flows.wait import WaitPlan, Watch, look, until_answered, until_certain
-from airflow_sentinelhub.api.service.generations import NEW_REQUEST_404, OLD_REQUEST_404
-from airflow_sentinelhub.api.statuses import REQUEST_STATUSES
-from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub.api.rings import shown
+from airflow_sentinelhub.api.service.generations import NAMES, NEW_REQUEST_404, OLD_REQUEST_404, never_ends
+from airflow_sentinelhub.api.statuses import REQUEST_STATUSES, BatchRequestStatus
+from airflow_sentinelhub.api.times import is_late
+from airflow_sentinelhub.exceptions import InvalidInputError, SentinelHubError
 from airflow_sentinelhub.links import LINKS
 from airflow_sentinelhub.operators._lineage import TellsLineage
 from airflow_sentinelhub.sensors._soft_fail import SoftFail
@@ -212,8 +215,22 @@ class StatusSensor(RequestSensor):
     words = {"target_status": REQUEST_STATUSES}
     target_status: Rendered[str]
 
+    @classmethod
+    def _check_words(cls, given: Mapping[str, Any]) -> None:
+        super()._check_words(given)
+        api, target = given.get("batch_api") or getattr(cls, "batch_api", None), given.get("target_status")
+        if api in NAMES and target is not None and not is_late(target):
+            _check_end(target, api)
+
     def _target(self) -> str:
         return str(self.target_status)
 
     def _look(self, request_id: str) -> Flow[Waited]:
+        _check_end(self.target_status, self.api.name)
         return look(self.api, request_id, self.target_status)
+
+
+def _check_end(target: str, batch_api: str) -> None:
+    """:raises InvalidInputError: no request of this generation ever has this status, which is an end."""
+    if BatchRequestStatus(target).is_final and (never := never_ends([target], batch_api)):
+        raise InvalidInputError(f"With target_status {shown(target)} a sensor waits in vain: {never}")

@@ -14,7 +14,7 @@ from airflow_sentinelhub.api.decide.marker import dag_word, mark_of, task_word, 
 from airflow_sentinelhub.api.decide.watching import Sight
 from airflow_sentinelhub.api.flows.watch import current_state, requests_since
 from airflow_sentinelhub.api.rings import shown
-from airflow_sentinelhub.api.service.generations import Generation, generation
+from airflow_sentinelhub.api.service.generations import Generation, generation, never_ends
 from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, status_word
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
@@ -67,8 +67,8 @@ class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
 
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param batch_api: `v1`, `v2` or `statistical`; None: that of the connection.
-    :param status: tell only of requests that end with this status, or one of these; None: of all. PARTIAL and CANCELED
-        are those of v1, STOPPED that of v2 and statistical.
+    :param status: tell only of requests that end with this status, or one of these; None: of all. CANCELED is that
+        of v1, STOPPED that of v2 and statistical; v2 has no PARTIAL.
     :param description: tell only of requests whose description has this text in it, in any letter case.
     :param dag_id: tell only of requests that a task of this DAG of this Airflow has created.
     :param task_id: the same for one task of the DAG; it needs `dag_id`.
@@ -140,7 +140,7 @@ class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
         if not job.status.is_final:
             return False
         if self.status is not None and job.status.value not in self.status:
-            if never := _never(self.status, job.generation):
+            if never := never_ends(self.status, job.generation):
                 self._failed(
                     "status", f"{self._name} tells nothing by the connection {self.sentinelhub_conn_id}: {never}"
                 )
@@ -195,13 +195,6 @@ def _statuses(status: Any, batch_api: str | None) -> list[str] | None:
             f"status is one or several of {', '.join(FINAL)}, with which a request ends, or None for all, not "
             f"{shown(status)}."
         )
-    if batch_api is not None and (never := _never(words, batch_api)):
+    if batch_api is not None and (never := never_ends(words, batch_api)):
         raise InvalidInputError(f"With status {shown(status)} a watcher never tells a thing: {never}")
     return sorted(set(words))
-
-
-def _never(words: Sequence[str], batch_api: str) -> str:
-    """Why no request of this generation ends with one of these statuses; empty if some may."""
-    ends = generation(batch_api).ends
-    said = f"requests of {batch_api} end with {', '.join(ends)}, and none with {', '.join(words)}."
-    return "" if set(words) & set(ends) else said

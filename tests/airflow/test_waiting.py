@@ -18,6 +18,7 @@ import pytest
 from airflow_sentinelhub._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from airflow_sentinelhub.exceptions import (
     DeadlineError,
+    InvalidInputError,
     JobCancelledError,
     JobError,
     JobFailedError,
@@ -665,6 +666,18 @@ def test_a_status_that_does_not_exist_is_not_waited_for(bench: Any, mode: str) -
         assert "target_status" in str(error)
         assert repr(target) in str(error)
         assert "ANALYSIS_DONE" in str(error)
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule", "deferred"])
+def test_an_end_that_no_request_of_the_generation_has_is_not_waited_for(bench: Any, mode: str) -> None:
+    """A job takes hours; then the same would be said."""
+    request_id, before = bench.started(), bench.clock.now
+    target = {"v1": "STOPPED", "v2": "PARTIAL"}[bench.api]
+    error = failure(bench, Way("status", mode).task(request_id, target_status=target), AirflowFailException)
+    assert bench.clock.now == before
+    assert f"With target_status '{target}' a sensor waits in vain: requests of {bench.api} end with " in str(error)
+    with pytest.raises(InvalidInputError, match=f"target_status '{target}' a sensor waits in vain"):
+        SentinelHubBatchSensor(task_id="t", request_id="{{ 1 }}", target_status=target, batch_api=bench.api)
 
 
 @pytest.mark.parametrize("mode", ["poke", "reschedule", "deferred"])

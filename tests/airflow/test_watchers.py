@@ -283,7 +283,7 @@ def test_what_the_catalog_shows_of_before_the_window_is_told_once(
         {"status": "PROCESSING"},
         {"status": 5},
         {"status": ["PARTIAL", "CANCELED"], "batch_api": "v2"},
-        {"status": "PARTIAL", "batch_api": "statistical"},
+        {"status": "CANCELED", "batch_api": "statistical"},
         {"status": "STOPPED", "batch_api": "v1"},
         {"description": ""},
         {"dag_id": 5},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -149,6 +149,7 @@ STATISTICAL = Generation(
     start=statistical.start,
     end=statistical.stop,
     end_word="stop",
+    ends=("DONE", "FAILED", "STOPPED", "PARTIAL"),  # the last one is in the service's list only, not in its docs
     search=False,
     results="features",
     payload=statistical_specification.render_statistical,
@@ -173,6 +174,13 @@ def generation(name: str) -> Generation:
         return _BY_NAME[name]
     except (KeyError, TypeError):
         raise InvalidInputError(f"batch_api must be one of {', '.join(_BY_NAME)}, not {shown(name)}.") from None
+
+
+def never_ends(words: Sequence[str], batch_api: str) -> str:
+    """Why no request of this generation ever has one of these statuses, which are ends; empty if some request may."""
+    ends = generation(batch_api).ends
+    said = f"requests of {batch_api} end with {', '.join(ends)}, and none with {', '.join(words)}."
+    return "" if set(words) & set(ends) else said
 
 
 def others(name: str) -> tuple[str, ...]:
