@@ -15,7 +15,7 @@ def tile_item(
     tile: Mapping[str, Any], paths: Callable[[Mapping[str, Any]], dict[str, str]] | None = None
 ) -> dict[str, Any]:
     """A tile of the service as an item for dynamic task mapping."""
-    item = {"name": tile.get("name") or str(tile.get("id")), "status": str(tile.get("status"))}
+    item = {"name": _word(tile, "name") or str(tile.get("id")), "status": str(tile.get("status"))}
     return {**item, "paths": paths(tile)} if paths else item
 
 
@@ -42,24 +42,35 @@ def output_paths(request: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], di
             kind = text(member(response, "format", "type")) or "image/tiff"
             url = store or own.get(name) or template
             if not url:
-                raise ResultsError(f"Batch request {request_id} names no place for its output {name!r}.")
+                raise ResultsError(
+                    f"Batch request {request_id} names no place for its output {name!r}.", request_id=request_id
+                )
             for word, value in (
                 ("<requestId>", request_id),
-                ("<tileName>", tile.get("name")),
-                ("<tileId>", tile.get("id")),
+                ("<tileName>", _word(tile, "name")),
+                ("<tileId>", _word(tile, "id")),
                 ("<outputId>", name),
                 ("<format>", _ENDINGS.get(kind, kind.rpartition("/")[2])),
             ):
                 if word in url and value is None:
                     raise ResultsError(
-                        f"A tile of batch request {request_id} (id {tile.get('id')}, name {tile.get('name')}) lacks "
-                        f"what stands for {word} in the paths of its files, so these are not known."
+                        f"A tile of batch request {request_id} (id {_word(tile, 'id')}, name {_word(tile, 'name')}) "
+                        f"lacks what stands for {word} in the paths of its files, so these are not known.",
+                        request_id=request_id,
                     )
                 url = url.replace(word, str(value))
             found[name] = url
         return found
 
     return paths
+
+
+def _word(tile: Mapping[str, Any], name: str) -> str | None:
+    """The name or the id of a tile as text, None if it has none."""
+    value = tile.get(name)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value.strip() else None
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

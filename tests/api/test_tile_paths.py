@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.api.service.v1 import read_request
-from airflow_sentinelhub.api.tiles import output_paths
+from airflow_sentinelhub.api.tiles import output_paths, tile_item
 from airflow_sentinelhub.exceptions import ResultsError
 from airflow_sentinelhub.hooks.job_map import RequestSource, ShownRequest, tiles_of
 from tests.api.feeding import ID, feed, page
@@ -46,10 +46,15 @@ def test_all_tiles_of_a_zarr_lie_in_its_store() -> None:
     assert paths(UNNAMED, bands, zarrOutput={"path": "s3://cube"}) == {"B04": "s3://cube", "B08": "s3://cube"}
 
 
-@pytest.mark.parametrize("tile", [UNNAMED, {**TILE, "name": None}])
+@pytest.mark.parametrize("tile", [UNNAMED, *({**TILE, "name": name} for name in (None, "", " ", [], {}, True, 1.5))])
 def test_a_path_with_the_name_of_a_tile_that_has_none_is_not_known(tile: dict[str, Any]) -> None:
     with pytest.raises(ResultsError, match=rf"A tile of batch request {ID} \(id 7, name None\) lacks .* <tileName>"):
         paths(tile, bucketName="maps")
+
+
+def test_a_number_may_be_a_name() -> None:
+    assert paths({**TILE, "name": 5}, bucketName="maps") == {"default": f"s3://maps/{ID}/5/default.tif"}
+    assert [tile_item({**TILE, "name": name})["name"] for name in (5, "a", "", [1])] == ["5", "a", "7", "7"]
 
 
 @pytest.mark.parametrize("request_", [{}, {"output": {}}, {"output": None, "bucketName": None}, {"bucketName": 5}])
