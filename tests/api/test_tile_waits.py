@@ -661,6 +661,21 @@ def test_a_request_that_has_ended_and_does_not_say_how_many_tiles_it_has_is_judg
             assert max(service.polls) <= MOST, f"{status}: {goal}"
 
 
+@pytest.mark.parametrize("count", [24, 1_000])
+@pytest.mark.parametrize("status", ["PROCESSING", "PARTIAL"])
+def test_tiles_in_other_statuses_do_not_count_though_the_list_shows_them(count: int, status: str) -> None:
+    """The service passes over the filter."""
+    service = Service(spread(count, **MIXTURES["all but some failed" if status == "PARTIAL" else "half"]), status)
+    service.tiles_in = lambda wanted: list(range(count))  # type: ignore[method-assign]
+    for goal in GOALS:
+        if goal.status in ("PROCESSED", "FAILED"):
+            assert polled(service, goal, TileMemory())[0].outcome is truth(like(service), goal), goal
+
+
+def like(service: Service) -> Service:
+    return Service(service.statuses, service.status)
+
+
 def test_where_the_number_of_tiles_is_not_said_so_many_of_them_are_seen_before_the_end_and_a_share_at_the_end() -> None:
     service = Service(spread(24, PROCESSED=0.5))
     service.members["tileCount"] = None

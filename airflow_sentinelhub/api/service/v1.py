@@ -5,12 +5,14 @@ An endpoint is a function that returns a `Call`; it sends nothing.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from airflow_sentinelhub.api.call import Call, path_part
 from airflow_sentinelhub.api.decoding import an_object, member, number, status_in, text, whole, words_at
 from airflow_sentinelhub.api.paging import Page, page_of
 from airflow_sentinelhub.api.snapshot import Snapshot, common, only, readable
+from airflow_sentinelhub.api.statuses import TILE_STATUSES
 
 Json = dict[str, Any]
 ROOT = "/api/v1/batch"
@@ -137,11 +139,21 @@ def restart_partial(request_id: str) -> Call[None]:
 def list_tiles(
     request_id: str, *, status: str | None = None, viewtoken: str | None = None, **query: Any
 ) -> Call[Page[Json]]:
-    """Read a page of the tiles of a request. Before the analysis the reply may contain no list."""
+    """Read a page of the tiles of a request. Before the analysis the reply may contain no list.
+
+    :param status: only tiles in this status; one that shows another one that is known is left out of the page.
+    """
+    page = page_of(_tile, may_lack_data=viewtoken is None, all_or_none=True)
+
+    def only_these(body: Any) -> Page[Json]:
+        every = page(body)
+        return replace(every, items=tuple(tile for tile in every.items if tile["status"] not in others))
+
+    others = [word for word in TILE_STATUSES if word != status]
     return Call(
         "GET",
         f"{_request_path(request_id)}/tiles",
-        page_of(_tile, may_lack_data=viewtoken is None, all_or_none=True),
+        page if status is None else only_these,
         {"status": status, **query, "viewtoken": viewtoken},
         repeatable=True,
         about=f"tiles of batch request {request_id}",
