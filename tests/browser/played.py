@@ -135,9 +135,9 @@ class Played:
 
     def again(self) -> list[int]:
         """Let the time pass until the page asks again, and wait for what it shows. :return: how long, in ms."""
-        self.page.wait_for_function("held.length > 0")
+        self.page.wait_for_function("() => held.length > 0")
         pauses: list[int] = self.page.evaluate("pass()")
-        self.page.wait_for_function("held.length > 0")
+        self.page.wait_for_function("() => held.length > 0")
         return pauses
 
     def text(self, where: str = "main") -> str:

@@ -216,7 +216,7 @@ def test_a_page_without_a_job_asks_again_for_as_long_as_its_task_lives(play: Pla
 
 def test_nobody_asks_for_what_nobody_sees(play: Play) -> None:
     played = play().open()
-    played.page.wait_for_function("held.length > 0")
+    played.page.wait_for_function("() => held.length > 0")
     before = len(played.asked)
     played.page.evaluate("window.away = true, pass()")
     played.page.evaluate("document.dispatchEvent(new Event('x'))")

@@ -84,7 +84,7 @@ def test_the_files_of_a_tile(play: Play, answer: Any, words: str) -> None:
     played.files = answer
     played.page.mouse.click(*played.point(LEFT))
     place = played.page.locator(".detail dd").last
-    played.page.wait_for_function("document.querySelector('.detail').innerText.includes('…') === false")
+    played.page.wait_for_function("() => document.querySelector('.detail').innerText.includes('…') === false")
     assert place.inner_text() == words
 
 
@@ -170,7 +170,7 @@ def test_the_page_is_as_light_as_the_browser_or_as_airflow_around_it(play: Play,
     before = played.colour(LEFT)
     other = "light" if scheme == "dark" else "dark"
     played.page.emulate_media(color_scheme=other)
-    played.page.wait_for_function(f"{root} === '{other}'")
+    played.page.wait_for_function(f"() => {root} === '{other}'")
     played.wait_for_colour(LEFT, before, other=True)
     played.page.emulate_media(color_scheme=scheme)
     played.wait_for_colour(LEFT, before)
@@ -238,7 +238,7 @@ def test_files_that_come_late_are_not_shown_for_another_tile(play: Play) -> None
     late: list[Any] = []
     played.page.route("**/tile/0", lambda route: late.append(route))
     played.page.mouse.click(*played.point(LEFT))
-    played.page.wait_for_function("document.querySelector('.detail').innerText.includes('one')")
+    played.page.wait_for_function("() => document.querySelector('.detail').innerText.includes('one')")
     played.files = {"name": "two", "paths": {"a": "s3://b/two.tif"}}
     played.page.mouse.click(*played.point(RIGHT))
     played.page.locator(".detail", has_text="s3://b/two.tif").wait_for()

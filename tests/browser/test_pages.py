@@ -23,7 +23,7 @@ def test_a_job_that_is_done(stage: Stage, look: Look, shot: Shot, api: str, sche
     stage.wait(f"{api}_done", *ENDED)
     page = look(stage.job(f"{api}_done"), scheme=scheme)
     page.wait_for_selector(READY)
-    page.wait_for_function("document.querySelectorAll('.failed li').length > 0")
+    page.wait_for_function("() => document.querySelectorAll('.failed li').length > 0")
     said = text(page)
     assert "of 214" in said
     assert "failed tiles" in said
@@ -40,7 +40,7 @@ def test_a_job_that_failed(stage: Stage, look: Look, shot: Shot) -> None:
     stage.wait("v2_failed", *ENDED)
     page = look(stage.job("v2_failed"))
     page.wait_for_selector(READY)
-    page.wait_for_function("document.querySelectorAll('.failed li').length > 0")
+    page.wait_for_function("() => document.querySelectorAll('.failed li').length > 0")
     assert "1 (failed)" in text(page)
     assert "tiles failed" in page.inner_text("h1"), "done with failed tiles is not simply done"
     name = page.inner_text(".failed li button >> nth=0")
@@ -103,7 +103,7 @@ def test_each_step_of_a_mapped_group_shows_the_job_of_its_index(
         said = text(page)
         assert request_id in said
         assert f"areas.job.{step} [{map_index}]" in said
-        page.wait_for_function("document.querySelectorAll('.legend label').length > 0")
+        page.wait_for_function("() => document.querySelectorAll('.legend label').length > 0")
     page = look(stage.tab("areas.job.finish", map_index))
     frame = page.frame_locator("iframe")
     frame.locator(READY).wait_for(timeout=60_000)
@@ -116,7 +116,7 @@ def test_a_statistical_job_shows_its_features(stage: Stage, look: Look, shot: Sh
     stage.wait("statistics", *ENDED)
     page = look(stage.job("statistics"))
     page.wait_for_selector(READY)
-    page.wait_for_function("document.querySelectorAll('.failed li').length > 0")
+    page.wait_for_function("() => document.querySelectorAll('.failed li').length > 0")
     said = text(page)
     assert "11 of 12" in said
     assert "1 feature failed" in page.inner_text("h1")
@@ -159,7 +159,7 @@ def test_the_keyboard_reaches_the_map_and_each_failed_tile(stage: Stage, look: L
     stage.wait("v2_failed", *ENDED)
     page = look(stage.job("v2_failed"))
     page.wait_for_selector(READY)
-    page.wait_for_function("document.querySelectorAll('.failed li').length > 0")
+    page.wait_for_function("() => document.querySelectorAll('.failed li').length > 0")
     page.focus(".map")
     before = page.evaluate("sentinelhubFrames()")
     page.keyboard.press("ArrowRight")
@@ -173,7 +173,7 @@ def test_with_tab_alone_everything_is_reached_and_is_seen_to_be(stage: Stage, lo
     stage.wait("v2_failed", *ENDED)
     page = look(stage.job("v2_failed"))
     page.wait_for_selector(READY)
-    page.wait_for_function("document.querySelectorAll('.failed li').length > 0")
+    page.wait_for_function("() => document.querySelectorAll('.failed li').length > 0")
     focused = """() => { const e = document.activeElement;
       return [e.getAttribute('aria-label') || e.innerText || e.type, getComputedStyle(e).outlineStyle] }"""
     reached, unseen = set[str](), set[str]()

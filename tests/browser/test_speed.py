@@ -63,7 +63,7 @@ def test_first_paint_and_frames_while_panning(browser: Any, tmp_path: Path, numb
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         try:
             page.goto(file.as_uri())
-            page.wait_for_function("document.body.dataset.drawn && document.body.dataset.land")
+            page.wait_for_function("() => document.body.dataset.drawn && document.body.dataset.land")
             drawn = min(drawn, page.evaluate("Number(document.body.dataset.drawn)") / 1000)
             frames = max(frames, page.evaluate(PAN))
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,6 +74,14 @@ def test_tests_with_an_airflow_are_where_they_are_looked_for() -> None:
     marked = {file for file in ROOT.glob("tests/**/*.py") if "pytest.mark" + ".e2e" in file.read_text()}
     assert marked
     assert {"/".join(file.relative_to(ROOT).parts[:2]) for file in marked} == set(side_by_side.AIRFLOWS_FOLDERS)
+
+
+def test_what_a_browser_waits_for_is_a_function() -> None:
+    """Playwright evaluates an expression anew at each look, which the pages' Content-Security-Policy refuses."""
+    waits = re.compile(r"wait_for_function\(\s*f?['\"](.*)")
+    asked = [found[1] for file in ROOT.glob("tests/**/*.py") for found in waits.finditer(file.read_text())]
+    assert len(asked) > 10
+    assert [what for what in asked if "=>" not in what] == []
 
 
 def test_only_their_folders_are_collected_but_for_those_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
