@@ -10,7 +10,7 @@ from airflow_sentinelhub.api.flows.actions import end
 from airflow_sentinelhub.cli.command import BATCH_API, CONN_ID, OUTPUT, REQUEST_ID, Command, argument
 from airflow_sentinelhub.cli.output import one_line, show
 from airflow_sentinelhub.cli.reading import find, hook_of, members_of
-from airflow_sentinelhub.exceptions import InvalidInputError
+from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError, SentinelHubError
 
 
 def run(args: Any) -> int:
@@ -19,7 +19,13 @@ def run(args: Any) -> int:
     The exit code is 0 if the request does not run any more.
     """
     hook = hook_of(args)
-    api, job = find(hook, args)
+    try:
+        api, job = find(hook, args)
+    except (InvalidInputError, NotFoundError):
+        raise
+    except SentinelHubError as err:
+        left = f"Batch request {args.request_id.strip()} was left alone: if it was started, it runs on and bills."
+        raise SentinelHubError(f"{err} Nothing was sent. {left} Run the command again.") from None
     word = api.end_word
     if job.status.is_final:
         print(f"Batch request {job.request_id} is {job.status.value} already; nothing was sent.", file=sys.stderr)
@@ -27,7 +33,15 @@ def run(args: Any) -> int:
         if not args.yes and not _agreed(f"{word.capitalize()} batch request {job.request_id}? {_about(job)}"):
             print(f"Nothing was sent; {job.request_id} was left as it is.", file=sys.stderr)
             return 1
-        job = hook.run(end(api, job.request_id))
+        try:
+            job = hook.run(end(api, job.request_id))
+        except (SentinelHubError, KeyboardInterrupt) as err:
+            what = f"Batch request {job.request_id} was {job.status.value} before, and it is not known what it is now"
+            again = f"`show {job.request_id}` says whether it runs on and bills; to {word} it again does no harm."
+            print(one_line(f"{err} {what}: {again}"), file=sys.stderr)
+            if isinstance(err, KeyboardInterrupt):
+                raise
+            return 1
         print(f"Batch request {job.request_id} is {job.status.value}. {fate(job)}", file=sys.stderr)
     if args.output == "json":
         show({**members_of(job), "state": fate(job)}, args.output)

@@ -48,6 +48,9 @@ def run(args: Any) -> int:
             print("A task that was not named is shown by a digest; --task-id and its id name it.", file=out())
     else:
         print(one_line(no_mark(args.dag_id, deployment_name())), file=sys.stderr)
+    for task_id in dict.fromkeys(args.task_id or ()):
+        if costs.requests and all(each.task != task_id for each in costs.requests):
+            print(one_line(f"None of them has the mark of a task {task_id}."), file=sys.stderr)
     for line in costs.warnings():
         print(one_line(line), file=out())
     return 0

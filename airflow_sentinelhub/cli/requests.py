@@ -9,9 +9,9 @@ from typing import Any
 
 from airflow_sentinelhub.api.arguments import check_word
 from airflow_sentinelhub.api.decide.marker import dag_word, mark_of, unmarked
-from airflow_sentinelhub.api.service.generations import Generation
+from airflow_sentinelhub.api.service.generations import Generation, never_ends
 from airflow_sentinelhub.api.snapshot import Snapshot
-from airflow_sentinelhub.api.statuses import REQUEST_STATUSES
+from airflow_sentinelhub.api.statuses import REQUEST_STATUSES, BatchRequestStatus
 from airflow_sentinelhub.api.times import moment
 from airflow_sentinelhub.cli.command import BATCH_API, CONN_ID, OUTPUT, Command, argument
 from airflow_sentinelhub.cli.output import one_line, show
@@ -59,6 +59,9 @@ def run(args: Any) -> int:
         print(f"The {args.limit} newest; there may be more (--limit).", file=sys.stderr)
     if word is not None and not found and not statuses:
         print(one_line(no_mark(args.dag_id, deployment)), file=sys.stderr)
+    if not found and statuses and all(BatchRequestStatus(status).is_final for status in statuses):
+        for never in filter(None, (never_ends(sorted(statuses), api.name) for api in apis)):
+            print(f"{never[0].upper()}{never[1:]}", file=sys.stderr)
     if not found and not args.batch_api:
         names = " and ".join(api.name for api in apis)
         print(f"Only batch {names} were asked; --batch-api names another generation.", file=sys.stderr)

@@ -346,6 +346,17 @@ def test_a_status_that_is_none_is_refused(bench: Any, capsys: Any) -> None:
         assert "None" not in err, "which no command line can say"
 
 
+@pytest.mark.parametrize(("generation", "status"), [("v1", "STOPPED"), ("v2", "PARTIAL")], indirect=["generation"])
+def test_a_status_that_no_request_of_the_generation_ends_with_is_told(bench: Any, capsys: Any, status: str) -> None:
+    code, out, err = run(capsys, "requests", "--batch-api", bench.api, "--status", status)
+    assert (code, out.strip()) == (0, "None found.")
+    assert err.startswith(f"Requests of {bench.api} end with ")
+    assert err.endswith(f"and none with {status}.\n")
+    for others in (["CREATED"], [status, "DONE"]):
+        given = [word for other in others for word in ("--status", other)]
+        assert run(capsys, "requests", "--batch-api", bench.api, *given)[2] == ""
+
+
 def test_nothing_found_of_a_dag_says_by_what_it_is_known(
     bench: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -480,6 +491,38 @@ def test_what_goes_on_after_a_cancel_is_no_success(bench: Any, capsys: Any, monk
     monkeypatch.setattr(cancel, "end", lambda api, request_id: exchange(api.get(request_id)))
     code, _, err = run(capsys, "cancel", request_id, "--yes")
     assert (code, "runs on and bills" in err) == (1, True)
+
+
+@pytest.mark.parametrize("kind", ["drop_before", "status"])
+def test_a_cancel_that_does_not_reach_the_service_says_what_becomes_of_the_request(
+    bench: Any, capsys: Any, kind: str
+) -> None:
+    request_id = bench.started()
+    bench.sim.fault(kind=kind, path=rf"/{request_id}$", times=None)
+    code, out, err = run(capsys, "cancel", request_id, "--yes")
+    assert (code, out) == (1, "")
+    left = f"Nothing was sent. Batch request {request_id} was left alone: if it was started, it runs on and bills."
+    assert f"{left} Run the command again." in err
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_cancel_that_breaks_off_says_that_its_end_is_not_known(
+    bench: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch, interrupted: bool
+) -> None:
+    request_id = bench.started()
+    bench.clock.sleep(90)
+    bench.sim.fault(kind="status", path=r"/(cancel|stop)$", times=None)
+
+    def broken(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    if interrupted:
+        monkeypatch.setattr(cancel, "end", broken)
+    code, _, err = run(capsys, "cancel", request_id, "--yes")
+    assert code == (INTERRUPTED if interrupted else 1)
+    assert f"Batch request {request_id} was PROCESSING before, and it is not known what it is now" in err
+    assert f"`show {request_id}` says whether it runs on and bills" in err
+    assert "Traceback" not in err
 
 
 def test_a_program_reads_what_a_cancel_has_reached(bench: Any, capsys: Any) -> None:

@@ -65,6 +65,8 @@ def test_a_running_job_counts_with_what_it_will_cost(bench: Any, capsys: pytest.
     costs, printed = during
     assert f"Running: 1; in all about {costs.expected:,.1f} PU when that is done." in printed
     assert "shown by a digest; --task-id" in printed
+    assert main(["costs", dag_of(context), "--task-id", "no_such_task"]) == 0
+    assert "None of them has the mark of a task no_such_task." in capsys.readouterr().err
     assert main(["costs", dag_of(context), "--task-id", context["ti"].task_id]) == 0
     assert "digest" not in capsys.readouterr().out
     running = costs.requests[0]
