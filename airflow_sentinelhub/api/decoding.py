@@ -22,6 +22,7 @@ W = TypeVar("W")
 
 ID_LIMIT, WORD_LIMIT = 200, 100
 """Characters of an id, and of a status or another word of the service; a longer text is not taken for one."""
+_UUID_LENGTH = 36
 _DIGITS = 300
 """Digits of a whole number that is kept as one: all that fit into a float. Python reads no more than 4,300 at all."""
 _TOO_MUCH = 10**_DIGITS
@@ -136,14 +137,14 @@ class MissingError(ValueError, KeyError):
 
 
 def id_in(body: Any) -> str:
-    """The id of what a body describes.
+    """The id of what a body describes; a UUID in lower case, since all others are compared with it.
 
     :raises ValueError: it has none.
     """
     value = an_object(body).get("id")
     if not isinstance(value, str) or not value.strip() or len(value) > ID_LIMIT or not value.isprintable():
         raise MissingError("it has no id") if value is None else ValueError("its id is none")
-    return value
+    return value.lower() if len(value) == _UUID_LENGTH else value
 
 
 def status_in(body: Any) -> str:
