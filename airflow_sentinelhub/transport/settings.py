@@ -160,7 +160,7 @@ def settings_from(
     login, given = text_of(where, "login", login).strip(), text_of(where, "password", password)
     host, schema = text_of(where, "host", host), text_of(where, "schema", schema)
     password = given.strip("\r\n")
-    if not login or not password:
+    if not login or not password.strip():
         what = "client id (login)" if not login else "client secret (password)"
         raise SettingsError(
             f"{where} has no {what}; create an OAuth client in the Sentinel Hub dashboard and enter it."
@@ -178,6 +178,9 @@ def settings_from(
     warnings = [f"{where}: extra has {_unknown(name)}" for name in extra if name not in (*EXTRAS, "token_url")]
     if password != given:
         warnings.append(f"{where}: the client secret ends in a line break, which was left out; enter it without one.")
+    if password != password.strip():
+        blanks = "the client secret begins or ends with a blank, which is sent as it stands"
+        warnings.append(f"{where}: {blanks}; if it is refused, enter it without one.")
     if verify is False:
         warnings.append(
             f"{where}: verify is false, so certificates are not checked: whoever is on the way can read the client "
@@ -216,7 +219,11 @@ def _addresses(where: str, host: str, schema: str, port: int | None, extra: Mapp
         parts = urlsplit(base_url)
         if port and parts.port is None and port != _USUAL_PORTS.get(parts.scheme):
             base_url = f"{parts.scheme}://{parts.netloc}:{port}{parts.path}"
-        token_url = _token_url_of(base_url)
+        known, token_url = _known(base_url)
+        if known and parts.path:
+            raise SettingsError(f"{where}: host {base_url!r} has a path; the deployment is {known} alone.")
+        if known and parts.scheme == "https" and urlsplit(base_url).port in (None, 443):
+            base_url = known  # however it is written, so that it is the same place
     else:
         raise SettingsError(
             f"{where} names the deployment {name!r}, which is not known; "
@@ -347,9 +354,7 @@ def _is_url(text: str) -> bool:
         return False
 
 
-def _token_url_of(base_url: str) -> str:
-    """The token URL for a base URL given in full: that of the deployment it belongs to; empty for any other host."""
-    for known, token_url in DEPLOYMENTS.values():
-        if urlsplit(known).hostname == urlsplit(base_url).hostname:
-            return token_url
-    return ""
+def _known(base_url: str) -> tuple[str, str]:
+    """Base URL and token URL of the deployment that a base URL given in full belongs to; empty for any other host."""
+    host = urlsplit(base_url).hostname
+    return next((urls for urls in DEPLOYMENTS.values() if urlsplit(urls[0]).hostname == host), ("", ""))

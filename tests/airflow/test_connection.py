@@ -205,9 +205,37 @@ def test_a_line_break_at_the_end_of_the_secret_is_left_out_and_told(end: str) ->
     """As it is pasted, or read from a file. Whatever else is in a secret is part of it."""
     given = settings_from(conn_id="sh", login="an-id", password=f" a secret {end}", host=None)
     assert given.client_secret == " a secret "
-    (warning,) = given.warnings
+    warning, _ = given.warnings
     assert warning.startswith("Connection 'sh': the client secret ends in a line break, which was left out")
-    assert settings_from(conn_id="sh", login="an-id", password=" a secret ", host=None).warnings == ()
+    assert settings_from(conn_id="sh", login="an-id", password="a secret", host=None).warnings == ()
+
+
+@pytest.mark.parametrize("secret", [" a-secret", "a-secret ", "\ta-secret"])
+def test_a_blank_around_the_secret_is_sent_and_told(secret: str) -> None:
+    given = settings_from(conn_id="sh", login="an-id", password=secret, host=None)
+    assert given.client_secret == secret
+    (warning,) = given.warnings
+    assert warning.startswith("Connection 'sh': the client secret begins or ends with a blank")
+    assert "a-secret" not in warning
+    with pytest.raises(SettingsError, match="has no client secret"):
+        settings_from(conn_id="sh", login="an-id", password=" \t", host=None)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["HTTPS://SH.dataspace.copernicus.eu:443//", "sh.dataspace.copernicus.eu", "https://sh.dataspace.copernicus.eu/"],
+)
+def test_a_deployment_is_the_same_place_however_its_host_is_written(host: str) -> None:
+    given = settings_from(conn_id="sh", login="id", password="secret", host=host)
+    assert given == settings_from(conn_id="sh", login="id", password="secret", host="cdse")
+    assert given.deployment == "cdse"
+
+
+@pytest.mark.parametrize("path", ["/api/v1", "/batch/v2/"])
+def test_a_path_after_the_host_of_a_deployment_is_refused(path: str) -> None:
+    """Each call was answered with a 404, which says that there is no such request."""
+    with pytest.raises(SettingsError, match="has a path; the deployment is https:"):
+        settings_from(conn_id="sh", login="id", password="secret", host=f"https://services.sentinel-hub.com{path}")
 
 
 @pytest.mark.parametrize("member", ["login", "password", "host", "schema", "extra"])
