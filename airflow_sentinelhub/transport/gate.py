@@ -107,6 +107,8 @@ class Gate:
         self._per_second = per_minute / 60
         self._most = max(per_minute * BURST, 1.0)
         self._saved, self._at = self._most, asyncio.get_running_loop().time()
+        self._in_line = 0
+        """Calls that wait for their turn by the rate, without those that cannot wait."""
         self._taken, self._edited = 0, asyncio.get_running_loop().create_future()
         self._recent, self._counted = 0.0, self._at
         self._slowed_to, self._slowed_since, self._next = math.inf, self._at, self._at
@@ -128,11 +130,12 @@ class Gate:
 
     @asynccontextmanager
     async def at_once(self) -> AsyncIterator[None]:
-        """Let a request through that cannot wait for minutes, such as a cancel. Only a pause makes it wait.
+        """Let a request through that cannot wait for minutes, such as a cancel. Only a pause makes it wait, and a rate
+        that is spent, by which it is the next.
 
         Calls that hang hold places of their own, so they do not hold it up.
         """
-        await self._enter(self._free_at_once)
+        await self._enter(self._free_at_once, next_one=True)
         try:
             yield
         finally:
@@ -161,13 +164,11 @@ class Gate:
             self._slowed_until = asyncio.get_running_loop().time()
         return rate
 
-    async def _enter(self, places: asyncio.Semaphore) -> None:
+    async def _enter(self, places: asyncio.Semaphore, *, next_one: bool = False) -> None:
         await places.acquire()
         number = self._take()
         try:
-            while (delay := self._delay(number)) > 0:
-                await asyncio.wait({self._edited}, timeout=delay)
-                self._spent_until = asyncio.get_running_loop().time()
+            await self._keep_rate(number - self._in_line if next_one else number, in_line=not next_one)
             while (left := self.closed_for()) > 0:  # noqa: ASYNC110 - a pause, which may be made longer meanwhile
                 await asyncio.sleep(left * (1 + RATE_LIMITED_JITTER * random.random()))
         except BaseException:
@@ -175,6 +176,16 @@ class Gate:
             places.release()
             raise
         self._recent = self._of_a_minute() + 1
+
+    async def _keep_rate(self, number: int, *, in_line: bool) -> None:
+        """Wait until it is the turn of the call with this number."""
+        self._in_line += in_line
+        try:
+            while (delay := self._delay(number)) > 0:
+                await asyncio.wait({self._edited}, timeout=delay)
+                self._spent_until = asyncio.get_running_loop().time()
+        finally:
+            self._in_line -= in_line
 
     def _of_a_minute(self) -> float:
         """Number of calls of the last minute, roughly: it falls evenly instead of by calls."""

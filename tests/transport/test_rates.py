@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.exceptions import SettingsError
-from airflow_sentinelhub.transport.gate import Gate
+from airflow_sentinelhub.transport.gate import IN_FLIGHT, Gate
 from airflow_sentinelhub.transport.settings import CALLS_PER_MINUTE, LEAST, Settings, settings_from
 from tests.transport import virtual
 
@@ -112,6 +112,30 @@ def test_a_call_that_is_given_up_before_its_turn_has_taken_none_of_the_rate(
             return now() - began
 
     assert virtual.run(run()) <= 1.1
+
+
+def test_what_ends_a_request_is_the_next_call_however_many_wait_for_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles are billed meanwhile. It counts as the others do: the calls after it come the later."""
+    monkeypatch.setattr(Gate, "paced", True)
+
+    async def run() -> tuple[list[float], list[float]]:
+        gate, now = Gate(10.0), asyncio.get_running_loop().time
+
+        async def call(times: list[float], *, urgent: bool = False) -> None:
+            async with gate.at_once() if urgent else gate:
+                times.append(now())
+
+        polls, ends = list[float](), list[float]()
+        waiting = [asyncio.ensure_future(call(polls)) for _ in range(IN_FLIGHT + 2)]
+        await asyncio.sleep(1)
+        waiting += [asyncio.ensure_future(call(ends, urgent=True)) for _ in range(2)]
+        await asyncio.gather(*waiting)
+        return polls, ends
+
+    polls, ends = virtual.run(run())
+    assert ends == pytest.approx([6.0, 12.0], abs=0.1)
+    assert polls[:IN_FLIGHT] == pytest.approx([6.0 * number for number in range(IN_FLIGHT)], abs=0.1)
+    assert polls[-1] >= 60 / 10.0 * (len(polls) + len(ends) - 1) - 0.1
 
 
 @pytest.mark.parametrize(("before", "after"), [(LEAST, 60.0), (0.5, 540.0), (540.0, 1.0)])
