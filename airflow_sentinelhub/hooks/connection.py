@@ -6,10 +6,8 @@ client secret, the connection is read again, since it may have been edited.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import time
 from collections.abc import Callable, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -109,19 +107,7 @@ class ConnectedHook(BaseHook):
     async def _looked_up(self, *, anew: bool = False) -> Settings:
         """The connection's settings; a thousand triggers that start together look them up once."""
         PROCESS.metrics.begin(lambda: metrics(GAUGES, PREFIX))
-        key = (asyncio.get_running_loop(), self.sentinelhub_conn_id)
-        known = PROCESS.looked_up.get(key)
-        if anew or known is None or (time.monotonic() - known[0] > SETTINGS_KEPT):
-            known = PROCESS.looked_up[key] = time.monotonic(), asyncio.ensure_future(self._look_up())
-
-            def forget(reading: asyncio.Future[Settings]) -> None:
-                """Also if whoever had waited for it was cancelled meanwhile: the next one tries again."""
-                failed = reading.cancelled() or reading.exception() is not None
-                if failed and (latest := PROCESS.looked_up.get(key)) is not None and latest[1] is reading:
-                    del PROCESS.looked_up[key]
-
-            known[1].add_done_callback(forget)
-        return await asyncio.shield(known[1])
+        return await PROCESS.look_up(self.sentinelhub_conn_id, self._look_up, 0.0 if anew else SETTINGS_KEPT)
 
     async def _look_up(self) -> Settings:
         connection = await connection_in_loop(self.sentinelhub_conn_id)

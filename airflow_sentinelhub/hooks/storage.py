@@ -26,9 +26,13 @@ from airflow_sentinelhub.results.folders import temporary_folder
 from airflow_sentinelhub.results.geopackage import complaint_about, needs_journal
 from airflow_sentinelhub.results.v2 import BatchResults
 from airflow_sentinelhub.transport.network import certificates, proxy_for
+from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import Settings, check_url, members_of, text_of, verify_from
 
 _log = logging.getLogger(__name__)
+TOGETHER = 5.0
+"""Seconds for which a triggerer uses a bucket's connection that it has looked up. A wait keeps the keys with which it
+begins, so these must be no older: a user may have corrected them a moment ago."""
 
 
 def access_from(aws_conn_id: str | None, iam_role_arn: str | None = None) -> Access | None:
@@ -64,14 +68,20 @@ def bucket_reader(aws_conn_id: str | None, settings: Settings) -> BucketReader:
 
 
 async def bucket_reader_in_triggerer(aws_conn_id: str | None, settings: Settings) -> BucketReader:
-    """The same, without blocking the event loop."""
+    """The same, without blocking the event loop; triggers that start together look up the connection once."""
     if settings.bucket_mount or not aws_conn_id:
         return await asyncio.to_thread(_reader, None, settings)  # it may read a folder of certificates
+    conn_id = aws_conn_id
+
+    async def look_up() -> BucketReader:
+        connection = await connection_in_loop(conn_id)
+        return await aside(lambda: _reader(connection, settings))
+
     try:
-        connection = await connection_in_loop(aws_conn_id)
+        made = await PROCESS.look_up(f"{conn_id} {hash(settings)}", look_up, TOGETHER)
     except AirflowException as err:
-        raise _unknown(aws_conn_id, err) from err
-    return await aside(lambda: _reader(connection, settings))
+        raise _unknown(conn_id, err) from err
+    return made.another()
 
 
 def _unknown(aws_conn_id: str, err: BaseException) -> SettingsError:

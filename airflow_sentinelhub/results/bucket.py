@@ -19,6 +19,7 @@ import shutil
 import ssl
 import tempfile
 from collections.abc import Iterator
+from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,12 @@ class BucketReader:
         self.fetched: dict[str, str | None] = {}
         """The `stamp` of each object when it was last fetched; empty for an object that did not exist."""
         self._made: Any = None
+
+    def another(self) -> BucketReader:
+        """One with the same settings, which has fetched nothing."""
+        other = copy(self)
+        other.fetched, other._made = {}, None
+        return other
 
     def __repr__(self) -> str:
         return f"BucketReader({self._service})"

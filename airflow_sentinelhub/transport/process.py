@@ -11,9 +11,10 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import AsyncGenerator, Hashable
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_sentinelhub._version import __version__
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from airflow_sentinelhub.transport.network import Certificates
     from airflow_sentinelhub.transport.poller import Poller
     from airflow_sentinelhub.transport.tokens import Tokens
+
+
+T = TypeVar("T")
 
 
 class Log(Protocol):
@@ -95,7 +99,7 @@ class Process:
         turns. Ends with the process.
     `making`: held while something is made for a loop: triggers that begin together wait for one. It goes with the loop.
     `watched`: what the watchers of each event loop share. It goes with the loop, as `loops` does.
-    `looked_up`: when a triggerer has looked up a connection, and its settings, by event loop and id.
+    `looked_up`: when a triggerer has looked up a connection, and what came of it, by event loop and id.
 
     A forked process starts with an empty object: threads and event loops belong to its parent.
     """
@@ -114,7 +118,7 @@ class Process:
         self.next_record = 0.0
         self.making: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Lock]] = WeakKeyDictionary()
         self.watched: WeakKeyDictionary[asyncio.AbstractEventLoop, Watched] = WeakKeyDictionary()
-        self.looked_up: dict[tuple[asyncio.AbstractEventLoop, str], tuple[float, asyncio.Future[Settings]]] = {}
+        self.looked_up: dict[tuple[asyncio.AbstractEventLoop, str], tuple[float, asyncio.Future[Any]]] = {}
         self._own_loop: asyncio.AbstractEventLoop | None = None
         self._changing = threading.RLock()  # a signal handler may need it below a function that holds it
 
@@ -194,6 +198,26 @@ class Process:
             self.making.pop(loop, None)
             self.watched.pop(loop, None)
             self.looked_up = {key: known for key, known in self.looked_up.items() if key[0] is not loop}
+
+    async def look_up(self, name: str, look_up: Callable[[], Coroutine[Any, Any, T]], kept: float) -> T:
+        """What is looked up by this name in the event loop; those who ask together, or within `kept` seconds, share it.
+
+        :param kept: 0: it is looked up anew.
+        """
+        key = (asyncio.get_running_loop(), name)
+        known = self.looked_up.get(key)
+        if known is None or not time.monotonic() - known[0] < kept:
+            known = self.looked_up[key] = time.monotonic(), asyncio.ensure_future(look_up())
+
+            def forget(reading: asyncio.Future[Any]) -> None:
+                """Also if whoever had waited for it was cancelled meanwhile: the next one tries again."""
+                failed = reading.cancelled() or reading.exception() is not None
+                if failed and (latest := self.looked_up.get(key)) is not None and latest[1] is reading:
+                    del self.looked_up[key]
+
+            known[1].add_done_callback(forget)
+        found: T = await asyncio.shield(known[1])
+        return found
 
     def keep(self, work: asyncio.Future[Any]) -> None:
         """Keep the work from being collected until it is done."""

@@ -23,6 +23,7 @@ from airflow_sentinelhub.sensors.batch import SentinelHubBatchSensor
 from airflow_sentinelhub.transport.process import PROCESS
 from airflow_sentinelhub.transport.settings import settings_from
 from airflow_sentinelhub.triggers.batch import SentinelHubBatchTrigger
+from tests.airflow.conftest import AWS
 
 NEAR = {"auth_url": "http://127.0.0.1/t"}
 MAIN = "https://services.sentinel-hub.com/auth/realms/main/protocol/openid-connect/token"
@@ -391,6 +392,40 @@ def test_a_task_overrides_the_generation_of_its_connection(bench: Any) -> None:
             bench.run(
                 lambda wrong=wrong: SentinelHubCancelBatchOperator(task_id="t", request_id=REQUEST, batch_api=wrong)
             )
+
+
+@once
+def test_triggers_that_start_together_look_up_the_connection_of_the_bucket_once(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, asked = replace(bench.hook.settings, bucket_mount=None), list[str]()
+    masked = list[str]()
+
+    async def look_up(conn_id: str) -> Any:
+        asked.append(conn_id)
+        await asyncio.sleep(0)
+        return bench.hook.get_connection(conn_id)
+
+    async def some(number: int, **other: Any) -> list[Any]:
+        wanted = (storage.bucket_reader_in_triggerer("my_bucket", replace(settings, **other)) for _ in range(number))
+        return await asyncio.gather(*wanted)
+
+    async def all_of_them() -> None:
+        readers = await some(100)
+        assert asked == ["my_bucket"]
+        assert len(masked) == len(set(masked)), "each secret once"
+        assert len({id(reader.fetched) for reader in readers}) == 100
+        assert {reader._keys for reader in readers} == {readers[0]._keys}
+        await some(2, verify=False)
+        assert len(asked) == 2, "other settings of the connection to Sentinel Hub are another way to the bucket"
+        bench.connection("my_bucket", **{**AWS, "password": "corrected"})
+        monkeypatch.setattr(storage, "TOGETHER", 0.0)
+        (reader,) = await some(1)
+        assert "corrected" in reader._keys
+
+    monkeypatch.setattr(storage, "connection_in_loop", look_up)
+    monkeypatch.setattr(storage, "mask_forms", masked.append)
+    asyncio.run(all_of_them())
 
 
 def test_a_trigger_never_asks_the_supervisor_from_its_event_loop(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
