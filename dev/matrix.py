@@ -34,7 +34,12 @@ EXAMPLES = (
 """DAGs, run by `dag.test()`: the examples, and one whose outlets have events."""
 MEETS_AIRFLOW = (
     *("tests/airflow", "tests/statistical", "tests/web", "tests/contract"),
-    *("tests/api/test_data_sources.py", "tests/results/test_connection.py", "tests/results/test_way_to_bucket.py"),
+    *(
+        "tests/api/test_data_sources.py",
+        "tests/api/test_tile_paths.py",
+        "tests/results/test_connection.py",
+        "tests/results/test_way_to_bucket.py",
+    ),
     *("tests/transport/test_clocks.py", "tests/transport/test_given_up.py", "tests/transport/test_metrics.py"),
     *(
         "tests/transport/test_poller.py",

@@ -89,7 +89,7 @@ def test_what_cannot_be_right_is_an_error_of_the_dag(generation: str, name: str,
         SentinelHubNewImagerySensor(task_id="seen", **given)
 
 
-@pytest.mark.parametrize("area", ["{{ params.area }}", "corsica.geojson", "POINT(8 41)"])
+@pytest.mark.parametrize("area", ["{{ params.area }}", "corsica.geojson", "POLYGON((8 41, 9 41, 9 42, 8 41))"])
 def test_what_is_known_in_the_run_passes(generation: str, area: str) -> None:
     SentinelHubNewImagerySensor(task_id="seen", collection="{{ params.collection }}", area=area)
 

@@ -479,9 +479,10 @@ def test_a_list_of_tiles_behind_a_request_that_is_done_is_read_again() -> None:
 
 
 def test_a_monitor_counts_tiles_once_it_is_started() -> None:
+    failed = tiles("i", status="FAILED")
     fed = feed(
         monitor(V1, ID, "DONE", PLAN),
-        [body(V1, "ANALYSING", "ANALYSE"), RUNNING, tiles("a", "b"), tiles("c"), DONE, tiles(*"abcdefgh"), tiles("i")],
+        [body(V1, "ANALYSING", "ANALYSE"), RUNNING, tiles("a", "b"), failed, DONE, tiles(*"abcdefgh"), failed],
     )
     assert "2 of 9 tiles done (22%), 1 failed" in fed.notes[1]
     assert fed.result == Waited(Outcome.REACHED, fed.result.job, counts={"PROCESSED": 8, "FAILED": 1, "PENDING": 0})
