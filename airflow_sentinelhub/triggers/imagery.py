@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from airflow_sentinelhub.api.area_reading import is_name_of_file
 from airflow_sentinelhub.api.decide.watching import Sight
 from airflow_sentinelhub.api.flows.imagery import (
     as_plain,
@@ -16,6 +19,7 @@ from airflow_sentinelhub.api.flows.imagery import (
     find_acquisitions,
     where_of,
 )
+from airflow_sentinelhub.api.rings import described, shown
 from airflow_sentinelhub.api.service.catalog import Acquisition
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
@@ -48,7 +52,8 @@ class SentinelHubNewImageryWatcherTrigger(Watcher[Acquisition]):
     - **Out of reach**: it goes on looking, and logs why it cannot.
 
     :param collection: name in the catalog of the deployment, such as `sentinel-2-l2a` or `byoc-<id>`.
-    :param area: in any form that operators take, in longitude and latitude. A file is read by the triggerer.
+    :param area: in longitude and latitude, in any form that operators take and that can be stored: an object of another
+        library may have to be given as GeoJSON. A file is read by the triggerer, and named by its whole path.
     :param max_cloud_coverage: percent; None: no limit. Acquisitions that do not say theirs are left out by a limit.
     :param sentinelhub_conn_id: id of the Airflow connection, of type `sentinelhub`.
     :param poll_interval: seconds, or a timedelta.
@@ -75,7 +80,7 @@ class SentinelHubNewImageryWatcherTrigger(Watcher[Acquisition]):
         if is_late(area):
             raise InvalidInputError("area cannot be a template or the output of a task: a watcher has no run.")
         self.collection = checked_collection(collection)
-        self.area = early_where(area)
+        self.area = _kept(early_where(area))
         self.max_cloud_coverage = cloud_limit(max_cloud_coverage)
 
     def arguments(self) -> dict[str, Any]:
@@ -105,3 +110,25 @@ class SentinelHubNewImageryWatcherTrigger(Watcher[Acquisition]):
 
     def described(self, thing: Acquisition) -> dict[str, Any]:
         return as_plain(thing)
+
+
+def _kept(area: Any) -> Any:
+    """An area as it can be stored for a triggerer, which knows neither the DAG nor its folder.
+
+    :raises InvalidInputError: it is an object that cannot, or names a file without its folder.
+    """
+    if isinstance(area, os.PathLike):
+        area = os.fspath(area)
+    try:
+        json.dumps(area)
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            f"area is {described(area)}, which cannot be stored for the triggerer: give GeoJSON, WKT, or the whole "
+            "path of a file."
+        ) from None
+    if isinstance(area, str) and is_name_of_file(area) and not os.path.isabs(area):
+        raise InvalidInputError(
+            f"area names the file {shown(area)} without its folder. The triggerer reads it, and does not know the "
+            "folder of the DAG: give the whole path, such as Path(__file__).with_name(...)."
+        )
+    return area

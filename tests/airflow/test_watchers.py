@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -408,6 +409,10 @@ def test_a_search_is_read_page_by_page(bench: Bench) -> None:
         {"collection": None},
         {"collection": "{{ params.collection }}"},
         {"area": "{{ params.area }}"},
+        {"area": "corsica.geojson"},
+        {"area": Path("maps/corsica.gpkg")},
+        {"area": b"\x01\x03"},
+        {"area": "POINT (9 42)"},
         {"area": {"bbox": [0, 0, 9000, 9000], "properties": {"crs": "http://www.opengis.net/def/crs/EPSG/0/3857"}}},
         {"max_cloud_coverage": 101},
         {"max_cloud_coverage": "few"},
@@ -432,7 +437,9 @@ FEATURE = {"type": "Feature", "properties": {"name": "Corsica"}, "geometry": {"t
         FEATURE,
         {"type": "FeatureCollection", "features": [FEATURE]},
         json.dumps(FEATURE),
-        "corsica.geojson",
+        "/maps/corsica.geojson",
+        Path("/maps/corsica.gpkg"),
+        "/maps/corsica.gpkg|layername=coast",
     ],
     ids=str,
 )
