@@ -24,6 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 from airflow_sentinelhub.exceptions import ResultsError, SettingsError
 
@@ -48,6 +49,19 @@ _READ = "read", "s3:GetObject and s3:ListBucket (without the latter a missing ob
 _WRITTEN = "written", "s3:PutObject"
 """What was done with an object, and the rights that it takes, for messages."""
 _NO_CREDENTIALS = "there are no S3 credentials; name a connection of type aws that holds them (aws_conn_id)."
+
+
+class _Client:
+    """boto3's client and its errors, once they are made. Readers with the same keys and settings share one.
+
+    It takes 20 ms and a megabyte, and may be used by several threads.
+    """
+
+    made: tuple[Any, Any] | None = None
+
+
+_CLIENTS: WeakValueDictionary[tuple[Any, ...], _Client] = WeakValueDictionary()
+os.register_at_fork(after_in_child=_CLIENTS.clear)  # its sockets are the parent's
 
 
 class BucketReader:
@@ -85,12 +99,14 @@ class BucketReader:
         self._proxy = proxy
         self.fetched: dict[str, str | None] = {}
         """The `stamp` of each object when it was last fetched; empty for an object that did not exist."""
-        self._made: Any = None
+        way = (key, secret, token, region, endpoint_url, self._style, verify, proxy)
+        # Without keys each looks for some by itself: those of a file may have been corrected meanwhile.
+        self._shared = _CLIENTS.setdefault(way, _Client()) if key else _Client()
 
     def another(self) -> BucketReader:
         """One with the same settings, which has fetched nothing."""
         other = copy(self)
-        other.fetched, other._made = {}, None
+        other.fetched = {}
         return other
 
     def __repr__(self) -> str:
@@ -293,7 +309,7 @@ class BucketReader:
 
     def _client(self) -> tuple[Any, Any]:
         """boto3's client and its errors."""
-        if self._made is None:
+        if self._shared.made is None:
             _, config, errors = (_load(name) for name in ("boto3", "botocore.config", "botocore.exceptions"))
             key, secret, token = self._keys
             # An empty mapping: none, whatever the environment says.
@@ -326,9 +342,8 @@ class BucketReader:
                 raise ResultsError(f"The keys of this machine for S3 cannot be fetched just now: {err}.") from None
             except (ValueError, errors.BotoCoreError) as err:
                 raise SettingsError(f"The bucket's connection cannot be used: {err}.") from None
-            self._made = client, errors
-        client_and_errors: tuple[Any, Any] = self._made
-        return client_and_errors
+            self._shared.made = client, errors
+        return self._shared.made
 
     def _check_certificates(self) -> None:
         """Refuse a file without certificates, which boto3 would report as a lost connection at each call."""

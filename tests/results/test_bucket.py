@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import socket
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -252,3 +254,22 @@ def answering(raw: bytes) -> Iterator[str]:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join()
+
+
+def test_readers_with_the_same_keys_share_one_client_and_others_do_not() -> None:
+    """A thousand waits for tiles would have a gigabyte of them."""
+    pytest.importorskip("boto3")
+    url = "http://127.0.0.1:9"
+    first, same = reader(url), reader(url)
+    clients = [found._client()[0] for found in (first, same, first.another())]
+    assert len({id(client) for client in clients}) == 1
+    assert same.fetched is not first.fetched is not first.another().fetched
+    others = [reader(url, **change) for change in ({"key": "other"}, {"secret": "other"}, {"verify": False})]
+    others += [reader(url, key=None, secret=None) for _ in range(2)]
+    assert len({id(found._client()[0]) for found in (first, *others)}) == 6
+    before = clients.pop()
+    clients.clear()
+    made = weakref.ref(before)
+    del first, same, others, before
+    gc.collect()
+    assert made() is None, "it goes with its readers"
