@@ -15,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -72,6 +73,23 @@ class Look(Generic[T]):
         if name not in self._asked:
             self._asked[name] = asyncio.ensure_future(self.again(name))
         return await asyncio.shield(self._asked[name])
+
+
+class WatcherError(InvalidInputError, TypeError):
+    """An argument of a watcher is wrong.
+
+    A triggerer leaves out a stored trigger that raises a TypeError when it is built; any other error ends it, with all
+    its waits. Stored ones may be refused by a version of this package that comes after the one that stored them.
+    """
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """:raises WatcherError: in the place of any other InvalidInputError."""
+    try:
+        yield
+    except InvalidInputError as err:
+        raise WatcherError(str(err)) from None
 
 
 def length(value: Any, name: str) -> float:

@@ -23,7 +23,7 @@ from airflow_sentinelhub.api.rings import described, shown
 from airflow_sentinelhub.api.service.catalog import Acquisition
 from airflow_sentinelhub.api.times import is_late
 from airflow_sentinelhub.exceptions import InvalidInputError
-from airflow_sentinelhub.triggers._watcher import Look, Watcher, text_or_none
+from airflow_sentinelhub.triggers._watcher import Look, Watcher, refused, text_or_none
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
@@ -75,13 +75,14 @@ class SentinelHubNewImageryWatcherTrigger(Watcher[Acquisition]):
         poll_interval: float | timedelta = 900.0,
         lookback: float | timedelta = LOOKBACK,
     ) -> None:
-        super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, poll_interval=poll_interval, lookback=lookback)
-        text_or_none(collection, "collection")
-        if is_late(area):
-            raise InvalidInputError("area cannot be a template or the output of a task: a watcher has no run.")
-        self.collection = checked_collection(collection)
-        self.area = _kept(early_where(area))
-        self.max_cloud_coverage = cloud_limit(max_cloud_coverage)
+        with refused():
+            super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, poll_interval=poll_interval, lookback=lookback)
+            text_or_none(collection, "collection")
+            if is_late(area):
+                raise InvalidInputError("area cannot be a template or the output of a task: a watcher has no run.")
+            self.collection = checked_collection(collection)
+            self.area = _kept(early_where(area))
+            self.max_cloud_coverage = cloud_limit(max_cloud_coverage)
 
     def arguments(self) -> dict[str, Any]:
         return {

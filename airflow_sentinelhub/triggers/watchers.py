@@ -19,7 +19,7 @@ from airflow_sentinelhub.api.snapshot import Snapshot
 from airflow_sentinelhub.api.statuses import BatchRequestStatus, status_word
 from airflow_sentinelhub.exceptions import InvalidInputError, NotFoundError
 from airflow_sentinelhub.transport.process import PROCESS
-from airflow_sentinelhub.triggers._watcher import Look, Watcher, text_or_none
+from airflow_sentinelhub.triggers._watcher import Look, Watcher, refused, text_or_none
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.hooks.sentinelhub import SentinelHubHook
@@ -93,14 +93,15 @@ class SentinelHubBatchWatcherTrigger(Watcher[Snapshot]):
         poll_interval: float | timedelta = 60.0,
         lookback: float | timedelta = LOOKBACK,
     ) -> None:
-        super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, poll_interval=poll_interval, lookback=lookback)
-        self.batch_api = None if batch_api is None else generation(batch_api).name
-        self.status = _statuses(status, self.batch_api)
-        self.description = text_or_none(description, "description")
-        self.dag_id = text_or_none(dag_id, "dag_id")
-        self.task_id = text_or_none(task_id, "task_id")
-        if self.task_id and not self.dag_id:
-            raise InvalidInputError("task_id needs dag_id too: tasks of several DAGs may have the same name.")
+        with refused():
+            super().__init__(sentinelhub_conn_id=sentinelhub_conn_id, poll_interval=poll_interval, lookback=lookback)
+            self.batch_api = None if batch_api is None else generation(batch_api).name
+            self.status = _statuses(status, self.batch_api)
+            self.description = text_or_none(description, "description")
+            self.dag_id = text_or_none(dag_id, "dag_id")
+            self.task_id = text_or_none(task_id, "task_id")
+            if self.task_id and not self.dag_id:
+                raise InvalidInputError("task_id needs dag_id too: tasks of several DAGs may have the same name.")
 
     def arguments(self) -> dict[str, Any]:
         return {

@@ -305,6 +305,7 @@ def test_bad_arguments_are_refused_when_the_dag_is_read(arguments: dict[str, Any
     with pytest.raises(InvalidInputError) as said:
         SentinelHubBatchWatcherTrigger(**arguments)
     assert next(iter(arguments)) in str(said.value)
+    assert isinstance(said.value, TypeError), "any other error ends the triggerer that builds a stored one"
 
 
 def test_those_that_look_at_the_same_share_a_stream() -> None:
@@ -422,6 +423,7 @@ def test_bad_arguments_of_imagery_are_refused_when_the_dag_is_read(arguments: di
     with pytest.raises(InvalidInputError) as said:
         SentinelHubNewImageryWatcherTrigger(**{"collection": "sentinel-2-l2a", "area": AREA} | arguments)
     assert next(iter(arguments)) in str(said.value)
+    assert isinstance(said.value, TypeError), "any other error ends the triggerer that builds a stored one"
 
 
 SQUARE = [[[8.5, 41.3], [9.6, 41.3], [9.6, 43.1], [8.5, 41.3]]]
