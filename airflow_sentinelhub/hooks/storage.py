@@ -75,7 +75,9 @@ async def bucket_reader_in_triggerer(aws_conn_id: str | None, settings: Settings
 
     async def look_up() -> BucketReader:
         connection = await connection_in_loop(conn_id)
-        return await aside(lambda: _reader(connection, settings))
+        reader = await aside(lambda: _reader(connection, settings))
+        reader.share(PROCESS.bucket_clients)
+        return reader
 
     try:
         made = await PROCESS.look_up(f"{conn_id} {hash(settings)}", look_up, TOGETHER)

@@ -18,13 +18,12 @@ import re
 import shutil
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from weakref import WeakValueDictionary
 
 from airflow_sentinelhub.exceptions import ResultsError, SettingsError
 
@@ -52,16 +51,9 @@ _NO_CREDENTIALS = "there are no S3 credentials; name a connection of type aws th
 
 
 class _Client:
-    """boto3's client and its errors, once they are made. Readers with the same keys and settings share one.
-
-    It takes 20 ms and a megabyte, and may be used by several threads.
-    """
+    """boto3's client and its errors, once they are made: it takes 20 ms and a megabyte, and serves several threads."""
 
     made: tuple[Any, Any] | None = None
-
-
-_CLIENTS: WeakValueDictionary[tuple[Any, ...], _Client] = WeakValueDictionary()
-os.register_at_fork(after_in_child=_CLIENTS.clear)  # its sockets are the parent's
 
 
 class BucketReader:
@@ -99,9 +91,18 @@ class BucketReader:
         self._proxy = proxy
         self.fetched: dict[str, str | None] = {}
         """The `stamp` of each object when it was last fetched; empty for an object that did not exist."""
-        way = (key, secret, token, region, endpoint_url, self._style, verify, proxy)
-        # Without keys each looks for some by itself: those of a file may have been corrected meanwhile.
-        self._shared = _CLIENTS.setdefault(way, _Client()) if key else _Client()
+        self._shared = _Client()
+
+    def share(self, clients: MutableMapping[Any, Any]) -> None:
+        """Use the client of those with the same keys and settings.
+
+        Without keys each looks for some by itself: those of a file may have been corrected meanwhile.
+
+        :param clients: those of the process, by keys and settings.
+        """
+        if self._keys[0]:
+            way = (*self._keys, self.region, self.endpoint_url, self._style, self._verify, self._proxy)
+            self._shared = clients.setdefault(way, self._shared)
 
     def another(self) -> BucketReader:
         """One with the same settings, which has fetched nothing."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from airflow_sentinelhub._version import __version__
 from airflow_sentinelhub.transport.gate import Gate, Places
@@ -99,6 +99,8 @@ class Process:
         turns. Ends with the process.
     `making`: held while something is made for a loop: triggers that begin together wait for one. It goes with the loop.
     `watched`: what the watchers of each event loop share. It goes with the loop, as `loops` does.
+    `bucket_clients`: clients of buckets that the waits of a triggerer share, by keys and settings. Each goes with the
+        last reader that has it.
     `looked_up`: when a triggerer has looked up a connection, and what came of it, by event loop and id.
 
     A forked process starts with an empty object: threads and event loops belong to its parent.
@@ -119,6 +121,7 @@ class Process:
         self.making: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Lock]] = WeakKeyDictionary()
         self.watched: WeakKeyDictionary[asyncio.AbstractEventLoop, Watched] = WeakKeyDictionary()
         self.looked_up: dict[tuple[asyncio.AbstractEventLoop, str], tuple[float, asyncio.Future[Any]]] = {}
+        self.bucket_clients: WeakValueDictionary[Hashable, Any] = WeakValueDictionary()
         self._own_loop: asyncio.AbstractEventLoop | None = None
         self._changing = threading.RLock()  # a signal handler may need it below a function that holds it
 

@@ -415,13 +415,17 @@ def test_triggers_that_start_together_look_up_the_connection_of_the_bucket_once(
         assert asked == ["my_bucket"]
         assert len(masked) == len(set(masked)), "each secret once"
         assert len({id(reader.fetched) for reader in readers}) == 100
-        assert {reader._keys for reader in readers} == {readers[0]._keys}
+        assert {(reader._keys, reader._shared) for reader in readers} == {(readers[0]._keys, readers[0]._shared)}
         await some(2, verify=False)
         assert len(asked) == 2, "other settings of the connection to Sentinel Hub are another way to the bucket"
         bench.connection("my_bucket", **{**AWS, "password": "corrected"})
         monkeypatch.setattr(storage, "TOGETHER", 0.0)
         (reader,) = await some(1)
         assert "corrected" in reader._keys
+        assert reader._shared is not readers[0]._shared
+        bench.connection("my_bucket", **AWS)
+        (reader,) = await some(1)
+        assert reader._shared is readers[0]._shared, "also of waits that begin later"
 
     monkeypatch.setattr(storage, "connection_in_loop", look_up)
     monkeypatch.setattr(storage, "mask_forms", masked.append)

@@ -259,17 +259,22 @@ def answering(raw: bytes) -> Iterator[str]:
 def test_readers_with_the_same_keys_share_one_client_and_others_do_not() -> None:
     """A thousand waits for tiles would have a gigabyte of them."""
     pytest.importorskip("boto3")
-    url = "http://127.0.0.1:9"
-    first, same = reader(url), reader(url)
-    clients = [found._client()[0] for found in (first, same, first.another())]
-    assert len({id(client) for client in clients}) == 1
+    clients: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary()
+
+    def sharing(**changes: Any) -> BucketReader:
+        found = reader("http://127.0.0.1:9", **changes)
+        found.share(clients)
+        return found
+
+    first, same = sharing(), sharing()
+    assert len({id(found._client()[0]) for found in (first, same, first.another())}) == 1
     assert same.fetched is not first.fetched is not first.another().fetched
-    others = [reader(url, **change) for change in ({"key": "other"}, {"secret": "other"}, {"verify": False})]
-    others += [reader(url, key=None, secret=None) for _ in range(2)]
+    others = [sharing(**change) for change in ({"key": "other"}, {"secret": "other"}, {"verify": False})]
+    others += [sharing(key=None, secret=None) for _ in range(2)]
     assert len({id(found._client()[0]) for found in (first, *others)}) == 6
-    before = clients.pop()
-    clients.clear()
-    made = weakref.ref(before)
-    del first, same, others, before
+    assert len(clients) == 4
+    kept = first.another()
+    del first, same, others
     gc.collect()
-    assert made() is None, "it goes with its readers"
+    assert len(clients) == 1, "a client goes with its readers"
+    assert sharing()._client() is kept._client()
