@@ -66,6 +66,8 @@ def airflow_errors(task: SentinelHubTask | None = None) -> Iterator[None]:
     except (AirflowFailException, AirflowSkipException):
         raise  # it was turned into one before
     except SentinelHubError as err:
+        if task is not None and err.snapshot is not None and err.snapshot.request_id == task.about:
+            task.known = err.snapshot  # told as lineage
         if err.skip:
             raise AirflowSkipException(str(err)) from None
         job: Snapshot | None = err.snapshot or (task.known if task and not err.retry_helps else None)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub._compat import AirflowFailException
+from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException
 from airflow_sentinelhub.exceptions import SentinelHubError
 from airflow_sentinelhub.lineage import Source, place_in_bucket, sources_of
 from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubStartBatchOperator
@@ -128,6 +128,25 @@ def test_single_steps_tell_their_request_and_what_it_writes(bench: Any, step: st
     assert told.facts["batch_api"] == bench.api
     if status == "DONE" and bench.api == "v2":
         assert told.facts["processing_units"] > 0
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_step_that_does_not_start_its_request_tells_what_it_has_read(bench: Any, skip: bool) -> None:
+    bench.run(job(bench))  # which is all that the month allows
+    request_id, made = bench.create(), list[Any]()
+    policy = "skip" if skip else "fail"
+
+    def task() -> Any:
+        limits = {"max_processing_units_per_month": 0.01, "on_over_budget": policy}
+        made.append(SentinelHubStartBatchOperator(task_id="t", request_id=request_id, **limits))
+        return made[-1]
+
+    with pytest.raises(AirflowSkipException if skip else AirflowFailException, match="max_processing_units_per_month"):
+        bench.run(task)
+    told = made[-1].lineage()
+    assert told.facts["request_id"] == request_id
+    assert (told.facts["batch_api"], told.facts["status"]) == (bench.api, bench.status(request_id))
+    assert told.folder is None
 
 
 @once
