@@ -43,7 +43,7 @@ _WKT = re.compile(
     r"CURVEPOLYGON|COMPOUNDCURVE|CIRCULARSTRING|LINEARRING|POLYHEDRALSURFACE|TIN|TRIANGLE)\s*(?:Z|M|ZM)?\s*"
     r"(?:\(.*|EMPTY))"
 )
-_NO_SURFACE = re.compile(r"(?i)(?:MULTI)?(?:POINT|LINESTRING|CURVE)\b|COMPOUNDCURVE|CIRCULARSTRING|LINEARRING")
+_NO_SURFACE = re.compile(r"(?i)(?:MULTI)?(?:POINT|LINESTRING|CURVE(?!P))|COMPOUNDCURVE|CIRCULARSTRING|LINEARRING")
 _WKB = re.compile(r"(?:\\x|0x)?(0[01](?:[0-9A-Fa-f]{2}){8,})")
 _LAYER = re.compile(r"(?s)(.+?\.\w+)\|(\s*\w+\s*=.*)")
 _COMMENT = re.compile(r"//|/\*|#|<!--")

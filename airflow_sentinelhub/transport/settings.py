@@ -219,6 +219,7 @@ def _addresses(where: str, host: str, schema: str, port: int | None, extra: Mapp
         parts = urlsplit(base_url)
         if port and parts.port is None and port != _USUAL_PORTS.get(parts.scheme):
             base_url = f"{parts.scheme}://{parts.netloc}:{port}{parts.path}"
+            check_url(where, "host", base_url)
         known, token_url = _known(base_url)
         if known and parts.path:
             raise SettingsError(f"{where}: host {base_url!r} has a path; the deployment is {known} alone.")
@@ -231,7 +232,6 @@ def _addresses(where: str, host: str, schema: str, port: int | None, extra: Mapp
         )
     given_urls = (text_of(where, label, extra.get(label)).strip() for label in ("auth_url", "token_url"))
     token_url = next(filter(None, given_urls), token_url)
-    check_url(where, "host", base_url)
     if not token_url:
         plain = urlsplit(base_url).scheme == "http"
         raise SettingsError(

@@ -239,6 +239,13 @@ def test_a_path_after_the_host_of_a_deployment_is_refused(path: str) -> None:
         settings_from(conn_id="sh", login="id", password="secret", host=f"https://services.sentinel-hub.com{path}")
 
 
+@pytest.mark.parametrize("port", [99_999, -1])
+@pytest.mark.parametrize("host", ["services.sentinel-hub.com", "sh.example.org"])
+def test_a_port_that_is_none_is_told_with_the_connection(host: str, port: int) -> None:
+    with pytest.raises(SettingsError, match=f"Connection 'sh': host 'https://{host}:{port}' is not an http"):
+        settings_from(conn_id="sh", login="id", password="secret", host=host, port=port)
+
+
 @pytest.mark.parametrize("member", ["login", "password", "host", "schema", "extra"])
 @pytest.mark.parametrize("value", [5, True, ["hush"], b"hush"])
 def test_members_of_a_connection_that_are_no_text(member: str, value: Any) -> None:

@@ -160,7 +160,9 @@ def test_what_is_no_area_is_refused_with_its_value(area: Any, says: str) -> None
     assert says in refused(area)
 
 
-@pytest.mark.parametrize("area", ["POINT (1 2)", "LINESTRING Z (0 0 1, 1 1 1)"])
+@pytest.mark.parametrize(
+    "area", ["POINT (1 2)", "LINESTRING Z (0 0 1, 1 1 1)", "POINTZ(1 2 3)", "multicurve ((0 0, 1 1))"]
+)
 def test_well_known_text_without_a_surface_is_refused_while_a_dag_is_parsed(area: str) -> None:
     with pytest.raises(InvalidInputError, match="only POLYGON and MULTIPOLYGON work"):
         early_bounds(area)
