@@ -31,6 +31,7 @@ class Snapshot:
     :param cost: PU spent so far (v2 and statistical), else None.
     :param acted: time of the last user action, None if there was none.
     :param share_done: 0 to 1 (v2 and statistical), else None.
+    :param store: the output is a Zarr: one store at `output_url`, which all tiles share.
     """
 
     request_id: str
@@ -47,6 +48,7 @@ class Snapshot:
     stopped_reason: StoppedStatusReason | None = None
     output_url: str | None = None
     acted: datetime | None = None
+    store: bool = False
 
     @property
     def expected_cost(self) -> float | None:

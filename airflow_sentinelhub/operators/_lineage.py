@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_sentinelhub.lineage import FACTS, Lineage, Source, as_openlineage
-from airflow_sentinelhub.results.root import delivery_root
+from airflow_sentinelhub.results.root import output_folder
 
 if TYPE_CHECKING:
     from airflow_sentinelhub.api.snapshot import Snapshot
@@ -47,9 +47,7 @@ class TellsLineage:
         if job is not None and not result:
             facts |= {"batch_api": job.generation, "status": str(job.status), "processing_units": job.cost}
             facts |= {name: value for name, value in (self._so_far or {}).items() if name in FACTS}
-        folder = None
-        if job is not None and job.output_url and self.writes(job):
-            folder = delivery_root(job.output_url, request_id)
+        folder = output_folder(job) if job is not None and self.writes(job) else None
         return Lineage(self._place(), self._sources, folder, facts)
 
     def _place(self) -> str:

@@ -43,7 +43,7 @@ from airflow_sentinelhub.operators._lineage import TellsLineage
 from airflow_sentinelhub.operators._own_request import OwnsRequest
 from airflow_sentinelhub.operators._report import ReportsAtEnd, check_form
 from airflow_sentinelhub.operators._waiting import WaitingTask
-from airflow_sentinelhub.results.root import delivery_root
+from airflow_sentinelhub.results.root import output_folder
 from airflow_sentinelhub.triggers.events import read_event, resume_state_of
 
 if TYPE_CHECKING:
@@ -223,8 +223,8 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
 
     def _show_place(self, context: Any, job: Any) -> None:
         """Have the task link to the folder in which the results of the request will be."""
-        if job.output_url:
-            push_results_link(context, self.hook.settings.base_url, delivery_root(job.output_url, job.request_id))
+        if folder := output_folder(job):
+            push_results_link(context, self.hook.settings.base_url, folder)
 
     def _reported(self, context: Any, limit: float | None, results: Results) -> None:
         """Push the cost and the failed part to XCom, and write the result into the events of the asset outlets.
@@ -238,6 +238,4 @@ class RunsWholeJob(TellsLineage, ReportsAtEnd, WaitingTask, OwnsRequest):
         if self.progress is not None:
             self.progress.last(results.job, result["processed"], result["failed"], limit)
         self._outcome, self.known = result, results.job
-        job = results.job
-        folder = delivery_root(job.output_url, job.request_id) if job.output_url else None
-        tell_outlets(context, self.outlets, event_extra(result, folder))
+        tell_outlets(context, self.outlets, event_extra(result, output_folder(results.job)))

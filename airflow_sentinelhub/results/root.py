@@ -5,6 +5,8 @@ The rule is the vendor's own (`path_template.py` of its CARD4L tool), seen to ho
 
 from __future__ import annotations
 
+from airflow_sentinelhub.api.snapshot import Snapshot
+
 
 def delivery_root(url: str, request_id: str) -> str:
     """The folder of a delivery, without a slash at its end.
@@ -23,6 +25,18 @@ def delivery_root(url: str, request_id: str) -> str:
     segments = url.replace("<requestId>", request_id).split("/")
     kept = next((at for at, segment in enumerate(segments) if "<" in segment), len(segments))
     return "/".join(segments[:kept])
+
+
+def output_folder(job: Snapshot) -> str | None:
+    """The folder in which the outputs of a request are: of a Zarr the store, else the root of the delivery.
+
+    None if the request names no place.
+    """
+    if not job.output_url:
+        return None
+    if job.store:
+        return job.output_url.rstrip("/").replace("<requestId>", job.request_id)
+    return delivery_root(job.output_url, job.request_id)
 
 
 def request_url(url: str, request_id: str) -> str:

@@ -135,6 +135,7 @@ def _job_in(event: dict[str, Any]) -> Snapshot | None:
         "stopped_reason": word(StoppedStatusReason, job.get("stopped_reason")),
         "description": text(job.get("description")) or "",
         "tile_count": whole(job.get("tile_count")),
+        "store": job.get("store") is True,
         **{name: text(job.get(name)) for name in ("error", "output_url")},
         **{name: number(job.get(name)) for name in ("estimate", "cost", "share_done")},
         **{name: read_time(job.get(name)) for name in _TIMES},

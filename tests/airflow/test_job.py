@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sentinelhub import _identity
+from airflow_sentinelhub import _identity, process_request, tiling_grid
 from airflow_sentinelhub._compat import AirflowFailException
 from airflow_sentinelhub.exceptions import DeadlineError, InvalidInputError, JobCancelledError, UnknownStateError
 from airflow_sentinelhub.operators.batch import SentinelHubBatchOperator
@@ -81,6 +81,28 @@ def test_the_events_of_assets_tell_what_it_has_cost(bench: Any) -> None:
     extra = {name: result[name] for name in told}
     assert events[asset].extra == {**extra, "paths": [delivery_root(result["output_url"], result["request_id"])]}
     assert context["ti"].xcoms["processing_units"] == result["processing_units"] > 0
+
+
+@pytest.mark.parametrize("place", ["s3://maps/store", "s3://maps/stores/<requestId>"])
+def test_the_event_of_a_zarr_names_its_store(bench: Any, place: str) -> None:
+    """It stands where the user has said, without a folder of the request in it (the service's documentation)."""
+    asset, context, events = Asset("s3://maps/ndvi"), bench.context(), Events()
+    context["outlet_events"] = events
+    zarr = {
+        "type": "zarr",
+        "delivery": {"s3": {"url": place}},
+        "group": {"zarr_format": 2},
+        "arrayParameters": {"dtype": "<f4", "order": "C", "chunks": [1, 1000, 1000], "fill_value": 0},
+    }
+    output = {"responses": [{"identifier": "default", "format": {"type": "zarr/array"}}]}
+    more: dict[str, Any] = {
+        "destination": zarr,
+        "tiling_grid": tiling_grid(6, 100),
+        "process_request": {**process_request("sentinel-2-l2a", ("2024-06-01", "2024-06-30")), "output": output},
+    }
+    result = bench.run(job(bench, outlets=[asset], **more), context)
+    assert result["status"] == "DONE"
+    assert events[asset].extra["paths"] == [place.replace("<requestId>", result["request_id"])]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from airflow_sentinelhub.api.flows import find_or_create as finding
 from airflow_sentinelhub.api.flows.actions import analyse_once, start_once
 from airflow_sentinelhub.api.flows.find_or_create import LAG_PATIENCE, find_or_create
 from airflow_sentinelhub.api.service.generations import generation
-from airflow_sentinelhub.exceptions import UnknownStateError
+from airflow_sentinelhub.exceptions import UnknownStateError, UnreachableError
 from tests.api import fake_service
 from tests.api.exploring import FEW, MANY, WHICH, Copies, Copy, explore
 from tests.api.fake_service import FINAL
@@ -317,8 +317,9 @@ class TriesThatSearchNoFurther(TriesOnV2):
     or to the start of the run of which a request of the first try tells. So the starts are times of the service here.
 
     After a create it goes back as far as the list may lag here. What a deleted run has left running is told by the try
-    that creates the request of the new one, unless the reply to its create is lost: then the list is read to the start
-    of the run, and the hour by which it is read further back is left out here.
+    that creates the request of the new one, unless the reply to its create is lost, or it ends before the list shows
+    what it has created: then the list is read to the start of the run, and the hour by which it is read further back is
+    left out here.
     """
 
     lag = 31.0
@@ -347,7 +348,9 @@ class TriesThatSearchNoFurther(TriesOnV2):
 
     def may_be_unsaid(self) -> bool:
         return any(
-            note.startswith("Whether the batch request was created") for copy in self.copies for note in copy.notes
+            isinstance(copy.error, UnreachableError)
+            or any(note.startswith("Whether the batch request was created") for note in copy.notes)
+            for copy in self.copies
         )
 
     def teardown(self) -> None:

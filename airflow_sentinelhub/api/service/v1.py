@@ -23,13 +23,14 @@ def read_request(body: Any) -> Snapshot:
 
     :raises ValueError: the reply has no id or no status.
     """
-    bucket = text(member(body, "bucketName"))
+    bucket, store = text(member(body, "bucketName")), text(member(body, "zarrOutput", "path"))
     return Snapshot(
         generation="v1",
         description=words_at(body, "description"),
         tile_count=whole(member(body, "tileCount")),
         estimate=number(member(body, "valueEstimate")),
-        output_url=text(member(body, "output", "defaultTilePath")) or (f"s3://{bucket}" if bucket else None),
+        output_url=store or text(member(body, "output", "defaultTilePath")) or (f"s3://{bucket}" if bucket else None),
+        store=bool(store),
         **common(body),
     )
 

@@ -26,6 +26,7 @@ def read_request(body: Any) -> Snapshot:
         generation="v2",
         description=words_at(body, "request", "description") or words_at(body, "description"),
         output_url=place_of(member(body, "request")),
+        store=member(body, "request", "output", "type") == "zarr",
         **common(body),
         **spent(body),
     )
