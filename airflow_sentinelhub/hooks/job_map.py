@@ -105,9 +105,9 @@ def _with_body(source: RequestSource) -> Call[tuple[Snapshot, Any]]:
 
 
 def point_of(table: TileTable, now: float) -> CoursePoint:
-    """Share and cost by the tiles: v1 says neither of a request."""
+    """Share and cost by the tiles: v1 says neither of a request; the cost is unknown if a tile done has none."""
     done, costs = table.counts().get("PROCESSED", 0), [cost for cost in table.costs if cost is not None]
-    return now, done / len(table.names) if table.names else None, sum(costs) if costs else None
+    return now, done / len(table.names) if table.names else None, sum(costs) if costs and len(costs) == done else None
 
 
 def _listed(hook: Reads, source: RequestSource, known: ShownRequest) -> Iterator[TileTable]:

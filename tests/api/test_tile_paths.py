@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.api.service.v1 import read_request
+from airflow_sentinelhub.api.tile_table import TileTable
 from airflow_sentinelhub.api.tiles import output_paths, tile_item
 from airflow_sentinelhub.exceptions import ResultsError
-from airflow_sentinelhub.hooks.job_map import RequestSource, ShownRequest, tiles_of
+from airflow_sentinelhub.hooks.job_map import RequestSource, ShownRequest, point_of, tiles_of
 from tests.api.feeding import ID, feed, page
 
 TILE = {"id": 7, "name": "31TVM_2_5", "status": "PROCESSED"}
@@ -70,13 +71,27 @@ def test_members_of_another_kind_are_as_if_they_were_not_there(odd: Any) -> None
 
 
 class Hook:
+    def __init__(self, *tiles: dict[str, Any]) -> None:
+        self.tiles = tiles
+
     def run(self, flow: Any) -> Any:
-        return feed(flow, [page([UNNAMED, TILE])]).result
+        return feed(flow, [page(list(self.tiles))]).result
+
+
+def table_of(*tiles: dict[str, Any]) -> TileTable:
+    request = {"id": ID, "status": "DONE", "bucketName": "maps"}
+    known = ShownRequest(job=read_request(request), payload=request)
+    (table,) = tiles_of(Hook(*tiles), RequestSource(ID, "v1", "sentinelhub_default"), known)  # type: ignore[arg-type]
+    return table
+
+
+@pytest.mark.parametrize(("cost", "known"), [(6.0, 3.0), (None, None), ("dear", None)])
+def test_the_cost_on_the_page_is_unknown_if_a_tile_that_is_done_does_not_say_it(cost: Any, known: float | None) -> None:
+    table = table_of({**TILE, "cost": 3.0}, {**TILE, "cost": cost}, {**TILE, "status": "FAILED", "cost": 0.0})
+    assert point_of(table, 0.0)[2] == known
 
 
 def test_a_tile_without_a_name_is_on_the_map_without_its_files() -> None:
-    request = {"id": ID, "status": "DONE", "bucketName": "maps"}
-    known = ShownRequest(job=read_request(request), payload=request)
-    (table,) = tiles_of(Hook(), RequestSource(ID, "v1", "sentinelhub_default"), known)  # type: ignore[arg-type]
-    assert table.names == ["7", "31TVM_2_5"]
-    assert table.paths == [{}, {"default": f"s3://maps/{ID}/31TVM_2_5/default.tif"}]
+    table = table_of(UNNAMED, TILE, {**UNNAMED, "status": "PENDING"})
+    assert table.names == ["7", "31TVM_2_5", "7"]
+    assert table.paths == [{}, {"default": f"s3://maps/{ID}/31TVM_2_5/default.tif"}, {}]
