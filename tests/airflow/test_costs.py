@@ -276,6 +276,18 @@ def test_without_the_tiles_the_estimate_of_v1_is_taken(bench: Any) -> None:
     assert each.created == datetime.fromisoformat(str(each.created)).astimezone(timezone.utc)
 
 
+@v1
+def test_a_tile_that_does_not_say_its_cost_is_told_and_the_estimate_is_taken(bench: Any) -> None:
+    context = bench.context()
+    request_id = bench.run(job(bench, evalscript=DEAR), context)["request_id"]
+    first, *others = bench.hook.batch.iter_tiles(request_id)
+    body = {"data": [{**first, "cost": None}, *others], "links": {}}
+    bench.sim.fault("status", "/tiles$", method="GET", status=200, body=body, times=None)
+    costs = bench.hook.costs(dag_of(context))
+    assert costs.requests[0].by_estimate
+    assert f"A tile of {request_id} is processed, and the service does not say" in " ".join(costs.warnings())
+
+
 # The command line
 
 

@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub._compat import AirflowFailException, AirflowSkipException
-from airflow_sentinelhub.exceptions import SentinelHubError
+from airflow_sentinelhub._task import airflow_errors
+from airflow_sentinelhub.api.snapshot import Snapshot
+from airflow_sentinelhub.api.statuses import BatchRequestStatus, BatchUserAction
+from airflow_sentinelhub.exceptions import SentinelHubError, SettingsError
 from airflow_sentinelhub.lineage import Source, place_in_bucket, sources_of
 from airflow_sentinelhub.operators.batch import SentinelHubAnalyseBatchOperator, SentinelHubStartBatchOperator
 from airflow_sentinelhub.results.root import delivery_root
@@ -147,6 +150,18 @@ def test_a_step_that_does_not_start_its_request_tells_what_it_has_read(bench: An
     assert told.facts["request_id"] == request_id
     assert (told.facts["batch_api"], told.facts["status"]) == (bench.api, bench.status(request_id))
     assert told.folder is None
+
+
+@once
+def test_the_reading_of_another_request_in_an_error_is_not_told(bench: Any) -> None:
+    request_id, other, err = bench.create(), bench.ended(), SettingsError("It is no good.")
+    task = SentinelHubStartBatchOperator(task_id="t", request_id=request_id)
+    task.about, err.snapshot = request_id, Snapshot(other, "v2", BatchRequestStatus.DONE, BatchUserAction.START)
+    with pytest.raises((AirflowFailException, SentinelHubError)), airflow_errors(task):
+        raise err
+    told = task.lineage()
+    assert told is not None
+    assert (told.facts["request_id"], told.facts["status"]) == (request_id, None)
 
 
 @once

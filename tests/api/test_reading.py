@@ -234,6 +234,7 @@ def test_ids_are_compared_in_any_case() -> None:
     assert feed(reading.read(V2, ID), [ok(v2(id=ID.upper()))]).result.request_id == ID
     (job,) = found("v2", page([v2(id=ID.upper(), description=MARK)])).result
     assert job.request_id == ID
+    assert id_in({"id": "Not-A-UUID"}) == "Not-A-UUID"
 
 
 # The requests of a task
