@@ -178,3 +178,20 @@ def test_an_old_copy_that_starts_the_request_of_the_newest_try_removes_what_a_co
     task.some_calls(which=1, calls=3)
     task.teardown()
     assert len([job for job in task.service.marked(WHO) if job.at_work(task.service.now)]) == 1
+
+
+def test_a_renewed_request_of_the_first_try_still_tells_that_nothing_older_is_of_this_run() -> None:
+    """After the clear one copy takes the request over, whose marker is the second try's then. By it the other copy did
+    not see that an unstarted request of a deleted run is none of this one, and started that."""
+    task = begun(TriesThatSearchNoFurther)
+    task.a_fault(which=0, calls=2, fault="drop_after", lag=0.0)
+    task.a_run_made_again(changed=True)
+    task.the_rest_of_a_try(which=0, lag=0.0)
+    task.a_clear(changed=True, counted=False, finished=False, survivors=False)
+    task.a_run_made_again(changed=False)
+    task.some_calls(which=0, calls=5, lag=0.0)
+    task.a_clear(changed=False, counted=False, finished=False, survivors=False)
+    task.a_twin(remembers=False)
+    task.one_is_held_up(which=0, calls=1, fault=None, lag=0.0)
+    task.teardown()
+    assert starts(task) == 2, "one in the deleted run, one in this one"

@@ -45,6 +45,8 @@ def test_whatever_differs_makes_another_identity() -> None:
         MARK,
         Mark(WHO, 0, "00000000"),
         Mark(WHO, 12, "ffffffff", restarts=2),
+        Mark(WHO, 12, "ffffffff", tried=2, clears=1, born=2**50, first=(0, 2**50 - 1)),
+        Mark(WHO, 12, "ffffffff", tried=2, dag="0123456789ab", reserved=7, first=(None, 0)),
         Mark(WHO, 1, "ffffffff", adopts=ID),
         Mark(WHO, 1, "ffffffff", restarts=1, continues=OTHER),
         Mark(WHO, 1, "ffffffff", restarts=1, continues=OTHER, adopts=ID),

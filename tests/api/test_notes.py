@@ -151,6 +151,7 @@ def test_what_a_deleted_run_has_started_a_moment_ago_is_told_once_it_shows(servi
         restarts=st.integers(0, 9),
         limit=st.none() | st.floats(0, 1e12),
         continues=st.none() | st.just("5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"),
+        first=st.none() | st.tuples(st.none() | st.integers(0, 9), st.integers(0, 2**53)),
     ),
     rewrite=st.sampled_from(("claim", "restart", "update", "as it is")),
     words=st.sampled_from(("", "max NDVI", "two\nlines", "an x1 m2 t3")),
@@ -165,7 +166,8 @@ def test_every_word_survives_every_rewrite(its: Mark, rewrite: str, words: str) 
     if rewrite == "claim" and relation(its, new) is Relation.EARLIER:
         drive(service, claimed_by(V1, snapshot_of(service, number), PAYLOAD, new, []))
         own = {name: getattr(new, name) for name in ("round", "tried", "clears", "born", "airflow", "limit")}
-        expected = replace(its, **own)
+        began = (its.clears, its.born) if its.tried == 1 and its.born is not None else None
+        expected = replace(its, **own, first=began if its.tried == 1 else its.first)
     elif rewrite == "restart":
         service.outcome = "PARTIAL"
         service._start(service.jobs[number])

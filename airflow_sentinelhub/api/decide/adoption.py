@@ -307,7 +307,9 @@ def _related(requests: Sequence[Snapshot], mark: Mark) -> list[tuple[Snapshot, M
         for job, request_mark in read
         if request_mark.identity == mark.identity
     ]
-    same_start = [request_mark for _, request_mark, _ in known if request_mark.born == mark.born]
+    begun = (request_mark.of_first_try() for _, request_mark, _ in known)
+    written = [*(request_mark for _, request_mark, _ in known), *(first for first in begun if first is not None)]
+    same_start = [request_mark for request_mark in written if request_mark.born == mark.born]
     return [
         (
             job,
@@ -360,9 +362,10 @@ def _searched_to(job: Snapshot, request_mark: Mark, kind: Relation, mark: Mark) 
         return None
     if _ends_search(job, request_mark, kind, mark):
         return job.created - BEFORE_LAST
-    if request_mark.born is None or request_mark.tried != 1 or mark.continues:
+    first = request_mark.of_first_try()
+    if first is None or first.born is None or mark.continues:
         return None
-    started = datetime.fromtimestamp(request_mark.born / 1_000_000, timezone.utc)
+    started = datetime.fromtimestamp(first.born / 1_000_000, timezone.utc)
     return started - BEFORE_LAST if started <= job.created else None
 
 

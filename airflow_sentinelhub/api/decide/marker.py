@@ -17,6 +17,8 @@ Others follow where they are known, in this order:
   DAG.
 - `e<number>`, the PU that the job will probably cost, and `u<8 hex>`, the time (seconds since 1970) at which the task
   was about to start it: for the budget of a month.
+- `f<number>-<14 hex>`, `n` and `b` as the first try of the task has written them, in a marker that a later try has
+  renewed: a task has no request from before its first try.
 - `a<id>` makes the request a *note*: it is never started and only records that this round continues with request <id>.
 """
 
@@ -26,7 +28,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -37,7 +39,8 @@ _MARK = re.compile(
     r"(?: x(?P<restarts>\d+))?(?: m(?P<limit>\d+(?:\.\d+)?))?"
     r"(?: c(?P<continues>[0-9a-f-]{36}))?(?: a(?P<adopts>[0-9a-f-]{36}))?"
     r"(?: g(?P<dag>[0-9a-f]{12}))?(?: k(?P<task>[0-9a-f]{8}))?"
-    r"(?: e(?P<expected>\d+(?:\.\d+)?))?(?: u(?P<reserved>[0-9a-f]{8}))?(?!\S)"
+    r"(?: e(?P<expected>\d+(?:\.\d+)?))?(?: u(?P<reserved>[0-9a-f]{8}))?"
+    r"(?: f(?P<first>\d*-[0-9a-f]{14}))?(?!\S)"
 )
 UNKNOWN_JOB = "0" * 8
 """The digest in a marker that is written where the job is not known."""
@@ -62,6 +65,7 @@ class Mark:
     :param dag, task: digests of the DAG and of the task (`dag_word`, `task_word`).
     :param expected: PU that the job will probably cost.
     :param reserved: when its task was about to start it.
+    :param first: `clears` and `born` as the first try has written them, where a later one has renewed the marker.
     :param ended: number of the last try that is known to have ended the task in a round with the number `round`, so
         that this try comes after a clear. Not written.
     """
@@ -81,6 +85,7 @@ class Mark:
     task: str | None = None
     expected: float | None = None
     reserved: int | None = None
+    first: tuple[int | None, int] | None = None
     ended: int | None = None
 
     def __str__(self) -> str:
@@ -94,7 +99,16 @@ class Mark:
         words += [f"{letter}{value}" for letter, value in (("g", self.dag), ("k", self.task)) if value]
         words += _amount("e", self.expected)
         words += [f"u{self.reserved:08x}"] if self.reserved is not None else []
+        if self.first is not None:
+            clears, born = self.first
+            words.append(f"f{'' if clears is None else clears}-{born:014x}")
         return " ".join(words)
+
+    def of_first_try(self) -> Mark | None:
+        """The marker as the first try of the task has written it; None if that one has not, or it is not known."""
+        if self.tried == 1:
+            return self
+        return None if self.first is None else replace(self, tried=1, clears=self.first[0], born=self.first[1])
 
 
 def _amount(letter: str, value: float | None) -> list[str]:
@@ -238,7 +252,7 @@ def mark_of(description: str | None) -> Mark | None:
         return None
     words = match.groupdict()
     tried, clears, born, limit = words["tried"], words["clears"], words["born"], words["limit"]
-    expected, reserved = words["expected"], words["reserved"]
+    expected, reserved, first = words["expected"], words["reserved"], words["first"]
     return Mark(
         words["identity"],
         int(words["round"]),
@@ -255,4 +269,10 @@ def mark_of(description: str | None) -> Mark | None:
         task=words["task"],
         expected=None if expected is None else float(expected),
         reserved=None if reserved is None else int(reserved, 16),
+        first=None if first is None else _first(first),
     )
+
+
+def _first(word: str) -> tuple[int | None, int]:
+    clears, _, born = word.partition("-")
+    return int(clears) if clears else None, int(born, 16)

@@ -253,11 +253,13 @@ def _recall(api: Generation, request_id: str, mark: Mark, not_found: Exception |
 
 
 def _renewed(request_mark: Mark, mark: Mark) -> Mark:
-    """A request's marker after the round of `mark` has adopted it; its members about the job stay."""
+    """A request's marker after the round of `mark` has adopted it; what it says of the job and the first try stays."""
     fields = {
         name: getattr(mark, name) for name in ("round", "tried", "clears", "born", "airflow", "limit", "dag", "task")
     }
-    return replace(request_mark, **fields)
+    first = request_mark.of_first_try()
+    began = None if first is None or first.born is None or mark.tried == 1 else (first.clears, first.born)
+    return replace(request_mark, **fields, first=began)
 
 
 @dataclass(frozen=True)
