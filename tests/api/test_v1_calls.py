@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_sentinelhub.api.call import Send
+from airflow_sentinelhub.api.statuses import BatchTileStatus
 from airflow_sentinelhub.exceptions import InvalidInputError, NoRequestError, UnreadableReplyError
 from airflow_sentinelhub.hooks.v1 import BatchCollection, SentinelHubBatch, new_collection
 from tests.api.feeding import ID, v1
@@ -31,6 +32,16 @@ def test_every_filter_of_the_requests_is_sent() -> None:
     )
     assert [one.request_id for one in found] == [ID]
     assert dict(step.call.params()) == {"userid": "me", "search": "max&ndvi", "sort": "created:desc", "count": "7"}
+
+
+@pytest.mark.parametrize(
+    ("status", "ids"), [("FAILED", [2, 3]), (BatchTileStatus.PROCESSED, [1, 3]), ("DONE", [1, 2, 3]), (None, [1, 2, 3])]
+)
+def test_tiles_are_left_out_by_a_status_that_is_known(status: Any, ids: list[int]) -> None:
+    """The service's docs call PROCESSED tiles DONE: what it makes of that word is not known here."""
+    tiles = [{"id": 1, "status": "PROCESSED"}, {"id": 2, "status": "FAILED"}, {"id": 3, "status": "A_NEW_ONE"}]
+    found, _ = sent(lambda batch: list(batch.iter_tiles(ID, status)), {"data": tiles, "links": {}})
+    assert [tile["id"] for tile in found] == ids
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def list_tiles(
 ) -> Call[Page[Json]]:
     """Read a page of the tiles of a request. Before the analysis the reply may contain no list.
 
-    :param status: only tiles in this status; one that shows another one that is known is left out of the page.
+    :param status: only tiles in this status; one that shows another one is left out of the page, if both are known.
     """
     page = page_of(_tile, may_lack_data=viewtoken is None, all_or_none=True)
 
@@ -154,7 +154,7 @@ def list_tiles(
     return Call(
         "GET",
         f"{_request_path(request_id)}/tiles",
-        page if status is None else only_these,
+        only_these if status in TILE_STATUSES else page,
         {"status": status, **query, "viewtoken": viewtoken},
         repeatable=True,
         about=f"tiles of batch request {request_id}",
