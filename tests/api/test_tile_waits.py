@@ -695,6 +695,15 @@ def test_a_list_behind_a_request_that_is_done_is_no_verdict_where_the_number_of_
         polled(service, goal, TileMemory())
 
 
+def test_a_tile_that_is_not_there_is_given_up_when_the_list_was_read_to_its_end() -> None:
+    """Where the number of tiles is not said: an empty list would be behind the request."""
+    service, goal, memory = Service(["PROCESSED"] * 1_000, "DONE"), TileGoal(tile="5000"), TileMemory()
+    service.members["tileCount"] = None
+    polls = [feed(look_at_tiles(V1, ID, goal, memory=memory), [service, ...]).result for _ in range(3)]
+    assert [waited.outcome for waited in polls] == [Outcome.WAITING, Outcome.WAITING, Outcome.UNREACHABLE]
+    assert polls[0].look_again is not None
+
+
 def test_a_list_that_does_not_end_is_an_error_and_the_next_poll_begins_anew() -> None:
     service, memory = Service(["PROCESSED"] * 1_000), TileMemory()
     service.members["tileCount"] = 3
