@@ -19,7 +19,7 @@ from airflow_sentinelhub.api.flows import find_or_create as finding
 from airflow_sentinelhub.api.flows.actions import analyse_once, start_once
 from airflow_sentinelhub.api.flows.find_or_create import LAG_PATIENCE, find_or_create
 from airflow_sentinelhub.api.service.generations import generation
-from airflow_sentinelhub.exceptions import UnknownStateError, UnreachableError
+from airflow_sentinelhub.exceptions import UnknownStateError
 from tests.api import fake_service
 from tests.api.exploring import FEW, MANY, WHICH, Copies, Copy, explore
 from tests.api.fake_service import FINAL
@@ -348,7 +348,7 @@ class TriesThatSearchNoFurther(TriesOnV2):
 
     def may_be_unsaid(self) -> bool:
         return any(
-            isinstance(copy.error, UnreachableError)
+            (copy.over and copy.effects and copy.effects[-1] == "created")
             or any(note.startswith("Whether the batch request was created") for note in copy.notes)
             for copy in self.copies
         )
