@@ -505,6 +505,14 @@ def test_a_cancel_that_does_not_reach_the_service_says_what_becomes_of_the_reque
     assert f"{left} Run the command again." in err
 
 
+@pytest.mark.parametrize("given", ["no-id", "5f2a4c1e-0f5f-4c37-9a55-0d9a3a7f6b10"])
+def test_a_cancel_of_what_is_not_there_speaks_of_nothing_that_runs(bench: Any, capsys: Any, given: str) -> None:
+    code, out, err = run(capsys, "cancel", given, "--yes")
+    assert (code, out) == (1, "")
+    assert given in err
+    assert "runs on" not in err
+
+
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_a_cancel_that_breaks_off_says_that_its_end_is_not_known(
     bench: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch, interrupted: bool

@@ -425,6 +425,10 @@ def test_triggers_that_start_together_look_up_the_connection_of_the_bucket_once(
         assert {(reader._keys, reader._shared) for reader in readers} == {(readers[0]._keys, readers[0]._shared)}
         await some(2, verify=False)
         assert len(asked) == 2, "other settings of the connection to Sentinel Hub are another way to the bucket"
+        bench.connection("other_bucket", **{**AWS, "password": "of another"})
+        other = await storage.bucket_reader_in_triggerer("other_bucket", settings)
+        assert "of another" in other._keys
+        assert other._shared is not readers[0]._shared
         bench.connection("my_bucket", **{**AWS, "password": "corrected"})
         monkeypatch.setattr(storage, "TOGETHER", 0.0)
         (reader,) = await some(1)

@@ -321,6 +321,22 @@ def test_the_command_sums_tasks_of_any_name(bench: Any, capsys: pytest.CaptureFi
     assert task_id[:50] in capsys.readouterr().out
 
 
+def test_the_command_tells_which_task_of_those_that_were_named_has_no_request(
+    bench: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contexts = [bench.context(task_id=task_id) for task_id in ("one", "two")]
+    for context in contexts:
+        bench.run(job(bench), context)
+    capsys.readouterr()  # the log of the tasks
+    named = [word for task_id in ("one", "two", "three") for word in ("--task-id", task_id)]
+    assert main(["costs", dag_of(contexts[0]), *named]) == 0
+    told = capsys.readouterr().err
+    assert "mark of a task three." in told
+    assert told.count("None of them has the mark") == 1
+    assert main(["costs", "another_dag", *named]) == 0
+    assert "None of them has the mark" not in capsys.readouterr().err
+
+
 @v1
 def test_the_command_says_what_is_an_estimate(bench: Any, capsys: pytest.CaptureFixture[str]) -> None:
     context = bench.context()

@@ -92,6 +92,6 @@ def test_the_cost_on_the_page_is_unknown_if_a_tile_that_is_done_does_not_say_it(
 
 
 def test_a_tile_without_a_name_is_on_the_map_without_its_files() -> None:
-    table = table_of(UNNAMED, TILE, {**UNNAMED, "status": "PENDING"})
-    assert table.names == ["7", "31TVM_2_5", "7"]
+    table = table_of(UNNAMED, TILE, {**TILE, "status": "PENDING"})
+    assert table.names == ["7", "31TVM_2_5", "31TVM_2_5"]
     assert table.paths == [{}, {"default": f"s3://maps/{ID}/31TVM_2_5/default.tif"}, {}]
