@@ -514,6 +514,18 @@ def test_a_connection_that_is_half_edited_is_not_taken_for_an_error_of_the_wait(
 
 
 @once
+def test_after_a_refusal_a_connection_is_looked_up_anew_though_it_was_just_now(bench: Any) -> None:
+    async def edited() -> str:
+        hook = SentinelHubHook("sh")
+        await hook.async_settings()
+        bench.connection("sh", **{**GOOD, "password": "corrected"})
+        return (await hook._read_again_in_loop()).client_secret
+
+    bench.connection("sh", **GOOD)
+    assert asyncio.run(edited()) == "corrected"
+
+
+@once
 def test_a_hook_that_was_used_makes_no_calls_there_for_a_request_of_another_deployment(bench: Any) -> None:
     """A 404 there would be taken for a request that was deleted, and another job be paid."""
     hook = bench.hook

@@ -270,9 +270,11 @@ def test_readers_with_the_same_keys_share_one_client_and_others_do_not() -> None
     assert len({id(found._client()[0]) for found in (first, same, first.another())}) == 1
     assert same.fetched is not first.fetched is not first.another().fetched
     others = [sharing(**change) for change in ({"key": "other"}, {"secret": "other"}, {"verify": False})]
+    others += [sharing(region="us-west-2"), reader("http://127.0.0.1:8")]
+    others[-1].share(clients)
     others += [sharing(key=None, secret=None) for _ in range(2)]
-    assert len({id(found._client()[0]) for found in (first, *others)}) == 6
-    assert len(clients) == 4
+    assert len({id(found._client()[0]) for found in (first, *others)}) == 8
+    assert len(clients) == 6
     kept = first.another()
     del first, same, others
     gc.collect()
