@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 
-from airflow_sentinelhub._compat import AirflowFailException, masking
+from airflow_sentinelhub._compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS, AirflowFailException, masking
 from airflow_sentinelhub._compat.supervisor import aside, whole_answer
 from airflow_sentinelhub.api.call import Patience, exchange
 from airflow_sentinelhub.api.service.generations import V2
@@ -110,6 +110,9 @@ def test_extras_left_empty_in_the_form(bench: Any, extra: dict[str, Any]) -> Non
     assert (settings.batch_api, settings.path_form, settings.timeout) == ("v2", "version-first", 60)
 
 
+KNOWN_AS_NONE = pytest.mark.skipif(
+    AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS, reason="Airflow 3.0 says that there is no such connection"
+)
 BAD = [
     ({"login": None}, "client id (login)"),
     ({"password": None}, "client secret (password)"),
@@ -147,8 +150,8 @@ BAD = [
     ({"extra": {"bucket_mount": {"hush": 1}}}, "bucket_mount"),
     ({"extra": {"proxy": ["http://me:hush@p"]}}, "proxy"),
     ({"extra": {"verify": 0}}, "verify"),
-    ({"extra": "batch_api=hush"}, "extra is no JSON"),
-    ({"extra": "[5]"}, "extra is of type list"),
+    pytest.param({"extra": "batch_api=hush"}, "extra is no JSON", marks=KNOWN_AS_NONE),
+    pytest.param({"extra": "[5]"}, "extra is of type list", marks=KNOWN_AS_NONE),
     ({"extra": {"timeout": True}}, "timeout"),
 ]
 
