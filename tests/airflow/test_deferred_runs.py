@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
+from airflow_sentinelhub._compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS
 from airflow_sentinelhub.simulator import Simulator
 from tests.airflow.home import live_in, run
 
@@ -125,7 +125,13 @@ KINDS = {
 }
 """The error of each DAG's task: a wait that is refused goes on for `max_unknown_time`, and the trigger says so."""
 NAMES = list(KINDS)
-pytestmark = [pytest.mark.dag_test, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.dag_test,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS, reason="dag.test() of Airflow 3.0 calls no callback of a task"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
