@@ -307,9 +307,8 @@ def _related(requests: Sequence[Snapshot], mark: Mark) -> list[tuple[Snapshot, M
         for job, request_mark in read
         if request_mark.identity == mark.identity
     ]
-    begun = (request_mark.of_first_try() for _, request_mark, _ in known)
-    written = [*(request_mark for _, request_mark, _ in known), *(first for first in begun if first is not None)]
-    same_start = [request_mark for request_mark in written if request_mark.born == mark.born]
+    written = (one for _, request_mark, _ in known for one in (request_mark, request_mark.of_first_try()))
+    same_start = [one for one in written if one is not None and one.born == mark.born]
     return [
         (
             job,
